@@ -1,0 +1,1 @@
+"""Asterisk's REST interface: typed events, REST, the connection."""

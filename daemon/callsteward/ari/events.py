@@ -1,0 +1,293 @@
+"""ARI events as typed values, decoded no further than callsteward uses them.
+
+Shapes: Asterisk 22 `rest-api/api-docs/events.json`. Every field that an older Asterisk (16) leaves
+out has a default. An event type that is not listed here decodes to None: a new Asterisk release
+brings new types, and none of them may stop the daemon.
+"""
+
+from __future__ import annotations
+
+import functools
+from datetime import UTC, datetime
+
+import msgspec
+
+from callsteward.exceptions import MalformedEventError
+
+
+class Party(msgspec.Struct, frozen=True, gc=False):
+    """A caller id: name and number as the line delivered them. Hostile until parsed."""
+
+    name: str = ""
+    number: str = ""
+
+
+class DialplanPosition(msgspec.Struct, frozen=True, gc=False):
+    """Where a channel is in the dialplan."""
+
+    context: str = ""
+    exten: str = ""
+    priority: int = 0
+    app_name: str = ""
+    app_data: str = ""
+
+
+class ChannelVars(msgspec.Struct, frozen=True, gc=False):
+    """What `channelvars=` in ari.conf adds to each channel. Used when there, never required."""
+
+    linkedid: str | None = msgspec.field(default=None, name="CHANNEL(linkedid)")
+    hangupsource: str | None = msgspec.field(default=None, name="CHANNEL(hangupsource)")
+
+
+class Channel(msgspec.Struct, frozen=True, gc=False):
+    """A channel as Asterisk saw it when it sent the event."""
+
+    id: str
+    name: str
+    state: str = ""
+    caller: Party = Party()
+    connected: Party = Party()
+    dialplan: DialplanPosition = DialplanPosition()
+    creationtime: str = ""
+    channelvars: ChannelVars | None = None
+
+
+class Bridge(msgspec.Struct, frozen=True, gc=False):
+    """A bridge and the ids of the channels in it. `bridge_type` is mixing or holding."""
+
+    id: str
+    technology: str = ""
+    bridge_type: str = ""
+    bridge_class: str = ""
+    channels: tuple[str, ...] = ()
+    creationtime: str = ""
+
+
+class DeviceState(msgspec.Struct, frozen=True, gc=False):
+    """A device's state, such as PJSIP/101 INUSE."""
+
+    name: str
+    state: str
+
+
+class _Event(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag=True):
+    timestamp: str = ""
+
+
+class ChannelCreated(_Event, frozen=True, gc=False, kw_only=True):
+    channel: Channel
+
+
+class ChannelDestroyed(_Event, frozen=True, gc=False, kw_only=True):
+    """`cause` is Q.850; `tech_cause` (Asterisk 22.7) the SIP status."""
+
+    channel: Channel
+    cause: int = 0
+    cause_txt: str = ""
+    tech_cause: int | None = None
+
+
+class ChannelStateChange(_Event, frozen=True, gc=False, kw_only=True):
+    channel: Channel
+
+
+class ChannelHangupRequest(_Event, frozen=True, gc=False, kw_only=True):
+    """With `soft` the cause is a soft-hangup flag of Asterisk, not Q.850."""
+
+    channel: Channel
+    cause: int | None = None
+    soft: bool = False
+    tech_cause: int | None = None
+
+
+class ChannelHold(_Event, frozen=True, gc=False, kw_only=True):
+    channel: Channel
+
+
+class ChannelUnhold(_Event, frozen=True, gc=False, kw_only=True):
+    channel: Channel
+
+
+class ChannelTalkingStarted(_Event, frozen=True, gc=False, kw_only=True):
+    channel: Channel
+
+
+class ChannelTalkingFinished(_Event, frozen=True, gc=False, kw_only=True):
+    """`duration` in ms is the speech alone; the event comes the detector's silence time later."""
+
+    channel: Channel
+    duration: int = 0
+
+
+class ChannelEnteredBridge(_Event, frozen=True, gc=False, kw_only=True):
+    bridge: Bridge
+    channel: Channel | None = None
+
+
+class ChannelLeftBridge(_Event, frozen=True, gc=False, kw_only=True):
+    bridge: Bridge
+    channel: Channel
+
+
+class BridgeCreated(_Event, frozen=True, gc=False, kw_only=True):
+    bridge: Bridge
+
+
+class BridgeDestroyed(_Event, frozen=True, gc=False, kw_only=True):
+    bridge: Bridge
+
+
+class BridgeMerged(_Event, frozen=True, gc=False, kw_only=True):
+    bridge: Bridge
+    bridge_from: Bridge
+
+
+class BridgeBlindTransfer(_Event, frozen=True, gc=False, kw_only=True):
+    channel: Channel
+    exten: str = ""
+    context: str = ""
+    result: str = ""
+    transferee: Channel | None = None
+    replace_channel: Channel | None = None
+    bridge: Bridge | None = None
+
+
+class BridgeAttendedTransfer(_Event, frozen=True, gc=False, kw_only=True):
+    """The two legs of the transferer, and where the client went (`destination_type`)."""
+
+    transferer_first_leg: Channel
+    transferer_second_leg: Channel
+    result: str = ""
+    destination_type: str = ""
+    destination_bridge: str = ""
+    destination_application: str = ""
+    transferee: Channel | None = None
+    transfer_target: Channel | None = None
+    replace_channel: Channel | None = None
+    transferer_first_leg_bridge: Bridge | None = None
+    transferer_second_leg_bridge: Bridge | None = None
+    destination_link_first_leg: Channel | None = None
+    destination_link_second_leg: Channel | None = None
+    destination_threeway_channel: Channel | None = None
+    destination_threeway_bridge: Bridge | None = None
+
+
+class Dial(_Event, frozen=True, gc=False, kw_only=True):
+    """A dial begins (`dialstatus` empty), progresses or ends."""
+
+    peer: Channel
+    dialstatus: str = ""
+    caller: Channel | None = None
+    dialstring: str = ""
+    forward: str = ""
+    forwarded: Channel | None = None
+
+
+class ChannelUserevent(_Event, frozen=True, gc=False, kw_only=True):
+    """UserEvent() in the dialplan."""
+
+    eventname: str = ""
+    userevent: dict[str, object] = {}
+    channel: Channel | None = None
+
+
+class DeviceStateChanged(_Event, frozen=True, gc=False, kw_only=True):
+    device_state: DeviceState
+
+
+class Snapshot(_Event, frozen=True, gc=False, kw_only=True, tag="CallstewardSnapshot"):
+    """Not from Asterisk: what the daemon found when it connected, as it stands in a recording.
+
+    `timestamp` is when the lists were read; `gap_from` when the last event before was stamped (empty
+    when there was none). With it a replay reconciles at the same moment as the daemon did, and so
+    gives the same records.
+    """
+
+    channels: tuple[Channel, ...] = ()
+    bridges: tuple[Bridge, ...] = ()
+    gap_from: str = ""
+
+
+Event = (
+    ChannelCreated
+    | ChannelDestroyed
+    | ChannelStateChange
+    | ChannelHangupRequest
+    | ChannelHold
+    | ChannelUnhold
+    | ChannelTalkingStarted
+    | ChannelTalkingFinished
+    | ChannelEnteredBridge
+    | ChannelLeftBridge
+    | BridgeCreated
+    | BridgeDestroyed
+    | BridgeMerged
+    | BridgeBlindTransfer
+    | BridgeAttendedTransfer
+    | Dial
+    | ChannelUserevent
+    | DeviceStateChanged
+    | Snapshot
+)
+
+_decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
+
+
+class _Kind(msgspec.Struct):
+    type: str
+
+
+_kind_decoder = msgspec.json.Decoder(_Kind)
+KNOWN_TYPES = frozenset(
+    str(t.__struct_config__.tag)
+    for t in Event.__args__  # type: ignore[attr-defined]
+)
+
+
+def decode(frame: bytes | str) -> Event | None:
+    """The event in one websocket frame, or None for a type callsteward does not use.
+
+    Raises MalformedEventError for broken JSON, a missing field or a wrong type.
+    """
+    try:
+        return _decoder.decode(frame)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        kind = event_type(frame)
+        if kind is not None and kind not in KNOWN_TYPES:
+            return None
+        message = f"not an ARI event: {error}"
+        raise MalformedEventError(message) from error
+
+
+def event_type(frame: bytes | str) -> str | None:
+    """The `type` of a frame, None where it has none or is not JSON."""
+    try:
+        return _kind_decoder.decode(frame).type
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+@functools.lru_cache(maxsize=512)
+def _minute(stamp: str) -> int:
+    return int(datetime.fromisoformat(stamp).timestamp()) * 1000
+
+
+def epoch_ms(timestamp: str) -> int | None:
+    """Milliseconds since 1970 of an ARI timestamp (2026-11-22T02:06:46.059+0000), None if it is none.
+
+    The zone is Asterisk's own. A minute's prefix is parsed once: this runs for every event.
+    """
+    try:
+        return (
+            _minute(timestamp[:16] + ":00" + timestamp[23:])
+            + int(timestamp[17:19]) * 1000
+            + int(timestamp[20:23])
+        )
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def timestamp(ms: int) -> str:
+    """An ARI timestamp in UTC of milliseconds since 1970."""
+    moment = datetime.fromtimestamp(ms / 1000, UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{ms % 1000:03d}+0000"

@@ -1,0 +1,86 @@
+"""What the tracker says: facts about calls, as values. The shell stores and publishes them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from callsteward.calls.record import CallRecord
+
+
+class Happening(StrEnum):
+    """What can happen to a call while it is on (topic `calls/LINE/events`)."""
+
+    STARTED = "started"
+    RINGING = "ringing"
+    ANSWERED = "answered"
+    HOLD = "hold"
+    UNHOLD = "unhold"
+    SILENCE = "silence"
+    TRANSFER = "transfer"
+    HANGUP = "hangup"
+
+
+class CallHappened(msgspec.Struct, frozen=True, kw_only=True):
+    """Something happened to a call. `at_ms` is Asterisk's clock, ms since 1970."""
+
+    call_id: str
+    line: str
+    event: Happening
+    at_ms: int
+    operator: str | None = None
+    client_masked: str | None = None
+    by: str | None = None
+    to: str | None = None
+    duration_s: float | None = None
+
+
+class Alert(msgspec.Struct, frozen=True, kw_only=True):
+    """A rule broke while the call is still on. `at_ms` is the moment its limit was crossed."""
+
+    call_id: str
+    line: str
+    rule: str
+    at_ms: int
+    operator: str | None
+    limit_s: float
+    since_ms: int
+
+
+class CallEnded(msgspec.Struct, frozen=True):
+    """A call is over: its record."""
+
+    record: CallRecord
+
+
+Fact = CallHappened | Alert | CallEnded
+
+
+class LineNow(msgspec.Struct, kw_only=True):
+    """A line's gauges at one moment. `longest_wait_since_ms`: when the client waiting longest came."""
+
+    line: str
+    waiting: int = 0
+    ringing: int = 0
+    talking: int = 0
+    on_hold: int = 0
+    longest_wait_since_ms: int | None = None
+
+
+class OperatorState(StrEnum):
+    IDLE = "idle"
+    RINGING = "ringing"
+    TALKING = "talking"
+    ON_HOLD = "on_hold"
+
+
+class OperatorNow(msgspec.Struct, kw_only=True):
+    """An operator at one moment; `since_ms` when that state began, `hold_since_ms` when a hold did."""
+
+    operator: str
+    state: OperatorState
+    since_ms: int
+    call_id: str | None = None
+    line: str | None = None
+    hold_since_ms: int | None = None

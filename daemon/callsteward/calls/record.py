@@ -1,0 +1,202 @@
+"""The call record: the public contract, schema `callsteward.call/1`.
+
+Times are RFC 3339 UTC with milliseconds, durations seconds with three decimals in fields ending `_s`.
+What was not observed is null, never 0.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal
+
+import msgspec
+
+SCHEMA = "callsteward.call/1"
+
+
+class Direction(StrEnum):
+    INBOUND = "inbound"
+    OUTBOUND = "outbound"
+    INTERNAL = "internal"
+    CALLBACK = "callback"
+    RATING = "rating"
+
+
+class Side(StrEnum):
+    OPERATOR = "operator"
+    CLIENT = "client"
+
+
+class Outcome(StrEnum):
+    ABANDONED = "abandoned"
+    SHORT_ABANDONED = "short_abandoned"
+    BUSY = "busy"
+    NO_ANSWER = "no_answer"
+    FAILED = "failed"
+    EARLY_DROP = "early_drop"
+    MID_DIALOGUE_DROP = "mid_dialogue_drop"
+    COMPLETED = "completed"
+
+
+class Party(StrEnum):
+    """Who ended the call first. `network`: the connection was lost."""
+
+    CLIENT = "client"
+    OPERATOR = "operator"
+    PBX = "pbx"
+    NETWORK = "network"
+    UNKNOWN = "unknown"
+
+
+class Confidence(StrEnum):
+    CERTAIN = "certain"
+    LIKELY = "likely"
+    UNKNOWN = "unknown"
+
+
+class AttemptResult(StrEnum):
+    ANSWERED = "answered"
+    NO_ANSWER = "no_answer"
+    BUSY = "busy"
+    REJECTED = "rejected"
+    CANCELLED = "cancelled"
+    UNAVAILABLE = "unavailable"
+    FAILED = "failed"
+
+
+class TransferKind(StrEnum):
+    BLIND = "blind"
+    ATTENDED = "attended"
+
+
+class TransferResult(StrEnum):
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+class Decision(StrEnum):
+    DUE = "due"
+    NOT_DUE = "not_due"
+    SUPPRESSED = "suppressed"
+
+
+class RuleResult(StrEnum):
+    MET = "met"
+    BROKEN = "broken"
+    NOT_APPLICABLE = "not_applicable"
+
+
+class Hold(msgspec.Struct, frozen=True):
+    by: Side
+    at: str
+    duration_s: float
+
+
+class Silence(msgspec.Struct, frozen=True):
+    """`at` is when the last speaker stopped."""
+
+    at: str
+    duration_s: float
+
+
+class Speech(msgspec.Struct, frozen=True):
+    operator_s: float
+    client_s: float
+    overlap_s: float
+    operator_interruptions: int
+    client_interruptions: int
+    first_operator_word_s: float | None
+
+
+class Attempt(msgspec.Struct, frozen=True):
+    operator: str
+    at: str
+    ring_s: float | None
+    result: AttemptResult
+
+
+class Transfer(msgspec.Struct, frozen=True):
+    kind: TransferKind
+    by: str | None
+    to: str | None
+    at: str
+    result: TransferResult
+
+
+class Hangup(msgspec.Struct, frozen=True):
+    """Who hung up first, with what it rests on. `lost_side` only where `first` is network."""
+
+    first: Party
+    cause: int | None
+    tech_cause: int | None
+    evidence: tuple[str, ...]
+    confidence: Confidence
+    lost_side: Side | None = None
+
+
+class CallbackDecision(msgspec.Struct, frozen=True):
+    decision: Decision
+    reason: str
+
+
+class Rating(msgspec.Struct, frozen=True):
+    status: str
+    reason: str
+    score: int | None = None
+
+
+class RuleCheck(msgspec.Struct, frozen=True):
+    """One rule of the standard held against one call. `value` and `limit` in the rule's own unit."""
+
+    rule: str
+    result: RuleResult
+    value: float | bool | str | None
+    limit: float | bool | str | None
+
+
+class Span(msgspec.Struct, frozen=True):
+    """A span nobody observed; null where its start or end is not known either."""
+
+    from_: str | None = msgspec.field(name="from")
+    to: str | None = None
+
+
+class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One client's whole contact. Field by field: README, "The call record"."""
+
+    schema: Literal["callsteward.call/1"] = SCHEMA
+    call_id: str
+    site: str
+    line: str
+    direction: Direction
+    client_masked: str | None
+    client_ref: str | None
+    operator: str | None
+    started_at: str | None
+    answered_at: str | None
+    ended_at: str | None
+    wait_s: float | None
+    answer_latency_s: float | None
+    talk_s: float | None
+    hold_s: float | None
+    duration_s: float | None
+    holds: tuple[Hold, ...]
+    silences: tuple[Silence, ...] | None
+    speech: Speech | None
+    attempts: tuple[Attempt, ...]
+    transfers: tuple[Transfer, ...]
+    hangup: Hangup
+    outcome: Outcome
+    callback: CallbackDecision
+    rating: Rating
+    standard: tuple[RuleCheck, ...]
+    complete: bool
+    unobserved: tuple[Span, ...]
+
+
+_encoder = msgspec.json.Encoder()
+
+
+def encode(record: CallRecord) -> bytes:
+    """The record as one line of JSON without a newline, fields in the contract's order."""
+    return _encoder.encode(record)

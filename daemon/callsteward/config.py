@@ -1,0 +1,325 @@
+"""The configuration: one TOML file, checked whole before anything starts.
+
+`load(path)` returns a Config or raises ConfigError, which names the file, each wrong key, what is
+wrong with it and what is allowed. Secrets may come from the environment
+(`CALLSTEWARD_ASTERISK__PASSWORD`, `CALLSTEWARD_MQTT__PASSWORD`) or from a file (`password_file`).
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo, available_timezones
+
+import phonenumbers
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from callsteward.exceptions import ConfigError
+from callsteward.standard.profile import Profile
+
+# A name becomes a level of an MQTT topic and part of a URL.
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+Port = Annotated[int, Field(ge=1, le=65_535)]
+DEFAULT_PROFILE = "standard"
+DEFAULT_LINE = "default"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _secret(value: SecretStr | None, file: Path | None) -> str | None:
+    if file is not None:
+        try:
+            return file.read_text(encoding="utf-8").strip()
+        except OSError as error:
+            message = f"cannot read the secret file {file}: {error.strerror}"
+            raise ConfigError(message) from error
+    return value.get_secret_value() if value is not None else None
+
+
+class Site(_Section):
+    """One PBX."""
+
+    name: Name = Field("main", description="The site's level in MQTT topics.")
+    timezone: str = Field("Europe/Moscow", description="IANA zone for days and calling hours.")
+    region: str = Field("RU", description="ISO 3166 region in which a number without a country code is read.")
+
+    @field_validator("timezone")
+    @classmethod
+    def _zone(cls, value: str) -> str:
+        if value not in available_timezones():
+            message = "not an IANA time zone; one such as Europe/Moscow or Asia/Yekaterinburg"
+            raise ValueError(message)
+        return value
+
+    @field_validator("region")
+    @classmethod
+    def _region(cls, value: str) -> str:
+        if value not in phonenumbers.SUPPORTED_REGIONS:
+            message = "not a region; two capital letters such as RU, KZ, DE"
+            raise ValueError(message)
+        return value
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.timezone)
+
+
+class Asterisk(_Section):
+    """How the daemon and Asterisk find each other."""
+
+    connect: Literal["client", "outbound"] = Field(
+        "client",
+        description="client: the daemon dials Asterisk (16 and later)."
+        " outbound: Asterisk 20.15/22.5+ dials the daemon and keeps events while it is away.",
+    )
+    url: str = Field("http://127.0.0.1:8088", description="Where Asterisk's HTTP server is.")
+    username: str = "callsteward"
+    password: SecretStr | None = None
+    password_file: Path | None = None
+    app: Name = Field("callsteward", description="The observer's ARI application.")
+    ca_file: Path | None = Field(None, description="CA to trust for https.")
+    listen_host: str = Field("127.0.0.1", description="outbound: where the daemon listens.")
+    listen_port: Port = Field(8087, description="outbound: where the daemon listens.")
+    silence_ms: int = Field(
+        500, ge=10, le=10_000, description="The first number of TALK_DETECT(set)=500,256."
+    )
+    talk_detect: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="auto: a call with no talk event at all was not listened to and has speech null."
+        " on: such a call was silent. off: talk events are ignored.",
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _url(cls, value: str) -> str:
+        if not re.fullmatch(r"https?://[^/@\s]+(/[^\s]*)?", value):
+            message = "http(s)://host:port without a user name; the password has its own key"
+            raise ValueError(message)
+        return value.rstrip("/").removesuffix("/ari")
+
+    @property
+    def secret(self) -> str:
+        return _secret(self.password, self.password_file) or ""
+
+
+class Endpoints(_Section):
+    """Which channels are operators' phones and which are outside lines.
+
+    Patterns as in a shell (`PJSIP/1[0-9][0-9]`, `PJSIP/trunk*`), matched against the channel's
+    technology and endpoint. A trunk pattern wins. Where neither matches, an endpoint named by two to
+    six digits is taken for an operator's phone and any other for an outside line.
+    """
+
+    operators: tuple[str, ...] = ()
+    trunks: tuple[str, ...] = ()
+
+
+class Operator(_Section):
+    """One operator, by endpoint name."""
+
+    name: str = ""
+    grade: str = Field("", description="For limits that differ by grade, such as senior.")
+
+
+class Line(_Section):
+    """A hotline: a queue, DID or context with its own standard profile."""
+
+    name: Name
+    title: str = ""
+    queues: tuple[str, ...] = Field((), description="Asterisk queues that belong to the line.")
+    dids: tuple[str, ...] = Field((), description="Dialled numbers; shell patterns allowed.")
+    contexts: tuple[str, ...] = Field((), description="Dialplan contexts calls arrive in.")
+    profile: str = DEFAULT_PROFILE
+
+
+class Mqtt(_Section):
+    """The broker."""
+
+    enabled: bool = True
+    host: str = "127.0.0.1"
+    port: Port = 1883
+    username: str | None = None
+    password: SecretStr | None = None
+    password_file: Path | None = None
+    root: str = Field(
+        "callsteward", pattern=r"^[A-Za-z0-9_./-]{1,128}$", description="First levels of every topic."
+    )
+    client_id: str | None = None
+    version: Literal["3.1.1", "5"] = "5"
+    tls: bool = False
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    keepalive_s: int = Field(15, ge=5, le=3600)
+
+    @property
+    def secret(self) -> str | None:
+        return _secret(self.password, self.password_file)
+
+    @model_validator(mode="after")
+    def _tls(self) -> Self:
+        if (self.ca_file or self.cert_file or self.key_file) and not self.tls:
+            message = "ca_file, cert_file and key_file need tls = true"
+            raise ValueError(message)
+        return self
+
+
+class Store(_Section):
+    """Where records are kept."""
+
+    url: str = Field(
+        "sqlite:///callsteward.db",
+        description="sqlite:///relative.db, sqlite:////absolute.db or postgresql://…",
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _url(cls, value: str) -> str:
+        if not re.match(r"^(sqlite|postgresql)(\+\w+)?://", value):
+            message = "sqlite:///… or postgresql://…"
+            raise ValueError(message)
+        return value
+
+
+class Privacy(_Section):
+    """How a client's number leaves the daemon: masked, or as a keyed HMAC."""
+
+    hmac_key: SecretStr | None = Field(None, description="Key of client_ref. Unset: client_ref is null.")
+    hmac_key_file: Path | None = None
+
+    @property
+    def key(self) -> bytes | None:
+        secret = _secret(self.hmac_key, self.hmac_key_file)
+        return secret.encode() if secret else None
+
+
+class Log(_Section):
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "console", "json"] = Field(
+        "auto", description="auto: for people on a terminal, JSON elsewhere."
+    )
+
+
+class Config(BaseSettings):
+    """The whole configuration. Every key has a default that works on one machine."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid", frozen=True, env_prefix="CALLSTEWARD_", env_nested_delimiter="__"
+    )
+
+    site: Site = Site()
+    asterisk: Asterisk = Asterisk()
+    endpoints: Endpoints = Endpoints()
+    lines: tuple[Line, ...] = ()
+    default_line: Name = Field(
+        DEFAULT_LINE, description="The line of a call that no configured line matches."
+    )
+    profiles: dict[Name, Profile] = Field(default_factory=dict)
+    operators: dict[str, Operator] = Field(default_factory=dict)
+    mqtt: Mqtt = Mqtt()
+    store: Store = Store()
+    privacy: Privacy = Privacy()
+    log: Log = Log()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        # The environment wins over the file, so that a secret can be kept out of it.
+        return env_settings, init_settings
+
+    @model_validator(mode="after")
+    def _references(self) -> Self:
+        known = {DEFAULT_PROFILE, *self.profiles}
+        seen: dict[str, str] = {}
+        for line in self.lines:
+            if line.profile not in known:
+                message = (
+                    f"lines.{line.name}.profile: no profile {line.profile!r};"
+                    f" there is {', '.join(sorted(known))}"
+                )
+                raise ValueError(message)
+            if line.name in seen:
+                message = f"lines: {line.name!r} stands twice; a line's name is unique"
+                raise ValueError(message)
+            seen[line.name] = line.name
+        return self
+
+    def profile(self, line: str) -> Profile:
+        """The profile of a line, the default one for a line that is not configured."""
+        name = next((item.profile for item in self.lines if item.name == line), DEFAULT_PROFILE)
+        return self.profiles.get(name) or Profile()
+
+
+def load(path: Path | None) -> Config:
+    """The configuration in a TOML file, or the defaults where no file is given."""
+    values: dict[str, Any] = {}
+    if path is not None:
+        try:
+            values = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            message = f"{path}: cannot read it: {error.strerror}"
+            raise ConfigError(message) from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            message = f"{path}: not TOML: {error}"
+            raise ConfigError(message) from error
+    try:
+        return Config(**values)
+    except ValidationError as error:
+        raise ConfigError(_explain(path, error)) from error
+
+
+def _explain(path: Path | None, error: ValidationError) -> str:
+    where = str(path) if path is not None else "environment"
+    lines = []
+    for item in error.errors(include_url=False):
+        key = ".".join(str(part) for part in item["loc"]) or "(file)"
+        wrong = item["msg"].removeprefix("Value error, ")
+        given = item["input"]
+        shown = f" (is {given!r})" if isinstance(given, str | int | float | bool) else ""
+        if "password" in key or "hmac_key" in key:
+            shown = ""
+        if item["type"] == "extra_forbidden":
+            wrong = f"no such key; allowed here: {', '.join(_allowed(item['loc'][:-1]))}"
+            shown = ""
+        lines.append(f"{where}: {key}: {wrong}{shown}")
+    return "\n".join(lines)
+
+
+def _allowed(location: tuple[int | str, ...]) -> list[str]:
+    """The keys allowed at a place in the file."""
+    model: type[BaseModel] = Config
+    sections: dict[str, type[BaseModel]] = {
+        "site": Site,
+        "asterisk": Asterisk,
+        "endpoints": Endpoints,
+        "lines": Line,
+        "profiles": Profile,
+        "operators": Operator,
+        "mqtt": Mqtt,
+        "store": Store,
+        "privacy": Privacy,
+        "log": Log,
+    }
+    if location:
+        model = sections.get(str(location[0]), Config)
+    return sorted(model.model_fields)

@@ -1,0 +1,1 @@
+"""The service standard: profiles (the numbers) and rules (the checks). Pure."""
