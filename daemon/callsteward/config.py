@@ -24,8 +24,9 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
+from callsteward.config_errors import explain
 from callsteward.exceptions import ConfigError
 from callsteward.standard.profile import Profile
 
@@ -250,7 +251,8 @@ class Config(BaseSettings):
     @model_validator(mode="after")
     def _references(self) -> Self:
         known = {DEFAULT_PROFILE, *self.profiles}
-        seen: dict[str, str] = {}
+        names: set[str] = set()
+        line_of: dict[tuple[str, str], str] = {}
         for line in self.lines:
             if line.profile not in known:
                 message = (
@@ -258,10 +260,19 @@ class Config(BaseSettings):
                     f" there is {', '.join(sorted(known))}"
                 )
                 raise ValueError(message)
-            if line.name in seen:
+            if line.name in names:
                 message = f"lines: {line.name!r} stands twice; a line's name is unique"
                 raise ValueError(message)
-            seen[line.name] = line.name
+            names.add(line.name)
+            for key in ("queues", "dids", "contexts"):
+                for value in getattr(line, key):
+                    other = line_of.setdefault((key, value), line.name)
+                    if other != line.name:
+                        message = (
+                            f"lines.{line.name}.{key}: {value!r} belongs to line {other!r} already;"
+                            " each belongs to one line"
+                        )
+                        raise ValueError(message)
         return self
 
     def profile(self, line: str) -> Profile:
@@ -282,44 +293,11 @@ def load(path: Path | None) -> Config:
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             message = f"{path}: not TOML: {error}"
             raise ConfigError(message) from error
+    file = str(path) if path is not None else "environment"
     try:
         return Config(**values)
     except ValidationError as error:
-        raise ConfigError(_explain(path, error)) from error
-
-
-def _explain(path: Path | None, error: ValidationError) -> str:
-    where = str(path) if path is not None else "environment"
-    lines = []
-    for item in error.errors(include_url=False):
-        key = ".".join(str(part) for part in item["loc"]) or "(file)"
-        wrong = item["msg"].removeprefix("Value error, ")
-        given = item["input"]
-        shown = f" (is {given!r})" if isinstance(given, str | int | float | bool) else ""
-        if "password" in key or "hmac_key" in key:
-            shown = ""
-        if item["type"] == "extra_forbidden":
-            wrong = f"no such key; allowed here: {', '.join(_allowed(item['loc'][:-1]))}"
-            shown = ""
-        lines.append(f"{where}: {key}: {wrong}{shown}")
-    return "\n".join(lines)
-
-
-def _allowed(location: tuple[int | str, ...]) -> list[str]:
-    """The keys allowed at a place in the file."""
-    model: type[BaseModel] = Config
-    sections: dict[str, type[BaseModel]] = {
-        "site": Site,
-        "asterisk": Asterisk,
-        "endpoints": Endpoints,
-        "lines": Line,
-        "profiles": Profile,
-        "operators": Operator,
-        "mqtt": Mqtt,
-        "store": Store,
-        "privacy": Privacy,
-        "log": Log,
-    }
-    if location:
-        model = sections.get(str(location[0]), Config)
-    return sorted(model.model_fields)
+        raise ConfigError(explain(error, Config, file, values)) from error
+    except SettingsError as error:
+        message = f"environment: {error}: a list or a section is given there as JSON"
+        raise ConfigError(message) from error

@@ -238,10 +238,7 @@ class _Kind(msgspec.Struct):
 
 
 _kind_decoder = msgspec.json.Decoder(_Kind)
-KNOWN_TYPES = frozenset(
-    str(t.__struct_config__.tag)
-    for t in Event.__args__  # type: ignore[attr-defined]
-)
+KNOWN_TYPES = frozenset(str(t.__struct_config__.tag) for t in Event.__args__)
 
 
 def decode(frame: bytes | str) -> Event | None:

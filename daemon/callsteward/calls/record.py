@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-SCHEMA = "callsteward.call/1"
+SCHEMA: Literal["callsteward.call/1"] = "callsteward.call/1"
 
 
 class Direction(StrEnum):

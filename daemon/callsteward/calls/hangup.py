@@ -1,0 +1,188 @@
+"""Who hung up first, with the evidence it rests on.
+
+Facts behind it (real Asterisk 22): the first ChannelHangupRequest without `soft`, on an answered leg
+that is no Local half, names the party. With `soft` the cause is a set of flags of Asterisk's own
+(include/asterisk/channel.h), not Q.850; flag 16 alone is a dialplan's end and names nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import msgspec
+
+from callsteward.calls.record import Confidence, Hangup, Party, Side
+
+# AST_SOFTHANGUP_* in include/asterisk/channel.h.
+_DRIVER = 1  # the channel driver ended it: RTP timeout
+_SHUTDOWN = 4
+_TIMEOUT = 8  # TIMEOUT(absolute)
+_EXPLICIT = 32  # ARI DELETE, CLI, SoftHangup()
+
+# Two BYEs on the wire at once arrive in either order; within this the first one is only likely.
+SIMULTANEOUS_MS = 200
+
+
+class Request(msgspec.Struct, frozen=True, gc=False):
+    """A ChannelHangupRequest on a leg of the conversation. `cause` is Q.850 unless `soft`."""
+
+    at_ms: int
+    side: Side
+    channel: str
+    cause: int | None
+    tech_cause: int | None
+    soft: bool
+    passed_back: bool = False
+    third_party: bool = False
+
+
+class LegEnd(msgspec.Struct, frozen=True, gc=False):
+    """A ChannelDestroyed of a leg of the conversation. `source`: hangupsource, None where not sent."""
+
+    side: Side
+    channel: str
+    cause: int
+    tech_cause: int | None
+    source: str | None
+
+
+_PARTY = {Side.CLIENT: Party.CLIENT, Side.OPERATOR: Party.OPERATOR}
+
+
+def attribute(
+    requests: Sequence[Request], ends: Sequence[LegEnd], abnormal_causes: Collection[int]
+) -> Hangup:
+    """Who ended the conversation, from its hang-up requests in order and the ends of its legs."""
+    for index, request in enumerate(requests):
+        if request.soft:
+            verdict = _soft(request, ends)
+            if verdict is not None:
+                return verdict
+            continue
+        if request.cause in abnormal_causes:
+            return _lost(request.side, ends, f"{_told(request)}: abnormal", request)
+        if request.passed_back:
+            return _of(
+                Party.PBX, request, ends, (f"{_told(request)}: Asterisk passed the end of the dial on",)
+            )
+        return _plain(request, requests[index + 1 :], ends)
+    for end in ends:
+        if end.cause in abnormal_causes:
+            evidence = f"{end.channel} destroyed with cause {end.cause}: abnormal"
+            return Hangup(Party.NETWORK, end.cause, end.tech_cause, (evidence,), Confidence.CERTAIN, end.side)
+    return _unrequested(requests, ends)
+
+
+def requester(request: Request) -> Party | None:
+    """Whom a request speaks for as it comes, None for the end of a dialplan."""
+    if not request.soft:
+        return Party.UNKNOWN if request.third_party else _PARTY[request.side]
+    flags = request.cause or 0
+    if flags & _DRIVER:
+        return Party.NETWORK
+    return Party.PBX if flags & (_SHUTDOWN | _TIMEOUT | _EXPLICIT) else None
+
+
+def _told(request: Request) -> str:
+    kind = f"soft {request.cause}" if request.soft else f"cause {request.cause}"
+    return f"hang-up request on {request.channel} ({kind})"
+
+
+def _end_of(side: Side, ends: Sequence[LegEnd]) -> LegEnd | None:
+    return next((end for end in ends if end.side is side), None)
+
+
+def _of(
+    party: Party,
+    request: Request,
+    ends: Sequence[LegEnd],
+    evidence: tuple[str, ...],
+    confidence: Confidence = Confidence.CERTAIN,
+    lost_side: Side | None = None,
+) -> Hangup:
+    """A verdict with the Q.850 cause of the leg that the request was for."""
+    end = _end_of(request.side, ends)
+    cause = None if request.soft else request.cause
+    tech_cause = request.tech_cause
+    if end is not None:
+        cause = end.cause if cause is None else cause
+        tech_cause = end.tech_cause if tech_cause is None else tech_cause
+    return Hangup(party, cause, tech_cause, evidence, confidence, lost_side)
+
+
+def _lost(side: Side, ends: Sequence[LegEnd], evidence: str, request: Request) -> Hangup:
+    more: tuple[str, ...] = ()
+    end = _end_of(side, ends)
+    if end is not None and end.cause:
+        more = (f"{end.channel} destroyed with cause {end.cause}",)
+    return _of(Party.NETWORK, request, ends, (evidence, *more), lost_side=side)
+
+
+def _soft(request: Request, ends: Sequence[LegEnd]) -> Hangup | None:
+    flags = request.cause or 0
+    if flags & _DRIVER:
+        return _lost(
+            request.side, ends, f"{_told(request)}: the channel driver ended it (RTP timeout)", request
+        )
+    if flags & _SHUTDOWN:
+        return _of(Party.PBX, request, ends, (f"{_told(request)}: Asterisk shut down",))
+    if flags & _EXPLICIT:
+        return _of(Party.PBX, request, ends, (f"{_told(request)}: ended by an administrator or a program",))
+    if flags & _TIMEOUT:
+        return _of(Party.PBX, request, ends, (f"{_told(request)}: the dialplan's time limit",))
+    return None
+
+
+def _plain(first: Request, later: Sequence[Request], ends: Sequence[LegEnd]) -> Hangup:
+    evidence = [_told(first)]
+    confidence = Confidence.CERTAIN
+    party = _PARTY[first.side]
+    if first.third_party:
+        # Somebody outside whom the client was handed to: neither client nor operator.
+        party = Party.UNKNOWN
+        evidence.append("a third party")
+    for request in later:
+        if (
+            not request.soft
+            and request.side is not first.side
+            and request.at_ms - first.at_ms <= SIMULTANEOUS_MS
+        ):
+            evidence.append(f"{_told(request)} {request.at_ms - first.at_ms} ms later")
+            confidence = Confidence.LIKELY
+            break
+    source = _source(ends, {request.channel for request in later} | {first.channel})
+    if source is not None:
+        evidence.append(f"hangupsource {source}")
+        if source != first.channel:
+            confidence = Confidence.LIKELY
+    return _of(party, first, ends, tuple(evidence), confidence)
+
+
+def _source(ends: Sequence[LegEnd], asked: Collection[str] = ()) -> str | None:
+    """The channel that hung up first as Asterisk notes it, if it was in this conversation.
+
+    The note is made once per channel: after a transfer it can name somebody who left long ago.
+    """
+    names = {end.channel for end in ends}.union(asked)
+    return next((end.source for end in ends if end.source in names), None)
+
+
+def _unrequested(requests: Sequence[Request], ends: Sequence[LegEnd]) -> Hangup:
+    """Nobody asked for it: the channel it came from if Asterisk names one, else Asterisk itself."""
+    first = ends[0] if ends else None
+    cause = first.cause if first is not None else None
+    tech_cause = first.tech_cause if first is not None else None
+    source = _source(ends)
+    for end in ends:
+        if source is not None and end.channel == source:
+            return Hangup(
+                _PARTY[end.side],
+                cause,
+                tech_cause,
+                (f"hangupsource {source}", "no hang-up request"),
+                Confidence.LIKELY,
+            )
+    if requests or ends:
+        evidence = "no hang-up request of a party before the dialplan's end"
+        return Hangup(Party.PBX, cause, tech_cause, (evidence,), Confidence.LIKELY)
+    return Hangup(Party.UNKNOWN, None, None, ("the end was not observed",), Confidence.UNKNOWN)

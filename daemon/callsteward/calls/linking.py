@@ -1,0 +1,221 @@
+"""Which channels are one call, and who in it is the client.
+
+A dial, a bridge or a Local channel joins calls. Two calls that each have a client from outside stay
+two: a conference of two clients is two contacts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from callsteward.calls import talk
+from callsteward.calls.directory import Kind
+from callsteward.calls.facts import Happening
+from callsteward.calls.model import Call, Leg
+from callsteward.calls.record import AttemptResult, Direction
+
+if TYPE_CHECKING:
+    from callsteward.ari.events import Channel
+    from callsteward.calls.talk import Desk
+
+
+def has_outsider(call: Call) -> bool:
+    """Whether the call is one with a client from outside."""
+    return call.direction is not Direction.INTERNAL and (call.client is not None or call.client_gone)
+
+
+def _settled(call: Call) -> bool:
+    """Whether a call has a client from outside who is more than a channel just made for a dial."""
+    return has_outsider(call) and (
+        call.client is None or not call.client.dialled or call.client.up or len(call.legs) > 1
+    )
+
+
+def merge(desk: Desk, left: Call, right: Call) -> Call | None:
+    """Makes two calls one, and says which; None where they stay two clients' calls."""
+    if left is right:
+        return left
+    if _settled(left) and _settled(right):
+        return None
+    winner, loser = left, right
+    if _rank(right) < _rank(left):
+        winner, loser = right, left
+    for leg in loser.legs:
+        leg.call = winner
+    winner.legs.extend(loser.legs)
+    if loser.attempts:
+        winner.attempts.extend(loser.attempts)
+        winner.attempts.sort(key=lambda attempt: attempt.dial_ms)
+    winner.unobserved.extend(loser.unobserved)
+    for deadline in (loser.silence, loser.talk_limit, loser.linger):
+        desk.drop(deadline)
+    for leg in loser.contact:
+        leg.contacts = tuple(item for item in leg.contacts if item is not loser)
+    loser.legs = []
+    cast(desk, winner, winner.created_ms)
+    return winner
+
+
+def _rank(call: Call) -> tuple[bool, bool, int]:
+    """Lower is stronger: a client from outside, an id not yet used, the older."""
+    return (not _settled(call), call.spent, call.created_ms)
+
+
+def cast(desk: Desk, call: Call, ms: int) -> None:
+    """Finds the call's client: who called in; else whom we called; else the colleague who called."""
+    current = call.client
+    if current is not None and current.endpoint.kind is Kind.TRUNK and not current.dialled:
+        return
+    best: Leg | None = None
+    best_rank = 4
+    for leg in call.legs:
+        kind = leg.endpoint.kind
+        if kind is Kind.TRUNK:
+            rank = 1 if leg.dialled else 0
+        elif kind is Kind.OPERATOR and not leg.dialled:
+            rank = 2
+        else:
+            continue
+        if rank < best_rank:
+            best, best_rank = leg, rank
+    if best is None or best is current:
+        return
+    if call.client_gone and (call.direction is Direction.INBOUND or best_rank == 2):
+        return
+    _make_client(desk, call, best, ms)
+
+
+def _make_client(desk: Desk, call: Call, leg: Leg, ms: int) -> None:
+    first = call.client is None and not call.client_gone
+    previous = call.direction
+    call.client = leg
+    if leg.endpoint.kind is not Kind.TRUNK:
+        call.direction = Direction.INTERNAL
+    else:
+        call.direction = Direction.OUTBOUND if leg.dialled else Direction.INBOUND
+    if first or previous is Direction.INTERNAL:
+        call.started_ms = leg.created_ms
+    call.client_gone = False
+    call.ended_ms = None
+    desk.drop(call.linger)
+    call.linger = None
+    if leg.attempt is not None and leg.attempt in call.attempts:
+        call.attempts.remove(leg.attempt)
+        leg.attempt = None
+    if call.direction is Direction.OUTBOUND:
+        caller = next((item for item in call.legs if item.endpoint.kind is Kind.OPERATOR), None)
+        if caller is not None and call.operator is None:
+            call.operator = caller.operator
+    if not call.line:
+        call.line = desk.config.default_line
+    if first and not leg.dialled and call.direction is Direction.INBOUND:
+        desk.say(call, Happening.STARTED, leg.created_ms)
+    talk.regroup(desk, call, ms)
+
+
+def client_left(desk: Desk, call: Call, ms: int | None) -> None:
+    """The client's channel is gone. Another one may be theirs: a second trunk tried, a masquerade."""
+    call.client = None
+    call.client_gone = True
+    call.ended_ms = ms
+    if call.direction is Direction.OUTBOUND and call.answered_ms is None:
+        cast(desk, call, call.created_ms)
+
+
+def find_line(desk: Desk, call: Call, channel: Channel) -> None:
+    """The line of a call, by its client's channel: the first queue it enters, else number, else context."""
+    if not call.client_number and channel.caller.number and not (call.client and call.client.dialled):
+        call.client_number = channel.caller.number
+    if call.line_from_queue:
+        return
+    position = channel.dialplan
+    if position.app_name == "Queue":
+        line = desk.directory.line_of_queue(position.app_data.partition(",")[0])
+        if line is not None:
+            call.line = line
+            call.line_from_queue = True
+            return
+    if not call.line or call.line == desk.config.default_line:
+        call.line = (
+            desk.directory.line_of_number(position.exten, position.context) or desk.config.default_line
+        )
+
+
+def join_linked(desk: Desk, leg: Leg, channel: Channel, legs: Mapping[str, Leg]) -> None:
+    """A channel met midway: where Asterisk names the first channel of its call, it belongs there."""
+    linkedid = channel.channelvars.linkedid if channel.channelvars is not None else None
+    if not linkedid or linkedid == leg.id:
+        return
+    first = legs.get(linkedid)
+    if first is not None and first.call is not leg.call:
+        merge(desk, first.call, leg.call)
+
+
+def take_over(desk: Desk, leg: Leg, name: str, legs: Mapping[str, Leg], ms: int) -> None:
+    """A masquerade: the connection known by `name` now lives in this channel.
+
+    The channel it came from is destroyed next. Its part in its call goes over to this one.
+    """
+    source = next((item for item in legs.values() if item.name == name and item is not leg), None)
+    before = leg.operator
+    leg.name = name
+    leg.endpoint = desk.directory.endpoint(name)
+    leg.operator = leg.endpoint.name
+    leg.outsider = leg.endpoint.kind is Kind.TRUNK
+    if source is None:
+        return
+    source.name = f"{name}<ZOMBIE>"
+    attempt = leg.attempt
+    if attempt is not None and attempt.result is None and before != leg.operator:
+        # A pickup: the phone that rang did not answer, and the one that took it over did not ring.
+        attempt.result = AttemptResult.CANCELLED
+        attempt.end_ms = ms
+        desk.drop(attempt.deadline)
+        attempt.deadline = None
+    call = source.call
+    if call.client is source:
+        leg.dialled = source.dialled
+        if leg.call is not call:
+            merged = merge(desk, call, leg.call)
+            if merged is not None and merged is not call:
+                merged.client = leg
+                return
+        if call.client is source:
+            call.client = leg
+            talk.regroup(desk, call, ms)
+    elif leg.call is not call:
+        merge(desk, leg.call, call)
+
+
+def forward(giver: Leg, receiver: Leg) -> None:
+    """A phone forwarded its call: an outside line that is reached for it answers in its name."""
+    if giver.endpoint.kind is Kind.RELAY and giver.operator == giver.endpoint.name:
+        return  # a Local channel that nobody forwarded to
+    if receiver.endpoint.kind in {Kind.RELAY, Kind.TRUNK}:
+        receiver.operator = giver.operator
+        receiver.outsider = False
+
+
+def target_of(target: Leg | None, theirs: Leg, ours: Leg) -> str | None:
+    """Whom an attended transfer goes to: whom Asterisk names, else who is being rung (blonde)."""
+    if target is not None and target.outsider:
+        return target.call.client_number or None
+    if target is not None and target.endpoint.kind is not Kind.RELAY:
+        return target.operator
+    for person in talk.beyond(target) if target is not None else ():
+        if person is not ours and person is not theirs and person.endpoint.kind is Kind.OPERATOR:
+            return person.operator
+    for leg in reversed(theirs.call.legs):
+        if leg.attempt is not None and leg.attempt.result is None and leg is not ours:
+            return leg.operator
+    return None
+
+
+def leave_behind(legs: Iterable[Leg]) -> None:
+    """What outlives its call starts anew as calls of its own, whose ids have been used."""
+    for leg in list(legs):
+        leg.call = Call(leg)
+        leg.call.spent = True
+        leg.contacts = ()
+        leg.attempt = None

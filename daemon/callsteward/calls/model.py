@@ -1,0 +1,187 @@
+"""What the tracker keeps: legs, bridges and the calls they serve. State only, no decisions."""
+
+from __future__ import annotations
+
+from array import array
+from typing import TYPE_CHECKING
+
+from callsteward.calls.directory import Kind
+from callsteward.calls.record import AttemptResult, Direction, Side, TransferKind, TransferResult
+
+if TYPE_CHECKING:
+    from callsteward.calls.deadlines import Deadline
+    from callsteward.calls.directory import Endpoint
+    from callsteward.calls.hangup import LegEnd, Request
+
+
+class Bridge:
+    """A bridge. In a holding bridge (parking, music) nobody hears anybody."""
+
+    __slots__ = ("holding", "id", "legs")
+
+    def __init__(self, bridge_id: str, *, holding: bool) -> None:
+        self.id = bridge_id
+        self.holding = holding
+        self.legs: list[Leg] = []
+
+
+class Attempt:
+    """One operator phone that was dialled. Times in ms, `result` None while it is open."""
+
+    __slots__ = ("deadline", "dial_ms", "end_ms", "operator", "result", "ring_ms")
+
+    def __init__(self, operator: str, dial_ms: int) -> None:
+        self.operator = operator
+        self.dial_ms = dial_ms
+        self.ring_ms: int | None = None
+        self.end_ms: int | None = None
+        self.result: AttemptResult | None = None
+        self.deadline: Deadline[Leg | Call] | None = None
+
+
+class TransferMade:
+    """A transfer as it happened; whether it completed is known when somebody else has the client."""
+
+    __slots__ = ("at_ms", "by", "kind", "result", "to")
+
+    def __init__(self, kind: TransferKind, by: str | None, to: str | None, at_ms: int) -> None:
+        self.kind = kind
+        self.by = by
+        self.to = to
+        self.at_ms = at_ms
+        self.result: TransferResult | None = None
+
+
+class Leg:
+    """A channel with a role. `contacts` are the calls whose client hears this leg (as an operator)."""
+
+    __slots__ = (
+        "attempt",
+        "bridge",
+        "call",
+        "contacts",
+        "created_ms",
+        "dialled",
+        "endpoint",
+        "half",
+        "hold_deadline",
+        "hold_ms",
+        "id",
+        "joined_ms",
+        "name",
+        "operator",
+        "outsider",
+        "talking_ms",
+        "up",
+    )
+
+    def __init__(self, leg_id: str, name: str, endpoint: Endpoint, created_ms: int) -> None:
+        self.id = leg_id
+        self.name = name
+        self.endpoint = endpoint
+        self.operator = endpoint.name
+        # A person outside who is no operator: a client, or somebody the client was handed to.
+        self.outsider = endpoint.kind is Kind.TRUNK
+        self.created_ms = created_ms
+        self.call: Call = Call(self)
+        self.bridge: Bridge | None = None
+        self.half: Leg | None = None
+        self.attempt: Attempt | None = None
+        self.contacts: tuple[Call, ...] = ()
+        self.dialled = False
+        self.up = False
+        self.hold_ms: int | None = None
+        self.hold_deadline: Deadline[Leg | Call] | None = None
+        self.talking_ms: int | None = None
+        # When it was first heard of, for a channel that was there before the stream began.
+        self.joined_ms: int | None = None
+
+
+class Call:
+    """One client's whole contact, while it is on. `legs` are the live ones."""
+
+    __slots__ = (
+        "answered_ms",
+        "attempts",
+        "client",
+        "client_dial",
+        "client_gone",
+        "client_number",
+        "client_speech",
+        "contact",
+        "contact_ms",
+        "created_ms",
+        "direction",
+        "ended_ms",
+        "ends",
+        "heard",
+        "holds",
+        "id",
+        "last_contact",
+        "latency_ms",
+        "legs",
+        "line",
+        "line_from_queue",
+        "linger",
+        "operator",
+        "operator_speech",
+        "quiet_ms",
+        "requests",
+        "silence",
+        "spent",
+        "started_ms",
+        "talk_limit",
+        "talks",
+        "transfers",
+        "unobserved",
+        "waits_for",
+        "was_bridged",
+    )
+
+    def __init__(self, first: Leg) -> None:
+        self.id = first.id
+        self.created_ms = first.created_ms
+        self.legs: list[Leg] = [first]
+        self.client: Leg | None = None
+        self.client_number = ""
+        self.client_dial = ""
+        # The client's last channel: gone, and when (None where nobody saw it go).
+        self.client_gone = False
+        self.ended_ms: int | None = None
+        self.direction = Direction.INTERNAL
+        self.line = ""
+        self.line_from_queue = False
+        self.operator: str | None = None
+        self.started_ms = first.created_ms
+        self.answered_ms: int | None = None
+        self.latency_ms: int | None = None
+        # Who the client hears now, and since when; then what has been.
+        self.contact: list[Leg] = []
+        self.contact_ms: int | None = None
+        self.last_contact: list[Leg] = []
+        self.talks: list[tuple[int, int]] = []
+        self.holds: list[tuple[Side, int, int]] = []
+        self.heard = False
+        self.operator_speech: array[int] | None = None
+        self.client_speech: array[int] | None = None
+        self.quiet_ms = 0
+        self.attempts: list[Attempt] = []
+        self.transfers: list[TransferMade] = []
+        self.requests: list[Request] = []
+        self.ends: list[LegEnd] = []
+        self.unobserved: list[tuple[int | None, int | None]] = []
+        self.silence: Deadline[Leg | Call] | None = None
+        self.talk_limit: Deadline[Leg | Call] | None = None
+        self.linger: Deadline[Leg | Call] | None = None
+        # A call made of what an ended call left behind: its id has been used.
+        self.spent = False
+        # The leg that put the client on hold and then left the conversation to ask somebody.
+        self.waits_for: Leg | None = None
+        # Somebody heard the client before the stream began.
+        self.was_bridged = False
+
+    def side(self, leg: Leg) -> Side | None:
+        """Which side of this call's conversation a leg is on, None for a bystander."""
+        if leg is self.client:
+            return Side.CLIENT
+        return Side.OPERATOR if leg in self.contact else None

@@ -1,0 +1,57 @@
+"""A client's number: read, masked, keyed. The number itself goes no further than this."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+
+import phonenumbers
+
+_LONGEST = 32  # a line delivers at most 15 digits; what is longer is no number
+
+
+class Numbers:
+    """Reads numbers as they are dialled in a region (ISO 3166), keys them with `key` if there is one."""
+
+    def __init__(self, region: str, key: bytes | None) -> None:
+        self._region = region
+        self._key = key
+
+    def e164(self, raw: str) -> str | None:
+        """The number as +79031234567, or None for what cannot be one.
+
+        The caller id is the attacker's: only plain digits with one leading + are looked at.
+        """
+        digits = raw.removeprefix("+")
+        if not (digits.isascii() and digits.isdigit()) or not 7 <= len(digits) <= _LONGEST:
+            return None
+        # 79031234567 comes without a plus: as it stands first, then as dialled in the region.
+        for candidate, region in ((f"+{digits}", None), (digits, self._region)):
+            try:
+                number = phonenumbers.parse(candidate, region)
+            except phonenumbers.NumberParseException:
+                continue
+            if phonenumbers.is_valid_number(number):
+                return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
+        return None
+
+    def masked(self, raw: str) -> str | None:
+        """+7903***4567; a short internal number as it is; None for what is no number at all."""
+        number = self.e164(raw)
+        if number is not None:
+            return f"{number[:5]}***{number[-4:]}"
+        digits = raw.removeprefix("+")
+        if not (digits.isascii() and digits.isdigit()):
+            return None
+        if len(digits) <= 6:
+            return digits
+        return f"{digits[:2]}***{digits[-2:]}"
+
+    def ref(self, raw: str) -> str | None:
+        """HMAC-SHA256 of the E.164 number in hex (first 32 digits), None without a key or a number."""
+        if self._key is None:
+            return None
+        number = self.e164(raw)
+        if number is None:
+            return None
+        return hmac.new(self._key, number.encode(), hashlib.sha256).hexdigest()[:32]

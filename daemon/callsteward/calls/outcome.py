@@ -1,0 +1,99 @@
+"""How a call ended, and what that means for a callback. Pure policy, thresholds in the profile."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from callsteward.calls.record import (
+    AttemptResult,
+    CallbackDecision,
+    Confidence,
+    Decision,
+    Direction,
+    Hangup,
+    Outcome,
+    Party,
+)
+
+_FAILED_RESULTS = frozenset({AttemptResult.UNAVAILABLE, AttemptResult.FAILED})
+_ORDINARY_CAUSES = frozenset({None, 0, 16, 18, 19, 31, 127})
+_DIAL_OUTCOMES = {
+    "BUSY": Outcome.BUSY,
+    "CONGESTION": Outcome.FAILED,
+    "CHANUNAVAIL": Outcome.FAILED,
+}
+
+
+def unanswered(
+    direction: Direction,
+    hangup: Hangup,
+    attempts: Collection[AttemptResult],
+    client_dial: str,
+    wait_s: float | None,
+    short_abandon_s: float,
+) -> Outcome:
+    """The outcome of a call nobody answered."""
+    if direction is Direction.OUTBOUND:
+        return _DIAL_OUTCOMES.get(client_dial, Outcome.NO_ANSWER)
+    if hangup.first is Party.CLIENT or hangup.first is Party.NETWORK:
+        short = wait_s is not None and wait_s < short_abandon_s
+        return Outcome.SHORT_ABANDONED if short else Outcome.ABANDONED
+    if attempts and all(result in {AttemptResult.BUSY, AttemptResult.REJECTED} for result in attempts):
+        return Outcome.BUSY
+    if attempts and all(result in _FAILED_RESULTS for result in attempts):
+        return Outcome.FAILED
+    if not attempts and hangup.cause not in _ORDINARY_CAUSES:
+        return Outcome.FAILED  # the dial got no further than Asterisk
+    if hangup.first is Party.UNKNOWN:
+        return Outcome.ABANDONED
+    return Outcome.NO_ANSWER
+
+
+def connected(direction: Direction, hangup: Hangup, *, greeted: bool, heuristic_drop: bool) -> Outcome:
+    """The outcome of a call somebody answered. `greeted`: the greeting was over.
+
+    The standard (callback section, points 1 and 2): a client lost before or in the greeting is not
+    called back, one lost in the dialogue is called back once. A plain hang-up is neither.
+    """
+    if hangup.first is Party.OPERATOR or direction is Direction.INTERNAL:
+        return Outcome.COMPLETED
+    broke = hangup.first is Party.NETWORK or _pbx_went_away(hangup)
+    if not greeted and (broke or hangup.first is Party.CLIENT):
+        return Outcome.EARLY_DROP
+    if greeted and (broke or (heuristic_drop and hangup.first is Party.CLIENT)):
+        return Outcome.MID_DIALOGUE_DROP
+    return Outcome.COMPLETED
+
+
+def _pbx_went_away(hangup: Hangup) -> bool:
+    # A limit or an administrator's hang-up is meant; a shutdown under the talk is not.
+    return hangup.first is Party.PBX and any("shut down" in item for item in hangup.evidence)
+
+
+_REASONS = {
+    Outcome.ABANDONED: "not_answered",
+    Outcome.SHORT_ABANDONED: "not_answered",
+    Outcome.BUSY: "not_answered",
+    Outcome.NO_ANSWER: "not_answered",
+    Outcome.FAILED: "not_answered",
+    Outcome.EARLY_DROP: "early_drop",
+}
+
+
+def callback(direction: Direction, outcome: Outcome, hangup: Hangup) -> CallbackDecision:
+    """Whether the call makes a callback due. Always decided, always with the reason."""
+    if direction is Direction.INTERNAL:
+        return CallbackDecision(Decision.NOT_DUE, "internal")
+    if outcome is Outcome.MID_DIALOGUE_DROP:
+        if direction in {Direction.CALLBACK, Direction.RATING}:
+            return CallbackDecision(Decision.SUPPRESSED, f"was_{direction.value}")
+        return CallbackDecision(Decision.DUE, "mid_dialogue_drop")
+    reason = _REASONS.get(outcome)
+    if reason is None:
+        observed = hangup.confidence is not Confidence.UNKNOWN
+        reason = {
+            Party.CLIENT: "client_hung_up",
+            Party.OPERATOR: "operator_hung_up",
+            Party.PBX: "pbx_ended",
+        }.get(hangup.first, "third_party_hung_up" if observed else "end_not_observed")
+    return CallbackDecision(Decision.NOT_DUE, reason)
