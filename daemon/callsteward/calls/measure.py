@@ -132,7 +132,7 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
             call.direction,
             hangup,
             greeted=conversation.greeted(profile) or _greeting_unseen(call),
-            heuristic_drop=_heuristic_drop(call, conversation, profile),
+            heuristic_drop=_heuristic_drop(conversation, profile),
         )
     else:
         outcome = policy.unanswered(
@@ -204,7 +204,7 @@ def _transfers(call: Call) -> tuple[Transfer, ...]:
     return tuple(made)
 
 
-def _heuristic_drop(call: Call, conversation: _Conversation, profile: Profile) -> bool:
+def _heuristic_drop(conversation: _Conversation, profile: Profile) -> bool:
     """The speech heuristics a profile switched on, at the moment of the hang-up."""
     if not profile.drop_on_bye or not conversation.talks:
         return False

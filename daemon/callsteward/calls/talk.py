@@ -189,7 +189,7 @@ def _leave(desk: Desk, call: Call, leg: Leg, ms: int, *, talk_goes_on: bool) -> 
     elif leg.hold_ms is not None:
         # It went to ask a colleague: the client still waits, until somebody is back.
         call.waits_for = leg
-    _close_speech(desk, leg, ms, only=call)
+    _close_speech(leg, ms, only=call)
     leg.contacts = tuple(item for item in leg.contacts if item is not call)
     if talk_goes_on and call.requests:
         # It left a conversation that went on without it: that hang-up ended nothing.
@@ -204,7 +204,7 @@ def _end(desk: Desk, call: Call, before: list[Leg], ms: int) -> None:
     client = call.client
     if client is not None:
         close_hold(desk, client, ms, only=call)
-        _close_speech(desk, client, ms, only=call)
+        _close_speech(client, ms, only=call)
     desk.drop(call.silence)
     call.silence = None
 
@@ -226,7 +226,7 @@ def hold(desk: Desk, leg: Leg, ms: int) -> None:
     if not calls or leg.hold_ms is not None:
         return
     leg.hold_ms = ms
-    _close_speech(desk, leg, ms)
+    _close_speech(leg, ms)
     for call in calls:
         side = call.side(leg)
         desk.drop(call.silence)
@@ -305,7 +305,7 @@ def speech_finished(desk: Desk, leg: Leg, ms: int, duration_ms: int) -> None:
         _quiet_from(desk, call, end)
 
 
-def _close_speech(desk: Desk, leg: Leg, ms: int, only: Call | None = None) -> None:
+def _close_speech(leg: Leg, ms: int, only: Call | None = None) -> None:
     """Speech still open when the phone held or left: no end of it will be heard."""
     start = leg.talking_ms
     if start is None:

@@ -7,7 +7,6 @@ nothing here raises for what an event says.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +17,10 @@ from callsteward.calls.directory import Directory, Kind
 from callsteward.calls.facts import CallEnded, Fact, Happening, LineNow, OperatorNow
 from callsteward.calls.hangup import LegEnd, Request, requester
 from callsteward.calls.measure import record_of
-from callsteward.calls.model import Bridge, Call, Leg, TransferMade
+from callsteward.calls.model import Call, Leg, TransferMade
 from callsteward.calls.number import Numbers
 from callsteward.calls.record import Side, TransferKind, TransferResult
+from callsteward.calls.roster import Roster
 
 if TYPE_CHECKING:
     from callsteward.config import Config
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 # An operator's phone can outlive the call it served (a conference, an agent always on the line). This
 # long after the client's last channel the record is written without waiting for it.
 LINGER_MS = 5_000
-# Late events for channels that are gone must not bring them back. Channel ids never come again.
-_REMEMBERED = 10_000
 _NONE: Sequence[Fact] = ()
 
 
@@ -38,11 +36,7 @@ class Tracker:
 
     def __init__(self, config: Config) -> None:
         self._desk = talk.Desk(config, Directory(config), Numbers(config.site.region, config.privacy.key))
-        self._legs: dict[str, Leg] = {}
-        self._bridges: dict[str, Bridge] = {}
-        self._halves: dict[str, Leg] = {}
-        self._gone: OrderedDict[str, None] = OrderedDict()
-        self._clients: dict[str, Call] = {}
+        self._roster = Roster(self._desk)
         self.last_event_ms: int | None = None
         self._on: dict[type, Callable[[Any, int], None]] = {
             ari.ChannelCreated: self._created,
@@ -94,13 +88,11 @@ class Tracker:
     def finish(self) -> Sequence[Fact]:
         """The stream ended: every call still on gets a record that says so."""
         ms = self.last_event_ms or 0
-        for call in self._open():
+        for call in self._roster.calls():
             if not call.client_gone:
                 call.unobserved.append((ms, None))
             self._end_call(call)
-        self._legs.clear()
-        self._bridges.clear()
-        self._halves.clear()
+        self._roster.clear()
         facts, self._desk.facts = self._desk.facts, []
         return facts
 
@@ -112,105 +104,44 @@ class Tracker:
     @property
     def open_calls(self) -> int:
         """How many calls with a client are on."""
-        return sum(1 for call in self._open() if call.client is not None or call.client_gone)
+        return sum(1 for call in self._roster.calls() if call.client is not None or call.client_gone)
 
     @property
     def open_legs(self) -> int:
-        """How many channels are known."""
-        return len(self._legs)
+        """How many channels are known; 0 means that nothing is going on. Cheap, unlike `open_calls`."""
+        return len(self._roster.legs)
 
     def lines_now(self) -> list[LineNow]:
         """Gauges of each line that has calls."""
-        return live.lines_now(self._open())
+        return live.lines_now(self._roster.calls())
 
     def operators_now(self) -> list[OperatorNow]:
         """The state of each operator who is on a call."""
-        return live.operators_now(self._legs.values())
+        return live.operators_now(self._roster.legs.values())
 
     # --- channels ----------------------------------------------------------------------------------
 
-    def _open(self) -> list[Call]:
-        """The calls that are on, oldest first."""
-        return list(dict.fromkeys(leg.call for leg in self._legs.values()))
-
-    def _leg(self, channel: ari.Channel, ms: int) -> Leg | None:
-        """The leg of a channel; one never seen before is joined midway. None once it is gone."""
-        leg = self._legs.get(channel.id)
-        if leg is None:
-            if channel.id in self._gone or "<ZOMBIE>" in channel.name:
-                return None
-            leg = self._add(channel, ms)
-            leg.joined_ms = ms
-            leg.call.unobserved.append((leg.created_ms, ms))
-            leg.dialled = channel.dialplan.app_data == "(Outgoing Line)"
-            linking.join_linked(self._desk, leg, channel, self._legs)
-            linking.cast(self._desk, leg.call, leg.created_ms)
-            leg.up = channel.state == "Up"  # since when, nobody saw
-            self._seen(leg, channel, ms)
-            return leg
-        if channel.name != leg.name:
-            self._renamed(leg, channel, ms)
-        self._seen(leg, channel, ms)
-        return leg
-
-    def _add(self, channel: ari.Channel, ms: int) -> Leg:
-        created = ari.epoch_ms(channel.creationtime) if channel.creationtime else None
-        leg = Leg(
-            channel.id,
-            channel.name,
-            self._desk.directory.endpoint(channel.name),
-            ms if created is None else created,
-        )
-        self._legs[channel.id] = leg
-        if leg.endpoint.kind is Kind.RELAY:
-            self._pair(leg)
-        return leg
-
-    def _pair(self, leg: Leg) -> None:
-        base, _, half = leg.name.rpartition(";")
-        other = self._halves.pop(base, None)
-        if other is None or other.id not in self._legs or other.name.rpartition(";")[2] == half:
-            self._halves[base] = leg
-            return
-        leg.half, other.half = other, leg
-        linking.merge(self._desk, other.call, leg.call)
-
-    def _seen(self, leg: Leg, channel: ari.Channel, ms: int) -> None:
-        """What any event tells of a channel besides its own news."""
-        if not leg.up and channel.state == "Up":
-            attempts.answered(self._desk, leg, ms)
-        call = leg.call
-        if call.client is leg:
-            linking.find_line(self._desk, call, channel)
-
-    def _renamed(self, leg: Leg, channel: ari.Channel, ms: int) -> None:
-        """A masquerade: another phone's connection now lives in this channel (pickup, transfers)."""
-        if "<ZOMBIE>" in channel.name:
-            leg.name = channel.name
-            return
-        linking.take_over(self._desk, leg, channel.name, self._legs, ms)
-
     def _created(self, event: ari.ChannelCreated, ms: int) -> None:
         channel = event.channel
-        if channel.id in self._gone:
+        if self._roster.is_gone(channel.id):
             return
-        leg = self._legs.get(channel.id)
+        leg = self._roster.legs.get(channel.id)
         if leg is not None:
             return
-        leg = self._add(channel, ms)
+        leg = self._roster.add(channel, ms)
         # Asterisk makes a channel it dials Down, one that calls in is born ringing (or up).
         leg.dialled = channel.state in {"Down", "Rsrvd"}
         if not leg.dialled:
             linking.cast(self._desk, leg.call, ms)
-        self._seen(leg, channel, ms)
+        self._roster.seen(leg, channel, ms)
 
     def _state_changed(self, event: ari.ChannelStateChange, ms: int) -> None:
-        leg = self._leg(event.channel, ms)
+        leg = self._roster.leg(event.channel, ms)
         if leg is not None and event.channel.state == "Ringing":
             attempts.ringing(self._desk, leg, ms)
 
     def _hangup_requested(self, event: ari.ChannelHangupRequest, ms: int) -> None:
-        leg = self._leg(event.channel, ms)
+        leg = self._roster.leg(event.channel, ms)
         if leg is None or leg.endpoint.kind in {Kind.RELAY, Kind.MACHINE}:
             return
         for call in (leg.call, *(item for item in leg.contacts if item is not leg.call)):
@@ -237,22 +168,17 @@ class Tracker:
 
     def _destroyed(self, event: ari.ChannelDestroyed, ms: int) -> None:
         channel = event.channel
-        leg = self._legs.get(channel.id)
-        self._remember(channel.id)
+        leg = self._roster.legs.get(channel.id)
+        self._roster.remember(channel.id)
         if leg is None:
             return
         source = channel.channelvars.hangupsource if channel.channelvars is not None else None
         self._remove(leg, ms, LegEnd(Side.CLIENT, leg.name, event.cause, event.tech_cause, source))
 
-    def _remember(self, channel_id: str) -> None:
-        self._gone[channel_id] = None
-        if len(self._gone) > _REMEMBERED:
-            self._gone.popitem(last=False)
-
     def _remove(self, leg: Leg, ms: int, end: LegEnd | None) -> None:
         """A channel is gone; `end` tells how, None where nobody saw it."""
         desk = self._desk
-        self._detach(leg, ms)
+        self._roster.detach(leg, ms)
         call = leg.call
         if end is not None:
             attempts.ended(desk, leg, ms, end.cause)
@@ -265,12 +191,7 @@ class Tracker:
         else:
             attempts.ended(desk, leg, ms, 0)
         talk.close_hold(desk, leg, ms)
-        del self._legs[leg.id]
-        if leg.half is not None:
-            leg.half.half = None
-            leg.half = None
-        elif leg.endpoint.kind is Kind.RELAY:
-            self._halves.pop(leg.name.rpartition(";")[0], None)
+        self._roster.forget(leg)
         call.legs.remove(leg)
         if leg is call.client:
             linking.client_left(desk, call, ms if end is not None else None)
@@ -281,111 +202,66 @@ class Tracker:
 
     # --- bridges -----------------------------------------------------------------------------------
 
-    def _bridge(self, bridge: ari.Bridge) -> Bridge:
-        known = self._bridges.get(bridge.id)
-        if known is None:
-            known = self._bridges[bridge.id] = Bridge(
-                bridge.id, holding=bridge.bridge_type == "holding" or bridge.technology == "holding_bridge"
-            )
-            # A stream that begins midway: those already inside.
-            for channel_id in bridge.channels:
-                leg = self._legs.get(channel_id)
-                if leg is not None and leg.bridge is None:
-                    leg.bridge = known
-                    known.legs.append(leg)
-        return known
-
     def _bridge_seen(self, event: ari.BridgeCreated, _ms: int) -> None:
-        self._bridge(event.bridge)
+        self._roster.bridge(event.bridge)
 
     def _entered(self, event: ari.ChannelEnteredBridge, ms: int) -> None:
         if event.channel is None:
             return
-        leg = self._leg(event.channel, ms)
+        leg = self._roster.leg(event.channel, ms)
         if leg is None:
             return
-        bridge = self._bridge(event.bridge)
+        bridge = self._roster.bridge(event.bridge)
         if leg.bridge is not bridge:
-            self._detach(leg, ms)
+            self._roster.detach(leg, ms)
             leg.bridge = bridge
         if leg not in bridge.legs:
             bridge.legs.append(leg)
-        self._connect(bridge, ms)
-
-    def _connect(self, bridge: Bridge, ms: int) -> None:
-        """Those in a bridge hear each other: their calls become one, or at least hear of it."""
-        if not bridge.holding:
-            first = bridge.legs[0]
-            for leg in bridge.legs[1:]:
-                if leg.call is not first.call:
-                    linking.merge(self._desk, first.call, leg.call)
-        self._regroup(bridge.legs, ms)
-
-    def _regroup(self, legs: Sequence[Leg], ms: int) -> None:
-        """Everybody whose conversation a change at these legs can touch."""
-        calls: dict[Call, None] = {}
-        for leg in legs:
-            calls[leg.call] = None
-            for call in leg.contacts:
-                calls[call] = None
-            if leg.half is not None:
-                calls[leg.half.call] = None
-        for call in calls:
-            talk.regroup(self._desk, call, ms)
-
-    def _detach(self, leg: Leg, ms: int) -> None:
-        bridge = leg.bridge
-        if bridge is None:
-            return
-        others = list(bridge.legs)
-        leg.bridge = None
-        if leg in bridge.legs:
-            bridge.legs.remove(leg)
-        self._regroup([leg, *others], ms)
+        self._roster.connect(bridge, ms)
 
     def _left(self, event: ari.ChannelLeftBridge, ms: int) -> None:
-        leg = self._leg(event.channel, ms)
+        leg = self._roster.leg(event.channel, ms)
         if leg is None:
             return
-        bridge = self._bridge(event.bridge)
+        bridge = self._roster.bridge(event.bridge)
         if leg.bridge is bridge:
-            self._detach(leg, ms)
+            self._roster.detach(leg, ms)
         elif leg.joined_ms is not None and leg.bridge is None:
             # It was in there before the stream began, with those who are still inside.
             leg.call.was_bridged = True
             leg.bridge = bridge
             bridge.legs.append(leg)
-            self._connect(bridge, max(item.joined_ms or 0 for item in bridge.legs))
-            self._detach(leg, ms)
+            self._roster.connect(bridge, max(item.joined_ms or 0 for item in bridge.legs))
+            self._roster.detach(leg, ms)
 
     def _bridge_destroyed(self, event: ari.BridgeDestroyed, ms: int) -> None:
-        bridge = self._bridges.pop(event.bridge.id, None)
+        bridge = self._roster.bridges.pop(event.bridge.id, None)
         if bridge is not None:
             for leg in list(bridge.legs):
-                self._detach(leg, ms)
+                self._roster.detach(leg, ms)
 
     def _bridge_merged(self, event: ari.BridgeMerged, ms: int) -> None:
         # Asterisk sends the moves of the channels too; this is only for streams that lost them.
-        into, gone = self._bridge(event.bridge), self._bridge(event.bridge_from)
+        into, gone = self._roster.bridge(event.bridge), self._roster.bridge(event.bridge_from)
         if into is gone:
             return
         for leg in list(gone.legs):
-            self._detach(leg, ms)
+            self._roster.detach(leg, ms)
             leg.bridge = into
             into.legs.append(leg)
         if into.legs:
-            self._connect(into, ms)
+            self._roster.connect(into, ms)
 
     # --- dials, holds, speech, transfers -------------------------------------------------------------
 
     def _dialled(self, event: ari.Dial, ms: int) -> None:
-        caller = self._leg(event.caller, ms) if event.caller is not None else None
-        peer = self._leg(event.peer, ms)
+        caller = self._roster.leg(event.caller, ms) if event.caller is not None else None
+        peer = self._roster.leg(event.peer, ms)
         if peer is None:
             return
         peer.dialled = True
         if event.forwarded is not None:
-            forwarded = self._leg(event.forwarded, ms)
+            forwarded = self._roster.leg(event.forwarded, ms)
             if forwarded is not None:
                 linking.forward(peer, forwarded)
         if caller is not None and caller.half is not None:
@@ -401,41 +277,43 @@ class Tracker:
             attempts.dial(self._desk, peer, event.dialstatus, ms)
 
     def _held(self, event: ari.ChannelHold, ms: int) -> None:
-        leg = self._leg(event.channel, ms)
+        leg = self._roster.leg(event.channel, ms)
         if leg is not None:
             talk.hold(self._desk, leg, ms)
 
     def _unheld(self, event: ari.ChannelUnhold, ms: int) -> None:
-        leg = self._leg(event.channel, ms)
+        leg = self._roster.leg(event.channel, ms)
         if leg is not None:
             talk.unhold(self._desk, leg, ms)
 
     def _talking_started(self, event: ari.ChannelTalkingStarted, ms: int) -> None:
-        leg = self._leg(event.channel, ms)
+        leg = self._roster.leg(event.channel, ms)
         # A Local channel relays the speech of the phone behind it: it would count twice.
         if leg is not None and leg.endpoint.kind is not Kind.RELAY and not self._desk.deaf:
             talk.speech_started(self._desk, leg, ms)
 
     def _talking_finished(self, event: ari.ChannelTalkingFinished, ms: int) -> None:
-        leg = self._leg(event.channel, ms)
+        leg = self._roster.leg(event.channel, ms)
         if leg is not None and leg.endpoint.kind is not Kind.RELAY and not self._desk.deaf:
             talk.speech_finished(self._desk, leg, ms, event.duration)
 
     def _blind_transferred(self, event: ari.BridgeBlindTransfer, ms: int) -> None:
-        leg = self._leg(event.channel, ms)
+        leg = self._roster.leg(event.channel, ms)
         if leg is None:
             return
         self._transferred(leg, leg, TransferKind.BLIND, event.exten or None, event.result, ms)
 
     def _attended_transferred(self, event: ari.BridgeAttendedTransfer, ms: int) -> None:
-        first = self._leg(event.transferer_first_leg, ms)
-        second = self._leg(event.transferer_second_leg, ms)
+        first = self._roster.leg(event.transferer_first_leg, ms)
+        second = self._roster.leg(event.transferer_second_leg, ms)
         if first is None or second is None:
             return
         # Either of the transferer's two legs can be the one in the client's call.
         ours, theirs = (first, second) if linking.has_outsider(first.call) else (second, first)
         listed = event.transfer_target
-        target = linking.target_of(self._legs.get(listed.id) if listed is not None else None, theirs, ours)
+        target = linking.target_of(
+            self._roster.legs.get(listed.id) if listed is not None else None, theirs, ours
+        )
         self._transferred(ours, theirs, TransferKind.ATTENDED, target, event.result, ms)
         if event.result == "Success" and ours.call is not theirs.call:
             linking.merge(self._desk, ours.call, theirs.call)
@@ -512,29 +390,11 @@ class Tracker:
         """Asterisk's own list after a (re)connect: what vanished, what is new, what was not seen."""
         gap = ari.epoch_ms(event.gap_from) if event.gap_from else None
         if gap is not None:
-            for call in self._open():
+            for call in self._roster.calls():
                 call.unobserved.append((gap, ms))
+        seen_ms = ms if gap is None else gap
         present = {channel.id for channel in event.channels}
-        inside = {channel_id: bridge for bridge in event.bridges for channel_id in bridge.channels}
-        for leg in [leg for leg in self._legs.values() if leg.id not in present]:
-            self._remember(leg.id)
-            self._remove(leg, gap if gap is not None else ms, None)
-        for bridge_id in set(self._bridges) - {bridge.id for bridge in event.bridges}:
-            for leg in list(self._bridges.pop(bridge_id).legs):
-                self._detach(leg, gap if gap is not None else ms)
-        for channel in event.channels:
-            leg = self._leg(channel, ms)
-            listed = inside.get(channel.id)
-            if leg is None:
-                continue
-            if leg.bridge is not None and (listed is None or leg.bridge.id != listed.id):
-                self._detach(leg, ms)
-        for bridge in event.bridges:
-            known = self._bridge(bridge)
-            for channel_id in bridge.channels:
-                inside_leg = self._legs.get(channel_id)
-                if inside_leg is not None and inside_leg.bridge is None:
-                    inside_leg.bridge = known
-                    known.legs.append(inside_leg)
-            if known.legs:
-                self._connect(known, ms)
+        for leg in [leg for leg in self._roster.legs.values() if leg.id not in present]:
+            self._roster.remember(leg.id)
+            self._remove(leg, seen_ms, None)
+        self._roster.place(event.channels, event.bridges, ms, seen_ms)

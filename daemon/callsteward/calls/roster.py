@@ -1,0 +1,186 @@
+"""The channels and bridges Asterisk has now, as far as its events tell.
+
+A channel met for the first time in the middle of its life is taken in as it is; one that is gone is
+remembered, so that a late event does not bring it back (channel ids never come again).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+from callsteward.ari import events as ari
+from callsteward.calls import attempts, linking, talk
+from callsteward.calls.directory import Kind
+from callsteward.calls.model import Bridge, Call, Leg
+
+_REMEMBERED = 10_000
+
+
+class Roster:
+    """Legs by channel id, bridges by id, and who is where."""
+
+    def __init__(self, desk: talk.Desk) -> None:
+        self._desk = desk
+        self.legs: dict[str, Leg] = {}
+        self.bridges: dict[str, Bridge] = {}
+        self._halves: dict[str, Leg] = {}
+        self._gone: OrderedDict[str, None] = OrderedDict()
+
+    def calls(self) -> list[Call]:
+        """The calls that are on, oldest first."""
+        return list(dict.fromkeys(leg.call for leg in self.legs.values()))
+
+    def clear(self) -> None:
+        self.legs.clear()
+        self.bridges.clear()
+        self._halves.clear()
+
+    def leg(self, channel: ari.Channel, ms: int) -> Leg | None:
+        """The leg of a channel; one never seen before is joined midway. None once it is gone."""
+        leg = self.legs.get(channel.id)
+        if leg is None:
+            if channel.id in self._gone or "<ZOMBIE>" in channel.name:
+                return None
+            leg = self.add(channel, ms)
+            leg.joined_ms = ms
+            leg.call.unobserved.append((leg.created_ms, ms))
+            leg.dialled = channel.dialplan.app_data == "(Outgoing Line)"
+            linking.join_linked(self._desk, leg, channel, self.legs)
+            linking.cast(self._desk, leg.call, leg.created_ms)
+            leg.up = channel.state == "Up"  # since when, nobody saw
+            self.seen(leg, channel, ms)
+            return leg
+        if channel.name != leg.name:
+            self._renamed(leg, channel, ms)
+        self.seen(leg, channel, ms)
+        return leg
+
+    def add(self, channel: ari.Channel, ms: int) -> Leg:
+        created = ari.epoch_ms(channel.creationtime) if channel.creationtime else None
+        leg = Leg(
+            channel.id,
+            channel.name,
+            self._desk.directory.endpoint(channel.name),
+            ms if created is None else created,
+        )
+        self.legs[channel.id] = leg
+        if leg.endpoint.kind is Kind.RELAY:
+            self._pair(leg)
+        return leg
+
+    def _pair(self, leg: Leg) -> None:
+        base, _, half = leg.name.rpartition(";")
+        other = self._halves.pop(base, None)
+        if other is None or other.id not in self.legs or other.name.rpartition(";")[2] == half:
+            self._halves[base] = leg
+            return
+        leg.half, other.half = other, leg
+        linking.merge(self._desk, other.call, leg.call)
+
+    def seen(self, leg: Leg, channel: ari.Channel, ms: int) -> None:
+        """What any event tells of a channel besides its own news."""
+        if not leg.up and channel.state == "Up":
+            attempts.answered(self._desk, leg, ms)
+        call = leg.call
+        if call.client is leg:
+            linking.find_line(self._desk, call, channel)
+
+    def _renamed(self, leg: Leg, channel: ari.Channel, ms: int) -> None:
+        """A masquerade: another phone's connection now lives in this channel (pickup, transfers)."""
+        if "<ZOMBIE>" in channel.name:
+            leg.name = channel.name
+            return
+        linking.take_over(self._desk, leg, channel.name, self.legs, ms)
+
+    def remember(self, channel_id: str) -> None:
+        self._gone[channel_id] = None
+        if len(self._gone) > _REMEMBERED:
+            self._gone.popitem(last=False)
+
+    def is_gone(self, channel_id: str) -> bool:
+        return channel_id in self._gone
+
+    def forget(self, leg: Leg) -> None:
+        """The channel is no more; its bridge and its call know already."""
+        del self.legs[leg.id]
+        if leg.half is not None:
+            leg.half.half = None
+            leg.half = None
+        elif leg.endpoint.kind is Kind.RELAY:
+            self._halves.pop(leg.name.rpartition(";")[0], None)
+
+    def bridge(self, bridge: ari.Bridge) -> Bridge:
+        known = self.bridges.get(bridge.id)
+        if known is None:
+            known = self.bridges[bridge.id] = Bridge(
+                bridge.id, holding=bridge.bridge_type == "holding" or bridge.technology == "holding_bridge"
+            )
+            # A stream that begins midway: those already inside.
+            for channel_id in bridge.channels:
+                leg = self.legs.get(channel_id)
+                if leg is not None and leg.bridge is None:
+                    leg.bridge = known
+                    known.legs.append(leg)
+        return known
+
+    def connect(self, bridge: Bridge, ms: int) -> None:
+        """Those in a bridge hear each other: their calls become one, or at least hear of it."""
+        if not bridge.holding:
+            first = bridge.legs[0]
+            for leg in bridge.legs[1:]:
+                if leg.call is not first.call:
+                    linking.merge(self._desk, first.call, leg.call)
+        self.regroup(bridge.legs, ms)
+
+    def regroup(self, legs: Sequence[Leg], ms: int) -> None:
+        """Everybody whose conversation a change at these legs can touch."""
+        calls: dict[Call, None] = {}
+        for leg in legs:
+            calls[leg.call] = None
+            for call in leg.contacts:
+                calls[call] = None
+            if leg.half is not None:
+                calls[leg.half.call] = None
+        for call in calls:
+            talk.regroup(self._desk, call, ms)
+
+    def detach(self, leg: Leg, ms: int) -> None:
+        bridge = leg.bridge
+        if bridge is None:
+            return
+        others = list(bridge.legs)
+        leg.bridge = None
+        if leg in bridge.legs:
+            bridge.legs.remove(leg)
+        self.regroup([leg, *others], ms)
+
+    def place(
+        self,
+        channels: Sequence[ari.Channel],
+        bridges: Sequence[ari.Bridge],
+        ms: int,
+        seen_ms: int,
+    ) -> None:
+        """Puts everybody where Asterisk's own lists have them; who left a bridge left it unseen."""
+        inside = {channel_id: bridge.id for bridge in bridges for channel_id in bridge.channels}
+        for bridge_id in set(self.bridges) - {bridge.id for bridge in bridges}:
+            for leg in list(self.bridges.pop(bridge_id).legs):
+                self.detach(leg, seen_ms)
+        for channel in channels:
+            listed = self.leg(channel, ms)
+            if (
+                listed is not None
+                and listed.bridge is not None
+                and inside.get(channel.id) != listed.bridge.id
+            ):
+                self.detach(listed, seen_ms)
+        for bridge in bridges:
+            known = self.bridge(bridge)
+            for channel_id in bridge.channels:
+                member = self.legs.get(channel_id)
+                if member is not None and member.bridge is None:
+                    member.bridge = known
+                    known.legs.append(member)
+            if known.legs:
+                self.connect(known, ms)
