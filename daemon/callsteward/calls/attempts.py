@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from callsteward.calls.deadlines import Limit
-from callsteward.calls.directory import Kind
 from callsteward.calls.facts import Happening
 from callsteward.calls.model import Attempt, Call, Leg
 from callsteward.calls.record import AttemptResult, Direction
@@ -40,9 +39,7 @@ _NEVER_TRIED = frozenset({AttemptResult.BUSY, AttemptResult.UNAVAILABLE, Attempt
 
 def dial(desk: Desk, leg: Leg, status: str, ms: int) -> None:
     """A Dial event about an operator's phone: begins, goes on, or ends with a status."""
-    if leg.endpoint.kind in {Kind.RELAY, Kind.MACHINE}:
-        return
-    if leg.outsider:
+    if leg.outsider or not leg.endpoint.person:
         return  # rung on behalf of no operator
     attempt = leg.attempt
     if attempt is None and status == "ANSWER":

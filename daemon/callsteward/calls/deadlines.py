@@ -34,22 +34,22 @@ class Deadline(Generic[T]):
         self.since_ms = since_ms
         self.target: T | None = target
 
-    def __lt__(self, other: Deadline[T]) -> bool:
-        return self.at_ms < other.at_ms
-
 
 class Deadlines(Generic[T]):
     """A heap of deadlines."""
 
-    __slots__ = ("_dead", "_heap")
+    __slots__ = ("_added", "_dead", "_heap")
 
     def __init__(self) -> None:
-        self._heap: list[Deadline[T]] = []
+        # The number breaks ties, in the order of adding, so that no deadline is ever compared.
+        self._heap: list[tuple[int, int, Deadline[T]]] = []
+        self._added = 0
         self._dead = 0
 
     def add(self, at_ms: int, limit: Limit, since_ms: int, target: T) -> Deadline[T]:
         deadline = Deadline(at_ms, limit, since_ms, target)
-        heapq.heappush(self._heap, deadline)
+        self._added += 1
+        heapq.heappush(self._heap, (at_ms, self._added, deadline))
         return deadline
 
     def cancel(self, deadline: Deadline[T]) -> None:
@@ -58,7 +58,7 @@ class Deadlines(Generic[T]):
         deadline.target = None
         self._dead += 1
         if self._dead > 64 and self._dead * 2 > len(self._heap):
-            self._heap = [item for item in self._heap if item.target is not None]
+            self._heap = [item for item in self._heap if item[2].target is not None]
             heapq.heapify(self._heap)
             self._dead = 0
 
@@ -66,17 +66,22 @@ class Deadlines(Generic[T]):
     def next_ms(self) -> int | None:
         """When the first one is due, or None."""
         heap = self._heap
-        while heap and heap[0].target is None:
+        while heap and heap[0][2].target is None:
             heapq.heappop(heap)
             self._dead -= 1
-        return heap[0].at_ms if heap else None
+        return heap[0][0] if heap else None
+
+    def may_be_due(self, now_ms: int) -> bool:
+        """Whether `pop_due` is worth a look. For every event, so as cheap as it can be."""
+        heap = self._heap
+        return bool(heap) and heap[0][0] <= now_ms
 
     def pop_due(self, now_ms: int) -> Deadline[T] | None:
         """The earliest deadline at or before now; its target is still set."""
         first = self.next_ms
         if first is None or first > now_ms:
             return None
-        return heapq.heappop(self._heap)
+        return heapq.heappop(self._heap)[2]
 
     def __len__(self) -> int:
         return len(self._heap) - self._dead

@@ -44,11 +44,12 @@ _PHONE_BY_NAME = re.compile(r"[0-9]{2,6}\Z")
 class Endpoint:
     """A technology and endpoint such as PJSIP/101, and what it is."""
 
-    __slots__ = ("kind", "name")
+    __slots__ = ("kind", "name", "person")
 
     def __init__(self, name: str, kind: Kind) -> None:
         self.name = name
         self.kind = kind
+        self.person = kind is Kind.OPERATOR or kind is Kind.TRUNK
 
 
 class Directory:

@@ -127,9 +127,10 @@ def find_line(desk: Desk, call: Call, channel: Channel) -> None:
     """The line of a call, by its client's channel: the first queue it enters, else number, else context."""
     if not call.client_number and channel.caller.number and not (call.client and call.client.dialled):
         call.client_number = channel.caller.number
+    position = channel.dialplan
+    call.exten = position.exten
     if call.line_from_queue:
         return
-    position = channel.dialplan
     if position.app_name == "Queue":
         line = desk.directory.line_of_queue(position.app_data.partition(",")[0])
         if line is not None:

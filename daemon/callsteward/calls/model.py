@@ -114,6 +114,7 @@ class Call:
         "direction",
         "ended_ms",
         "ends",
+        "exten",
         "heard",
         "holds",
         "id",
@@ -128,6 +129,7 @@ class Call:
         "quiet_ms",
         "requests",
         "silence",
+        "silent_since_ms",
         "spent",
         "started_ms",
         "talk_limit",
@@ -150,6 +152,8 @@ class Call:
         self.ended_ms: int | None = None
         self.direction = Direction.INTERNAL
         self.line = ""
+        # Where in the dialplan the line was last looked up.
+        self.exten: str | None = None
         self.line_from_queue = False
         self.operator: str | None = None
         self.started_ms = first.created_ms
@@ -165,6 +169,7 @@ class Call:
         self.operator_speech: array[int] | None = None
         self.client_speech: array[int] | None = None
         self.quiet_ms = 0
+        self.silent_since_ms: int | None = None
         self.attempts: list[Attempt] = []
         self.transfers: list[TransferMade] = []
         self.requests: list[Request] = []

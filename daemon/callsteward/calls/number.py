@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import hmac
 
@@ -16,12 +17,17 @@ class Numbers:
     def __init__(self, region: str, key: bytes | None) -> None:
         self._region = region
         self._key = key
+        # A call's number is asked for several times; reading it costs more than the rest of the record.
+        self._read = functools.lru_cache(maxsize=1024)(self._parse)
 
     def e164(self, raw: str) -> str | None:
         """The number as +79031234567, or None for what cannot be one.
 
         The caller id is the attacker's: only plain digits with one leading + are looked at.
         """
+        return self._read(raw)
+
+    def _parse(self, raw: str) -> str | None:
         digits = raw.removeprefix("+")
         if not (digits.isascii() and digits.isdigit()) or not 7 <= len(digits) <= _LONGEST:
             return None

@@ -83,8 +83,15 @@ class Roster:
         if not leg.up and channel.state == "Up":
             attempts.answered(self._desk, leg, ms)
         call = leg.call
-        if call.client is leg:
-            linking.find_line(self._desk, call, channel)
+        if call.client is leg and not call.line_from_queue:
+            position = channel.dialplan
+            # For every event of a client, so looked up only where something is new.
+            if (
+                position.app_name == "Queue"
+                or position.exten != call.exten
+                or (not call.client_number and channel.caller.number)
+            ):
+                linking.find_line(self._desk, call, channel)
 
     def _renamed(self, leg: Leg, channel: ari.Channel, ms: int) -> None:
         """A masquerade: another phone's connection now lives in this channel (pickup, transfers)."""

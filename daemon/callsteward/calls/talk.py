@@ -205,8 +205,7 @@ def _end(desk: Desk, call: Call, before: list[Leg], ms: int) -> None:
     if client is not None:
         close_hold(desk, client, ms, only=call)
         _close_speech(client, ms, only=call)
-    desk.drop(call.silence)
-    call.silence = None
+    call.silent_since_ms = None
 
 
 # --- holds -------------------------------------------------------------------------------------------
@@ -229,8 +228,7 @@ def hold(desk: Desk, leg: Leg, ms: int) -> None:
     _close_speech(leg, ms)
     for call in calls:
         side = call.side(leg)
-        desk.drop(call.silence)
-        call.silence = None
+        call.silent_since_ms = None
         desk.say(call, Happening.HOLD, ms, operator=call.operator, by=side.value if side else None)
         if side is Side.OPERATOR and leg.hold_deadline is None:
             limit_ms = int(desk.hold_limit_s(call.line, leg.operator) * 1000)
@@ -276,14 +274,13 @@ def close_hold(desk: Desk, leg: Leg, ms: int, only: Call | None = None) -> None:
 # --- speech ------------------------------------------------------------------------------------------
 
 
-def speech_started(desk: Desk, leg: Leg, ms: int) -> None:
+def speech_started(leg: Leg, ms: int) -> None:
     """The talk detector heard the phone's side begin to speak."""
     if leg.talking_ms is None:
         leg.talking_ms = ms
     for call in _conversations(leg):
         call.heard = True
-        desk.drop(call.silence)
-        call.silence = None
+        call.silent_since_ms = None
 
 
 def speech_finished(desk: Desk, leg: Leg, ms: int, duration_ms: int) -> None:
@@ -337,8 +334,7 @@ def _quiet_from(desk: Desk, call: Call, ms: int) -> None:
     client = call.client
     if call.contact_ms is None or client is None or desk.deaf:
         return
-    desk.drop(call.silence)
-    call.silence = None
+    call.silent_since_ms = None
     if not (call.heard or desk.armed):
         return
     if client.hold_ms is not None or client.talking_ms is not None:
@@ -348,5 +344,29 @@ def _quiet_from(desk: Desk, call: Call, ms: int) -> None:
         if leg.hold_ms is not None or leg.talking_ms is not None:
             return
     since = max(call.quiet_ms, call.contact_ms)
-    limit_ms = int(desk.profile(call.line).silence_limit_s * 1000)
-    call.silence = desk.deadlines.add(since + limit_ms, Limit.SILENCE, since, call)
+    call.silent_since_ms = since
+    # One entry a call in the heap: while it is not due yet, it only finds a later pause when it is.
+    if call.silence is None:
+        limit_ms = int(desk.profile(call.line).silence_limit_s * 1000)
+        call.silence = desk.deadlines.add(since + limit_ms, Limit.SILENCE, since, call)
+
+
+def silence_due(desk: Desk, call: Call, deadline: Deadline[Leg | Call]) -> None:
+    """A pause may have reached its limit: the one the deadline was set for, or a later one."""
+    call.silence = None
+    since = call.silent_since_ms
+    if since is None:
+        return
+    if since != deadline.since_ms:
+        limit_ms = deadline.at_ms - deadline.since_ms
+        call.silence = desk.deadlines.add(since + limit_ms, Limit.SILENCE, since, call)
+        return
+    call.silent_since_ms = None
+    desk.alert(call, deadline, call.operator)
+    desk.say(
+        call,
+        Happening.SILENCE,
+        deadline.at_ms,
+        operator=call.operator,
+        duration_ms=deadline.at_ms - deadline.since_ms,
+    )

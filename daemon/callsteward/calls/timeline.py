@@ -36,19 +36,24 @@ def intersection(left: Spans, right: Spans) -> list[tuple[int, int]]:
     common: list[tuple[int, int]] = []
     i = j = 0
     while i < len(left) and j < len(right):
-        start = max(left[i][0], right[j][0])
-        end = min(left[i][1], right[j][1])
-        if start < end:
-            common.append((start, end))
-        if left[i][1] < right[j][1]:
+        left_start, left_end = left[i]
+        right_start, right_end = right[j]
+        start = max(right_start, left_start)
+        if left_end < right_end:
+            end = left_end
             i += 1
         else:
+            end = right_end
             j += 1
+        if start < end:
+            common.append((start, end))
     return common
 
 
 def difference(left: Spans, right: Spans) -> list[tuple[int, int]]:
     """Where left is and right is not; each without overlaps."""
+    if not right:
+        return list(left)
     rest: list[tuple[int, int]] = []
     j = 0
     for span_start, end in left:

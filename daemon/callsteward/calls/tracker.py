@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from callsteward.ari import events as ari
 from callsteward.calls import attempts, linking, live, talk
 from callsteward.calls.deadlines import Limit
-from callsteward.calls.directory import Directory, Kind
+from callsteward.calls.directory import Directory
 from callsteward.calls.facts import CallEnded, Fact, Happening, LineNow, OperatorNow
 from callsteward.calls.hangup import LegEnd, Request, requester
 from callsteward.calls.measure import record_of
@@ -70,8 +70,7 @@ class Tracker:
             return _NONE
         self.last_event_ms = ms
         desk = self._desk
-        first = desk.deadlines.next_ms
-        if first is not None and first <= ms:
+        if desk.deadlines.may_be_due(ms):
             self._fire(ms)
         handler(event, ms)
         if not desk.facts:
@@ -142,7 +141,7 @@ class Tracker:
 
     def _hangup_requested(self, event: ari.ChannelHangupRequest, ms: int) -> None:
         leg = self._roster.leg(event.channel, ms)
-        if leg is None or leg.endpoint.kind in {Kind.RELAY, Kind.MACHINE}:
+        if leg is None or not leg.endpoint.person:
             return
         for call in (leg.call, *(item for item in leg.contacts if item is not leg.call)):
             side = call.side(leg)
@@ -289,12 +288,12 @@ class Tracker:
     def _talking_started(self, event: ari.ChannelTalkingStarted, ms: int) -> None:
         leg = self._roster.leg(event.channel, ms)
         # A Local channel relays the speech of the phone behind it: it would count twice.
-        if leg is not None and leg.endpoint.kind is not Kind.RELAY and not self._desk.deaf:
-            talk.speech_started(self._desk, leg, ms)
+        if leg is not None and leg.endpoint.person and not self._desk.deaf:
+            talk.speech_started(leg, ms)
 
     def _talking_finished(self, event: ari.ChannelTalkingFinished, ms: int) -> None:
         leg = self._roster.leg(event.channel, ms)
-        if leg is not None and leg.endpoint.kind is not Kind.RELAY and not self._desk.deaf:
+        if leg is not None and leg.endpoint.person and not self._desk.deaf:
             talk.speech_finished(self._desk, leg, ms, event.duration)
 
     def _blind_transferred(self, event: ari.BridgeBlindTransfer, ms: int) -> None:
@@ -346,15 +345,7 @@ class Tracker:
                 if deadline.limit is Limit.LINGER:
                     self._give_up_waiting(target)
                 elif deadline.limit is Limit.SILENCE:
-                    target.silence = None
-                    desk.alert(target, deadline, target.operator)
-                    desk.say(
-                        target,
-                        Happening.SILENCE,
-                        deadline.at_ms,
-                        operator=target.operator,
-                        duration_ms=deadline.at_ms - deadline.since_ms,
-                    )
+                    talk.silence_due(desk, target, deadline)
                 elif target.contact:
                     desk.alert(target, deadline, target.operator)
             elif isinstance(target, Leg):
