@@ -275,9 +275,11 @@ def epoch_ms(timestamp: str) -> int | None:
     The zone is Asterisk's own. A minute is parsed once and kept: this runs for every event.
     """
     try:
+        if timestamp[19] != ".":
+            return None
         # "46" and "059" side by side are the milliseconds since the minute.
         return _minute(timestamp[:17] + timestamp[23:]) + int(timestamp[17:19] + timestamp[20:23])
-    except (ValueError, OverflowError, OSError):
+    except (ValueError, IndexError, OverflowError, OSError):
         return None
 
 

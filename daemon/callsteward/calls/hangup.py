@@ -55,16 +55,16 @@ def attribute(
     """Who ended the conversation, from its hang-up requests in order and the ends of its legs."""
     for index, request in enumerate(requests):
         if request.soft:
-            verdict = _soft(request, ends)
+            verdict = _soft(request, ends, abnormal_causes)
             if verdict is not None:
                 return verdict
             continue
-        if request.cause in abnormal_causes:
-            return _lost(request.side, ends, f"{_told(request)}: abnormal", request)
         if request.passed_back:
             return _of(
                 Party.PBX, request, ends, (f"{_told(request)}: Asterisk passed the end of the dial on",)
             )
+        if request.cause in abnormal_causes:
+            return _lost(request.side, ends, f"{_told(request)}: abnormal", request)
         return _plain(request, requests[index + 1 :], ends)
     for end in ends:
         if end.cause in abnormal_causes:
@@ -118,8 +118,11 @@ def _lost(side: Side, ends: Sequence[LegEnd], evidence: str, request: Request) -
     return _of(Party.NETWORK, request, ends, (evidence, *more), lost_side=side)
 
 
-def _soft(request: Request, ends: Sequence[LegEnd]) -> Hangup | None:
+def _soft(request: Request, ends: Sequence[LegEnd], abnormal_causes: Collection[int]) -> Hangup | None:
     flags = request.cause or 0
+    own_end = next((end for end in ends if end.channel == request.channel), None)
+    if flags & _DRIVER and own_end is not None and own_end.cause not in abnormal_causes:
+        return None  # a leg that Asterisk swapped out of a bridge: an attended transfer, a Local channel
     if flags & _DRIVER:
         return _lost(
             request.side, ends, f"{_told(request)}: the channel driver ended it (RTP timeout)", request

@@ -17,6 +17,10 @@ class Numbers:
     def __init__(self, region: str, key: bytes | None) -> None:
         self._region = region
         self._key = key
+        # What a number of the region looks like as it is dialled: 8 903… with the prefix, 903… without.
+        self._prefix = phonenumbers.ndd_prefix_for_region(region, strip_non_digits=True) or ""
+        example = phonenumbers.example_number(region)
+        self._length = 0 if example is None else len(phonenumbers.national_significant_number(example))
         # A call's number is asked for several times; reading it costs more than the rest of the record.
         self._read = functools.lru_cache(maxsize=1024)(self._parse)
 
@@ -31,8 +35,14 @@ class Numbers:
         digits = raw.removeprefix("+")
         if not (digits.isascii() and digits.isdigit()) or not 7 <= len(digits) <= _LONGEST:
             return None
-        # 79031234567 comes without a plus: as it stands first, then as dialled in the region.
-        for candidate, region in ((f"+{digits}", None), (digits, self._region)):
+        # 79031234567 comes without a plus: as it stands first, then as dialled in the region. But what looks
+        # dialled in the region is of the region first: 8 495… is Moscow, though +84 95… is Vietnam.
+        readings: list[tuple[str, str | None]] = [(f"+{digits}", None), (digits, self._region)]
+        if digits == raw and (
+            len(digits) == self._length or (self._prefix and digits.startswith(self._prefix))
+        ):
+            readings.reverse()
+        for candidate, region in readings:
             try:
                 number = phonenumbers.parse(candidate, region)
             except phonenumbers.NumberParseException:

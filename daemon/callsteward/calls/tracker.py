@@ -367,12 +367,12 @@ class Tracker:
 
     def _end_call(self, call: Call) -> None:
         desk = self._desk
-        for deadline in (call.silence, call.talk_limit, call.linger):
-            desk.drop(deadline)
-        call.silence = call.talk_limit = call.linger = None
         for leg in call.legs:
             talk.close_hold(desk, leg, self.last_event_ms or 0)
             desk.drop(leg.attempt.deadline if leg.attempt is not None else None)
+        for deadline in (call.silence, call.talk_limit, call.linger):
+            desk.drop(deadline)
+        call.silence = call.talk_limit = call.linger = None
         record = record_of(desk, call, self.last_event_ms or 0)
         if record is not None:
             desk.facts.append(CallEnded(record))

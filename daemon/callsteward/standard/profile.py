@@ -15,7 +15,7 @@ Seconds = Annotated[float, Field(ge=0, le=86_400)]
 class Profile(BaseModel):
     """The numbers a line is held to. Durations are seconds."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
     answer_target_s: Seconds = Field(4, description="An answer this quick is on target (standard 4.1).")
     answer_limit_s: Seconds = Field(

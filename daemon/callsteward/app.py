@@ -1,0 +1,193 @@
+"""The composition root: builds the daemon's parts, starts them, watches them, stops them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any, Protocol
+
+import structlog
+from sqlalchemy.engine import make_url
+
+from callsteward.ari.census import Census
+from callsteward.ari.counters import Counters
+from callsteward.ari.frames import FrameQueue
+from callsteward.ari.link import cancelled, open_link
+from callsteward.ari.recorder import Recorder
+from callsteward.ari.rest import open_session
+from callsteward.calls.facts import Fact, LineNow, OperatorNow
+from callsteward.calls.tracker import Tracker
+from callsteward.clock import EventClock
+from callsteward.config import Config
+from callsteward.exceptions import CallstewardError
+from callsteward.pump import Pump
+from callsteward.store.journal import Journal
+from callsteward.store.records import Store
+
+log = structlog.get_logger(__name__)
+
+# All together under the 5 s that a stop may take.
+PUMP_STOP_S = 2.0
+FEED_STOP_S = 1.5
+LINK_STOP_S = 1.2
+
+GAUGES_EVERY_S = 1.0
+
+
+class Output(Protocol):
+    """The feed, as the daemon uses it."""
+
+    async def run(self) -> None: ...
+
+    def publish(self, fact: Fact) -> None: ...
+
+    def gauges(self, lines: list[LineNow], operators: list[OperatorNow], now_ms: int) -> None: ...
+
+    def link(self, asterisk_connected: bool, detail: str) -> None: ...
+
+    async def drain(self, timeout_s: float) -> Any: ...
+
+
+class NoFeed:
+    """The feed of a daemon with `mqtt.enabled = false`: records go to the store alone."""
+
+    async def run(self) -> None:
+        await asyncio.Event().wait()
+
+    def publish(self, fact: Fact) -> None:
+        pass
+
+    def gauges(self, lines: list[LineNow], operators: list[OperatorNow], now_ms: int) -> None:
+        pass
+
+    def link(self, asterisk_connected: bool, detail: str) -> None:
+        pass
+
+    async def drain(self, timeout_s: float) -> None:
+        pass
+
+
+def journal_path(config: Config) -> Path | None:
+    """Beside an SQLite database; in the working folder for a database elsewhere; none for one in memory."""
+    url = make_url(config.store.url)
+    if url.get_backend_name() != "sqlite":
+        return Path(f"callsteward-{config.site.name}.journal")
+    if not url.database or url.database == ":memory:":
+        return None
+    return Path(url.database).with_suffix(".journal")
+
+
+class Daemon:
+    """Follows one PBX. `counters` tell how it goes; `feed` replaces the MQTT feed (tests, embedding)."""
+
+    def __init__(
+        self, config: Config, *, recorder: Recorder | None = None, feed: Output | None = None
+    ) -> None:
+        self._config = config
+        self._recorder = recorder
+        self._feed = feed
+        self.boot_id = uuid.uuid4().hex
+        self.counters = Counters()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run until `stop` is set, then stop within 5 s. Raises what stopped it where that was an error."""
+        config = self._config
+        feed = self._feed or self._open_feed()
+        async with AsyncExitStack() as stack:
+            # The journal's lock first: a second daemon must not touch the store.
+            journal = Journal(journal_path(config))
+            stack.callback(journal.close)
+            store = await Store.open(config.store.url)
+            stack.push_async_callback(store.close)
+            session = await stack.enter_async_context(open_session(config.asterisk))
+            frames = FrameQueue(self.counters)
+            tracker = Tracker(config)
+            census = Census()
+            clock = EventClock()
+            pump = Pump(
+                frames=frames,
+                tracker=tracker,
+                journal=journal,
+                save=store.save,
+                outlet=feed,
+                census=census,
+                clock=clock,
+                counters=self.counters,
+                recorder=self._recorder,
+            )
+            log.info("starting", action="daemon_start", boot_id=self.boot_id, site=config.site.name)
+            gap_from = await pump.rerun()
+            link = open_link(config, frames, census, session=session, on_change=feed.link, gap_from=gap_from)
+            tasks = {
+                "feed": asyncio.create_task(feed.run(), name="feed"),
+                "pump": asyncio.create_task(pump.run(), name="pump"),
+                "gauges": asyncio.create_task(_gauges(pump, tracker, clock, feed), name="gauges"),
+                "ari": asyncio.create_task(link.run(), name="ari"),
+            }
+            try:
+                await _until_stop(stop, list(tasks.values()))
+            finally:
+                await _wind_down(tasks, pump, feed)
+                log.info("stopped", action="daemon_stop", counters=self._summary())
+
+    def _open_feed(self) -> Output:
+        if not self._config.mqtt.enabled:
+            return NoFeed()
+        from callsteward.feed.mqtt import Feed
+
+        return Feed(self._config, boot_id=self.boot_id)
+
+    def _summary(self) -> dict[str, object]:
+        counters = self.counters
+        return {
+            "frames": counters.frames,
+            "events": counters.events,
+            "unknown": dict(counters.unknown),
+            "malformed": counters.malformed,
+            "tracker_errors": counters.tracker_errors,
+            "connects": counters.connects,
+            "max_depth": counters.max_depth,
+        }
+
+
+async def _until_stop(stop: asyncio.Event, tasks: list[asyncio.Task[None]]) -> None:
+    """Return on `stop`; raise where one of the tasks ended, for none of them ends by itself."""
+    stopping = asyncio.create_task(stop.wait(), name="stop")
+    try:
+        await asyncio.wait({*tasks, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            if task.done():
+                task.result()
+                message = f"the task {task.get_name()!r} ended by itself: please report it"
+                raise CallstewardError(message)
+    finally:
+        await cancelled(stopping)
+
+
+async def _wind_down(tasks: dict[str, asyncio.Task[None]], pump: Pump, feed: Output) -> None:
+    """Stop in the order the data goes, so that what has arrived still goes out."""
+    tasks["ari"].cancel()
+    await asyncio.wait({tasks["ari"]}, timeout=LINK_STOP_S)
+    pump.finish()
+    await asyncio.wait({tasks["pump"]}, timeout=PUMP_STOP_S)
+    if not tasks["feed"].done():
+        await feed.drain(FEED_STOP_S)
+    for task in tasks.values():
+        await cancelled(task)
+
+
+async def _gauges(pump: Pump, tracker: Tracker, clock: EventClock, feed: Output) -> None:
+    """Hand the gauges over on change, at most once a second."""
+    before: tuple[list[LineNow], list[OperatorNow]] | None = None
+    while True:
+        now = (tracker.lines_now(), tracker.operators_now())
+        if now != before:
+            before = now
+            now_ms = clock.now_ms()
+            feed.gauges(*now, now_ms if now_ms is not None else time.time_ns() // 1_000_000)
+        await asyncio.sleep(GAUGES_EVERY_S)
+        await pump.changed.wait()
+        pump.changed.clear()

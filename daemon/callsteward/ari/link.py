@@ -1,0 +1,104 @@
+"""What both ways of being connected to Asterisk share: subscribing, the Snapshot, draining the socket."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import aiohttp
+import msgspec
+
+from callsteward.ari.census import Census
+from callsteward.ari.events import Snapshot, timestamp
+from callsteward.ari.frames import FrameQueue
+from callsteward.ari.rest import Rest
+from callsteward.config import Config
+
+# These two are two thirds of all events and callsteward needs neither. The filter matches type names only,
+# counts for one application, and is gone after a reconnect of a client. Asterisk 16.28 has it too.
+UNNEEDED_EVENTS = ("ChannelVarset", "ChannelDialplan", "ChannelCallerId", "ChannelConnectedLine")
+
+# A ping each 5 s, its pong due within 2.5 s: a half-open socket is known within 10 s.
+HEARTBEAT_S = 5.0
+
+# A list of 10,000 channels comes as one message in outbound mode.
+MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+
+# Asterisk's clock comes with its answers, over HTTP to the second only. Where ours is as good, ours is taken.
+SAME_CLOCK_MS = 2_000
+
+# Called with True on being subscribed, with False and why on losing the link.
+OnChange = Callable[[bool, str], None]
+
+
+class Link(Protocol):
+    """A standing connection that fills a FrameQueue."""
+
+    async def run(self) -> None:
+        """Keep connected until cancelled; on cancellation what has arrived is in the queue."""
+        ...
+
+
+def sources(config: Config) -> list[str]:
+    """What the observer subscribes to: all channels and bridges, and the configured operators' devices.
+
+    Not subscribeAll: that one takes in every device state and can deadlock Asterisk on a disconnect
+    (asterisk#2170).
+    """
+    devices = (name if "/" in name else f"PJSIP/{name}" for name in config.operators)
+    return ["channel:", "bridge:", *(f"deviceState:{device}" for device in devices)]
+
+
+async def subscribe(rest: Rest, app: str, wanted: Sequence[str]) -> None:
+    """Filter first, so that the flood of unneeded events never starts. Raises AriError."""
+    await rest.set_event_filter(app, UNNEEDED_EVENTS)
+    await rest.subscribe(app, wanted)
+
+
+async def snapshot(rest: Rest, gap_from: str) -> Snapshot:
+    """What is there now, by Asterisk's clock. Raises AriError."""
+    channels = await rest.channels()
+    bridges = await rest.bridges()
+    now = time.time_ns() // 1_000_000
+    ahead = rest.ahead_ms or 0
+    if abs(ahead) > SAME_CLOCK_MS:
+        now += ahead
+    return Snapshot(
+        timestamp=timestamp(now),
+        channels=channels,
+        bridges=bridges,
+        gap_from=gap_from,
+    )
+
+
+def snapshot_frame(found: Snapshot) -> bytes:
+    """A Snapshot as a frame of the stream, in a recording and in the journal."""
+    return msgspec.json.encode(found)
+
+
+async def cancelled(task: asyncio.Task[Any]) -> None:
+    """Cancel a task and wait for its end; its error, if any, was dealt with where it was awaited."""
+    task.cancel()
+    await asyncio.wait({task})
+    if not task.cancelled():
+        task.exception()
+
+
+def open_link(
+    config: Config,
+    frames: FrameQueue,
+    census: Census,
+    *,
+    session: aiohttp.ClientSession,
+    on_change: OnChange,
+    gap_from: str = "",
+) -> Link:
+    """The link that the configuration asks for. `gap_from`: the last event an earlier process saw."""
+    from callsteward.ari.client import ClientLink
+    from callsteward.ari.outbound import OutboundLink
+
+    if config.asterisk.connect == "outbound":
+        return OutboundLink(config, frames, census, on_change=on_change, gap_from=gap_from)
+    return ClientLink(config, frames, session=session, on_change=on_change, gap_from=gap_from)

@@ -1,0 +1,83 @@
+"""Taking frames off a socket."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import aiohttp
+import msgspec
+
+from callsteward.ari.frames import FrameQueue
+
+
+class _Stamp(msgspec.Struct):
+    type: str = ""
+    timestamp: str = ""
+
+
+_stamps = msgspec.json.Decoder(_Stamp)
+
+
+def stamp(raw: bytes | str) -> tuple[str, str]:
+    """Type and timestamp of a frame, empty where it has none."""
+    try:
+        found = _stamps.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return "", ""
+    return found.type, found.timestamp
+
+
+class Socket(Protocol):
+    """The part of a websocket that reading needs, whichever side opened it."""
+
+    @property
+    def close_code(self) -> int | None: ...
+
+    async def receive(self) -> Any: ...
+
+
+class Reader:
+    """Takes frames off one socket and does nothing else, or Asterisk would cut it (100 ms)."""
+
+    def __init__(self, socket: Socket, frames: FrameQueue) -> None:
+        self._socket = socket
+        self._frames = frames
+        self.last: bytes | str = b""
+
+    async def drain(self) -> str:
+        """Read until the socket ends, or the queue is full; returns why."""
+        socket, frames = self._socket, self._frames
+        while True:
+            message = await socket.receive()
+            if message.type is not aiohttp.WSMsgType.TEXT:
+                break
+            if not self._take(message.data):
+                continue
+            self.last = message.data
+            frames.put(message.data)
+            if frames.full:
+                frames.counters.overflows += 1
+                return "the daemon is too slow: its queue is full"
+        if message.type is aiohttp.WSMsgType.ERROR:
+            return f"connection lost: {message.data}"
+        return f"closed with code {socket.close_code}"
+
+    def _take(self, _raw: str | bytes) -> bool:
+        """False for what is no event and does not belong into the queue."""
+        return True
+
+
+class LastStamp:
+    """When the last event before a disconnection was stamped: where a gap begins."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: str = "") -> None:
+        self.value = value
+
+    def note(self, raw: bytes | str) -> str:
+        """Take a connection's last frame; returns that frame's type."""
+        kind, moment = stamp(raw)
+        if moment:
+            self.value = moment
+        return kind

@@ -1,0 +1,49 @@
+"""Recording: every frame the daemon acts on, one per line, for `callsteward replay`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+
+class Recorder:
+    """Appends frames to a file exactly as Asterisk sent them.
+
+    Between them stand the Snapshots the daemon made on connecting, so a replay reconciles where the
+    daemon did. Context manager; also takes an open binary stream, which it leaves open.
+    """
+
+    def __init__(self, target: Path | BinaryIO) -> None:
+        self._target = target
+        self._stream: BinaryIO | None = None if isinstance(target, Path) else target
+        self.empty = True
+        """Nothing was in the file on opening: what the journal holds is not recorded yet."""
+
+    def __enter__(self) -> Self:
+        if isinstance(self._target, Path):
+            self._stream = self._target.open("ab")
+            self.empty = self._stream.tell() == 0
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if isinstance(self._target, Path) and self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
+    def write(self, frame: bytes) -> None:
+        """Append one frame; a line break inside it (legal in JSON, Asterisk sends none) becomes a space."""
+        if self._stream is None:
+            message = "the recorder is not open: use it in a with statement"
+            raise ValueError(message)
+        self._stream.write(frame.replace(b"\r", b" ").replace(b"\n", b" ") + b"\n")
+
+    def flush(self) -> None:
+        """Hand what was written to the operating system."""
+        if self._stream is not None:
+            self._stream.flush()

@@ -1,0 +1,319 @@
+"""Asterisk's REST interface: what callsteward asks of it, typed.
+
+One `Rest`, two ways to carry its requests: HTTP, or the websocket that Asterisk itself opened
+(`RESTRequest`/`RESTResponse`, Asterisk 20.14/22.4). The password travels in a header, never in a URL.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import itertools
+import ssl
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any, Protocol, TypeVar
+
+import aiohttp
+import msgspec
+
+from callsteward.ari.events import Bridge, Channel, epoch_ms
+from callsteward.config import Asterisk as Settings
+from callsteward.exceptions import AriError, AriUnauthorizedError, ConfigError
+
+T = TypeVar("T")
+REQUEST_TIMEOUT_S = 5.0
+
+
+class AsteriskInfo(msgspec.Struct, frozen=True):
+    """Which Asterisk this is and since when it runs (`started_at` in Asterisk's timestamp format)."""
+
+    version: str
+    entity_id: str
+    started_at: str
+
+
+class Application(msgspec.Struct, frozen=True):
+    """An ARI application and what it is subscribed to."""
+
+    name: str
+    channel_ids: tuple[str, ...] = ()
+    bridge_ids: tuple[str, ...] = ()
+    endpoint_ids: tuple[str, ...] = ()
+    device_names: tuple[str, ...] = ()
+    events_disallowed: tuple[dict[str, object], ...] = ()
+
+    @property
+    def hears_all_channels(self) -> bool:
+        return "__AST_CHANNEL_ALL_TOPIC" in self.channel_ids
+
+    @property
+    def hears_all_bridges(self) -> bool:
+        return "__AST_BRIDGE_ALL_TOPIC" in self.bridge_ids
+
+
+class Module(msgspec.Struct, frozen=True):
+    """A loaded module, `status` Running or not."""
+
+    name: str
+    status: str = ""
+
+
+class _System(msgspec.Struct):
+    version: str = ""
+    entity_id: str = ""
+
+
+class _Status(msgspec.Struct):
+    startup_time: str = ""
+
+
+class _Info(msgspec.Struct):
+    system: _System = msgspec.field(default_factory=_System)
+    status: _Status = msgspec.field(default_factory=_Status)
+
+
+class _Message(msgspec.Struct):
+    message: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a request came to."""
+
+    status: int
+    body: bytes
+    asterisk_ms: int | None = None
+    """What Asterisk's clock showed, ms since 1970."""
+
+
+class Transport(Protocol):
+    """Carries one request. Raises AriError where no answer came."""
+
+    async def request(
+        self, method: str, path: str, query: Mapping[str, str] | None = None, body: object | None = None
+    ) -> Answer: ...
+
+
+class Rest:
+    """What callsteward asks of Asterisk. Every method raises AriError, or AriUnauthorizedError."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self.ahead_ms: int | None = None
+        """How far Asterisk's clock is ahead of ours, after a GET; to the second over HTTP."""
+
+    async def info(self) -> AsteriskInfo:
+        raw = await self.get("asterisk/info", _Info)
+        return AsteriskInfo(raw.system.version, raw.system.entity_id, raw.status.startup_time)
+
+    async def channels(self) -> tuple[Channel, ...]:
+        return await self.get("channels", tuple[Channel, ...])
+
+    async def bridges(self) -> tuple[Bridge, ...]:
+        return await self.get("bridges", tuple[Bridge, ...])
+
+    async def modules(self) -> tuple[Module, ...]:
+        return await self.get("asterisk/modules", tuple[Module, ...])
+
+    async def application(self, name: str) -> Application | None:
+        """The application as Asterisk has it, None where it is not registered."""
+        answer = await self._transport.request("GET", f"applications/{name}")
+        if answer.status == 404:
+            return None
+        return _decoded(self._checked("GET", f"applications/{name}", answer), Application)
+
+    async def set_event_filter(self, app: str, disallowed: Sequence[str]) -> bool:
+        """Keep these event types from being sent. False where this Asterisk has no filter (404)."""
+        path = f"applications/{app}/eventFilter"
+        body = {"disallowed": [{"type": kind} for kind in disallowed]}
+        answer = await self._transport.request("PUT", path, body=body)
+        if answer.status == 404:
+            return False
+        self._checked("PUT", path, answer)
+        return True
+
+    async def subscribe(self, app: str, sources: Sequence[str]) -> Application:
+        """Subscribe the application; `channel:` and `bridge:` without a name mean all of them."""
+        path = f"applications/{app}/subscription"
+        answer = await self._transport.request("POST", path, query={"eventSource": ",".join(sources)})
+        return _decoded(self._checked("POST", path, answer), Application)
+
+    async def get(self, path: str, shape: type[T], query: Mapping[str, str] | None = None) -> T:
+        """Any GET, decoded to a shape."""
+        answer = await self._transport.request("GET", path, query)
+        if answer.asterisk_ms is not None:
+            self.ahead_ms = answer.asterisk_ms - time.time_ns() // 1_000_000
+        return _decoded(self._checked("GET", path, answer), shape)
+
+    @staticmethod
+    def _checked(method: str, path: str, answer: Answer) -> bytes:
+        if answer.status < 400:
+            return answer.body
+        if answer.status in {401, 403}:
+            raise unauthorized(answer.status)
+        why = _reason(answer.body)
+        message = f"Asterisk answered {answer.status} to {method} {path}{why}"
+        if answer.status == 404:
+            message += "; is res_ari loaded and asterisk.url right?"
+        raise AriError(message)
+
+
+def unauthorized(status: int) -> AriUnauthorizedError:
+    """The error for a refused login."""
+    if status == 403:
+        message = "Asterisk forbids it: the user in ari.conf needs read_only = no"
+    else:
+        message = (
+            "Asterisk refused the ARI user or password:"
+            " compare asterisk.username and asterisk.password with ari.conf, then `module reload res_ari.so`"
+        )
+    return AriUnauthorizedError(message)
+
+
+def _reason(body: bytes) -> str:
+    try:
+        told = msgspec.json.decode(body, type=_Message)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return ""
+    text = told.message or told.error
+    return f": {text}" if text else ""
+
+
+def _decoded(body: bytes, shape: type[T]) -> T:
+    try:
+        return msgspec.json.decode(body, type=shape)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        message = f"an answer from Asterisk that callsteward does not understand: {error}"
+        raise AriError(message) from error
+
+
+def authorization(settings: Settings) -> dict[str, str]:
+    """The header that carries the login."""
+    token = base64.b64encode(f"{settings.username}:{settings.secret}".encode()).decode()
+    return {"Authorization": f"Basic {token}"}
+
+
+def open_session(settings: Settings) -> aiohttp.ClientSession:
+    """A session that trusts `ca_file`. Close it, or use it as a context manager."""
+    context: ssl.SSLContext | bool = True
+    if settings.ca_file is not None:
+        try:
+            context = ssl.create_default_context(cafile=str(settings.ca_file))
+        except (OSError, ssl.SSLError) as error:
+            message = f"asterisk.ca_file: cannot use {settings.ca_file}: {error}"
+            raise ConfigError(message) from error
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context))
+
+
+class HttpTransport:
+    """Requests over HTTP."""
+
+    def __init__(self, session: aiohttp.ClientSession, settings: Settings) -> None:
+        self._session = session
+        self._settings = settings
+
+    async def request(
+        self, method: str, path: str, query: Mapping[str, str] | None = None, body: object | None = None
+    ) -> Answer:
+        url = f"{self._settings.url}/ari/{path}"
+        try:
+            async with self._session.request(
+                method,
+                url,
+                params=query,
+                json=body,
+                headers=authorization(self._settings),
+                timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S),
+            ) as response:
+                return Answer(response.status, await response.read(), _date_ms(response.headers.get("Date")))
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise unreachable(self._settings.url, error) from error
+
+
+def _date_ms(header: str | None) -> int | None:
+    """An HTTP date. It is cut to the second, so half of one is added."""
+    try:
+        return int(parsedate_to_datetime(header or "").timestamp() * 1000) + 500
+    except ValueError:
+        return None
+
+
+def unreachable(url: str, error: BaseException) -> AriError:
+    """The error for an Asterisk that does not answer."""
+    why = str(error) or type(error).__name__
+    message = (
+        f"Asterisk does not answer at {url} ({why}):"
+        " is it running, is http.conf enabled = yes, is asterisk.url right?"
+    )
+    return AriError(message)
+
+
+class _RestResponse(msgspec.Struct):
+    transaction_id: str = ""
+    status_code: int = 0
+    message_body: str = ""
+    timestamp: str = ""
+
+
+class Sender(Protocol):
+    """The part of a websocket that a request needs."""
+
+    async def send_str(self, data: str, compress: int | None = None) -> None: ...
+
+
+class SocketTransport:
+    """Requests over the websocket that Asterisk opened. Hand it each RESTResponse with `answer`."""
+
+    def __init__(self, socket: Sender) -> None:
+        self._socket = socket
+        self._waiting: dict[str, asyncio.Future[Answer]] = {}
+        self._numbers = itertools.count(1)
+
+    async def request(
+        self, method: str, path: str, query: Mapping[str, str] | None = None, body: object | None = None
+    ) -> Answer:
+        number = str(next(self._numbers))
+        request: dict[str, Any] = {
+            "type": "RESTRequest",
+            "transaction_id": number,
+            "request_id": number,
+            "method": method,
+            "uri": path,
+        }
+        if query:
+            request["query_strings"] = [{"name": name, "value": value} for name, value in query.items()]
+        if body is not None:
+            request["content_type"] = "application/json"
+            request["message_body"] = msgspec.json.encode(body).decode()
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiting[number] = future
+        try:
+            await self._socket.send_str(msgspec.json.encode(request).decode())
+            async with asyncio.timeout(REQUEST_TIMEOUT_S):
+                return await future
+        except (TimeoutError, aiohttp.ClientError, ConnectionError) as error:
+            message = f"no answer over the websocket to {method} {path}; Asterisk 20.14, 22.4 or later?"
+            raise AriError(message) from error
+        finally:
+            self._waiting.pop(number, None)
+
+    def answer(self, raw: bytes | str) -> None:
+        """A RESTResponse came."""
+        try:
+            response = msgspec.json.decode(raw, type=_RestResponse)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return
+        future = self._waiting.get(response.transaction_id)
+        if future is not None and not future.done():
+            body = response.message_body.encode()
+            future.set_result(Answer(response.status_code, body, epoch_ms(response.timestamp)))
+
+    def close(self) -> None:
+        """The socket is gone: whoever waits is told."""
+        for future in self._waiting.values():
+            if not future.done():
+                future.set_exception(ConnectionResetError("the websocket closed"))

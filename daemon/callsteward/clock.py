@@ -1,0 +1,55 @@
+"""Asterisk's clock, as the events tell it."""
+
+from __future__ import annotations
+
+import time
+
+FORGET_AFTER_S = 30.0
+
+
+class EventClock:
+    """Says what time Asterisk has now: ms since 1970.
+
+    Alert timers run on it, so a PBX whose clock differs from the daemon's, or is stepped, alerts at the
+    right moment of its own. An event is stamped before it arrives, at once or (after an outage) much later.
+    The difference between stamp and arrival is smallest for the promptest event, and that one is
+    believed; for 30 to 60 s, so that a clock set back is followed too.
+    """
+
+    __slots__ = ("_generation_s", "_guess_ms", "_offset_ms", "_older_ms")
+
+    def __init__(self) -> None:
+        self._offset_ms: float | None = None
+        self._older_ms: float | None = None
+        self._generation_s: float | None = None
+        self._guess_ms: float | None = None
+
+    def observe(self, event_ms: int, received_s: float) -> None:
+        """An event stamped `event_ms` arrived at `received_s` (time.monotonic())."""
+        offset = event_ms - received_s * 1000
+        if self._generation_s is None or received_s - self._generation_s > FORGET_AFTER_S:
+            self._older_ms = self._offset_ms
+            self._offset_ms = offset
+            self._generation_s = received_s
+        elif self._offset_ms is None or offset > self._offset_ms:
+            self._offset_ms = offset
+
+    def guess(self, asterisk_ms: int, received_s: float) -> None:
+        """Asterisk's time from another source, to go by until an event comes."""
+        self._guess_ms = asterisk_ms - received_s * 1000
+
+    def now_ms(self, monotonic_s: float | None = None) -> int | None:
+        """Asterisk's time now, None while nothing has told it."""
+        offsets = [offset for offset in (self._offset_ms, self._older_ms) if offset is not None]
+        if not offsets and self._guess_ms is not None:
+            offsets = [self._guess_ms]
+        if not offsets:
+            return None
+        now = time.monotonic() if monotonic_s is None else monotonic_s
+        return int(max(offsets) + now * 1000)
+
+    def monotonic_s(self, at_ms: int) -> float | None:
+        """When, on time.monotonic(), Asterisk's clock will show `at_ms`."""
+        now = time.monotonic()
+        asterisk = self.now_ms(now)
+        return None if asterisk is None else now + (at_ms - asterisk) / 1000

@@ -1,0 +1,1 @@
+"""What `callsteward demo` is made of."""

@@ -1,0 +1,279 @@
+"""The pump: frames in, through journal, tracker and store, facts out.
+
+The order is what makes a kill harmless. A frame is in the journal before the tracker sees it, a record is
+in the store before it is published, and the journal is emptied only when no channel is left. A daemon
+that is killed anywhere re-runs the journal, and publishes of it just the records the store had not got.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+import structlog
+
+from callsteward.ari import events
+from callsteward.ari.backoff import Backoff
+from callsteward.ari.census import Census
+from callsteward.ari.counters import Counters
+from callsteward.ari.frames import FrameQueue
+from callsteward.ari.reader import stamp
+from callsteward.ari.recorder import Recorder
+from callsteward.calls.facts import CallEnded, Fact
+from callsteward.calls.record import CallRecord
+from callsteward.calls.tracker import Tracker
+from callsteward.clock import EventClock
+from callsteward.exceptions import MalformedEventError, StoreError
+from callsteward.store.journal import Journal
+
+log = structlog.get_logger(__name__)
+
+# Some 10 ms of work: the socket's reader gets its turn well within Asterisk's 100 ms.
+BATCH = 256
+
+# An event stamped before a limit may still be on its way when the limit is reached.
+LAG_MS = 20
+
+# How long a store that fails is tried again before the daemon gives up and lets itself be restarted.
+STORE_PATIENCE_S = 60.0
+
+# Written to the journal when a limit ran out without an event, so that a re-run says it at the same
+# point and not a second time.
+_ADVANCED = "CallstewardAdvanced"
+
+Save = Callable[[Sequence[CallRecord]], Awaitable[list[CallRecord]]]
+
+
+class Outlet(Protocol):
+    """Where facts go."""
+
+    def publish(self, fact: Fact) -> None: ...
+
+
+class Pump:
+    """Takes frames off the queue until `finish`."""
+
+    def __init__(
+        self,
+        *,
+        frames: FrameQueue,
+        tracker: Tracker,
+        journal: Journal,
+        save: Save,
+        outlet: Outlet,
+        census: Census,
+        clock: EventClock,
+        counters: Counters,
+        recorder: Recorder | None = None,
+    ) -> None:
+        self._frames = frames
+        self._tracker = tracker
+        self._journal = journal
+        self._save = save
+        self._outlet = outlet
+        self._census = census
+        self._clock = clock
+        self._counters = counters
+        self._recorder = recorder
+        self._finishing = False
+        self._journal_broken = False
+        self.changed = asyncio.Event()
+        """Set when something has happened that the gauges may show."""
+
+    async def rerun(self) -> str:
+        """Take up the calls an earlier process left in the journal. Returns its last event's timestamp."""
+        facts: list[Fact] = []
+        last = ""
+        count = 0
+        for raw in self._journal.frames():
+            count += 1
+            kind, moment = stamp(raw)
+            last = moment or last
+            if kind == _ADVANCED:
+                now = events.epoch_ms(moment)
+                facts += self._tracker.advance(now) if now is not None else ()
+                continue
+            # A recording that this daemon goes on with has them; one that begins here needs them.
+            if self._recorder is not None and self._recorder.empty:
+                self._recorder.write(raw)
+            facts += self._handled(raw)
+            if count % BATCH == 0:
+                await self._deliver_rerun(facts)
+                facts.clear()
+                await asyncio.sleep(0)
+        await self._deliver_rerun(facts)
+        self._forget_ended()
+        if count:
+            log.info(
+                "took up the journal",
+                action="journal_rerun",
+                frames=count,
+                open_calls=self._tracker.open_calls,
+                last=last,
+            )
+        return last
+
+    async def run(self) -> None:
+        """Work until `finish` is called and nothing waits any more."""
+        while True:
+            arrived = await self._frames.wait(self._idle_s())
+            batch = self._frames.take(BATCH)
+            if batch:
+                await self._work([(frame.raw, frame.received_s) for frame in batch])
+                await self._frames.done(len(batch))
+                # Neither of the two above need have given way.
+                await asyncio.sleep(0)
+            elif self._finishing:
+                return
+            elif not arrived:
+                await self._time_passed()
+
+    def finish(self) -> None:
+        """Make `run` return once the queue is empty."""
+        self._finishing = True
+        self._frames.wake()
+
+    async def _work(self, batch: list[tuple[bytes, float]]) -> None:
+        recorder = self._recorder
+        for raw, _ in batch:
+            self._journal.append(raw)
+            if recorder is not None:
+                recorder.write(raw)
+        self._flush_journal()
+        if recorder is not None:
+            recorder.flush()
+        facts: list[Fact] = []
+        for raw, received_s in batch:
+            facts += self._handled(raw, received_s)
+        self.changed.set()
+        await self._deliver(facts)
+        self._forget_ended()
+
+    def _handled(self, raw: bytes, received_s: float | None = None) -> list[Fact]:
+        """The facts of one frame. Whatever is wrong with it, the next one gets its turn."""
+        counters = self._counters
+        try:
+            event = events.decode(raw)
+        except MalformedEventError as error:
+            counters.malformed += 1
+            if counters.malformed <= 10 or counters.malformed % 1000 == 0:
+                log.warning(
+                    "malformed frame", action="event_malformed", error=str(error), count=counters.malformed
+                )
+            return []
+        if event is None:
+            kind, moment = stamp(raw)
+            counters.unknown[kind] += 1
+            self._observe(moment, received_s)
+            return []
+        counters.events += 1
+        self._observe(event.timestamp, received_s, exact=not isinstance(event, events.Snapshot))
+        self._census.observe(event)
+        facts: list[Fact] = []
+        try:
+            # As in a replay: limits that ran out before the event come first.
+            now = events.epoch_ms(event.timestamp)
+            deadline = self._tracker.next_deadline_ms
+            if now is not None and deadline is not None and deadline <= now:
+                facts += self._tracker.advance(now)
+            facts += self._tracker.handle(event)
+        except Exception:
+            counters.tracker_errors += 1
+            log.exception(
+                "the tracker failed on an event: please report it with a recording",
+                action="tracker_error",
+                event_type=type(event).__name__,
+                count=counters.tracker_errors,
+            )
+        return facts
+
+    def _observe(self, moment: str, received_s: float | None, *, exact: bool = True) -> None:
+        """Set the clock by a frame; the stamp of a Snapshot is not Asterisk's to the millisecond."""
+        if received_s is None:
+            return
+        ms = events.epoch_ms(moment)
+        if ms is None:
+            return
+        if exact:
+            self._clock.observe(ms, received_s)
+        else:
+            self._clock.guess(ms, received_s)
+
+    def _idle_s(self) -> float | None:
+        """Seconds until the next limit runs out, None where none is running."""
+        deadline = self._tracker.next_deadline_ms
+        if deadline is None:
+            return None
+        when = self._clock.monotonic_s(deadline + LAG_MS)
+        return None if when is None else max(0.001, when - time.monotonic())
+
+    async def _time_passed(self) -> None:
+        now = self._clock.now_ms()
+        deadline = self._tracker.next_deadline_ms
+        if now is None or deadline is None or deadline + LAG_MS > now:
+            return
+        facts = list(self._tracker.advance(now - LAG_MS))
+        tick = f'{{"type":"{_ADVANCED}","timestamp":"{events.timestamp(now - LAG_MS)}"}}'
+        self._journal.append(tick.encode())
+        self._flush_journal()
+        self.changed.set()
+        await self._deliver(facts)
+        self._forget_ended()
+
+    def _flush_journal(self) -> None:
+        try:
+            self._journal.flush()
+        except StoreError as error:
+            # Calls are followed all the same; what a kill would cost is the calls in progress.
+            if not self._journal_broken:
+                log.error("the journal cannot be written", action="journal_broken", error=str(error))  # noqa: TRY400
+            self._journal_broken = True
+        else:
+            if self._journal_broken:
+                log.info("the journal is written again", action="journal_mended")
+            self._journal_broken = False
+
+    def _forget_ended(self) -> None:
+        if self._journal.size and not self._tracker.open_legs and not self._census.alive:
+            self._journal.clear()
+
+    async def _deliver(self, facts: Sequence[Fact]) -> None:
+        """Store the records, then publish everything in the order it happened."""
+        if not facts:
+            return
+        new = await self._saved(facts)
+        for fact in facts:
+            if not isinstance(fact, CallEnded) or fact.record.call_id in new:
+                self._outlet.publish(fact)
+
+    async def _deliver_rerun(self, facts: Sequence[Fact]) -> None:
+        """Of what an earlier process may have published, only the records it did not get to store."""
+        new = await self._saved(facts)
+        for fact in facts:
+            if isinstance(fact, CallEnded) and fact.record.call_id in new:
+                self._outlet.publish(fact)
+
+    async def _saved(self, facts: Sequence[Fact]) -> set[str]:
+        """Ids of the records that were not stored before."""
+        records = [fact.record for fact in facts if isinstance(fact, CallEnded)]
+        if not records:
+            return set()
+        backoff = Backoff(0.2, 5.0)
+        give_up = time.monotonic() + STORE_PATIENCE_S
+        while True:
+            try:
+                return {record.call_id for record in await self._save(records)}
+            except StoreError as error:
+                if self._finishing or time.monotonic() > give_up:
+                    raise
+                delay = backoff.next_s()
+                log.error(  # noqa: TRY400
+                    "records wait for the store",
+                    action="store_failed",
+                    error=str(error),
+                    records=len(records),
+                    retry_s=round(delay, 1),
+                )
+                await asyncio.sleep(delay)

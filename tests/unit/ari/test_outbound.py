@@ -1,0 +1,261 @@
+import asyncio
+import base64
+import json
+from contextlib import asynccontextmanager
+
+import aiohttp
+import pytest
+from pydantic import SecretStr
+
+from callsteward.ari.census import Census
+from callsteward.ari.counters import Counters
+from callsteward.ari.events import Snapshot, decode
+from callsteward.ari.frames import FrameQueue
+from callsteward.ari.outbound import OutboundLink
+from callsteward.config import Asterisk, Config
+from callsteward.exceptions import AriError
+from tests.lab.ports import free_port
+
+SECRET = "s3cret"
+REGISTERED = '{"type":"ApplicationRegistered","timestamp":"2026-11-22T02:00:00.000+0000"}'
+
+
+def created(channel: str) -> str:
+    return json.dumps(
+        {
+            "type": "ChannelCreated",
+            "timestamp": "2026-11-22T02:00:01.000+0000",
+            "channel": {"id": channel, "name": f"PJSIP/{channel}"},
+        }
+    )
+
+
+class Listening:
+    """A daemon in outbound mode; the test plays Asterisk."""
+
+    def __init__(self, link: OutboundLink, port: int, frames: FrameQueue, census: Census) -> None:
+        self.link, self.port, self.frames, self.census = link, port, frames, census
+        self.states: list[tuple[bool, str]] = []
+        self.got: list[bytes] = []
+        self.channels: list[dict[str, str]] = []
+        self.requests: list[str] = []
+        self.refusals = 0
+
+    async def consume(self) -> None:
+        while True:
+            await self.frames.wait(None)
+            batch = self.frames.take(10)
+            for frame in batch:
+                self.got.append(frame.raw)
+                event = decode(frame.raw)
+                if event is not None:
+                    self.census.observe(event)
+            await self.frames.done(len(batch))
+
+    @asynccontextmanager
+    async def asterisk(self, password: str = SECRET):
+        """Asterisk's end of the websocket, answering REST requests."""
+        token = base64.b64encode(f"callsteward:{password}".encode()).decode()
+        async with aiohttp.ClientSession() as session:
+            socket = await session.ws_connect(
+                f"http://127.0.0.1:{self.port}/ari",
+                protocols=("ari",),
+                headers={"Authorization": f"Basic {token}"},
+            )
+            answering = asyncio.create_task(self._answer(socket))
+            try:
+                yield socket
+            finally:
+                await socket.close()
+                await asyncio.wait({answering}, timeout=1)
+
+    async def _answer(self, socket) -> None:
+        async for message in socket:
+            request = json.loads(message.data)
+            self.requests.append(f"{request['method']} {request['uri']}")
+            body: object = {"name": "callsteward"}
+            status = 200
+            if request["uri"] == "channels":
+                body = self.channels
+            elif request["uri"] == "bridges":
+                body = []
+            if self.refusals:
+                self.refusals -= 1
+                status, body = 503, {"message": "Asterisk not booted"}
+            await socket.send_json(
+                {
+                    "type": "RESTResponse",
+                    "transaction_id": request["transaction_id"],
+                    "status_code": status,
+                    "message_body": json.dumps(body),
+                }
+            )
+
+    async def until(self, condition) -> None:
+        async with asyncio.timeout(5):
+            while not condition():  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+
+    @property
+    def snapshots(self) -> list[Snapshot]:
+        return [event for event in map(decode, self.got) if isinstance(event, Snapshot)]
+
+
+@asynccontextmanager
+async def listening():
+    port = free_port()
+    settings = Config(asterisk=Asterisk(connect="outbound", listen_port=port, password=SecretStr(SECRET)))
+    frames, census = FrameQueue(Counters()), Census()
+    states: list[tuple[bool, str]] = []
+    link = OutboundLink(
+        settings,
+        frames,
+        census,
+        on_change=lambda up, why: states.append((up, why)),
+        confirm_after_s=0.05,
+    )
+    tasks = [asyncio.create_task(link.run())]
+    side = Listening(link, port, frames, census)
+    side.states = states
+    tasks.append(asyncio.create_task(side.consume()))
+    await side.until(lambda: states)
+    try:
+        yield side
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+
+async def test_nothing_is_sent_before_asterisks_first_word():
+    async with listening() as daemon, daemon.asterisk() as socket:
+        await asyncio.sleep(0.1)
+        assert daemon.requests == []
+        await socket.send_str(REGISTERED)
+        await daemon.until(lambda: daemon.states[-1][0])
+        await daemon.until(lambda: len(daemon.requests) == 3)
+    assert daemon.requests == [
+        "PUT applications/callsteward/eventFilter",
+        "POST applications/callsteward/subscription",
+        "GET channels",
+    ]
+
+
+async def test_queued_events_come_through_in_order_and_answers_are_no_events():
+    async with listening() as daemon, daemon.asterisk() as socket:
+        daemon.channels = [{"id": "1", "name": "PJSIP/1"}, {"id": "2", "name": "PJSIP/2"}]
+        for frame in (created("1"), created("2"), REGISTERED):
+            await socket.send_str(frame)
+        await daemon.until(lambda: "GET channels" in daemon.requests)
+        await asyncio.sleep(0.2)
+    assert [raw.decode() for raw in daemon.got] == [created("1"), created("2"), REGISTERED]
+
+
+async def test_a_reconnect_at_which_list_and_events_agree_makes_no_snapshot():
+    async with listening() as daemon:
+        daemon.channels = [{"id": "1", "name": "PJSIP/1"}]
+        for frames in ((created("1"), REGISTERED), (REGISTERED,)):
+            daemon.requests.clear()
+            async with daemon.asterisk() as socket:
+                for frame in frames:
+                    await socket.send_str(frame)
+                await daemon.until(lambda: "GET channels" in daemon.requests)
+                await asyncio.sleep(0.2)
+        assert daemon.snapshots == []
+        assert daemon.frames.counters.connects == 2
+
+
+async def test_a_channel_nobody_told_of_makes_one_snapshot():
+    async with listening() as daemon, daemon.asterisk() as socket:
+        daemon.channels = [{"id": "1", "name": "PJSIP/1"}, {"id": "old", "name": "PJSIP/old"}]
+        await socket.send_str(created("1"))
+        await socket.send_str(REGISTERED)
+        await daemon.until(lambda: daemon.snapshots)
+        await asyncio.sleep(0.1)
+    assert [[channel.id for channel in one.channels] for one in daemon.snapshots] == [["1", "old"]]
+
+
+async def test_an_asterisk_that_restarted_lists_nothing_and_makes_a_snapshot_from_the_last_event_on():
+    async with listening() as daemon:
+        daemon.channels = [{"id": "1", "name": "PJSIP/1"}]
+        async with daemon.asterisk() as socket:
+            await socket.send_str(REGISTERED)
+            await socket.send_str(created("1"))
+            await daemon.until(lambda: "GET channels" in daemon.requests)
+        daemon.channels = []
+        async with daemon.asterisk() as socket:
+            await socket.send_str(REGISTERED)
+            await daemon.until(lambda: daemon.snapshots)
+    assert daemon.snapshots[0].channels == ()
+    assert daemon.snapshots[0].gap_from == "2026-11-22T02:00:01.000+0000"
+
+
+async def test_a_channel_whose_event_is_still_on_its_way_is_no_disagreement():
+    async with listening() as daemon, daemon.asterisk() as socket:
+        daemon.channels = [{"id": "1", "name": "PJSIP/1"}]
+        await socket.send_str(REGISTERED)
+        await daemon.until(lambda: "GET channels" in daemon.requests)
+        await socket.send_str(created("1"))
+        await asyncio.sleep(0.3)
+    assert daemon.snapshots == []
+
+
+async def test_an_asterisk_that_still_boots_is_asked_again():
+    async with listening() as daemon, daemon.asterisk() as socket:
+        daemon.refusals = 2
+        await socket.send_str(REGISTERED)
+        await daemon.until(lambda: daemon.states[-1][0])
+    assert daemon.requests[:3] == ["PUT applications/callsteward/eventFilter"] * 3
+
+
+async def test_a_wrong_password_is_refused():
+    async with listening() as daemon:
+        with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
+            async with daemon.asterisk("wrong"):
+                pass
+    assert caught.value.status == 401
+
+
+async def test_a_new_socket_replaces_one_that_died_unnoticed():
+    async with listening() as daemon, daemon.asterisk() as first:
+        await first.send_str(REGISTERED)
+        await daemon.until(lambda: daemon.states[-1][0])
+        async with daemon.asterisk() as second:
+            await second.send_str(REGISTERED)
+            await second.send_str(created("9"))
+            await daemon.until(lambda: created("9").encode() in daemon.got)
+        assert first.closed
+
+
+async def test_on_a_stop_what_asterisk_sent_before_its_goodbye_is_kept():
+    async with listening() as daemon:
+        token = base64.b64encode(f"callsteward:{SECRET}".encode()).decode()
+        async with aiohttp.ClientSession() as session:
+            socket = await session.ws_connect(
+                f"http://127.0.0.1:{daemon.port}/ari",
+                protocols=("ari",),
+                headers={"Authorization": f"Basic {token}"},
+                autoclose=False,
+            )
+            link = asyncio.create_task(asyncio.sleep(0))
+            await link
+            await daemon.until(lambda: daemon.link._socket is not None)
+            goodbye = asyncio.create_task(daemon.link._say_goodbye())
+            assert (await socket.receive()).type is aiohttp.WSMsgType.CLOSE
+            for number in range(50):
+                await socket._writer.send_frame(created(str(number)).encode(), aiohttp.WSMsgType.TEXT)
+            await socket._writer.send_frame(b"\x03\xe9", aiohttp.WSMsgType.CLOSE)
+            await goodbye
+            await daemon.until(lambda: len(daemon.got) == 50)
+            socket._response.close()
+
+
+async def test_a_port_that_is_taken_is_named():
+    port = free_port()
+    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", port)
+    settings = Config(asterisk=Asterisk(connect="outbound", listen_port=port))
+    link = OutboundLink(settings, FrameQueue(Counters()), Census(), on_change=lambda *_: None)
+    with pytest.raises(AriError, match=rf"cannot listen on 127\.0\.0\.1:{port}.*listen_port"):
+        await link.run()
+    server.close()
+    await server.wait_closed()

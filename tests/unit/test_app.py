@@ -1,0 +1,304 @@
+import asyncio
+import json
+import time
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from callsteward.app import Daemon, journal_path
+from callsteward.ari.events import epoch_ms
+from callsteward.ari.recorder import Recorder
+from callsteward.calls import tracker as tracker_module
+from callsteward.calls.facts import Alert, CallEnded
+from callsteward.calls.record import encode
+from callsteward.config import Asterisk, Config, Mqtt, Store
+from callsteward.demo.ari_server import FakeAri
+from callsteward.exceptions import StoreError
+from callsteward.replay import Tally, replay
+from callsteward.store import records as records_module
+from callsteward.store.journal import Journal
+
+CAPTURES = Path(__file__).parents[1] / "replay" / "captures"
+SECRET = "s3cret"
+
+
+def capture(name: str) -> list[bytes]:
+    return (CAPTURES / f"{name}.jsonl").read_bytes().splitlines()
+
+
+class KeptFeed:
+    """A feed that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.facts: list[object] = []
+        self.links: list[tuple[bool, str]] = []
+        self.gauged: list[tuple[object, object, int]] = []
+        self.drained = False
+        self.fail: Exception | None = None
+
+    async def run(self) -> None:
+        while self.fail is None:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        raise self.fail
+
+    def publish(self, fact) -> None:
+        self.facts.append(fact)
+
+    def gauges(self, lines, operators, now_ms) -> None:
+        self.gauged.append((lines, operators, now_ms))
+
+    def link(self, asterisk_connected, detail) -> None:
+        self.links.append((asterisk_connected, detail))
+
+    async def drain(self, timeout_s) -> None:
+        self.drained = True
+
+    @property
+    def records(self) -> list[bytes]:
+        return [encode(fact.record) for fact in self.facts if isinstance(fact, CallEnded)]
+
+
+class Running:
+    def __init__(self, daemon: Daemon, feed: KeptFeed) -> None:
+        self.daemon, self.feed = daemon, feed
+
+    async def until(self, condition) -> None:
+        async with asyncio.timeout(10):
+            while not condition():  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
+
+def config_for(url: str, folder: Path) -> Config:
+    return Config(
+        asterisk=Asterisk(url=url, password=SecretStr(SECRET)),
+        mqtt=Mqtt(enabled=False),
+        store=Store(url=f"sqlite:///{folder}/calls.db"),
+    )
+
+
+@asynccontextmanager
+async def running(config: Config, recorder: Recorder | None = None):
+    feed = KeptFeed()
+    daemon = Daemon(config, recorder=recorder, feed=feed)
+    stop = asyncio.Event()
+    task = asyncio.create_task(daemon.run(stop))
+    try:
+        yield Running(daemon, feed)
+    finally:
+        stop.set()
+        async with asyncio.timeout(5):
+            await task
+
+
+@pytest.fixture
+async def ari():
+    async with FakeAri(password=SECRET) as server:
+        server.now_ms = epoch_ms("2026-11-22T02:00:00.000+0000")
+        yield server
+
+
+def replayed(lines: list[bytes], config: Config) -> list[bytes]:
+    def broken(number, error):
+        raise AssertionError(number, error)
+
+    return [encode(record) for record in replay(lines, config, Tally(), broken)]
+
+
+@pytest.mark.parametrize("name", ["client_bye", "hold2", "blind", "queue_second", "freepbx_local"])
+async def test_the_live_record_is_the_replays_byte_for_byte(ari, tmp_path, name):
+    config = config_for(ari.url, tmp_path)
+    recording = tmp_path / "recording.jsonl"
+    with Recorder(recording) as recorder:
+        async with running(config, recorder) as live:
+            await ari.connected()
+            await ari.play(capture(name))
+            await live.until(lambda: live.feed.records)
+            assert live.daemon.counters.tracker_errors == 0
+            assert live.daemon.counters.malformed == 0
+    assert live.feed.records == replayed(recording.read_bytes().splitlines(), config)
+    assert live.feed.drained
+
+
+async def test_records_are_in_the_store_before_they_are_published(ari, tmp_path):
+    config = config_for(ari.url, tmp_path)
+    async with running(config) as live:
+        await ari.connected()
+        await ari.play(capture("client_bye"))
+        await live.until(lambda: live.feed.records)
+    store = await records_module.Store.open(config.store.url)
+    stored = [record async for record in store.calls(records_module.CallQuery())]
+    await store.close()
+    assert stored == [fact.record for fact in live.feed.facts if isinstance(fact, CallEnded)]
+
+
+async def test_a_killed_daemon_goes_on_with_the_same_call(ari, tmp_path):
+    config = config_for(ari.url, tmp_path)
+    frames = capture("hold2")
+    half = len(frames) // 2
+    # What a killed daemon leaves behind is its journal.
+    path = journal_path(config)
+    assert path is not None
+    journal = Journal(path)
+    for frame in frames[:half]:
+        journal.append(frame)
+    journal.close()
+    for frame in frames[:half]:
+        ari._follow(frame.decode())
+    async with running(config) as live:
+        await ari.connected()
+        assert not any(isinstance(fact, Alert) for fact in live.feed.facts)
+        await ari.play(frames[half:])
+        await live.until(lambda: live.feed.records)
+    record, expected = json.loads(live.feed.records[0]), json.loads(replayed(frames, config)[0])
+    assert len(live.feed.records) == 1
+    assert record["call_id"] == expected["call_id"]
+    assert record["started_at"] == expected["started_at"]
+    assert path.stat().st_size == 0
+
+
+async def test_a_recording_has_the_calls_in_progress_from_their_start_and_nothing_twice(ari, tmp_path):
+    config = config_for(ari.url, tmp_path)
+    frames = capture("client_bye")
+    half = len(frames) // 2
+    recordings = [tmp_path / "continued.jsonl", tmp_path / "begun.jsonl"]
+    with Recorder(recordings[0]) as recorder:
+        async with running(config, recorder) as live:
+            await ari.connected()
+            await ari.play(frames[:half])
+            await live.until(lambda: live.daemon.counters.frames > half // 4)
+    await ari.drop()
+    left = (tmp_path / "calls.journal").read_bytes()
+    for recording in recordings:
+        (tmp_path / "calls.journal").write_bytes(left)
+        with Recorder(recording) as recorder:
+            async with running(config, recorder):
+                await ari.connected()
+        await ari.drop()
+    created = b'"ChannelCreated"'
+    expected = sum(created in frame for frame in frames[:half])
+    assert [recording.read_bytes().count(created) for recording in recordings] == [expected] * 2
+
+
+async def test_a_record_that_was_stored_but_is_still_in_the_journal_is_not_published_again(ari, tmp_path):
+    config = config_for(ari.url, tmp_path)
+    path = journal_path(config)
+    assert path is not None
+    published = []
+    for _ in range(2):
+        journal = Journal(path)
+        for frame in capture("client_bye"):
+            journal.append(frame)
+        journal.close()
+        async with running(config) as live:
+            await ari.connected()
+        published.append(len(live.feed.records))
+        await ari.drop()
+    assert published == [1, 0]
+
+
+async def test_an_event_the_tracker_fails_on_is_counted_and_the_next_goes_through(ari, tmp_path, monkeypatch):
+    handle = tracker_module.Tracker.handle
+
+    def failing(self, event):
+        if getattr(getattr(event, "channel", None), "id", "") == "poison":
+            raise ZeroDivisionError
+        return handle(self, event)
+
+    monkeypatch.setattr(tracker_module.Tracker, "handle", failing)
+    async with running(config_for(ari.url, tmp_path)) as live:
+        await ari.connected()
+        stamp = "2026-11-22T02:01:21.000+0000"
+        channel = '{"id":"poison","name":"PJSIP/1"}'
+        await ari.send(f'{{"type":"ChannelHold","timestamp":"{stamp}","channel":{channel}}}')
+        await ari.send("{nonsense")
+        await ari.send('{"type":"ChannelHold"}')
+        await ari.send(f'{{"type":"NewInAsterisk30","timestamp":"{stamp}"}}')
+        await ari.play(capture("client_bye"))
+        await live.until(lambda: live.feed.records)
+    counters = live.daemon.counters
+    assert counters.tracker_errors == 1
+    assert counters.malformed == 2
+    assert counters.unknown["NewInAsterisk30"] == 1
+    assert len(live.feed.records) == 1
+
+
+async def test_a_limit_that_runs_out_without_an_event_alerts_in_time_and_once(ari, tmp_path):
+    """The operator's phone rings past answer_limit_s while nothing else happens."""
+    frames = capture("client_bye")
+    ringing = next(i for i, f in enumerate(frames) if b'"Dial"' in f and b'"dialstatus":"RINGING"' in f) + 1
+    config = config_for(ari.url, tmp_path)
+    profile = config.profile("x").model_copy(update={"answer_limit_s": 0.5})
+    config = config.model_copy(update={"profiles": {"standard": profile}})
+    async with running(config) as live:
+        await ari.connected()
+        await ari.play(frames[:ringing])
+        began = time.monotonic()
+        await live.until(lambda: any(isinstance(fact, Alert) for fact in live.feed.facts))
+        assert 0.3 < time.monotonic() - began < 1.0
+        assert len(live.feed.facts) == len(set(map(repr, live.feed.facts)))
+    # The successor knows that it was said.
+    await ari.drop()
+    async with running(config) as live:
+        await ari.connected()
+        await asyncio.sleep(0.8)
+        assert not any(isinstance(fact, Alert) for fact in live.feed.facts)
+
+
+async def test_a_store_that_fails_for_a_while_loses_no_record(ari, tmp_path, monkeypatch):
+    save = records_module.Store.save
+    failures = 2
+
+    async def flaky(self, records):
+        nonlocal failures
+        if failures:
+            failures -= 1
+            message = "database is locked"
+            raise StoreError(message)
+        return await save(self, records)
+
+    monkeypatch.setattr(records_module.Store, "save", flaky)
+    async with running(config_for(ari.url, tmp_path)) as live:
+        await ari.connected()
+        await ari.play(capture("client_bye"))
+        await live.until(lambda: live.feed.records)
+    assert failures == 0
+
+
+async def test_a_part_that_fails_stops_the_daemon_with_its_error(ari, tmp_path):
+    feed = KeptFeed()
+    feed.fail = ZeroDivisionError("feed")
+    with pytest.raises(ZeroDivisionError, match="feed"):
+        async with asyncio.timeout(5):
+            await Daemon(config_for(ari.url, tmp_path), feed=feed).run(asyncio.Event())
+
+
+async def test_it_stops_within_five_seconds_while_asterisk_is_away(tmp_path):
+    async with running(config_for("http://127.0.0.1:9", tmp_path)) as live:
+        await live.until(lambda: live.feed.links)
+        began = time.monotonic()
+    assert time.monotonic() - began < 5
+    assert not live.feed.links[0][0]
+
+
+async def test_the_gauges_are_handed_over_on_change_and_at_most_once_a_second(ari, tmp_path):
+    async with running(config_for(ari.url, tmp_path)) as live:
+        await ari.connected()
+        await ari.play(capture("hold2"), speed=20)
+        await live.until(lambda: live.feed.records)
+        await asyncio.sleep(1.1)
+    assert 2 <= len(live.feed.gauged) <= 6
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("sqlite:///calls.db", Path("calls.journal")),
+        ("sqlite:////var/lib/callsteward/calls.db", Path("/var/lib/callsteward/calls.journal")),
+        ("sqlite://", None),
+        ("postgresql://db/calls", Path("callsteward-main.journal")),
+    ],
+)
+def test_the_journal_lies_beside_the_database(url, path):
+    assert journal_path(Config(store=Store(url=url))) == path
