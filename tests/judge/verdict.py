@@ -1,0 +1,74 @@
+"""One record against one scenario: everything that is wrong, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from callsteward.calls.record import CallRecord
+from tests.judge.expected import Expected
+from tests.judge.truth import TIMES_S, Truth, answer_errors, epoch, hold_errors, speech_errors
+
+
+def main_record(records: Sequence[CallRecord], expected: Expected) -> CallRecord:
+    """The record of the client who came (or was called) first."""
+    candidates = [item for item in records if item.direction.value == expected.direction]
+    assert candidates, f"no {expected.direction} record among {[str(item.direction) for item in records]}"
+    return min(candidates, key=lambda item: item.started_at or "")
+
+
+def errors(
+    records: Sequence[CallRecord],
+    truth: Truth,
+    expected: Expected,
+    *,
+    names: dict[str, str] | None = None,
+) -> list[str]:
+    """What is wrong with the records of a scenario. `names` maps the phones' names to the PBX's."""
+    names = names or {}
+    record = main_record(records, expected)
+    operator = names.get(expected.operator or "", expected.operator)
+    facts = [
+        ("outcome", record.outcome.value, expected.outcome),
+        ("hangup.first", record.hangup.first.value, expected.first),
+        ("hangup.confidence", record.hangup.confidence.value, expected.confidence),
+        ("hangup.lost_side", record.hangup.lost_side, expected.lost_side),
+        ("operator", record.operator, operator),
+        ("callback", (record.callback.decision.value, record.callback.reason), expected.callback),
+        ("complete", record.complete, True),
+        (
+            "attempts",
+            tuple((item.operator, item.result.value) for item in record.attempts),
+            tuple((names.get(who, who), result) for who, result in expected.attempts),
+        ),
+        (
+            "transfers",
+            tuple((item.kind.value, item.by, item.to, item.result.value) for item in record.transfers),
+            tuple(
+                (kind, names.get(by, by), names.get(to, to), result)
+                for kind, by, to, result in expected.transfers
+            ),
+        ),
+        (
+            "other records",
+            tuple((item.direction.value, item.outcome.value) for item in records if item is not record),
+            expected.others,
+        ),
+    ]
+    found = [f"{name}: {value!r}, expected {wanted!r}" for name, value, wanted in facts if value != wanted]
+    if expected.answered_by is not None and record.direction.value == "inbound":
+        found += answer_errors(record, truth, expected.answered_by)
+    if expected.holds_like_phones:
+        found += hold_errors(record, truth)
+    if expected.speech_like_phones:
+        found += speech_errors(record, truth)
+    return found + _end_errors(record, truth)
+
+
+def _end_errors(record: CallRecord, truth: Truth) -> list[str]:
+    """The end is when the client's phone hung up, where one did."""
+    bye = [act["t"] for act in truth.acts if act["do"] in {"bye", "cancel"}]
+    if not bye or record.hangup.first.value not in {"client", "operator"}:
+        return []
+    if min(abs(epoch(record.ended_at) - moment) for moment in bye) > TIMES_S:
+        return [f"ended_at {record.ended_at}, the phones hung up at {bye}"]
+    return []

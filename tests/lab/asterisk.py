@@ -1,0 +1,287 @@
+"""A real Asterisk on 127.0.0.1, with its own folders and ports.
+
+It runs in a cached root folder (``roots``) with chroot. Its etc, var, spool, run and
+log are a folder of its own inside that root, so nothing is mounted, several run at
+once, and cleaning up is removing one folder.
+"""
+
+from __future__ import annotations
+
+import atexit
+import base64
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tests.lab.errors import LabError
+from tests.lab.pbx_config import Outbound, PbxSettings, config_files
+from tests.lab.ports import free_port
+from tests.lab.records import Cdr, Cel, QueueEvent, read_cdr, read_cel, read_queue_log
+from tests.lab.roots import Progress, ensure_root, say
+from tests.lab.sounds import write_tone
+
+START_TIMEOUT_S = 40.0
+
+
+@dataclass(frozen=True, slots=True)
+class AriAddress:
+    """Where ARI is and who may use it."""
+
+    base_url: str
+    user: str
+    password: str
+
+    @property
+    def websocket_url(self) -> str:
+        return self.base_url.replace("http://", "ws://") + "/events"
+
+    @property
+    def authorization(self) -> str:
+        token = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
+        return f"Basic {token}"
+
+
+class Asterisk:
+    """One Asterisk process; use as a context manager.
+
+    ``with Asterisk() as pbx:`` starts it, answers ARI on return, removes everything at
+    the end. Raises LabUnavailable where no lab can be, LabError if it does not start.
+    """
+
+    def __init__(
+        self,
+        version: str = "22",
+        *,
+        channelvars: bool = True,
+        talk_endpoints: bool = True,
+        rtp_timeout_s: int = 5,
+        outbound: Outbound | None = None,
+        keep: bool = False,
+        progress: Progress = say,
+    ) -> None:
+        if outbound is not None and version == "16":
+            message = "Asterisk 16 has no outbound websocket"
+            raise LabError(message)
+        self.version = version
+        self.root = ensure_root(version, progress)
+        _remove_stale(self.root)
+        self.name = f"a{secrets.token_hex(4)}"
+        self.folder = self.root / "lab" / self.name
+        self.sip_port = free_port(socket.SOCK_DGRAM)
+        self.http_port = free_port()
+        self.keep = keep
+        self.ari = AriAddress(f"http://127.0.0.1:{self.http_port}/ari", "callsteward", secrets.token_hex(8))
+        self._settings = PbxSettings(
+            version=version,
+            home=f"/lab/{self.name}",
+            sip_port=self.sip_port,
+            http_port=self.http_port,
+            ari_password=self.ari.password,
+            channelvars=channelvars,
+            talk_endpoints=talk_endpoints,
+            rtp_timeout_s=rtp_timeout_s,
+            outbound=outbound,
+        )
+        self._process: subprocess.Popen[bytes] | None = None
+        self._install()
+        atexit.register(self.stop)
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    @property
+    def etc(self) -> Path:
+        """The configuration folder: a test may change files, then ``cli("... reload")``."""
+        return self.folder / "etc"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "log"
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def start(self) -> None:
+        """Start and wait until ARI answers and every module is loaded."""
+        if self.running:
+            return
+        command = ["chroot", str(self.root), "/usr/sbin/asterisk", "-f", "-C", self._conf]
+        with (self.log / "console").open("ab") as console:
+            # A session of its own: Ctrl-C at the tests must not take the PBX first.
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=console,
+                start_new_session=True,
+            )
+        (self.folder / "pids").write_text(f"{os.getpid()} {self._process.pid}")
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not self._answers():
+            if not self.running:
+                message = f"Asterisk {self.version} ended at once:\n{self._tail()}"
+                raise LabError(message)
+            if time.monotonic() > deadline:
+                message = f"Asterisk {self.version} does not answer ARI:\n{self._tail()}"
+                raise LabError(message)
+            time.sleep(0.1)
+        self.cli("core waitfullybooted")
+
+    def cli(self, command: str) -> str:
+        """The output of one console command."""
+        result = subprocess.run(
+            ["chroot", str(self.root), "/usr/sbin/asterisk", "-C", self._conf, "-rx", command],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        return result.stdout
+
+    def request(self, method: str, path: str, body: object = None) -> object:
+        """One ARI request (path without ``/ari``): the decoded answer, None if empty."""
+        payload = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(
+            f"{self.ari.base_url}{path}",
+            data=payload,
+            method=method,
+            headers={
+                "Authorization": self.ari.authorization,
+                "Content-Type": "application/json",
+            },
+        )
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            text = answer.read()
+        return json.loads(text) if text else None
+
+    def request_list(self, path: str) -> list[dict[str, object]]:
+        """A GET whose answer is a list of objects (channels, bridges, applications …)."""
+        answer = self.request("GET", path)
+        if not isinstance(answer, list):
+            message = f"ARI {path} gave no list"
+            raise LabError(message)
+        return answer
+
+    def stop(self) -> None:
+        """End it and remove its folder; safe to call again."""
+        if self.running:
+            try:
+                self.cli("core stop now")
+                self._wait(8)
+            except (subprocess.TimeoutExpired, OSError):
+                self.kill()
+        self._process = None
+        if not self.keep:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        atexit.unregister(self.stop)
+
+    def kill(self) -> None:
+        """End it like a power cut: calls are gone, nothing is said to anybody."""
+        if self._process is not None and self._process.poll() is None:
+            os.kill(self._process.pid, signal.SIGKILL)
+            self._wait(5)
+
+    def restart(self) -> None:
+        """``core restart``-like: end (calls drop), start with the same folder and ports."""
+        if self.running:
+            self.cli("core stop now")
+            try:
+                self._wait(10)
+            except subprocess.TimeoutExpired:
+                self.kill()
+        (self.folder / "run" / "asterisk.ctl").unlink(missing_ok=True)
+        self.start()
+
+    def cdr(self) -> list[Cdr]:
+        """Every CDR row so far, oldest first."""
+        return read_cdr(self.log / "cdr-custom" / "cdr.csv")
+
+    def cel(self) -> list[Cel]:
+        """Every CEL row so far, oldest first."""
+        return read_cel(self.log / "cel-custom" / "cel.csv")
+
+    def queue_log(self) -> list[QueueEvent]:
+        """Every queue_log row so far, oldest first."""
+        return read_queue_log(self.log / "queue_log")
+
+    @property
+    def _conf(self) -> str:
+        return f"{self._settings.home}/etc/asterisk.conf"
+
+    def _install(self) -> None:
+        for name in ("etc", "spool", "run", "log", "cache", "log/cdr-custom", "log/cel-custom"):
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
+        shutil.copytree(self.root / "var/lib/asterisk", self.folder / "var", symlinks=True)
+        (self.folder / "var" / "keys").mkdir(exist_ok=True)
+        (self.folder / "moh").mkdir()
+        write_tone(self.folder / "moh" / "music.wav", frequency_hz=440, seconds=4)
+        (self.folder / "pids").write_text(f"{os.getpid()} 0")
+        for name, text in config_files(self._settings).items():
+            (self.etc / name).write_text(text)
+
+    def _wait(self, seconds: float) -> None:
+        if self._process is not None:
+            self._process.wait(timeout=seconds)
+
+    def _answers(self) -> bool:
+        try:
+            self.request("GET", "/asterisk/info")
+        except (OSError, urllib.error.URLError, ValueError):
+            return False
+        return True
+
+    def _tail(self) -> str:
+        lines: list[str] = []
+        for name in ("console", "full"):
+            path = self.log / name
+            if path.exists():
+                lines += path.read_text(errors="replace").splitlines()[-15:]
+        return "\n".join(lines)
+
+
+def _remove_stale(root: Path) -> None:
+    """Clear away instances whose test process died without ending them."""
+    for folder in (root / "lab").glob("a*"):
+        try:
+            owner, pid = (int(part) for part in (folder / "pids").read_text().split())
+        except (OSError, ValueError):
+            continue
+        if Path(f"/proc/{owner}").exists():
+            continue
+        if _is_instance(pid, folder.name):
+            os.kill(pid, signal.SIGKILL)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_instance(pid: int, name: str) -> bool:
+    """True if ``pid`` still is that Asterisk: numbers are used again."""
+    try:
+        return f"/lab/{name}/" in Path(f"/proc/{pid}/cmdline").read_text()
+    except OSError:
+        return False

@@ -1,0 +1,179 @@
+"""Record what Asterisk says about each scenario, as fixtures for the replay tests.
+
+``python -m tests.lab.capture [NAME…]`` plays scenarios on real Asterisks (``--workers``
+at once, each with one scenario at a time, so that a stream holds one call) and writes
+into tests/replay/streams/: NAME.jsonl (ARI events), NAME.truth.json (what the phones
+did) and NAME.pbx.json (CDR, CEL and queue_log rows of the same call).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import dataclasses
+import json
+import secrets
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import aiohttp
+
+from tests.lab.asterisk import Asterisk
+from tests.lab.errors import LabError
+from tests.lab.pbx_config import REPOSITORY
+from tests.lab.scenarios import SCENARIOS
+
+STREAMS = REPOSITORY / "tests" / "replay" / "streams"
+APPLICATION = "callsteward"
+UNFILTERED = frozenset({"dial_hold_twice", "queue_second"})
+"""Kept exactly as sent, so that a test sees what the filter leaves out."""
+DROPPED = frozenset({"ChannelVarset", "ChannelDialplan", "DeviceStateChanged"})
+QUIET_S = 0.7
+"""How long nothing new must come before a call is taken as over."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Played:
+    """One scenario's outcome."""
+
+    name: str
+    frames: tuple[str, ...]
+    truth: tuple[dict[str, object], ...]
+    pbx: dict[str, list[dict[str, object]]]
+    status: int
+    errors: str
+
+
+def scenario_command(pbx: Asterisk, name: str, lane: int = 0) -> list[str]:
+    """The command line that plays ``name`` on ``pbx``."""
+    return [
+        sys.executable, "-m", "tests.lab.scenarios", name,
+        "--sip-port", str(pbx.sip_port), "--lane", str(lane),
+        "--ari-url", pbx.ari.base_url, "--ari-authorization", pbx.ari.authorization,
+    ]  # fmt: skip
+
+
+async def play(pbx: Asterisk, name: str, lane: int = 0) -> Played:
+    """Play one scenario and record the whole stream meanwhile, unfiltered."""
+    # A name never used before: Asterisk may still be shutting down the last run's
+    # application of the same name, and then says nothing at all to the new websocket.
+    application = f"{APPLICATION}-{secrets.token_hex(3)}"
+    before = (len(pbx.cdr()), len(pbx.cel()), len(pbx.queue_log()))
+    frames: list[str] = []
+    async with (
+        aiohttp.ClientSession(headers={"Authorization": pbx.ari.authorization}) as session,
+        session.ws_connect(
+            pbx.ari.websocket_url,
+            params={"app": application, "subscribeAll": "true"},
+            max_msg_size=0,
+        ) as socket,
+    ):
+
+        async def record() -> None:
+            async for message in socket:
+                if message.type is aiohttp.WSMsgType.TEXT:
+                    frames.append(message.data)  # noqa: PERF401 - what came is kept when cancelled
+
+        recorder = asyncio.create_task(record())
+        process = await asyncio.create_subprocess_exec(
+            *scenario_command(pbx, name, lane),
+            cwd=REPOSITORY,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        try:
+            out, errors = await asyncio.wait_for(process.communicate(), 90)
+        except TimeoutError:
+            process.kill()
+            out, errors = await process.communicate()
+            errors += b"did not end within 90 s"
+        seen = -1
+        while seen != len(frames):
+            seen = len(frames)
+            await asyncio.sleep(QUIET_S)
+        channels = await (await session.get(f"{pbx.ari.base_url}/channels")).json()
+        recorder.cancel()
+    if channels:
+        errors += f"\nchannels left: {[channel['name'] for channel in channels]}".encode()
+    rows: Sequence[Sequence[object]] = (
+        pbx.cdr()[before[0] :],
+        pbx.cel()[before[1] :],
+        pbx.queue_log()[before[2] :],
+    )
+    pbx_rows = {
+        title: [dataclasses.asdict(row) for row in part]  # type: ignore[call-overload]
+        for title, part in zip(("cdr", "cel", "queue_log"), rows, strict=True)
+    }
+    truth = [json.loads(line) for line in out.decode().splitlines() if line.startswith("{")]
+    truth.sort(key=lambda row: row["t"])
+    return Played(name, tuple(frames), tuple(truth), pbx_rows, process.returncode or 0, errors.decode())
+
+
+def keep(frame: str) -> bool:
+    """False for frames that only fill the repository."""
+    return json.loads(frame)["type"] not in DROPPED
+
+
+def write(played: Played, folder: Path = STREAMS) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    frames = played.frames
+    if played.name not in UNFILTERED:
+        frames = tuple(frame for frame in frames if keep(frame))
+    (folder / f"{played.name}.jsonl").write_text("".join(f"{frame}\n" for frame in frames))
+    truth = ",\n".join(json.dumps(row, ensure_ascii=False) for row in played.truth)
+    (folder / f"{played.name}.truth.json").write_text(f"[\n{truth}\n]\n")
+    parts = []
+    for title, rows in played.pbx.items():
+        lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+        parts.append(f'"{title}": [\n{lines}\n]')
+    (folder / f"{played.name}.pbx.json").write_text("{" + ",\n".join(parts) + "}\n")
+
+
+async def _worker(version: str, names: asyncio.Queue[str], folder: Path, failed: list[str]) -> None:
+    with Asterisk(version) as pbx:
+        while not names.empty():
+            name = names.get_nowait()
+            played = await play(pbx, name)
+            if not played.frames:
+                failed.append(name)
+                print(f"{name}: Asterisk sent no event", flush=True)
+                continue
+            if played.status or played.errors:
+                failed.append(name)
+            print(
+                f"{name}: {len(played.frames)} events, {len(played.truth)} acts"
+                f"{' FAILED: ' + played.errors.strip() if played.errors else ''}",
+                flush=True,
+            )
+            if not played.status:
+                write(played, folder)
+
+
+async def _capture(arguments: argparse.Namespace) -> int:
+    names: asyncio.Queue[str] = asyncio.Queue()
+    for name in arguments.names or SCENARIOS:
+        if name not in SCENARIOS:
+            message = f"no scenario {name!r}; there are: {', '.join(sorted(SCENARIOS))}"
+            raise LabError(message)
+        names.put_nowait(name)
+    failed: list[str] = []
+    workers = min(arguments.workers, names.qsize())
+    folder = Path(arguments.folder)
+    await asyncio.gather(*(_worker(arguments.version, names, folder, failed) for _ in range(workers)))
+    if failed:
+        print(f"failed: {' '.join(failed)}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME")
+    parser.add_argument("--version", default="22", choices=("22", "16"))
+    parser.add_argument("--workers", type=int, default=4)
+    parser.add_argument("--folder", default=str(STREAMS))
+    return asyncio.run(_capture(parser.parse_args()))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

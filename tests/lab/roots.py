@@ -1,0 +1,195 @@
+"""Root folders with a real Asterisk in them, built once with mmdebstrap and cached.
+
+Debian's stable release may have no Asterisk, and a lab must not put a running PBX
+or broker on the host: so every server lives in a root folder of its own and is
+started with chroot. ``python -m tests.lab.roots`` builds all of them.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.lab.errors import LabUnavailable
+
+Progress = Callable[[str], None]
+
+STAMP = ".callsteward-root"
+"""Written last: a folder without it was not finished and is built again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What goes into one root folder."""
+
+    version: str
+    suite: str
+    packages: tuple[str, ...]
+    options: tuple[str, ...] = (
+        "--variant=minbase",
+        # Archived suites keep package lists past their expiry date.
+        '--aptopt=Acquire::Check-Valid-Until "false"',
+        '--aptopt=Apt::Install-Recommends "false"',
+    )
+
+    @property
+    def folder_name(self) -> str:
+        """Holds a hash of the recipe, so that a changed recipe is a new folder."""
+        text = "\n".join((self.suite, *self.packages, *self.options))
+        return f"asterisk-{self.version}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
+
+    def command(self, folder: Path) -> list[str]:
+        include = f"--include={','.join(self.packages)}"
+        return ["mmdebstrap", *self.options, include, self.suite, str(folder)]
+
+
+_SOUNDS = ("asterisk-core-sounds-en-gsm", "asterisk-core-sounds-ru-gsm", "ca-certificates")
+RECIPES = {
+    # Mosquitto comes with it, so that the host never gets a system broker.
+    "22": Recipe("22", "forky", ("asterisk", *_SOUNDS, "mosquitto")),
+    "16": Recipe("16", "bullseye", ("asterisk", *_SOUNDS)),
+}
+
+
+def cache_folder() -> Path:
+    """Where roots are kept: ``CALLSTEWARD_CACHE``, or ``~/.cache/callsteward``."""
+    return Path(os.environ.get("CALLSTEWARD_CACHE") or Path.home() / ".cache" / "callsteward")
+
+
+def say(line: str) -> None:
+    """Progress goes to stderr: stdout belongs to whoever asked."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def root_folder(version: str) -> Path:
+    """The folder of this version, built or not."""
+    return cache_folder() / RECIPES[version].folder_name
+
+
+def is_built(version: str) -> bool:
+    """True when the root is complete."""
+    return (root_folder(version) / STAMP).is_file()
+
+
+def ensure_root(version: str = "22", progress: Progress = say) -> Path:
+    """Return the root folder of Asterisk ``version`` ("22" or "16"), building it if missing.
+
+    Raises LabUnavailable when this machine cannot build it.
+    """
+    folder = root_folder(version)
+    if is_built(version):
+        return folder
+    if os.geteuid() != 0:
+        message = "the lab needs root (chroot, mmdebstrap); run it as root"
+        raise LabUnavailable(message)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with _only_one_builder(folder, progress):
+        if not is_built(version):
+            _build(RECIPES[version], folder, progress)
+    return folder
+
+
+def _build(recipe: Recipe, folder: Path, progress: Progress) -> None:
+    _ensure_mmdebstrap(progress)
+    if folder.exists():
+        progress(f"{folder.name}: a half-built folder is removed")
+        shutil.rmtree(folder)
+    log = folder.with_suffix(".log")
+    started = time.monotonic()
+    status = _run_logged(
+        recipe.command(folder),
+        log,
+        f"building Asterisk {recipe.version} from Debian {recipe.suite}",
+        progress,
+    )
+    if status != 0:
+        tail = "\n".join(log.read_text(errors="replace").splitlines()[-12:])
+        shutil.rmtree(folder, ignore_errors=True)
+        message = f"mmdebstrap failed ({status}), see {log}:\n{tail}"
+        raise LabUnavailable(message)
+    (folder / "lab").mkdir(exist_ok=True)
+    (folder / STAMP).write_text(" ".join(recipe.command(Path(folder.name))) + "\n")
+    progress(f"{folder.name}: ready after {time.monotonic() - started:.0f} s")
+
+
+def _ensure_mmdebstrap(progress: Progress) -> None:
+    if shutil.which("mmdebstrap"):
+        return
+    if not shutil.which("apt-get"):
+        message = "mmdebstrap is missing and this is no Debian: install mmdebstrap"
+        raise LabUnavailable(message)
+    log = cache_folder() / "apt-get.log"
+    for arguments, what in (
+        (["update"], "apt-get update"),
+        (["install", "-y", "--no-install-recommends", "mmdebstrap"], "installing mmdebstrap"),
+    ):
+        if _run_logged(["apt-get", *arguments], log, what, progress) != 0:
+            message = f"{what} failed, see {log}"
+            raise LabUnavailable(message)
+
+
+def _run_logged(command: list[str], log: Path, what: str, progress: Progress) -> int:
+    """Run a long step and say every 10 s that it still goes on."""
+    started = time.monotonic()
+    progress(f"{what} …")
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    with log.open("w") as out:
+        process = subprocess.Popen(
+            command, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=environment
+        )
+        while True:
+            try:
+                return process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                progress(f"{what} … {time.monotonic() - started:.0f} s")
+            except BaseException:
+                process.terminate()
+                process.wait()
+                raise
+
+
+@contextmanager
+def _only_one_builder(folder: Path, progress: Progress) -> Iterator[None]:
+    """Two test sessions may start at once: the second waits for the first one's build."""
+    with folder.with_suffix(".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            progress(f"{folder.name}: another process builds it, waiting")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def main() -> int:
+    """Build every root (or those named), two at a time."""
+    versions = sys.argv[1:] or list(RECIPES)
+    failures: list[str] = []
+
+    def build(version: str) -> None:
+        try:
+            print(ensure_root(version), flush=True)
+        except LabUnavailable as error:
+            failures.append(str(error))
+
+    threads = [threading.Thread(target=build, args=(version,)) for version in versions]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for failure in failures:
+        say(failure)
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

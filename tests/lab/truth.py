@@ -1,0 +1,15 @@
+"""What the phones really did, and when: the truth the call records are held against."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+
+
+def tell(do: str, **details: object) -> None:
+    """Print one truth line. Called at the moment the act takes effect."""
+    line = {"t": round(time.time(), 3), "do": do, **details}
+    # One write: phones in processes of their own share this stdout.
+    sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
+    sys.stdout.flush()

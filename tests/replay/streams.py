@@ -1,0 +1,28 @@
+"""The recorded streams, and the records they come to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from callsteward.calls.record import CallRecord
+from callsteward.config import Config
+from callsteward.exceptions import MalformedEventError
+from callsteward.replay import Tally, replay
+
+HERE = Path(__file__).parent
+CAPTURES = sorted((HERE / "captures").glob("*.jsonl"))
+STREAMS = sorted((HERE / "streams").glob("*.jsonl"))
+
+
+def records_of(lines: list[bytes], config: Config | None = None) -> list[CallRecord]:
+    """The records of a stream without broken lines."""
+
+    def broken(number: int, error: MalformedEventError) -> None:
+        message = f"line {number}: {error}"
+        raise AssertionError(message)
+
+    return list(replay(lines, config or Config(), Tally(), broken))
+
+
+def lines_of(path: Path) -> list[bytes]:
+    return path.read_bytes().splitlines(keepends=True)

@@ -1,0 +1,83 @@
+"""Every recorded stream gives the record that its phones, and Asterisk's own books, tell of."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from callsteward.calls.record import encode
+from callsteward.config import Config, Privacy
+from tests.judge.expected import CAPTURES as EXPECTED_CAPTURES
+from tests.judge.expected import EXPECTED
+from tests.judge.truth import Truth
+from tests.judge.verdict import errors, main_record
+from tests.replay.streams import CAPTURES, STREAMS, lines_of, records_of
+
+ALL = [*CAPTURES, *STREAMS]
+
+
+def _name(path: Path) -> str:
+    return f"{path.parent.name}/{path.stem}"
+
+
+@pytest.mark.parametrize("path", CAPTURES, ids=_name)
+def test_capture_gives_the_record_its_phones_tell_of(path: Path) -> None:
+    truth = Truth.load(path.with_suffix(".truth.json"))
+    assert errors(records_of(lines_of(path)), truth, EXPECTED_CAPTURES[path.stem]) == []
+
+
+@pytest.mark.parametrize("path", STREAMS, ids=_name)
+def test_stream_gives_the_record_its_phones_tell_of(path: Path) -> None:
+    truth = Truth.load(path.with_suffix(".truth.json"))
+    assert errors(records_of(lines_of(path)), truth, EXPECTED[path.stem]) == []
+
+
+@pytest.mark.parametrize("path", ALL, ids=_name)
+def test_records_do_not_depend_on_channelvars(path: Path) -> None:
+    """`hangupsource` may only add evidence; nothing else may rest on it."""
+    lines = lines_of(path)
+    bare = [re.sub(rb',"channelvars":\{[^}]*\}', b"", line) for line in lines]
+
+    def essence(source: list[bytes]) -> list[object]:
+        records = [json.loads(encode(record)) for record in records_of(source)]
+        for record in records:
+            del record["hangup"]["evidence"]
+        return records
+
+    assert essence(bare) == essence(lines)
+
+
+@pytest.mark.parametrize("path", ALL, ids=_name)
+def test_replay_is_deterministic_and_needs_no_filtered_events(path: Path) -> None:
+    lines = lines_of(path)
+    filtered = [line for line in lines if b'"ChannelVarset"' not in line and b'"ChannelDialplan"' not in line]
+    once = [encode(record) for record in records_of(lines)]
+    assert [encode(record) for record in records_of(filtered)] == once
+    assert [encode(record) for record in records_of(lines)] == once
+
+
+@pytest.mark.parametrize("path", ALL, ids=_name)
+def test_no_record_holds_a_whole_number(path: Path) -> None:
+    for record in records_of(lines_of(path), Config(privacy=Privacy(hmac_key=SecretStr("a key")))):
+        assert re.search(rb"7(903|900)\d{7}", encode(record)) is None
+
+
+def test_every_scenario_has_a_stream() -> None:
+    assert {path.stem for path in STREAMS} == set(EXPECTED)
+
+
+def test_silence_is_the_pause_the_phones_made() -> None:
+    path = next(path for path in STREAMS if path.stem == "silence")
+    truth = Truth.load(path.with_suffix(".truth.json"))
+    record = main_record(records_of(lines_of(path)), EXPECTED["silence"])
+    spells = sorted(truth.spells("talk", "hush", client=True) + truth.spells("talk", "hush", client=False))
+    pauses = [(end, start - end) for (_, end), (start, _) in itertools.pairwise(spells)]
+    longest = max(pauses, key=lambda pause: pause[1])
+    assert record.silences is not None
+    (silence,) = record.silences
+    assert silence.duration_s == pytest.approx(longest[1], abs=0.25)
