@@ -152,8 +152,19 @@ EXPECTED: dict[str, Expected] = {
     "blonde": Expected(
         operator="102", attempts=_TO_102, transfers=(("attended", "101", "102", "completed"),)
     ),
-    "pickup": Expected(operator="102", answered_by=None, attempts=(("101", "cancelled"),)),
-    "pickup_directed": Expected(operator="102", answered_by=None, attempts=(("101", "cancelled"),)),
+    # Of the speech on a leg that picked up, Asterisk's detector misses the last 0.26 s.
+    "pickup": Expected(
+        operator="102",
+        answered_by=None,
+        attempts=(("101", "cancelled"),),
+        speech_like_phones=False,
+    ),
+    "pickup_directed": Expected(
+        operator="102",
+        answered_by=None,
+        attempts=(("101", "cancelled"),),
+        speech_like_phones=False,
+    ),
     "forward": Expected(
         operator="102", answered_by="102", attempts=(("101", "cancelled"), ("102", "answered"))
     ),

@@ -45,8 +45,11 @@ class Truth:
             None,
         )
 
-    def spells(self, begin: str, end: str, *, client: bool) -> list[tuple[float, float]]:
-        """The times one side was, say, talking (talk … hush), closed by the phones' last act."""
+    def spells(self, begin: str, end: str, *, client: bool, until: float = 0) -> list[tuple[float, float]]:
+        """The times one side was, say, talking (talk … hush).
+
+        One still on is closed by the phones' last act, or `until` where Asterisk ended the call.
+        """
         spells: list[tuple[float, float]] = []
         since: dict[str, float] = {}
         for act in self.acts:
@@ -57,7 +60,7 @@ class Truth:
                 since.setdefault(who, act["t"])
             elif who in since and act["do"] in {end, "bye", "vanish", "release", "cancel"}:
                 spells.append((since.pop(who), act["t"]))
-        last = self.acts[-1]["t"]
+        last = max(self.acts[-1]["t"], until)
         spells.extend((start, last) for start in since.values())
         return sorted(spells)
 
@@ -104,7 +107,7 @@ def speech_errors(record: CallRecord, truth: Truth) -> list[str]:
         ("operator", record.speech.operator_s, False),
         ("client", record.speech.client_s, True),
     ):
-        spells = truth.spells("talk", "hush", client=client)
+        spells = truth.spells("talk", "hush", client=client, until=epoch(record.ended_at))
         spoken = sum(end - start for start, end in spells)
         allowed = SPEECH_S + 0.1 * max(0, len(spells) - 1)
         if abs(measured - spoken) > allowed:

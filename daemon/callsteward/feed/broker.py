@@ -1,0 +1,132 @@
+"""A connection to the broker: how it is built from the configuration, opened and closed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import AsyncIterator
+
+import aiomqtt
+from aiomqtt.exceptions import MqttConnectError
+from paho.mqtt.client import MQTT_CLEAN_START_FIRST_ONLY
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from callsteward.config import Config, Mqtt
+from callsteward.exceptions import FeedError
+
+# How long the broker may take to answer: CONNACK, PUBACK, DISCONNECT.
+ANSWER_S = 10.0
+# MQTT 5 "Unsupported Protocol Version", MQTT 3.1.1 "unacceptable protocol version".
+_WRONG_VERSION = {132, 1}
+
+# Connections given up while they were being made: the thread that makes one cannot be interrupted.
+_abandoned: set[asyncio.Task[None]] = set()
+
+
+class Client(aiomqtt.Client):
+    """An aiomqtt client that can be given up while it connects."""
+
+    def hang_up(self) -> bool:
+        """Close the socket at once, also one on which the broker has not answered; False: there is none."""
+        if self._client.socket() is None:
+            return False
+        self._client.disconnect()
+        return True
+
+
+def client(
+    config: Config, *, identifier: str, version: str | None = None, will: aiomqtt.Will | None = None
+) -> Client:
+    """A client for the configured broker, not connected yet. `version`: "5" or "3.1.1".
+
+    Raises FeedError where a certificate or key file cannot be used, ConfigError where the password's cannot.
+    """
+    mqtt = config.mqtt
+    v5 = (version or mqtt.version) == "5"
+    return Client(
+        mqtt.host,
+        mqtt.port,
+        username=mqtt.username,
+        password=mqtt.secret,
+        identifier=identifier,
+        protocol=aiomqtt.ProtocolVersion.V5 if v5 else aiomqtt.ProtocolVersion.V311,
+        # What waits is kept by the daemon, so the broker need not remember it between connections.
+        clean_session=None if v5 else True,
+        # Only MQTT 5 has a clean start; this default of aiomqtt is the one it takes for 3.1.1.
+        clean_start=True if v5 else MQTT_CLEAN_START_FIRST_ONLY,
+        keepalive=mqtt.keepalive_s,
+        tls_context=_tls(mqtt),
+        timeout=ANSWER_S,
+        will=will,
+    )
+
+
+@contextlib.asynccontextmanager
+async def connected(opened: Client) -> AsyncIterator[None]:
+    """The client connected, and at the end disconnected in good order where there is still a connection.
+
+    Unlike aiomqtt's own context manager it can be cancelled while it connects, at once and without
+    leaving a socket behind, and a broker that does not answer the goodbye hides no other exception.
+    Raises aiomqtt.MqttError.
+    """
+    entering = asyncio.create_task(_enter(opened), name="mqtt connect")
+    try:
+        await asyncio.shield(entering)
+    except aiomqtt.MqttError:
+        opened.hang_up()
+        raise
+    except asyncio.CancelledError:
+        giving_up = asyncio.create_task(_give_up(opened, entering), name="mqtt give up")
+        _abandoned.add(giving_up)
+        giving_up.add_done_callback(_abandoned.discard)
+        raise
+    try:
+        yield
+    finally:
+        with contextlib.suppress(aiomqtt.MqttError):
+            await opened.__aexit__(None, None, None)
+
+
+def refuses_version(error: Exception) -> bool:
+    """Whether the broker said that it does not speak this version of MQTT."""
+    if not isinstance(error, MqttConnectError):
+        return False
+    return getattr(error.rc, "value", error.rc) in _WRONG_VERSION
+
+
+def json_properties() -> Properties:
+    """MQTT 5: the payload is text, JSON. Nothing depends on it."""
+    properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+    properties.PayloadFormatIndicator = 1
+    properties.ContentType = "application/json"
+    return properties
+
+
+async def _enter(opened: aiomqtt.Client) -> None:
+    await opened.__aenter__()
+
+
+async def _give_up(opened: Client, entering: asyncio.Task[None]) -> None:
+    """End a connection that is being made, once the thread that makes it has a socket to close."""
+    while not entering.done() and not opened.hang_up():
+        await asyncio.wait({entering}, timeout=0.05)
+    opened.hang_up()
+    entering.cancel()
+    with contextlib.suppress(aiomqtt.MqttError, asyncio.CancelledError):
+        await entering
+
+
+def _tls(mqtt: Mqtt) -> ssl.SSLContext | None:
+    if not mqtt.tls:
+        return None
+    try:
+        context = ssl.create_default_context(cafile=None if mqtt.ca_file is None else str(mqtt.ca_file))
+        if mqtt.cert_file is not None:
+            context.load_cert_chain(mqtt.cert_file, mqtt.key_file)
+    except (OSError, ssl.SSLError) as error:
+        files = ", ".join(str(file) for file in (mqtt.ca_file, mqtt.cert_file, mqtt.key_file) if file)
+        message = f"cannot use the certificates of [mqtt] ({files}): {error.strerror or error}"
+        raise FeedError(message) from error
+    return context

@@ -1,0 +1,149 @@
+"""The retained gauges: what each line and operator is doing, no more than once a second per topic.
+
+Pure: it is told the time and says what is to be published. A gauge goes out when it differs from what
+was last sent, and the newest wins: what changed and changed back within a second is not sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+
+import msgspec
+
+from callsteward.calls.facts import LineNow, OperatorNow, OperatorState
+from callsteward.calls.record import CallRecord
+from callsteward.feed import messages
+from callsteward.feed.messages import LineNowMessage, OperatorNowMessage
+from callsteward.feed.today import Today
+from callsteward.feed.topics import Topics
+
+EVERY_S = 1.0
+
+Gauge = LineNowMessage | OperatorNowMessage
+
+
+class _Sent(msgspec.Struct):
+    """What was last published on a topic, and when (monotonic seconds)."""
+
+    gauge: Gauge | None = None
+    at_s: float = float("-inf")
+
+
+class Gauges:
+    """All gauges of a site. Configured lines and operators are there from the start."""
+
+    def __init__(
+        self, *, site: str, topics: Topics, today: Today, lines: Iterable[str], operators: Iterable[str]
+    ) -> None:
+        self._site = site
+        self._topics = topics
+        self._today = today
+        self._day: date | None = None
+        self._lines = {name: LineNow(line=name) for name in lines}
+        self._idle = tuple(operators)
+        self._operators: dict[str, OperatorNow] = {}
+        self._sent: dict[str, _Sent] = {}
+        # What may differ from what was sent: (is it a line, its name).
+        self._changed: set[tuple[bool, str]] = set()
+        self.resend()
+
+    def show(self, lines: Sequence[LineNow], operators: Sequence[OperatorNow], now_ms: int) -> None:
+        """The whole picture of this moment: a line or operator that is not in it is at rest."""
+        busy = {item.line: item for item in lines}
+        for name in self._lines.keys() - busy.keys():
+            busy[name] = LineNow(line=name)
+        for name, line in busy.items():
+            if self._lines.get(name) != line:
+                self._changed.add((True, name))
+            # A copy: the tracker goes on changing its own.
+            self._lines[name] = msgspec.structs.replace(line)
+        on_call = {item.operator: item for item in operators}
+        for name in (self._operators.keys() | set(self._idle)) - on_call.keys():
+            before = self._operators.get(name)
+            on_call[name] = before if before is not None and _at_rest(before) else _idle(name, now_ms)
+        for name, operator in on_call.items():
+            if self._operators.get(name) != operator:
+                self._changed.add((False, name))
+            self._operators[name] = msgspec.structs.replace(operator)
+
+    def count(self, record: CallRecord) -> None:
+        """Count an ended call into its line's day."""
+        self._today.add(record)
+        self._lines.setdefault(record.line, LineNow(line=record.line))
+        self._changed.add((True, record.line))
+
+    def resend(self) -> None:
+        """Forget what was sent: after a reconnect the broker may have none of it."""
+        self._sent.clear()
+        self._changed.update((True, name) for name in self._lines)
+        self._changed.update((False, name) for name in self._operators)
+
+    def due(self, now_ms: int, now_s: float, *, at_once: bool = False) -> list[tuple[str, Gauge]]:
+        """Topics and gauges to publish now. `now_ms` is Asterisk's clock, `now_s` a monotonic one.
+
+        With `at_once` nothing waits for its second to be over: the last gauges before a stop.
+        """
+        self._turn_day(now_ms)
+        if not self._operators and self._idle:
+            self.show(list(self._lines.values()), [], now_ms)
+        due: list[tuple[str, Gauge]] = []
+        for key in sorted(self._changed):
+            topic, gauge = self._gauge(key, now_ms)
+            sent = self._sent.setdefault(topic, _Sent())
+            if now_s - sent.at_s < EVERY_S and not at_once:
+                continue
+            if gauge != sent.gauge:
+                due.append((topic, gauge))
+                sent.gauge = gauge
+                sent.at_s = now_s
+            if not _ticks(gauge):
+                self._changed.discard(key)
+        return due
+
+    def wait_s(self, now_s: float) -> float:
+        """How long until a gauge may be due again, if nothing changes meanwhile; at most a second."""
+        waits = [
+            self._sent[topic].at_s + EVERY_S - now_s
+            for is_line, name in self._changed
+            for topic in [self._topic(is_line, name)]
+            if topic in self._sent
+        ]
+        return max(0.0, min([EVERY_S, *waits]))
+
+    def _turn_day(self, now_ms: int) -> None:
+        day = self._today.day(now_ms)
+        if day != self._day:
+            self._day = day
+            self._today.forget_before(day)
+            self._changed.update((True, name) for name in self._lines)
+
+    def _gauge(self, key: tuple[bool, str], now_ms: int) -> tuple[str, Gauge]:
+        is_line, name = key
+        topic = self._topic(is_line, name)
+        if not is_line:
+            return topic, messages.operator_now(self._site, self._operators[name], now_ms)
+        day = self._today.day(now_ms)
+        counts = self._today.counts(name, day)
+        threshold_s = self._today.threshold_s
+        return topic, messages.line_now(
+            self._site, self._lines[name], day.isoformat(), counts, threshold_s, now_ms
+        )
+
+    def _topic(self, is_line: bool, name: str) -> str:
+        return self._topics.line_now(name) if is_line else self._topics.operator_now(name)
+
+
+def _ticks(gauge: Gauge) -> bool:
+    """Whether the gauge changes by itself, as a wait or a hold does."""
+    if isinstance(gauge, LineNowMessage):
+        return gauge.longest_wait_s is not None
+    return gauge.hold_s is not None
+
+
+def _idle(operator: str, now_ms: int) -> OperatorNow:
+    return OperatorNow(operator=operator, state=OperatorState.IDLE, since_ms=now_ms)
+
+
+def _at_rest(operator: OperatorNow) -> bool:
+    return operator.state is OperatorState.IDLE

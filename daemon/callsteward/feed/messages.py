@@ -1,0 +1,306 @@
+"""Every message on the wire, as a type; `json_schemas()` is the contract made from them.
+
+Each carries the same envelope beside its own fields, all at the top level:
+
+- `schema`: what the message is, with its version after the slash.
+- `message_id`: the same on every try, so that a subscriber can leave out what came twice. For a record,
+  an alert and a call event it is made from what they say (UUIDv5), and so survives a restart too.
+- `boot_id`: one run of the daemon.
+- `seq`: records, alerts and call events of one boot are numbered 1, 2, 3 … together, in the order they
+  happened. Who subscribes to all of the site's topics and sees a number missing knows that a message was
+  dropped. Gauges and status take no number, since of those only the newest counts: their `seq` is
+  the last number given out when they were made.
+- `ts`: when the message was made, RFC 3339 UTC. When the thing itself happened is in its own fields.
+"""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from callsteward import __version__
+from callsteward.calls.facts import Alert, CallHappened, Happening, LineNow, OperatorNow, OperatorState
+from callsteward.calls.record import CallRecord
+from callsteward.feed.today import DayCounts
+
+Stamp = Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")]
+Count = Annotated[int, Meta(ge=0)]
+Seconds = Annotated[float, Meta(ge=0)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+
+# Any constant will do, as long as it stays: the ids of records are made from it.
+_NAMESPACE = uuid.UUID("6ad1b1b6-2f0f-5c2c-9a35-0a6e0a2c7f11")
+
+
+class Envelope(msgspec.Struct, frozen=True, kw_only=True):
+    """What every message carries. A message is built with it empty and stamped when it goes out."""
+
+    message_id: str
+    boot_id: str
+    seq: Count
+    ts: Stamp
+    site: str
+
+
+class StatusMessage(Envelope, frozen=True, kw_only=True):
+    """`status`: is the daemon there, does it hear Asterisk, has it lost anything.
+
+    `reason` is stopped after a clean stop and connection_lost in the Will, which the broker publishes
+    when the daemon vanishes: that one was made when the connection was, so what it cannot know is null.
+    """
+
+    schema: Literal["callsteward.status/1"] = "callsteward.status/1"
+    state: Literal["online", "offline"]
+    reason: Literal["running", "stopped", "connection_lost"]
+    version: str
+    started_at: Stamp
+    asterisk: Literal["connected", "disconnected"] | None
+    asterisk_detail: str | None
+    last_seq: Count | None
+    queue_depth: Count | None
+    dropped: Count | None
+    dropped_records: Count | None
+    dropped_alerts: Count | None
+    dropped_events: Count | None
+
+
+class LineNowMessage(Envelope, frozen=True, kw_only=True):
+    """`lines/LINE/now`: clients on the line at this moment, and the line's inbound calls of `day`.
+
+    `longest_wait_s` is null while nobody waits, and counts up once a second while somebody does.
+    The `…_today` fields: see `feed.today`. `service_level_today` is a share from 0 to 1, null without
+    calls.
+    """
+
+    schema: Literal["callsteward.line-now/1"] = "callsteward.line-now/1"
+    line: str
+    waiting: Count
+    ringing: Count
+    talking: Count
+    on_hold: Count
+    longest_wait_s: Seconds | None
+    day: str
+    offered_today: Count
+    answered_today: Count
+    abandoned_today: Count
+    short_abandoned_today: Count
+    service_level_today: Share | None
+    service_level_threshold_s: Seconds
+
+
+class OperatorNowMessage(Envelope, frozen=True, kw_only=True):
+    """`operators/OPERATOR/now`: the operator's state and since when; `hold_s` counts up during a hold."""
+
+    schema: Literal["callsteward.operator-now/1"] = "callsteward.operator-now/1"
+    operator: str
+    state: OperatorState
+    since: Stamp
+    call_id: str | None
+    line: str | None
+    hold_since: Stamp | None
+    hold_s: Seconds | None
+
+
+class CallEventMessage(Envelope, frozen=True, kw_only=True):
+    """`calls/LINE/events`: something happened to a call. `at` is Asterisk's clock."""
+
+    schema: Literal["callsteward.call-event/1"] = "callsteward.call-event/1"
+    call_id: str
+    line: str
+    event: Happening
+    at: Stamp
+    operator: str | None
+    client_masked: str | None
+    by: str | None
+    to: str | None
+    duration_s: Seconds | None
+
+
+class AlertMessage(Envelope, frozen=True, kw_only=True):
+    """`alerts/LINE/RULE`: a rule broke while the call is on.
+
+    `at` is when the limit was crossed, `since` when what it limits began, both by Asterisk's clock.
+    """
+
+    schema: Literal["callsteward.alert/1"] = "callsteward.alert/1"
+    call_id: str
+    line: str
+    rule: str
+    at: Stamp
+    since: Stamp
+    limit_s: Seconds
+    operator: str | None
+
+
+class CallEndedMessage(CallRecord, frozen=True, kw_only=True):
+    """`calls/LINE/ended`: the call record, its own fields as they are, with the envelope beside them."""
+
+    message_id: str
+    boot_id: str
+    seq: Count
+    ts: Stamp
+
+
+Message = (
+    StatusMessage | LineNowMessage | OperatorNowMessage | CallEventMessage | AlertMessage | CallEndedMessage
+)
+M = TypeVar("M", bound=Message)
+
+_BLANK: dict[str, Any] = {"message_id": "", "boot_id": "", "seq": 0, "ts": ""}
+_encoder = msgspec.json.Encoder()
+
+
+def encode(message: Message) -> bytes:
+    return _encoder.encode(message)
+
+
+def stamped(message: M, *, boot_id: str, seq: int, now_ms: int) -> M:
+    """The message with its envelope; one that repeats itself keeps its id, a gauge gets a new one."""
+    return msgspec.structs.replace(
+        message,
+        message_id=message.message_id or str(uuid.uuid4()),
+        boot_id=boot_id,
+        seq=seq,
+        ts=stamp(now_ms),
+    )
+
+
+def json_schemas() -> dict[str, dict[str, Any]]:
+    """The JSON Schema of each message, by the name in its `schema` field."""
+    types = Message.__args__
+    return {
+        next(field.default for field in msgspec.structs.fields(kind) if field.name == "schema"): schema
+        for kind in types
+        for schema in [msgspec.json.schema(kind)]
+    }
+
+
+def stamp(ms: float) -> str:
+    """RFC 3339 UTC with milliseconds, of ms since 1970."""
+    seconds, rest = divmod(round(ms), 1000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:03d}Z"
+
+
+def status(
+    *,
+    site: str,
+    started_ms: int,
+    state: Literal["online", "offline"],
+    reason: Literal["running", "stopped", "connection_lost"],
+    asterisk: Literal["connected", "disconnected"] | None = None,
+    asterisk_detail: str | None = None,
+    last_seq: int | None = None,
+    queue_depth: int | None = None,
+    dropped: tuple[int, int, int] | None = None,
+) -> StatusMessage:
+    """The daemon's status. `dropped`: records, alerts, call events since it started."""
+    records, alerts, events = dropped or (None, None, None)
+    return StatusMessage(
+        **_BLANK,
+        site=site,
+        state=state,
+        reason=reason,
+        version=__version__,
+        started_at=stamp(started_ms),
+        asterisk=asterisk,
+        asterisk_detail=asterisk_detail,
+        last_seq=last_seq,
+        queue_depth=queue_depth,
+        dropped=sum(dropped) if dropped else None,
+        dropped_records=records,
+        dropped_alerts=alerts,
+        dropped_events=events,
+    )
+
+
+def line_now(
+    site: str, now: LineNow, day: str, counts: DayCounts, threshold_s: float, now_ms: int
+) -> LineNowMessage:
+    since = now.longest_wait_since_ms
+    return LineNowMessage(
+        **_BLANK,
+        site=site,
+        line=now.line,
+        waiting=now.waiting,
+        ringing=now.ringing,
+        talking=now.talking,
+        on_hold=now.on_hold,
+        longest_wait_s=None if since is None else _elapsed(since, now_ms),
+        day=day,
+        offered_today=counts.offered,
+        answered_today=counts.answered,
+        abandoned_today=counts.abandoned,
+        short_abandoned_today=counts.short_abandoned,
+        service_level_today=counts.service_level,
+        service_level_threshold_s=threshold_s,
+    )
+
+
+def operator_now(site: str, now: OperatorNow, now_ms: int) -> OperatorNowMessage:
+    held = now.hold_since_ms
+    return OperatorNowMessage(
+        **_BLANK,
+        site=site,
+        operator=now.operator,
+        state=now.state,
+        since=stamp(now.since_ms),
+        call_id=now.call_id,
+        line=now.line,
+        hold_since=None if held is None else stamp(held),
+        hold_s=None if held is None else _elapsed(held, now_ms),
+    )
+
+
+def call_event(site: str, fact: CallHappened) -> CallEventMessage:
+    parts = (fact.call_id, fact.event.value, fact.at_ms, fact.operator, fact.by, fact.to)
+    return CallEventMessage(
+        **{**_BLANK, "message_id": _id("events", site, *parts)},
+        site=site,
+        call_id=fact.call_id,
+        line=fact.line,
+        event=fact.event,
+        at=stamp(fact.at_ms),
+        operator=fact.operator,
+        client_masked=fact.client_masked,
+        by=fact.by,
+        to=fact.to,
+        duration_s=fact.duration_s,
+    )
+
+
+def alert(site: str, fact: Alert) -> AlertMessage:
+    return AlertMessage(
+        **{**_BLANK, "message_id": _id("alerts", site, fact.call_id, fact.rule, fact.since_ms)},
+        site=site,
+        call_id=fact.call_id,
+        line=fact.line,
+        rule=fact.rule,
+        at=stamp(fact.at_ms),
+        since=stamp(fact.since_ms),
+        limit_s=fact.limit_s,
+        operator=fact.operator,
+    )
+
+
+def call_ended(record: CallRecord) -> CallEndedMessage:
+    own = {name: getattr(record, name) for name in record.__struct_fields__}
+    return CallEndedMessage(
+        **{**own, **_BLANK, "message_id": _id("ended", record.site, record.call_id)},
+    )
+
+
+def _id(kind: str, *parts: object) -> str:
+    # JSON keeps ("a", "b") and ("a,b",) apart.
+    return str(uuid.uuid5(_NAMESPACE, _encoder.encode([kind, *parts]).decode()))
+
+
+def _elapsed(since_ms: int, now_ms: int) -> float:
+    """Whole seconds, so that a gauge which is made twice in a second is one gauge.
+
+    Asterisk's clock and the daemon's may differ by a little: a wait is never negative.
+    """
+    return float(max(0, now_ms - since_ms) // 1000)

@@ -1,0 +1,55 @@
+"""Names of topics: `<root>/<site>/…`.
+
+A name that came from the configuration or off the wire becomes exactly one level, whatever is in it.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+# quote() lets letters, digits and `_.-~` through; `+ # /`, NUL, blanks and whatever is not ASCII become
+# %XX, and so does `%` itself: two names never share a level.
+_EMPTY = "%"
+
+
+def level(name: str) -> str:
+    """One level of a topic for any name. An empty one becomes `%`, which no other name does."""
+    return quote(name, safe="", errors="replace") or _EMPTY
+
+
+class Topics:
+    """The topics of one site."""
+
+    def __init__(self, root: str, site: str) -> None:
+        # The root may have several levels; empty ones (a slash too many) would only be a trap.
+        levels = [part for part in root.split("/") if part]
+        self._base = "/".join(map(level, [*levels, site]))
+
+    @property
+    def everything(self) -> str:
+        """The filter that matches all topics of the site."""
+        return f"{self._base}/#"
+
+    @property
+    def status(self) -> str:
+        return f"{self._base}/status"
+
+    @property
+    def check(self) -> str:
+        """Where `callsteward check` proves that it may publish."""
+        return f"{self._base}/check"
+
+    def line_now(self, line: str) -> str:
+        return f"{self._base}/lines/{level(line)}/now"
+
+    def operator_now(self, operator: str) -> str:
+        return f"{self._base}/operators/{level(operator)}/now"
+
+    def call_ended(self, line: str) -> str:
+        return f"{self._base}/calls/{level(line)}/ended"
+
+    def call_events(self, line: str) -> str:
+        return f"{self._base}/calls/{level(line)}/events"
+
+    def alert(self, line: str, rule: str) -> str:
+        return f"{self._base}/alerts/{level(line)}/{level(rule)}"

@@ -1,0 +1,213 @@
+"""Database engines: SQLite in one file by default, PostgreSQL where several sites share one store.
+
+`connect(url)` returns an engine whose schema is the one this callsteward knows, or raises StoreError.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy import URL, Connection, event, make_url, text
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from callsteward.exceptions import StoreError
+
+MIGRATIONS = Path(__file__).with_name("migrations")
+# How long a writer waits for another one's transaction (`callsteward calls` beside the daemon, a backup).
+BUSY_TIMEOUT_MS = 10_000
+# Any constant will do: it tells our migrations' advisory lock from other programs'.
+_MIGRATION_LOCK = 0x63737477
+_WRITES = "callsteward_writes"
+
+
+def async_url(url: str) -> URL:
+    """The URL with the async driver in it; libpq's `sslmode` becomes asyncpg's `ssl`.
+
+    Raises StoreError for a URL that is neither SQLite's nor PostgreSQL's.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        message = "store.url is not a database URL; sqlite:////absolute.db or postgresql://user@host/name"
+        raise StoreError(message) from error
+    backend = parsed.drivername.partition("+")[0]
+    if backend == "sqlite":
+        return parsed.set(drivername="sqlite+aiosqlite")
+    if backend in {"postgresql", "postgres"}:
+        parsed = parsed.set(drivername="postgresql+asyncpg")
+        if "sslmode" in parsed.query:
+            mode = parsed.query["sslmode"]
+            parsed = parsed.difference_update_query(["sslmode"]).update_query_dict({"ssl": mode})
+        return parsed
+    message = f"store.url: {backend} is no database callsteward knows; sqlite:///… or postgresql://…"
+    raise StoreError(message)
+
+
+async def connect(url: str) -> AsyncEngine:
+    """An engine on the database at `url`, created where it is missing and migrated to this version.
+
+    Raises StoreError, which tells what to mend.
+    """
+    parsed = async_url(url)
+    shown = parsed.render_as_string(hide_password=True)
+    file = _file(parsed)
+    if file is not None:
+        _check_folder(file)
+    try:
+        if file is not None:
+            await asyncio.to_thread(_use_write_ahead_log, file)
+        engine = _engine(parsed)
+    except ModuleNotFoundError as error:
+        message = f"store.url needs {error.name}: pip install 'callsteward[postgresql]'"
+        raise StoreError(message) from error
+    except (SQLAlchemyError, sqlite3.Error, TypeError) as error:
+        message = f"cannot open the database {shown}: {error}"
+        raise StoreError(message) from error
+    try:
+        async with writing(engine) as connection:
+            await connection.run_sync(migrate)
+    except StoreError:
+        await engine.dispose()
+        raise
+    except (SQLAlchemyError, CommandError, OSError) as error:
+        await engine.dispose()
+        message = f"cannot open the database {shown}: {reason(error)}"
+        raise StoreError(message) from error
+    except BaseException:
+        await engine.dispose()
+        raise
+    return engine
+
+
+@asynccontextmanager
+async def writing(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """A connection in a transaction that writes: committed at the end, rolled back by an exception.
+
+    In SQLite it takes the write lock at once, since a transaction that reads first and writes later can
+    be refused without the busy timeout being waited out (SQLITE_BUSY_SNAPSHOT, sqlite.org/rescode.html).
+    """
+    async with engine.connect() as connection:
+        await connection.execution_options(**{_WRITES: True})
+        async with connection.begin():
+            yield connection
+
+
+def migrate(connection: Connection, revision: str = "head") -> None:
+    """Bring the schema up to `revision`, in the connection's transaction.
+
+    Raises StoreError for a database written by a newer callsteward.
+    """
+    if connection.dialect.name == "postgresql":
+        # Two daemons that start together: the second waits here, then finds the work done.
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+    alembic = alembic_config(connection)
+    scripts = ScriptDirectory.from_config(alembic)
+    known = {script.revision for script in scripts.walk_revisions()}
+    current = set(MigrationContext.configure(connection).get_current_heads())
+    if newer := current - known:
+        message = (
+            f"the database was written by a newer callsteward (schema {', '.join(sorted(newer))};"
+            f" this one knows up to {scripts.get_current_head()}): upgrade callsteward,"
+            " or restore the copy made before the upgrade"
+        )
+        raise StoreError(message)
+    if current != {scripts.get_current_head()} or revision != "head":
+        command.upgrade(alembic, revision)
+
+
+def alembic_config(connection: Connection) -> Config:
+    """Alembic's configuration for this package's migrations on a connection."""
+    alembic = Config()
+    # `%` starts an interpolation in Alembic's configuration, and a path may hold one.
+    alembic.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    alembic.attributes["connection"] = connection
+    return alembic
+
+
+def reason(error: BaseException) -> str:
+    """What the database itself said, without SQLAlchemy's statement and parameters around it."""
+    original = getattr(error, "orig", None)
+    return str(original if original is not None else error) or type(error).__name__
+
+
+def _engine(url: URL) -> AsyncEngine:
+    if url.get_backend_name() != "sqlite":
+        return create_async_engine(url, pool_pre_ping=True)
+    engine = create_async_engine(url, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def _pragmas(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+        # sqlite3 opens transactions by its own rules, none around DDL; None leaves them to us (below).
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+        # NORMAL, the usual companion of the write-ahead log, may lose the last commits when the power goes.
+        cursor.execute("PRAGMA synchronous = FULL")
+        cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def _begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get(_WRITES)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _file(url: URL) -> Path | None:
+    """The file of an SQLite database, None for one in memory or on a server."""
+    if url.get_backend_name() != "sqlite" or url.database in {None, "", ":memory:"}:
+        return None
+    return Path(str(url.database)).absolute()
+
+
+def _use_write_ahead_log(file: Path) -> None:
+    """Switch the file to WAL for good: a reader does not stop the daemon from writing.
+
+    The switch alone is refused at once where another process opens the same new file, busy timeout or not.
+    """
+    patience_ends = time.monotonic() + BUSY_TIMEOUT_MS / 1000
+    while True:
+        connection = sqlite3.connect(file, timeout=0)
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            locked = error.sqlite_errorcode & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+            if not locked or time.monotonic() > patience_ends:
+                raise
+        else:
+            return
+        finally:
+            connection.close()
+        time.sleep(0.02)
+
+
+def _check_folder(file: Path) -> None:
+    """Say plainly what SQLite calls `unable to open database file`."""
+    folder = file.parent
+    if not folder.is_dir():
+        message = (
+            f"store.url: the folder {folder} does not exist: create it, owned by the user of callsteward"
+        )
+        raise StoreError(message)
+    # SQLite puts its write-ahead log beside the file, so the folder must be writable too.
+    for path in (folder, file):
+        if path.exists() and not os.access(path, os.W_OK):
+            message = (
+                f"store.url: {path} is not writable by the user callsteward runs as (uid {os.geteuid()})"
+            )
+            raise StoreError(message)

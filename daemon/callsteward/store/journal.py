@@ -1,0 +1,217 @@
+"""The journal: the raw ARI frames of the calls in progress, one a line.
+
+A daemon that is killed forgets the calls it was following. The frames are in this file by then, so its
+successor replays them and goes on with the same calls. Records of ended calls are in the database; the
+journal is emptied whenever no call is open, and compacted when it grows while some are.
+
+The frames hold what Asterisk said, full phone numbers included: the file is readable by its owner alone.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NoReturn
+
+import structlog
+
+from callsteward.exceptions import StoreError
+
+log = structlog.get_logger("callsteward.store.journal")
+
+FSYNC_EVERY_S = 0.1
+# What is kept in memory while the disk refuses it (full, read-only), to be written once it can be.
+UNWRITTEN_LIMIT = 8 * 1024 * 1024
+
+
+class Journal:
+    """An append-only file of frames, locked by one process. `Journal(None)` keeps nothing.
+
+    Raises StoreError when the file cannot be opened or another daemon holds it. With `fsync`, `flush`
+    also waits for the disk, at most every 100 ms: that survives a power cut, flush alone a SIGKILL.
+    """
+
+    def __init__(self, path: Path | None, *, fsync: bool = False) -> None:
+        self._path = path
+        self._fsync = fsync
+        self._fsynced_at = 0.0
+        self._pending: list[bytes] = []
+        self._pending_size = 0
+        self._file = -1
+        self._size = 0
+        self._left = 0
+        self.torn = 0
+        """Bytes of an unfinished last line that the earlier process left; they are cut off."""
+        self.lost = 0
+        """Frames given up because the disk refused them for too long."""
+        if path is not None:
+            self._file = _open_locked(path)
+            self._size = self._left = self._whole_lines()
+
+    @property
+    def size(self) -> int:
+        """Bytes in the journal, those not flushed yet included."""
+        return self._size + self._pending_size
+
+    def append(self, frame: bytes) -> None:
+        """Add a frame; it is in the file after the next flush."""
+        if self._path is None:
+            return
+        line = _line(frame)
+        self._pending.append(line)
+        self._pending_size += len(line)
+
+    def flush(self) -> None:
+        """Hand what was appended to the operating system.
+
+        Raises StoreError when the disk refuses it; the frames are kept, up to 8 MiB, for the next try.
+        """
+        if self._pending:
+            chunk = b"".join(self._pending)
+            try:
+                _write(self._file, chunk)
+                if self._fsync and time.monotonic() - self._fsynced_at >= FSYNC_EVERY_S:
+                    os.fsync(self._file)
+                    self._fsynced_at = time.monotonic()
+            except OSError as error:
+                self._take_back(error)
+            self._size += len(chunk)
+            self._forget_pending()
+
+    def frames(self) -> Iterator[bytes]:
+        """The frames that an earlier process left, without what was appended since."""
+        if self._path is None or self._left == 0:
+            return
+        left = self._left
+        with self._path.open("rb") as file:
+            while left > 0 and (line := file.readline()):
+                left -= len(line)
+                yield line[:-1]
+
+    def clear(self) -> None:
+        """Empty the journal: no call is open."""
+        self._forget_pending()
+        self._left = 0
+        if self._size == 0:
+            return
+        try:
+            os.ftruncate(self._file, 0)
+        except OSError as error:
+            message = f"cannot empty the journal {self._path}: {error.strerror}"
+            raise StoreError(message) from error
+        self._size = 0
+
+    def rewrite(self, frames: Iterable[bytes]) -> None:
+        """Replace everything, what is not flushed included, by `frames`; a crash leaves the old or the new.
+
+        Raises StoreError and keeps the old journal when the new one cannot be written.
+        """
+        if self._path is None:
+            return
+        new_path = self._path.with_name(self._path.name + ".new")
+        chunk = b"".join(map(_line, frames))
+        new = -1
+        try:
+            new = os.open(new_path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
+            # Locked before it has the journal's name: there is no moment for a second daemon.
+            fcntl.flock(new, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _write(new, chunk)
+            os.fsync(new)
+            new_path.replace(self._path)
+        except OSError as error:
+            if new >= 0:
+                os.close(new)
+            new_path.unlink(missing_ok=True)
+            message = f"cannot compact the journal {self._path}: {error.strerror}"
+            raise StoreError(message) from error
+        os.close(self._file)
+        self._file = new
+        self._size = len(chunk)
+        self._left = 0
+        self._forget_pending()
+        _sync_folder(self._path.parent)
+
+    def close(self) -> None:
+        """Flush and unlock. The journal is of no use afterwards."""
+        if self._file < 0:
+            return
+        try:
+            self.flush()
+        finally:
+            os.close(self._file)
+            self._file = -1
+            self._path = None
+
+    def _forget_pending(self) -> None:
+        self._pending.clear()
+        self._pending_size = 0
+
+    def _take_back(self, error: OSError) -> NoReturn:
+        """Cut off what was half written, so that the next try does not go on in the middle of a line."""
+        os.ftruncate(self._file, self._size)
+        if self._pending_size > UNWRITTEN_LIMIT:
+            self.lost += len(self._pending)
+            log.error("frames given up", action="journal_frames_lost", frames=len(self._pending))
+            self._forget_pending()
+        message = f"cannot write the journal {self._path}: {error.strerror}"
+        raise StoreError(message) from error
+
+    def _whole_lines(self) -> int:
+        """Bytes up to the end of the last whole line; a torn one after it is cut off and reported."""
+        size = os.fstat(self._file).st_size
+        whole = size
+        step = 64 * 1024
+        while whole > 0:
+            start = max(0, whole - step)
+            newline = os.pread(self._file, whole - start, start).rfind(b"\n")
+            if newline >= 0:
+                whole = start + newline + 1
+                break
+            whole = start
+        self.torn = size - whole
+        if self.torn:
+            log.warning("torn last line skipped", action="journal_torn", bytes=self.torn)
+            os.ftruncate(self._file, whole)
+        return whole
+
+
+def _line(frame: bytes) -> bytes:
+    # Between JSON's tokens a line break is only white space; within a string it cannot stand.
+    return frame.replace(b"\r", b" ").replace(b"\n", b" ") + b"\n"
+
+
+def _write(file: int, chunk: bytes) -> None:
+    view = memoryview(chunk)
+    while view:
+        view = view[os.write(file, view) :]
+
+
+def _open_locked(path: Path) -> int:
+    while True:
+        try:
+            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        except OSError as error:
+            message = f"cannot open the journal {path}: {error.strerror}"
+            raise StoreError(message) from error
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(file)
+            message = f"the journal {path} is in use: another callsteward runs with it; stop that one first"
+            raise StoreError(message) from error
+        # The holder may have compacted it (renamed a new file here) between our open and our lock.
+        if path.exists() and path.stat().st_ino == os.fstat(file).st_ino:
+            return file
+        os.close(file)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename in the folder survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

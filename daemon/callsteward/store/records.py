@@ -1,0 +1,156 @@
+"""The stored call records: one row per call, written once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Self
+
+import msgspec
+from sqlalchemy import Select, select, text, tuple_
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from callsteward.calls.record import CallRecord, Outcome, encode
+from callsteward.exceptions import StoreError
+from callsteward.store.engine import connect, reason, writing
+from callsteward.store.tables import calls
+
+# Records read at a time: a listing holds no transaction open while its reader thinks.
+_PAGE = 500
+
+_decoder = msgspec.json.Decoder(CallRecord)
+
+
+class CallQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which calls. Those that started in [from_ms, to_ms), ms since 1970; None asks for all.
+
+    A call whose start nobody saw is found by its end.
+    """
+
+    line: str | None = None
+    from_ms: int | None = None
+    to_ms: int | None = None
+    outcome: Outcome | None = None
+    limit: int | None = None
+
+
+class Store:
+    """The database of call records. Every method raises StoreError when the database fails."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._insert = (
+            postgresql.insert(calls) if engine.dialect.name == "postgresql" else sqlite.insert(calls)
+        ).on_conflict_do_nothing(index_elements=["site", "call_id"])
+
+    @classmethod
+    async def open(cls, url: str) -> Self:
+        """The store at `url` (config key store.url), created and migrated where needed."""
+        return cls(await connect(url))
+
+    async def save(self, records: Sequence[CallRecord]) -> list[CallRecord]:
+        """The records that were new, in the order given; all of them are on disk when this returns.
+
+        A call is stored once, by site and call_id, and the first record of it stays: after a restart or
+        a replay the same call may come again.
+        """
+        if not records:
+            return []
+        first: dict[tuple[str, str], CallRecord] = {}
+        for record in records:
+            first.setdefault((record.site, record.call_id), record)
+        now_ms = time.time_ns() // 1_000_000
+        rows = [_row(record, now_ms) for record in first.values()]
+        insert = self._insert.returning(calls.c.site, calls.c.call_id)
+        with _failing("write to"):
+            async with writing(self._engine) as connection:
+                stored = {(row.site, row.call_id) for row in await connection.execute(insert, rows)}
+        return [record for key, record in first.items() if key in stored]
+
+    async def calls(self, query: CallQuery) -> AsyncIterator[CallRecord]:
+        """The calls asked for, oldest first. Reads a page at a time: a year of calls needs no memory."""
+        left = query.limit
+        after: tuple[int, int] | None = None
+        while left is None or left > 0:
+            page = _PAGE if left is None else min(left, _PAGE)
+            with _failing("read"):
+                async with self._engine.connect() as connection:
+                    rows = (await connection.execute(_select(query, after).limit(page))).all()
+            for row in rows:
+                yield decode(row.record)
+            if len(rows) < page:
+                return
+            after = (rows[-1].at_ms, rows[-1].id)
+            left = None if left is None else left - len(rows)
+
+    async def writable(self) -> None:
+        """Return once a write has reached the disk, else raise StoreError."""
+        with _failing("write to"):
+            async with writing(self._engine) as connection:
+                # A real write and commit that changes nothing.
+                await connection.execute(text("UPDATE alembic_version SET version_num = version_num"))
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+
+def decode(line: str | bytes) -> CallRecord:
+    """The record in its line of JSON; `encode` of it gives the same bytes back."""
+    try:
+        return _decoder.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        message = f"not a call record of schema callsteward.call/1: {error}"
+        raise StoreError(message) from error
+
+
+def _select(query: CallQuery, after: tuple[int, int] | None) -> Select[tuple[int, int, str]]:
+    statement = select(calls.c.at_ms, calls.c.id, calls.c.record).order_by(calls.c.at_ms, calls.c.id)
+    if query.line is not None:
+        statement = statement.where(calls.c.line == query.line)
+    if query.from_ms is not None:
+        statement = statement.where(calls.c.at_ms >= query.from_ms)
+    if query.to_ms is not None:
+        statement = statement.where(calls.c.at_ms < query.to_ms)
+    if query.outcome is not None:
+        statement = statement.where(calls.c.outcome == query.outcome.value)
+    if after is not None:
+        statement = statement.where(tuple_(calls.c.at_ms, calls.c.id) > after)
+    return statement
+
+
+def _row(record: CallRecord, now_ms: int) -> dict[str, object]:
+    started = _ms(record.started_at)
+    ended = _ms(record.ended_at)
+    return {
+        "site": record.site,
+        "call_id": record.call_id,
+        "line": record.line,
+        "direction": record.direction.value,
+        "outcome": record.outcome.value,
+        "operator": record.operator,
+        "client_ref": record.client_ref,
+        "at_ms": next((ms for ms in (started, ended) if ms is not None), now_ms),
+        "started_at_ms": started,
+        "answered_at_ms": _ms(record.answered_at),
+        "ended_at_ms": ended,
+        "complete": record.complete,
+        "stored_at_ms": now_ms,
+        "record": encode(record).decode(),
+    }
+
+
+def _ms(moment: str | None) -> int | None:
+    return None if moment is None else round(datetime.fromisoformat(moment).timestamp() * 1000)
+
+
+@contextmanager
+def _failing(act: str) -> Iterator[None]:
+    try:
+        yield
+    except (SQLAlchemyError, OSError) as error:
+        message = f"cannot {act} the database: {reason(error)}"
+        raise StoreError(message) from error

@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import asyncio
+import getpass
+import shutil
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiomqtt
+import msgspec
+import pytest
+from amqtt.broker import Broker as Amqtt
+
+from callsteward.calls.record import CallRecord
+from callsteward.config import Config
+from tests.unit.store.samples import RECORD
+
+MOSQUITTO = shutil.which("mosquitto") or shutil.which("/usr/sbin/mosquitto")
+
+
+@pytest.fixture
+def record() -> Callable[..., CallRecord]:
+    """A completed call with what is given changed."""
+
+    def build(**changes: Any) -> CallRecord:
+        return msgspec.structs.replace(RECORD, **changes)
+
+    return build
+
+
+class InProcess:
+    """amqtt: MQTT 3.1.1 only, always there."""
+
+    speaks = ("3.1.1",)
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self._broker: Amqtt | None = None
+
+    async def start(self) -> None:
+        plugin = "amqtt.plugins.authentication.AnonymousAuthPlugin"
+        self._broker = Amqtt(
+            {
+                "listeners": {"default": {"type": "tcp", "bind": f"127.0.0.1:{self.port}"}},
+                "plugins": {plugin: {"allow_anonymous": True}},
+            }
+        )
+        await self._broker.start()
+
+    async def kill(self) -> None:
+        if self._broker is not None:
+            await self._broker.shutdown()
+            self._broker = None
+
+
+class Mosquitto:
+    """The real one. It forgets everything when it is killed, retained messages too."""
+
+    speaks = ("3.1.1", "5")
+
+    def __init__(self, port: int, folder: Path, settings: str = "allow_anonymous true") -> None:
+        self.port = port
+        self._config = folder / "mosquitto.conf"
+        self._config.write_text(f"listener {port} 127.0.0.1\nuser {getpass.getuser()}\n{settings}\n")
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        assert MOSQUITTO is not None
+        self._process = await asyncio.create_subprocess_exec(
+            MOSQUITTO, "-c", self._config, stdout=sys.stderr, stderr=sys.stderr
+        )
+        async with asyncio.timeout(5):
+            while True:
+                try:
+                    _, writer = await asyncio.open_connection("127.0.0.1", self.port)
+                except OSError:
+                    await asyncio.sleep(0.02)
+                    continue
+                writer.close()
+                await writer.wait_closed()
+                return
+
+    async def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            await self._process.wait()
+            self._process = None
+
+
+AnyBroker = InProcess | Mosquitto
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+@pytest.fixture(params=["amqtt", "mosquitto"])
+async def broker(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AnyBroker]:
+    """A broker that runs; each test with one is run with both."""
+    if request.param == "mosquitto" and MOSQUITTO is None:
+        pytest.skip("mosquitto is not installed")
+    port = free_port()
+    started: AnyBroker = InProcess(port) if request.param == "amqtt" else Mosquitto(port, tmp_path)
+    await started.start()
+    yield started
+    await started.kill()
+
+
+class Heard:
+    """What a subscriber heard, in order."""
+
+    def __init__(self) -> None:
+        self.messages: list[tuple[str, dict[str, Any], bool]] = []
+        self._news = asyncio.Event()
+
+    def add(self, message: aiomqtt.Message) -> None:
+        assert isinstance(message.payload, bytes)
+        self.messages.append((str(message.topic), msgspec.json.decode(message.payload), bool(message.retain)))
+        self._news.set()
+
+    def on(self, ending: str) -> list[dict[str, Any]]:
+        """The payloads on topics that end so."""
+        return [payload for topic, payload, _ in self.messages if topic.endswith(ending)]
+
+    async def until(self, met: Callable[[], object], timeout_s: float = 8) -> None:
+        """Wait until something was heard."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while not met():
+                    self._news.clear()
+                    await self._news.wait()
+        except TimeoutError:
+            heard = "\n".join(f"{topic} {payload}" for topic, payload, _ in self.messages)
+            pytest.fail(f"not heard within {timeout_s} s; heard:\n{heard}")
+
+
+@asynccontextmanager
+async def listening(port: int, topic: str = "callsteward/#", **options: Any) -> AsyncIterator[Heard]:
+    """A subscriber such as a dashboard is."""
+    heard = Heard()
+
+    async def listen(client: aiomqtt.Client) -> None:
+        async for message in client.messages:
+            heard.add(message)
+
+    async with aiomqtt.Client("127.0.0.1", port, **options) as client:
+        await client.subscribe(topic, qos=1)
+        task = asyncio.create_task(listen(client))
+        try:
+            yield heard
+        finally:
+            task.cancel()
+            await asyncio.wait({task})
+
+
+def config_for(port: int, **mqtt: Any) -> Config:
+    return Config.model_validate(
+        {
+            "lines": [{"name": "support"}, {"name": "sales"}],
+            "operators": {"101": {"name": "Anna"}},
+            "mqtt": {"port": port, "version": "3.1.1", **mqtt},
+        }
+    )

@@ -1,0 +1,156 @@
+import asyncio
+import sqlite3
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, create_engine, inspect, text
+
+from callsteward.exceptions import StoreError
+from callsteward.store.engine import alembic_config, async_url, connect, migrate, writing
+from callsteward.store.records import Store
+from callsteward.store.tables import metadata
+
+
+def _differences(connection: Connection) -> list[object]:
+    context = MigrationContext.configure(connection, opts={"compare_type": True})
+    return list(compare_metadata(context, metadata))
+
+
+async def test_the_migrations_build_the_tables_the_code_uses(tmp_path: Path) -> None:
+    engine = await connect(f"sqlite:///{tmp_path}/calls.db")
+    async with engine.connect() as connection:
+        assert await connection.run_sync(_differences) == []
+    await engine.dispose()
+
+
+async def test_migrated_and_created_schemas_are_the_same_sql(tmp_path: Path) -> None:
+    engine = await connect(f"sqlite:///{tmp_path}/migrated.db")
+    await engine.dispose()
+    created = create_engine(f"sqlite:///{tmp_path}/created.db")
+    metadata.create_all(created)
+    created.dispose()
+
+    def schema(file: str) -> dict[str, str]:
+        connection = sqlite3.connect(tmp_path / file)
+        rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
+        connection.close()
+        return {name: " ".join(sql.split()) for name, sql in rows if name != "alembic_version"}
+
+    assert schema("migrated.db") == schema("created.db")
+    assert "calls" in schema("migrated.db")
+
+
+async def test_a_downgrade_leaves_no_table_and_an_upgrade_brings_them_back(tmp_path: Path) -> None:
+    engine = await connect(f"sqlite:///{tmp_path}/calls.db")
+
+    def down(connection: Connection) -> list[str]:
+        command.downgrade(alembic_config(connection), "base")
+        return inspect(connection).get_table_names()
+
+    async with writing(engine) as connection:
+        assert await connection.run_sync(down) == ["alembic_version"]
+    async with writing(engine) as connection:
+        await connection.run_sync(migrate)
+        assert await connection.run_sync(_differences) == []
+    await engine.dispose()
+
+
+async def test_a_failed_migration_leaves_the_old_schema_whole(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/calls.db"
+    stranger = sqlite3.connect(tmp_path / "calls.db")
+    # The table is made before its index; the index's name is taken, so the migration fails half way.
+    stranger.execute("CREATE TABLE other (at_ms)")
+    stranger.execute("CREATE INDEX ix_calls_at_ms ON other (at_ms)")
+    stranger.commit()
+    with pytest.raises(StoreError, match="ix_calls_at_ms already exists"):
+        await connect(url)
+    assert [name for (name,) in stranger.execute("SELECT name FROM sqlite_master WHERE type = 'table'")] == [
+        "other"
+    ]
+    stranger.close()
+
+
+async def test_a_database_of_a_newer_callsteward_is_refused(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/calls.db"
+    engine = await connect(url)
+    async with writing(engine) as connection:
+        await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    await engine.dispose()
+    with pytest.raises(StoreError, match=r"newer callsteward \(schema 9999; this one knows up to 0001\)"):
+        await connect(url)
+
+
+async def test_opening_again_changes_nothing(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/calls.db"
+    await (await connect(url)).dispose()
+    before = (tmp_path / "calls.db").read_bytes()
+    await (await connect(url)).dispose()
+    assert (tmp_path / "calls.db").read_bytes() == before
+
+
+async def test_many_that_open_a_new_database_at_once_all_succeed(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/calls.db"
+    for engine in await asyncio.gather(*(connect(url) for _ in range(4))):
+        await engine.dispose()
+
+
+async def test_sqlite_keeps_what_it_committed(tmp_path: Path) -> None:
+    engine = await connect(f"sqlite:///{tmp_path}/calls.db")
+    async with engine.connect() as connection:
+        pragmas = {
+            name: (await connection.execute(text(f"PRAGMA {name}"))).scalar_one()
+            for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+        }
+    await engine.dispose()
+    assert pragmas == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 10_000}
+
+
+@pytest.mark.parametrize(
+    ("given", "mapped"),
+    [
+        ("sqlite:///calls.db", "sqlite+aiosqlite:///calls.db"),
+        ("sqlite:////var/lib/calls.db", "sqlite+aiosqlite:////var/lib/calls.db"),
+        ("sqlite+pysqlite:///calls.db", "sqlite+aiosqlite:///calls.db"),
+        ("postgresql://wfm:s%40crt@db:5433/calls", "postgresql+asyncpg://wfm:s%40crt@db:5433/calls"),
+        ("postgresql+psycopg://db/calls", "postgresql+asyncpg://db/calls"),
+        ("postgresql://db/calls?sslmode=require", "postgresql+asyncpg://db/calls?ssl=require"),
+    ],
+)
+def test_urls_get_the_async_driver(given: str, mapped: str) -> None:
+    assert async_url(given).render_as_string(hide_password=False) == mapped
+
+
+@pytest.mark.parametrize("url", ["mysql://db/calls", "calls.db", ""])
+def test_another_database_is_refused(url: str) -> None:
+    with pytest.raises(StoreError, match=r"store\.url"):
+        async_url(url)
+
+
+async def test_a_server_that_is_not_there_is_named_without_the_password() -> None:
+    with pytest.raises(StoreError, match=r"127\.0\.0\.1:1/") as caught:
+        await connect("postgresql://wfm:s3cret@127.0.0.1:1/calls")
+    assert "s3cret" not in str(caught.value)
+
+
+async def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=f"folder {tmp_path}/nowhere does not exist"):
+        await Store.open(f"sqlite:///{tmp_path}/nowhere/calls.db")
+    assert not (tmp_path / "nowhere").exists()
+
+
+async def test_a_folder_that_may_not_be_written_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # root may write everywhere, so the answer of the system is given here
+    monkeypatch.setattr("os.access", lambda path, _mode: path != tmp_path)
+    with pytest.raises(StoreError, match=f"{tmp_path} is not writable"):
+        await Store.open(f"sqlite:///{tmp_path}/calls.db")
+
+
+async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "calls.db").write_bytes(b"no database at all, but long enough to look like one" * 50)
+    with pytest.raises(StoreError, match="not a database"):
+        await Store.open(f"sqlite:///{tmp_path}/calls.db")
