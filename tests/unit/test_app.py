@@ -46,6 +46,9 @@ class KeptFeed:
     def publish(self, fact) -> None:
         self.facts.append(fact)
 
+    def recall(self, records) -> None:
+        self.recalled = list(records)
+
     def gauges(self, lines, operators, now_ms) -> None:
         self.gauged.append((lines, operators, now_ms))
 

@@ -44,6 +44,8 @@ class LegEnd(msgspec.Struct, frozen=True, gc=False):
     cause: int
     tech_cause: int | None
     source: str | None
+    # The cause is that of the phones it dialled: Asterisk handed it on.
+    passed_back: bool = False
 
 
 _PARTY = {Side.CLIENT: Party.CLIENT, Side.OPERATOR: Party.OPERATOR}
@@ -67,7 +69,7 @@ def attribute(
             return _lost(request.side, ends, f"{_told(request)}: abnormal", request)
         return _plain(request, requests[index + 1 :], ends)
     for end in ends:
-        if end.cause in abnormal_causes:
+        if end.cause in abnormal_causes and not end.passed_back:
             evidence = f"{end.channel} destroyed with cause {end.cause}: abnormal"
             return Hangup(Party.NETWORK, end.cause, end.tech_cause, (evidence,), Confidence.CERTAIN, end.side)
     return _unrequested(requests, ends)

@@ -62,8 +62,11 @@ def _rank(call: Call) -> tuple[bool, bool, int]:
     return (not _settled(call), call.spent, call.created_ms)
 
 
-def cast(desk: Desk, call: Call, ms: int) -> None:
-    """Finds the call's client: who called in; else whom we called; else the colleague who called."""
+def cast(desk: Desk, call: Call, ms: int, channel: Channel | None = None) -> None:
+    """Finds the call's client: who called in; else whom we called; else the colleague who called.
+
+    `channel` is the newcomer, as Asterisk shows it.
+    """
     current = call.client
     if current is not None and current.endpoint.kind is Kind.TRUNK and not current.dialled:
         return
@@ -83,10 +86,10 @@ def cast(desk: Desk, call: Call, ms: int) -> None:
         return
     if call.client_gone and (call.direction is Direction.INBOUND or best_rank == 2):
         return
-    _make_client(desk, call, best, ms)
+    _make_client(desk, call, best, ms, channel if channel is not None and channel.id == best.id else None)
 
 
-def _make_client(desk: Desk, call: Call, leg: Leg, ms: int) -> None:
+def _make_client(desk: Desk, call: Call, leg: Leg, ms: int, channel: Channel | None) -> None:
     first = call.client is None and not call.client_gone
     previous = call.direction
     call.client = leg
@@ -109,6 +112,8 @@ def _make_client(desk: Desk, call: Call, leg: Leg, ms: int) -> None:
             call.operator = caller.operator
     if not call.line:
         call.line = desk.config.default_line
+    if channel is not None:
+        find_line(desk, call, channel)
     if first and not leg.dialled and call.direction is Direction.INBOUND:
         desk.say(call, Happening.STARTED, leg.created_ms)
     talk.regroup(desk, call, ms)
@@ -128,7 +133,7 @@ def find_line(desk: Desk, call: Call, channel: Channel) -> None:
     if not call.client_number and channel.caller.number and not (call.client and call.client.dialled):
         call.client_number = channel.caller.number
     position = channel.dialplan
-    call.exten = position.exten
+    call.exten, call.context = position.exten, position.context
     if call.line_from_queue:
         return
     if position.app_name == "Queue":

@@ -19,8 +19,12 @@ def lines_now(calls: Iterable[Call]) -> list[LineNow]:
         line = lines.get(call.line)
         if line is None:
             line = lines[call.line] = LineNow(line=call.line)
-        if call.contact:
-            held = call.client.hold_ms is not None or any(leg.hold_ms is not None for leg in call.contact)
+        if call.contact or call.waits_for is not None:
+            held = (
+                call.waits_for is not None
+                or call.client.hold_ms is not None
+                or any(leg.hold_ms is not None for leg in call.contact)
+            )
             if held:
                 line.on_hold += 1
             else:

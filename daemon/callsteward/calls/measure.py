@@ -64,7 +64,7 @@ class _Conversation:
 
     def __init__(self, call: Call, profile: Profile, *, armed: bool) -> None:
         self.talks = timeline.union(call.talks)
-        self.held = timeline.union((start, end) for _, start, end in call.holds)
+        self.held = timeline.union((start, end) for _, start, end, _ in call.holds)
         self.live = timeline.difference(self.talks, self.held)
         self.operator = timeline.intersection(_spans(call.operator_speech), self.live)
         self.client = timeline.intersection(_spans(call.client_speech), self.live)
@@ -174,7 +174,7 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
         duration_s=seconds(None if ended_ms is None else ended_ms - started_ms),
         holds=tuple(
             Hold(side, _rfc3339(start), (end - start) / 1000)
-            for side, start, end in sorted(call.holds, key=lambda hold: hold[1:])
+            for side, start, end, _ in sorted(call.holds, key=lambda hold: hold[1:3])
         ),
         silences=tuple(Silence(_rfc3339(start), (end - start) / 1000) for start, end in conversation.silences)
         if conversation.listened
@@ -236,7 +236,6 @@ def _measured(
         for item in call.attempts
         if item.ring_ms is not None and item.end_ms is not None
     ]
-    limit = desk.hold_limit_s(call.line, call.operator)
     consultation_ms = timeline.total(conversation.talks)
     return Measured(
         direction=call.direction,
@@ -249,7 +248,11 @@ def _measured(
         longest_silence_s=max((end - start for start, end in conversation.silences), default=0) / 1000
         if conversation.listened
         else None,
-        holds_s=[((end - start) / 1000, limit) for side, start, end in call.holds if side is Side.OPERATOR],
+        holds_s=[
+            ((end - start) / 1000, desk.hold_limit_s(call.line, operator))
+            for side, start, end, operator in call.holds
+            if side is Side.OPERATOR
+        ],
         consultation_s=consultation_ms / 1000 if conversation.talks else None,
         operator_interruptions=speech.operator_interruptions if speech is not None else None,
         transfers=len(call.transfers),

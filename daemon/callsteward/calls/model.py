@@ -110,6 +110,7 @@ class Call:
         "client_speech",
         "contact",
         "contact_ms",
+        "context",
         "created_ms",
         "direction",
         "ended_ms",
@@ -154,6 +155,7 @@ class Call:
         self.line = ""
         # Where in the dialplan the line was last looked up.
         self.exten: str | None = None
+        self.context: str | None = None
         self.line_from_queue = False
         self.operator: str | None = None
         self.started_ms = first.created_ms
@@ -164,7 +166,7 @@ class Call:
         self.contact_ms: int | None = None
         self.last_contact: list[Leg] = []
         self.talks: list[tuple[int, int]] = []
-        self.holds: list[tuple[Side, int, int]] = []
+        self.holds: list[tuple[Side, int, int, str]] = []
         self.heard = False
         self.operator_speech: array[int] | None = None
         self.client_speech: array[int] | None = None

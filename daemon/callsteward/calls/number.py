@@ -9,6 +9,7 @@ import hmac
 import phonenumbers
 
 _LONGEST = 32  # a line delivers at most 15 digits; what is longer is no number
+_EXTENSION = 6  # the longest that a house numbers its phones with
 
 
 class Numbers:
@@ -59,9 +60,15 @@ class Numbers:
         digits = raw.removeprefix("+")
         if not (digits.isascii() and digits.isdigit()):
             return None
-        if len(digits) <= 6:
+        if len(digits) <= _EXTENSION:
             return digits
         return f"{digits[:2]}***{digits[-2:]}"
+
+    def extension(self, raw: str) -> str:
+        """What was dialled, masked where a client's number can be in it (behind a 9, behind *72)."""
+        if sum(char.isdigit() for char in raw) <= _EXTENSION:
+            return raw
+        return self.masked(raw) or "***"
 
     def ref(self, raw: str) -> str | None:
         """HMAC-SHA256 of the E.164 number in hex (first 32 digits), None without a key or a number."""

@@ -47,7 +47,7 @@ class Roster:
             leg.call.unobserved.append((leg.created_ms, ms))
             leg.dialled = channel.dialplan.app_data == "(Outgoing Line)"
             linking.join_linked(self._desk, leg, channel, self.legs)
-            linking.cast(self._desk, leg.call, leg.created_ms)
+            linking.cast(self._desk, leg.call, leg.created_ms, channel)
             leg.up = channel.state == "Up"  # since when, nobody saw
             self.seen(leg, channel, ms)
             return leg
@@ -89,6 +89,7 @@ class Roster:
             if (
                 position.app_name == "Queue"
                 or position.exten != call.exten
+                or position.context != call.context
                 or (not call.client_number and channel.caller.number)
             ):
                 linking.find_line(self._desk, call, channel)

@@ -13,7 +13,7 @@ from callsteward.calls.deadlines import Deadline, Deadlines, Limit
 from callsteward.calls.directory import Directory, Kind
 from callsteward.calls.facts import Alert, CallHappened, Fact, Happening
 from callsteward.calls.model import Bridge, Call, Leg
-from callsteward.calls.record import Side, TransferResult
+from callsteward.calls.record import Direction, Side, TransferResult
 
 if TYPE_CHECKING:
     from callsteward.calls.number import Numbers
@@ -79,7 +79,9 @@ class Desk:
             self.deadlines.cancel(deadline)
 
     def alert(self, call: Call, deadline: Deadline[Leg | Call], operator: str | None) -> None:
-        """The limit of a deadline was crossed, at the deadline's own moment."""
+        """The limit of a deadline was crossed, at the deadline's own moment. No limit is the colleagues'."""
+        if call.direction is Direction.INTERNAL:
+            return
         self.facts.append(
             Alert(
                 call_id=call.id,
@@ -170,7 +172,8 @@ def _begin(desk: Desk, call: Call, ms: int) -> None:
         # Nobody's phone was dialled for it: a pickup, a parked client fetched.
         call.answered_ms = ms
     if call.talk_limit is None and call.line:
-        since = ms if call.answered_ms is None else call.answered_ms
+        # The consultation is the talks together: the wait for a colleague between two is none of it.
+        since = ms - sum(end - start for start, end in call.talks)
         limit_ms = int(desk.profile(call.line).talk_limit_s * 1000)
         call.talk_limit = desk.deadlines.add(since + limit_ms, Limit.TALK, since, call)
 
@@ -189,7 +192,7 @@ def _leave(desk: Desk, call: Call, leg: Leg, ms: int, *, talk_goes_on: bool) -> 
     elif leg.hold_ms is not None:
         # It went to ask a colleague: the client still waits, until somebody is back.
         call.waits_for = leg
-    _close_speech(leg, ms, only=call)
+    close_speech(leg, ms, only=call)
     leg.contacts = tuple(item for item in leg.contacts if item is not call)
     if talk_goes_on and call.requests:
         # It left a conversation that went on without it: that hang-up ended nothing.
@@ -204,8 +207,11 @@ def _end(desk: Desk, call: Call, before: list[Leg], ms: int) -> None:
     client = call.client
     if client is not None:
         close_hold(desk, client, ms, only=call)
-        _close_speech(client, ms, only=call)
+        close_speech(client, ms, only=call)
     call.silent_since_ms = None
+    if call.talk_limit is not None and call.talk_limit.target is not None:
+        desk.drop(call.talk_limit)
+        call.talk_limit = None
 
 
 # --- holds -------------------------------------------------------------------------------------------
@@ -225,7 +231,7 @@ def hold(desk: Desk, leg: Leg, ms: int) -> None:
     if not calls or leg.hold_ms is not None:
         return
     leg.hold_ms = ms
-    _close_speech(leg, ms)
+    close_speech(leg, ms)
     for call in calls:
         side = call.side(leg)
         call.silent_since_ms = None
@@ -255,7 +261,7 @@ def close_hold(desk: Desk, leg: Leg, ms: int, only: Call | None = None) -> None:
         call.waits_for = None
         side = Side.CLIENT if call.client is leg else Side.OPERATOR
         end = max(ms, start)
-        call.holds.append((side, start, end))
+        call.holds.append((side, start, end, leg.operator))
         desk.say(
             call,
             Happening.UNHOLD,
@@ -302,7 +308,7 @@ def speech_finished(desk: Desk, leg: Leg, ms: int, duration_ms: int) -> None:
         _quiet_from(desk, call, end)
 
 
-def _close_speech(leg: Leg, ms: int, only: Call | None = None) -> None:
+def close_speech(leg: Leg, ms: int, only: Call | None = None) -> None:
     """Speech still open when the phone held or left: no end of it will be heard."""
     start = leg.talking_ms
     if start is None:

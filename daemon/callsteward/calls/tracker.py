@@ -70,7 +70,8 @@ class Tracker:
             return _NONE
         self.last_event_ms = ms
         desk = self._desk
-        if desk.deadlines.may_be_due(ms):
+        # What a snapshot finds gone may have gone before its limit: then it is not told.
+        if desk.deadlines.may_be_due(ms) and handler != self._reconcile:
             self._fire(ms)
         handler(event, ms)
         if not desk.facts:
@@ -131,7 +132,7 @@ class Tracker:
         # Asterisk makes a channel it dials Down, one that calls in is born ringing (or up).
         leg.dialled = channel.state in {"Down", "Rsrvd"}
         if not leg.dialled:
-            linking.cast(self._desk, leg.call, ms)
+            linking.cast(self._desk, leg.call, ms, channel)
         self._roster.seen(leg, channel, ms)
 
     def _state_changed(self, event: ari.ChannelStateChange, ms: int) -> None:
@@ -172,7 +173,10 @@ class Tracker:
         if leg is None:
             return
         source = channel.channelvars.hangupsource if channel.channelvars is not None else None
-        self._remove(leg, ms, LegEnd(Side.CLIENT, leg.name, event.cause, event.tech_cause, source))
+        passed_back = attempts.passed_back(leg.call, leg)
+        self._remove(
+            leg, ms, LegEnd(Side.CLIENT, leg.name, event.cause, event.tech_cause, source, passed_back)
+        )
 
     def _remove(self, leg: Leg, ms: int, end: LegEnd | None) -> None:
         """A channel is gone; `end` tells how, None where nobody saw it."""
@@ -193,6 +197,8 @@ class Tracker:
         self._roster.forget(leg)
         call.legs.remove(leg)
         if leg is call.client:
+            if call.waits_for is not None:
+                talk.close_hold(desk, call.waits_for, ms, only=call)
             linking.client_left(desk, call, ms if end is not None else None)
         if not call.legs:
             self._end_call(call)
@@ -222,11 +228,12 @@ class Tracker:
         leg = self._roster.leg(event.channel, ms)
         if leg is None:
             return
-        bridge = self._roster.bridge(event.bridge)
-        if leg.bridge is bridge:
+        # The bridge may be destroyed before everybody has left it: it must not come back.
+        if leg.bridge is not None and leg.bridge.id == event.bridge.id:
             self._roster.detach(leg, ms)
         elif leg.joined_ms is not None and leg.bridge is None:
             # It was in there before the stream began, with those who are still inside.
+            bridge = self._roster.bridge(event.bridge)
             leg.call.was_bridged = True
             leg.bridge = bridge
             bridge.legs.append(leg)
@@ -321,8 +328,7 @@ class Tracker:
         self, leg: Leg, other: Leg, kind: TransferKind, to: str | None, result: str, ms: int
     ) -> None:
         call = leg.call
-        if to is not None and self._desk.numbers.e164(to) is not None:
-            to = self._desk.numbers.masked(to)
+        to = self._desk.numbers.extension(to) if to is not None else None
         transfer = TransferMade(kind, leg.operator, to, ms)
         if result != "Success":
             transfer.result = TransferResult.FAILED
@@ -369,6 +375,7 @@ class Tracker:
         desk = self._desk
         for leg in call.legs:
             talk.close_hold(desk, leg, self.last_event_ms or 0)
+            talk.close_speech(leg, self.last_event_ms or 0, only=call)
             desk.drop(leg.attempt.deadline if leg.attempt is not None else None)
         for deadline in (call.silence, call.talk_limit, call.linger):
             desk.drop(deadline)

@@ -1,0 +1,72 @@
+# callsteward. On a fresh Debian with Python 3.11, git and make, as root: `make demo`, `make test`.
+# Each target sets up what it needs; a second run starts at once.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+PY := $(VENV)/bin/python
+STAMP := $(VENV)/.callsteward-setup
+
+# In CI a live test that cannot run is a failure; elsewhere it is skipped and says why.
+ifneq ($(filter-out false 0,$(CI)),)
+export CALLSTEWARD_REQUIRE_LIVE := 1
+endif
+
+.PHONY: help
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: setup
+setup: $(STAMP) ## Virtual environment with callsteward and all development tools
+
+$(STAMP): pyproject.toml scripts/bootstrap
+	@scripts/bootstrap $(VENV)
+	@touch $@
+
+.PHONY: lab
+lab: setup ## Root folders with a real Asterisk 22 and 16, and Mosquitto (root, Debian; once, about 2 minutes)
+	@$(PY) -m tests.lab.roots
+
+.PHONY: demo
+demo: setup ## Real Asterisk, real phones, real broker: watch call records arrive over MQTT
+	@$(PY) -m tests.demo
+
+.PHONY: test
+test: setup lint types ## Everything: lint, types, all tests with the live ones, coverage of the pure core
+	@$(PY) -m tests.lab.roots || { test -z "$${CALLSTEWARD_REQUIRE_LIVE:-}" || exit 1; echo "==> no lab here: the live tests will be skipped"; }
+	@echo "==> all tests (the live ones take some minutes)"
+	@$(PY) -m pytest --cov --cov-report=
+	@echo "==> coverage of the pure core"
+	@$(PY) -m coverage report --include='*/callsteward/calls/*,*/callsteward/standard/*' --fail-under=90
+
+.PHONY: test-fast
+test-fast: setup ## Tests without Asterisk: seconds
+	@$(PY) -m pytest -m 'not live'
+
+.PHONY: lint
+lint: setup ## Style
+	@echo "==> lint"
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+
+.PHONY: types
+types: setup ## Types (mypy strict)
+	@echo "==> types"
+	@$(PY) -m mypy
+
+.PHONY: format
+format: setup ## Bring all files into form
+	@$(PY) -m ruff check --fix .
+	@$(PY) -m ruff format .
+
+.PHONY: bench
+bench: setup ## Events per second beside the bare floor, memory per live call
+	@$(PY) -m tests.bench
+
+.PHONY: clean
+clean: ## Remove everything made here but the lab's cached root folders
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

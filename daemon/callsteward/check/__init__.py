@@ -1,0 +1,70 @@
+"""`callsteward check`: prove the installation, one result per line, each with how to mend it.
+
+It reads, and writes three things only: a short-lived ARI application of its own name (the daemon's name
+would take the daemon's connection away), one MQTT message, and an empty transaction on the database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+from rich.markup import escape
+
+from callsteward.check import pbx, services
+from callsteward.check.result import Result, Status, failed, ok, warning
+from callsteward.config import Config, load
+from callsteward.exceptions import ConfigError
+
+__all__ = ["Result", "Status", "encode", "print_result", "run"]
+
+_PLACEHOLDER = "CHANGE_ME"
+_MARKS = {
+    Status.OK: "[green]ok     [/]",
+    Status.WARNING: "[yellow]warning[/]",
+    Status.FAILED: "[bold red]failed [/]",
+}
+
+
+async def run(config_file: Path) -> AsyncIterator[Result]:
+    """Each check's result as soon as it is known. Raises ConfigError after a wrong configuration's result."""
+    try:
+        config = load(config_file)
+        _ = (config.asterisk.secret, config.mqtt.secret, config.privacy.key)
+    except ConfigError as error:
+        yield failed("config", str(error), "correct the file, then check again")
+        raise
+    yield _config(config, config_file)
+    async for result in pbx.results(config):
+        yield result
+    yield await services.broker(config)
+    yield await services.store(config)
+
+
+def _config(config: Config, file: Path) -> Result:
+    if config.asterisk.secret in {"", _PLACEHOLDER}:
+        return warning(
+            "config",
+            f"{file} is valid, but asterisk.password is not set",
+            "set asterisk.password or asterisk.password_file to what ari.conf has",
+        )
+    lines = ", ".join(line.name for line in config.lines) or "none, all calls are on " + config.default_line
+    return ok("config", f"{file} is valid; lines: {lines}")
+
+
+def print_result(result: Result, console: Console) -> None:
+    """One line, and a second one with how to mend it."""
+    console.print(
+        f"{_MARKS[result.status]}  [bold]{result.check:<15}[/] {escape(result.found)}", soft_wrap=True
+    )
+    if result.mend is not None:
+        console.print(
+            f"         {'':<15} [dim]mend:[/] {escape(result.mend)}", soft_wrap=True, highlight=False
+        )
+
+
+def encode(result: Result) -> bytes:
+    """The result as one line of JSON."""
+    return msgspec.json.encode(result)

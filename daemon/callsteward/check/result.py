@@ -1,0 +1,34 @@
+"""What a check says: found well, doubtful or broken, and how to mend it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+
+class Status(StrEnum):
+    OK = "ok"
+    WARNING = "warning"
+    FAILED = "failed"
+
+
+class Result(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One check. `mend` says what to do, null where nothing is."""
+
+    check: str
+    status: Status
+    found: str
+    mend: str | None = None
+
+
+def ok(check: str, found: str) -> Result:
+    return Result(check, Status.OK, found)
+
+
+def warning(check: str, found: str, mend: str) -> Result:
+    return Result(check, Status.WARNING, found, mend)
+
+
+def failed(check: str, found: str, mend: str) -> Result:
+    return Result(check, Status.FAILED, found, mend)

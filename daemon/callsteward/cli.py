@@ -1,0 +1,352 @@
+"""The command line. Results go to stdout, everything else to stderr.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage or configuration. What a command needs is imported inside it,
+so that `--help` and a wrong option answer at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from datetime import datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+from zoneinfo import ZoneInfo
+
+import typer
+
+from callsteward import __version__, config, logs
+from callsteward.calls.record import CallRecord, Outcome, encode
+from callsteward.exceptions import CallstewardError
+
+if TYPE_CHECKING:
+    from callsteward.store.records import CallQuery
+
+app = typer.Typer(
+    name="callsteward",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    help="Follows every call of an Asterisk hotline, holds it against the service standard and"
+    " publishes its record over MQTT.",
+    epilog="Start with [bold]callsteward demo[/] (needs nothing), then [bold]callsteward check -c FILE[/]"
+    " beside your PBX, then [bold]callsteward run -c FILE[/].",
+)
+
+# 128 + SIGPIPE: what a tool returns whose reader (head, less) went away.
+_READER_GONE = 141
+
+ConfigOption = Annotated[
+    Path,
+    typer.Option("--config", "-c", help="The TOML file; config/callsteward.toml is a commented example."),
+]
+OptionalConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help="The TOML file; without it every key has its default."),
+]
+
+
+class Form(StrEnum):
+    """How records are printed."""
+
+    TABLE = "table"
+    JSONL = "jsonl"
+
+
+class ListForm(StrEnum):
+    """How a list of stored calls is printed."""
+
+    TABLE = "table"
+    JSONL = "jsonl"
+    CSV = "csv"
+
+
+def main() -> NoReturn:
+    """The `callsteward` command."""
+    try:
+        app()
+    except CallstewardError as error:
+        typer.echo(f"callsteward: {error}", err=True)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # Nobody reads on: say nothing, and let the interpreter's last flush go nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(_READER_GONE)
+    sys.exit(0)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"callsteward {__version__}")
+        raise typer.Exit
+
+
+def _readable(files: list[Path]) -> list[Path]:
+    for file in files:
+        if str(file) != "-" and not (file.is_file() or file.is_fifo()):
+            _wrong(f"{file}: no such file", "FILE")
+    return files
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def run(
+    config_file: ConfigOption,
+    record_file: Annotated[
+        Path | None,
+        typer.Option("--record", metavar="FILE", help="Also append every event to FILE, for `replay`."),
+    ] = None,
+) -> None:
+    """The daemon: follow calls, store and publish their records until SIGTERM or Ctrl-C."""
+    settings = _for_daemon(config_file)
+    from callsteward.app import Daemon
+    from callsteward.ari.recorder import Recorder
+
+    async def follow() -> None:
+        stop = _stop_on_signals()
+        with contextlib.ExitStack() as stack:
+            recorder = None if record_file is None else stack.enter_context(Recorder(record_file))
+            await Daemon(settings, recorder=recorder).run(stop)
+
+    asyncio.run(follow())
+
+
+@app.command()
+def replay(
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE",
+            help="One ARI event per line as Asterisk sent it; - reads standard input.",
+            callback=_readable,
+        ),
+    ],
+    config_file: OptionalConfigOption = None,
+    output: Annotated[
+        Form | None, typer.Option(help="Default: a table on a terminal, jsonl in a pipe.")
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Stop with exit code 1 at the first broken line.")
+    ] = False,
+) -> None:
+    """Turn recorded ARI streams into call records.
+
+    Each FILE is a stream of its own. With jsonl, stdout has one record per call in order of ending and
+    nothing else; broken lines are named on stderr as FILE:LINE and skipped.
+    """
+    from callsteward.replay import replay_files
+
+    replay_files(files, config.load(config_file), as_table=_form(output) is Form.TABLE, strict=strict)
+
+
+@app.command()
+def record(
+    config_file: ConfigOption,
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="FILE", help="Where the events go; appended to if it exists."),
+    ],
+    for_seconds: Annotated[
+        float | None, typer.Option("--for", metavar="SECONDS", min=0.1, help="Default: until Ctrl-C.")
+    ] = None,
+) -> None:
+    """Record a live PBX's ARI stream to a file, for `replay`.
+
+    Runs beside the daemon under an ARI application name of its own and publishes nothing. The file holds
+    callers' numbers as Asterisk sent them: keep it as you keep those.
+    """
+    settings = _for_daemon(config_file)
+    from callsteward import recording
+
+    async def follow() -> int:
+        return await recording.record(settings, output, _stop_on_signals(), for_seconds)
+
+    typer.echo(f"recording to {output}" + ("" if for_seconds else " until Ctrl-C"), err=True)
+    typer.echo(f"{asyncio.run(follow())} lines written to {output}", err=True)
+
+
+@app.command()
+def calls(
+    config_file: ConfigOption,
+    line: Annotated[str | None, typer.Option(help="Only this line's calls.")] = None,
+    from_: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="WHEN",
+            help="Calls started at or after: 2026-11-22 (site's timezone) or 2026-11-22T08:30:00+03:00.",
+        ),
+    ] = None,
+    to: Annotated[
+        str | None,
+        typer.Option("--to", metavar="WHEN", help="Calls started before; a date includes that day."),
+    ] = None,
+    outcome: Annotated[Outcome | None, typer.Option(help="Only calls that ended so.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="At most so many, counted from the oldest.")
+    ] = None,
+    output: Annotated[
+        ListForm | None, typer.Option(help="Default: a table on a terminal, jsonl in a pipe.")
+    ] = None,
+) -> None:
+    """List stored calls, oldest first."""
+    settings = config.load(config_file)
+    zone = settings.site.zone
+    form = output or ListForm(_form(None))
+    from callsteward.store.records import CallQuery
+
+    query = CallQuery(
+        line=line,
+        from_ms=None if from_ is None else _moment(from_, zone, "--from"),
+        to_ms=None if to is None else _moment(to, zone, "--to", end_of_day=True),
+        outcome=outcome,
+        limit=limit,
+    )
+    if query.from_ms is not None and query.to_ms is not None and query.from_ms >= query.to_ms:
+        _wrong(f"nothing lies between --from {from_} and --to {to}: --to is not after --from", "--to")
+    asyncio.run(_print_calls(settings, query, form))
+
+
+@app.command()
+def check(
+    config_file: ConfigOption,
+    output: Annotated[
+        Form | None, typer.Option(help="Default: a table on a terminal, jsonl in a pipe.")
+    ] = None,
+) -> None:
+    """Prove the installation: configuration, Asterisk, dialplan, broker, store.
+
+    One line per check, with how to mend what failed. Exit code 1 if any check failed; a warning fails
+    nothing. Safe beside a running daemon and on a busy PBX: it reads, and writes one MQTT test message.
+    """
+    from rich.console import Console
+
+    from callsteward import check as checks
+
+    as_table = _form(output) is Form.TABLE
+    console = Console()
+
+    async def follow() -> bool:
+        failed = False
+        async for result in checks.run(config_file):
+            failed |= result.status is checks.Status.FAILED
+            if as_table:
+                checks.print_result(result, console)
+            else:
+                typer.echo(checks.encode(result))
+        return failed
+
+    if asyncio.run(follow()):
+        raise typer.Exit(1)
+
+
+@app.command()
+def demo(
+    speed: Annotated[
+        float, typer.Option(min=1, max=20, help="How many times faster than life the calls go.")
+    ] = 1,
+    output: Annotated[
+        Form | None, typer.Option(help="Default: a live table on a terminal, jsonl in a pipe.")
+    ] = None,
+) -> None:
+    """Nine recorded calls through the real daemon: no Asterisk and no broker needed.
+
+    Plays shipped captures of a real Asterisk through an in-process ARI server into the daemon, which
+    publishes to an in-process MQTT broker, where this command subscribes like any dashboard.
+    """
+    try:
+        from callsteward.demo import show
+    except ModuleNotFoundError as error:
+        message = f"the demo needs {error.name}: pip install 'callsteward[demo]'"
+        raise CallstewardError(message) from error
+    asyncio.run(show.run(speed=speed, as_table=_form(output) is Form.TABLE))
+
+
+@app.command("config-schema")
+def config_schema() -> None:
+    """Print the JSON Schema of the configuration file, for editors and validators."""
+    import json
+
+    typer.echo(json.dumps(config.Config.model_json_schema(), indent=2, ensure_ascii=False))
+
+
+def _form(output: Form | None) -> Form:
+    return output or (Form.TABLE if sys.stdout.isatty() else Form.JSONL)
+
+
+def _for_daemon(config_file: Path) -> config.Config:
+    """The configuration with its secrets readable and logging set up."""
+    settings = config.load(config_file)
+    # Reading them now makes an unreadable secret file fail before anything starts.
+    _ = (settings.asterisk.secret, settings.mqtt.secret, settings.privacy.key)
+    logs.set_up(settings.log)
+    return settings
+
+
+def _stop_on_signals() -> asyncio.Event:
+    """An event that SIGTERM and Ctrl-C set; call it inside the running loop."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+async def _print_calls(settings: config.Config, query: CallQuery, form: ListForm) -> None:
+    from rich.console import Console
+
+    from callsteward import tables
+    from callsteward.store.records import Store
+
+    found: list[CallRecord] = []
+    to_csv = tables.CsvWriter(sys.stdout) if form is ListForm.CSV else None
+    store = await Store.open(settings.store.url)
+    try:
+        async for record in store.calls(query):
+            if form is ListForm.JSONL:
+                sys.stdout.buffer.write(encode(record) + b"\n")
+            elif to_csv is not None:
+                to_csv.write(record)
+            else:
+                found.append(record)
+    finally:
+        await store.close()
+    sys.stdout.flush()
+    if form is ListForm.TABLE:
+        Console().print(tables.records_table(found, settings.site.zone))
+        typer.echo(f"calls: {len(found)} ({tables.outcomes(found)})" if found else "no such calls", err=True)
+
+
+def _moment(text: str, zone: ZoneInfo, option: str, *, end_of_day: bool = False) -> int:
+    """Milliseconds since 1970 of a date (its start or, with end_of_day, its end) or RFC 3339 time."""
+    try:
+        moment = datetime.fromisoformat(text)
+        if end_of_day and len(text) <= len("2026-11-22"):
+            moment += timedelta(days=1)
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=zone)
+        return round(moment.timestamp() * 1000)
+    except (ValueError, OverflowError):
+        _wrong(
+            f"{text!r} is no date or time; write 2026-11-22 or 2026-11-22T08:30:00+03:00"
+            f" (without an offset: {zone.key})",
+            option,
+        )
+
+
+def _wrong(message: str, option: str) -> NoReturn:
+    raise typer.BadParameter(message, param_hint=option)

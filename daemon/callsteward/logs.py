@@ -1,0 +1,72 @@
+"""Logging: key-value lines for people on a terminal, JSON for journald and everything else.
+
+Logs go to stderr, stdout belongs to what a command prints. A phone number or a secret that reaches a log
+by accident (an exception's text, a library's message) is taken out here, at the last step.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from typing import TYPE_CHECKING
+
+import structlog
+
+if TYPE_CHECKING:
+    from structlog.typing import EventDict, Processor, WrappedLogger
+
+    from callsteward.config import Log
+
+# Ten to fifteen digits (E.164), but not the seconds in one of Asterisk's channel ids (1795313885.10).
+_NUMBER = re.compile(r"(?<![\w.])\+?\d{10,15}(?!\w|\.\d)")
+_SECRET_KEY = re.compile(r"passw|secret|token|authorization|hmac|api_key", re.IGNORECASE)
+_CREDENTIALS_IN_URL = re.compile(r"(?<=://)[^/@\s]+@|(?<=api_key=)[^&\s]+")
+HIDDEN = "***"
+
+
+def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """The log entry without phone numbers and secrets (a structlog processor)."""
+    for key, value in event.items():
+        if _SECRET_KEY.search(key):
+            event[key] = HIDDEN
+        elif isinstance(value, str):
+            event[key] = _NUMBER.sub(HIDDEN, _CREDENTIALS_IN_URL.sub(HIDDEN, value))
+    return event
+
+
+def set_up(log: Log) -> None:
+    """Send structlog's and the standard library's messages to stderr in the configured form."""
+    console = log.format == "console" or (log.format == "auto" and sys.stderr.isatty())
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=not console),
+        structlog.stdlib.PositionalArgumentsFormatter(),
+    ]
+    final: list[Processor] = [
+        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+        structlog.processors.format_exc_info,
+        redact,
+        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        if console
+        else structlog.processors.JSONRenderer(),
+    ]
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=final, foreign_pre_chain=shared))
+    root = logging.getLogger()
+    root.handlers = [handler]
+    # Libraries speak up from warning on; only callsteward's own detail is asked for by `level`.
+    root.setLevel(logging.WARNING)
+    logging.getLogger("callsteward").setLevel(log.level.upper())
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )

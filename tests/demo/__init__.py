@@ -1,0 +1,1 @@
+"""`make demo`: real Asterisk, real phones, a real broker and the daemon, for a look."""

@@ -1,0 +1,74 @@
+"""Logs hold neither numbers nor secrets, and are JSON where nobody watches."""
+
+import json
+import logging
+
+import pytest
+import structlog
+
+from callsteward import logs
+from callsteward.config import Log
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before():
+    root = logging.getLogger()
+    before = (root.handlers, root.level)
+    yield
+    root.handlers, root.level = before
+    structlog.reset_defaults()
+
+
+def written(capsys) -> list[dict[str, object]]:
+    return [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+
+
+def test_a_log_line_is_json_where_nobody_watches(capsys):
+    logs.set_up(Log())
+    structlog.get_logger("callsteward.test").info("call ended", action="call_ended", call_id="1795313885.10")
+    (line,) = written(capsys)
+    assert line["event"] == "call ended"
+    assert line["action"] == "call_ended"
+    assert line["level"] == "info"
+    assert line["call_id"] == "1795313885.10"
+
+
+@pytest.mark.parametrize("number", ["+79031234567", "79031234567", "9000000012"])
+def test_a_phone_number_is_taken_out(capsys, number):
+    logs.set_up(Log())
+    structlog.get_logger("callsteward.test").warning(
+        f"strange caller {number}!", dialled=f"PJSIP/{number}@trunk"
+    )
+    assert number not in json.dumps(written(capsys))
+
+
+def test_a_secret_is_taken_out(capsys):
+    logs.set_up(Log())
+    log = structlog.get_logger("callsteward.test")
+    log.warning(
+        "refused", password="hunter2", url="ws://callsteward:hunter2@pbx/ari/events?api_key=a:hunter2"
+    )
+    assert "hunter2" not in json.dumps(written(capsys))
+
+
+def test_an_exceptions_text_is_cleaned_too(capsys):
+    logs.set_up(Log())
+    error = ValueError("cannot dial +79031234567")
+    structlog.get_logger("callsteward.test").error("failed", exc_info=error)
+    (line,) = written(capsys)
+    assert "79031234567" not in str(line["exception"])
+    assert "ValueError" in str(line["exception"])
+
+
+def test_libraries_speak_from_warning_on(capsys):
+    logs.set_up(Log(level="debug"))
+    logging.getLogger("aiohttp").info("quiet")
+    logging.getLogger("aiohttp").warning("loud")
+    structlog.get_logger("callsteward.test").debug("detail")
+    assert [line["event"] for line in written(capsys)] == ["loud", "detail"]
+
+
+def test_people_get_key_value_lines(capsys):
+    logs.set_up(Log(format="console"))
+    structlog.get_logger("callsteward.test").info("call ended", line="support")
+    assert "line=support" in capsys.readouterr().err
