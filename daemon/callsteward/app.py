@@ -129,7 +129,7 @@ class Daemon:
             )
             log.info("starting", action="daemon_start", boot_id=self.boot_id, site=config.site.name)
             await _recall(store, config, feed)
-            _spare_the_collector()
+            spare_the_collector()
             gap_from = await pump.rerun()
             link = open_link(config, frames, census, session=session, on_change=feed.link, gap_from=gap_from)
             tasks = {
@@ -171,7 +171,7 @@ async def _recall(store: Store, config: Config, feed: Output) -> None:
     feed.recall([record async for record in store.calls(query)])
 
 
-def _spare_the_collector() -> None:
+def spare_the_collector() -> None:
     """Let the garbage collector pass over what stays for good, and look less often.
 
     Calls free themselves when they end; a collection over 10,000 open ones takes longer than Asterisk

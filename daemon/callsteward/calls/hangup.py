@@ -174,7 +174,8 @@ def _source(ends: Sequence[LegEnd], asked: Collection[str] = ()) -> str | None:
 
 def _unrequested(requests: Sequence[Request], ends: Sequence[LegEnd]) -> Hangup:
     """Nobody asked for it: the channel it came from if Asterisk names one, else Asterisk itself."""
-    first = ends[0] if ends else None
+    # Which leg's end is told first is chance; the client's is what the client met.
+    first = _end_of(Side.CLIENT, ends) or (ends[0] if ends else None)
     cause = first.cause if first is not None else None
     tech_cause = first.tech_cause if first is not None else None
     source = _source(ends)

@@ -1,0 +1,134 @@
+"""Events per second off a loopback websocket: decode + track + record, beside decoding alone.
+
+A process of its own sends the frames as fast as they are taken, so the reader's core is what limits.
+Floor and daemon's work take turns, and the medians are compared.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import multiprocessing
+import os
+import statistics
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+
+import aiohttp
+from aiohttp import web
+
+from callsteward.app import spare_the_collector
+from callsteward.ari import events
+from callsteward.calls.facts import CallEnded
+from callsteward.calls.tracker import Tracker
+from callsteward.config import Config
+from tests.bench.load import interleaved
+from tests.bench.row import Row
+
+CHUNK_FRAMES = 64
+AT_ONCE = 100
+
+
+def _frame(payload: bytes) -> bytes:
+    """An unmasked text frame, as a server sends it (RFC 6455 section 5.2)."""
+    size = len(payload)
+    if size < 126:
+        return bytes((0x81, size)) + payload
+    return bytes((0x81, 126)) + size.to_bytes(2, "big") + payload
+
+
+def _serve(calls: int, port: Connection) -> None:
+    """Sends every client the same frames, made once, at the speed it takes them."""
+    frames = [_frame(line) for line in interleaved(calls, AT_ONCE)]
+    chunks = [
+        b"".join(frames[start : start + CHUNK_FRAMES]) for start in range(0, len(frames), CHUNK_FRAMES)
+    ]
+
+    async def stream(request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse(compress=False)
+        await socket.prepare(request)
+        transport = request.transport
+        assert transport is not None
+        for chunk in chunks:
+            transport.write(chunk)
+            while transport.get_write_buffer_size() > 1_000_000:  # type: ignore[attr-defined]
+                await asyncio.sleep(0.0005)
+        await socket.close()
+        return socket
+
+    async def run() -> None:
+        app = web.Application()
+        app.router.add_get("/", stream)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        port.send((runner.addresses[0][1], len(frames)))
+        await asyncio.Event().wait()
+
+    asyncio.run(run())
+
+
+async def _read(url: str, work: Callable[[bytes | str], None]) -> float:
+    """Seconds to take all frames."""
+    async with aiohttp.ClientSession() as session, session.ws_connect(url, max_msg_size=0) as socket:
+        began = time.perf_counter()
+        async for message in socket:
+            work(message.data)
+        return time.perf_counter() - began
+
+
+class _Daemon:
+    """Decode, track, record: what stands between the socket and the store."""
+
+    def __init__(self) -> None:
+        self.tracker = Tracker(Config())
+        self.records = 0
+
+    def __call__(self, frame: bytes | str) -> None:
+        event = events.decode(frame)
+        if event is not None:
+            for fact in self.tracker.handle(event):
+                if isinstance(fact, CallEnded):
+                    self.records += 1
+
+
+def _floor(frame: bytes | str) -> None:
+    events.decode(frame)
+
+
+def measure(calls: int, rounds: int) -> Row:
+    ours, theirs = multiprocessing.Pipe()
+    cores = sorted(os.sched_getaffinity(0))
+    server = multiprocessing.get_context("fork").Process(target=_serve, args=(calls, theirs), daemon=True)
+    server.start()
+    port, count = ours.recv()
+    url = f"http://127.0.0.1:{port}/"
+    if len(cores) > 1:
+        os.sched_setaffinity(server.pid or 0, set(cores[1:]))
+        os.sched_setaffinity(0, {cores[0]})
+    try:
+        spare_the_collector()
+        asyncio.run(_read(url, _floor))  # warm-up
+        floor, full = [], []
+        for _ in range(rounds):
+            floor.append(asyncio.run(_read(url, _floor)))
+            daemon = _Daemon()
+            full.append(asyncio.run(_read(url, daemon)))
+            assert daemon.records == calls, (daemon.records, calls)
+            gc.collect()
+    finally:
+        server.terminate()
+        server.join()
+        os.sched_setaffinity(0, set(cores))
+    floor_rate = count / statistics.median(floor)
+    full_rate = count / statistics.median(full)
+    ratio = statistics.median(bare / whole for bare, whole in zip(floor, full, strict=True))
+    return Row(
+        "decode + track + record, events/s",
+        f"{full_rate:,.0f}",
+        f"{floor_rate:,.0f} decoding only",
+        f"{ratio:.2f}",
+        "at least 0.50",
+        ratio >= 0.5,
+    )

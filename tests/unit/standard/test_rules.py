@@ -1,0 +1,185 @@
+from typing import Any
+
+import msgspec
+import pytest
+
+from callsteward.calls.record import Direction, Outcome, Party, RuleCheck, RuleResult
+from callsteward.standard.profile import Profile
+from callsteward.standard.rules import Measured, evaluate
+
+MET, BROKEN, NOT_APPLICABLE = RuleResult.MET, RuleResult.BROKEN, RuleResult.NOT_APPLICABLE
+
+GOOD = Measured(
+    direction=Direction.INBOUND,
+    outcome=Outcome.COMPLETED,
+    hung_up_first=Party.CLIENT,
+    connected=True,
+    answer_latency_s=3.0,
+    longest_ring_s=3.0,
+    first_operator_word_s=0.5,
+    longest_silence_s=0.0,
+    holds_s=(),
+    consultation_s=60.0,
+    operator_interruptions=0,
+    transfers=0,
+)
+LOST = msgspec.structs.replace(
+    GOOD,
+    outcome=Outcome.ABANDONED,
+    connected=False,
+    answer_latency_s=None,
+    longest_ring_s=None,
+    first_operator_word_s=None,
+    longest_silence_s=None,
+    consultation_s=None,
+    operator_interruptions=None,
+)
+INTERNAL = msgspec.structs.replace(GOOD, direction=Direction.INTERNAL)
+
+
+def check(rule: str, call: Measured = GOOD, profile: Profile | None = None, **changes: Any) -> RuleCheck:
+    checks = evaluate(msgspec.structs.replace(call, **changes), profile or Profile())
+    return next(item for item in checks if item.rule == rule)
+
+
+def test_every_rule_stands_once_in_the_order_of_the_standard():
+    assert [item.rule for item in evaluate(GOOD, Profile())] == [
+        "answer_within",
+        "no_contact_lost",
+        "greeting",
+        "silence_limit",
+        "hold_limit",
+        "talk_limit",
+        "interruptions",
+        "transfers",
+        "operator_hangs_up_last",
+    ]
+
+
+def test_a_good_call_breaks_nothing():
+    results = {item.rule: item.result for item in evaluate(GOOD, Profile())}
+    assert results.pop("interruptions") is NOT_APPLICABLE  # only counted
+    assert set(results.values()) == {MET}
+
+
+@pytest.mark.parametrize(
+    ("rule", "field", "at_the_limit", "over", "limit"),
+    [
+        ("answer_within", "answer_latency_s", 5.0, 5.001, 5.0),
+        ("greeting", "first_operator_word_s", 2.0, 2.001, 2.0),
+        ("talk_limit", "consultation_s", 900.0, 900.001, 900.0),
+        ("transfers", "transfers", 1, 2, 1.0),
+    ],
+)
+def test_at_the_limit_a_rule_is_met_and_over_it_broken(
+    rule: str, field: str, at_the_limit: float, over: float, limit: float
+):
+    assert check(rule, msgspec.structs.replace(GOOD, **{field: at_the_limit})) == RuleCheck(
+        rule, MET, at_the_limit, limit
+    )
+    assert check(rule, msgspec.structs.replace(GOOD, **{field: over})) == RuleCheck(rule, BROKEN, over, limit)
+
+
+@pytest.mark.parametrize(
+    ("rule", "field", "limit"),
+    [
+        ("answer_within", "answer_latency_s", 5.0),
+        ("greeting", "first_operator_word_s", 2.0),
+        ("silence_limit", "longest_silence_s", 10.0),
+        ("talk_limit", "consultation_s", 900.0),
+        ("interruptions", "operator_interruptions", None),
+    ],
+)
+def test_nobody_is_judged_by_a_number_that_was_not_observed(rule: str, field: str, limit: float | None):
+    unseen = msgspec.structs.replace(GOOD, **{field: None})
+    assert check(rule, unseen) == RuleCheck(rule, NOT_APPLICABLE, None, limit)
+
+
+def test_a_pause_of_the_limit_is_the_first_that_is_too_long():
+    assert check("silence_limit", longest_silence_s=9.999).result is MET
+    assert check("silence_limit", longest_silence_s=10.0) == RuleCheck("silence_limit", BROKEN, 10.0, 10)
+
+
+def test_of_a_call_nobody_answered_the_phone_that_rang_longest_speaks():
+    assert check("answer_within", LOST, longest_ring_s=20.0) == RuleCheck("answer_within", BROKEN, 20.0, 5)
+    assert check("answer_within", LOST, longest_ring_s=5.0).result is NOT_APPLICABLE
+    assert check("answer_within", LOST).result is NOT_APPLICABLE
+
+
+def test_the_answer_of_a_client_we_called_is_not_the_operators_duty():
+    assert check("answer_within", direction=Direction.OUTBOUND).result is NOT_APPLICABLE
+
+
+def test_no_contact_may_stay_unnoticed():
+    assert check("no_contact_lost") == RuleCheck("no_contact_lost", MET, value=True, limit=True)
+    assert check("no_contact_lost", LOST) == RuleCheck("no_contact_lost", BROKEN, value=False, limit=True)
+    assert check("no_contact_lost", direction=Direction.OUTBOUND).result is NOT_APPLICABLE
+
+
+def test_a_call_without_a_hold_meets_the_hold_limit():
+    assert check("hold_limit") == RuleCheck("hold_limit", MET, 0.0, 120)
+
+
+def test_the_hold_that_went_furthest_over_its_own_limit_speaks():
+    assert check("hold_limit", holds_s=[(120.0, 120.0)]) == RuleCheck("hold_limit", MET, 120.0, 120.0)
+    broken = check("hold_limit", holds_s=[(170.0, 180.0), (121.0, 120.0), (5.0, 120.0)])
+    assert broken == RuleCheck("hold_limit", BROKEN, 121.0, 120.0)
+
+
+def test_interruptions_are_counted_and_break_the_rule_only_where_a_limit_is_set():
+    assert check("interruptions", operator_interruptions=3) == RuleCheck(
+        "interruptions", NOT_APPLICABLE, 3.0, None
+    )
+    strict = Profile(interruptions_limit=2)
+    assert check("interruptions", profile=strict, operator_interruptions=2).result is MET
+    assert check("interruptions", profile=strict, operator_interruptions=3) == RuleCheck(
+        "interruptions", BROKEN, 3.0, 2.0
+    )
+
+
+@pytest.mark.parametrize(
+    ("first", "result"),
+    [
+        (Party.CLIENT, MET),
+        (Party.OPERATOR, BROKEN),
+        (Party.PBX, NOT_APPLICABLE),
+        (Party.NETWORK, NOT_APPLICABLE),
+        (Party.UNKNOWN, NOT_APPLICABLE),
+    ],
+)
+def test_the_operator_does_not_hang_up_first(first: Party, result: RuleResult):
+    found = check("operator_hangs_up_last", hung_up_first=first)
+    assert found == RuleCheck("operator_hangs_up_last", result, first.value, "client")
+
+
+def test_a_line_may_let_its_operators_hang_up_first():
+    found = check(
+        "operator_hangs_up_last",
+        profile=Profile(operator_hangs_up_last=False),
+        hung_up_first=Party.OPERATOR,
+    )
+    assert found.result is NOT_APPLICABLE
+
+
+@pytest.mark.parametrize("call", [INTERNAL, LOST], ids=["among colleagues", "nobody answered"])
+def test_a_talk_that_was_none_with_a_client_is_not_judged_as_one(call: Measured):
+    judged = {item.rule: item.result for item in evaluate(call, Profile(interruptions_limit=0))}
+    for rule in ("greeting", "silence_limit", "hold_limit", "talk_limit", "interruptions", "transfers"):
+        assert judged[rule] is NOT_APPLICABLE
+    assert judged["operator_hangs_up_last"] is NOT_APPLICABLE
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        {"answer_limit_s": -1},
+        {"silence_limit_s": 0},
+        {"hold_limit_s": 0},
+        {"max_transfers": -1},
+        {"drop_on_bye": ["on a whim"]},
+        {"unheard_of": 1},
+    ],
+)
+def test_a_profile_with_an_impossible_number_is_refused(numbers: dict[str, object]):
+    with pytest.raises(ValueError, match="1 validation error"):
+        Profile.model_validate(numbers)
