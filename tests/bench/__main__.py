@@ -26,7 +26,9 @@ def main() -> None:
         scale.measure(arguments.rounds),
     ]
     for row in rows:
-        table.add_row(row.what, row.measured, row.beside, row.ratio, row.target, "ok" if row.met else "MISSED")
+        table.add_row(
+            row.what, row.measured, row.beside, row.ratio, row.target, "ok" if row.met else "MISSED"
+        )
     console.print(table)
     sys.stdout.flush()
 

@@ -5,15 +5,19 @@ What the daemon asks Asterisk to leave out is left out here too, so a frame is o
 
 from __future__ import annotations
 
+import heapq
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from callsteward.ari.events import epoch_ms, timestamp
 from callsteward.ari.link import UNNEEDED_EVENTS
 
 CAPTURES = Path(__file__).parents[1] / "replay" / "captures"
 _CHANNEL_ID = re.compile(rb'"(1\d{9})\.(\d+)"')
 _CHANNEL_NAME = re.compile(rb"-([0-9a-f]{8})(?=[\";])")
+_STAMP = re.compile(rb'"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d{4})"')
+_MEAN_CALL_MS = 16_000
 _BRIDGE_ID = re.compile(rb"([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})")
 
 
@@ -31,33 +35,56 @@ def recorded_calls() -> list[list[bytes]]:
     ]
 
 
-def copy_of(call: list[bytes], number: int) -> list[bytes]:
-    """The same call as another one: channel ids, channel names and bridge ids are its own."""
+def began_ms(call: list[bytes]) -> int:
+    """When a recorded call's first frame was stamped."""
+    found = _STAMP.search(call[0])
+    moment = None if found is None else epoch_ms(found.group(1).decode())
+    if moment is None:
+        message = "a recorded frame without a timestamp"
+        raise ValueError(message)
+    return moment
+
+
+def copy_of(call: list[bytes], number: int, shift_ms: int = 0) -> list[bytes]:
+    """The same call as another one: channel ids, names and bridge ids are its own, all stamps shifted."""
     tag = b"%08x" % number
+
+    def shifted(match: re.Match[bytes]) -> bytes:
+        moment = epoch_ms(match.group(1).decode())
+        assert moment is not None
+        return b'"' + timestamp(moment + shift_ms).encode() + b'"'
+
     copied = []
     for line in call:
         changed = _CHANNEL_ID.sub(rb'"\g<1>%d.\2"' % number, line)
         changed = _CHANNEL_NAME.sub(rb"-\g<1>" + tag, changed)
-        copied.append(_BRIDGE_ID.sub(rb"\g<1>" + tag, changed))
+        changed = _BRIDGE_ID.sub(rb"\g<1>" + tag, changed)
+        copied.append(_STAMP.sub(shifted, changed))
     return copied
 
 
-def interleaved(calls: int, at_once: int) -> Iterator[bytes]:
-    """The frames of many calls, `at_once` of them on at any time, one frame of each in turn."""
+def interleaved(calls: int, at_once: int, first_number: int = 0) -> Iterator[bytes]:
+    """The frames of many calls in the order of their stamps, about `at_once` of them on at any time."""
     recorded = recorded_calls()
-    numbers = iter(range(calls))
+    every_ms = _MEAN_CALL_MS // at_once
+    first = began_ms(recorded[0])
 
-    def begin() -> list[bytes] | None:
-        number = next(numbers, None)
-        return None if number is None else copy_of(recorded[number % len(recorded)], number)[::-1]
+    def stamped(number: int) -> Iterator[tuple[int, int, bytes]]:
+        call = recorded[number % len(recorded)]
+        copied = copy_of(call, first_number + number, first + number * every_ms - began_ms(call))
+        for line in copied:
+            yield began_ms([line]), number, line
 
-    on = [call for call in (begin() for _ in range(at_once)) if call is not None]
-    while on:
-        still = []
-        for call in on:
-            yield call.pop()
-            if call:
-                still.append(call)
-            elif (following := begin()) is not None:
-                still.append(following)
-        on = still
+    waiting = iter(range(calls))
+    on: list[tuple[int, int, bytes, Iterator[tuple[int, int, bytes]]]] = []
+    following = next(waiting, None)
+    while on or following is not None:
+        while following is not None and (not on or on[0][0] >= first + following * every_ms):
+            frames = stamped(following)
+            heapq.heappush(on, (*next(frames), frames))
+            following = next(waiting, None)
+        _, _, line, frames = heapq.heappop(on)
+        yield line
+        upcoming = next(frames, None)
+        if upcoming is not None:
+            heapq.heappush(on, (*upcoming, frames))

@@ -38,18 +38,12 @@ def _cost(tracker: Tracker, stream: list[events.Event]) -> float:
 
 def measure(rounds: int) -> Row:
     spare_the_collector()
-    stream = [
-        event
-        for event in (events.decode(line) for line in interleaved(MEASURED_CALLS, FEW))
-        if event is not None
-    ]
     few, many, ratios = [], [], []
     small, large = _with_live(FEW), _with_live(MANY)
-    for _ in range(rounds):
-        # A channel id never comes again, so each round needs ids of its own: fresh trackers' memory of
-        # those gone is what makes it so.
-        small.forget_gone()
-        large.forget_gone()
+    for turn in range(rounds):
+        # A channel id never comes again, so each round has ids of its own.
+        frames = interleaved(MEASURED_CALLS, FEW, turn * MEASURED_CALLS)
+        stream = [event for event in map(events.decode, frames) if event is not None]
         gc.collect()
         few.append(_cost(small, stream))
         many.append(_cost(large, stream))

@@ -7,7 +7,9 @@ Floor and daemon's work take turns, and the medians are compared.
 from __future__ import annotations
 
 import asyncio
+import base64
 import gc
+import hashlib
 import multiprocessing
 import os
 import statistics
@@ -16,7 +18,6 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 
 import aiohttp
-from aiohttp import web
 
 from callsteward.app import spare_the_collector
 from callsteward.ari import events
@@ -27,6 +28,9 @@ from tests.bench.load import interleaved
 from tests.bench.row import Row
 
 CHUNK_FRAMES = 64
+# RFC 6455: the handshake's constant, and a close frame with status 1000.
+_GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+_CLOSE = bytes((0x88, 2)) + (1000).to_bytes(2, "big")
 AT_ONCE = 100
 
 
@@ -41,30 +45,28 @@ def _frame(payload: bytes) -> bytes:
 def _serve(calls: int, port: Connection) -> None:
     """Sends every client the same frames, made once, at the speed it takes them."""
     frames = [_frame(line) for line in interleaved(calls, AT_ONCE)]
-    chunks = [
-        b"".join(frames[start : start + CHUNK_FRAMES]) for start in range(0, len(frames), CHUNK_FRAMES)
-    ]
+    chunks = [b"".join(frames[start : start + CHUNK_FRAMES]) for start in range(0, len(frames), CHUNK_FRAMES)]
 
-    async def stream(request: web.Request) -> web.WebSocketResponse:
-        socket = web.WebSocketResponse(compress=False)
-        await socket.prepare(request)
-        transport = request.transport
-        assert transport is not None
+    async def stream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        key = next(line.partition(":")[2].strip() for line in head.splitlines() if "-Key:" in line)
+        accept = base64.b64encode(hashlib.sha1(f"{key}{_GUID}".encode()).digest()).decode()
+        writer.write(
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"Sec-WebSocket-Accept: {accept}\r\n\r\n".encode()
+        )
         for chunk in chunks:
-            transport.write(chunk)
-            while transport.get_write_buffer_size() > 1_000_000:  # type: ignore[attr-defined]
-                await asyncio.sleep(0.0005)
-        await socket.close()
-        return socket
+            writer.write(chunk)
+            await writer.drain()
+        writer.write(_CLOSE)
+        await writer.drain()
+        await reader.read()
+        writer.close()
 
     async def run() -> None:
-        app = web.Application()
-        app.router.add_get("/", stream)
-        runner = web.AppRunner(app)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        port.send((runner.addresses[0][1], len(frames)))
-        await asyncio.Event().wait()
+        server = await asyncio.start_server(stream, "127.0.0.1", 0)
+        port.send((server.sockets[0].getsockname()[1], len(frames)))
+        await server.serve_forever()
 
     asyncio.run(run())
 

@@ -233,6 +233,10 @@ Event = (
 _decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
 
 
+# What msgspec raises for bytes that are no JSON, text that is no Unicode, brackets without end.
+_NOT_JSON = (msgspec.DecodeError, UnicodeError, RecursionError)
+
+
 class _Kind(msgspec.Struct):
     type: str
 
@@ -248,7 +252,7 @@ def decode(frame: bytes | str) -> Event | None:
     """
     try:
         return _decoder.decode(frame)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _NOT_JSON as error:
         kind = event_type(frame)
         if kind is not None and kind not in KNOWN_TYPES:
             return None
@@ -260,7 +264,7 @@ def event_type(frame: bytes | str) -> str | None:
     """The `type` of a frame, None where it has none or is not JSON."""
     try:
         return _kind_decoder.decode(frame).type
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except _NOT_JSON:
         return None
 
 
@@ -275,7 +279,8 @@ def epoch_ms(timestamp: str) -> int | None:
     The zone is Asterisk's own. A minute is parsed once and kept: this runs for every event.
     """
     try:
-        if timestamp[19] != ".":
+        # Without a zone it would mean another moment on another machine.
+        if timestamp[19] != "." or len(timestamp) < 24:
             return None
         # "46" and "059" side by side are the milliseconds since the minute.
         return _minute(timestamp[:17] + timestamp[23:]) + int(timestamp[17:19] + timestamp[20:23])

@@ -85,6 +85,11 @@ def requester(request: Request) -> Party | None:
     return Party.PBX if flags & (_SHUTDOWN | _TIMEOUT | _EXPLICIT) else None
 
 
+def simultaneous(requests: Sequence[Request], at_ms: int) -> bool:
+    """Whether a request at this moment comes together with one a party has made."""
+    return any(not item.soft and at_ms - item.at_ms <= SIMULTANEOUS_MS for item in requests)
+
+
 def _told(request: Request) -> str:
     kind = f"soft {request.cause}" if request.soft else f"cause {request.cause}"
     return f"hang-up request on {request.channel} ({kind})"
@@ -174,21 +179,25 @@ def _source(ends: Sequence[LegEnd], asked: Collection[str] = ()) -> str | None:
 
 def _unrequested(requests: Sequence[Request], ends: Sequence[LegEnd]) -> Hangup:
     """Nobody asked for it: the channel it came from if Asterisk names one, else Asterisk itself."""
-    # Which leg's end is told first is chance; the client's is what the client met.
-    first = _end_of(Side.CLIENT, ends) or (ends[0] if ends else None)
-    cause = first.cause if first is not None else None
-    tech_cause = first.tech_cause if first is not None else None
     source = _source(ends)
     for end in ends:
         if source is not None and end.channel == source:
             return Hangup(
                 _PARTY[end.side],
-                cause,
-                tech_cause,
+                end.cause,
+                end.tech_cause,
                 (f"hangupsource {source}", "no hang-up request"),
                 Confidence.LIKELY,
             )
     if requests or ends:
+        # Which leg's end is told first is chance; the client's says what the client met.
+        first = _end_of(Side.CLIENT, ends) or (ends[0] if ends else None)
         evidence = "no hang-up request of a party before the dialplan's end"
-        return Hangup(Party.PBX, cause, tech_cause, (evidence,), Confidence.LIKELY)
+        return Hangup(
+            Party.PBX,
+            None if first is None else first.cause,
+            None if first is None else first.tech_cause,
+            (evidence,),
+            Confidence.LIKELY,
+        )
     return Hangup(Party.UNKNOWN, None, None, ("the end was not observed",), Confidence.UNKNOWN)

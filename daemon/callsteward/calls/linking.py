@@ -13,7 +13,7 @@ from callsteward.calls import talk
 from callsteward.calls.directory import Kind
 from callsteward.calls.facts import Happening
 from callsteward.calls.model import Call, Leg
-from callsteward.calls.record import AttemptResult, Direction
+from callsteward.calls.record import Direction
 
 if TYPE_CHECKING:
     from callsteward.ari.events import Channel
@@ -156,42 +156,6 @@ def join_linked(desk: Desk, leg: Leg, channel: Channel, legs: Mapping[str, Leg])
     first = legs.get(linkedid)
     if first is not None and first.call is not leg.call:
         merge(desk, first.call, leg.call)
-
-
-def take_over(desk: Desk, leg: Leg, name: str, legs: Mapping[str, Leg], ms: int) -> None:
-    """A masquerade: the connection known by `name` now lives in this channel.
-
-    The channel it came from is destroyed next. Its part in its call goes over to this one.
-    """
-    source = next((item for item in legs.values() if item.name == name and item is not leg), None)
-    before = leg.operator
-    leg.name = name
-    leg.endpoint = desk.directory.endpoint(name)
-    leg.operator = leg.endpoint.name
-    leg.outsider = leg.endpoint.kind is Kind.TRUNK
-    if source is None:
-        return
-    source.name = f"{name}<ZOMBIE>"
-    attempt = leg.attempt
-    if attempt is not None and attempt.result is None and before != leg.operator:
-        # A pickup: the phone that rang did not answer, and the one that took it over did not ring.
-        attempt.result = AttemptResult.CANCELLED
-        attempt.end_ms = ms
-        desk.drop(attempt.deadline)
-        attempt.deadline = None
-    call = source.call
-    if call.client is source:
-        leg.dialled = source.dialled
-        if leg.call is not call:
-            merged = merge(desk, call, leg.call)
-            if merged is not None and merged is not call:
-                merged.client = leg
-                return
-        if call.client is source:
-            call.client = leg
-            talk.regroup(desk, call, ms)
-    elif leg.call is not call:
-        merge(desk, leg.call, call)
 
 
 def forward(giver: Leg, receiver: Leg) -> None:

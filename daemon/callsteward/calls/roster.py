@@ -40,20 +40,25 @@ class Roster:
         """The leg of a channel; one never seen before is joined midway. None once it is gone."""
         leg = self.legs.get(channel.id)
         if leg is None:
-            if channel.id in self._gone or "<ZOMBIE>" in channel.name:
-                return None
-            leg = self.add(channel, ms)
-            leg.joined_ms = ms
-            leg.call.unobserved.append((leg.created_ms, ms))
-            leg.dialled = channel.dialplan.app_data == "(Outgoing Line)"
-            linking.join_linked(self._desk, leg, channel, self.legs)
-            linking.cast(self._desk, leg.call, leg.created_ms, channel)
-            leg.up = channel.state == "Up"  # since when, nobody saw
-            self.seen(leg, channel, ms)
-            return leg
-        if channel.name != leg.name:
-            self._renamed(leg, channel, ms)
-        self.seen(leg, channel, ms)
+            return self._join(channel, ms)
+        if not leg.up and channel.state == "Up":
+            attempts.answered(self._desk, leg, ms)
+        call = leg.call
+        if call.client is leg and not call.line_from_queue:
+            self._look_for_line(call, channel)
+        return leg
+
+    def _join(self, channel: ari.Channel, ms: int) -> Leg | None:
+        """A channel that was there before the stream began."""
+        if channel.id in self._gone or "<ZOMBIE>" in channel.name:
+            return None
+        leg = self.add(channel, ms)
+        leg.joined_ms = ms
+        leg.call.unobserved.append((leg.created_ms, ms))
+        leg.dialled = channel.dialplan.app_data == "(Outgoing Line)"
+        leg.up = channel.state == "Up"  # since when, nobody saw
+        linking.join_linked(self._desk, leg, channel, self.legs)
+        linking.cast(self._desk, leg.call, leg.created_ms, channel)
         return leg
 
     def add(self, channel: ari.Channel, ms: int) -> Leg:
@@ -78,28 +83,16 @@ class Roster:
         leg.half, other.half = other, leg
         linking.merge(self._desk, other.call, leg.call)
 
-    def seen(self, leg: Leg, channel: ari.Channel, ms: int) -> None:
-        """What any event tells of a channel besides its own news."""
-        if not leg.up and channel.state == "Up":
-            attempts.answered(self._desk, leg, ms)
-        call = leg.call
-        if call.client is leg and not call.line_from_queue:
-            position = channel.dialplan
-            # For every event of a client, so looked up only where something is new.
-            if (
-                position.app_name == "Queue"
-                or position.exten != call.exten
-                or position.context != call.context
-                or (not call.client_number and channel.caller.number)
-            ):
-                linking.find_line(self._desk, call, channel)
-
-    def _renamed(self, leg: Leg, channel: ari.Channel, ms: int) -> None:
-        """A masquerade: another phone's connection now lives in this channel (pickup, transfers)."""
-        if "<ZOMBIE>" in channel.name:
-            leg.name = channel.name
-            return
-        linking.take_over(self._desk, leg, channel.name, self.legs, ms)
+    def _look_for_line(self, call: Call, channel: ari.Channel) -> None:
+        """For every event of a client whose queue is not known, so looked up only where there is news."""
+        position = channel.dialplan
+        if (
+            position.exten != call.exten
+            or position.context != call.context
+            or position.app_name == "Queue"
+            or (not call.client_number and channel.caller.number)
+        ):
+            linking.find_line(self._desk, call, channel)
 
     def remember(self, channel_id: str) -> None:
         self._gone[channel_id] = None

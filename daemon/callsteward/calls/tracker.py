@@ -15,7 +15,7 @@ from callsteward.calls import attempts, linking, live, talk
 from callsteward.calls.deadlines import Limit
 from callsteward.calls.directory import Directory
 from callsteward.calls.facts import CallEnded, Fact, Happening, LineNow, OperatorNow
-from callsteward.calls.hangup import LegEnd, Request, requester
+from callsteward.calls.hangup import LegEnd, Request, requester, simultaneous
 from callsteward.calls.measure import record_of
 from callsteward.calls.model import Call, Leg, TransferMade
 from callsteward.calls.number import Numbers
@@ -38,6 +38,7 @@ class Tracker:
         self._desk = talk.Desk(config, Directory(config), Numbers(config.site.region, config.privacy.key))
         self._roster = Roster(self._desk)
         self.last_event_ms: int | None = None
+        self._stamp = ""
         self._on: dict[type, Callable[[Any, int], None]] = {
             ari.ChannelCreated: self._created,
             ari.ChannelStateChange: self._state_changed,
@@ -62,12 +63,17 @@ class Tracker:
 
     def handle(self, event: ari.Event) -> Sequence[Fact]:
         """The facts that follow from an event; limits crossed before it come first."""
-        ms = ari.epoch_ms(event.timestamp)
-        if ms is None:
-            ms = self.last_event_ms or 0
         handler = self._on.get(type(event))
         if handler is None:
             return _NONE
+        # What happens at once is stamped alike: a bridge and those who enter it, a call and its end.
+        stamp = event.timestamp
+        if stamp == self._stamp:
+            ms = self.last_event_ms or 0
+        else:
+            read = ari.epoch_ms(stamp)
+            ms = (self.last_event_ms or 0) if read is None else read
+            self._stamp = stamp
         self.last_event_ms = ms
         desk = self._desk
         # What a snapshot finds gone may have gone before its limit: then it is not told.
@@ -133,7 +139,7 @@ class Tracker:
         leg.dialled = channel.state in {"Down", "Rsrvd"}
         if not leg.dialled:
             linking.cast(self._desk, leg.call, ms, channel)
-        self._roster.seen(leg, channel, ms)
+        self._roster.leg(channel, ms)
 
     def _state_changed(self, event: ari.ChannelStateChange, ms: int) -> None:
         leg = self._roster.leg(event.channel, ms)
@@ -148,6 +154,8 @@ class Tracker:
             side = call.side(leg)
             if side is None and call.answered_ms is None and not leg.dialled and call is leg.call:
                 side = Side.OPERATOR  # the operator who dials out gives up
+            if side is None and leg in call.last_contact and simultaneous(call.requests, ms):
+                side = Side.OPERATOR  # both hung up at once, the bridge went between the two
             if side is None:
                 continue
             call.requests.append(

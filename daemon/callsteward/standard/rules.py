@@ -37,7 +37,7 @@ def evaluate(call: Measured, profile: Profile) -> tuple[RuleCheck, ...]:
     return (
         _answer_within(call, profile),
         _no_contact_lost(call),
-        _at_most("greeting", _served(call, call.first_operator_word_s), profile.greeting_within_s),
+        _greeting(call, profile),
         _silence_limit(call, profile),
         _hold_limit(call, profile),
         _at_most("talk_limit", _served(call, call.consultation_s), profile.talk_limit_s),
@@ -92,6 +92,16 @@ def _no_contact_lost(call: Measured) -> RuleCheck:
     if call.direction is not Direction.INBOUND:
         return _not_applicable("no_contact_lost", limit=True)
     return _check("no_contact_lost", met=call.connected, value=call.connected, limit=True)
+
+
+def _greeting(call: Measured, profile: Profile) -> RuleCheck:
+    """An operator who was listened to for longer than the limit and said nothing did not greet."""
+    limit = profile.greeting_within_s
+    talked = _served(call, call.consultation_s)
+    if call.first_operator_word_s is None and call.longest_silence_s is not None:
+        mute = talked is not None and talked > limit
+        return RuleCheck("greeting", RuleResult.BROKEN if mute else RuleResult.NOT_APPLICABLE, None, limit)
+    return _at_most("greeting", _served(call, call.first_operator_word_s), limit)
 
 
 def _silence_limit(call: Measured, profile: Profile) -> RuleCheck:
