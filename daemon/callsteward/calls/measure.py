@@ -148,7 +148,8 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
             seconds(wait_ms),
             profile.short_abandon_s,
         )
-    speech = conversation.speech(profile, call.talks[0][0] if call.talks else None)
+    seen = bool(call.talks) and not _greeting_unseen(call)
+    speech = conversation.speech(profile, call.talks[0][0] if seen else None)
     talk_ms = timeline.total(conversation.live)
     hold_ms = timeline.total(conversation.held)
     transfers = _transfers(call)
@@ -245,6 +246,7 @@ def _measured(
         answer_latency_s=seconds(call.latency_ms),
         longest_ring_s=max(rings, default=None),
         first_operator_word_s=speech.first_operator_word_s if speech is not None else None,
+        greeting_heard=speech is not None and not _greeting_unseen(call),
         longest_silence_s=max((end - start for start, end in conversation.silences), default=0) / 1000
         if conversation.listened
         else None,

@@ -24,6 +24,8 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     answer_latency_s: float | None
     longest_ring_s: float | None
     first_operator_word_s: float | None
+    greeting_heard: bool
+    """The talk's beginning was seen, with the talk detector on."""
     longest_silence_s: float | None
     holds_s: Sequence[tuple[float, float]]
     """Each hold by an operator with the limit for that operator's grade."""
@@ -98,9 +100,8 @@ def _greeting(call: Measured, profile: Profile) -> RuleCheck:
     """An operator who was listened to for longer than the limit and said nothing did not greet."""
     limit = profile.greeting_within_s
     talked = _served(call, call.consultation_s)
-    if call.first_operator_word_s is None and call.longest_silence_s is not None:
-        mute = talked is not None and talked > limit
-        return RuleCheck("greeting", RuleResult.BROKEN if mute else RuleResult.NOT_APPLICABLE, None, limit)
+    if call.greeting_heard and call.first_operator_word_s is None and talked is not None and talked > limit:
+        return RuleCheck("greeting", RuleResult.BROKEN, None, limit)
     return _at_most("greeting", _served(call, call.first_operator_word_s), limit)
 
 

@@ -17,6 +17,7 @@ GOOD = Measured(
     answer_latency_s=3.0,
     longest_ring_s=3.0,
     first_operator_word_s=0.5,
+    greeting_heard=True,
     longest_silence_s=0.0,
     holds_s=(),
     consultation_s=60.0,
@@ -91,8 +92,14 @@ def test_at_the_limit_a_rule_is_met_and_over_it_broken(
     ],
 )
 def test_nobody_is_judged_by_a_number_that_was_not_observed(rule: str, field: str, limit: float | None):
-    unseen = msgspec.structs.replace(GOOD, **{field: None})
+    unseen = msgspec.structs.replace(GOOD, greeting_heard=False, **{field: None})
     assert check(rule, unseen) == RuleCheck(rule, NOT_APPLICABLE, None, limit)
+
+
+def test_an_operator_who_is_heard_to_say_nothing_did_not_greet():
+    mute = msgspec.structs.replace(GOOD, first_operator_word_s=None)
+    assert check("greeting", mute) == RuleCheck("greeting", BROKEN, None, 2.0)
+    assert check("greeting", mute, consultation_s=2.0).result is NOT_APPLICABLE
 
 
 def test_a_pause_of_the_limit_is_the_first_that_is_too_long():
