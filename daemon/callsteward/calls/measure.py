@@ -148,7 +148,7 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
             seconds(wait_ms),
             profile.short_abandon_s,
         )
-    seen = bool(call.talks) and not _greeting_unseen(call)
+    seen = bool(call.talks) and not _beginning_unseen(desk, call)
     speech = conversation.speech(profile, call.talks[0][0] if seen else None)
     talk_ms = timeline.total(conversation.live)
     hold_ms = timeline.total(conversation.held)
@@ -201,6 +201,18 @@ def _greeting_unseen(call: Call) -> bool:
     )
 
 
+def _beginning_unseen(desk: Desk, call: Call) -> bool:
+    """Whether nobody watched when the operator's first word was due."""
+    answered_ms = call.answered_ms
+    if answered_ms is None:
+        return True
+    due_ms = answered_ms + int(desk.profile(call.line).greeting_within_s * 1000)
+    return any(
+        (end is None or end > answered_ms) and (start is None or start < due_ms)
+        for start, end in call.unobserved
+    )
+
+
 def _transfers(call: Call) -> tuple[Transfer, ...]:
     """Each transfer, completed where somebody other than its giver had the client afterwards."""
     made: list[Transfer] = []
@@ -246,7 +258,7 @@ def _measured(
         answer_latency_s=seconds(call.latency_ms),
         longest_ring_s=max(rings, default=None),
         first_operator_word_s=speech.first_operator_word_s if speech is not None else None,
-        greeting_heard=speech is not None and not _greeting_unseen(call),
+        greeting_heard=speech is not None and not _beginning_unseen(desk, call),
         longest_silence_s=max((end - start for start, end in conversation.silences), default=0) / 1000
         if conversation.listened
         else None,
