@@ -307,7 +307,6 @@ def _stop_on_signals() -> asyncio.Event:
 
 
 async def _print_calls(settings: config.Config, query: CallQuery, form: ListForm) -> None:
-    from rich.console import Console
 
     from callsteward import tables
     from callsteward.store.records import Store
@@ -327,7 +326,8 @@ async def _print_calls(settings: config.Config, query: CallQuery, form: ListForm
         await store.close()
     sys.stdout.flush()
     if form is ListForm.TABLE:
-        Console().print(tables.records_table(found, settings.site.zone))
+        console = tables.console()
+        console.print(tables.records_table(found, settings.site.zone, width=console.width))
         typer.echo(f"calls: {len(found)} ({tables.outcomes(found)})" if found else "no such calls", err=True)
 
 

@@ -102,7 +102,8 @@ def replay_files(files: list[Path], config: Config, *, as_table: bool, strict: b
                     sys.stdout.buffer.write(encode(record) + b"\n")
     sys.stdout.flush()
     if as_table:
-        Console().print(tables.records_table(shown, config.site.zone))
+        console = tables.console()
+        console.print(tables.records_table(shown, config.site.zone, width=console.width))
     typer.echo(
         f"records: {tally.records}, events: {tally.events}, of other types: {tally.unknown},"
         f" broken lines: {tally.broken}",

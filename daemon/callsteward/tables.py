@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import sys
 from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime, tzinfo
 from typing import TextIO
 
 from rich import box
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -37,6 +39,9 @@ _COLUMNS = (
 _UNBROKEN = frozenset({"time", "line", "client", "wait", "latency", "talk"})
 # The longest word in it: what a narrow terminal still leaves whole.
 _WORD = {"operator": 8, "hung up": 8, "outcome": 9, "callback": 8}
+_LEAST = frozenset({"latency", "holds"})
+_NARROW = 96
+_WHOLE = 120
 _NUMERIC = frozenset({"wait", "latency", "talk"})
 
 # The columns of `callsteward calls --output csv`: a contract, new ones go to the end.
@@ -126,10 +131,23 @@ def cells(record: CallRecord, zone: tzinfo | None) -> tuple[str, ...]:
     )
 
 
-def records_table(records: Iterable[CallRecord], zone: tzinfo | None, title: str | None = None) -> Table:
-    """The records as a table, oldest first as given. Seconds throughout."""
+def console() -> Console:
+    """Standard output: a terminal as wide as it is, a pipe wide enough for a whole row."""
+    return Console() if sys.stdout.isatty() else Console(width=_WHOLE)
+
+
+def records_table(
+    records: Iterable[CallRecord], zone: tzinfo | None, title: str | None = None, width: int = _WHOLE
+) -> Table:
+    """The records as a table, oldest first as given. Seconds throughout.
+
+    On a terminal too narrow for a row, the columns that say least are left out rather than cut off.
+    """
+    left_out = _LEAST if width < _NARROW else frozenset()
     table = Table(title=title, box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, padding=0)
     for column in _COLUMNS:
+        if column in left_out:
+            continue
         table.add_column(
             column,
             justify="right" if column in _NUMERIC else "left",
@@ -148,7 +166,7 @@ def records_table(records: Iterable[CallRecord], zone: tzinfo | None, title: str
         row[_COLUMNS.index("outcome")].stylize(_STYLES.get(record.outcome, ""))
         if record.callback.decision is Decision.DUE:
             row[_COLUMNS.index("callback")].stylize("bold magenta")
-        table.add_row(*row)
+        table.add_row(*(text for name, text in zip(_COLUMNS, row, strict=True) if name not in left_out))
     return table
 
 

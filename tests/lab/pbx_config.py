@@ -243,7 +243,7 @@ subscribe_all = {"yes" if settings.outbound.subscribe_all else "no"}
 def _websocket_client(outbound: Outbound) -> str:
     return _shipped(
         "websocket_client.conf",
-        ("uri = ws://127.0.0.1:8189/ari", f"uri = {outbound.uri}"),
+        ("uri = ws://127.0.0.1:8087/ari", f"uri = {outbound.uri}"),
         ("username = callsteward", f"username = {outbound.user}"),
         ("password = CHANGE_ME", f"password = {outbound.password}"),
     )

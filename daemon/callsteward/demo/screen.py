@@ -69,7 +69,7 @@ class Screen:
         self._console.print(Text(text), soft_wrap=True)
 
     def _picture(self) -> RenderableType:
-        table = tables.records_table(self.records, self._zone, self._title)
+        table = tables.records_table(self.records, self._zone, self._title, width=self._console.width)
         if not self._status:
             return table
         elapsed = f"{time.monotonic() - self._began:3.0f} s  "
