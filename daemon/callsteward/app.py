@@ -16,9 +16,10 @@ import structlog
 from sqlalchemy.engine import make_url
 
 from callsteward.ari.census import Census
+from callsteward.ari.connection import open_link
 from callsteward.ari.counters import Counters
 from callsteward.ari.frames import FrameQueue
-from callsteward.ari.link import cancelled, open_link
+from callsteward.ari.link import cancelled
 from callsteward.ari.recorder import Recorder
 from callsteward.ari.rest import open_session
 from callsteward.calls.facts import Fact, LineNow, OperatorNow
