@@ -87,11 +87,12 @@ def ensure_root(version: str = "22", progress: Progress = say) -> Path:
     Raises LabUnavailable when this machine cannot build it.
     """
     folder = root_folder(version)
-    if is_built(version):
-        return folder
+    # Also where it is built already: what is in it is started with chroot.
     if os.geteuid() != 0:
         message = "the lab needs root (chroot, mmdebstrap); run it as root"
         raise LabUnavailable(message)
+    if is_built(version):
+        return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
     with _only_one_builder(folder, progress):
         if not is_built(version):

@@ -81,3 +81,16 @@ def test_silence_is_the_pause_the_phones_made() -> None:
     assert record.silences is not None
     (silence,) = record.silences
     assert silence.duration_s == pytest.approx(longest[1], abs=0.25)
+
+
+def test_the_second_of_two_hang_ups_counts_also_after_the_bridge_is_gone() -> None:
+    """Both hang up at once: Asterisk tells of the second one before or after it takes the bridge down."""
+    path = next(path for path in STREAMS if path.stem == "both_bye")
+    lines = lines_of(path)
+    asked = [line for line in lines if b'"ChannelHangupRequest"' in line and b'"soft"' not in line]
+    left = [line for line in lines if b'"ChannelLeftBridge"' in line]
+    assert len(asked) == len(left) == 2
+    lines.remove(asked[1])
+    lines.insert(lines.index(left[1]) + 1, asked[1])
+    truth = Truth.load(path.with_suffix(".truth.json"))
+    assert errors(records_of(lines), truth, EXPECTED["both_bye"]) == []

@@ -69,9 +69,10 @@ class _Conversation:
         self.operator = timeline.intersection(_spans(call.operator_speech), self.live)
         self.client = timeline.intersection(_spans(call.client_speech), self.live)
         self.listened = bool(self.talks) and (call.heard or armed)
+        gaps = timeline.union((start or 0, end) for start, end in call.unobserved if end is not None)
         self.silences = (
             timeline.silences(
-                self.live,
+                timeline.difference(self.live, gaps),
                 timeline.union([*self.operator, *self.client]),
                 int(profile.silence_limit_s * 1000),
             )

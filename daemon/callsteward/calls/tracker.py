@@ -398,6 +398,9 @@ class Tracker:
         if gap is not None:
             for call in self._roster.calls():
                 call.unobserved.append((gap, ms))
+                call.silent_since_ms = None  # somebody may have spoken meanwhile
+            for leg in self._roster.legs.values():
+                talk.close_speech(leg, gap)  # the end of it may be missed; if not, it tells its length
         seen_ms = ms if gap is None else gap
         present = {channel.id for channel in event.channels}
         for leg in [leg for leg in self._roster.legs.values() if leg.id not in present]:
