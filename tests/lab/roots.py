@@ -124,8 +124,13 @@ def _build(recipe: Recipe, folder: Path, progress: Progress) -> None:
 
 
 def _ensure_mmdebstrap(progress: Progress) -> None:
-    if shutil.which("mmdebstrap"):
-        return
+    # Two roots are built at once, and apt-get suffers no second one beside it.
+    with _only_one_builder(cache_folder() / "mmdebstrap", progress):
+        if not shutil.which("mmdebstrap"):
+            _install_mmdebstrap(progress)
+
+
+def _install_mmdebstrap(progress: Progress) -> None:
     if not shutil.which("apt-get"):
         message = "mmdebstrap is missing and this is no Debian: install mmdebstrap"
         raise LabUnavailable(message)
@@ -166,7 +171,7 @@ def _only_one_builder(folder: Path, progress: Progress) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            progress(f"{folder.name}: another process builds it, waiting")
+            progress(f"{folder.name}: somebody else is at it, waiting")
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
