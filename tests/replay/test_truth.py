@@ -71,6 +71,26 @@ def test_every_scenario_has_a_stream() -> None:
     assert {path.stem for path in STREAMS} == set(EXPECTED)
 
 
+@pytest.mark.parametrize("name", ["attended", "attended_queue", "attended_dtmf"])
+def test_an_attended_transfer_whose_target_asterisk_does_not_name_went_to_who_then_has_the_client(
+    name: str,
+) -> None:
+    """As a real 22.10 did it once: the giver has left both bridges before the event, which names nobody."""
+    path = next(path for path in STREAMS if path.stem == name)
+    unnamed = []
+    for line in lines_of(path):
+        event = json.loads(line)
+        event.pop("transfer_target", None)
+        unnamed.append(json.dumps(event).encode())
+    (transfer,) = main_record(records_of(unnamed), EXPECTED[name]).transfers
+    assert (transfer.kind.value, transfer.by, transfer.to, transfer.result.value) == (
+        "attended",
+        "101",
+        "102",
+        "completed",
+    )
+
+
 def test_silence_is_the_pause_the_phones_made() -> None:
     path = next(path for path in STREAMS if path.stem == "silence")
     truth = Truth.load(path.with_suffix(".truth.json"))

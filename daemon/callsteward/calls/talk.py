@@ -97,6 +97,8 @@ def _take_part(call: Call, leg: Leg) -> None:
     for transfer in call.transfers:
         if transfer.result is None:
             came_back = leg.operator == transfer.by
+            if transfer.to is None and not came_back and not leg.outsider:
+                transfer.to = leg.operator
             transfer.result = TransferResult.FAILED if came_back else TransferResult.COMPLETED
 
 

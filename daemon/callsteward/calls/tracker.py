@@ -336,12 +336,15 @@ class Tracker:
         self, leg: Leg, other: Leg, kind: TransferKind, to: str | None, result: str, ms: int
     ) -> None:
         call = leg.call
+        # Asterisk tells of an attended transfer after it has moved the client, and not always to whom.
+        receivers = [item for item in call.contact if item.operator != leg.operator]
+        if to is None and kind is TransferKind.ATTENDED and receivers and not receivers[-1].outsider:
+            to = receivers[-1].operator
         to = self._desk.numbers.extension(to) if to is not None else None
         transfer = TransferMade(kind, leg.operator, to, ms)
         if result != "Success":
             transfer.result = TransferResult.FAILED
-        elif kind is TransferKind.ATTENDED and any(item.operator != leg.operator for item in call.contact):
-            # Asterisk says so after it has moved the client.
+        elif kind is TransferKind.ATTENDED and receivers:
             transfer.result = TransferResult.COMPLETED
         call.transfers.append(transfer)
         names = {leg.name, other.name}
