@@ -50,11 +50,11 @@ def story_errors(events: Sequence[dict[str, Any]], record: CallRecord) -> list[s
     found = []
     kinds = [event["event"] for event in events]
     moments = [event["at"] for event in events]
-    # Only a client who calls in starts something that somebody waits for.
-    inbound = record.direction is Direction.INBOUND
-    if kinds.count("started") != inbound or (inbound and kinds[:1] != ["started"]):
+    # A call with a client begins with their coming, or with our calling them.
+    client = record.direction is not Direction.INTERNAL
+    if kinds.count("started") != client or (client and kinds[:1] != ["started"]):
         found.append(f"not begun by one `started`: {kinds}")
-    elif inbound and record.client_masked != events[0]["client_masked"]:
+    elif client and record.client_masked != events[0]["client_masked"]:
         found.append(
             f"started by {events[0]['client_masked']}, the record's client is {record.client_masked}"
         )

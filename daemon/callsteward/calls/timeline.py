@@ -7,7 +7,6 @@ sorted and has no overlaps.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
 
 Spans = Sequence[tuple[int, int]]
 
@@ -111,8 +110,3 @@ def interruptions(by: Spans, over: Spans, at_least_ms: int) -> int:
         if over_start < start and min(end, over_end) - start >= at_least_ms:
             count += 1
     return count
-
-
-def is_sorted(spans: Spans) -> bool:
-    """Whether spans are sorted and without overlaps (what `union` gives)."""
-    return all(left[1] <= right[0] for left, right in pairwise(spans))

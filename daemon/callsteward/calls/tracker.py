@@ -287,6 +287,8 @@ class Tracker:
             linking.find_line(desk, caller.call, calling)
         if peer.call.client is peer:
             attempts.client_dial(desk, peer, event.peer, calling, event.dialstatus)
+            if not event.dialstatus and not peer.call.client_dial:
+                desk.say(peer.call, Happening.STARTED, ms, operator=peer.call.operator)
         else:
             attempts.dial(desk, peer, event.dialstatus, ms)
 
