@@ -59,6 +59,7 @@ async def subscribe(rest: Rest, app: str, wanted: Sequence[str]) -> None:
 
 async def snapshot(rest: Rest, gap_from: str) -> Snapshot:
     """What is there now, by Asterisk's clock. Raises AriError."""
+    booted = (await rest.info()).started_at
     channels = await rest.channels()
     bridges = await rest.bridges()
     now = time.time_ns() // 1_000_000
@@ -70,6 +71,7 @@ async def snapshot(rest: Rest, gap_from: str) -> Snapshot:
         channels=channels,
         bridges=bridges,
         gap_from=gap_from,
+        booted=booted,
     )
 
 

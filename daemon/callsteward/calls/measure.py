@@ -7,8 +7,11 @@ from array import array
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from callsteward.calls import outcome as policy
 from callsteward.calls import timeline
+from callsteward.calls.callback_id import callback_of, origin_of
 from callsteward.calls.hangup import attribute
 from callsteward.calls.record import (
     Attempt,
@@ -157,11 +160,12 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
         _measured(desk, call, conversation, outcome, hangup, speech, connected=connected), profile
     )
     number = call.client_number
+    direction = call.direction if callback_of(call.id) is None else Direction.CALLBACK
     return CallRecord(
         call_id=call.id,
         site=desk.config.site.name,
         line=call.line or desk.config.default_line,
-        direction=call.direction,
+        direction=direction,
         client_masked=desk.numbers.masked(number),
         client_ref=desk.numbers.ref(number),
         operator=call.operator if connected else None,
@@ -185,11 +189,12 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
         transfers=transfers,
         hangup=hangup,
         outcome=outcome,
-        callback=policy.callback(call.direction, outcome, hangup),
+        callback=policy.callback(direction, outcome, hangup),
         rating=Rating("not_asked", "not_configured"),
         standard=checks,
         complete=not call.unobserved,
         unobserved=tuple(Span(rfc3339(start), rfc3339(end)) for start, end in call.unobserved),
+        origin_call_id=origin_of(call.id) or msgspec.UNSET,
     )
 
 

@@ -15,7 +15,7 @@ from callsteward.calls import attempts, linking, live, talk
 from callsteward.calls.deadlines import Limit
 from callsteward.calls.directory import Directory
 from callsteward.calls.facts import CallEnded, Fact, Happening, LineNow, OperatorNow
-from callsteward.calls.hangup import LegEnd, Request, requester, simultaneous
+from callsteward.calls.hangup import LegEnd, Request, of_restart, requester, simultaneous
 from callsteward.calls.measure import record_of
 from callsteward.calls.model import Call, Leg, TransferMade
 from callsteward.calls.number import Numbers
@@ -390,7 +390,7 @@ class Tracker:
         call.silence = call.talk_limit = call.linger = None
         record = record_of(desk, call, self.last_event_ms or 0)
         if record is not None:
-            desk.facts.append(CallEnded(record))
+            desk.facts.append(CallEnded(record, call.client_number))
 
     def _reconcile(self, event: ari.Snapshot, ms: int) -> None:
         """Asterisk's own list after a (re)connect: what vanished, what is new, what was not seen."""
@@ -400,7 +400,13 @@ class Tracker:
                 call.unobserved.append((gap, ms))
         seen_ms = ms if gap is None else gap
         present = {channel.id for channel in event.channels}
-        for leg in [leg for leg in self._roster.legs.values() if leg.id not in present]:
+        vanished = [leg for leg in self._roster.legs.values() if leg.id not in present]
+        booted = ari.epoch_ms(event.booted) if event.booted else None
+        if gap is not None and booted is not None and booted > gap:
+            for call in self._roster.calls():
+                if call.contact and call.client is not None and call.client in vanished:
+                    call.requests.append(of_restart(gap, Side.CLIENT, call.client.name))
+        for leg in vanished:
             self._roster.remember(leg.id)
             self._remove(leg, seen_ms, None)
         self._roster.place(event.channels, event.bridges, ms, seen_ms)

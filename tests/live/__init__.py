@@ -1,0 +1,1 @@
+"""Live tests: a real Asterisk, real phones, a real broker, and callsteward as it is installed."""
