@@ -232,6 +232,20 @@ def operator_bye(stage: Stage) -> None:
     stage.wait(AFTERWARDS_S)
 
 
+@show
+def pbx_restarted(stage: Stage) -> None:
+    """The PBX dies under the talk and comes back; the phones know nothing of it."""
+    operator = stage.operator(1, answer_after_s=0.5)
+    client = stage.client(1, answer_after_s=1.0)
+    stage.until_up(client.dial(stage.lane.did(10)))
+    stage.until_talking(operator)
+    stage.say(operator, GREETING_S)
+    stage.say(client, 1.0)
+    stage.exchange.until(lambda: len(client.calls) == 2, 80, "the client to be called back")
+    stage.exchange.until(lambda: client.calls[1].up, 10, "the client to answer")
+    stage.wait(AFTERWARDS_S)
+
+
 def main() -> int:
     """Play one show."""
     parser = argparse.ArgumentParser(description=__doc__)

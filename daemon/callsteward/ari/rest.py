@@ -76,6 +76,10 @@ class _Info(msgspec.Struct):
     status: _Status = msgspec.field(default_factory=_Status)
 
 
+class _Variable(msgspec.Struct):
+    value: str = ""
+
+
 class _Message(msgspec.Struct):
     message: str = ""
     error: str = ""
@@ -116,6 +120,10 @@ class Rest:
 
     async def bridges(self) -> tuple[Bridge, ...]:
         return await self.get("bridges", tuple[Bridge, ...])
+
+    async def variable(self, name: str) -> str:
+        """A plain global variable of the dialplan, empty where there is none."""
+        return (await self.get("asterisk/variable", _Variable, {"variable": name})).value
 
     async def modules(self) -> tuple[Module, ...]:
         return await self.get("asterisk/modules", tuple[Module, ...])

@@ -31,6 +31,8 @@ from callsteward.exceptions import AriError, StoreError
 log = structlog.get_logger(__name__)
 
 CONTEXT = "callsteward-callback"
+INCLUDED = "CALLSTEWARD_CALLBACK"
+"""The dialplan's global that says callsteward-callback.conf is there."""
 # While something is open the ledger is looked at this often; an admin's cancel comes by it alone.
 LOOK_EVERY_S = 1.0
 LOOK_IDLE_S = 5.0
@@ -69,6 +71,7 @@ class Execution:
         self._wake = asyncio.Event()
         self._heard: deque[Heard] = deque()
         self._linked = False
+        self._included: bool | None = None
         # Callbacks whose channel this process has seen to since the link was made, and when it last asked.
         self._looked_after: set[str] = set()
         self._asked_ms: dict[str, int] = {}
@@ -99,6 +102,7 @@ class Execution:
     def link(self, connected: bool) -> None:
         """Asterisk is there, or gone: what happened meanwhile has to be asked for."""
         self._linked = connected
+        self._included = None
         self._looked_after.clear()
         self._asked_ms.clear()
         self._wake.set()
@@ -134,6 +138,8 @@ class Execution:
             await self._believe(self._heard[0])
             self._heard.popleft()
         opened = await self._ledger.opened()
+        if opened and self._linked and not self._included:
+            await self._look_for_dialplan()
         await self._notice_others(opened)
         busy = {item.operator for item in self._operators_now()}
         busy |= {name for name in self._config.operators if self._phone(name) in self._unreachable}
@@ -152,6 +158,20 @@ class Execution:
                     under_way += 1
         await self._forget_old()
         return len(opened)
+
+    async def _look_for_dialplan(self) -> None:
+        """Without its dialplan an operator would be rung and sent nowhere."""
+        before = self._included
+        try:
+            self._included = bool(await self._rest.variable(INCLUDED))
+        except AriError as error:
+            log.warning("Asterisk does not say", action="callback_ask", error=str(error))
+            return
+        if not self._included and before is None:
+            log.error(
+                "nobody is called back: include callsteward-callback.conf in extensions.conf",
+                action="callback_dialplan",
+            )
 
     async def _next(self, callback: Callback, busy: set[str], *, room: bool) -> str | None:
         """What a due callback comes to now; the operator who is asked, if one is."""
@@ -173,7 +193,7 @@ class Execution:
             return None
         while self._originated_ms and self._originated_ms[0] <= now_ms - _MINUTE_MS:
             self._originated_ms.popleft()
-        if not (self._linked and room) or len(self._originated_ms) >= settings.per_minute:
+        if not (self._linked and self._included and room) or len(self._originated_ms) >= settings.per_minute:
             return None
         tried = self._tried.setdefault(callback.id, {})
         lost = self._decisions.lost_operators.get(callback.id)

@@ -35,7 +35,7 @@ class CallHappened(msgspec.Struct, frozen=True, kw_only=True):
     to: str | None = None
     duration_s: float | None = None
     client_number: str = ""
-    """As the line delivered it, for the callback ledger alone: it is not published."""
+    """Of a client who calls in, as the line delivered it; for the callback ledger alone, not published."""
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):

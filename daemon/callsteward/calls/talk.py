@@ -71,7 +71,9 @@ class Desk:
                 by=by,
                 to=to,
                 duration_s=None if duration_ms is None else duration_ms / 1000,
-                client_number=call.client_number if event is Happening.STARTED else "",
+                client_number=call.client_number
+                if event is Happening.STARTED and call.direction is Direction.INBOUND
+                else "",
             )
         )
 

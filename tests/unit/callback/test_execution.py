@@ -43,6 +43,10 @@ class Pbx:
         self.alive: set[str] = set()
         self.hung_up: list[str] = []
         self.refuse: AriError | None = None
+        self.included = "1"
+
+    async def variable(self, _name: str) -> str:
+        return self.included
 
     async def originate(
         self, query: Mapping[str, str], variables: Mapping[str, str] | None = None
@@ -368,6 +372,16 @@ async def test_without_a_link_nothing_is_tried(hotline):
     assert hotline.pbx.originated == []
     hotline.execution.link(True)
     await hotline.work()
+    assert len(hotline.pbx.offers) == 1
+
+
+async def test_without_its_dialplan_no_operator_is_rung_for_nothing(hotline):
+    hotline.pbx.included = ""
+    await hotline.drop()
+    await hotline.work(1)
+    assert hotline.pbx.originated == []
+    hotline.pbx.included = "1"
+    await hotline.work(1)
     assert len(hotline.pbx.offers) == 1
 
 
