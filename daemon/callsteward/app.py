@@ -17,9 +17,10 @@ import structlog
 from sqlalchemy.engine import make_url
 
 from callsteward.ari.census import Census
+from callsteward.ari.connection import open_link
 from callsteward.ari.counters import Counters
 from callsteward.ari.frames import FrameQueue
-from callsteward.ari.link import OnChange, cancelled, open_link
+from callsteward.ari.link import OnChange, cancelled
 from callsteward.ari.recorder import Recorder
 from callsteward.ari.rest import HttpTransport, Rest, open_session
 from callsteward.callback.decisions import Decisions

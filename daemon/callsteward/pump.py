@@ -184,8 +184,9 @@ class Pump:
         self._census.observe(event)
         facts: list[Fact] = []
         try:
-            # As in a replay: limits that ran out before the event come first.
-            now = events.epoch_ms(event.timestamp)
+            # As in a replay: limits that ran out before the event come first, but not those of calls
+            # that a Snapshot finds gone.
+            now = None if isinstance(event, events.Snapshot) else events.epoch_ms(event.timestamp)
             deadline = self._tracker.next_deadline_ms
             if now is not None and deadline is not None and deadline <= now:
                 facts += self._tracker.advance(now)

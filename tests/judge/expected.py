@@ -201,6 +201,12 @@ EXPECTED: dict[str, Expected] = {
     "pbx_hangup_ari": Expected(first="pbx", callback=("not_due", "pbx_ended")),
 }
 
+# The same where the detector is known to be armed (asterisk.talk_detect = "on"): silence is silence then.
+ARMED: dict[str, Expected] = {
+    **EXPECTED,
+    "early_silent": Expected(outcome="early_drop", callback=("not_due", "early_drop")),
+}
+
 # The nine captures the project began with: extension 100 dials 101, 200 is a queue of 101 then 102.
 CAPTURES: dict[str, Expected] = {
     "client_bye": Expected(),

@@ -56,7 +56,7 @@ def errors(
     ]
     found = [f"{name}: {value!r}, expected {wanted!r}" for name, value, wanted in facts if value != wanted]
     if expected.answered_by is not None and record.direction.value == "inbound":
-        found += answer_errors(record, truth, expected.answered_by)
+        found += answer_errors(record, truth, names.get(expected.answered_by, expected.answered_by))
     if expected.holds_like_phones:
         found += hold_errors(record, truth)
     if expected.speech_like_phones:

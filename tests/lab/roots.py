@@ -87,11 +87,12 @@ def ensure_root(version: str = "22", progress: Progress = say) -> Path:
     Raises LabUnavailable when this machine cannot build it.
     """
     folder = root_folder(version)
-    if is_built(version):
-        return folder
+    # Also where it is built already: what is in it is started with chroot.
     if os.geteuid() != 0:
         message = "the lab needs root (chroot, mmdebstrap); run it as root"
         raise LabUnavailable(message)
+    if is_built(version):
+        return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
     with _only_one_builder(folder, progress):
         if not is_built(version):
@@ -123,8 +124,13 @@ def _build(recipe: Recipe, folder: Path, progress: Progress) -> None:
 
 
 def _ensure_mmdebstrap(progress: Progress) -> None:
-    if shutil.which("mmdebstrap"):
-        return
+    # Two roots are built at once, and apt-get suffers no second one beside it.
+    with _only_one_builder(cache_folder() / "mmdebstrap", progress):
+        if not shutil.which("mmdebstrap"):
+            _install_mmdebstrap(progress)
+
+
+def _install_mmdebstrap(progress: Progress) -> None:
     if not shutil.which("apt-get"):
         message = "mmdebstrap is missing and this is no Debian: install mmdebstrap"
         raise LabUnavailable(message)
@@ -165,7 +171,7 @@ def _only_one_builder(folder: Path, progress: Progress) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            progress(f"{folder.name}: another process builds it, waiting")
+            progress(f"{folder.name}: somebody else is at it, waiting")
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

@@ -71,6 +71,26 @@ def test_every_scenario_has_a_stream() -> None:
     assert {path.stem for path in STREAMS} == set(EXPECTED)
 
 
+@pytest.mark.parametrize("name", ["attended", "attended_queue", "attended_dtmf"])
+def test_an_attended_transfer_whose_target_asterisk_does_not_name_went_to_who_then_has_the_client(
+    name: str,
+) -> None:
+    """As a real 22.10 did it once: the giver has left both bridges before the event, which names nobody."""
+    path = next(path for path in STREAMS if path.stem == name)
+    unnamed = []
+    for line in lines_of(path):
+        event = json.loads(line)
+        event.pop("transfer_target", None)
+        unnamed.append(json.dumps(event).encode())
+    (transfer,) = main_record(records_of(unnamed), EXPECTED[name]).transfers
+    assert (transfer.kind.value, transfer.by, transfer.to, transfer.result.value) == (
+        "attended",
+        "101",
+        "102",
+        "completed",
+    )
+
+
 def test_silence_is_the_pause_the_phones_made() -> None:
     path = next(path for path in STREAMS if path.stem == "silence")
     truth = Truth.load(path.with_suffix(".truth.json"))
@@ -81,3 +101,16 @@ def test_silence_is_the_pause_the_phones_made() -> None:
     assert record.silences is not None
     (silence,) = record.silences
     assert silence.duration_s == pytest.approx(longest[1], abs=0.25)
+
+
+def test_the_second_of_two_hang_ups_counts_also_after_the_bridge_is_gone() -> None:
+    """Both hang up at once: Asterisk tells of the second one before or after it takes the bridge down."""
+    path = next(path for path in STREAMS if path.stem == "both_bye")
+    lines = lines_of(path)
+    asked = [line for line in lines if b'"ChannelHangupRequest"' in line and b'"soft"' not in line]
+    left = [line for line in lines if b'"ChannelLeftBridge"' in line]
+    assert len(asked) == len(left) == 2
+    lines.remove(asked[1])
+    lines.insert(lines.index(left[1]) + 1, asked[1])
+    truth = Truth.load(path.with_suffix(".truth.json"))
+    assert errors(records_of(lines), truth, EXPECTED["both_bye"]) == []

@@ -38,6 +38,10 @@ log = structlog.get_logger(__name__)
 
 HANDSHAKE_TIMEOUT_S = 5.0
 
+# When to look whether Asterisk still has the subscriptions: soon after a connect, then now and again.
+FIRST_LOOK_S = 1.0
+LOOK_EVERY_S = 30.0
+
 # A connection that lived this long was good: the next attempt comes quickly again.
 GOOD_AFTER_S = 2.0
 
@@ -96,7 +100,14 @@ class ClientLink:
                     ready.result()
             finally:
                 await cancelled(ready)
-            return await draining
+            if draining.done():
+                return draining.result()
+            deaf = asyncio.create_task(self._deaf(), name="ari-deaf")
+            try:
+                await asyncio.wait({draining, deaf}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                await cancelled(deaf)
+            return draining.result() if draining.done() else "Asterisk had lost our subscriptions"
         finally:
             await cancelled(draining)
             self._frames.release()
@@ -126,6 +137,23 @@ class ClientLink:
             bridges=len(found.bridges),
             gap_from=found.gap_from,
         )
+
+    async def _deaf(self) -> None:
+        """Returns once Asterisk has the application without its subscriptions.
+
+        Seen once on a real 22.10: a reconnect under the same name, right behind the old socket's end, was
+        subscribed and then got no event at all; most likely the old application's shutdown came after.
+        """
+        pause = FIRST_LOOK_S
+        while True:
+            await asyncio.sleep(pause)
+            pause = LOOK_EVERY_S
+            try:
+                found = await self._rest.application(self._settings.app)
+            except AriError:
+                continue  # the heartbeat is the judge of a connection that does not answer
+            if found is None or not (found.hears_all_channels and found.hears_all_bridges):
+                return
 
     async def _dial(self) -> aiohttp.ClientWebSocketResponse:
         url = f"{self._settings.url}/ari/events"

@@ -27,7 +27,6 @@ class DialplanPosition(msgspec.Struct, frozen=True, gc=False):
 
     context: str = ""
     exten: str = ""
-    priority: int = 0
     app_name: str = ""
     app_data: str = ""
 
@@ -271,22 +270,34 @@ def event_type(frame: bytes | str) -> str | None:
 
 
 @functools.lru_cache(maxsize=512)
-def _minute(stamp: str) -> int:
-    return int(datetime.fromisoformat(f"{stamp[:16]}:00{stamp[17:]}").timestamp()) * 1000
+def _second(stamp: str) -> int:
+    """Milliseconds since 1970 of 2026-11-22T02:06:46 as if in UTC."""
+    if len(stamp) != 19:
+        raise ValueError(stamp)
+    # Minute and second apart: a leap second (60) is no second to datetime.
+    minute = datetime.fromisoformat(f"{stamp[:16]}:00+00:00")
+    return (int(minute.timestamp()) + int(stamp[17:19])) * 1000
+
+
+@functools.lru_cache(maxsize=4096)
+def _millis(rest: str) -> int:
+    """Milliseconds of 059+0000, less what the zone is ahead of UTC."""
+    ahead = datetime.fromisoformat(f"1970-01-01T00:00:00{rest[3:]}").utcoffset()
+    if ahead is None:
+        # Without a zone it would mean another moment on another machine.
+        raise ValueError(rest)
+    return int(rest[:3]) - int(ahead.total_seconds()) * 1000
 
 
 def epoch_ms(timestamp: str) -> int | None:
     """Milliseconds since 1970 of an ARI timestamp (2026-11-22T02:06:46.059+0000), None if it is none.
 
-    The zone is Asterisk's own. A minute is parsed once and kept: this runs for every event.
+    The zone is Asterisk's own. This runs for every event: both halves are parsed once and kept.
     """
+    second, _, rest = timestamp.partition(".")
     try:
-        # Without a zone it would mean another moment on another machine.
-        if timestamp[19] != "." or len(timestamp) < 24:
-            return None
-        # "46" and "059" side by side are the milliseconds since the minute.
-        return _minute(timestamp[:17] + timestamp[23:]) + int(timestamp[17:19] + timestamp[20:23])
-    except (ValueError, IndexError, OverflowError, OSError):
+        return _second(second) + _millis(rest)
+    except (ValueError, OverflowError):
         return None
 
 

@@ -7,17 +7,15 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-import aiohttp
 import msgspec
 
-from callsteward.ari.census import Census
 from callsteward.ari.events import Snapshot, timestamp
-from callsteward.ari.frames import FrameQueue
 from callsteward.ari.rest import Rest
 from callsteward.config import Config
 
-# These two are two thirds of all events and callsteward needs neither. The filter matches type names only,
-# counts for one application, and is gone after a reconnect of a client. Asterisk 16.28 has it too.
+# The first two are two thirds of all events, and callsteward needs none of the four. The filter matches
+# type names only, counts for one application, and is gone after a reconnect of a client. Asterisk 16.28 has
+# it too.
 UNNEEDED_EVENTS = ("ChannelVarset", "ChannelDialplan", "ChannelCallerId", "ChannelConnectedLine")
 
 # A ping each 5 s, its pong due within 2.5 s: a half-open socket is known within 10 s.
@@ -59,7 +57,8 @@ async def subscribe(rest: Rest, app: str, wanted: Sequence[str]) -> None:
 
 async def snapshot(rest: Rest, gap_from: str) -> Snapshot:
     """What is there now, by Asterisk's clock. Raises AriError."""
-    booted = (await rest.info()).started_at
+    # Asked only where a gap tells a restart from a link that was cut.
+    booted = (await rest.info()).started_at if gap_from else ""
     channels = await rest.channels()
     bridges = await rest.bridges()
     now = time.time_ns() // 1_000_000
@@ -86,21 +85,3 @@ async def cancelled(task: asyncio.Task[Any]) -> None:
     await asyncio.wait({task})
     if not task.cancelled():
         task.exception()
-
-
-def open_link(
-    config: Config,
-    frames: FrameQueue,
-    census: Census,
-    *,
-    session: aiohttp.ClientSession,
-    on_change: OnChange,
-    gap_from: str = "",
-) -> Link:
-    """The link that the configuration asks for. `gap_from`: the last event an earlier process saw."""
-    from callsteward.ari.client import ClientLink
-    from callsteward.ari.outbound import OutboundLink
-
-    if config.asterisk.connect == "outbound":
-        return OutboundLink(config, frames, census, on_change=on_change, gap_from=gap_from)
-    return ClientLink(config, frames, session=session, on_change=on_change, gap_from=gap_from)

@@ -12,7 +12,7 @@ from callsteward.calls.record import AttemptResult, Direction
 
 if TYPE_CHECKING:
     from callsteward.ari.events import Channel
-    from callsteward.calls.talk import Desk
+    from callsteward.calls.desk import Desk
 
 # DIALSTATUS as the Dial event carries it (Asterisk: main/dial.c, apps/app_dial.c, app_queue.c).
 _RESULTS = {
@@ -36,6 +36,10 @@ _CAUSES = {
     26: AttemptResult.CANCELLED,
 }
 _NEVER_TRIED = frozenset({AttemptResult.BUSY, AttemptResult.UNAVAILABLE, AttemptResult.FAILED})
+_ANSWERED = AttemptResult.ANSWERED
+_INTERNAL = Direction.INTERNAL
+_SAY_RINGING, _SAY_ANSWERED = Happening.RINGING, Happening.ANSWERED
+_RING = Limit.RING
 
 
 def dial(desk: Desk, leg: Leg, status: str, ms: int) -> None:
@@ -47,7 +51,7 @@ def dial(desk: Desk, leg: Leg, status: str, ms: int) -> None:
         # A pickup: this phone took over a call that rang elsewhere, it did not ring itself.
         if leg.call.answered_ms is None:
             leg.call.answered_ms = ms
-        desk.say(leg.call, Happening.ANSWERED, ms, operator=leg.operator)
+        desk.say(leg.call, _SAY_ANSWERED, ms, operator=leg.operator)
         return
     if attempt is None:
         attempt = leg.attempt = Attempt(leg.operator, ms)
@@ -77,12 +81,11 @@ def ringing(desk: Desk, leg: Leg, ms: int) -> None:
         return
     attempt.ring_ms = ms
     call = leg.call
-    desk.say(call, Happening.RINGING, ms, operator=leg.operator)
-    if call.client is not None and call.direction is not Direction.INTERNAL:
-        profile = desk.profile(call.line)
-        if profile.ring_alert:
-            limit_ms = int(profile.answer_limit_s * 1000)
-            attempt.deadline = desk.deadlines.add(ms + limit_ms, Limit.RING, ms, leg)
+    desk.say(call, _SAY_RINGING, ms, operator=leg.operator)
+    if call.client is not None and call.direction is not _INTERNAL:
+        limit_ms = desk.limits(call.line).ring_ms
+        if limit_ms is not None:
+            attempt.deadline = desk.deadlines.add(ms + limit_ms, _RING, ms, leg)
 
 
 def answered(desk: Desk, leg: Leg, ms: int) -> None:
@@ -91,11 +94,11 @@ def answered(desk: Desk, leg: Leg, ms: int) -> None:
     attempt = leg.attempt
     call = leg.call
     if attempt is not None and attempt.result is None:
-        _close(desk, attempt, AttemptResult.ANSWERED, ms)
+        _close(desk, attempt, _ANSWERED, ms)
         _first_answer(desk, leg, attempt, ms)
     elif leg is call.client and leg.dialled and call.answered_ms is None:
         call.answered_ms = ms
-        desk.say(call, Happening.ANSWERED, ms, operator=call.operator)
+        desk.say(call, _SAY_ANSWERED, ms, operator=call.operator)
 
 
 def _first_answer(desk: Desk, leg: Leg, attempt: Attempt, ms: int) -> None:
@@ -106,7 +109,7 @@ def _first_answer(desk: Desk, leg: Leg, attempt: Attempt, ms: int) -> None:
             call.answered_ms = ms
         since = attempt.ring_ms if attempt.ring_ms is not None else attempt.dial_ms
         call.latency_ms = max(0, ms - since)
-    desk.say(call, Happening.ANSWERED, ms, operator=leg.operator)
+    desk.say(call, _SAY_ANSWERED, ms, operator=leg.operator)
 
 
 def ended(desk: Desk, leg: Leg, ms: int, cause: int) -> None:

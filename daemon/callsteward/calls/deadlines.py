@@ -11,6 +11,7 @@ from enum import Enum
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+_NEVER = 1 << 62
 
 
 class Limit(Enum):
@@ -38,18 +39,21 @@ class Deadline(Generic[T]):
 class Deadlines(Generic[T]):
     """A heap of deadlines."""
 
-    __slots__ = ("_added", "_dead", "_heap")
+    __slots__ = ("_added", "_dead", "_first_ms", "_heap")
 
     def __init__(self) -> None:
         # The number breaks ties, in the order of adding, so that no deadline is ever compared.
         self._heap: list[tuple[int, int, Deadline[T]]] = []
         self._added = 0
         self._dead = 0
+        # Nothing is due before this; what was due then may have been cancelled.
+        self._first_ms = _NEVER
 
     def add(self, at_ms: int, limit: Limit, since_ms: int, target: T) -> Deadline[T]:
         deadline = Deadline(at_ms, limit, since_ms, target)
         self._added += 1
         heapq.heappush(self._heap, (at_ms, self._added, deadline))
+        self._first_ms = self._heap[0][0]
         return deadline
 
     def cancel(self, deadline: Deadline[T]) -> None:
@@ -69,12 +73,15 @@ class Deadlines(Generic[T]):
         while heap and heap[0][2].target is None:
             heapq.heappop(heap)
             self._dead -= 1
-        return heap[0][0] if heap else None
+        if not heap:
+            self._first_ms = _NEVER
+            return None
+        first = self._first_ms = heap[0][0]
+        return first
 
     def may_be_due(self, now_ms: int) -> bool:
         """Whether `pop_due` is worth a look. For every event, so as cheap as it can be."""
-        heap = self._heap
-        return bool(heap) and heap[0][0] <= now_ms
+        return self._first_ms <= now_ms
 
     def pop_due(self, now_ms: int) -> Deadline[T] | None:
         """The earliest deadline at or before now; its target is still set."""

@@ -56,6 +56,7 @@ class LegEnd(msgspec.Struct, frozen=True, gc=False):
 
 
 _PARTY = {Side.CLIENT: Party.CLIENT, Side.OPERATOR: Party.OPERATOR}
+_CERTAIN, _LIKELY = Confidence.CERTAIN, Confidence.LIKELY
 
 
 def attribute(
@@ -105,7 +106,10 @@ def _told(request: Request) -> str:
 
 
 def _end_of(side: Side, ends: Sequence[LegEnd]) -> LegEnd | None:
-    return next((end for end in ends if end.side is side), None)
+    for end in ends:
+        if end.side is side:
+            return end
+    return None
 
 
 def _of(
@@ -154,7 +158,7 @@ def _soft(request: Request, ends: Sequence[LegEnd], abnormal_causes: Collection[
 
 def _plain(first: Request, later: Sequence[Request], ends: Sequence[LegEnd]) -> Hangup:
     evidence = [_told(first)]
-    confidence = Confidence.CERTAIN
+    confidence = _CERTAIN
     party = _PARTY[first.side]
     if first.third_party:
         # Somebody outside whom the client was handed to: neither client nor operator.
@@ -167,23 +171,28 @@ def _plain(first: Request, later: Sequence[Request], ends: Sequence[LegEnd]) -> 
             and request.at_ms - first.at_ms <= SIMULTANEOUS_MS
         ):
             evidence.append(f"{_told(request)} {request.at_ms - first.at_ms} ms later")
-            confidence = Confidence.LIKELY
+            confidence = _LIKELY
             break
-    source = _source(ends, {request.channel for request in later} | {first.channel})
+    source = _source(ends, (first, *later))
     if source is not None:
         evidence.append(f"hangupsource {source}")
         if source != first.channel:
-            confidence = Confidence.LIKELY
+            confidence = _LIKELY
     return _of(party, first, ends, tuple(evidence), confidence)
 
 
-def _source(ends: Sequence[LegEnd], asked: Collection[str] = ()) -> str | None:
+def _source(ends: Sequence[LegEnd], requests: Sequence[Request] = ()) -> str | None:
     """The channel that hung up first as Asterisk notes it, if it was in this conversation.
 
     The note is made once per channel: after a transfer it can name somebody who left long ago.
     """
-    names = {end.channel for end in ends}.union(asked)
-    return next((end.source for end in ends if end.source in names), None)
+    for end in ends:
+        source = end.source
+        if source is None:
+            continue
+        if any(end.channel == source for end in ends) or any(item.channel == source for item in requests):
+            return source
+    return None
 
 
 def _unrequested(requests: Sequence[Request], ends: Sequence[LegEnd]) -> Hangup:

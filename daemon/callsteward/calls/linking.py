@@ -11,19 +11,20 @@ from typing import TYPE_CHECKING
 
 from callsteward.calls import talk
 from callsteward.calls.callback_id import line_of
-from callsteward.calls.directory import Kind
 from callsteward.calls.facts import Happening
 from callsteward.calls.model import Call, Leg
 from callsteward.calls.record import Direction
 
 if TYPE_CHECKING:
     from callsteward.ari.events import Channel
-    from callsteward.calls.talk import Desk
+    from callsteward.calls.desk import Desk
+
+_INBOUND, _OUTBOUND, _INTERNAL = Direction.INBOUND, Direction.OUTBOUND, Direction.INTERNAL
 
 
 def has_outsider(call: Call) -> bool:
     """Whether the call is one with a client from outside."""
-    return call.direction is not Direction.INTERNAL and (call.client is not None or call.client_gone)
+    return call.direction is not _INTERNAL and (call.client is not None or call.client_gone)
 
 
 def _settled(call: Call) -> bool:
@@ -37,10 +38,12 @@ def merge(desk: Desk, left: Call, right: Call) -> Call | None:
     """Makes two calls one, and says which; None where they stay two clients' calls."""
     if left is right:
         return left
-    if _settled(left) and _settled(right):
-        return None
     winner, loser = left, right
-    if _rank(right) < _rank(left):
+    left_settled, right_settled = _settled(left), _settled(right)
+    if left_settled and right_settled:
+        return None
+    # The stronger one: a client from outside, an id not yet used, the older.
+    if (not right_settled, right.spent, right.created_ms) < (not left_settled, left.spent, left.created_ms):
         winner, loser = right, left
     for leg in loser.legs:
         leg.call = winner
@@ -49,18 +52,12 @@ def merge(desk: Desk, left: Call, right: Call) -> Call | None:
         winner.attempts.extend(loser.attempts)
         winner.attempts.sort(key=lambda attempt: attempt.dial_ms)
     winner.unobserved.extend(loser.unobserved)
-    for deadline in (loser.silence, loser.talk_limit, loser.linger):
-        desk.drop(deadline)
+    desk.disarm(loser)
     for leg in loser.contact:
         leg.contacts = tuple(item for item in leg.contacts if item is not loser)
     loser.legs = []
     cast(desk, winner, winner.created_ms)
     return winner
-
-
-def _rank(call: Call) -> tuple[bool, bool, int]:
-    """Lower is stronger: a client from outside, an id not yet used, the older."""
-    return (not _settled(call), call.spent, call.created_ms)
 
 
 def cast(desk: Desk, call: Call, ms: int, channel: Channel | None = None) -> None:
@@ -69,15 +66,15 @@ def cast(desk: Desk, call: Call, ms: int, channel: Channel | None = None) -> Non
     `channel` is the newcomer, as Asterisk shows it.
     """
     current = call.client
-    if current is not None and current.endpoint.kind is Kind.TRUNK and not current.dialled:
+    if current is not None and current.endpoint.is_trunk and not current.dialled:
         return
     best: Leg | None = None
     best_rank = 4
     for leg in call.legs:
-        kind = leg.endpoint.kind
-        if kind is Kind.TRUNK:
+        endpoint = leg.endpoint
+        if endpoint.is_trunk:
             rank = 1 if leg.dialled else 0
-        elif kind is Kind.OPERATOR and not leg.dialled:
+        elif endpoint.is_operator and not leg.dialled:
             rank = 2
         else:
             continue
@@ -85,7 +82,7 @@ def cast(desk: Desk, call: Call, ms: int, channel: Channel | None = None) -> Non
             best, best_rank = leg, rank
     if best is None or best is current:
         return
-    if call.client_gone and (call.direction is Direction.INBOUND or best_rank == 2):
+    if call.client_gone and (call.direction is _INBOUND or best_rank == 2):
         return
     _make_client(desk, call, best, ms, channel if channel is not None and channel.id == best.id else None)
 
@@ -94,11 +91,11 @@ def _make_client(desk: Desk, call: Call, leg: Leg, ms: int, channel: Channel | N
     first = call.client is None and not call.client_gone
     previous = call.direction
     call.client = leg
-    if leg.endpoint.kind is not Kind.TRUNK:
-        call.direction = Direction.INTERNAL
+    if not leg.endpoint.is_trunk:
+        call.direction = _INTERNAL
     else:
-        call.direction = Direction.OUTBOUND if leg.dialled else Direction.INBOUND
-    if first or previous is Direction.INTERNAL:
+        call.direction = _OUTBOUND if leg.dialled else _INBOUND
+    if first or previous is _INTERNAL:
         call.started_ms = leg.created_ms
     call.client_gone = False
     call.ended_ms = None
@@ -107,18 +104,18 @@ def _make_client(desk: Desk, call: Call, leg: Leg, ms: int, channel: Channel | N
     if leg.attempt is not None and leg.attempt in call.attempts:
         call.attempts.remove(leg.attempt)
         leg.attempt = None
-    if call.direction is Direction.OUTBOUND:
-        caller = next((item for item in call.legs if item.endpoint.kind is Kind.OPERATOR), None)
+    if call.direction is _OUTBOUND:
+        caller = next((item for item in call.legs if item.endpoint.is_operator), None)
         if caller is not None and call.operator is None:
             call.operator = caller.operator
     callback_line = line_of(call.id)
     if callback_line is not None:
         call.line, call.line_from_queue = callback_line, True  # no queue, but as settled as one
     if not call.line:
-        call.line = desk.config.default_line
+        call.line = desk.default_line
     if channel is not None:
         find_line(desk, call, channel)
-    if first and not leg.dialled and call.direction is Direction.INBOUND:
+    if first and not leg.dialled and call.direction is _INBOUND:
         desk.say(call, Happening.STARTED, leg.created_ms)
     talk.regroup(desk, call, ms)
 
@@ -128,7 +125,7 @@ def client_left(desk: Desk, call: Call, ms: int | None) -> None:
     call.client = None
     call.client_gone = True
     call.ended_ms = ms
-    if call.direction is Direction.OUTBOUND and call.answered_ms is None:
+    if call.direction is _OUTBOUND and call.answered_ms is None:
         cast(desk, call, call.created_ms)
 
 
@@ -136,20 +133,20 @@ def find_line(desk: Desk, call: Call, channel: Channel) -> None:
     """The line of a call, by its client's channel: the first queue it enters, else number, else context."""
     if not call.client_number and channel.caller.number and not (call.client and call.client.dialled):
         call.client_number = channel.caller.number
-    position = channel.dialplan
-    call.exten, call.context = position.exten, position.context
     if call.line_from_queue:
         return
+    position, before = channel.dialplan, call.position
+    call.position = position
     if position.app_name == "Queue":
         line = desk.directory.line_of_queue(position.app_data.partition(",")[0])
         if line is not None:
             call.line = line
             call.line_from_queue = True
             return
-    if not call.line or call.line == desk.config.default_line:
-        call.line = (
-            desk.directory.line_of_number(position.exten, position.context) or desk.config.default_line
-        )
+    if before is not None and before.exten == position.exten and before.context == position.context:
+        return
+    if not call.line or call.line == desk.default_line:
+        call.line = desk.directory.line_of_number(position.exten, position.context) or desk.default_line
 
 
 def join_linked(desk: Desk, leg: Leg, channel: Channel, legs: Mapping[str, Leg]) -> None:
@@ -164,9 +161,9 @@ def join_linked(desk: Desk, leg: Leg, channel: Channel, legs: Mapping[str, Leg])
 
 def forward(giver: Leg, receiver: Leg) -> None:
     """A phone forwarded its call: an outside line that is reached for it answers in its name."""
-    if giver.endpoint.kind is Kind.RELAY and giver.operator == giver.endpoint.name:
+    if giver.endpoint.is_relay and giver.operator == giver.endpoint.name:
         return  # a Local channel that nobody forwarded to
-    if receiver.endpoint.kind in {Kind.RELAY, Kind.TRUNK}:
+    if receiver.endpoint.is_relay or receiver.endpoint.is_trunk:
         receiver.operator = giver.operator
         receiver.outsider = False
 
@@ -175,10 +172,10 @@ def target_of(target: Leg | None, theirs: Leg, ours: Leg) -> str | None:
     """Whom an attended transfer goes to: whom Asterisk names, else who is being rung (blonde)."""
     if target is not None and target.outsider:
         return target.call.client_number or None
-    if target is not None and target.endpoint.kind is not Kind.RELAY:
+    if target is not None and not target.endpoint.is_relay:
         return target.operator
     for person in talk.beyond(target) if target is not None else ():
-        if person is not ours and person is not theirs and person.endpoint.kind is Kind.OPERATOR:
+        if person is not ours and person is not theirs and person.endpoint.is_operator:
             return person.operator
     for leg in reversed(theirs.call.legs):
         if leg.attempt is not None and leg.attempt.result is None and leg is not ours:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from callsteward.calls.directory import Kind
 from callsteward.calls.facts import LineNow, OperatorNow, OperatorState
 from callsteward.calls.model import Call, Leg
 from callsteward.calls.record import Direction
@@ -52,7 +51,7 @@ def operators_now(legs: Iterable[Leg]) -> list[OperatorNow]:
     """Per operator with a channel: the busiest of what their channels do."""
     operators: dict[str, OperatorNow] = {}
     for leg in legs:
-        if leg.endpoint.kind is not Kind.OPERATOR:
+        if not leg.endpoint.is_operator:
             continue
         seen = _state(leg)
         known = operators.get(leg.operator)

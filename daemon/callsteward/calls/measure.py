@@ -18,9 +18,7 @@ from callsteward.calls.record import (
     AttemptResult,
     CallRecord,
     Direction,
-    Hangup,
     Hold,
-    Outcome,
     Rating,
     Side,
     Silence,
@@ -32,8 +30,8 @@ from callsteward.calls.record import (
 from callsteward.standard.rules import Measured, evaluate
 
 if TYPE_CHECKING:
+    from callsteward.calls.desk import Desk
     from callsteward.calls.model import Call
-    from callsteward.calls.talk import Desk
     from callsteward.standard.profile import Profile
 
 
@@ -42,158 +40,193 @@ def rfc3339(ms: int | None) -> str | None:
     return None if ms is None else _rfc3339(ms)
 
 
+_MILLIS = tuple(f".{ms:03d}Z" for ms in range(1000))
+
+
 def _rfc3339(ms: int) -> str:
-    return f"{_second(ms // 1000)}.{ms % 1000:03d}Z"
+    return _second(ms // 1000) + _MILLIS[ms % 1000]
 
 
-@functools.lru_cache(maxsize=256)
+@functools.lru_cache(maxsize=1024)
 def _second(epoch_s: int) -> str:
-    return f"{datetime.fromtimestamp(epoch_s, UTC):%Y-%m-%dT%H:%M:%S}"
+    return datetime.fromtimestamp(epoch_s, UTC).isoformat()[:19]
 
 
 def seconds(ms: int | None) -> float | None:
     """Seconds with three decimals; a span that a clock's millisecond turned negative is 0."""
-    return None if ms is None else max(0, ms) / 1000
+    if ms is None:
+        return None
+    return ms / 1000 if ms > 0 else 0.0
 
 
 def _spans(speech: array[int] | None) -> list[tuple[int, int]]:
     if speech is None:
         return []
-    return timeline.union(zip(speech[::2], speech[1::2], strict=True))
+    numbers = iter(speech)
+    return timeline.union(zip(numbers, numbers, strict=True))
 
 
 class _Conversation:
     """What was said and held in a call, as spans without overlaps."""
 
-    def __init__(self, call: Call, profile: Profile, *, armed: bool) -> None:
-        self.talks = timeline.union(call.talks)
-        self.held = timeline.union((start, end) for _, start, end, _ in call.holds)
-        self.live = timeline.difference(self.talks, self.held)
-        self.operator = timeline.intersection(_spans(call.operator_speech), self.live)
-        self.client = timeline.intersection(_spans(call.client_speech), self.live)
-        self.listened = bool(self.talks) and (call.heard or armed)
-        self.silences = (
-            timeline.silences(
-                self.live,
-                timeline.union([*self.operator, *self.client]),
-                int(profile.silence_limit_s * 1000),
-            )
-            if self.listened
-            else []
-        )
+    __slots__ = (
+        "client",
+        "held",
+        "listened",
+        "operator",
+        "operator_ms",
+        "silences",
+        "spoken_ms",
+        "talk_ms",
+        "talks",
+    )
 
-    def speech(self, profile: Profile, answered_ms: int | None) -> Speech | None:
+    def __init__(self, call: Call, silence_ms: int, *, armed: bool) -> None:
+        self.talks = timeline.union(call.talks)
+        self.held = timeline.union([(start, end) for _, start, end, _ in call.holds]) if call.holds else []
+        live = timeline.difference(self.talks, self.held)
+        self.talk_ms = timeline.total(live)
+        self.operator = timeline.intersection(_spans(call.operator_speech), live)
+        self.operator_ms = timeline.total(self.operator)
+        self.client = timeline.intersection(_spans(call.client_speech), live)
+        self.listened = bool(self.talks) and (call.heard or armed)
+        self.silences: list[tuple[int, int]] = []
+        self.spoken_ms = 0
+        if self.listened:
+            seen = live
+            if call.unobserved:
+                gaps = [(start or 0, end) for start, end in call.unobserved if end is not None]
+                seen = timeline.difference(live, timeline.union(gaps))
+            speech = timeline.union(self.operator + self.client)
+            self.spoken_ms = timeline.total(speech)
+            self.silences = timeline.silences(seen, speech, silence_ms)
+
+    def speech(self, interruption_ms: int, answered_ms: int | None) -> Speech | None:
         if not self.listened:
             return None
-        least = int(profile.interruption_min_s * 1000)
-        word = self.operator[0][0] - answered_ms if self.operator and answered_ms is not None else None
+        operator, client = self.operator, self.client
+        word = operator[0][0] - answered_ms if operator and answered_ms is not None else None
+        client_ms = timeline.total(client)
+        # What both said at once is in both sums, and once in the whole.
+        overlap_ms = self.operator_ms + client_ms - self.spoken_ms
         return Speech(
-            operator_s=timeline.total(self.operator) / 1000,
-            client_s=timeline.total(self.client) / 1000,
-            overlap_s=timeline.total(timeline.intersection(self.operator, self.client)) / 1000,
-            operator_interruptions=timeline.interruptions(self.operator, self.client, least),
-            client_interruptions=timeline.interruptions(self.client, self.operator, least),
-            first_operator_word_s=seconds(word),
+            self.operator_ms / 1000,
+            client_ms / 1000,
+            overlap_ms / 1000,
+            timeline.interruptions(operator, client, interruption_ms) if overlap_ms else 0,
+            timeline.interruptions(client, operator, interruption_ms) if overlap_ms else 0,
+            seconds(word),
         )
 
-    def greeted(self, profile: Profile) -> bool:
+    def greeted(self, greeting_ms: float) -> bool:
         """Whether the operator had spoken the greeting; without talk detection, had had the time to."""
-        spoken = timeline.total(self.operator if self.listened else self.live)
-        return spoken >= profile.greeting_s * 1000
+        return (self.operator_ms if self.listened else self.talk_ms) >= greeting_ms
+
+
+_INTERNAL = Direction.INTERNAL
+_OPERATOR = Side.OPERATOR
+_CANCELLED = AttemptResult.CANCELLED
+_NOT_ASKED = Rating("not_asked", "not_configured")
 
 
 def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
     """The record, or None for what was no call: an operator's phone that reached nobody."""
     if call.client is None and not call.client_gone:
         return None
-    if call.direction is Direction.INTERNAL and not (call.attempts or call.talks):
+    direction = call.direction
+    if direction is _INTERNAL and not (call.attempts or call.talks):
         return None
     if call.contact_ms is not None:
         call.talks.append((call.contact_ms, max(call.contact_ms, last_ms)))
         call.contact_ms = None
-    ended_ms = call.ended_ms
-    profile = desk.profile(call.line)
-    conversation = _Conversation(call, profile, armed=desk.armed)
-    connected = call.answered_ms is not None or bool(call.talks) or call.was_bridged
-    started_ms = call.started_ms
+    started_ms, answered_ms, ended_ms = call.started_ms, call.answered_ms, call.ended_ms
+    limits = desk.limits(call.line)
+    profile = limits.profile
+    conversation = _Conversation(call, limits.silence_ms, armed=desk.armed)
+    connected = answered_ms is not None or bool(call.talks) or call.was_bridged
     wait_ms = None
-    if call.answered_ms is not None:
-        wait_ms = call.answered_ms - started_ms
+    if answered_ms is not None:
+        wait_ms = answered_ms - started_ms
     elif ended_ms is not None and not connected:
         wait_ms = ended_ms - started_ms
     if connected:
         requests = call.requests
     else:
-        requests = [item for item in call.requests if not (item.soft and item.side is Side.OPERATOR)]
+        requests = [item for item in call.requests if not (item.soft and item.side is _OPERATOR)]
     hangup = attribute(requests, call.ends, profile.abnormal_causes)
     attempts = [
         Attempt(
             item.operator,
             _rfc3339(item.ring_ms if item.ring_ms is not None else item.dial_ms),
             None if item.ring_ms is None or item.end_ms is None else seconds(item.end_ms - item.ring_ms),
-            item.result or AttemptResult.CANCELLED,
+            item.result or _CANCELLED,
         )
         for item in call.attempts
     ]
     if connected:
         outcome = policy.connected(
-            call.direction,
+            direction,
             hangup,
-            greeted=conversation.greeted(profile) or _greeting_unseen(call),
+            greeted=conversation.greeted(limits.greeting_ms) or _greeting_unseen(call),
             heuristic_drop=_heuristic_drop(conversation, profile),
         )
     else:
         outcome = policy.unanswered(
-            call.direction,
+            direction,
             hangup,
             [item.result for item in attempts],
             call.client_dial,
             seconds(wait_ms),
             profile.short_abandon_s,
         )
-    seen = bool(call.talks) and not _beginning_unseen(desk, call)
-    speech = conversation.speech(profile, call.talks[0][0] if seen else None)
-    talk_ms = timeline.total(conversation.live)
-    hold_ms = timeline.total(conversation.held)
-    transfers = _transfers(call)
-    checks = evaluate(
-        _measured(desk, call, conversation, outcome, hangup, speech, connected=connected), profile
+    seen = _beginning_seen(call, limits.greeting_within_ms)
+    speech = conversation.speech(limits.interruption_ms, call.talks[0][0] if seen and call.talks else None)
+    measured = Measured(
+        direction=direction,
+        outcome=outcome,
+        hung_up_first=hangup.first,
+        connected=connected,
+        answer_latency_s=seconds(call.latency_ms),
+        longest_ring_s=_longest_ring_s(call),
+        first_operator_word_s=speech.first_operator_word_s if speech is not None else None,
+        greeting_heard=speech is not None and seen,
+        longest_silence_s=_longest_s(conversation.silences) if conversation.listened else None,
+        holds_s=_operator_holds_s(desk, call) if call.holds else (),
+        consultation_s=timeline.total(conversation.talks) / 1000 if conversation.talks else None,
+        operator_interruptions=speech.operator_interruptions if speech is not None else None,
+        transfers=len(call.transfers),
     )
     number = call.client_number
-    direction = call.direction if callback_of(call.id) is None else Direction.CALLBACK
+    if callback_of(call.id) is not None:
+        direction = Direction.CALLBACK
     return CallRecord(
         call_id=call.id,
-        site=desk.config.site.name,
-        line=call.line or desk.config.default_line,
+        site=desk.site,
+        line=call.line or desk.default_line,
         direction=direction,
         client_masked=desk.numbers.masked(number),
         client_ref=desk.numbers.ref(number),
         operator=call.operator if connected else None,
         started_at=rfc3339(started_ms),
-        answered_at=rfc3339(call.answered_ms),
+        answered_at=rfc3339(answered_ms),
         ended_at=rfc3339(ended_ms),
         wait_s=seconds(wait_ms),
-        answer_latency_s=seconds(call.latency_ms),
-        talk_s=talk_ms / 1000,
-        hold_s=hold_ms / 1000,
+        answer_latency_s=measured.answer_latency_s,
+        talk_s=conversation.talk_ms / 1000,
+        hold_s=timeline.total(conversation.held) / 1000,
         duration_s=seconds(None if ended_ms is None else ended_ms - started_ms),
-        holds=tuple(
-            Hold(side, _rfc3339(start), (end - start) / 1000)
-            for side, start, end, _ in sorted(call.holds, key=lambda hold: hold[1:3])
-        ),
-        silences=tuple(Silence(_rfc3339(start), (end - start) / 1000) for start, end in conversation.silences)
-        if conversation.listened
-        else None,
+        holds=_holds(call) if call.holds else (),
+        silences=_silences(conversation) if conversation.listened else None,
         speech=speech,
         attempts=tuple(attempts),
-        transfers=transfers,
+        transfers=_transfers(call) if call.transfers else (),
         hangup=hangup,
         outcome=outcome,
         callback=policy.callback(direction, outcome, hangup),
-        rating=Rating("not_asked", "not_configured"),
-        standard=checks,
+        rating=_NOT_ASKED,
+        standard=evaluate(measured, profile),
         complete=not call.unobserved,
-        unobserved=tuple(Span(rfc3339(start), rfc3339(end)) for start, end in call.unobserved),
+        unobserved=_unobserved(call) if call.unobserved else (),
         origin_call_id=origin_of(call.id) or msgspec.UNSET,
     )
 
@@ -206,16 +239,51 @@ def _greeting_unseen(call: Call) -> bool:
     )
 
 
-def _beginning_unseen(desk: Desk, call: Call) -> bool:
-    """Whether nobody watched when the operator's first word was due."""
+def _beginning_seen(call: Call, greeting_within_ms: int) -> bool:
+    """Whether somebody watched when the operator's first word was due."""
     answered_ms = call.answered_ms
     if answered_ms is None:
-        return True
-    due_ms = answered_ms + int(desk.profile(call.line).greeting_within_s * 1000)
-    return any(
+        return False
+    due_ms = answered_ms + greeting_within_ms
+    return not call.unobserved or not any(
         (end is None or end > answered_ms) and (start is None or start < due_ms)
         for start, end in call.unobserved
     )
+
+
+def _longest_ring_s(call: Call) -> float | None:
+    longest: int | None = None
+    for item in call.attempts:
+        if item.ring_ms is not None and item.end_ms is not None:
+            ring_ms = item.end_ms - item.ring_ms
+            if longest is None or ring_ms > longest:
+                longest = ring_ms
+    return None if longest is None else longest / 1000
+
+
+def _longest_s(silences: timeline.Spans) -> float:
+    return max((end - start for start, end in silences), default=0) / 1000 if silences else 0.0
+
+
+def _operator_holds_s(desk: Desk, call: Call) -> list[tuple[float, float]]:
+    return [
+        ((end - start) / 1000, desk.hold_limit_s(call.line, operator))
+        for side, start, end, operator in call.holds
+        if side is _OPERATOR
+    ]
+
+
+def _holds(call: Call) -> tuple[Hold, ...]:
+    held = sorted(call.holds, key=lambda hold: hold[1:3])
+    return tuple(Hold(side, _rfc3339(start), (end - start) / 1000) for side, start, end, _ in held)
+
+
+def _silences(conversation: _Conversation) -> tuple[Silence, ...]:
+    return tuple([Silence(_rfc3339(start), (end - start) / 1000) for start, end in conversation.silences])
+
+
+def _unobserved(call: Call) -> tuple[Span, ...]:
+    return tuple(Span(rfc3339(start), rfc3339(end)) for start, end in call.unobserved)
 
 
 def _transfers(call: Call) -> tuple[Transfer, ...]:
@@ -229,50 +297,11 @@ def _transfers(call: Call) -> tuple[Transfer, ...]:
 
 def _heuristic_drop(conversation: _Conversation, profile: Profile) -> bool:
     """The speech heuristics a profile switched on, at the moment of the hang-up."""
-    if not profile.drop_on_bye or not conversation.talks:
+    if not conversation.talks or not profile.drop_on_bye:
         return False
     end = conversation.talks[-1][1]
     mid_word = bool(conversation.operator) and end - conversation.operator[-1][1] <= 0
     on_hold = bool(conversation.held) and end - conversation.held[-1][1] <= 0
     return ("operator_mid_word" in profile.drop_on_bye and mid_word) or (
         "client_on_hold" in profile.drop_on_bye and on_hold
-    )
-
-
-def _measured(
-    desk: Desk,
-    call: Call,
-    conversation: _Conversation,
-    outcome: Outcome,
-    hangup: Hangup,
-    speech: Speech | None,
-    *,
-    connected: bool,
-) -> Measured:
-    rings = [
-        (item.end_ms - item.ring_ms) / 1000
-        for item in call.attempts
-        if item.ring_ms is not None and item.end_ms is not None
-    ]
-    consultation_ms = timeline.total(conversation.talks)
-    return Measured(
-        direction=call.direction,
-        outcome=outcome,
-        hung_up_first=hangup.first,
-        connected=connected,
-        answer_latency_s=seconds(call.latency_ms),
-        longest_ring_s=max(rings, default=None),
-        first_operator_word_s=speech.first_operator_word_s if speech is not None else None,
-        greeting_heard=speech is not None and not _beginning_unseen(desk, call),
-        longest_silence_s=max((end - start for start, end in conversation.silences), default=0) / 1000
-        if conversation.listened
-        else None,
-        holds_s=[
-            ((end - start) / 1000, desk.hold_limit_s(call.line, operator))
-            for side, start, end, operator in call.holds
-            if side is Side.OPERATOR
-        ],
-        consultation_s=consultation_ms / 1000 if conversation.talks else None,
-        operator_interruptions=speech.operator_interruptions if speech is not None else None,
-        transfers=len(call.transfers),
     )

@@ -5,13 +5,18 @@ from __future__ import annotations
 from array import array
 from typing import TYPE_CHECKING
 
-from callsteward.calls.directory import Kind
 from callsteward.calls.record import AttemptResult, Direction, Side, TransferKind, TransferResult
 
 if TYPE_CHECKING:
+    from callsteward.ari.events import DialplanPosition
     from callsteward.calls.deadlines import Deadline
     from callsteward.calls.directory import Endpoint
     from callsteward.calls.hangup import LegEnd, Request
+
+# An enum's member costs ten times a constant (its class is searched through the metaclass); what is asked
+# for every event is read once, here as in the other modules of the tracker.
+_INTERNAL = Direction.INTERNAL
+_CLIENT, _OPERATOR = Side.CLIENT, Side.OPERATOR
 
 
 class Bridge:
@@ -81,7 +86,7 @@ class Leg:
         self.endpoint = endpoint
         self.operator = endpoint.name
         # A person outside who is no operator: a client, or somebody the client was handed to.
-        self.outsider = endpoint.kind is Kind.TRUNK
+        self.outsider = endpoint.is_trunk
         self.created_ms = created_ms
         self.call: Call = Call(self)
         self.bridge: Bridge | None = None
@@ -110,12 +115,10 @@ class Call:
         "client_speech",
         "contact",
         "contact_ms",
-        "context",
         "created_ms",
         "direction",
         "ended_ms",
         "ends",
-        "exten",
         "heard",
         "holds",
         "id",
@@ -127,6 +130,7 @@ class Call:
         "linger",
         "operator",
         "operator_speech",
+        "position",
         "quiet_ms",
         "requests",
         "silence",
@@ -151,11 +155,10 @@ class Call:
         # The client's last channel: gone, and when (None where nobody saw it go).
         self.client_gone = False
         self.ended_ms: int | None = None
-        self.direction = Direction.INTERNAL
+        self.direction = _INTERNAL
         self.line = ""
         # Where in the dialplan the line was last looked up.
-        self.exten: str | None = None
-        self.context: str | None = None
+        self.position: DialplanPosition | None = None
         self.line_from_queue = False
         self.operator: str | None = None
         self.started_ms = first.created_ms
@@ -190,5 +193,5 @@ class Call:
     def side(self, leg: Leg) -> Side | None:
         """Which side of this call's conversation a leg is on, None for a bystander."""
         if leg is self.client:
-            return Side.CLIENT
-        return Side.OPERATOR if leg in self.contact else None
+            return _CLIENT
+        return _OPERATOR if leg in self.contact else None

@@ -15,6 +15,9 @@ from callsteward.calls.record import (
     Party,
 )
 
+_INTERNAL, _OUTBOUND = Direction.INTERNAL, Direction.OUTBOUND
+_CLIENT, _OPERATOR, _PBX, _NETWORK = Party.CLIENT, Party.OPERATOR, Party.PBX, Party.NETWORK
+_COMPLETED, _MID_DIALOGUE_DROP = Outcome.COMPLETED, Outcome.MID_DIALOGUE_DROP
 _FAILED_RESULTS = frozenset({AttemptResult.UNAVAILABLE, AttemptResult.FAILED})
 _ORDINARY_CAUSES = frozenset({None, 0, 16, 18, 19, 31, 127})
 _DIAL_OUTCOMES = {
@@ -33,9 +36,9 @@ def unanswered(
     short_abandon_s: float,
 ) -> Outcome:
     """The outcome of a call nobody answered."""
-    if direction is Direction.OUTBOUND:
+    if direction is _OUTBOUND:
         return _DIAL_OUTCOMES.get(client_dial, Outcome.NO_ANSWER)
-    if hangup.first is Party.CLIENT or hangup.first is Party.NETWORK:
+    if hangup.first is _CLIENT or hangup.first is _NETWORK:
         short = wait_s is not None and wait_s < short_abandon_s
         return Outcome.SHORT_ABANDONED if short else Outcome.ABANDONED
     if attempts and all(result in {AttemptResult.BUSY, AttemptResult.REJECTED} for result in attempts):
@@ -55,19 +58,20 @@ def connected(direction: Direction, hangup: Hangup, *, greeted: bool, heuristic_
     The standard (callback section, points 1 and 2): a client lost before or in the greeting is not
     called back, one lost in the dialogue is called back once. A plain hang-up is neither.
     """
-    if hangup.first is Party.OPERATOR or direction is Direction.INTERNAL:
-        return Outcome.COMPLETED
-    broke = hangup.first is Party.NETWORK or _pbx_went_away(hangup)
-    if not greeted and (broke or hangup.first is Party.CLIENT):
+    first = hangup.first
+    if first is _OPERATOR or direction is _INTERNAL:
+        return _COMPLETED
+    broke = first is _NETWORK or _pbx_went_away(hangup)
+    if not greeted and (broke or first is _CLIENT):
         return Outcome.EARLY_DROP
-    if greeted and (broke or (heuristic_drop and hangup.first is Party.CLIENT)):
-        return Outcome.MID_DIALOGUE_DROP
-    return Outcome.COMPLETED
+    if greeted and (broke or (heuristic_drop and first is _CLIENT)):
+        return _MID_DIALOGUE_DROP
+    return _COMPLETED
 
 
 def _pbx_went_away(hangup: Hangup) -> bool:
     # A limit or an administrator's hang-up is meant; a shutdown under the talk is not.
-    return hangup.first is Party.PBX and any("shut down" in item for item in hangup.evidence)
+    return hangup.first is _PBX and any("shut down" in item for item in hangup.evidence)
 
 
 _REASONS = {
@@ -78,22 +82,24 @@ _REASONS = {
     Outcome.FAILED: "not_answered",
     Outcome.EARLY_DROP: "early_drop",
 }
+_ENDED_BY = {
+    Party.CLIENT: "client_hung_up",
+    Party.OPERATOR: "operator_hung_up",
+    Party.PBX: "pbx_ended",
+}
+_NOT_DUE = Decision.NOT_DUE
 
 
 def callback(direction: Direction, outcome: Outcome, hangup: Hangup) -> CallbackDecision:
     """Whether the call makes a callback due. Always decided, always with the reason."""
-    if direction is Direction.INTERNAL:
-        return CallbackDecision(Decision.NOT_DUE, "internal")
-    if outcome is Outcome.MID_DIALOGUE_DROP:
+    if direction is _INTERNAL:
+        return CallbackDecision(_NOT_DUE, "internal")
+    if outcome is _MID_DIALOGUE_DROP:
         if direction in {Direction.CALLBACK, Direction.RATING}:
             return CallbackDecision(Decision.SUPPRESSED, f"was_{direction.value}")
         return CallbackDecision(Decision.DUE, "mid_dialogue_drop")
-    reason = _REASONS.get(outcome)
+    reason = _REASONS.get(outcome) or _ENDED_BY.get(hangup.first)
     if reason is None:
         observed = hangup.confidence is not Confidence.UNKNOWN
-        reason = {
-            Party.CLIENT: "client_hung_up",
-            Party.OPERATOR: "operator_hung_up",
-            Party.PBX: "pbx_ended",
-        }.get(hangup.first, "third_party_hung_up" if observed else "end_not_observed")
-    return CallbackDecision(Decision.NOT_DUE, reason)
+        reason = "third_party_hung_up" if observed else "end_not_observed"
+    return CallbackDecision(_NOT_DUE, reason)

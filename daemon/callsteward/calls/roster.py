@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from callsteward.ari import events as ari
 from callsteward.calls import attempts, linking, talk
-from callsteward.calls.directory import Kind
+from callsteward.calls.desk import Desk
 from callsteward.calls.model import Bridge, Call, Leg
 
 _REMEMBERED = 10_000
@@ -20,7 +20,7 @@ _REMEMBERED = 10_000
 class Roster:
     """Legs by channel id, bridges by id, and who is where."""
 
-    def __init__(self, desk: talk.Desk) -> None:
+    def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self.legs: dict[str, Leg] = {}
         self.bridges: dict[str, Bridge] = {}
@@ -44,8 +44,13 @@ class Roster:
         if not leg.up and channel.state == "Up":
             attempts.answered(self._desk, leg, ms)
         call = leg.call
-        if call.client is leg and not call.line_from_queue:
-            self._look_for_line(call, channel)
+        # The line is looked up where there is news, until a queue has told it.
+        if (
+            call.client is leg
+            and not call.line_from_queue
+            and (channel.dialplan != call.position or (not call.client_number and channel.caller.number))
+        ):
+            linking.find_line(self._desk, call, channel)
         return leg
 
     def _join(self, channel: ari.Channel, ms: int) -> Leg | None:
@@ -61,8 +66,10 @@ class Roster:
         linking.cast(self._desk, leg.call, leg.created_ms, channel)
         return leg
 
-    def add(self, channel: ari.Channel, ms: int) -> Leg:
-        created = ari.epoch_ms(channel.creationtime) if channel.creationtime else None
+    def add(self, channel: ari.Channel, ms: int, stamp: str = "") -> Leg:
+        """A new leg, at a moment and its stamp: most channels are told of in the moment they are made."""
+        creationtime = channel.creationtime
+        created = ari.epoch_ms(creationtime) if creationtime and creationtime != stamp else None
         leg = Leg(
             channel.id,
             channel.name,
@@ -70,7 +77,7 @@ class Roster:
             ms if created is None else created,
         )
         self.legs[channel.id] = leg
-        if leg.endpoint.kind is Kind.RELAY:
+        if leg.endpoint.is_relay:
             self._pair(leg)
         return leg
 
@@ -82,17 +89,6 @@ class Roster:
             return
         leg.half, other.half = other, leg
         linking.merge(self._desk, other.call, leg.call)
-
-    def _look_for_line(self, call: Call, channel: ari.Channel) -> None:
-        """For every event of a client whose queue is not known, so looked up only where there is news."""
-        position = channel.dialplan
-        if (
-            position.exten != call.exten
-            or position.context != call.context
-            or position.app_name == "Queue"
-            or (not call.client_number and channel.caller.number)
-        ):
-            linking.find_line(self._desk, call, channel)
 
     def remember(self, channel_id: str) -> None:
         self._gone[channel_id] = None
@@ -108,7 +104,7 @@ class Roster:
         if leg.half is not None:
             leg.half.half = None
             leg.half = None
-        elif leg.endpoint.kind is Kind.RELAY:
+        elif leg.endpoint.is_relay:
             self._halves.pop(leg.name.rpartition(";")[0], None)
 
     def bridge(self, bridge: ari.Bridge) -> Bridge:
@@ -129,7 +125,7 @@ class Roster:
         """Those in a bridge hear each other: their calls become one, or at least hear of it."""
         if not bridge.holding:
             first = bridge.legs[0]
-            for leg in bridge.legs[1:]:
+            for leg in bridge.legs:
                 if leg.call is not first.call:
                     linking.merge(self._desk, first.call, leg.call)
         self.regroup(bridge.legs, ms)
@@ -150,11 +146,11 @@ class Roster:
         bridge = leg.bridge
         if bridge is None:
             return
-        others = list(bridge.legs)
+        touched = [leg, *bridge.legs]
         leg.bridge = None
         if leg in bridge.legs:
             bridge.legs.remove(leg)
-        self.regroup([leg, *others], ms)
+        self.regroup(touched, ms)
 
     def place(
         self,

@@ -9,93 +9,16 @@ from __future__ import annotations
 from array import array
 from typing import TYPE_CHECKING
 
-from callsteward.calls.deadlines import Deadline, Deadlines, Limit
-from callsteward.calls.directory import Directory, Kind
-from callsteward.calls.facts import Alert, CallHappened, Fact, Happening
+from callsteward.calls.deadlines import Deadline, Limit
+from callsteward.calls.facts import Happening
 from callsteward.calls.model import Bridge, Call, Leg
-from callsteward.calls.record import Direction, Side, TransferResult
+from callsteward.calls.record import Side, TransferResult
 
 if TYPE_CHECKING:
-    from callsteward.calls.number import Numbers
-    from callsteward.config import Config
-    from callsteward.standard.profile import Profile
+    from callsteward.calls.desk import Desk
 
-
-class Desk:
-    """What every part of the tracker needs at hand: the standard, the clockwork, the facts so far."""
-
-    def __init__(self, config: Config, directory: Directory, numbers: Numbers) -> None:
-        self.config = config
-        self.directory = directory
-        self.numbers = numbers
-        self.deadlines: Deadlines[Leg | Call] = Deadlines()
-        self.facts: list[Fact] = []
-        self.armed = config.asterisk.talk_detect == "on"
-        self.deaf = config.asterisk.talk_detect == "off"
-        self.silence_ms = config.asterisk.silence_ms
-        self._profiles: dict[str, Profile] = {}
-
-    def profile(self, line: str) -> Profile:
-        found = self._profiles.get(line)
-        if found is None:
-            found = self._profiles[line] = self.config.profile(line)
-        return found
-
-    def hold_limit_s(self, line: str, operator: str | None) -> float:
-        profile = self.profile(line)
-        grade = self.directory.grade(operator)
-        return profile.hold_limit_by_grade_s.get(grade, profile.hold_limit_s)
-
-    def say(
-        self,
-        call: Call,
-        event: Happening,
-        at_ms: int,
-        *,
-        operator: str | None = None,
-        by: str | None = None,
-        to: str | None = None,
-        duration_ms: int | None = None,
-    ) -> None:
-        """A fact about a call; of a call without a client nobody wants to hear."""
-        if call.client is None and not call.client_gone:
-            return
-        self.facts.append(
-            CallHappened(
-                call_id=call.id,
-                line=call.line,
-                event=event,
-                at_ms=at_ms,
-                operator=operator,
-                client_masked=self.numbers.masked(call.client_number) if event is Happening.STARTED else None,
-                by=by,
-                to=to,
-                duration_s=None if duration_ms is None else duration_ms / 1000,
-                client_number=call.client_number
-                if event is Happening.STARTED and call.direction is Direction.INBOUND
-                else "",
-            )
-        )
-
-    def drop(self, deadline: Deadline[Leg | Call] | None) -> None:
-        if deadline is not None:
-            self.deadlines.cancel(deadline)
-
-    def alert(self, call: Call, deadline: Deadline[Leg | Call], operator: str | None) -> None:
-        """The limit of a deadline was crossed, at the deadline's own moment. No limit is the colleagues'."""
-        if call.direction is Direction.INTERNAL:
-            return
-        self.facts.append(
-            Alert(
-                call_id=call.id,
-                line=call.line,
-                rule=deadline.limit.value,
-                at_ms=deadline.at_ms,
-                operator=operator,
-                limit_s=(deadline.at_ms - deadline.since_ms) / 1000,
-                since_ms=deadline.since_ms,
-            )
-        )
+_CLIENT, _OPERATOR = Side.CLIENT, Side.OPERATOR
+_TALK, _SILENCE = Limit.TALK, Limit.SILENCE
 
 
 def hearers(client: Leg) -> list[Leg]:
@@ -104,10 +27,16 @@ def hearers(client: Leg) -> list[Leg]:
     if bridge is None or bridge.holding:
         return []
     members = bridge.legs
-    if len(members) == 2:  # the usual talk, without a walk
+    # The usual talk, without a walk: one comes into the bridge, then the other.
+    if len(members) == 1:
+        return []
+    if len(members) == 2:
         other = members[1] if members[0] is client else members[0]
-        if other.endpoint.kind is not Kind.RELAY:
-            return [] if other.endpoint.kind is Kind.MACHINE else [other]
+        endpoint = other.endpoint
+        if endpoint.person:
+            return [other]
+        if endpoint.is_machine:
+            return []
     return [leg for leg in _walk(bridge) if leg is not client]
 
 
@@ -124,13 +53,12 @@ def _walk(start: Bridge) -> list[Leg]:
     todo: list[Bridge] = [start]
     while todo:
         for leg in todo.pop().legs:
-            kind = leg.endpoint.kind
-            if kind is Kind.RELAY:
+            if leg.endpoint.is_relay:
                 far = leg.half.bridge if leg.half is not None else None
                 if far is not None and not far.holding and id(far) not in seen:
                     seen.add(id(far))
                     todo.append(far)
-            elif kind is not Kind.MACHINE:
+            elif leg.endpoint.person:
                 found.append(leg)
     return found
 
@@ -140,27 +68,38 @@ def regroup(desk: Desk, call: Call, ms: int) -> None:
     client = call.client
     now = hearers(client) if client is not None else []
     before = call.contact
-    if len(now) == len(before) and all(leg in before for leg in now):
+    if now == before or (len(now) == len(before) and all(leg in before for leg in now)):
         return
     call.contact = now
     for leg in before:
         if leg not in now:
             _leave(desk, call, leg, ms, talk_goes_on=bool(now))
-    if now and not before:
+    if not now:
+        _end(desk, call, before, ms)
+        return
+    if not before:
         _begin(desk, call, ms)
     for leg in now:
         if leg not in before:
-            leg.contacts = (*leg.contacts, call)
-            if not leg.outsider:
-                call.operator = leg.operator
-            _receive(call, leg)
-    staff = [leg.operator for leg in now if not leg.outsider]
-    if staff and call.operator not in staff:
-        call.operator = staff[-1]
-    if before and not now:
-        _end(desk, call, before, ms)
-    else:
-        _quiet_from(desk, call, ms)
+            _take_part(call, leg)
+    if before:
+        staff = [leg.operator for leg in now if not leg.outsider]
+        if staff and call.operator not in staff:
+            call.operator = staff[-1]
+    _quiet_from(desk, call, ms)
+
+
+def _take_part(call: Call, leg: Leg) -> None:
+    leg.contacts = (*leg.contacts, call)
+    if not leg.outsider:
+        call.operator = leg.operator
+    # A transfer is completed by the first one who then has the client; failed if it is its giver.
+    for transfer in call.transfers:
+        if transfer.result is None:
+            came_back = leg.operator == transfer.by
+            if transfer.to is None and not came_back and not leg.outsider:
+                transfer.to = leg.operator
+            transfer.result = TransferResult.FAILED if came_back else TransferResult.COMPLETED
 
 
 def _begin(desk: Desk, call: Call, ms: int) -> None:
@@ -177,26 +116,22 @@ def _begin(desk: Desk, call: Call, ms: int) -> None:
     if call.talk_limit is None and call.line:
         # The consultation is the talks together: the wait for a colleague between two is none of it.
         since = ms - sum(end - start for start, end in call.talks)
-        limit_ms = int(desk.profile(call.line).talk_limit_s * 1000)
-        call.talk_limit = desk.deadlines.add(since + limit_ms, Limit.TALK, since, call)
-
-
-def _receive(call: Call, leg: Leg) -> None:
-    """A transfer is completed by the first one who then has the client; failed if it is its giver."""
-    for transfer in call.transfers:
-        if transfer.result is None:
-            came_back = leg.operator == transfer.by
-            transfer.result = TransferResult.FAILED if came_back else TransferResult.COMPLETED
+        call.talk_limit = desk.deadlines.add(since + desk.limits(call.line).talk_ms, _TALK, since, call)
 
 
 def _leave(desk: Desk, call: Call, leg: Leg, ms: int, *, talk_goes_on: bool) -> None:
     if talk_goes_on or call.client is None:
-        close_hold(desk, leg, ms, only=call)
+        if leg.hold_ms is not None:
+            close_hold(desk, leg, ms, only=call)
     elif leg.hold_ms is not None:
         # It went to ask a colleague: the client still waits, until somebody is back.
         call.waits_for = leg
-    close_speech(leg, ms, only=call)
-    leg.contacts = tuple(item for item in leg.contacts if item is not call)
+    if leg.talking_ms is not None:
+        close_speech(leg, ms, only=call)
+    if leg.contacts == (call,):
+        leg.contacts = ()
+    else:
+        leg.contacts = tuple(item for item in leg.contacts if item is not call)
     if talk_goes_on and call.requests:
         # It left a conversation that went on without it: that hang-up ended nothing.
         call.requests = [item for item in call.requests if item.channel != leg.name]
@@ -209,8 +144,10 @@ def _end(desk: Desk, call: Call, before: list[Leg], ms: int) -> None:
     call.last_contact = before
     client = call.client
     if client is not None:
-        close_hold(desk, client, ms, only=call)
-        close_speech(client, ms, only=call)
+        if client.hold_ms is not None:
+            close_hold(desk, client, ms, only=call)
+        if client.talking_ms is not None:
+            close_speech(client, ms, only=call)
     call.silent_since_ms = None
     if call.talk_limit is not None and call.talk_limit.target is not None:
         desk.drop(call.talk_limit)
@@ -239,7 +176,7 @@ def hold(desk: Desk, leg: Leg, ms: int) -> None:
         side = call.side(leg)
         call.silent_since_ms = None
         desk.say(call, Happening.HOLD, ms, operator=call.operator, by=side.value if side else None)
-        if side is Side.OPERATOR and leg.hold_deadline is None:
+        if side is _OPERATOR and leg.hold_deadline is None:
             limit_ms = int(desk.hold_limit_s(call.line, leg.operator) * 1000)
             leg.hold_deadline = desk.deadlines.add(ms + limit_ms, Limit.HOLD, ms, leg)
 
@@ -262,7 +199,7 @@ def close_hold(desk: Desk, leg: Leg, ms: int, only: Call | None = None) -> None:
         calls = (leg.call,)
     for call in calls:
         call.waits_for = None
-        side = Side.CLIENT if call.client is leg else Side.OPERATOR
+        side = _CLIENT if call.client is leg else _OPERATOR
         end = max(ms, start)
         call.holds.append((side, start, end, leg.operator))
         desk.say(
@@ -328,20 +265,23 @@ def _spoken(call: Call, leg: Leg, start: int, end: int) -> None:
         return
     # Two numbers a span in an array: a long talk stays small.
     if call.client is leg:
-        if call.client_speech is None:
-            call.client_speech = array("q")
-        call.client_speech.extend((start, end))
+        speech = call.client_speech
+        if speech is None:
+            speech = call.client_speech = array("q")
     else:
-        if call.operator_speech is None:
-            call.operator_speech = array("q")
-        call.operator_speech.extend((start, end))
+        speech = call.operator_speech
+        if speech is None:
+            speech = call.operator_speech = array("q")
+    speech.append(start)
+    speech.append(end)
 
 
 def _quiet_from(desk: Desk, call: Call, ms: int) -> None:
     """Somebody stopped speaking (or a hold ended) at ms: if now all are quiet, the limit runs."""
-    call.quiet_ms = max(call.quiet_ms, ms)
+    quiet_ms = call.quiet_ms = max(call.quiet_ms, ms)
     client = call.client
-    if call.contact_ms is None or client is None or desk.deaf:
+    contact_ms = call.contact_ms
+    if contact_ms is None or client is None or desk.deaf:
         return
     call.silent_since_ms = None
     if not (call.heard or desk.armed):
@@ -352,12 +292,11 @@ def _quiet_from(desk: Desk, call: Call, ms: int) -> None:
         # The speech of another call's client is known to that call alone.
         if leg.hold_ms is not None or leg.talking_ms is not None:
             return
-    since = max(call.quiet_ms, call.contact_ms)
-    call.silent_since_ms = since
+    since = call.silent_since_ms = max(quiet_ms, contact_ms)
     # One entry a call in the heap: while it is not due yet, it only finds a later pause when it is.
     if call.silence is None:
-        limit_ms = int(desk.profile(call.line).silence_limit_s * 1000)
-        call.silence = desk.deadlines.add(since + limit_ms, Limit.SILENCE, since, call)
+        limit_ms = desk.limits(call.line).silence_ms
+        call.silence = desk.deadlines.add(since + limit_ms, _SILENCE, since, call)
 
 
 def silence_due(desk: Desk, call: Call, deadline: Deadline[Leg | Call]) -> None:
@@ -368,7 +307,7 @@ def silence_due(desk: Desk, call: Call, deadline: Deadline[Leg | Call]) -> None:
         return
     if since != deadline.since_ms:
         limit_ms = deadline.at_ms - deadline.since_ms
-        call.silence = desk.deadlines.add(since + limit_ms, Limit.SILENCE, since, call)
+        call.silence = desk.deadlines.add(since + limit_ms, _SILENCE, since, call)
         return
     call.silent_since_ms = None
     desk.alert(call, deadline, call.operator)

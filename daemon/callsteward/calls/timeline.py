@@ -7,7 +7,6 @@ sorted and has no overlaps.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
 
 Spans = Sequence[tuple[int, int]]
 
@@ -15,35 +14,46 @@ Spans = Sequence[tuple[int, int]]
 def union(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
     """The spans sorted, those that touch or overlap made one, empty ones dropped."""
     merged: list[tuple[int, int]] = []
-    for start, end in sorted(spans):
+    reach = 0
+    for span in sorted(spans):
+        start, end = span
         if end <= start:
             continue
-        if merged and start <= merged[-1][1]:
-            if end > merged[-1][1]:
+        if merged and start <= reach:
+            if end > reach:
                 merged[-1] = (merged[-1][0], end)
+                reach = end
         else:
-            merged.append((start, end))
+            merged.append(span)
+            reach = end
     return merged
 
 
 def total(spans: Spans) -> int:
     """Milliseconds in all, of spans without overlaps."""
-    return sum(end - start for start, end in spans)
+    length = 0
+    for start, end in spans:
+        length += end - start
+    return length
 
 
 def intersection(left: Spans, right: Spans) -> list[tuple[int, int]]:
     """Where both are; each without overlaps."""
+    if not left or not right:
+        return []
+    # What was said in one talk without holds lies in it whole.
+    if len(right) == 1 and right[0][0] <= left[0][0] and left[-1][1] <= right[0][1]:
+        return list(left)
     common: list[tuple[int, int]] = []
     i = j = 0
     while i < len(left) and j < len(right):
         left_start, left_end = left[i]
-        right_start, right_end = right[j]
-        start = max(right_start, left_start)
-        if left_end < right_end:
+        right_start, end = right[j]
+        start = max(left_start, right_start)
+        if left_end < end:
             end = left_end
             i += 1
         else:
-            end = right_end
             j += 1
         if start < end:
             common.append((start, end))
@@ -61,10 +71,13 @@ def difference(left: Spans, right: Spans) -> list[tuple[int, int]]:
         while j < len(right) and right[j][1] <= start:
             j += 1
         k = j
-        while k < len(right) and right[k][0] < end:
-            if right[k][0] > start:
-                rest.append((start, right[k][0]))
-            start = max(start, right[k][1])
+        while k < len(right):
+            hole_start, hole_end = right[k]
+            if hole_start >= end:
+                break
+            if hole_start > start:
+                rest.append((start, hole_start))
+            start = max(start, hole_end)
             k += 1
         if start < end:
             rest.append((start, end))
@@ -73,7 +86,11 @@ def difference(left: Spans, right: Spans) -> list[tuple[int, int]]:
 
 def silences(conversation: Spans, speech: Spans, at_least_ms: int) -> list[tuple[int, int]]:
     """Pauses of at least a length: in a conversation (talk without holds) with nobody speaking."""
-    return [(start, end) for start, end in difference(conversation, speech) if end - start >= at_least_ms]
+    # Most talks are too short to hold one.
+    roomy = [span for span in conversation if span[1] - span[0] >= at_least_ms]
+    if not roomy:
+        return []
+    return [(start, end) for start, end in difference(roomy, speech) if end - start >= at_least_ms]
 
 
 def interruptions(by: Spans, over: Spans, at_least_ms: int) -> int:
@@ -87,11 +104,9 @@ def interruptions(by: Spans, over: Spans, at_least_ms: int) -> int:
     for start, end in by:
         while j < len(over) and over[j][1] <= start:
             j += 1
-        if j < len(over) and over[j][0] < start and min(end, over[j][1]) - start >= at_least_ms:
+        if j == len(over):
+            break
+        over_start, over_end = over[j]
+        if over_start < start and min(end, over_end) - start >= at_least_ms:
             count += 1
     return count
-
-
-def is_sorted(spans: Spans) -> bool:
-    """Whether spans are sorted and without overlaps (what `union` gives)."""
-    return all(left[1] <= right[0] for left, right in pairwise(spans))

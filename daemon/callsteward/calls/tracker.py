@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from callsteward.ari import events as ari
 from callsteward.calls import attempts, linking, live, talk
 from callsteward.calls.deadlines import Limit
+from callsteward.calls.desk import Desk
 from callsteward.calls.directory import Directory
 from callsteward.calls.facts import CallEnded, Fact, Happening, LineNow, OperatorNow
 from callsteward.calls.hangup import LegEnd, Request, of_restart, requester, simultaneous
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 # An operator's phone can outlive the call it served (a conference, an agent always on the line). This
 # long after the client's last channel the record is written without waiting for it.
 LINGER_MS = 5_000
+_CLIENT, _OPERATOR = Side.CLIENT, Side.OPERATOR
+_HANGUP = Happening.HANGUP
 _NONE: Sequence[Fact] = ()
 
 
@@ -35,9 +38,9 @@ class Tracker:
     """Follows the calls of one PBX."""
 
     def __init__(self, config: Config) -> None:
-        self._desk = talk.Desk(config, Directory(config), Numbers(config.site.region, config.privacy.key))
+        self._desk = Desk(config, Directory(config), Numbers(config.site.region, config.privacy.key))
         self._roster = Roster(self._desk)
-        self.last_event_ms: int | None = None
+        self.last_event_ms = 0
         self._stamp = ""
         self._on: dict[type, Callable[[Any, int], None]] = {
             ari.ChannelCreated: self._created,
@@ -68,13 +71,12 @@ class Tracker:
             return _NONE
         # What happens at once is stamped alike: a bridge and those who enter it, a call and its end.
         stamp = event.timestamp
-        if stamp == self._stamp:
-            ms = self.last_event_ms or 0
-        else:
-            read = ari.epoch_ms(stamp)
-            ms = (self.last_event_ms or 0) if read is None else read
+        if stamp != self._stamp:
             self._stamp = stamp
-        self.last_event_ms = ms
+            read = ari.epoch_ms(stamp)
+            if read is not None:
+                self.last_event_ms = read
+        ms = self.last_event_ms
         desk = self._desk
         # What a snapshot finds gone may have gone before its limit: then it is not told.
         if desk.deadlines.may_be_due(ms) and handler != self._reconcile:
@@ -93,7 +95,7 @@ class Tracker:
 
     def finish(self) -> Sequence[Fact]:
         """The stream ended: every call still on gets a record that says so."""
-        ms = self.last_event_ms or 0
+        ms = self.last_event_ms
         for call in self._roster.calls():
             if not call.client_gone:
                 call.unobserved.append((ms, None))
@@ -131,10 +133,9 @@ class Tracker:
         channel = event.channel
         if self._roster.is_gone(channel.id):
             return
-        leg = self._roster.legs.get(channel.id)
-        if leg is not None:
+        if channel.id in self._roster.legs:
             return
-        leg = self._roster.add(channel, ms)
+        leg = self._roster.add(channel, ms, event.timestamp)
         # Asterisk makes a channel it dials Down, one that calls in is born ringing (or up).
         leg.dialled = channel.state in {"Down", "Rsrvd"}
         if not leg.dialled:
@@ -150,64 +151,60 @@ class Tracker:
         leg = self._roster.leg(event.channel, ms)
         if leg is None or not leg.endpoint.person:
             return
-        for call in (leg.call, *(item for item in leg.contacts if item is not leg.call)):
-            side = call.side(leg)
-            if side is None and call.answered_ms is None and not leg.dialled and call is leg.call:
-                side = Side.OPERATOR  # the operator who dials out gives up
-            if side is None and leg in call.last_contact and simultaneous(call.requests, ms):
-                side = Side.OPERATOR  # both hung up at once, the bridge went between the two
-            if side is None:
-                continue
-            call.requests.append(
-                Request(
-                    ms,
-                    side,
-                    leg.name,
-                    event.cause,
-                    event.tech_cause,
-                    event.soft,
-                    passed_back=attempts.passed_back(call, leg),
-                    third_party=side is Side.OPERATOR and leg.outsider,
-                )
-            )
-            party = requester(call.requests[-1])
-            if party is not None:
-                self._desk.say(call, Happening.HANGUP, ms, operator=call.operator, by=party.value)
+        self._request(leg.call, leg, event, ms)
+        for call in leg.contacts:
+            if call is not leg.call:
+                self._request(call, leg, event, ms)
+
+    def _request(self, call: Call, leg: Leg, event: ari.ChannelHangupRequest, ms: int) -> None:
+        """A hang-up request as one call sees it; nothing to a call whose conversation it was not in."""
+        side = call.side(leg)
+        if side is None and call.answered_ms is None and not leg.dialled and call is leg.call:
+            side = _OPERATOR  # the operator who dials out gives up
+        if side is None and leg in call.last_contact and simultaneous(call.requests, ms):
+            side = _OPERATOR  # both hung up at once, the bridge went between the two
+        if side is None:
+            return
+        passed_back = attempts.passed_back(call, leg)
+        third_party = leg.outsider and side is _OPERATOR
+        request = Request(
+            ms, side, leg.name, event.cause, event.tech_cause, event.soft, passed_back, third_party
+        )
+        call.requests.append(request)
+        party = requester(request)
+        if party is not None:
+            self._desk.say(call, _HANGUP, ms, operator=call.operator, by=party)
 
     def _destroyed(self, event: ari.ChannelDestroyed, ms: int) -> None:
-        channel = event.channel
-        leg = self._roster.legs.get(channel.id)
-        self._roster.remember(channel.id)
-        if leg is None:
-            return
-        source = channel.channelvars.hangupsource if channel.channelvars is not None else None
-        passed_back = attempts.passed_back(leg.call, leg)
-        self._remove(
-            leg, ms, LegEnd(Side.CLIENT, leg.name, event.cause, event.tech_cause, source, passed_back)
-        )
+        channel_id = event.channel.id
+        leg = self._roster.legs.get(channel_id)
+        self._roster.remember(channel_id)
+        if leg is not None:
+            self._remove(leg, ms, event)
 
-    def _remove(self, leg: Leg, ms: int, end: LegEnd | None) -> None:
-        """A channel is gone; `end` tells how, None where nobody saw it."""
+    def _remove(self, leg: Leg, ms: int, event: ari.ChannelDestroyed | None) -> None:
+        """A channel is gone; `event` tells how, None where nobody saw it."""
         desk = self._desk
-        self._roster.detach(leg, ms)
+        passed_back = attempts.passed_back(leg.call, leg)
+        if leg.bridge is not None:
+            self._roster.detach(leg, ms)
         call = leg.call
-        if end is not None:
-            attempts.ended(desk, leg, ms, end.cause)
+        attempts.ended(desk, leg, ms, event.cause if event is not None else 0)
+        if event is not None:
             if leg is call.client:
-                call.ends.append(end)
+                call.ends.append(_end(leg, _CLIENT, event, passed_back))
             elif call.contact:
                 pass  # the talk went on without it
             elif leg in call.last_contact or not (leg.dialled or call.talks):
-                call.ends.append(LegEnd(Side.OPERATOR, end.channel, end.cause, end.tech_cause, end.source))
-        else:
-            attempts.ended(desk, leg, ms, 0)
-        talk.close_hold(desk, leg, ms)
+                call.ends.append(_end(leg, _OPERATOR, event))
+        if leg.hold_ms is not None:
+            talk.close_hold(desk, leg, ms)
         self._roster.forget(leg)
         call.legs.remove(leg)
         if leg is call.client:
             if call.waits_for is not None:
                 talk.close_hold(desk, call.waits_for, ms, only=call)
-            linking.client_left(desk, call, ms if end is not None else None)
+            linking.client_left(desk, call, ms if event is not None else None)
         if not call.legs:
             self._end_call(call)
         elif call.client_gone and call.linger is None:
@@ -269,7 +266,9 @@ class Tracker:
     # --- dials, holds, speech, transfers -------------------------------------------------------------
 
     def _dialled(self, event: ari.Dial, ms: int) -> None:
-        caller = self._roster.leg(event.caller, ms) if event.caller is not None else None
+        desk = self._desk
+        calling = event.caller
+        caller = self._roster.leg(calling, ms) if calling is not None else None
         peer = self._roster.leg(event.peer, ms)
         if peer is None:
             return
@@ -278,17 +277,20 @@ class Tracker:
             forwarded = self._roster.leg(event.forwarded, ms)
             if forwarded is not None:
                 linking.forward(peer, forwarded)
-        if caller is not None and caller.half is not None:
-            linking.forward(caller.half, peer)
-        if caller is not None and caller.call is not peer.call:
-            linking.merge(self._desk, caller.call, peer.call)
-        linking.cast(self._desk, peer.call, ms)
-        if caller is not None and caller.call.client is caller and event.caller is not None:
-            linking.find_line(self._desk, caller.call, event.caller)
+        if caller is not None:
+            if caller.half is not None:
+                linking.forward(caller.half, peer)
+            if caller.call is not peer.call:
+                linking.merge(desk, caller.call, peer.call)
+        linking.cast(desk, peer.call, ms)
+        if calling is not None and caller is not None and caller.call.client is caller:
+            linking.find_line(desk, caller.call, calling)
         if peer.call.client is peer:
-            attempts.client_dial(self._desk, peer, event.peer, event.caller, event.dialstatus)
+            attempts.client_dial(desk, peer, event.peer, calling, event.dialstatus)
+            if not event.dialstatus and not peer.call.client_dial:
+                desk.say(peer.call, Happening.STARTED, ms, operator=peer.call.operator)
         else:
-            attempts.dial(self._desk, peer, event.dialstatus, ms)
+            attempts.dial(desk, peer, event.dialstatus, ms)
 
     def _held(self, event: ari.ChannelHold, ms: int) -> None:
         leg = self._roster.leg(event.channel, ms)
@@ -336,12 +338,15 @@ class Tracker:
         self, leg: Leg, other: Leg, kind: TransferKind, to: str | None, result: str, ms: int
     ) -> None:
         call = leg.call
+        # Asterisk tells of an attended transfer after it has moved the client, and not always to whom.
+        receivers = [item for item in call.contact if item.operator != leg.operator]
+        if to is None and kind is TransferKind.ATTENDED and receivers and not receivers[-1].outsider:
+            to = receivers[-1].operator
         to = self._desk.numbers.extension(to) if to is not None else None
         transfer = TransferMade(kind, leg.operator, to, ms)
         if result != "Success":
             transfer.result = TransferResult.FAILED
-        elif kind is TransferKind.ATTENDED and any(item.operator != leg.operator for item in call.contact):
-            # Asterisk says so after it has moved the client.
+        elif kind is TransferKind.ATTENDED and receivers:
             transfer.result = TransferResult.COMPLETED
         call.transfers.append(transfer)
         names = {leg.name, other.name}
@@ -382,13 +387,13 @@ class Tracker:
     def _end_call(self, call: Call) -> None:
         desk = self._desk
         for leg in call.legs:
-            talk.close_hold(desk, leg, self.last_event_ms or 0)
-            talk.close_speech(leg, self.last_event_ms or 0, only=call)
+            talk.close_hold(desk, leg, self.last_event_ms)
+            talk.close_speech(leg, self.last_event_ms, only=call)
             desk.drop(leg.attempt.deadline if leg.attempt is not None else None)
-        for deadline in (call.silence, call.talk_limit, call.linger):
-            desk.drop(deadline)
-        call.silence = call.talk_limit = call.linger = None
-        record = record_of(desk, call, self.last_event_ms or 0)
+        desk.disarm(call)
+        record = record_of(desk, call, self.last_event_ms)
+        # Its legs know their call: without this the two would wait for the garbage collector.
+        call.last_contact = []
         if record is not None:
             desk.facts.append(CallEnded(record, call.client_number))
 
@@ -398,6 +403,9 @@ class Tracker:
         if gap is not None:
             for call in self._roster.calls():
                 call.unobserved.append((gap, ms))
+                call.silent_since_ms = None  # somebody may have spoken meanwhile
+            for leg in self._roster.legs.values():
+                talk.close_speech(leg, gap)  # the end of it may be missed; if not, it tells its length
         seen_ms = ms if gap is None else gap
         present = {channel.id for channel in event.channels}
         vanished = [leg for leg in self._roster.legs.values() if leg.id not in present]
@@ -410,3 +418,9 @@ class Tracker:
             self._roster.remember(leg.id)
             self._remove(leg, seen_ms, None)
         self._roster.place(event.channels, event.bridges, ms, seen_ms)
+
+
+def _end(leg: Leg, side: Side, event: ari.ChannelDestroyed, passed_back: bool = False) -> LegEnd:
+    channelvars = event.channel.channelvars
+    source = channelvars.hangupsource if channelvars is not None else None
+    return LegEnd(side, leg.name, event.cause, event.tech_cause, source, passed_back)

@@ -13,6 +13,10 @@ import msgspec
 from callsteward.calls.record import Direction, Outcome, Party, RuleCheck, RuleResult
 from callsteward.standard.profile import Profile
 
+_INBOUND, _INTERNAL = Direction.INBOUND, Direction.INTERNAL
+_MET, _BROKEN, _NOT_APPLICABLE = RuleResult.MET, RuleResult.BROKEN, RuleResult.NOT_APPLICABLE
+_CLIENT, _OPERATOR = Party.CLIENT, Party.OPERATOR
+
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
     """What the rules look at. Seconds; None where it was not observed."""
@@ -36,110 +40,105 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
 
 def evaluate(call: Measured, profile: Profile) -> tuple[RuleCheck, ...]:
     """Every rule, in the order of the standard."""
+    # Talks among colleagues are not held against a standard for clients.
+    served = call.connected and call.direction is not _INTERNAL
     return (
-        _answer_within(call, profile),
+        _answer_within(call, profile.answer_limit_s),
         _no_contact_lost(call),
-        _greeting(call, profile),
-        _silence_limit(call, profile),
-        _hold_limit(call, profile),
-        _at_most("talk_limit", _served(call, call.consultation_s), profile.talk_limit_s),
-        _interruptions(call, profile),
-        _at_most(
-            "transfers",
-            float(call.transfers) if call.connected and _judged(call) else None,
-            float(profile.max_transfers),
-        ),
-        _operator_hangs_up_last(call, profile),
+        *(_rules_of_talk(call, profile) if served else _no_talk(profile)),
     )
 
 
-def _judged(call: Measured) -> bool:
-    """Talks among colleagues are not held against a standard for clients."""
-    return call.direction is not Direction.INTERNAL
+def _rules_of_talk(call: Measured, profile: Profile) -> tuple[RuleCheck, ...]:
+    return (
+        _greeting(call, profile.greeting_within_s),
+        _silence_limit(call, profile.silence_limit_s),
+        _hold_limit(call, profile.hold_limit_s),
+        _at_most("talk_limit", call.consultation_s, profile.talk_limit_s),
+        _interruptions(call, profile.interruptions_limit),
+        _at_most("transfers", float(call.transfers), float(profile.max_transfers)),
+        _operator_hangs_up_last(call) if profile.operator_hangs_up_last else _HANGS_UP_AS_LIKED,
+    )
 
 
-def _served(call: Measured, value: float | None) -> float | None:
-    return value if call.connected and _judged(call) else None
-
-
-def _check(
-    rule: str, *, met: bool, value: float | bool | str | None, limit: float | bool | None
-) -> RuleCheck:
-    return RuleCheck(rule, RuleResult.MET if met else RuleResult.BROKEN, value, limit)
-
-
-def _not_applicable(rule: str, limit: float | bool | None, value: float | None = None) -> RuleCheck:
-    return RuleCheck(rule, RuleResult.NOT_APPLICABLE, value, limit)
+def _no_talk(profile: Profile) -> tuple[RuleCheck, ...]:
+    """The rules of a talk with a client where there was none."""
+    return (
+        RuleCheck("greeting", _NOT_APPLICABLE, None, profile.greeting_within_s),
+        RuleCheck("silence_limit", _NOT_APPLICABLE, None, profile.silence_limit_s),
+        RuleCheck("hold_limit", _NOT_APPLICABLE, None, profile.hold_limit_s),
+        RuleCheck("talk_limit", _NOT_APPLICABLE, None, profile.talk_limit_s),
+        RuleCheck("interruptions", _NOT_APPLICABLE, None, profile.interruptions_limit),
+        RuleCheck("transfers", _NOT_APPLICABLE, None, float(profile.max_transfers)),
+        _HANGS_UP_AS_LIKED,
+    )
 
 
 def _at_most(rule: str, value: float | None, limit: float) -> RuleCheck:
     if value is None:
-        return _not_applicable(rule, limit)
-    return _check(rule, met=value <= limit, value=value, limit=limit)
+        return RuleCheck(rule, _NOT_APPLICABLE, None, limit)
+    return RuleCheck(rule, _MET if value <= limit else _BROKEN, value, limit)
 
 
-def _answer_within(call: Measured, profile: Profile) -> RuleCheck:
+def _answer_within(call: Measured, limit: float) -> RuleCheck:
     """Inbound only: a phone rang. Of a call nobody answered, the phone that rang longest speaks."""
-    limit = profile.answer_limit_s
-    if call.direction is not Direction.INBOUND:
-        return _not_applicable("answer_within", limit)
-    if call.answer_latency_s is not None:
-        return _at_most("answer_within", call.answer_latency_s, limit)
-    if not call.connected and call.longest_ring_s is not None and call.longest_ring_s > limit:
-        return _check("answer_within", met=False, value=call.longest_ring_s, limit=limit)
-    return _not_applicable("answer_within", limit)
+    value: float | None = None
+    if call.direction is _INBOUND:
+        value = call.answer_latency_s
+        if value is None and not call.connected:
+            longest = call.longest_ring_s
+            value = longest if longest is not None and longest > limit else None
+    return _at_most("answer_within", value, limit)
+
+
+_CONTACT_MADE = RuleCheck("no_contact_lost", _MET, value=True, limit=True)
+_CONTACT_LOST = RuleCheck("no_contact_lost", _BROKEN, value=False, limit=True)
+_NO_CONTACT = RuleCheck("no_contact_lost", _NOT_APPLICABLE, None, limit=True)
 
 
 def _no_contact_lost(call: Measured) -> RuleCheck:
-    if call.direction is not Direction.INBOUND:
-        return _not_applicable("no_contact_lost", limit=True)
-    return _check("no_contact_lost", met=call.connected, value=call.connected, limit=True)
+    if call.direction is not _INBOUND:
+        return _NO_CONTACT
+    return _CONTACT_MADE if call.connected else _CONTACT_LOST
 
 
-def _greeting(call: Measured, profile: Profile) -> RuleCheck:
+def _greeting(call: Measured, limit: float) -> RuleCheck:
     """An operator who was listened to for longer than the limit and said nothing did not greet."""
-    limit = profile.greeting_within_s
-    talked = _served(call, call.consultation_s)
-    if call.greeting_heard and call.first_operator_word_s is None and talked is not None and talked > limit:
-        return RuleCheck("greeting", RuleResult.BROKEN, None, limit)
-    return _at_most("greeting", _served(call, call.first_operator_word_s), limit)
+    value = call.first_operator_word_s
+    if value is None and call.greeting_heard:
+        talked = call.consultation_s
+        if talked is not None and talked > limit:
+            return RuleCheck("greeting", _BROKEN, None, limit)
+    return _at_most("greeting", value, limit)
 
 
-def _silence_limit(call: Measured, profile: Profile) -> RuleCheck:
-    limit = profile.silence_limit_s
-    longest = _served(call, call.longest_silence_s)
+def _silence_limit(call: Measured, limit: float) -> RuleCheck:
+    longest = call.longest_silence_s
     if longest is None:
-        return _not_applicable("silence_limit", limit)
+        return RuleCheck("silence_limit", _NOT_APPLICABLE, None, limit)
     # A pause of exactly the limit is the first that is too long: only such pauses are listed.
-    return _check("silence_limit", met=longest < limit, value=longest, limit=limit)
+    return RuleCheck("silence_limit", _MET if longest < limit else _BROKEN, longest, limit)
 
 
-def _hold_limit(call: Measured, profile: Profile) -> RuleCheck:
-    if not (call.connected and _judged(call)):
-        return _not_applicable("hold_limit", profile.hold_limit_s)
+def _hold_limit(call: Measured, limit: float) -> RuleCheck:
     if not call.holds_s:
-        return _check("hold_limit", met=True, value=0.0, limit=profile.hold_limit_s)
+        return RuleCheck("hold_limit", _MET, 0.0, limit)
     # The hold that went furthest over the limit of whoever held.
-    value, limit = max(call.holds_s, key=lambda hold: hold[0] - hold[1])
-    return _check("hold_limit", met=value <= limit, value=value, limit=limit)
+    return _at_most("hold_limit", *max(call.holds_s, key=lambda hold: hold[0] - hold[1]))
 
 
-def _interruptions(call: Measured, profile: Profile) -> RuleCheck:
+def _interruptions(call: Measured, limit: int | None) -> RuleCheck:
     value = call.operator_interruptions
-    limit = profile.interruptions_limit
-    if value is None or not (call.connected and _judged(call)):
-        return _not_applicable("interruptions", limit)
-    if limit is None:
-        return _not_applicable("interruptions", None, float(value))
-    return _check("interruptions", met=value <= limit, value=float(value), limit=float(limit))
+    if value is None or limit is None:
+        counted = None if value is None else float(value)
+        return RuleCheck("interruptions", _NOT_APPLICABLE, counted, limit)
+    return _at_most("interruptions", float(value), float(limit))
 
 
-def _operator_hangs_up_last(call: Measured, profile: Profile) -> RuleCheck:
-    rule = "operator_hangs_up_last"
-    if not (profile.operator_hangs_up_last and call.connected and _judged(call)):
-        return _not_applicable(rule, None)
-    if call.hung_up_first is Party.OPERATOR:
-        return RuleCheck(rule, RuleResult.BROKEN, Party.OPERATOR.value, Party.CLIENT.value)
-    if call.hung_up_first is Party.CLIENT:
-        return RuleCheck(rule, RuleResult.MET, Party.CLIENT.value, Party.CLIENT.value)
-    return RuleCheck(rule, RuleResult.NOT_APPLICABLE, call.hung_up_first.value, Party.CLIENT.value)
+_HANGS_UP_AS_LIKED = RuleCheck("operator_hangs_up_last", _NOT_APPLICABLE, None, None)
+
+
+def _operator_hangs_up_last(call: Measured) -> RuleCheck:
+    first = call.hung_up_first
+    result = _BROKEN if first is _OPERATOR else _MET if first is _CLIENT else _NOT_APPLICABLE
+    return RuleCheck("operator_hangs_up_last", result, first, _CLIENT)

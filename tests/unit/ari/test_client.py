@@ -64,7 +64,7 @@ async def test_after_a_drop_it_subscribes_anew_and_the_snapshot_names_the_gap(ar
         for rudely in (False, True):
             ari.calls.clear()
             await ari.drop(rudely=rudely)
-            await link.until(lambda: len(ari.calls) == 5)
+            await link.until(lambda: len(ari.calls) == 6)
             await ari.connected()
         got = await link.count(4)
         await ari.send(event(9))
@@ -159,3 +159,13 @@ async def test_the_snapshot_is_stamped_by_asterisks_clock_where_ours_differs(ari
     async with linked(ari) as link:
         found = snapshot((await link.count(1))[0])
     assert abs(epoch_ms(found.timestamp) - ari.now_ms) <= 1_000
+
+
+async def test_a_subscription_that_asterisk_lost_is_noticed_and_made_anew(ari, monkeypatch):
+    monkeypatch.setattr("callsteward.ari.client.FIRST_LOOK_S", 0.05)
+    async with linked(ari) as link:
+        await link.count(1)
+        ari.sources.clear()
+        await link.until(lambda: link.frames.counters.connects == 2)
+        assert ari.sources == ["channel:", "bridge:"]
+    assert (False, "Asterisk had lost our subscriptions") in link.states

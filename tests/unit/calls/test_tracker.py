@@ -51,6 +51,16 @@ def test_a_call_is_announced_with_its_line_and_its_masked_number():
     ]
 
 
+def test_a_call_to_a_client_is_announced_when_it_is_dialled():
+    path = Path(__file__).parents[2] / "replay" / "streams" / "outbound_noanswer.jsonl"
+    tracker = Tracker(config())
+    decoded = (events.decode(line) for line in path.read_bytes().splitlines())
+    facts = [fact for event in decoded if event is not None for fact in tracker.handle(event)]
+    (started,) = happenings(facts, Happening.STARTED)
+    assert (started.operator, started.client_masked) == ("101", "+7900***0000")
+    assert ended(facts)[0].call_id == started.call_id
+
+
 def test_a_call_is_told_in_order():
     s = Stream()
     client, phone = s.talk()

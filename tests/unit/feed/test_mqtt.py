@@ -29,6 +29,7 @@ from callsteward.feed.backlog import Kind
 from callsteward.feed.mqtt import Feed
 from tests.unit.feed.conftest import (
     MOSQUITTO,
+    MOSQUITTO_PASSWD,
     MOVED,
     AnyBroker,
     Heard,
@@ -40,7 +41,7 @@ from tests.unit.feed.conftest import (
 )
 
 Build = Callable[..., CallRecord]
-needs_mosquitto = pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed")
+needs_mosquitto = pytest.mark.skipif(MOSQUITTO is None, reason="no Mosquitto: `make lab` brings one")
 
 
 def _now_ms() -> int:
@@ -424,7 +425,8 @@ async def test_tls_with_user_and_password(tmp_path: Path, record: Build, version
         f"cafile {tmp_path}/ca.pem\ncertfile {tmp_path}/cert.pem\nkeyfile {tmp_path}/key.pem\n"
         f"allow_anonymous false\npassword_file {tmp_path}/passwords"
     )
-    hashing = await asyncio.create_subprocess_exec("mosquitto_passwd", "-U", tmp_path / "passwords")
+    assert MOSQUITTO_PASSWD is not None
+    hashing = await asyncio.create_subprocess_exec(*MOSQUITTO_PASSWD, "-U", tmp_path / "passwords")
     assert await hashing.wait() == 0
     (tmp_path / "passwords").chmod(0o644)
     for name in ("key.pem", "cert.pem", "ca.pem"):

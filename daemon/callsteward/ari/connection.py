@@ -1,0 +1,27 @@
+"""The one place that knows both ways of being connected to Asterisk."""
+
+from __future__ import annotations
+
+import aiohttp
+
+from callsteward.ari.census import Census
+from callsteward.ari.client import ClientLink
+from callsteward.ari.frames import FrameQueue
+from callsteward.ari.link import Link, OnChange
+from callsteward.ari.outbound import OutboundLink
+from callsteward.config import Config
+
+
+def open_link(
+    config: Config,
+    frames: FrameQueue,
+    census: Census,
+    *,
+    session: aiohttp.ClientSession,
+    on_change: OnChange,
+    gap_from: str = "",
+) -> Link:
+    """The link that the configuration asks for. `gap_from`: the last event an earlier process saw."""
+    if config.asterisk.connect == "outbound":
+        return OutboundLink(config, frames, census, on_change=on_change, gap_from=gap_from)
+    return ClientLink(config, frames, session=session, on_change=on_change, gap_from=gap_from)

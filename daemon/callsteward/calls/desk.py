@@ -1,0 +1,129 @@
+"""What every part of the tracker needs at hand: the standard, the clockwork, the facts so far."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from callsteward.calls.deadlines import Deadline, Deadlines
+from callsteward.calls.facts import Alert, CallHappened, Fact, Happening
+from callsteward.calls.record import Direction
+
+if TYPE_CHECKING:
+    from callsteward.calls.directory import Directory
+    from callsteward.calls.model import Call, Leg
+    from callsteward.calls.number import Numbers
+    from callsteward.config import Config
+    from callsteward.standard.profile import Profile
+
+_STARTED = Happening.STARTED
+_INBOUND, _INTERNAL = Direction.INBOUND, Direction.INTERNAL
+
+
+class Limits:
+    """A line's profile, and in ms what is asked of it for every call."""
+
+    __slots__ = (
+        "greeting_ms",
+        "greeting_within_ms",
+        "interruption_ms",
+        "profile",
+        "ring_ms",
+        "silence_ms",
+        "talk_ms",
+    )
+
+    def __init__(self, profile: Profile) -> None:
+        self.profile = profile
+        self.ring_ms = int(profile.answer_limit_s * 1000) if profile.ring_alert else None
+        self.silence_ms = int(profile.silence_limit_s * 1000)
+        self.talk_ms = int(profile.talk_limit_s * 1000)
+        self.greeting_ms = profile.greeting_s * 1000
+        self.greeting_within_ms = int(profile.greeting_within_s * 1000)
+        self.interruption_ms = int(profile.interruption_min_s * 1000)
+
+
+class Desk:
+    """One for a tracker, handed to all its parts."""
+
+    def __init__(self, config: Config, directory: Directory, numbers: Numbers) -> None:
+        self.site = config.site.name
+        self.default_line = config.default_line
+        self.directory = directory
+        self.numbers = numbers
+        self.deadlines: Deadlines[Leg | Call] = Deadlines()
+        self.facts: list[Fact] = []
+        self.armed = config.asterisk.talk_detect == "on"
+        self.deaf = config.asterisk.talk_detect == "off"
+        self.silence_ms = config.asterisk.silence_ms
+        self._config = config
+        self._limits: dict[str, Limits] = {}
+
+    def limits(self, line: str) -> Limits:
+        found = self._limits.get(line)
+        if found is None:
+            found = self._limits[line] = Limits(self._config.profile(line))
+        return found
+
+    def hold_limit_s(self, line: str, operator: str | None) -> float:
+        profile = self.limits(line).profile
+        grade = self.directory.grade(operator)
+        return profile.hold_limit_by_grade_s.get(grade, profile.hold_limit_s)
+
+    def say(
+        self,
+        call: Call,
+        event: Happening,
+        at_ms: int,
+        *,
+        operator: str | None = None,
+        by: str | None = None,
+        to: str | None = None,
+        duration_ms: int | None = None,
+    ) -> None:
+        """A fact about a call; of a call without a client nobody wants to hear."""
+        if call.client is None and not call.client_gone:
+            return
+        self.facts.append(
+            CallHappened(
+                call_id=call.id,
+                line=call.line,
+                event=event,
+                at_ms=at_ms,
+                operator=operator,
+                client_masked=self.numbers.masked(call.client_number) if event is _STARTED else None,
+                by=by,
+                to=to,
+                duration_s=None if duration_ms is None else duration_ms / 1000,
+                client_number=call.client_number if event is _STARTED and call.direction is _INBOUND else "",
+            )
+        )
+
+    def drop(self, deadline: Deadline[Leg | Call] | None) -> None:
+        if deadline is not None:
+            self.deadlines.cancel(deadline)
+
+    def disarm(self, call: Call) -> None:
+        """No limit of this call runs any more."""
+        if call.silence is not None:
+            self.deadlines.cancel(call.silence)
+        if call.talk_limit is not None:
+            self.deadlines.cancel(call.talk_limit)
+        if call.linger is not None:
+            self.deadlines.cancel(call.linger)
+        call.silence = call.talk_limit = call.linger = None
+
+    def alert(self, call: Call, deadline: Deadline[Leg | Call], operator: str | None) -> None:
+        """The limit of a deadline was crossed, at the deadline's own moment. No limit is the colleagues'."""
+        if call.direction is _INTERNAL:
+            return
+        self.facts.append(
+            Alert(
+                call_id=call.id,
+                line=call.line,
+                rule=deadline.limit.value,
+                at_ms=deadline.at_ms,
+                operator=operator,
+                limit_s=(deadline.at_ms - deadline.since_ms) / 1000,
+                since_ms=deadline.since_ms,
+            )
+        )

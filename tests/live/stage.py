@@ -1,0 +1,148 @@
+"""Plays the lab's scenarios, several at a time, and finds each one's records again."""
+
+from __future__ import annotations
+
+import json
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from callsteward.calls.number import Numbers
+from callsteward.calls.record import CallRecord
+from tests.judge.truth import Truth, epoch
+from tests.lab.asterisk import Asterisk
+from tests.lab.lanes import Lane
+from tests.lab.pbx_config import REPOSITORY
+
+STREAMS = REPOSITORY / "tests" / "replay" / "streams"
+LIMIT_S = 90
+# Until the PBX has taken the lane's last call down.
+BETWEEN_S = 0.5
+_numbers = Numbers("RU", None)
+
+
+@dataclass(frozen=True)
+class Played:
+    """One scenario as the phones played it, from `began` to `ended` (Unix seconds)."""
+
+    name: str
+    lane: Lane
+    truth: Truth
+    began: float
+    ended: float
+    error: str
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Lane 0's names, which the judge uses, to this lane's."""
+        first = Lane(0)
+        return {
+            **dict(zip(first.operators, self.lane.operators, strict=True)),
+            **{masked(first, place): masked(self.lane, place) for place in (1, 2, 3)},
+            first.did(20): self.lane.did(20),
+            first.park_extension: self.lane.park_extension,
+        }
+
+    def records(self, among: Iterable[CallRecord]) -> list[CallRecord]:
+        """The records of this scenario's calls, in the order given."""
+        clients = {masked(self.lane, place) for place in (1, 2, 3)}
+        operators = set(self.lane.operators)
+
+        def ours(record: CallRecord) -> bool:
+            people = {record.operator, *(attempt.operator for attempt in record.attempts)}
+            return record.client_masked in clients or not people.isdisjoint(operators)
+
+        return [
+            record
+            for record in among
+            if ours(record) and self.began <= epoch(record.started_at) <= self.ended
+        ]
+
+
+def masked(lane: Lane, place: int) -> str:
+    """An outside line's number as callsteward shows it."""
+    return str(_numbers.masked(lane.outside(place).number))
+
+
+def longest_first(names: Iterable[str]) -> list[str]:
+    """The order that keeps all lanes busy to the end, by how long the recorded streams' phones were at it."""
+
+    def length_s(name: str) -> float:
+        acts = Truth.load(STREAMS / f"{name}.truth.json").acts
+        return float(acts[-1]["t"] - acts[0]["t"])
+
+    return sorted(names, key=length_s, reverse=True)
+
+
+def play(pbx: Asterisk, names: Sequence[str], lanes: Sequence[int]) -> dict[str, Played]:
+    """Play scenarios, one at a time on each lane; what the phones did, by scenario."""
+    waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
+    for name in names:
+        waiting.put(name)
+    played: dict[str, Played] = {}
+
+    def work(lane: Lane) -> None:
+        while True:
+            try:
+                name = waiting.get_nowait()
+            except queue.Empty:
+                return
+            result = _play(pbx, name, lane)
+            if result.error:
+                # Phones that trip over a busy machine say nothing about callsteward.
+                print(f"{name} did not play ({result.error}), once more", flush=True)
+                time.sleep(BETWEEN_S)
+                result = _play(pbx, name, lane)
+            played[name] = result
+            print(
+                f"[{len(played)}/{len(names)}] {name}: {result.ended - result.began:.0f} s"
+                f"{' FAILED: ' + result.error if result.error else ''}",
+                flush=True,
+            )
+            time.sleep(BETWEEN_S)
+
+    workers = [threading.Thread(target=work, args=(Lane(index),), name=f"lane {index}") for index in lanes]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    return played
+
+
+def _play(pbx: Asterisk, name: str, lane: Lane) -> Played:
+    began = time.time()
+    try:
+        result = subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "tests.lab.scenarios",
+                name,
+                "--sip-port",
+                str(pbx.sip_port),
+                "--lane",
+                str(lane.index),
+                "--ari-url",
+                pbx.ari.base_url,
+                "--ari-authorization",
+                pbx.ari.authorization,
+            ],
+            cwd=REPOSITORY,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=LIMIT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return Played(name, lane, Truth([]), began, time.time(), f"did not end within {LIMIT_S} s")
+    acts = [json.loads(line) for line in result.stdout.splitlines() if line.startswith("{")]
+    acts.sort(key=lambda act: act["t"])
+    error = ""
+    if result.returncode:
+        error = result.stderr.strip() or f"exit code {result.returncode}"
+    return Played(name, lane, Truth(acts), began, time.time(), error)

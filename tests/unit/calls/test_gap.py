@@ -1,0 +1,81 @@
+"""What was said while nobody listened is not known: it is neither speech nor silence."""
+
+from __future__ import annotations
+
+import pytest
+
+from callsteward.calls.record import CallRecord, Silence
+from callsteward.calls.tracker import Tracker
+from tests.unit.calls.stream import Stream, alerts, at, config, ended
+
+
+def _over_a_gap(
+    s: Stream, *, gap_from: float, to: float
+) -> tuple[Tracker, list[tuple[str, float, str | None]]]:
+    """The stream so far, then a reconnect at `to` that saw nothing since `gap_from`."""
+    tracker = Tracker(config())
+    facts = s.play(tracker)
+    s.at(to)
+    s.snapshot(gap_from=gap_from)
+    return tracker, alerts([*facts, *s.play(tracker)])
+
+
+def _ended(s: Stream, tracker: Tracker) -> CallRecord:
+    (record,) = ended(s.play(tracker))
+    return record
+
+
+def test_speech_whose_end_was_missed_counts_up_to_the_gap() -> None:
+    s = Stream()
+    client, phone = s.talk()
+    s.speak(phone, 3)
+    s.at(6)
+    s.starts(client)
+    tracker, _ = _over_a_gap(s, gap_from=8, to=20)
+    s.at(30)
+    s.bye(client)
+    speech = _ended(s, tracker).speech
+    assert speech is not None
+    assert (speech.operator_s, speech.client_s) == (3.0, 2.0)
+
+
+def test_speech_that_went_on_over_the_gap_counts_whole() -> None:
+    s = Stream()
+    client, _ = s.talk()
+    s.at(6)
+    s.starts(client)
+    tracker, _ = _over_a_gap(s, gap_from=8, to=12)
+    s.at(14.5)
+    s.finishes(client, 8)
+    s.at(15)
+    s.bye(client)
+    speech = _ended(s, tracker).speech
+    assert speech is not None
+    assert speech.client_s == pytest.approx(8.0)
+
+
+def test_a_gap_is_no_silence() -> None:
+    s = Stream()
+    client, phone = s.talk()
+    s.speak(phone, 3, at=3)
+    s.at(7)
+    tracker, alarms = _over_a_gap(s, gap_from=7, to=30)
+    s.at(35)
+    s.speak(client, 1)
+    s.at(37)
+    s.bye(client)
+    facts = s.play(tracker)
+    (record,) = ended(facts)
+    assert alarms + alerts(facts) == []
+    assert record.silences == ()
+
+
+def test_a_silence_after_the_gap_counts_from_its_end() -> None:
+    s = Stream()
+    client, phone = s.talk()
+    s.speak(phone, 3, at=3)
+    tracker, _ = _over_a_gap(s, gap_from=7, to=30)
+    s.at(45)
+    s.speak(client, 1)
+    s.bye(client)
+    assert _ended(s, tracker).silences == (Silence(at(30), 15.0),)
