@@ -233,6 +233,26 @@ def operator_bye(stage: Stage) -> None:
 
 
 @show
+def press_1(stage: Stage) -> None:
+    """One operator's voicemail answers and presses nothing; the next operator presses 1."""
+    operator = stage.operator(1, answer_after_s=0.5)
+    other = stage.operator(2, answer_after_s=0.5)
+    _broken(stage, operator)
+    client = _back(stage, answer_after_s=0.5)
+    stage.exchange.until(operator.is_idle, 20, "the drop to be noticed")
+    stage.until_talking(other, limit_s=40)
+    tell("asked", who="other")
+    stage.wait(1.0)
+    other.line.press("1")
+    _called(stage, client)
+    stage.until_talking(client, other)
+    stage.say(other, 1.0)
+    client.line.bye()
+    stage.until_over(other, client)
+    stage.wait(AFTERWARDS_S)
+
+
+@show
 def pbx_restarted(stage: Stage) -> None:
     """The PBX dies under the talk and comes back; the phones know nothing of it."""
     operator = stage.operator(1, answer_after_s=0.5)
