@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
+import aiohttp
 import structlog
 from sqlalchemy.engine import make_url
 
@@ -19,9 +20,16 @@ from callsteward.ari.census import Census
 from callsteward.ari.connection import open_link
 from callsteward.ari.counters import Counters
 from callsteward.ari.frames import FrameQueue
-from callsteward.ari.link import cancelled
+from callsteward.ari.link import OnChange, cancelled
 from callsteward.ari.recorder import Recorder
-from callsteward.ari.rest import open_session
+from callsteward.ari.rest import HttpTransport, Rest, open_session
+from callsteward.callback.decisions import Decisions
+from callsteward.callback.do_not_call import DoNotCall
+from callsteward.callback.execution import Execution
+from callsteward.callback.guard import Guard
+from callsteward.callback.ledger import Ledger
+from callsteward.callback.policy import Policy
+from callsteward.callback.states import CallbackMoved
 from callsteward.calls.facts import Fact, LineNow, OperatorNow
 from callsteward.calls.record import CallRecord
 from callsteward.calls.tracker import Tracker
@@ -47,7 +55,7 @@ class Output(Protocol):
 
     async def run(self) -> None: ...
 
-    def publish(self, fact: Fact) -> None: ...
+    def publish(self, fact: Fact | CallbackMoved) -> None: ...
 
     def recall(self, records: Iterable[CallRecord]) -> None: ...
 
@@ -64,7 +72,7 @@ class NoFeed:
     async def run(self) -> None:
         await asyncio.Event().wait()
 
-    def publish(self, fact: Fact) -> None:
+    def publish(self, fact: Fact | CallbackMoved) -> None:
         pass
 
     def recall(self, records: Iterable[CallRecord]) -> None:
@@ -117,6 +125,7 @@ class Daemon:
             tracker = Tracker(config)
             census = Census()
             clock = EventClock()
+            callbacks = _callbacks(config, store, session, tracker, clock, feed)
             pump = Pump(
                 frames=frames,
                 tracker=tracker,
@@ -127,18 +136,26 @@ class Daemon:
                 clock=clock,
                 counters=self.counters,
                 recorder=self._recorder,
+                judge=None if callbacks is None else callbacks.decisions.judge,
+                listener=None if callbacks is None else callbacks.execution.hear,
             )
             log.info("starting", action="daemon_start", boot_id=self.boot_id, site=config.site.name)
             await _recall(store, config, feed)
             spare_the_collector()
+            on_change: OnChange = feed.link
+            if callbacks is not None:
+                await callbacks.decisions.load()
+                on_change = _both(feed, callbacks.execution)
             gap_from = await pump.rerun()
-            link = open_link(config, frames, census, session=session, on_change=feed.link, gap_from=gap_from)
+            link = open_link(config, frames, census, session=session, on_change=on_change, gap_from=gap_from)
             tasks = {
                 "feed": asyncio.create_task(feed.run(), name="feed"),
                 "pump": asyncio.create_task(pump.run(), name="pump"),
                 "gauges": asyncio.create_task(_gauges(pump, tracker, clock, feed), name="gauges"),
                 "ari": asyncio.create_task(link.run(), name="ari"),
             }
+            if callbacks is not None:
+                tasks["callbacks"] = asyncio.create_task(callbacks.execution.run(), name="callbacks")
             try:
                 await _until_stop(stop, list(tasks.values()))
             finally:
@@ -163,6 +180,57 @@ class Daemon:
             "connects": counters.connects,
             "max_depth": counters.max_depth,
         }
+
+
+class _Callbacks(NamedTuple):
+    decisions: Decisions
+    execution: Execution
+
+
+def _callbacks(
+    config: Config,
+    store: Store,
+    session: aiohttp.ClientSession,
+    tracker: Tracker,
+    clock: EventClock,
+    feed: Output,
+) -> _Callbacks | None:
+    """What decides on callbacks and carries them out; None with `callback.enabled = false`."""
+    if not config.callback.enabled:
+        return None
+
+    def now_ms() -> int:
+        now = clock.now_ms()
+        return now if now is not None else time.time_ns() // 1_000_000
+
+    ledger = Ledger(store.engine, config.site.name)
+    policy = Policy(config)
+    decisions = Decisions(
+        guard=Guard(config),
+        policy=policy,
+        ledger=ledger,
+        do_not_call=DoNotCall(store.engine),
+        now_ms=now_ms,
+    )
+    execution = Execution(
+        config,
+        decisions=decisions,
+        policy=policy,
+        ledger=ledger,
+        rest=Rest(HttpTransport(session, config.asterisk)),
+        operators_now=tracker.operators_now,
+        now_ms=now_ms,
+        publish=feed.publish,
+    )
+    return _Callbacks(decisions, execution)
+
+
+def _both(feed: Output, execution: Execution) -> OnChange:
+    def on_change(connected: bool, detail: str) -> None:
+        feed.link(connected, detail)
+        execution.link(connected)
+
+    return on_change
 
 
 async def _recall(store: Store, config: Config, feed: Output) -> None:
@@ -203,6 +271,8 @@ async def _wind_down(tasks: dict[str, asyncio.Task[None]], pump: Pump, feed: Out
     await asyncio.wait({tasks["ari"]}, timeout=LINK_STOP_S)
     pump.finish()
     await asyncio.wait({tasks["pump"]}, timeout=PUMP_STOP_S)
+    if "callbacks" in tasks:
+        await cancelled(tasks["callbacks"])
     if not tasks["feed"].done():
         await feed.drain(FEED_STOP_S)
     for task in tasks.values():

@@ -12,15 +12,15 @@ import os
 import signal
 import sys
 from datetime import datetime, timedelta
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 from zoneinfo import ZoneInfo
 
 import typer
 
-from callsteward import __version__, config, logs
+from callsteward import __version__, cli_callbacks, config, logs
 from callsteward.calls.record import CallRecord, Outcome, encode
+from callsteward.cli_options import ConfigOption, Form, ListForm, OptionalConfigOption, chosen
 from callsteward.exceptions import CallstewardError
 
 if TYPE_CHECKING:
@@ -42,29 +42,9 @@ app = typer.Typer(
 # 128 + SIGPIPE: what a tool returns whose reader (head, less) went away.
 _READER_GONE = 141
 
-ConfigOption = Annotated[
-    Path,
-    typer.Option("--config", "-c", help="The TOML file; config/callsteward.toml is a commented example."),
-]
-OptionalConfigOption = Annotated[
-    Path | None,
-    typer.Option("--config", "-c", help="The TOML file; without it every key has its default."),
-]
-
-
-class Form(StrEnum):
-    """How records are printed."""
-
-    TABLE = "table"
-    JSONL = "jsonl"
-
-
-class ListForm(StrEnum):
-    """How a list of stored calls is printed."""
-
-    TABLE = "table"
-    JSONL = "jsonl"
-    CSV = "csv"
+app.add_typer(cli_callbacks.callbacks, name="callbacks")
+app.add_typer(cli_callbacks.dnc, name="dnc")
+app.add_typer(cli_callbacks.lost, name="lost")
 
 
 def main() -> NoReturn:
@@ -150,7 +130,7 @@ def replay(
     """
     from callsteward.replay import replay_files
 
-    replay_files(files, config.load(config_file), as_table=_form(output) is Form.TABLE, strict=strict)
+    replay_files(files, config.load(config_file), as_table=chosen(output) is Form.TABLE, strict=strict)
 
 
 @app.command()
@@ -206,7 +186,7 @@ def calls(
     """List stored calls, oldest first."""
     settings = config.load(config_file)
     zone = settings.site.zone
-    form = output or ListForm(_form(None))
+    form = output or ListForm(chosen(None))
     from callsteward.store.records import CallQuery
 
     query = CallQuery(
@@ -237,7 +217,7 @@ def check(
 
     from callsteward import check as checks
 
-    as_table = _form(output) is Form.TABLE
+    as_table = chosen(output) is Form.TABLE
     console = Console()
 
     async def follow() -> bool:
@@ -273,7 +253,7 @@ def demo(
     except ModuleNotFoundError as error:
         message = f"the demo needs {error.name}: pip install 'callsteward[demo]'"
         raise CallstewardError(message) from error
-    asyncio.run(show.run(speed=speed, as_table=_form(output) is Form.TABLE))
+    asyncio.run(show.run(speed=speed, as_table=chosen(output) is Form.TABLE))
 
 
 @app.command("config-schema")
@@ -282,10 +262,6 @@ def config_schema() -> None:
     import json
 
     typer.echo(json.dumps(config.Config.model_json_schema(), indent=2, ensure_ascii=False))
-
-
-def _form(output: Form | None) -> Form:
-    return output or (Form.TABLE if sys.stdout.isatty() else Form.JSONL)
 
 
 def _for_daemon(config_file: Path) -> config.Config:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from datetime import time
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, available_timezones
@@ -33,6 +34,14 @@ from callsteward.standard.profile import Profile
 # A name becomes a level of an MQTT topic and part of a URL.
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 Port = Annotated[int, Field(ge=1, le=65_535)]
+# Seconds that something may last.
+Span = Annotated[float, Field(gt=0, le=86_400)]
+# What a dial string may hold around the number: nothing that Dial() reads as an option or another device.
+DialString = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9]+/[A-Za-z0-9_.+/-]*\{number\}[A-Za-z0-9_.@-]*$")
+]
+CallerId = Annotated[str, StringConstraints(pattern=r"^\+?[0-9]{2,15}$")]
+PhoneType = Literal["mobile", "fixed_line", "voip", "personal", "toll_free"]
 DEFAULT_PROFILE = "standard"
 DEFAULT_LINE = "default"
 
@@ -51,6 +60,20 @@ def _secret(value: SecretStr | None, file: Path | None) -> str | None:
     return value.get_secret_value() if value is not None else None
 
 
+def _time_zone(value: str | None) -> str | None:
+    if value is not None and value not in available_timezones():
+        message = "not an IANA time zone; one such as Europe/Moscow or Asia/Yekaterinburg"
+        raise ValueError(message)
+    return value
+
+
+def _known_region(value: str) -> str:
+    if value not in phonenumbers.SUPPORTED_REGIONS:
+        message = "not a region; two capital letters such as RU, KZ, DE"
+        raise ValueError(message)
+    return value
+
+
 class Site(_Section):
     """One PBX."""
 
@@ -58,21 +81,12 @@ class Site(_Section):
     timezone: str = Field("Europe/Moscow", description="IANA zone for days and calling hours.")
     region: str = Field("RU", description="ISO 3166 region in which a number without a country code is read.")
 
-    @field_validator("timezone")
-    @classmethod
-    def _zone(cls, value: str) -> str:
-        if value not in available_timezones():
-            message = "not an IANA time zone; one such as Europe/Moscow or Asia/Yekaterinburg"
-            raise ValueError(message)
-        return value
+    _zone = field_validator("timezone")(_time_zone)
 
     @field_validator("region")
     @classmethod
     def _region(cls, value: str) -> str:
-        if value not in phonenumbers.SUPPORTED_REGIONS:
-            message = "not a region; two capital letters such as RU, KZ, DE"
-            raise ValueError(message)
-        return value
+        return _known_region(value)
 
     @property
     def zone(self) -> ZoneInfo:
@@ -145,6 +159,14 @@ class Line(_Section):
     dids: tuple[str, ...] = Field((), description="Dialled numbers; shell patterns allowed.")
     contexts: tuple[str, ...] = Field((), description="Dialplan contexts calls arrive in.")
     profile: str = DEFAULT_PROFILE
+    timezone: str | None = Field(None, description="IANA zone of its clients; unset: the site's.")
+    operators: tuple[str, ...] = Field(
+        (), description="Who is asked for the line's callbacks; empty: everybody in [operators]."
+    )
+    callback_dial: DialString | None = Field(None, description="The line's own callback.dial.")
+    callback_caller_id: CallerId | None = Field(None, description="The line's own callback.caller_id.")
+
+    _zone = field_validator("timezone")(_time_zone)
 
 
 class Mqtt(_Section):
@@ -208,6 +230,63 @@ class Privacy(_Section):
         return secret.encode() if secret else None
 
 
+class Callback(_Section):
+    """The one call that follows a talk that broke (standard.md: one_callback). Off unless switched on."""
+
+    enabled: bool = Field(False, description="false: nothing is ever dialled, the record only says `due`.")
+    regions: tuple[str, ...] = Field((), description="Where may be called; empty: the site's region.")
+    types: tuple[PhoneType, ...] = Field(("mobile", "fixed_line"), description="Which numbers may be called.")
+    denied_prefixes: tuple[Annotated[str, StringConstraints(pattern=r"^\+[0-9]{1,15}$")], ...] = Field(
+        ("+7954",), description="E.164 beginnings that are never called. +7954 is satellite phones."
+    )
+    hours_from: time = Field(time(9), description="From when a client may be called, in their zone.")
+    hours_to: time = Field(time(20), description="Until when.")
+    zones: Literal["number", "line"] = Field(
+        "number", description="number: allowed in every zone the number can be in. line: in the line's zone."
+    )
+    exempt_s: float = Field(900, ge=0, le=86_400, description="So long after the drop the hours do not bind.")
+    per_number_a_day: int = Field(3, ge=1, le=100, description="Callbacks to one number within 24 hours.")
+    per_line_an_hour: int = Field(60, ge=1, le=100_000, description="Callbacks of one line within an hour.")
+    same_operator_s: float = Field(20, ge=0, le=3600, description="So long only who had the client is asked.")
+    expire_s: Span = Field(1800, description="Given up when nobody could be found for so long.")
+    alert_s: Span = Field(300, description="Alert when a callback waits longer.")
+    operator_ring_s: Span = Field(15, description="How long an operator's phone rings.")
+    ask_again_s: Span = Field(20, description="Until an operator who did not answer is asked again.")
+    ring_s: int = Field(30, ge=5, le=180, description="How long the client's phone rings.")
+    press_1: bool = Field(False, description="The operator presses 1 before the client is dialled.")
+    press_1_s: int = Field(8, ge=2, le=60, description="How long the key is waited for.")
+    max_parallel: int = Field(5, ge=1, le=1000, description="Callbacks in progress at once.")
+    per_minute: int = Field(30, ge=1, le=10_000, description="Operators asked within a minute.")
+    operator_dial: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]+/[A-Za-z0-9_.@/{}-]+$")] = Field(
+        "PJSIP/{operator}", description="An operator's phone."
+    )
+    dial: DialString = Field(
+        "PJSIP/{number}@trunk", description="How the client is dialled: digits, no plus."
+    )
+    caller_id: CallerId | None = Field(None, description="What the client's phone shows; unset: the trunk's.")
+    retention_days: int = Field(365, ge=1, le=3650, description="How long the ledger keeps full numbers.")
+
+    @field_validator("regions")
+    @classmethod
+    def _regions(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(_known_region(value) for value in values)
+
+    @field_validator("operator_dial")
+    @classmethod
+    def _operator_dial(cls, value: str) -> str:
+        if value.count("{operator}") != 1 or set("{}") & set(value.replace("{operator}", "")):
+            message = "must have {operator} in it once, such as PJSIP/{operator}"
+            raise ValueError(message)
+        return value
+
+    @model_validator(mode="after")
+    def _hours(self) -> Self:
+        if self.hours_from >= self.hours_to:
+            message = "hours_from must be before hours_to"
+            raise ValueError(message)
+        return self
+
+
 class Log(_Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["auto", "console", "json"] = Field(
@@ -234,6 +313,7 @@ class Config(BaseSettings):
     mqtt: Mqtt = Mqtt()
     store: Store = Store()
     privacy: Privacy = Privacy()
+    callback: Callback = Callback()
     log: Log = Log()
 
     @classmethod
@@ -274,6 +354,10 @@ class Config(BaseSettings):
                         )
                         raise ValueError(message)
         return self
+
+    def line(self, name: str) -> Line:
+        """A line by its name; one that is not configured has the defaults."""
+        return next((item for item in self.lines if item.name == name), None) or Line(name=name)
 
     def profile(self, line: str) -> Profile:
         """The profile of a line, the default one for a line that is not configured."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import structlog
 
@@ -43,7 +43,14 @@ STORE_PATIENCE_S = 60.0
 # point and not a second time.
 _ADVANCED = "CallstewardAdvanced"
 
+T = TypeVar("T")
 Save = Callable[[Sequence[CallRecord]], Awaitable[list[CallRecord]]]
+
+
+Judge = Callable[[Sequence[Fact]], Awaitable[Sequence[Fact]]]
+"""Writes what follows from facts into the ledger and says it in their records. Raises StoreError."""
+
+Listener = Callable[[events.Event], None]
 
 
 class Outlet(Protocol):
@@ -67,6 +74,8 @@ class Pump:
         clock: EventClock,
         counters: Counters,
         recorder: Recorder | None = None,
+        judge: Judge | None = None,
+        listener: Listener | None = None,
     ) -> None:
         self._frames = frames
         self._tracker = tracker
@@ -77,6 +86,8 @@ class Pump:
         self._clock = clock
         self._counters = counters
         self._recorder = recorder
+        self._judge = judge
+        self._listener = listener
         self._finishing = False
         self._journal_broken = False
         self.changed = asyncio.Event()
@@ -188,6 +199,8 @@ class Pump:
                 event_type=type(event).__name__,
                 count=counters.tracker_errors,
             )
+        if self._listener is not None:
+            self._listener(event)
         return facts
 
     def _observe(self, moment: str, received_s: float | None, *, exact: bool = True) -> None:
@@ -244,28 +257,37 @@ class Pump:
         """Store the records, then publish everything in the order it happened."""
         if not facts:
             return
-        new = await self._saved(facts)
+        facts, new = await self._written(facts)
         for fact in facts:
             if not isinstance(fact, CallEnded) or fact.record.call_id in new:
                 self._outlet.publish(fact)
 
     async def _deliver_rerun(self, facts: Sequence[Fact]) -> None:
         """Of what an earlier process may have published, only the records it did not get to store."""
-        new = await self._saved(facts)
+        facts, new = await self._written(facts)
         for fact in facts:
             if isinstance(fact, CallEnded) and fact.record.call_id in new:
                 self._outlet.publish(fact)
 
-    async def _saved(self, facts: Sequence[Fact]) -> set[str]:
-        """Ids of the records that were not stored before."""
+    async def _written(self, facts: Sequence[Fact]) -> tuple[Sequence[Fact], set[str]]:
+        """The facts as they are to be told, and the ids of the records that were not stored before."""
+        judge = self._judge
+        if judge is not None:
+            unjudged = facts
+            facts = await self._patiently(lambda: judge(unjudged), len(facts))
         records = [fact.record for fact in facts if isinstance(fact, CallEnded)]
         if not records:
-            return set()
+            return facts, set()
+        stored = await self._patiently(lambda: self._save(records), len(records))
+        return facts, {record.call_id for record in stored}
+
+    async def _patiently(self, write: Callable[[], Awaitable[T]], count: int) -> T:
+        """What a write came to, tried again for a while where the store fails."""
         backoff = Backoff(0.2, 5.0)
         give_up = time.monotonic() + STORE_PATIENCE_S
         while True:
             try:
-                return {record.call_id for record in await self._save(records)}
+                return await write()
             except StoreError as error:
                 if self._finishing or time.monotonic() > give_up:
                     raise
@@ -274,7 +296,7 @@ class Pump:
                     "records wait for the store",
                     action="store_failed",
                     error=str(error),
-                    records=len(records),
+                    records=count,
                     retry_s=round(delay, 1),
                 )
                 await asyncio.sleep(delay)

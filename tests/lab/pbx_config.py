@@ -175,6 +175,7 @@ def config_files(settings: PbxSettings) -> dict[str, str]:
         "dial = 350+440\nbusy = 480+620/500,0/500\nring = 440+480/2000,0/4000\n"
         "congestion = 480+620/250,0/250\n",
         "callsteward.conf": (DIALPLAN / "callsteward.conf").read_text(),
+        "callsteward-callback.conf": (DIALPLAN / "callsteward-callback.conf").read_text(),
         "callsteward-examples.conf": (DIALPLAN / "callsteward-examples.conf").read_text(),
         "extensions.conf": _extensions(),
     }
@@ -383,6 +384,7 @@ def _extensions() -> str:
         "static = yes",
         "writeprotect = yes",
         "#include callsteward.conf",
+        "#include callsteward-callback.conf",
         "#include callsteward-examples.conf",
         "",
         "; Outside lines come in here.",

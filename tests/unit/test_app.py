@@ -10,10 +10,12 @@ from pydantic import SecretStr
 from callsteward.app import Daemon, journal_path
 from callsteward.ari.events import epoch_ms
 from callsteward.ari.recorder import Recorder
+from callsteward.callback.ledger import Ledger
+from callsteward.callback.states import Callback as Moved
 from callsteward.calls import tracker as tracker_module
 from callsteward.calls.facts import Alert, CallEnded
 from callsteward.calls.record import encode
-from callsteward.config import Asterisk, Config, Mqtt, Store
+from callsteward.config import Asterisk, Callback, Config, Mqtt, Store
 from callsteward.demo.ari_server import FakeAri
 from callsteward.exceptions import StoreError
 from callsteward.replay import Tally, replay
@@ -305,3 +307,42 @@ async def test_the_gauges_are_handed_over_on_change_and_at_most_once_a_second(ar
 )
 def test_the_journal_lies_beside_the_database(url, path):
     assert journal_path(Config(store=Store(url=url))) == path
+
+
+# --- callbacks ---------------------------------------------------------------------------------------
+
+
+async def callbacks_of(config: Config) -> list[Moved]:
+    store = await records_module.Store.open(config.store.url)
+    found = await Ledger(store.engine, config.site.name).listed()
+    await store.close()
+    return found
+
+
+async def test_with_callbacks_off_nothing_is_written_or_dialled(ari, tmp_path):
+    config = config_for(ari.url, tmp_path)
+    async with running(config) as live:
+        await ari.connected()
+        await ari.play(capture("netdrop"))
+        await live.until(lambda: live.feed.records)
+        await asyncio.sleep(0.2)
+        (fact,) = (fact for fact in live.feed.facts if isinstance(fact, CallEnded))
+    assert (fact.record.callback.decision, fact.record.callback.reason) == ("due", "mid_dialogue_drop")
+    assert not [call for call in ari.calls if call.startswith("POST /ari/channels")]
+    assert await callbacks_of(config) == []
+
+
+async def test_with_callbacks_on_the_ledger_has_the_callback_before_the_record_is_published(ari, tmp_path):
+    config = config_for(ari.url, tmp_path).model_copy(update={"callback": Callback(enabled=True)})
+    async with running(config) as live:
+        await ari.connected()
+        await ari.play(capture("netdrop"))
+        await live.until(lambda: live.feed.records)
+        kinds = [type(fact).__name__ for fact in live.feed.facts]
+        assert kinds.index("CallbackMoved") < kinds.index("CallEnded")
+        (fact,) = (fact for fact in live.feed.facts if isinstance(fact, CallEnded))
+    (callback,) = await callbacks_of(config)
+    assert callback.origin_call_id == fact.record.call_id
+    assert (callback.state, fact.record.callback.decision) == ("due", "due")
+    # This Asterisk has not the dialplan, so nobody was rung for nothing.
+    assert not [call for call in ari.calls if call.startswith("POST /ari/channels")]

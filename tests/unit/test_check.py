@@ -3,6 +3,7 @@
 import base64
 import json
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -42,6 +43,7 @@ class Pbx:
     version: str = "22.10.1"
     modules: tuple[str, ...] = MODULES
     dialplan: str = "1"
+    callback: str = ""
     read_only: bool = False
     websocket: bool = True
     endpoints: dict[str, dict[str, str]] = field(
@@ -65,6 +67,8 @@ class Pbx:
         if path == "asterisk/modules":
             return web.json_response([{"name": name, "status": "Running"} for name in self.modules])
         if path == "asterisk/variable":
+            if request.query["variable"] == "CALLSTEWARD_CALLBACK":
+                return web.json_response({"value": self.callback})
             assert request.query["variable"] == "CALLSTEWARD_DIALPLAN"
             return web.json_response({"value": self.dialplan})
         if path == "endpoints":
@@ -109,12 +113,19 @@ async def asterisk():
     await runner.cleanup()
 
 
-async def found(fake: Pbx, **settings: object) -> dict[str, tuple[Status, str, str | None]]:
-    config = Config.model_validate({"asterisk": {"url": fake.url, "password": "right", **settings}})
+async def found(
+    fake: Pbx, *, callback: bool = False, **settings: Any
+) -> dict[str, tuple[Status, str, str | None]]:
+    config = Config.model_validate(
+        {
+            "asterisk": {"url": fake.url, "password": "right", **settings},
+            "callback": {"enabled": callback},
+        }
+    )
     return {row.check: (row.status, row.found, row.mend) async for row in pbx.results(config)}
 
 
-async def failures(fake: Pbx, **settings: object) -> list[str]:
+async def failures(fake: Pbx, **settings: Any) -> list[str]:
     return [
         name for name, (status, _, _) in (await found(fake, **settings)).items() if status is not Status.OK
     ]
@@ -170,6 +181,15 @@ async def test_a_proxy_without_websockets_is_found(asterisk):
 async def test_a_missing_dialplan_is_found(asterisk):
     asterisk.dialplan = ""
     assert await failures(asterisk) == ["dialplan"]
+
+
+async def test_callbacks_that_are_switched_on_need_their_dialplan(asterisk):
+    status, told, mend = (await found(asterisk, callback=True))["callback"]
+    assert status is Status.FAILED
+    assert "callsteward-callback.conf is not included" in told
+    assert "dialplan reload" in str(mend)
+    asterisk.callback = "1"
+    assert (await found(asterisk, callback=True))["callback"][0] is Status.OK
 
 
 @pytest.mark.parametrize(

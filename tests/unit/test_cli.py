@@ -40,7 +40,18 @@ def records(result: subprocess.CompletedProcess[bytes]) -> list[CallRecord]:
 def test_help_names_every_command():
     result = callsteward("--help")
     assert result.returncode == 0
-    for command in ("run", "replay", "record", "calls", "check", "demo", "config-schema"):
+    for command in (
+        "run",
+        "replay",
+        "record",
+        "calls",
+        "check",
+        "demo",
+        "config-schema",
+        "callbacks",
+        "dnc",
+        "lost",
+    ):
         assert f" {command} " in result.stdout.decode()
 
 

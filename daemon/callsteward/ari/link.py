@@ -57,6 +57,8 @@ async def subscribe(rest: Rest, app: str, wanted: Sequence[str]) -> None:
 
 async def snapshot(rest: Rest, gap_from: str) -> Snapshot:
     """What is there now, by Asterisk's clock. Raises AriError."""
+    # Asked only where a gap tells a restart from a link that was cut.
+    booted = (await rest.info()).started_at if gap_from else ""
     channels = await rest.channels()
     bridges = await rest.bridges()
     now = time.time_ns() // 1_000_000
@@ -68,6 +70,7 @@ async def snapshot(rest: Rest, gap_from: str) -> Snapshot:
         channels=channels,
         bridges=bridges,
         gap_from=gap_from,
+        booted=booted,
     )
 
 

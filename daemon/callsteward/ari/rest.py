@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any, Protocol, TypeVar
+from urllib.parse import quote
 
 import aiohttp
 import msgspec
@@ -75,6 +76,10 @@ class _Info(msgspec.Struct):
     status: _Status = msgspec.field(default_factory=_Status)
 
 
+class _Variable(msgspec.Struct):
+    value: str = ""
+
+
 class _Message(msgspec.Struct):
     message: str = ""
     error: str = ""
@@ -116,6 +121,10 @@ class Rest:
     async def bridges(self) -> tuple[Bridge, ...]:
         return await self.get("bridges", tuple[Bridge, ...])
 
+    async def variable(self, name: str) -> str:
+        """A plain global variable of the dialplan, empty where there is none."""
+        return (await self.get("asterisk/variable", _Variable, {"variable": name})).value
+
     async def modules(self) -> tuple[Module, ...]:
         return await self.get("asterisk/modules", tuple[Module, ...])
 
@@ -141,6 +150,36 @@ class Rest:
         path = f"applications/{app}/subscription"
         answer = await self._transport.request("POST", path, query={"eventSource": ",".join(sources)})
         return _decoded(self._checked("POST", path, answer), Application)
+
+    async def channel(self, channel_id: str) -> Channel | None:
+        """A channel by its id, None where there is none (any more)."""
+        path = f"channels/{quote(channel_id, safe='')}"
+        answer = await self._transport.request("GET", path)
+        if answer.status == 404:
+            return None
+        return _decoded(self._checked("GET", path, answer), Channel)
+
+    async def originate(
+        self, query: Mapping[str, str], variables: Mapping[str, str] | None = None
+    ) -> Channel:
+        """Ring a phone (`endpoint`) and send whoever answers to `context`, `extension`.
+
+        That it was taken does not say that it rings: the events do. An unknown or offline phone is an
+        AriError (500); so is an id in use (409), and after one of those a wrong 409 may follow: ask
+        `channel` which it is.
+        """
+        body = None if variables is None else {"variables": dict(variables)}
+        answer = await self._transport.request("POST", "channels", query, body)
+        return _decoded(self._checked("POST", "channels", answer), Channel)
+
+    async def hang_up(self, channel_id: str) -> bool:
+        """End a channel; whether there was one."""
+        path = f"channels/{quote(channel_id, safe='')}"
+        answer = await self._transport.request("DELETE", path)
+        if answer.status == 404:
+            return False
+        self._checked("DELETE", path, answer)
+        return True
 
     async def get(self, path: str, shape: type[T], query: Mapping[str, str] | None = None) -> T:
         """Any GET, decoded to a shape."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from callsteward.calls.callback_id import callback_of
 from callsteward.calls.deadlines import Limit
 from callsteward.calls.facts import Happening
 from callsteward.calls.model import Attempt, Call, Leg
@@ -102,8 +103,10 @@ def answered(desk: Desk, leg: Leg, ms: int) -> None:
 
 def _first_answer(desk: Desk, leg: Leg, attempt: Attempt, ms: int) -> None:
     call = leg.call
-    if call.answered_ms is None:
-        call.answered_ms = ms
+    if call.answered_ms is None and call.latency_ms is None:
+        # A callback rings the operator first; it is answered when the client does.
+        if callback_of(call.id) is None:
+            call.answered_ms = ms
         since = attempt.ring_ms if attempt.ring_ms is not None else attempt.dial_ms
         call.latency_ms = max(0, ms - since)
     desk.say(call, _SAY_ANSWERED, ms, operator=leg.operator)

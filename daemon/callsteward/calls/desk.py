@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from callsteward.standard.profile import Profile
 
 _STARTED = Happening.STARTED
-_INTERNAL = Direction.INTERNAL
+_INBOUND, _INTERNAL = Direction.INBOUND, Direction.INTERNAL
 
 
 class Limits:
@@ -94,6 +94,7 @@ class Desk:
                 by=by,
                 to=to,
                 duration_s=None if duration_ms is None else duration_ms / 1000,
+                client_number=call.client_number if event is _STARTED and call.direction is _INBOUND else "",
             )
         )
 

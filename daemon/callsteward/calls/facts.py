@@ -34,6 +34,8 @@ class CallHappened(msgspec.Struct, frozen=True, kw_only=True):
     by: str | None = None
     to: str | None = None
     duration_s: float | None = None
+    client_number: str = ""
+    """Of a client who calls in, as the line delivered it; for the callback ledger alone, not published."""
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,9 +51,10 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CallEnded(msgspec.Struct, frozen=True):
-    """A call is over: its record."""
+    """A call is over: its record. `client_number` is for the callback ledger alone, it is not published."""
 
     record: CallRecord
+    client_number: str = ""
 
 
 Fact = CallHappened | Alert | CallEnded

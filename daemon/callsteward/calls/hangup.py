@@ -34,6 +34,13 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     soft: bool
     passed_back: bool = False
     third_party: bool = False
+    # Asterisk asked for nothing: it was started anew, and this leg was on before.
+    restarted: bool = False
+
+
+def of_restart(at_ms: int, side: Side, channel: str) -> Request:
+    """What a restart of Asterisk comes to for a leg, as if it had been able to say so."""
+    return Request(at_ms, side, channel, _SHUTDOWN, None, soft=True, restarted=True)
 
 
 class LegEnd(msgspec.Struct, frozen=True, gc=False):
@@ -92,6 +99,8 @@ def simultaneous(requests: Sequence[Request], at_ms: int) -> bool:
 
 
 def _told(request: Request) -> str:
+    if request.restarted:
+        return f"{request.channel} was on when Asterisk was restarted"
     kind = f"soft {request.cause}" if request.soft else f"cause {request.cause}"
     return f"hang-up request on {request.channel} ({kind})"
 

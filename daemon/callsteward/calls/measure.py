@@ -7,8 +7,11 @@ from array import array
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from callsteward.calls import outcome as policy
 from callsteward.calls import timeline
+from callsteward.calls.callback_id import callback_of, origin_of
 from callsteward.calls.hangup import attribute
 from callsteward.calls.record import (
     Attempt,
@@ -194,6 +197,8 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
         transfers=len(call.transfers),
     )
     number = call.client_number
+    if callback_of(call.id) is not None:
+        direction = Direction.CALLBACK
     return CallRecord(
         call_id=call.id,
         site=desk.site,
@@ -222,6 +227,7 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
         standard=evaluate(measured, profile),
         complete=not call.unobserved,
         unobserved=_unobserved(call) if call.unobserved else (),
+        origin_call_id=origin_of(call.id) or msgspec.UNSET,
     )
 
 

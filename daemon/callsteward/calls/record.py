@@ -192,6 +192,8 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
     standard: tuple[RuleCheck, ...]
     complete: bool
     unobserved: tuple[Span, ...]
+    origin_call_id: str | msgspec.UnsetType = msgspec.UNSET
+    """Of a callback alone: the call that broke. Any other record does not have the field."""
 
 
 _encoder = msgspec.json.Encoder()

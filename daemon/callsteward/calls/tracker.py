@@ -16,7 +16,7 @@ from callsteward.calls.deadlines import Limit
 from callsteward.calls.desk import Desk
 from callsteward.calls.directory import Directory
 from callsteward.calls.facts import CallEnded, Fact, Happening, LineNow, OperatorNow
-from callsteward.calls.hangup import LegEnd, Request, requester, simultaneous
+from callsteward.calls.hangup import LegEnd, Request, of_restart, requester, simultaneous
 from callsteward.calls.measure import record_of
 from callsteward.calls.model import Call, Leg, TransferMade
 from callsteward.calls.number import Numbers
@@ -395,7 +395,7 @@ class Tracker:
         # Its legs know their call: without this the two would wait for the garbage collector.
         call.last_contact = []
         if record is not None:
-            desk.facts.append(CallEnded(record))
+            desk.facts.append(CallEnded(record, call.client_number))
 
     def _reconcile(self, event: ari.Snapshot, ms: int) -> None:
         """Asterisk's own list after a (re)connect: what vanished, what is new, what was not seen."""
@@ -408,7 +408,13 @@ class Tracker:
                 talk.close_speech(leg, gap)  # the end of it may be missed; if not, it tells its length
         seen_ms = ms if gap is None else gap
         present = {channel.id for channel in event.channels}
-        for leg in [leg for leg in self._roster.legs.values() if leg.id not in present]:
+        vanished = [leg for leg in self._roster.legs.values() if leg.id not in present]
+        booted = ari.epoch_ms(event.booted) if event.booted else None
+        if gap is not None and booted is not None and booted > gap:
+            for call in self._roster.calls():
+                if call.contact and call.client is not None and call.client in vanished:
+                    call.requests.append(of_restart(gap, Side.CLIENT, call.client.name))
+        for leg in vanished:
             self._roster.remember(leg.id)
             self._remove(leg, seen_ms, None)
         self._roster.place(event.channels, event.bridges, ms, seen_ms)

@@ -13,6 +13,7 @@ import msgspec
 
 from callsteward.ari.link import sources, subscribe
 from callsteward.ari.rest import HttpTransport, Rest, authorization, open_session
+from callsteward.callback.execution import INCLUDED
 from callsteward.calls.directory import Directory, Kind
 from callsteward.check.result import Result, failed, ok, warning
 from callsteward.config import Config
@@ -149,10 +150,6 @@ async def _user_and_subscriptions(
         )
 
 
-class _Variable(msgspec.Struct):
-    value: str = ""
-
-
 class _Endpoint(msgspec.Struct):
     technology: str
     resource: str
@@ -170,9 +167,9 @@ class _Attribute(msgspec.Struct):
 async def _dialplan_and_endpoints(
     config: Config, _session: aiohttp.ClientSession, rest: Rest
 ) -> AsyncIterator[Result]:
-    marker = await rest.get("asterisk/variable", _Variable, {"variable": DIALPLAN_VARIABLE})
-    if marker.value:
-        yield ok("dialplan", f"callsteward.conf is included (version {marker.value})")
+    marker = await rest.variable(DIALPLAN_VARIABLE)
+    if marker:
+        yield ok("dialplan", f"callsteward.conf is included (version {marker})")
     else:
         yield failed(
             "dialplan",
@@ -180,10 +177,24 @@ async def _dialplan_and_endpoints(
             "copy dialplan/callsteward.conf to /etc/asterisk, put #include callsteward.conf into"
             " extensions.conf (FreePBX: extensions_custom.conf), then: dialplan reload",
         )
+    if config.callback.enabled:
+        yield await _callback(rest)
     endpoints = await _settings_of_endpoints(config, rest)
-    yield _talk_detection(config, endpoints, dialplan=bool(marker.value))
+    yield _talk_detection(config, endpoints, dialplan=bool(marker))
     if endpoints:
         yield _endpoint_settings(endpoints)
+
+
+async def _callback(rest: Rest) -> Result:
+    version = await rest.variable(INCLUDED)
+    if version:
+        return ok("callback", f"callsteward-callback.conf is included (version {version})")
+    return failed(
+        "callback",
+        "callback.enabled is true, but callsteward-callback.conf is not included: nobody will be called back",
+        "copy dialplan/callsteward-callback.conf to /etc/asterisk, put #include callsteward-callback.conf"
+        " behind the include of callsteward.conf, then: dialplan reload",
+    )
 
 
 async def _settings_of_endpoints(config: Config, rest: Rest) -> dict[str, dict[str, str]]:

@@ -23,6 +23,7 @@ import msgspec
 from msgspec import Meta
 
 from callsteward import __version__
+from callsteward.callback.states import Actor, CallbackMoved, State
 from callsteward.calls.facts import Alert, CallHappened, Happening, LineNow, OperatorNow, OperatorState
 from callsteward.calls.record import CallRecord
 from callsteward.feed.today import DayCounts
@@ -145,8 +146,38 @@ class CallEndedMessage(CallRecord, frozen=True, kw_only=True):
     ts: Stamp
 
 
+class CallbackMessage(Envelope, frozen=True, kw_only=True):
+    """`callbacks/LINE`: a callback has a new state. Times are Asterisk's clock.
+
+    `operator` had the client when the talk broke, `asked` is the one who is asked to call back, as number
+    `attempt`; `call_id` is the record of the callback itself once an operator was asked.
+    """
+
+    schema: Literal["callsteward.callback/1"] = "callsteward.callback/1"
+    callback_id: str
+    origin_call_id: str
+    line: str
+    state: State
+    reason: str
+    actor: Actor
+    at: Stamp
+    dropped_at: Stamp
+    client_masked: str | None
+    client_ref: str | None
+    operator: str | None
+    asked: str | None
+    attempt: Count
+    call_id: str | None
+
+
 Message = (
-    StatusMessage | LineNowMessage | OperatorNowMessage | CallEventMessage | AlertMessage | CallEndedMessage
+    StatusMessage
+    | LineNowMessage
+    | OperatorNowMessage
+    | CallEventMessage
+    | AlertMessage
+    | CallEndedMessage
+    | CallbackMessage
 )
 M = TypeVar("M", bound=Message)
 
@@ -290,6 +321,29 @@ def call_ended(record: CallRecord) -> CallEndedMessage:
     own = {name: getattr(record, name) for name in record.__struct_fields__}
     return CallEndedMessage(
         **{**own, **_BLANK, "message_id": _id("ended", record.site, record.call_id)},
+    )
+
+
+def callback(site: str, fact: CallbackMoved) -> CallbackMessage:
+    moved = fact.callback
+    parts = (moved.origin_call_id, moved.state.value, moved.attempts, moved.changed_at_ms)
+    return CallbackMessage(
+        **{**_BLANK, "message_id": _id("callbacks", site, *parts)},
+        site=site,
+        callback_id=moved.id,
+        origin_call_id=moved.origin_call_id,
+        line=moved.line,
+        state=moved.state,
+        reason=moved.reason,
+        actor=fact.actor,
+        at=stamp(moved.changed_at_ms),
+        dropped_at=stamp(moved.dropped_at_ms),
+        client_masked=moved.client_masked,
+        client_ref=moved.client_ref,
+        operator=moved.operator,
+        asked=moved.asked,
+        attempt=moved.attempts,
+        call_id=moved.channel_id,
     )
 
 

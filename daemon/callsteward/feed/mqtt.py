@@ -20,6 +20,7 @@ import aiomqtt
 import structlog
 
 from callsteward.ari.backoff import Backoff
+from callsteward.callback.states import CallbackMoved
 from callsteward.calls.facts import Alert, CallEnded, CallHappened, Fact, LineNow, OperatorNow
 from callsteward.calls.record import CallRecord
 from callsteward.config import Config
@@ -103,7 +104,7 @@ class Feed:
 
     # --- what the daemon says: none of these waits or fails -----------------------------------------
 
-    def publish(self, fact: Fact) -> None:
+    def publish(self, fact: Fact | CallbackMoved) -> None:
         """Publish a fact. Facts are delivered in the order given here, at least once."""
         match fact:
             case CallEnded(record):
@@ -116,6 +117,9 @@ class Feed:
             case CallHappened():
                 topic = self.topics.call_events(fact.line)
                 self._put(Kind.EVENT, topic, messages.call_event(self._site, fact))
+            case CallbackMoved():
+                topic = self.topics.callbacks(fact.callback.line)
+                self._put(Kind.RECORD, topic, messages.callback(self._site, fact))
 
     def gauges(self, lines: Sequence[LineNow], operators: Sequence[OperatorNow], now_ms: int) -> None:
         """Show this moment: every line and operator with a call; all others are at rest.

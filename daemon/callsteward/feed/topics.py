@@ -53,3 +53,6 @@ class Topics:
 
     def alert(self, line: str, rule: str) -> str:
         return f"{self._base}/alerts/{level(line)}/{level(rule)}"
+
+    def callbacks(self, line: str) -> str:
+        return f"{self._base}/callbacks/{level(line)}"

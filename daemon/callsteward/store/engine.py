@@ -9,8 +9,8 @@ import asyncio
 import os
 import sqlite3
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from alembic import command
@@ -104,6 +104,16 @@ async def writing(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         await connection.execution_options(**{_WRITES: True})
         async with connection.begin():
             yield connection
+
+
+@contextmanager
+def failing(act: str) -> Iterator[None]:
+    """Turns what the database raises into StoreError."""
+    try:
+        yield
+    except (SQLAlchemyError, OSError) as error:
+        message = f"cannot {act} the database: {reason(error)}"
+        raise StoreError(message) from error
 
 
 def migrate(connection: Connection, revision: str = "head") -> None:

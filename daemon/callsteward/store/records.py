@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import Self
 
 import msgspec
 from sqlalchemy import Select, select, text, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callsteward.calls.record import CallRecord, Outcome, encode
 from callsteward.exceptions import StoreError
-from callsteward.store.engine import connect, reason, writing
+from callsteward.store.engine import connect, failing, writing
 from callsteward.store.tables import calls
 
 # Records read at a time: a listing holds no transaction open while its reader thinks.
@@ -66,7 +64,7 @@ class Store:
         now_ms = time.time_ns() // 1_000_000
         rows = [_row(record, now_ms) for record in first.values()]
         insert = self._insert.returning(calls.c.site, calls.c.call_id)
-        with _failing("write to"):
+        with failing("write to"):
             async with writing(self._engine) as connection:
                 stored = {(row.site, row.call_id) for row in await connection.execute(insert, rows)}
         return [record for key, record in first.items() if key in stored]
@@ -77,7 +75,7 @@ class Store:
         after: tuple[int, int] | None = None
         while left is None or left > 0:
             page = _PAGE if left is None else min(left, _PAGE)
-            with _failing("read"):
+            with failing("read"):
                 async with self._engine.connect() as connection:
                     rows = (await connection.execute(_select(query, after).limit(page))).all()
             for row in rows:
@@ -89,10 +87,15 @@ class Store:
 
     async def writable(self) -> None:
         """Return once a write has reached the disk, else raise StoreError."""
-        with _failing("write to"):
+        with failing("write to"):
             async with writing(self._engine) as connection:
                 # A real write and commit that changes nothing.
                 await connection.execute(text("UPDATE alembic_version SET version_num = version_num"))
+
+    @property
+    def engine(self) -> AsyncEngine:
+        """The database itself, for the ledger of callbacks, which is in the same one."""
+        return self._engine
 
     async def close(self) -> None:
         await self._engine.dispose()
@@ -145,12 +148,3 @@ def _row(record: CallRecord, now_ms: int) -> dict[str, object]:
 
 def _ms(moment: str | None) -> int | None:
     return None if moment is None else round(datetime.fromisoformat(moment).timestamp() * 1000)
-
-
-@contextmanager
-def _failing(act: str) -> Iterator[None]:
-    try:
-        yield
-    except (SQLAlchemyError, OSError) as error:
-        message = f"cannot {act} the database: {reason(error)}"
-        raise StoreError(message) from error

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
 
 metadata = MetaData(
     # Names that do not depend on the engine, so that a later migration can drop what this one made.
@@ -41,4 +52,76 @@ calls = Table(
     Index(None, "at_ms"),
     Index(None, "line", "at_ms"),
     Index(None, "client_ref", "at_ms"),
+)
+
+# One row per call that made a callback due: the unique key is half of "exactly one callback".
+callbacks = Table(
+    "callbacks",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("site", Text, nullable=False),
+    Column("origin_call_id", Text, nullable=False),
+    # Its name in channel ids and in Asterisk's database.
+    Column("callback_id", Text, nullable=False),
+    Column("line", Text, nullable=False),
+    # E.164; null where there is none, and after the retention.
+    Column("number", Text),
+    Column("client_masked", Text),
+    Column("client_ref", Text),
+    # Who had the client when it broke.
+    Column("operator", Text),
+    # What was decided when the call ended: due or suppressed, and why. The record says the same for ever.
+    Column("decision", Text, nullable=False),
+    Column("decision_reason", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("dropped_at_ms", BigInteger, nullable=False),
+    Column("created_at_ms", BigInteger, nullable=False),
+    Column("changed_at_ms", BigInteger, nullable=False),
+    # Operators asked so far, the one being asked now, and that one's channel.
+    Column("attempts", Integer, nullable=False),
+    Column("asked", Text),
+    Column("channel_id", Text),
+    UniqueConstraint("site", "origin_call_id"),
+    Index(None, "state"),
+    Index(None, "number", "created_at_ms"),
+    Index(None, "line", "created_at_ms"),
+)
+
+callback_transitions = Table(
+    "callback_transitions",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("callback", ForeignKey("callbacks.id", ondelete="CASCADE"), nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("from_state", Text),
+    Column("state", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("operator", Text),
+    Column("evidence", Text, nullable=False),
+    Index(None, "callback"),
+)
+
+do_not_call = Table(
+    "do_not_call",
+    metadata,
+    # E.164, so that a number written differently is the same one.
+    Column("number", Text, primary_key=True),
+    Column("added_at_ms", BigInteger, nullable=False),
+    Column("added_by", Text, nullable=False),
+    Column("comment", Text, nullable=False),
+)
+
+# Unanswered calls that somebody dealt with otherwise than by talking to the client.
+lost_calls_settled = Table(
+    "lost_calls_settled",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("site", Text, nullable=False),
+    Column("call_id", Text, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("settled_by", Text, nullable=False),
+    Column("comment", Text, nullable=False),
+    UniqueConstraint("site", "call_id"),
 )

@@ -64,7 +64,7 @@ async def test_after_a_drop_it_subscribes_anew_and_the_snapshot_names_the_gap(ar
         for rudely in (False, True):
             ari.calls.clear()
             await ari.drop(rudely=rudely)
-            await link.until(lambda: len(ari.calls) == 5)
+            await link.until(lambda: len(ari.calls) == 6)
             await ari.connected()
         got = await link.count(4)
         await ari.send(event(9))

@@ -141,7 +141,7 @@ class Stream:
     def _phone(self, endpoint: str, state: str, **fields: Any) -> Phone:
         serial = self._serial
         self._serial += 1
-        channel_id = f"{self.ms // 1000}.{serial}"
+        channel_id = fields.pop("channel_id", f"{self.ms // 1000}.{serial}")
         dialled_by = fields.get("dialled_by")
         phone = Phone(
             id=channel_id,
@@ -164,6 +164,20 @@ class Stream:
     ) -> Phone:
         """A call comes in from outside."""
         return self._phone(f"PJSIP/{trunk}", "Ring", number=number, context=context, exten=exten)
+
+    def originated(self, operator: str, channel_id: str) -> Phone:
+        """A phone that a program rings over ARI."""
+        phone = self._phone(
+            f"PJSIP/{operator}",
+            "Down",
+            number="callback",
+            context="from-internal",
+            exten="s",
+            channel_id=channel_id,
+        )
+        phone.app = ("AppDial2", "(Outgoing Line)")
+        self._dial(phone, "")
+        return phone
 
     def dials(self, operator: str, exten: str, context: str = "from-internal") -> Phone:
         """An operator's phone calls somebody."""
@@ -423,7 +437,7 @@ class Stream:
             self.request(second, 16, soft=True)
             self.destroy(second)
 
-    def snapshot(self, gap_from: float | None = None) -> None:
+    def snapshot(self, gap_from: float | None = None, booted: float | None = None) -> None:
         """What the daemon finds when it connects: every phone and bridge there is."""
         frame = {
             "type": "CallstewardSnapshot",
@@ -431,6 +445,7 @@ class Stream:
             "channels": [self._channel(phone) for phone in self.phones],
             "bridges": [self._bridge(room) for room in self.rooms],
             "gap_from": "" if gap_from is None else events.timestamp(NOON + round(gap_from * 1000)),
+            "booted": "" if booted is None else events.timestamp(NOON + round(booted * 1000)),
         }
         self._frames.append((self.ms, frame))
 

@@ -15,6 +15,7 @@ import msgspec
 import pytest
 from amqtt.broker import Broker as Amqtt
 
+from callsteward.callback.states import Actor, Callback, CallbackMoved, State
 from callsteward.calls.record import CallRecord
 from callsteward.config import Config
 from tests.lab.roots import is_built, root_folder
@@ -182,3 +183,26 @@ def config_for(port: int, **mqtt: Any) -> Config:
             "mqtt": {"port": port, "version": "3.1.1", **mqtt},
         }
     )
+
+
+MOVED = CallbackMoved(
+    Callback(
+        id="1795314131.35",
+        site="main",
+        origin_call_id="1795314131.35",
+        line="support",
+        number="+79031234567",
+        client_masked="+7903***4567",
+        client_ref="5f0c",
+        operator="101",
+        state=State.OFFERED,
+        reason="",
+        dropped_at_ms=1_795_314_131_654,
+        created_at_ms=1_795_314_131_654,
+        changed_at_ms=1_795_314_131_654,
+        attempts=1,
+        asked="102",
+        channel_id="callsteward-cb-1795314131.35-1-support",
+    ),
+    Actor.DAEMON,
+)

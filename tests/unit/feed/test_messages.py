@@ -9,6 +9,7 @@ from callsteward.calls.record import CallRecord, encode
 from callsteward.feed import messages
 from callsteward.feed.messages import Message
 from callsteward.feed.today import DayCounts
+from tests.unit.feed.conftest import MOVED
 
 AT_MS = 1_795_314_131_654
 HOLD = CallHappened(
@@ -56,6 +57,7 @@ def _each(record: CallRecord) -> list[Message]:
         messages.call_event("main", HOLD),
         messages.alert("main", LATE),
         messages.call_ended(record),
+        messages.callback("main", MOVED),
     ]
 
 
@@ -74,9 +76,10 @@ def test_every_message_is_flat_carries_the_envelope_and_meets_its_schema(
         assert wire["site"] == "main"
         schema = schemas[wire["schema"]]
         jsonschema.Draft202012Validator(schema).validate(wire)
-        # every field is there, null where unknown
+        # every field is there, null where unknown; but this one is a callback's alone
+        own = {"origin_call_id"} if wire["schema"] == "callsteward.call/1" else set()
         name = schema["$ref"].rpartition("/")[2]
-        assert set(wire) == set(schema["$defs"][name]["properties"])
+        assert set(wire) == set(schema["$defs"][name]["properties"]) - own
         if wire["schema"] != "callsteward.call/1":
             assert not [key for key, value in wire.items() if isinstance(value, dict | list)]
         seen.add(wire["schema"])
@@ -129,3 +132,20 @@ def test_an_alert_names_the_moment_the_limit_was_crossed() -> None:
         "2026-11-22T02:22:11.654Z",
         120.0,
     )
+
+
+def test_a_callback_is_told_without_its_number() -> None:
+    wire = messages.encode(messages.callback("main", MOVED))
+    assert b"9031234567" not in wire
+    told = msgspec.json.decode(wire)
+    assert (told["state"], told["asked"], told["attempt"]) == ("offered", "102", 1)
+    assert told["call_id"] == "callsteward-cb-1795314131.35-1-support"
+    again = msgspec.json.decode(messages.encode(messages.callback("main", MOVED)))
+    assert again["message_id"] == told["message_id"]
+
+
+def test_only_a_callbacks_record_names_the_call_it_follows(record: Callable[..., CallRecord]) -> None:
+    plain = msgspec.json.decode(messages.encode(messages.call_ended(record())))
+    assert "origin_call_id" not in plain
+    after = messages.call_ended(record(origin_call_id="1795314131.35"))
+    assert msgspec.json.decode(messages.encode(after))["origin_call_id"] == "1795314131.35"

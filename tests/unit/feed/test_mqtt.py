@@ -30,6 +30,7 @@ from callsteward.feed.mqtt import Feed
 from tests.unit.feed.conftest import (
     MOSQUITTO,
     MOSQUITTO_PASSWD,
+    MOVED,
     AnyBroker,
     Heard,
     InProcess,
@@ -106,10 +107,11 @@ async def test_everything_said_is_heard_and_meets_its_schema(broker: AnyBroker, 
         feed.publish(_event(1))
         feed.publish(_alert(1))
         feed.publish(CallEnded(record(started_at="2020-02-02T02:02:02.000Z")))
+        feed.publish(MOVED)
         feed.gauges(
             [LineNow(line="support", waiting=1, longest_wait_since_ms=_now_ms() - 5000)], [], _now_ms()
         )
-        await heard.until(lambda: heard.on("calls/support/ended"))
+        await heard.until(lambda: heard.on("calls/support/ended") and heard.on("callbacks/support"))
         await heard.until(lambda: any(line["waiting"] for line in heard.on("lines/support/now")))
         await heard.until(lambda: heard.on("operators/101/now") and heard.on("lines/sales/now"))
         await heard.until(lambda: any(s["asterisk"] == "connected" for s in heard.on("main/status")))
@@ -119,7 +121,12 @@ async def test_everything_said_is_heard_and_meets_its_schema(broker: AnyBroker, 
         jsonschema.Draft202012Validator(schemas[payload["schema"]]).validate(payload)
         assert payload["boot_id"] == "boot-1", topic
     assert {payload["schema"] for _, payload, _ in heard.messages} == set(schemas)
-    assert [heard.on(end)[0]["seq"] for end in ("/events", "/late", "/ended")] == [1, 2, 3]
+    assert [heard.on(end)[0]["seq"] for end in ("/events", "/late", "/ended", "/callbacks/support")] == [
+        1,
+        2,
+        3,
+        4,
+    ]
     line = heard.on("lines/support/now")[-1]
     assert (line["offered_today"], line["longest_wait_s"] >= 5) == (0, True)  # the record is of another day
     last = heard.on("main/status")[-1]
@@ -127,7 +134,7 @@ async def test_everything_said_is_heard_and_meets_its_schema(broker: AnyBroker, 
         "offline",
         "stopped",
         0,
-        3,
+        4,
     )
 
 

@@ -1,0 +1,185 @@
+"""The decision as calls end: gathers what the policy asks for, writes the callback down, tells the record.
+
+Runs between the tracker and the store: a callback is in the ledger before the record that announces it is
+stored or published. What a journal brings a second time finds its row and is told the same again.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+import msgspec
+import structlog
+
+from callsteward.callback.do_not_call import DoNotCall
+from callsteward.callback.guard import Checked, Guard
+from callsteward.callback.ledger import Ledger
+from callsteward.callback.policy import Case, Policy, Reason
+from callsteward.callback.states import CANCELLABLE, Actor, Callback, CallbackMoved, State
+from callsteward.calls.facts import CallEnded, CallHappened, Fact, Happening
+from callsteward.calls.record import CallbackDecision, CallRecord, Decision, Party, Side
+
+log = structlog.get_logger(__name__)
+
+# Clients whose last call is remembered, to know who called again before their drop was noticed.
+_REMEMBERED = 10_000
+
+
+class Decisions:
+    """Decides for each call that ends; cancels a callback when its client calls first."""
+
+    def __init__(
+        self,
+        *,
+        guard: Guard,
+        policy: Policy,
+        ledger: Ledger,
+        do_not_call: DoNotCall,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._guard = guard
+        self._policy = policy
+        self._ledger = ledger
+        self._do_not_call = do_not_call
+        self._now_ms = now_ms
+        self.on_move: Callable[[CallbackMoved], None] = _nobody
+        """Told of each callback that is written down or cancelled here."""
+        # By number: when the client's last call began, and which it is.
+        self._last: OrderedDict[str, tuple[int, str]] = OrderedDict()
+        self._forestalling: OrderedDict[str, None] = OrderedDict()
+        # Callbacks that a call of the client's own cancels, by number and callback.
+        self._waiting: dict[str, dict[str, Callback]] = {}
+        self.lost_operators: dict[str, str] = {}
+        """By callback: the operator whose own connection was the one that broke."""
+
+    async def load(self) -> None:
+        """Take up what an earlier process left."""
+        for callback in await self._ledger.opened():
+            self._wait_for(callback)
+
+    def over(self, callback: Callback) -> None:
+        """The callback is dialled or done with: its client's own call changes nothing any more."""
+        self.lost_operators.pop(callback.id, None)
+        of_number = self._waiting.get(callback.number or "", {})
+        of_number.pop(callback.id, None)
+        if not of_number:
+            self._waiting.pop(callback.number or "", None)
+
+    def _wait_for(self, callback: Callback) -> None:
+        if callback.number is not None:
+            self._waiting.setdefault(callback.number, {})[callback.id] = callback
+
+    async def judge(self, facts: Sequence[Fact]) -> Sequence[Fact]:
+        """The facts with each ended call's decision in its record. Raises StoreError; may be asked again."""
+        judged: list[Fact] = []
+        for fact in facts:
+            if isinstance(fact, CallEnded):
+                judged.append(await self._ended(fact))
+                continue
+            if isinstance(fact, CallHappened) and fact.event is Happening.STARTED:
+                await self._started(fact)
+            judged.append(fact)
+        return judged
+
+    async def _started(self, fact: CallHappened) -> None:
+        number = self._guard.read(fact.client_number)
+        if number is None:
+            return
+        self._last[number] = (fact.at_ms, fact.call_id)
+        self._last.move_to_end(number)
+        if len(self._last) > _REMEMBERED:
+            self._last.popitem(last=False)
+        for callback in list(self._waiting.get(number, {}).values()):
+            # A journal that is run again begins with the very call that broke.
+            if fact.at_ms > callback.dropped_at_ms:
+                await self._cancel(callback, fact.call_id)
+
+    async def _cancel(self, callback: Callback, call_id: str) -> None:
+        moved = await self._ledger.move(
+            callback,
+            State.CANCELLED,
+            actor=Actor.CLIENT,
+            at_ms=self._now_ms(),
+            reason=Reason.CALLED_AGAIN.value,
+            evidence=f"call {call_id}",
+            among=CANCELLABLE,
+        )
+        self.over(callback)
+        if moved is not None:
+            self._forestalled_by(call_id)
+            self.on_move(CallbackMoved(moved, Actor.CLIENT))
+
+    def _forestalled_by(self, call_id: str) -> None:
+        self._forestalling[call_id] = None
+        if len(self._forestalling) > _REMEMBERED:
+            self._forestalling.popitem(last=False)
+
+    async def _ended(self, fact: CallEnded) -> CallEnded:
+        record = fact.record
+        case = await self._case(record, self._guard.check(fact.client_number))
+        decision = self._policy.decide(case)
+        if record.callback.decision is Decision.DUE:
+            decision = await self._ledger.decided(record.call_id) or await self._opened(
+                record, case, decision
+            )
+        self._forestalling.pop(record.call_id, None)
+        return msgspec.structs.replace(fact, record=msgspec.structs.replace(record, callback=decision))
+
+    async def _case(self, record: CallRecord, client: Checked) -> Case:
+        now_ms = self._now_ms()
+        started_ms, ended_ms = _ms(record.started_at), _ms(record.ended_at)
+        base = record.callback
+        number = client.number
+        due = base.decision is Decision.DUE and number is not None
+        listed, today, hour, again = False, 0, 0, False
+        if due and number is not None:
+            listed = await self._do_not_call.has(number)
+            today, hour = await self._ledger.counts(number, record.line, now_ms)
+            last_ms, last_call = self._last.get(number, (0, record.call_id))
+            again = last_call != record.call_id and last_ms > (started_ms or 0)
+            if again:
+                self._forestalled_by(last_call)
+        return Case(
+            decision=base,
+            line=record.line,
+            client=client,
+            dropped_ms=now_ms if ended_ms is None else ended_ms,
+            now_ms=now_ms,
+            do_not_call=listed,
+            called_again=again,
+            to_number_today=today,
+            of_line_this_hour=hour,
+            forestalled=record.call_id in self._forestalling,
+        )
+
+    async def _opened(self, record: CallRecord, case: Case, decision: CallbackDecision) -> CallbackDecision:
+        callback = await self._ledger.open(
+            record, decision, number=case.client.number, dropped_ms=case.dropped_ms, at_ms=case.now_ms
+        )
+        if callback is None:
+            return await self._ledger.decided(record.call_id) or decision
+        log.info(
+            "callback decided",
+            action="callback_decided",
+            callback=callback.id,
+            line=callback.line,
+            state=callback.state.value,
+            reason=callback.reason,
+        )
+        if callback.state is State.DUE and callback.number is not None:
+            self._wait_for(callback)
+            lost = record.hangup.first is Party.NETWORK and record.hangup.lost_side is Side.OPERATOR
+            if lost and record.operator is not None:
+                self.lost_operators[callback.id] = record.operator
+        self.on_move(CallbackMoved(callback, Actor.DAEMON))
+        return decision
+
+
+def _nobody(_moved: CallbackMoved) -> None:
+    pass
+
+
+def _ms(moment: str | None) -> int | None:
+    return None if moment is None else round(datetime.fromisoformat(moment).timestamp() * 1000)

@@ -1,0 +1,72 @@
+"""The do-not-call list: clients who asked not to be called. Numbers are E.164 and stay in the ledger."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import msgspec
+from sqlalchemy import delete, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from callsteward.store.engine import failing, writing
+from callsteward.store.tables import do_not_call
+
+
+class Listed(msgspec.Struct, frozen=True, kw_only=True):
+    """One number on the list, since when, by whom and why."""
+
+    number: str
+    added_at_ms: int
+    added_by: str
+    comment: str
+
+
+class DoNotCall:
+    """The list. Every method raises StoreError when the database fails."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._insert = (
+            postgresql.insert(do_not_call)
+            if engine.dialect.name == "postgresql"
+            else sqlite.insert(do_not_call)
+        ).on_conflict_do_nothing(index_elements=["number"])
+
+    async def add(self, numbers: Sequence[str], *, by: str, comment: str = "") -> int:
+        """Put E.164 numbers on the list; how many were new. Who is on it already stays as they are."""
+        if not numbers:
+            return 0
+        now_ms = time.time_ns() // 1_000_000
+        rows = [
+            {"number": number, "added_at_ms": now_ms, "added_by": by, "comment": comment}
+            for number in dict.fromkeys(numbers)
+        ]
+        with failing("write to"):
+            async with writing(self._engine) as connection:
+                added = await connection.execute(self._insert.returning(do_not_call.c.number), rows)
+                return len(added.all())
+
+    async def remove(self, number: str) -> bool:
+        """Take a number off the list; whether it was on it."""
+        with failing("write to"):
+            async with writing(self._engine) as connection:
+                return bool(
+                    (
+                        await connection.execute(delete(do_not_call).where(do_not_call.c.number == number))
+                    ).rowcount
+                )
+
+    async def has(self, number: str) -> bool:
+        query = select(do_not_call.c.number).where(do_not_call.c.number == number)
+        with failing("read"):
+            async with self._engine.connect() as connection:
+                return (await connection.execute(query)).first() is not None
+
+    async def listed(self) -> list[Listed]:
+        """Everybody on the list, latest first."""
+        query = select(do_not_call).order_by(do_not_call.c.added_at_ms.desc(), do_not_call.c.number)
+        with failing("read"):
+            async with self._engine.connect() as connection:
+                return [Listed(**row) for row in (await connection.execute(query)).mappings()]

@@ -1,0 +1,156 @@
+"""The number guard: which number, if any, a callback may be dialled to. Pure.
+
+The caller id is the attacker's. What comes out is rebuilt from the digits `phonenumbers` read, so nothing
+of the text that came in reaches a dial string; what is not a valid number of an allowed type in an allowed
+region comes out as a refusal with its reason.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from enum import StrEnum
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+import msgspec
+import phonenumbers
+from phonenumbers import PhoneNumberType, shortnumberinfo
+
+from callsteward.calls.number import Numbers
+
+if TYPE_CHECKING:
+    from callsteward.config import Config
+
+E164 = re.compile(r"\+[0-9]{7,15}\Z")
+
+_LONGEST = 32
+# As people write numbers: +7 903 123-45-67, 8 (903) 123-45-67. Possessive, so that no input takes long.
+_WRITTEN = re.compile(r"\+?[0-9]++(?:[ -]?\([0-9]{1,5}\))?+(?:[ -]?[0-9]++)*+\Z")
+# Country codes without a country: 870 and 881 are satellites, 882 and 883 networks, 878, 888 and 979
+# numbers that are billed like premium ones (ITU-T E.164, list of assigned country codes).
+_SATELLITE = ("+870", "+881", "+882", "+883")
+_SHORTEST = 7
+
+_TYPES = {
+    PhoneNumberType.MOBILE: ("mobile",),
+    PhoneNumberType.FIXED_LINE: ("fixed_line",),
+    PhoneNumberType.FIXED_LINE_OR_MOBILE: ("mobile", "fixed_line"),
+    PhoneNumberType.VOIP: ("voip",),
+    PhoneNumberType.PERSONAL_NUMBER: ("personal",),
+    PhoneNumberType.TOLL_FREE: ("toll_free",),
+}
+
+
+class Refusal(StrEnum):
+    """Why a number is not called."""
+
+    NO_NUMBER = "no_number"
+    NOT_A_NUMBER = "not_a_number"
+    OWN_NUMBER = "own_number"
+    EMERGENCY = "emergency_number"
+    SHORT = "short_number"
+    SATELLITE = "satellite_number"
+    INVALID = "invalid_number"
+    REGION = "region_not_allowed"
+    PREMIUM = "premium_number"
+    TYPE = "type_not_allowed"
+    DENIED = "denied_prefix"
+
+
+class Checked(msgspec.Struct, frozen=True):
+    """A caller id after the guard: a number to dial (+79031234567), or why there is none."""
+
+    number: str | None
+    refusal: Refusal | None = None
+
+
+class Guard:
+    """Checks caller ids as a site's configuration asks."""
+
+    def __init__(self, config: Config) -> None:
+        settings = config.callback
+        self._region = config.site.region
+        self._numbers = Numbers(config.site.region, None)
+        self._regions = frozenset(settings.regions or (config.site.region,))
+        self._types = frozenset(settings.types)
+        self._denied = settings.denied_prefixes
+        self._phones = frozenset(
+            [*config.operators, *(name for line in config.lines for name in line.operators)]
+        )
+        dids = [did for line in config.lines for did in line.dids]
+        caller_ids = [settings.caller_id, *(line.callback_caller_id for line in config.lines)]
+        # A callback to ourselves would ring the hotline, whose drop makes another callback.
+        self._own = tuple(self._patterns([*dids, *(item for item in caller_ids if item is not None)]))
+
+    def _patterns(self, own: Iterable[str]) -> Iterable[str]:
+        for item in own:
+            # A line that takes every number it is called by does not own every number.
+            if sum(char.isdigit() for char in item) >= _SHORTEST - 2:
+                yield item.removeprefix("+")
+            number = self._numbers.e164(item)
+            if number is not None:
+                yield number.removeprefix("+")
+
+    def read(self, raw: str) -> str | None:
+        """The number as +79031234567 however it is written, None for what cannot be one.
+
+        Written differently it is one number, for the do-not-call list and the limits.
+        """
+        digits = _digits(raw)
+        return None if digits is None else self._numbers.e164(digits)
+
+    def check(self, raw: str) -> Checked:
+        """The number to dial, or the first reason against it."""
+        text = raw.strip(" ")
+        if not text or text.lower() in {"anonymous", "unknown", "restricted", "unavailable", "private"}:
+            return Checked(None, Refusal.NO_NUMBER)
+        digits = _digits(text)
+        if digits is None:
+            return Checked(None, Refusal.NOT_A_NUMBER)
+        refusal = self._short(digits)
+        if refusal is not None:
+            return Checked(None, refusal)
+        if digits.startswith(_SATELLITE):
+            return Checked(None, Refusal.SATELLITE)
+        number = self._numbers.e164(digits)
+        if number is None or not E164.match(number):
+            return Checked(None, Refusal.INVALID)
+        refusal = self._refusal(number)
+        return Checked(number) if refusal is None else Checked(None, refusal)
+
+    def _short(self, digits: str) -> Refusal | None:
+        """What is no subscriber's number: an emergency number, a colleague, a service."""
+        bare = digits.removeprefix("+")
+        if bare in self._phones:
+            return Refusal.OWN_NUMBER
+        if shortnumberinfo.is_emergency_number(bare, self._region):
+            return Refusal.EMERGENCY
+        return Refusal.SHORT if len(bare) < _SHORTEST else None
+
+    def _refusal(self, number: str) -> Refusal | None:
+        bare = number.removeprefix("+")
+        if any(fnmatchcase(bare, own) for own in self._own):
+            return Refusal.OWN_NUMBER
+        if shortnumberinfo.connects_to_emergency_number(bare, self._region):
+            # +91 1… dialled as digits from where 911 is the emergency number.
+            return Refusal.EMERGENCY
+        if number.startswith(_SATELLITE):
+            return Refusal.SATELLITE
+        if number.startswith(self._denied):
+            return Refusal.DENIED
+        parsed = phonenumbers.parse(number, None)
+        if phonenumbers.region_code_for_number(parsed) not in self._regions:
+            return Refusal.REGION
+        kind = phonenumbers.number_type(parsed)
+        if kind in {PhoneNumberType.PREMIUM_RATE, PhoneNumberType.SHARED_COST}:
+            return Refusal.PREMIUM
+        return None if self._types.intersection(_TYPES.get(kind, ())) else Refusal.TYPE
+
+
+def _digits(raw: str) -> str | None:
+    """The digits of a number as people write them, with its leading plus; None for anything else."""
+    text = raw.strip(" ")
+    if len(text) > _LONGEST or not _WRITTEN.match(text):
+        return None
+    return ("+" if text.startswith("+") else "") + "".join(char for char in text if char in "0123456789")

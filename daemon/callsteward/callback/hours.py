@@ -1,0 +1,64 @@
+"""May a client be called now? Calling hours in the client's own time zone. Pure.
+
+standard.md, `calling_hours`: 09:00 to 20:00 where the client is; a callback within 15 minutes of the drop
+is exempt. A number names its zones (`phonenumbers`: one for a Moscow landline, 16 for a Russian mobile),
+so the rule is "allowed in every zone the number can be in", or the line's own zone by configuration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import phonenumbers
+from phonenumbers import timezone
+
+if TYPE_CHECKING:
+    from callsteward.config import Callback, Config
+
+
+def candidate_zones(number: str) -> tuple[ZoneInfo, ...]:
+    """The zones an E.164 number can be in; none where that is not known."""
+    try:
+        names = timezone.time_zones_for_number(phonenumbers.parse(number, None))
+    except phonenumbers.NumberParseException:
+        return ()
+    zones = []
+    for name in names:
+        if name == timezone.UNKNOWN_TIMEZONE:
+            continue
+        try:
+            zones.append(ZoneInfo(name))
+        except (ZoneInfoNotFoundError, ValueError):
+            # A zone that this machine's tables have not: then it is not known whether it is night there.
+            return ()
+    return tuple(zones)
+
+
+def open_in_every(zones: Iterable[ZoneInfo], settings: Callback, at_ms: int) -> bool:
+    """Whether the wall clock stands within the hours in each zone."""
+    # A change of clocks needs no care: a moment is turned into wall time, never wall time into a moment.
+    moment = datetime.fromtimestamp(at_ms / 1000, UTC)
+    return all(settings.hours_from <= moment.astimezone(zone).time() < settings.hours_to for zone in zones)
+
+
+class Hours:
+    """Calling hours as a site's configuration has them."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._settings = config.callback
+
+    def zones(self, number: str, line: str) -> tuple[ZoneInfo, ...]:
+        """The zones that must all be open for a call to the number; at least one."""
+        of_line = (ZoneInfo(self._config.line(line).timezone or self._config.site.timezone),)
+        if self._settings.zones == "line":
+            return of_line
+        return candidate_zones(number) or of_line
+
+    def allow(self, number: str, line: str, *, dropped_ms: int, at_ms: int) -> bool:
+        """Whether a callback may be dialled at a moment (ms since 1970)."""
+        exempt = at_ms - dropped_ms <= self._settings.exempt_s * 1000
+        return exempt or open_in_every(self.zones(number, line), self._settings, at_ms)

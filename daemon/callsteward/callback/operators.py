@@ -1,0 +1,43 @@
+"""Who is asked to call the client back. Pure.
+
+First who had the client, for `same_operator_s`; then whoever of the line is free. Who was asked and did not
+answer waits `ask_again_s`, and comes after those who were not asked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from callsteward.callback.states import Callback
+    from callsteward.config import Callback as Settings
+
+# The name becomes part of a dial string.
+_PLAIN = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z")
+
+
+def choose(
+    callback: Callback,
+    settings: Settings,
+    of_line: Iterable[str],
+    *,
+    busy: Collection[str],
+    tried: Mapping[str, int],
+    now_ms: int,
+) -> str | None:
+    """The operator to ask now, None where nobody can be. `tried`: when each was last asked in vain."""
+    same = callback.operator
+    names = [same] if same is not None else []
+    waited_ms = now_ms - callback.created_at_ms
+    if same is None or same in tried or waited_ms >= settings.same_operator_s * 1000:
+        names += [name for name in of_line if name != same]
+    again_ms = now_ms - int(settings.ask_again_s * 1000)
+    free = [
+        name
+        for name in names
+        if name not in busy and tried.get(name, again_ms) <= again_ms and _PLAIN.match(name)
+    ]
+    # min() keeps the order of those it cannot tell apart.
+    return min(free, key=lambda name: tried.get(name, 0), default=None)

@@ -1,0 +1,86 @@
+"""Is a callback made? One pure, total decision with its reason; standard.md, `one_callback`.
+
+The tracker has said what the call was (`calls.outcome.callback`); here stands what forbids calling back all
+the same. The order is that of the reasons' weight: what can never be called comes before what may not be
+called now.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from callsteward.callback.guard import Checked
+from callsteward.callback.hours import Hours
+from callsteward.calls.record import CallbackDecision, Decision
+
+if TYPE_CHECKING:
+    from callsteward.config import Config
+
+
+class Reason(StrEnum):
+    """Why a callback that was due is not made. Refusals of the guard stand beside these."""
+
+    DO_NOT_CALL = "do_not_call"
+    CALLED_AGAIN = "client_called_again"
+    CALLING_HOURS = "calling_hours"
+    NUMBER_LIMIT = "number_limit"
+    LINE_LIMIT = "line_limit"
+
+
+INSTEAD_OF_CALLBACK = "instead_of_callback"
+"""The reason of a call by which a client forestalled their callback."""
+
+
+class Case(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a call that ended, for the decision. Counts do not include this call."""
+
+    decision: CallbackDecision
+    line: str
+    client: Checked
+    dropped_ms: int
+    now_ms: int
+    do_not_call: bool = False
+    called_again: bool = False
+    to_number_today: int = 0
+    of_line_this_hour: int = 0
+    forestalled: bool = False
+
+
+class Policy:
+    """Decides as a site's configuration asks."""
+
+    def __init__(self, config: Config) -> None:
+        self._settings = config.callback
+        self._hours = Hours(config)
+
+    def decide(self, case: Case) -> CallbackDecision:
+        """Due, or not and why. A call that makes no callback due keeps its own reason."""
+        if case.decision.decision is not Decision.DUE:
+            if case.forestalled and case.decision.decision is Decision.NOT_DUE:
+                return CallbackDecision(Decision.NOT_DUE, INSTEAD_OF_CALLBACK)
+            return case.decision
+        reason = self._against(case)
+        return case.decision if reason is None else CallbackDecision(Decision.SUPPRESSED, reason)
+
+    def _against(self, case: Case) -> str | None:
+        number = case.client.number
+        if number is None:
+            return "no_number" if case.client.refusal is None else case.client.refusal.value
+        if case.do_not_call:
+            return Reason.DO_NOT_CALL.value
+        if case.called_again:
+            return Reason.CALLED_AGAIN.value
+        if not self.may_call(number, case.line, dropped_ms=case.dropped_ms, at_ms=case.now_ms):
+            return Reason.CALLING_HOURS.value
+        if case.to_number_today >= self._settings.per_number_a_day:
+            return Reason.NUMBER_LIMIT.value
+        if case.of_line_this_hour >= self._settings.per_line_an_hour:
+            return Reason.LINE_LIMIT.value
+        return None
+
+    def may_call(self, number: str, line: str, *, dropped_ms: int, at_ms: int) -> bool:
+        """Whether the hours allow it at a moment; asked again each time an operator is to be rung."""
+        return self._hours.allow(number, line, dropped_ms=dropped_ms, at_ms=at_ms)

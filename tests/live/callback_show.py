@@ -1,0 +1,290 @@
+"""Calls that break, or do not, and what the client's phone then gets: one show a process.
+
+``python -m tests.live.callback_show NAME --sip-port PORT --lane N`` plays one with real phones and prints the
+truth as JSON lines. Each ``ring`` of the client is one INVITE their phone received.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+
+from tests.lab.errors import LabError
+from tests.lab.lanes import Lane
+from tests.lab.phones import Exchange, Phone
+from tests.lab.remote_phone import RemotePhone
+from tests.lab.scenarios import Stage
+from tests.lab.truth import tell
+
+Show = Callable[[Stage], None]
+SHOWS: dict[str, Show] = {}
+
+GREETING_S = 1.6
+"""Past the lab's greeting_s of 1 s."""
+AFTERWARDS_S = 8.0
+"""Long enough for a second call to the client, if one were made."""
+
+
+def show(play: Show) -> Show:
+    SHOWS[play.__name__] = play
+    return play
+
+
+def _broken(stage: Stage, operator: Phone) -> None:
+    """The client calls, the talk is under way, the client's phone vanishes without a word."""
+    with RemotePhone.outside(stage.exchange, stage.lane.outside(1), "client") as client:
+        client.dial(stage.lane.did(10))
+        stage.until_talking(operator)
+        stage.say(operator, GREETING_S, pause_s=0.3)
+        client.talk()
+        stage.wait(1.0)
+        client.vanish()
+
+
+def _back(stage: Stage, **habits: object) -> Phone:
+    """The client's phone has its connection again."""
+    client = stage.client(1, **habits)
+    tell("back", who="client")
+    return client
+
+
+def _called(stage: Stage, client: Phone, limit_s: float = 40) -> None:
+    stage.exchange.until(lambda: bool(client.calls), limit_s, "the client to be called back")
+
+
+@show
+def network_loss(stage: Stage) -> None:
+    """The client's network: the same operator calls back, they talk."""
+    operator = stage.operator(1, answer_after_s=0.5)
+    _broken(stage, operator)
+    client = _back(stage, answer_after_s=1.0)
+    _called(stage, client)
+    stage.until_talking(client, operator)
+    stage.say(operator, 1.5)
+    stage.say(client, 1.0)
+    client.line.bye()
+    stage.until_over(operator, client)
+    stage.wait(AFTERWARDS_S)
+
+
+@show
+def network_loss_of_the_operator(stage: Stage) -> None:
+    """The operator's network: another operator of the line calls back."""
+    client = stage.client(1, answer_after_s=0.5)
+    with RemotePhone.operator(stage.exchange, stage.lane.operator(1)) as lost:
+        line = client.dial(stage.lane.did(10))
+        stage.until_up(line)
+        lost.talk()
+        stage.wait(GREETING_S)
+        lost.hush()
+        stage.say(client, 1.0)
+        other = stage.operator(2, answer_after_s=0.5)
+        lost.vanish()
+    stage.until_over(client)
+    stage.exchange.until(lambda: len(client.calls) == 2, 40, "the client to be called back")
+    stage.until_talking(client, other)
+    stage.say(other, 1.5)
+    client.line.bye()
+    stage.until_over(other, client)
+    stage.wait(AFTERWARDS_S)
+
+
+@show
+def not_answered(stage: Stage) -> None:
+    """The client does not answer the callback: once, and never again."""
+    operator = stage.operator(1, answer_after_s=0.5)
+    _broken(stage, operator)
+    client = _back(stage, answer_after_s=None)
+    _called(stage, client)
+    stage.until_over(client, operator)
+    stage.wait(AFTERWARDS_S)
+
+
+@show
+def busy(stage: Stage) -> None:
+    """The client's phone is busy."""
+    operator = stage.operator(1, answer_after_s=0.5)
+    _broken(stage, operator)
+    client = _back(stage, reject_with=486)
+    _called(stage, client)
+    stage.until_over(client, operator)
+    stage.wait(AFTERWARDS_S)
+
+
+@show
+def declined(stage: Stage) -> None:
+    """The client declines the callback (603)."""
+    operator = stage.operator(1, answer_after_s=0.5)
+    _broken(stage, operator)
+    client = _back(stage, reject_with=603)
+    _called(stage, client)
+    stage.until_over(client, operator)
+    stage.wait(AFTERWARDS_S)
+
+
+@show
+def second_operator(stage: Stage) -> None:
+    """Who had the client does not answer their phone, a colleague does."""
+    operator = stage.operator(1, answer_after_s=0.5)
+    other = stage.operator(2, answer_after_s=0.5)
+    _broken(stage, operator)
+    operator.answer_after_s = None
+    client = _back(stage, answer_after_s=0.5)
+    _called(stage, client)
+    stage.until_talking(client, other)
+    stage.say(other, 1.0)
+    client.line.bye()
+    stage.until_over(other, client)
+    stage.wait(AFTERWARDS_S)
+
+
+@show
+def calls_again_first(stage: Stage) -> None:
+    """The client calls again while the operator's phone rings for the callback."""
+    operator = stage.operator(1, answer_after_s=0.5)
+    _broken(stage, operator)
+    operator.answer_after_s = None
+    client = _back(stage, answer_after_s=0.5)
+    stage.exchange.until(operator.is_idle, 20, "the drop to be noticed")
+    stage.until_ringing(operator)
+    offered = operator.line
+    line = client.dial(stage.lane.did(10))
+    stage.exchange.until(lambda: offered.over, 5, "the operator's phone to stop ringing")
+    stage.until_ringing(operator)
+    operator.line.pick_up()
+    stage.until_up(line)
+    stage.say(operator, GREETING_S)
+    stage.say(client, 1.0)
+    client.line.bye()
+    stage.until_over(operator, client)
+    stage.wait(AFTERWARDS_S)
+
+
+@show
+def calls_again_before_it_is_noticed(stage: Stage) -> None:
+    """The client is back before the PBX has noticed that they were gone."""
+    operator = stage.operator(1, answer_after_s=0.5)
+    _broken(stage, operator)
+    client = _back(stage, answer_after_s=0.5)
+    line = client.dial(stage.lane.did(10))
+    stage.exchange.until(operator.is_ringing, 10, "the operator's phone to ring")
+    operator.line.pick_up()
+    stage.until_up(line)
+    stage.wait(6.0)
+    client.line.bye()
+    stage.wait(AFTERWARDS_S)
+
+
+@show
+def early_drop(stage: Stage) -> None:
+    """The client's network breaks before the greeting is over."""
+    operator = stage.operator(1, answer_after_s=0.5)
+    with RemotePhone.outside(stage.exchange, stage.lane.outside(1), "client") as client:
+        client.dial(stage.lane.did(10))
+        stage.until_talking(operator)
+        operator.line.talk()
+        stage.wait(0.5)
+        client.vanish()
+        operator.line.hush()
+    _back(stage)
+    stage.until_over(operator)
+    stage.wait(AFTERWARDS_S)
+
+
+@show
+def early_silent(stage: Stage) -> None:
+    """The operator says nothing, the client hangs up."""
+    operator = stage.operator(1, answer_after_s=0.5)
+    client = stage.client()
+    stage.until_up(client.dial(stage.lane.did(10)))
+    stage.wait(2.0)
+    client.line.bye()
+    stage.until_over(operator, client)
+    stage.wait(AFTERWARDS_S)
+
+
+def _dialogue(stage: Stage) -> tuple[Phone, Phone]:
+    operator = stage.operator(1, answer_after_s=0.5)
+    client = stage.client()
+    stage.until_up(client.dial(stage.lane.did(10)))
+    stage.until_talking(operator)
+    stage.say(operator, GREETING_S)
+    stage.say(client, 1.0)
+    return operator, client
+
+
+@show
+def client_bye(stage: Stage) -> None:
+    """A plain BYE by the client."""
+    operator, client = _dialogue(stage)
+    client.line.bye()
+    stage.until_over(operator, client)
+    stage.wait(AFTERWARDS_S)
+
+
+@show
+def operator_bye(stage: Stage) -> None:
+    """A plain BYE by the operator."""
+    operator, client = _dialogue(stage)
+    operator.line.bye()
+    stage.until_over(operator, client)
+    stage.wait(AFTERWARDS_S)
+
+
+@show
+def press_1(stage: Stage) -> None:
+    """One operator's voicemail answers and presses nothing; the next operator presses 1."""
+    operator = stage.operator(1, answer_after_s=0.5)
+    other = stage.operator(2, answer_after_s=0.5)
+    _broken(stage, operator)
+    client = _back(stage, answer_after_s=0.5)
+    stage.exchange.until(operator.is_idle, 20, "the drop to be noticed")
+    stage.until_talking(other, limit_s=40)
+    tell("asked", who="other")
+    stage.wait(1.0)
+    other.line.press("1")
+    _called(stage, client)
+    stage.until_talking(client, other)
+    stage.say(other, 1.0)
+    client.line.bye()
+    stage.until_over(other, client)
+    stage.wait(AFTERWARDS_S)
+
+
+@show
+def pbx_restarted(stage: Stage) -> None:
+    """The PBX dies under the talk and comes back; the phones know nothing of it."""
+    operator = stage.operator(1, answer_after_s=0.5)
+    client = stage.client(1, answer_after_s=1.0)
+    stage.until_up(client.dial(stage.lane.did(10)))
+    stage.until_talking(operator)
+    stage.say(operator, GREETING_S)
+    stage.say(client, 1.0)
+    stage.exchange.until(lambda: len(client.calls) == 2, 80, "the client to be called back")
+    stage.exchange.until(lambda: client.calls[1].up, 10, "the client to answer")
+    stage.wait(AFTERWARDS_S)
+
+
+def main() -> int:
+    """Play one show."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name", choices=sorted(SHOWS))
+    parser.add_argument("--sip-port", type=int, required=True)
+    parser.add_argument("--lane", type=int, default=0)
+    arguments = parser.parse_args()
+    exchange = Exchange(arguments.sip_port)
+    stage = Stage(exchange, Lane(arguments.lane))
+    status = 0
+    with exchange:
+        try:
+            SHOWS[arguments.name](stage)
+        except LabError as error:
+            print(f"{arguments.name}: {error}", file=sys.stderr, flush=True)
+            status = 1
+    exchange.leave(status)
+    return status
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,41 @@
+"""press_1: a voicemail that answers for an operator does not spend the attempt on the client."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.lab.asterisk import Asterisk
+from tests.lab.errors import LabUnavailable
+from tests.live.callback_lab import Daemon, Playing, settings
+
+pytestmark = pytest.mark.live
+
+
+@pytest.fixture
+def pbx() -> Iterator[Asterisk]:
+    try:
+        with Asterisk(rtp_timeout_s=3) as started:
+            yield started
+    except LabUnavailable as error:
+        if os.environ.get("CALLSTEWARD_REQUIRE_LIVE") == "1":
+            pytest.fail(f"no lab on this machine: {error}", pytrace=False)
+        pytest.skip(f"no lab on this machine: {error}")
+
+
+def test_the_client_is_dialled_when_somebody_presses_1(pbx: Asterisk, tmp_path: Path) -> None:
+    with Daemon(tmp_path, "press", settings(pbx, tmp_path / "p.db", press_1=True, press_1_s=4)) as daemon:
+        daemon.start()
+        played = Playing(pbx, "press_1", 0).end()
+        assert not played.error
+        assert played.invites == 1
+        (row,) = played.rows(daemon.callbacks())
+        assert (row["state"], row["attempts"]) == ("reached", 2)
+        steps = daemon.steps(row["origin_call_id"])
+        declined = next(step for step in steps if step["reason"] == "operator_declined")
+        assert declined["operator"] == played.lane.operator(1)
+        asked = next(act["t"] for act in played.acts if act["do"] == "asked")
+        assert played.rings("client")[0] > asked + 1.0

@@ -1,0 +1,572 @@
+"""Callbacks carried out, against an Asterisk that does as it is told here."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import pytest
+
+from callsteward.ari import events as ari
+from callsteward.callback.decisions import Decisions
+from callsteward.callback.do_not_call import DoNotCall
+from callsteward.callback.execution import Execution
+from callsteward.callback.guard import Guard
+from callsteward.callback.ledger import Ledger
+from callsteward.callback.policy import Policy
+from callsteward.callback.states import Actor, CallbackMoved, State
+from callsteward.calls.facts import Alert, CallEnded, CallHappened, Happening, OperatorNow, OperatorState
+from callsteward.calls.record import (
+    CallbackDecision,
+    CallRecord,
+    Decision,
+    Direction,
+    Hangup,
+    Outcome,
+    Party,
+    Side,
+)
+from callsteward.config import Callback, Config, Line, Operator
+from callsteward.exceptions import AriError, StoreError
+from callsteward.store.records import Store
+from tests.unit.store.samples import RECORD
+
+NOON = 1_795_345_200_000  # 2026-11-22 12:00 in Moscow
+NUMBER = "79031234567"
+
+
+class Pbx:
+    """Stands for `Rest`: keeps what it is asked, and says what a test has it say."""
+
+    def __init__(self) -> None:
+        self.originated: list[tuple[dict[str, str], dict[str, str]]] = []
+        self.alive: set[str] = set()
+        self.hung_up: list[str] = []
+        self.refuse: AriError | None = None
+        self.included = "1"
+
+    async def variable(self, _name: str) -> str:
+        return self.included
+
+    async def originate(
+        self, query: Mapping[str, str], variables: Mapping[str, str] | None = None
+    ) -> ari.Channel:
+        if self.refuse is not None:
+            raise self.refuse
+        self.originated.append((dict(query), dict(variables or {})))
+        if "channelId" in query:
+            self.alive.add(query["channelId"])
+        return ari.Channel("x", "x")
+
+    async def channel(self, channel_id: str) -> ari.Channel | None:
+        return ari.Channel(channel_id, "x") if channel_id in self.alive else None
+
+    async def hang_up(self, channel_id: str) -> bool:
+        self.hung_up.append(channel_id)
+        return True
+
+    @property
+    def offers(self) -> list[dict[str, str]]:
+        return [query for query, _ in self.originated if query["endpoint"].startswith("PJSIP/")]
+
+    @property
+    def questions(self) -> list[str]:
+        return [query["endpoint"] for query, _ in self.originated if query["endpoint"].startswith("Local/")]
+
+
+class Hotline:
+    """The parts together, with a clock of their own."""
+
+    def __init__(self, store: Store, **settings: Any) -> None:
+        self.now_ms = NOON
+        self.config = Config(
+            lines=(Line(name="support", operators=("101", "102")),),
+            operators={"101": Operator(), "102": Operator()},
+            callback=Callback(enabled=True, **settings),
+        )
+        self.store = store
+        self.ledger = Ledger(store.engine, "main")
+        self.dnc = DoNotCall(store.engine)
+        self.pbx = Pbx()
+        self.told: list[CallbackMoved | Alert] = []
+        self.busy: list[str] = []
+        self.restart()
+
+    def restart(self) -> None:
+        """The daemon, as new."""
+        policy = Policy(self.config)
+        self.decisions = Decisions(
+            guard=Guard(self.config),
+            policy=policy,
+            ledger=self.ledger,
+            do_not_call=self.dnc,
+            now_ms=lambda: self.now_ms,
+        )
+        self.execution = Execution(
+            self.config,
+            decisions=self.decisions,
+            policy=policy,
+            ledger=self.ledger,
+            rest=self.pbx,  # type: ignore[arg-type]
+            operators_now=lambda: [
+                OperatorNow(operator=name, state=OperatorState.TALKING, since_ms=0) for name in self.busy
+            ],
+            now_ms=lambda: self.now_ms,
+            publish=self.told.append,
+        )
+        self.execution.link(True)
+
+    async def work(self, seconds: float = 0) -> None:
+        self.now_ms += round(seconds * 1000)
+        await self.execution._work()
+
+    async def drop(self, call_id: str = "1.1", number: str = NUMBER, **changes: Any) -> CallRecord:
+        """A talk with the client broke just now."""
+        values: dict[str, Any] = {
+            "call_id": call_id,
+            "started_at": stamp(self.now_ms - 60_000),
+            "ended_at": stamp(self.now_ms),
+            "outcome": Outcome.MID_DIALOGUE_DROP,
+            "callback": CallbackDecision(Decision.DUE, "mid_dialogue_drop"),
+        }
+        record = msgspec.structs.replace(RECORD, **(values | changes))
+        (fact,) = await self.decisions.judge([CallEnded(record, number)])
+        assert isinstance(fact, CallEnded)
+        return fact.record
+
+    async def state(self, call_id: str = "1.1") -> State:
+        found = await self.ledger.find(call_id)
+        assert found is not None
+        return found.state
+
+    def says(self, state: str, *, call_id: str = "1.1", attempt: int = 1, **fields: str) -> None:
+        """A UserEvent of the dialplan."""
+        self.execution.hear(
+            ari.ChannelUserevent(
+                eventname="callsteward",
+                userevent={"eventname": "callsteward", "cb": call_id, "state": state, **fields},
+                channel=ari.Channel(f"callsteward-cb-{call_id}-{attempt}-support", "PJSIP/101-1"),
+            )
+        )
+
+    def gone(self, *, call_id: str = "1.1", attempt: int = 1, cause: int = 19) -> None:
+        channel = f"callsteward-cb-{call_id}-{attempt}-support"
+        self.pbx.alive.discard(channel)
+        self.execution.hear(ari.ChannelDestroyed(channel=ari.Channel(channel, "PJSIP/101-1"), cause=cause))
+
+    async def calls(self, call_id: str, number: str = NUMBER) -> None:
+        """The client calls in."""
+        await self.decisions.judge(
+            [
+                CallHappened(
+                    call_id=call_id,
+                    line="support",
+                    event=Happening.STARTED,
+                    at_ms=self.now_ms,
+                    client_number=number,
+                )
+            ]
+        )
+
+    @property
+    def told_states(self) -> list[str]:
+        return [fact.callback.state.value for fact in self.told if isinstance(fact, CallbackMoved)]
+
+
+def stamp(ms: int) -> str:
+    return ari.timestamp(ms).replace("+0000", "Z")
+
+
+@pytest.fixture
+def hotline(store: Store) -> Hotline:
+    return Hotline(store)
+
+
+async def test_the_operator_is_rung_with_the_guarded_digits_and_told_who_and_why(hotline):
+    record = await hotline.drop()
+    assert record.callback.decision is Decision.DUE
+    await hotline.work(40)
+    (query, variables) = hotline.pbx.originated[0]
+    assert query == {
+        "endpoint": "PJSIP/101",
+        "context": "callsteward-callback",
+        "extension": "s",
+        "priority": "1",
+        "callerId": '"CB +7903***4567 40s" <callback>',
+        "timeout": "15",
+        "channelId": "callsteward-cb-1.1-1-support",
+    }
+    assert variables == {
+        "CS_ID": "1.1",
+        "CS_ATTEMPT": "1",
+        "CS_NUMBER": "79031234567",
+        "CS_PREFIX": "PJSIP/",
+        "CS_SUFFIX": "@trunk",
+        "CS_RING": "30",
+        "CS_CALLER": "",
+        "CS_PRESS": "0",
+    }
+
+
+async def test_the_whole_way_is_told_on_the_feed(hotline):
+    await hotline.drop()
+    await hotline.work()
+    for state in ("operator_answered", "dialling"):
+        hotline.says(state)
+    hotline.says("over", status="ANSWER")
+    await hotline.work()
+    assert hotline.told_states == ["due", "offered", "operator_answered", "dialling", "reached"]
+
+
+@pytest.mark.parametrize(
+    ("status", "cause", "reason"),
+    [
+        ("NOANSWER", "0", "no_answer"),
+        ("BUSY", "17", "busy"),
+        ("CONGESTION", "21", "rejected"),
+        ("CHANUNAVAIL", "20", "unavailable"),
+        ("CANCEL", "16", "operator_hung_up"),
+        ("", "", "result_unknown"),
+    ],
+)
+async def test_a_client_who_is_not_reached_is_never_called_again(hotline, status, cause, reason):
+    await hotline.drop()
+    await hotline.work()
+    hotline.says("operator_answered")
+    hotline.says("dialling")
+    hotline.says("over", status=status, cause=cause)
+    hotline.gone(cause=16)
+    for _ in range(5):
+        await hotline.work(600)
+    callback = await hotline.ledger.find("1.1")
+    assert callback is not None
+    assert (callback.state, callback.reason) == (State.NOT_REACHED, reason)
+    assert len(hotline.pbx.offers) == 1
+
+
+async def test_an_operator_who_does_not_answer_is_no_attempt_on_the_client(hotline):
+    await hotline.drop()
+    await hotline.work()
+    hotline.gone(cause=19)
+    await hotline.work(15)
+    assert [offer["endpoint"] for offer in hotline.pbx.offers] == ["PJSIP/101", "PJSIP/102"]
+    assert hotline.pbx.offers[1]["channelId"] == "callsteward-cb-1.1-2-support"
+    assert await hotline.state() is State.OFFERED
+
+
+async def test_an_operator_who_presses_nothing_spends_no_attempt(hotline):
+    await hotline.drop()
+    await hotline.work()
+    hotline.says("operator_answered")
+    hotline.says("declined")
+    hotline.gone(cause=16)
+    await hotline.work(1)
+    assert [offer["endpoint"] for offer in hotline.pbx.offers] == ["PJSIP/101", "PJSIP/102"]
+
+
+async def test_an_offline_phone_is_passed_over(hotline):
+    hotline.execution.hear(ari.DeviceStateChanged(device_state=ari.DeviceState("PJSIP/101", "UNAVAILABLE")))
+    await hotline.drop()
+    await hotline.work(21)
+    assert [offer["endpoint"] for offer in hotline.pbx.offers] == ["PJSIP/102"]
+
+
+async def test_a_refused_originate_goes_back_to_due(hotline):
+    await hotline.drop()
+    hotline.pbx.refuse = AriError("Asterisk answered 500 to POST channels: Allocation failed")
+    await hotline.work()
+    assert await hotline.state() is State.DUE
+    hotline.pbx.refuse = None
+    await hotline.work(1)
+    assert [offer["endpoint"] for offer in hotline.pbx.offers] == ["PJSIP/102"]
+
+
+async def test_an_originate_whose_answer_is_lost_is_not_made_again_while_it_rings(hotline):
+    await hotline.drop()
+    hotline.pbx.refuse = AriError("Asterisk does not answer")
+    hotline.pbx.alive.add("callsteward-cb-1.1-1-support")
+    await hotline.work()
+    hotline.pbx.refuse = None
+    for _ in range(3):
+        await hotline.work(3)
+    assert await hotline.state() is State.OFFERED
+    assert hotline.pbx.offers == []
+
+
+# --- restarts --------------------------------------------------------------------------------------------
+
+
+async def test_after_a_restart_a_phone_that_still_rings_is_followed(hotline):
+    await hotline.drop()
+    await hotline.work()
+    hotline.restart()
+    await hotline.work(1)
+    assert len(hotline.pbx.originated) == 1
+    hotline.says("dialling")
+    hotline.says("over", status="ANSWER")
+    await hotline.work()
+    assert await hotline.state() is State.REACHED
+
+
+@pytest.mark.parametrize(("result", "state"), [("ANSWER", State.REACHED), ("NOANSWER", State.NOT_REACHED)])
+async def test_after_a_restart_the_fence_tells_what_became_of_it(hotline, result, state):
+    await hotline.drop()
+    await hotline.work()
+    hotline.pbx.alive.clear()
+    hotline.restart()
+    await hotline.work(1)
+    assert hotline.pbx.questions == ["Local/1.1@callsteward-callback-ask"]
+    hotline.says("fence", at="1795345201", result=result, attempt=9)
+    await hotline.work()
+    assert await hotline.state() is state
+    assert len(hotline.pbx.offers) == 1
+
+
+async def test_after_a_restart_a_fence_nobody_claimed_lets_it_be_tried_again(hotline):
+    await hotline.drop()
+    await hotline.work()
+    hotline.pbx.alive.clear()
+    hotline.restart()
+    await hotline.work(1)
+    hotline.says("fence", at="", result="", attempt=9)
+    await hotline.work()
+    assert [offer["channelId"] for offer in hotline.pbx.offers] == [
+        "callsteward-cb-1.1-1-support",
+        "callsteward-cb-1.1-2-support",
+    ]
+
+
+async def test_one_that_was_being_dialled_is_never_offered_again_whatever_the_fence_says(hotline):
+    await hotline.drop()
+    await hotline.work()
+    hotline.says("dialling")
+    await hotline.work()
+    hotline.pbx.alive.clear()
+    hotline.restart()
+    await hotline.work(1)
+    hotline.says("fence", at="", result="", attempt=9)
+    for _ in range(4):
+        await hotline.work(60)
+    assert len(hotline.pbx.offers) == 1
+    callback = await hotline.ledger.find("1.1")
+    assert callback is not None
+    assert (callback.state, callback.reason) == (State.NOT_REACHED, "result_unknown")
+
+
+async def test_a_second_attempt_that_meets_the_fence_dials_nobody(hotline):
+    await hotline.drop()
+    await hotline.work()
+    hotline.says("operator_answered")
+    hotline.pbx.alive.clear()
+    hotline.says("fence", at="1795345200", result="BUSY")
+    await hotline.work()
+    callback = await hotline.ledger.find("1.1")
+    assert callback is not None
+    assert (callback.state, callback.reason) == (State.NOT_REACHED, "busy")
+
+
+async def test_without_a_link_nothing_is_tried(hotline):
+    hotline.execution.link(False)
+    await hotline.drop()
+    await hotline.work()
+    assert hotline.pbx.originated == []
+    hotline.execution.link(True)
+    await hotline.work()
+    assert len(hotline.pbx.offers) == 1
+
+
+async def test_without_its_dialplan_no_operator_is_rung_for_nothing(hotline):
+    hotline.pbx.included = ""
+    await hotline.drop()
+    await hotline.work(1)
+    assert hotline.pbx.originated == []
+    hotline.pbx.included = "1"
+    await hotline.work(1)
+    assert len(hotline.pbx.offers) == 1
+
+
+# --- what forbids it -------------------------------------------------------------------------------------
+
+
+async def test_a_client_who_calls_again_is_not_called_and_the_phone_stops_ringing(hotline):
+    await hotline.drop()
+    await hotline.work()
+    hotline.now_ms += 1000
+    await hotline.calls("2.2", "8 903 123-45-67".replace(" ", "").replace("-", ""))
+    await hotline.work()
+    assert await hotline.state() is State.CANCELLED
+    assert hotline.pbx.hung_up == ["callsteward-cb-1.1-1-support"]
+    again = await hotline.drop("2.2", outcome=Outcome.COMPLETED, callback=NOT_DUE)
+    assert again.callback.reason == "instead_of_callback"
+
+
+NOT_DUE = CallbackDecision(Decision.NOT_DUE, "client_hung_up")
+
+
+async def test_a_journal_that_is_run_again_does_not_cancel_its_own_callback(hotline):
+    hotline.now_ms -= 60_000
+    await hotline.calls("1.1")
+    hotline.now_ms += 60_000
+    await hotline.drop()
+    hotline.restart()
+    await hotline.decisions.load()
+    hotline.now_ms -= 60_000
+    await hotline.calls("1.1")
+    hotline.now_ms += 60_000
+    assert (await hotline.drop()).callback.decision is Decision.DUE
+    assert await hotline.state() is State.DUE
+    assert len(await hotline.ledger.listed()) == 1
+
+
+async def test_a_client_who_is_back_before_the_drop_is_noticed_is_not_called(hotline):
+    await hotline.calls("2.2")
+    hotline.now_ms += 3000
+    record = await hotline.drop()
+    assert (record.callback.decision, record.callback.reason) == (Decision.SUPPRESSED, "client_called_again")
+    await hotline.work()
+    assert hotline.pbx.originated == []
+
+
+async def test_do_not_call_is_asked_for_each(hotline):
+    await hotline.dnc.add(["+79031234567"], by="admin")
+    record = await hotline.drop()
+    assert (record.callback.decision, record.callback.reason) == (Decision.SUPPRESSED, "do_not_call")
+    await hotline.work()
+    assert hotline.pbx.originated == []
+    assert hotline.told_states == ["suppressed"]
+
+
+@pytest.mark.parametrize("number", ["", "anonymous", "79031234567&PJSIP/1", "101", "112", "88091234567"])
+async def test_a_caller_id_that_may_not_be_called_reaches_no_dial_string(hotline, number):
+    record = await hotline.drop(number=number)
+    assert record.callback.decision is Decision.SUPPRESSED
+    await hotline.work(30)
+    assert hotline.pbx.originated == []
+
+
+async def test_the_limit_of_a_number_holds_however_it_is_written(store):
+    hotline = Hotline(store, per_number_a_day=2)
+    decisions = [
+        (await hotline.drop(f"1.{index}", number)).callback.reason
+        for index, number in enumerate(["79031234567", "+79031234567", "89031234567"])
+    ]
+    assert decisions == ["mid_dialogue_drop", "mid_dialogue_drop", "number_limit"]
+
+
+async def test_past_the_exemption_the_hours_bind(hotline):
+    hotline.busy = ["101", "102"]
+    hotline.now_ms = NOON + 12 * 3_600_000
+    record = await hotline.drop()
+    assert record.callback.decision is Decision.DUE
+    await hotline.work(900)
+    assert await hotline.state() is State.DUE
+    hotline.busy = []
+    await hotline.work(1)
+    callback = await hotline.ledger.find("1.1")
+    assert callback is not None
+    assert (callback.state, callback.reason) == (State.SUPPRESSED, "calling_hours")
+    assert hotline.pbx.originated == []
+
+
+async def test_it_waits_for_somebody_to_be_free_alerts_and_expires(store):
+    hotline = Hotline(store, zones="line")
+    hotline.busy = ["101", "102"]
+    await hotline.drop()
+    await hotline.work(301)
+    await hotline.work(10)
+    await hotline.work(1500)
+    assert await hotline.state() is State.EXPIRED
+    alerts = [(fact.rule, fact.limit_s) for fact in hotline.told if isinstance(fact, Alert)]
+    assert alerts == [("callback_late", 300), ("callback_expired", 1800)]
+
+
+async def test_no_more_at_once_and_a_minute_than_allowed_and_the_newest_first(store):
+    hotline = Hotline(store, max_parallel=2, per_minute=3, same_operator_s=0)
+    for index in range(5):
+        await hotline.drop(f"1.{index}", f"7900000001{index}", operator=f"10{index}")
+        hotline.now_ms += 1
+    await hotline.work()
+    asked = [offer["channelId"].split("-")[2] for offer in hotline.pbx.offers]
+    assert asked == ["1.4", "1.3"]
+    hotline.gone(call_id="1.4")
+    hotline.gone(call_id="1.3")
+    await hotline.work()
+    assert len(hotline.pbx.offers) == 3
+    await hotline.work(61)
+    assert len(hotline.pbx.offers) == 4
+
+
+async def test_after_an_operators_own_loss_the_others_are_asked_first(hotline):
+    lost = Hangup(Party.NETWORK, 44, None, ("RTP timeout",), RECORD.hangup.confidence, Side.OPERATOR)
+    await hotline.drop(hangup=lost)
+    await hotline.work()
+    assert [offer["endpoint"] for offer in hotline.pbx.offers] == ["PJSIP/102"]
+
+
+async def test_an_admins_cancel_from_another_process_stops_the_phone(hotline):
+    await hotline.drop()
+    await hotline.work()
+    callback = await hotline.ledger.find("1.1")
+    assert callback is not None
+    other = Ledger(hotline.store.engine, "main")
+    assert await other.move(callback, State.CANCELLED, actor=Actor.ADMIN, at_ms=hotline.now_ms)
+    await hotline.work(1)
+    assert hotline.pbx.hung_up == ["callsteward-cb-1.1-1-support"]
+    assert hotline.told_states == ["due", "offered", "cancelled"]
+
+
+async def test_a_callback_that_breaks_makes_no_other(hotline):
+    was = CallbackDecision(Decision.SUPPRESSED, "was_callback")
+    record = await hotline.drop("callsteward-cb-1.1-1-support", direction=Direction.CALLBACK, callback=was)
+    assert record.callback == was
+    assert await hotline.ledger.listed() == []
+
+
+async def test_fences_past_the_retention_are_removed(store):
+    hotline = Hotline(store, retention_days=1)
+    await hotline.drop()
+    await hotline.work()
+    hotline.says("dialling")
+    hotline.says("over", status="ANSWER")
+    await hotline.work()
+    await hotline.work(2 * 86_400)
+    assert hotline.pbx.questions == ["Local/1.1@callsteward-callback-forget"]
+    callback = await hotline.ledger.find("1.1")
+    assert callback is not None
+    assert callback.number is None
+
+
+async def test_nothing_is_rung_that_is_not_written_down(hotline, monkeypatch):
+    await hotline.drop()
+
+    async def full(*_args: object, **_more: object) -> None:
+        message = "cannot write to the database: disk is full"
+        raise StoreError(message)
+
+    monkeypatch.setattr(hotline.ledger, "move", full)
+    with pytest.raises(StoreError):
+        await hotline.work()
+    assert hotline.pbx.originated == []
+    monkeypatch.undo()
+    await hotline.work()
+    assert len(hotline.pbx.offers) == 1
+
+
+async def test_the_task_goes_on_when_the_store_fails(hotline, monkeypatch):
+    failures = 0
+
+    async def failing() -> int:
+        nonlocal failures
+        failures += 1
+        message = "cannot read"
+        raise StoreError(message)
+
+    monkeypatch.setattr(hotline.execution, "_work", failing)
+    task = asyncio.create_task(hotline.execution.run())
+    for _ in range(3):
+        await asyncio.sleep(0.01)
+        hotline.execution._wake.set()
+    await asyncio.sleep(0.01)
+    assert not task.done()
+    assert failures >= 3
+    task.cancel()

@@ -1,0 +1,278 @@
+"""The caller id is the attacker's: what may be dialled, and that nothing else ever is."""
+
+import re
+import time
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from callsteward.callback.guard import Guard, Refusal
+from callsteward.config import Callback, Config, Line, Operator, Site
+
+GOOD = "+79031234567"
+DIALABLE = re.compile(r"^\+?[0-9]{7,15}$")
+
+CONFIG = Config(
+    lines=(
+        Line(name="support", dids=("100", "74950001122", "7499555*"), operators=("2001", "79000000050")),
+        Line(name="rest", dids=("*", "4*"), callback_caller_id="+74957778899"),
+    ),
+    operators={"101": Operator(), "10234567": Operator()},
+)
+guard = Guard(CONFIG)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "+79031234567",
+        "79031234567",
+        "89031234567",
+        "9031234567",
+        "+7 903 123-45-67",
+        "+7 (903) 123-45-67",
+        "8 (903) 123-45-67",
+        "8(903)1234567",
+        "8-903-123-45-67",
+        "81079031234567",
+        "  +79031234567  ",
+    ],
+)
+def test_a_number_is_one_number_however_it_is_written(raw):
+    assert guard.check(raw).number == GOOD
+    assert guard.read(raw) == GOOD
+
+
+_METACHARACTERS = "&/@,|(){};\\$^!?*#'\"`<>[]=~%:_.+-"
+
+HOSTILE: dict[Refusal, list[str]] = {
+    Refusal.NO_NUMBER: ["", " ", "anonymous", "Anonymous", "ANONYMOUS", "unknown", "restricted", "private"],
+    Refusal.NOT_A_NUMBER: [
+        # Every character that means something to a dial string, in the middle, at the end, in front.
+        *(f"7903{char}{char}1234567" for char in _METACHARACTERS),
+        *(f"79031234567{char}" for char in _METACHARACTERS),
+        *(f"{char}79031234567" for char in _METACHARACTERS if char != "+"),
+        # What a dial string can be made to do.
+        "79031234567&PJSIP/88091234567@trunk",
+        "79031234567@trunk,60,g",
+        "79031234567,60,U(evil)",
+        "79031234567)Dial(PJSIP/1",
+        "${EVAL(79031234567)}",
+        "${SHELL(id)}",
+        "$[1+1]",
+        "79031234567|30",
+        "Local/79031234567@from-internal",
+        "PJSIP/101",
+        "79031234567;rm -rf /",
+        "79031234567' OR '1'='1",
+        # Control characters and their company.
+        "79031234567\n",
+        "\n79031234567",
+        "7903\n1234567",
+        "7903\r\n1234567",
+        "79031234567\x00",
+        "7903\x001234567",
+        "\x0079031234567",
+        "7903\t1234567",
+        "79031234567\x1b[2J",
+        "79031234567\x7f",
+        # Digits that are none, blanks that are others, marks that turn the text round.
+        "٧٩٠٣١٢٣٤٥٦٧",
+        "७९०३१२३४५६७",
+        "７９０３１２３４５６７",
+        "７9031234567",
+        "7903123456７",
+        "7903123456²",
+        "790312345६७",
+        "\u202e79031234567",
+        "79031234567\u202c",
+        "\u200f79031234567",
+        "7903\u200b1234567",
+        "7903\u00a01234567",
+        "\ufeff79031234567",
+        "＋79031234567",
+        "7903123456O",
+        # Addresses.
+        "sip:79031234567@example.com",
+        "sips:79031234567@example.com",
+        "tel:+79031234567",
+        "tel:+7-903-123-45-67;phone-context=+7",
+        "79031234567@127.0.0.1",
+        "<sip:79031234567@127.0.0.1>",
+        '"Client" <79031234567>',
+        "79031234567;ext=5",
+        "79031234567 ext 5",
+        "79031234567x5",
+        "79031234567#5",
+        "*72 79031234567",
+        "*7279031234567",
+        "#3179031234567",
+        "**79031234567",
+        "http://79031234567",
+        "1-800-FLOWERS",
+        "79O31234567",
+        "+",
+        "-",
+        "()",
+        "++79031234567",
+        "+-79031234567",
+        "7--9031234567",
+        "7  9031234567",
+        "7 ((903)) 1234567",
+        "7 903) 1234567",
+        "7 (903 1234567",
+        "(7903)1234567",
+        "-79031234567",
+        "79031234567-",
+        "7.9031234567e10",
+        "0x79031234567",
+        "None",
+        "null",
+        "asterisk",
+        "s",
+        "h",
+        "i",
+        "t",
+        # Too long to be one.
+        "7" * 33,
+        "7903" * 100,
+        "9" * 100_000,
+        "1-" * 20,
+    ],
+    Refusal.EMERGENCY: ["112", "102", "103", "+112"],
+    Refusal.SHORT: [
+        "1",
+        "0",
+        "12",
+        "900",
+        "0611",
+        "999",
+        "911",
+        "4444",
+        "12345",
+        "123456",
+        "+12345",
+        "+79",
+        "100",
+        "104",
+    ],
+    Refusal.OWN_NUMBER: [
+        "2001",
+        "101",
+        "10234567",
+        "+79000000050",
+        "79000000050",
+        "+74950001122",
+        "84950001122",
+        "74995551234",
+        "+7 499 555-12-34",
+        "+74957778899",
+    ],
+    Refusal.SATELLITE: [
+        "+870773123456",
+        "+881612345678",
+        "+881812345678",
+        "+8821234567890",
+        "+883510012345678",
+        "+88213123456789",
+    ],
+    Refusal.DENIED: ["+79541234567", "79541234567", "8 954 123-45-67"],
+    Refusal.PREMIUM: ["+78091234567", "88091234567", "8 809 123-45-67", "+78031234567"],
+    Refusal.TYPE: ["88001234567", "+78001234567", "8 804 123-45-67"],
+    Refusal.REGION: [
+        "+77011234567",  # Kazakhstan has Russia's country code
+        "+12025550123",
+        "+18765551234",  # Jamaica: wangiri
+        "+442079460123",
+        "+37060112345",
+        "+25261234567",  # Somalia: wangiri
+        "+53 5 1234567",
+        "+960 7712345",
+        "+911123456789",  # 911… where only the digits are dialled
+        "+998901234567",
+    ],
+    Refusal.INVALID: [
+        "1234567",
+        "0000000",
+        "00000000000",
+        "+0000000000",
+        "+10000000000",
+        "79031234",
+        "790312345678",
+        "7903123456789012",
+        "+7903123456",
+        "99999999999",
+        "+99999999999",
+        "70001234567",
+        "+8001234567890",  # universal freephone: no country
+    ],
+}
+TABLE = [(raw, reason) for reason, inputs in HOSTILE.items() for raw in inputs]
+
+
+def test_the_table_is_long_enough():
+    assert len({raw for raw, _ in TABLE}) >= 150
+
+
+@pytest.mark.parametrize(("raw", "reason"), TABLE, ids=range(len(TABLE)))
+def test_a_hostile_caller_id_is_refused_with_its_reason(raw, reason):
+    checked = guard.check(raw)
+    assert checked.number is None
+    # One dash or bracket between digits is how people write numbers; the table's are not.
+    assert checked.refusal is reason
+
+
+def test_what_a_catch_all_line_is_called_by_is_not_its_own_number():
+    assert guard.check("+74951234567").number == "+74951234567"
+
+
+@pytest.mark.parametrize("raw", ["+77011234567", "87011234567", "+7 701 123-45-67"])
+def test_another_region_can_be_allowed(raw):
+    allowed = Guard(Config(callback=Callback(regions=("RU", "KZ"))))
+    assert allowed.check("+77011234567").number == "+77011234567"
+    assert guard.check(raw).number is None
+
+
+def test_digits_that_reach_the_emergency_service_are_not_dialled():
+    # To a trunk in the United States, +91 11 2345-6789 without its plus is 911 and some.
+    american = Guard(Config(site=Site(region="US"), callback=Callback(regions=("US", "IN"))))
+    assert american.check("+911123456789").refusal is Refusal.EMERGENCY
+    assert american.check("+912266123456").refusal is not Refusal.EMERGENCY
+    assert american.check("+12025550123").number == "+12025550123"
+
+
+def test_types_are_allowed_one_by_one():
+    only_mobile = Guard(Config(callback=Callback(types=("mobile",))))
+    assert only_mobile.check("+74951234567").refusal is Refusal.TYPE
+    assert only_mobile.check(GOOD).number == GOOD
+
+
+_texts = st.one_of(
+    st.text(max_size=40),
+    st.text(alphabet="0123456789+ -().", max_size=34),
+    st.text(alphabet=f"0123456789{_METACHARACTERS}\n\x00٧७７\u202e", max_size=24),
+    st.from_regex(r"\+?[0-9]{5,17}", fullmatch=True),
+    st.builds("{}{}{}".format, st.text(max_size=3), st.just("79031234567"), st.text(max_size=3)),
+)
+
+
+@given(_texts)
+@example("79031234567\n")
+@example("+7 (903) 123-45-67")
+def test_what_goes_out_is_a_number_or_nothing_goes_out(raw):
+    checked = guard.check(raw)
+    assert (checked.number is None) is (checked.refusal is not None)
+    if checked.number is not None:
+        # `$` would let a newline through; fullmatch does not.
+        assert DIALABLE.fullmatch(checked.number)
+        assert checked.number.startswith("+7")
+        assert guard.check(checked.number) == checked
+        assert guard.read(raw) == checked.number
+
+
+def test_no_input_takes_long():
+    began = time.perf_counter()
+    for raw in ("1" * 31 + "x", "1 " * 16, "1-1" * 10 + "(", "+" + "9" * 31, "1(1)" * 8, "9" * 10_000_000):
+        guard.check(raw)
+    assert time.perf_counter() - began < 0.5

@@ -1,0 +1,117 @@
+"""The decision: total, and always with the reason that weighs most."""
+
+from datetime import datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from callsteward.callback.guard import Checked, Guard, Refusal
+from callsteward.callback.policy import Case, Policy
+from callsteward.calls.record import CallbackDecision, Decision
+from callsteward.config import Callback, Config
+
+NOON = int(datetime.fromisoformat("2026-11-22T12:00:00+03:00").timestamp() * 1000)
+MINUTE = 60_000
+DUE = CallbackDecision(Decision.DUE, "mid_dialogue_drop")
+MOSCOW = Checked("+74951234567")
+policy = Policy(Config())
+
+
+def decided(**changes: Any) -> tuple[Decision, str]:
+    values: dict[str, Any] = {
+        "decision": DUE,
+        "line": "support",
+        "client": MOSCOW,
+        "dropped_ms": NOON - MINUTE,
+        "now_ms": NOON,
+    }
+    decision = policy.decide(Case(**(values | changes)))
+    return decision.decision, decision.reason
+
+
+def test_a_talk_that_broke_is_called_back():
+    assert decided() == (Decision.DUE, "mid_dialogue_drop")
+
+
+@pytest.mark.parametrize("reason", ["early_drop", "client_hung_up", "operator_hung_up", "not_answered"])
+def test_a_call_that_makes_none_due_keeps_its_reason(reason):
+    kept = CallbackDecision(Decision.NOT_DUE, reason)
+    assert decided(decision=kept, do_not_call=True) == (Decision.NOT_DUE, reason)
+
+
+def test_the_break_of_a_callback_makes_no_other():
+    was = CallbackDecision(Decision.SUPPRESSED, "was_callback")
+    assert decided(decision=was) == (Decision.SUPPRESSED, "was_callback")
+    assert decided(decision=was, forestalled=True) == (Decision.SUPPRESSED, "was_callback")
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"client": Checked(None, Refusal.PREMIUM)}, "premium_number"),
+        ({"client": Checked(None)}, "no_number"),
+        ({"do_not_call": True}, "do_not_call"),
+        ({"called_again": True}, "client_called_again"),
+        ({"now_ms": NOON + 9 * 60 * MINUTE}, "calling_hours"),
+        ({"to_number_today": 3}, "number_limit"),
+        ({"of_line_this_hour": 60}, "line_limit"),
+    ],
+)
+def test_each_bar_suppresses_it_with_its_reason(changes, reason):
+    assert decided(**changes) == (Decision.SUPPRESSED, reason)
+
+
+def test_the_weightiest_reason_is_told():
+    everything = {"do_not_call": True, "called_again": True, "to_number_today": 9, "of_line_this_hour": 99}
+    assert decided(client=Checked(None, Refusal.OWN_NUMBER), **everything)[1] == "own_number"
+    assert decided(**everything)[1] == "do_not_call"
+
+
+@pytest.mark.parametrize(
+    ("today", "expected"), [(0, Decision.DUE), (2, Decision.DUE), (3, Decision.SUPPRESSED)]
+)
+def test_the_limit_of_a_number_is_what_the_configuration_says(today, expected):
+    assert decided(to_number_today=today)[0] is expected
+
+
+def test_a_client_who_called_first_is_told_so_in_that_calls_record():
+    ended = CallbackDecision(Decision.NOT_DUE, "client_hung_up")
+    assert decided(decision=ended, forestalled=True) == (Decision.NOT_DUE, "instead_of_callback")
+    # When that call broke too, it is that one that is called back.
+    assert decided(forestalled=True) == (Decision.DUE, "mid_dialogue_drop")
+
+
+@given(
+    st.builds(CallbackDecision, st.sampled_from(Decision), st.text(min_size=1, max_size=12)),
+    st.text(max_size=20),
+    st.integers(min_value=0, max_value=10**13),
+    st.integers(min_value=0, max_value=10**13),
+    st.booleans(),
+    st.booleans(),
+    st.integers(min_value=0, max_value=100),
+    st.integers(min_value=0, max_value=100),
+)
+def test_it_is_total_and_never_makes_one_due_that_was_not(
+    base, raw, dropped_ms, now_ms, listed, again, today, hour
+):
+    config = Config(callback=Callback())
+    decision = Policy(config).decide(
+        Case(
+            decision=base,
+            line="x",
+            client=Guard(config).check(raw),
+            dropped_ms=dropped_ms,
+            now_ms=now_ms,
+            do_not_call=listed,
+            called_again=again,
+            to_number_today=today,
+            of_line_this_hour=hour,
+        )
+    )
+    assert decision.reason
+    if decision.decision is Decision.DUE:
+        assert base.decision is Decision.DUE
+        assert not listed
+        assert not again

@@ -1,0 +1,170 @@
+"""A callback as the tracker sees it: a call of its own, answered when the client answers."""
+
+import msgspec
+import pytest
+
+from callsteward.calls.callback_id import callback_id, callback_of, channel_id, line_of, origin_of
+from callsteward.calls.record import CallRecord, Decision, Direction, Outcome, Party
+from callsteward.calls.tracker import Tracker
+from callsteward.config import Line
+from tests.unit.calls.stream import CLIENT, Phone, Stream, at, config, ended
+
+ORIGIN = "1795348800.0"
+CHANNEL = channel_id(ORIGIN, 2, "support")
+
+
+def records(stream: Stream, **sections: object) -> list[CallRecord]:
+    return ended(stream.play(Tracker(config(**sections))))
+
+
+def rung(stream: Stream) -> tuple[Phone, Phone]:
+    """The operator's phone is rung and answered; from there the dialplan dials the client."""
+    operator = stream.originated("101", CHANNEL)
+    stream.ring(operator)
+    stream.answer(operator, after=3)
+    operator.context, operator.exten = "callsteward-callback-dial", CLIENT
+    client = stream.dial(operator, "trunk", number=CLIENT)
+    stream.ring(client)
+    return operator, client
+
+
+def test_it_is_a_call_of_its_own_that_names_the_call_that_broke():
+    s = Stream()
+    operator, client = rung(s)
+    s.answer(client, after=4)
+    s.bridge(operator, client)
+    s.speak(operator, 5)
+    s.wait(1)
+    s.bye(client)
+    (record,) = records(s)
+    assert record.direction is Direction.CALLBACK
+    assert (record.call_id, record.origin_call_id) == (CHANNEL, ORIGIN)
+    assert (record.line, record.operator, record.client_masked) == ("support", "101", "+7903***4567")
+    assert record.outcome is Outcome.COMPLETED
+    # The operator's phone was up at 3; the client's, which is what counts, at 7.
+    assert record.answered_at == at(7)
+    assert record.answer_latency_s == 3
+    assert record.wait_s == 4
+
+
+@pytest.mark.parametrize(("status", "outcome"), [("NOANSWER", Outcome.NO_ANSWER), ("BUSY", Outcome.BUSY)])
+def test_a_client_who_is_not_reached_did_not_answer(status, outcome):
+    s = Stream()
+    operator, client = rung(s)
+    s.wait(6)
+    s.ends_dial(client, status, 17 if status == "BUSY" else 0)
+    s.request(operator, soft=True)
+    s.destroy(operator)
+    (record,) = records(s)
+    assert record.direction is Direction.CALLBACK
+    assert record.outcome is outcome
+    assert record.answered_at is None
+    assert record.callback.decision is Decision.NOT_DUE
+
+
+def test_its_own_break_makes_no_other():
+    s = Stream()
+    operator, client = rung(s)
+    s.answer(client)
+    s.bridge(operator, client)
+    s.speak(operator, 5)
+    s.wait(1)
+    s.request(client, 1, soft=True)
+    s.destroy(client, 44)
+    s.request(operator, soft=True)
+    s.destroy(operator)
+    (record,) = records(s)
+    assert record.outcome is Outcome.MID_DIALOGUE_DROP
+    assert (record.callback.decision, record.callback.reason) == (Decision.SUPPRESSED, "was_callback")
+
+
+def test_its_line_is_the_line_that_broke_whatever_the_dialplan_says():
+    s = Stream()
+    operator, client = rung(s)
+    s.answer(client)
+    s.bridge(operator, client)
+    s.bye(client)
+    (record,) = records(s, lines=(Line(name="other", contexts=("callsteward-callback-dial",)),))
+    assert record.line == "support"
+
+
+def test_an_operator_who_does_not_answer_makes_no_record():
+    s = Stream()
+    operator = s.originated("101", CHANNEL)
+    s.ring(operator)
+    s.wait(15)
+    s.ends_dial(operator, "NOANSWER", 19)
+    assert records(s) == []
+
+
+def test_any_other_record_has_no_origin():
+    s = Stream()
+    client, _ = s.talk()
+    s.bye(client)
+    (record,) = records(s)
+    assert record.origin_call_id is msgspec.UNSET
+    assert b"origin_call_id" not in msgspec.json.encode(record)
+
+
+@pytest.mark.parametrize("origin", ["1795348800.0", "pbx.1795348800.17", "a"])
+def test_a_channel_tells_whose_callback_it_is(origin):
+    channel = channel_id(callback_id(origin), 12, "my-line.2")
+    assert callback_of(channel) == origin == origin_of(channel)
+    assert line_of(channel) == "my-line.2"
+
+
+@pytest.mark.parametrize("origin", ["pbx-1795348800.17", "a b", "x/y", "${EVIL}", "1" * 65, "", "é"])
+def test_an_id_that_may_stand_in_no_dialplan_is_hashed(origin):
+    name = callback_id(origin)
+    assert len(name) == 25
+    assert name.isalnum()
+    channel = channel_id(name, 1, "support")
+    assert callback_of(channel) == name
+    assert origin_of(channel) is None
+    assert len(channel_id(callback_id("1" * 64), 999, "l" * 64)) < 150  # AST_MAX_UNIQUEID
+
+
+@pytest.mark.parametrize(
+    "channel", ["1795348800.0", "callsteward-cb-", "callsteward-cb-1", "callsteward-cb-1-x-y", ""]
+)
+def test_other_channels_are_nobodys(channel):
+    assert callback_of(channel) is None
+    assert line_of(channel) is None
+
+
+# --- the PBX goes away -----------------------------------------------------------------------------------
+
+
+def restarted(greeting_s: float, booted: float | None) -> CallRecord:
+    s = Stream()
+    _, phone = s.talk()
+    s.speak(phone, greeting_s)
+    s.wait(2)
+    seen = ended_at = s.ms
+    tracker = Tracker(config())
+    assert ended(s.play(tracker)) == []
+    s.phones.clear()
+    s.rooms.clear()
+    s.ms = ended_at + 20_000
+    second = (seen - 1_795_348_800_000) / 1000
+    s.snapshot(gap_from=second, booted=None if booted is None else second + booted)
+    (record,) = ended(s.play(tracker))
+    assert not record.complete
+    return record
+
+
+def test_asterisk_restarted_under_a_talk_is_a_drop_that_is_called_back():
+    record = restarted(5, booted=8)
+    assert record.hangup.first is Party.PBX
+    assert record.hangup.evidence == (
+        "PJSIP/trunk-00000000 was on when Asterisk was restarted: Asterisk shut down",
+    )
+    assert record.outcome is Outcome.MID_DIALOGUE_DROP
+    assert record.callback.decision is Decision.DUE
+
+
+@pytest.mark.parametrize("booted", [None, -3600])
+def test_a_talk_that_ended_while_the_link_was_down_is_not_called_back(booted):
+    record = restarted(5, booted=booted)
+    assert record.outcome is Outcome.COMPLETED
+    assert (record.callback.decision, record.callback.reason) == (Decision.NOT_DUE, "end_not_observed")

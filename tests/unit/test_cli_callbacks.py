@@ -1,0 +1,231 @@
+"""`callbacks`, `dnc` and `lost` as an admin runs them."""
+
+import asyncio
+import json
+import sqlite3
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from callsteward.callback.ledger import Ledger
+from callsteward.callback.states import Actor, State
+from callsteward.calls.record import CallbackDecision, Decision, Direction, Outcome
+from callsteward.store.records import Store
+from tests.unit.store.samples import RECORD
+from tests.unit.test_cli import callsteward
+
+AT_MS = 1_795_314_131_654
+DUE = CallbackDecision(Decision.DUE, "mid_dialogue_drop")
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    file = tmp_path / "c.toml"
+    file.write_text(f'[store]\nurl = "sqlite:///{tmp_path}/calls.db"\n[privacy]\nhmac_key = "key"\n')
+    return file
+
+
+@pytest.fixture
+def ledger_with_two(config: Path, tmp_path: Path) -> Path:
+    """One callback that was reached, one that is due."""
+
+    async def fill() -> None:
+        store = await Store.open(f"sqlite:///{tmp_path}/calls.db")
+        ledger = Ledger(store.engine, "main")
+        for call_id in ("1.1", "1.2"):
+            record = msgspec.structs.replace(RECORD, call_id=call_id)
+            callback = await ledger.open(record, DUE, number="+79031234567", dropped_ms=AT_MS, at_ms=AT_MS)
+            assert callback is not None
+            if call_id == "1.1":
+                for state in (State.OFFERED, State.DIALLING, State.REACHED):
+                    await ledger.move(
+                        callback,
+                        state,
+                        actor=Actor.ASTERISK,
+                        at_ms=AT_MS,
+                        asked="101",
+                        evidence="Dial ANSWER",
+                    )
+        await store.close()
+
+    asyncio.run(fill())
+    return config
+
+
+def rows(*arguments: object) -> list[dict[str, object]]:
+    result = callsteward(*arguments)
+    assert result.returncode == 0, result.stderr
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def test_callbacks_are_listed_newest_first_without_numbers(ledger_with_two):
+    found = rows("callbacks", "-c", ledger_with_two)
+    assert [(row["id"], row["state"]) for row in found] == [("1.2", "due"), ("1.1", "reached")]
+    assert found[0]["client_masked"] == "+7903***4567"
+    assert found[0]["dropped_at"] == "2026-11-22T02:22:11.654Z"
+    assert b"9031234567" not in callsteward("callbacks", "-c", ledger_with_two).stdout
+
+
+def test_callbacks_by_state(ledger_with_two):
+    assert [row["id"] for row in rows("callbacks", "--state", "due", "-c", ledger_with_two)] == ["1.2"]
+    both = rows("callbacks", "--state", "due", "--state", "reached", "-c", ledger_with_two)
+    assert len(both) == 2
+    assert callsteward("callbacks", "--state", "nonsense", "-c", ledger_with_two).returncode == 2
+
+
+def test_callbacks_as_a_table(ledger_with_two):
+    result = callsteward("callbacks", "--output", "table", "-c", ledger_with_two)
+    text = result.stdout.decode()
+    assert "+7903***4567" in text
+    assert "reached" in text
+    assert result.stderr == b"callbacks: 2\n"
+
+
+def test_every_step_of_a_callback_is_shown(ledger_with_two):
+    (shown,) = rows("callbacks", "show", "1.1", "-c", ledger_with_two)
+    steps = shown["steps"]
+    assert isinstance(steps, list)
+    assert [step["state"] for step in steps] == ["due", "offered", "dialling", "reached"]
+    assert (steps[-1]["actor"], steps[-1]["evidence"]) == ("asterisk", "Dial ANSWER")
+    table = callsteward("callbacks", "show", "1.1", "--output", "table", "-c", ledger_with_two)
+    assert b"Dial ANSWER" in table.stdout
+    unknown = callsteward("callbacks", "show", "9.9", "-c", ledger_with_two)
+    assert (unknown.returncode, unknown.stdout) == (1, b"")
+    assert b"no callback 9.9" in unknown.stderr
+
+
+def test_a_callback_is_cancelled_once(ledger_with_two):
+    cancel = ("callbacks", "cancel", "1.2", "--comment", "spoken to", "-c", ledger_with_two)
+    assert callsteward(*cancel).returncode == 0
+    (shown,) = rows("callbacks", "show", "1.2", "-c", ledger_with_two)
+    steps = shown["steps"]
+    assert isinstance(steps, list)
+    assert (steps[-1]["state"], steps[-1]["actor"]) == ("cancelled", "admin")
+    assert steps[-1]["evidence"].endswith(": spoken to")
+    assert callsteward(*cancel).returncode == 1
+    over = callsteward("callbacks", "cancel", "1.1", "-c", ledger_with_two)
+    assert b"callback 1.1 is reached: it cannot be cancelled any more" in over.stderr
+
+
+@pytest.mark.parametrize("command", ["callbacks", "lost"])
+def test_a_list_needs_its_configuration(command):
+    result = callsteward(command)
+    assert result.returncode == 2
+    assert b"--config" in result.stderr
+
+
+def test_do_not_call_knows_a_number_however_it_is_written(config, tmp_path):
+    added = callsteward("dnc", "add", "+7 903 123-45-67", "89000000001", "--comment", "asked", "-c", config)
+    assert added.stderr == b"added 2, on the list already 0\n"
+    again = callsteward("dnc", "add", "8 (903) 123-45-67", "-c", config)
+    assert again.stderr == b"added 0, on the list already 1\n"
+    found = rows("dnc", "list", "-c", config)
+    assert sorted(str(row["client_masked"]) for row in found) == ["+7900***0001", "+7903***4567"]
+    assert {row["comment"] for row in found} == {"asked"}
+    assert callsteward("dnc", "remove", "9031234567", "-c", config).returncode == 0
+    gone = callsteward("dnc", "remove", "9031234567", "-c", config)
+    assert (gone.returncode, b"not on the list" in gone.stderr) == (1, True)
+    assert b"+7900***0001" in callsteward("dnc", "list", "--output", "table", "-c", config).stdout
+    connection = sqlite3.connect(tmp_path / "calls.db")
+    assert connection.execute("SELECT number FROM do_not_call").fetchall() == [("+79000000001",)]
+    connection.close()
+
+
+@pytest.mark.parametrize("number", ["anonymous", "12", "7903&1234567", ""])
+def test_what_is_no_number_is_named(config, number):
+    result = callsteward("dnc", "add", "79031234567", number, "-c", config)
+    assert result.returncode == 2
+    assert b"no telephone number" in result.stderr
+    assert rows("dnc", "list", "-c", config) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "number,why\n+79031234567,asked\n89000000001,asked\n",
+        "\ufeffТелефон;Причина\n+7 903 123-45-67;просил\n\n8 (900) 000-00-01;просил\n",
+        "79031234567\n79000000001",
+    ],
+)
+def test_a_list_is_imported_from_csv(config, tmp_path, text):
+    file = tmp_path / "list.csv"
+    file.write_text(text, encoding="utf-8")
+    result = callsteward("dnc", "import", file, "-c", config)
+    assert result.stderr == b"added 2, on the list already 0\n"
+    assert {row["comment"] for row in rows("dnc", "list", "-c", config)} == {"list.csv"}
+
+
+def test_an_import_with_a_row_that_is_no_number_imports_nothing(config, tmp_path):
+    file = tmp_path / "list.csv"
+    file.write_text("number\n79031234567\nnonsense\n")
+    result = callsteward("dnc", "import", file, "-c", config)
+    assert result.returncode == 1
+    assert b"list.csv:3: 'nonsense' is no number; nothing was imported" in result.stderr
+    assert rows("dnc", "list", "-c", config) == []
+
+
+# --- lost calls ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def hotline(config: Path, tmp_path: Path) -> Path:
+    """Three clients lost; one has been called since, one called again and was lost again."""
+
+    def call(call_id: str, minute: int, client: str | None, outcome: Outcome, **more: object):
+        answered = outcome is Outcome.COMPLETED
+        return msgspec.structs.replace(
+            RECORD,
+            **(
+                {
+                    "call_id": call_id,
+                    "client_ref": client,
+                    "outcome": outcome,
+                    "started_at": f"2026-11-22T08:{minute:02d}:00.000Z",
+                    "answered_at": f"2026-11-22T08:{minute:02d}:09.000Z" if answered else None,
+                }
+                | more
+            ),
+        )
+
+    async def fill() -> None:
+        store = await Store.open(f"sqlite:///{tmp_path}/calls.db")
+        await store.save(
+            [
+                call("1", 0, "aa", Outcome.ABANDONED),
+                call("2", 1, "bb", Outcome.SHORT_ABANDONED),
+                call("3", 2, "cc", Outcome.NO_ANSWER, line="sales"),
+                call("4", 3, "aa", Outcome.COMPLETED, direction=Direction.OUTBOUND),
+                call("5", 4, "bb", Outcome.BUSY),
+                call("6", 5, "dd", Outcome.COMPLETED),
+                call("7", 6, None, Outcome.ABANDONED),
+                call("8", 7, "ee", Outcome.NO_ANSWER, direction=Direction.OUTBOUND),
+            ]
+        )
+        await store.close()
+
+    asyncio.run(fill())
+    return config
+
+
+def lost(*arguments: object) -> list[object]:
+    return [row["call_id"] for row in rows("lost", *arguments)]
+
+
+def test_a_lost_call_stays_listed_until_the_client_has_been_spoken_to(hotline):
+    assert lost("-c", hotline) == ["2", "3", "5", "7"]
+    assert lost("--line", "sales", "-c", hotline) == ["3"]
+
+
+def test_a_lost_call_is_settled_with_a_comment(hotline):
+    assert callsteward("lost", "settle", "3", "--comment", "wrote an e-mail", "-c", hotline).returncode == 0
+    assert lost("-c", hotline) == ["2", "5", "7"]
+    again = callsteward("lost", "settle", "3", "--comment", "x", "-c", hotline)
+    assert (again.returncode, b"3 is not among the lost calls" in again.stderr) == (1, True)
+    assert callsteward("lost", "settle", "2", "-c", hotline).returncode == 2
+
+
+def test_lost_calls_as_a_table(hotline):
+    result = callsteward("lost", "--output", "table", "-c", hotline)
+    assert b"abandoned" in result.stdout
+    assert result.stderr == b"lost calls: 4\n"
