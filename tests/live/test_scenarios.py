@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from callsteward.calls.record import CallRecord, Outcome, encode
+from callsteward.calls.record import CallRecord, Outcome, Party, encode
 from callsteward.store.records import decode
 from tests.judge import books, verdict
 from tests.judge.expected import ARMED, EXPECTED
@@ -76,6 +76,9 @@ def test_record_is_what_the_phones_did(session: Session, daemon: Daemon, name: s
     if name == "both_bye" and _hang_ups(daemon, records[0]) == 1:
         # Asterisk was quicker to take the call down than the second BYE was to arrive.
         expected = replace(expected, confidence="certain")
+    if name == "both_bye" and records[0].hangup.first is Party.OPERATOR:
+        # Both were sent in the same millisecond: which one Asterisk reads first is chance.
+        expected = replace(expected, first="operator", callback=("not_due", "operator_hung_up"))
     assert verdict.errors(records, played.truth, expected, names=played.names) == []
 
 
