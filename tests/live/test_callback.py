@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab.asterisk import Asterisk
-from tests.lab.errors import LabUnavailable
+from tests.live.availability import lab_or_skip
 from tests.live.callback_lab import Daemon, Played, play_all, settings
 from tests.live.callback_show import SHOWS
 
@@ -36,13 +35,8 @@ TARGET_S = 0.15
 
 @pytest.fixture(scope="module")
 def pbx() -> Iterator[Asterisk]:
-    try:
-        with Asterisk(rtp_timeout_s=3) as started:
-            yield started
-    except LabUnavailable as error:
-        if os.environ.get("CALLSTEWARD_REQUIRE_LIVE") == "1":
-            pytest.fail(f"no lab on this machine: {error}", pytrace=False)
-        pytest.skip(f"no lab on this machine: {error}")
+    with lab_or_skip(), Asterisk(rtp_timeout_s=3) as started:
+        yield started
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ client's phone counts the INVITEs.
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ import pytest
 
 from callsteward.callback import faults
 from tests.lab.asterisk import Asterisk
-from tests.lab.errors import LabUnavailable
+from tests.live.availability import lab_or_skip
 from tests.live.callback_lab import Daemon, Playing, settings
 
 pytestmark = pytest.mark.live
@@ -31,13 +30,8 @@ POINTS = [
 
 @pytest.fixture(scope="module")
 def pbx() -> Iterator[Asterisk]:
-    try:
-        with Asterisk(rtp_timeout_s=3) as started:
-            yield started
-    except LabUnavailable as error:
-        if os.environ.get("CALLSTEWARD_REQUIRE_LIVE") == "1":
-            pytest.fail(f"no lab on this machine: {error}", pytrace=False)
-        pytest.skip(f"no lab on this machine: {error}")
+    with lab_or_skip(), Asterisk(rtp_timeout_s=3) as started:
+        yield started
 
 
 def _settled(daemon: Daemon, limit_s: float = 20) -> dict[str, object]:

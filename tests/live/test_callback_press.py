@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.lab.asterisk import Asterisk
-from tests.lab.errors import LabUnavailable
+from tests.live.availability import lab_or_skip
 from tests.live.callback_lab import Daemon, Playing, settings
 
 pytestmark = pytest.mark.live
@@ -17,13 +16,8 @@ pytestmark = pytest.mark.live
 
 @pytest.fixture
 def pbx() -> Iterator[Asterisk]:
-    try:
-        with Asterisk(rtp_timeout_s=3) as started:
-            yield started
-    except LabUnavailable as error:
-        if os.environ.get("CALLSTEWARD_REQUIRE_LIVE") == "1":
-            pytest.fail(f"no lab on this machine: {error}", pytrace=False)
-        pytest.skip(f"no lab on this machine: {error}")
+    with lab_or_skip(), Asterisk(rtp_timeout_s=3) as started:
+        yield started
 
 
 def test_the_client_is_dialled_when_somebody_presses_1(pbx: Asterisk, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab.asterisk import Asterisk
-from tests.lab.errors import LabUnavailable
+from tests.live.availability import lab_or_skip
 from tests.live.callback_lab import Daemon, Playing, settings
 
 pytestmark = pytest.mark.live
@@ -22,13 +21,8 @@ SPOKEN_S = 5.0
 
 @pytest.fixture
 def pbx() -> Iterator[Asterisk]:
-    try:
-        with Asterisk() as started:
-            yield started
-    except LabUnavailable as error:
-        if os.environ.get("CALLSTEWARD_REQUIRE_LIVE") == "1":
-            pytest.fail(f"no lab on this machine: {error}", pytrace=False)
-        pytest.skip(f"no lab on this machine: {error}")
+    with lab_or_skip(), Asterisk() as started:
+        yield started
 
 
 def test_each_client_of_a_pbx_that_died_is_called_back_once(pbx: Asterisk, tmp_path: Path) -> None:
