@@ -36,8 +36,11 @@ from callsteward.calls.tracker import Tracker
 from callsteward.clock import EventClock
 from callsteward.config import Config
 from callsteward.exceptions import CallstewardError
+from callsteward.feed.delivery import Delivery
+from callsteward.feed.durable import Durable
 from callsteward.pump import Pump
 from callsteward.store.journal import Journal
+from callsteward.store.outbox import Outbox
 from callsteward.store.records import CallQuery, Store
 
 log = structlog.get_logger(__name__)
@@ -113,19 +116,20 @@ class Daemon:
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set, then stop within 5 s. Raises what stopped it where that was an error."""
         config = self._config
-        feed = self._feed or self._open_feed()
+        durable = self._durable()
         async with AsyncExitStack() as stack:
             # The journal's lock first: a second daemon must not touch the store.
             journal = Journal(journal_path(config))
             stack.callback(journal.close)
-            store = await Store.open(config.store.url)
+            store = await Store.open(config.store.url, None if durable is None else durable.record)
             stack.push_async_callback(store.close)
+            feed = self._feed or self._open_feed(store)
             session = await stack.enter_async_context(open_session(config.asterisk))
             frames = FrameQueue(self.counters)
             tracker = Tracker(config)
             census = Census()
             clock = EventClock()
-            callbacks = _callbacks(config, store, session, tracker, clock, feed)
+            callbacks = _callbacks(config, store, session, tracker, clock, feed, durable)
             pump = Pump(
                 frames=frames,
                 tracker=tracker,
@@ -162,12 +166,18 @@ class Daemon:
                 await _wind_down(tasks, pump, feed)
                 log.info("stopped", action="daemon_stop", counters=self._summary())
 
-    def _open_feed(self) -> Output:
-        if not self._config.mqtt.enabled:
+    def _durable(self) -> Durable | None:
+        """What fills the outbox; None where nothing would empty it."""
+        return Durable(self._config) if self._config.mqtt.enabled and self._feed is None else None
+
+    def _open_feed(self, store: Store) -> Output:
+        config = self._config
+        if not config.mqtt.enabled:
             return NoFeed()
         from callsteward.feed.mqtt import Feed
 
-        return Feed(self._config, boot_id=self.boot_id)
+        outbox = Delivery(Outbox(store.engine, config.site.name), limit_bytes=config.mqtt.outbox_bytes)
+        return Feed(config, boot_id=self.boot_id, outbox=outbox)
 
     def _summary(self) -> dict[str, object]:
         counters = self.counters
@@ -194,6 +204,7 @@ def _callbacks(
     tracker: Tracker,
     clock: EventClock,
     feed: Output,
+    durable: Durable | None,
 ) -> _Callbacks | None:
     """What decides on callbacks and carries them out; None with `callback.enabled = false`."""
     if not config.callback.enabled:
@@ -203,7 +214,7 @@ def _callbacks(
         now = clock.now_ms()
         return now if now is not None else time.time_ns() // 1_000_000
 
-    ledger = Ledger(store.engine, config.site.name)
+    ledger = Ledger(store.engine, config.site.name, None if durable is None else durable.callback)
     policy = Policy(config)
     decisions = Decisions(
         guard=Guard(config),

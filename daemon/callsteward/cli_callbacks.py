@@ -352,8 +352,12 @@ def _with_store(settings: config.Config, act: Callable[[Store], Awaitable[T]]) -
 def _with_ledger(settings: config.Config, act: Callable[[Ledger], Awaitable[T]]) -> T:
     async def run(store: Store) -> T:
         from callsteward.callback.ledger import Ledger
+        from callsteward.feed.durable import Durable
 
-        return await act(Ledger(store.engine, settings.site.name))
+        # A step made here is told on the feed, too: the daemon finds it in the outbox.
+        durable = Durable(settings) if settings.mqtt.enabled else None
+        announce = None if durable is None else durable.callback
+        return await act(Ledger(store.engine, settings.site.name, announce))
 
     return _with_store(settings, run)
 

@@ -188,6 +188,16 @@ class Mqtt(_Section):
     cert_file: Path | None = None
     key_file: Path | None = None
     keepalive_s: int = Field(15, ge=5, le=3600)
+    outbox_mb: float = Field(
+        256,
+        gt=0,
+        le=1_000_000,
+        description="Megabytes of messages kept on disk for a broker that is away; then the oldest go.",
+    )
+
+    @property
+    def outbox_bytes(self) -> int:
+        return int(self.outbox_mb * 1_000_000)
 
     @property
     def secret(self) -> str | None:

@@ -7,7 +7,7 @@ its oldest message is dropped and counted; nothing is dropped silently.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from enum import StrEnum
 
 import msgspec
@@ -20,12 +20,19 @@ class Kind(StrEnum):
 
 
 class Waiting(msgspec.Struct, frozen=True):
-    """A message as it will go out, the same on every try."""
+    """A message as it will go out, the same on every try.
+
+    `row`: its id in the outbox, None where it is kept in memory alone. `retain` and `expire_s`: whether and
+    how long the broker keeps it.
+    """
 
     seq: int
     kind: Kind
     topic: str
     payload: bytes
+    row: int | None = None
+    retain: bool = False
+    expire_s: int | None = None
 
 
 class Backlog:
@@ -35,12 +42,27 @@ class Backlog:
         self._limit = limit
         self._queues: dict[Kind, deque[Waiting]] = {kind: deque() for kind in Kind}
         self._in_flight = 0
+        self._rows: set[int] = set()
         self.dropped: dict[Kind, int] = dict.fromkeys(Kind, 0)
 
     @property
     def depth(self) -> int:
         """Messages not yet acknowledged, those just being sent included."""
         return self._in_flight + sum(map(len, self._queues.values()))
+
+    def waiting(self, kind: Kind) -> int:
+        """How many of a kind wait, without those just being sent."""
+        return len(self._queues[kind])
+
+    @property
+    def rows(self) -> int:
+        """How many of all are in the outbox too."""
+        return len(self._rows) + sum(item.row is not None for item in self._queues[Kind.RECORD])
+
+    @property
+    def rows_in_flight(self) -> Collection[int]:
+        """Ids in the outbox of what is just being sent."""
+        return frozenset(self._rows)
 
     def put(self, message: Waiting) -> Waiting | None:
         """Add a message; the one that had to go for it, if any."""
@@ -64,14 +86,28 @@ class Backlog:
                 break
             taken.append(queue.popleft())
         self._in_flight += len(taken)
+        self._rows.update(message.row for message in taken if message.row is not None)
         return taken
 
     def sent(self, messages: Iterable[Waiting]) -> None:
         """The broker has them."""
-        self._in_flight -= sum(1 for _ in messages)
+        for message in messages:
+            self._in_flight -= 1
+            self._rows.discard(message.row or 0)
 
     def unsent(self, messages: Iterable[Waiting]) -> None:
         """The broker may not have them: they go out again, in the same order."""
         for message in reversed(list(messages)):
             self._queues[message.kind].appendleft(message)
             self._in_flight -= 1
+            self._rows.discard(message.row or 0)
+
+    def forget(self, rows: Collection[int]) -> int:
+        """Give up what waits of these rows of the outbox; how many did."""
+        gone = set(rows)
+        queue = self._queues[Kind.RECORD]
+        before = len(queue)
+        kept = [message for message in queue if message.row is None or message.row not in gone]
+        queue.clear()
+        queue.extend(kept)
+        return before - len(kept)

@@ -96,11 +96,13 @@ def refuses_version(error: Exception) -> bool:
     return getattr(error.rc, "value", error.rc) in _WRONG_VERSION
 
 
-def json_properties() -> Properties:
-    """MQTT 5: the payload is text, JSON. Nothing depends on it."""
+def json_properties(expire_s: int | None = None) -> Properties:
+    """MQTT 5: the payload is text, JSON, and how long it is worth keeping. Nothing depends on it."""
     properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
     properties.PayloadFormatIndicator = 1
     properties.ContentType = "application/json"
+    if expire_s is not None:
+        properties.MessageExpiryInterval = expire_s
     return properties
 
 

@@ -5,11 +5,13 @@ Each carries the same envelope beside its own fields, all at the top level:
 - `schema`: what the message is, with its version after the slash.
 - `message_id`: the same on every try, so that a subscriber can leave out what came twice. For a record,
   an alert and a call event it is made from what they say (UUIDv5), and so survives a restart too.
-- `boot_id`: one run of the daemon.
-- `seq`: records, alerts and call events of one boot are numbered 1, 2, 3 … together, in the order they
-  happened. Who subscribes to all of the site's topics and sees a number missing knows that a message was
-  dropped. Gauges and status take no number, since of those only the newest counts: their `seq` is
-  the last number given out when they were made.
+- `boot_id`: the run of the daemon that sent it. What one run stored and the next one delivers has the
+  next one's, and a number of its own there.
+- `seq`: records, callbacks, alerts and call events of one boot are numbered 1, 2, 3 … together, in the
+  order they happened. Who subscribes to all of the site's topics and sees a number missing knows that a
+  message was dropped; look at the number before leaving out a message_id that came before. Gauges and
+  status take no number, since of those only the newest counts: their `seq` is the last number given out
+  when they were made.
 - `ts`: when the message was made, RFC 3339 UTC. When the thing itself happened is in its own fields.
 """
 
@@ -52,6 +54,8 @@ class StatusMessage(Envelope, frozen=True, kw_only=True):
 
     `reason` is stopped after a clean stop and connection_lost in the Will, which the broker publishes
     when the daemon vanishes: that one was made when the connection was, so what it cannot know is null.
+    `outbox` is filling when the broker takes less than is made, and dropping while the oldest messages are
+    given up; `outbox_depth` and `outbox_oldest_at` are from the last time it was measured (5 s).
     """
 
     schema: Literal["callsteward.status/1"] = "callsteward.status/1"
@@ -67,6 +71,9 @@ class StatusMessage(Envelope, frozen=True, kw_only=True):
     dropped_records: Count | None
     dropped_alerts: Count | None
     dropped_events: Count | None
+    outbox: Literal["normal", "filling", "dropping"] | None = None
+    outbox_depth: Count | None = None
+    outbox_oldest_at: Stamp | None = None
 
 
 class LineNowMessage(Envelope, frozen=True, kw_only=True):
@@ -137,6 +144,20 @@ class AlertMessage(Envelope, frozen=True, kw_only=True):
     operator: str | None
 
 
+class DaemonAlertMessage(Envelope, frozen=True, kw_only=True):
+    """`alerts/$daemon/RULE`: something is wrong with the daemon's own work, on no line in particular.
+
+    `outbox_filling`, `outbox_dropping`: `value` and `limit` are bytes.
+    """
+
+    schema: Literal["callsteward.daemon-alert/1"] = "callsteward.daemon-alert/1"
+    rule: str
+    at: Stamp
+    value: float | None
+    limit: float | None
+    detail: str
+
+
 class CallEndedMessage(CallRecord, frozen=True, kw_only=True):
     """`calls/LINE/ended`: the call record, its own fields as they are, with the envelope beside them."""
 
@@ -176,6 +197,7 @@ Message = (
     | OperatorNowMessage
     | CallEventMessage
     | AlertMessage
+    | DaemonAlertMessage
     | CallEndedMessage
     | CallbackMessage
 )
@@ -210,6 +232,15 @@ def json_schemas() -> dict[str, dict[str, Any]]:
     }
 
 
+def addressed(payload: bytes, *, boot_id: str, seq: int) -> bytes:
+    """A stored message as this boot sends it: nothing but boot_id and seq differs between boots.
+
+    Raises msgspec.DecodeError for what is no message.
+    """
+    body = msgspec.json.decode(payload, type=dict[str, Any])
+    return _encoder.encode({**body, "boot_id": boot_id, "seq": seq})
+
+
 def stamp(ms: float) -> str:
     """RFC 3339 UTC with milliseconds, of ms since 1970."""
     seconds, rest = divmod(round(ms), 1000)
@@ -227,6 +258,9 @@ def status(
     last_seq: int | None = None,
     queue_depth: int | None = None,
     dropped: tuple[int, int, int] | None = None,
+    outbox: Literal["normal", "filling", "dropping"] | None = None,
+    outbox_depth: int | None = None,
+    outbox_oldest_ms: int | None = None,
 ) -> StatusMessage:
     """The daemon's status. `dropped`: records, alerts, call events since it started."""
     records, alerts, events = dropped or (None, None, None)
@@ -245,6 +279,9 @@ def status(
         dropped_records=records,
         dropped_alerts=alerts,
         dropped_events=events,
+        outbox=outbox,
+        outbox_depth=outbox_depth,
+        outbox_oldest_at=None if outbox_oldest_ms is None else stamp(outbox_oldest_ms),
     )
 
 
@@ -314,6 +351,14 @@ def alert(site: str, fact: Alert) -> AlertMessage:
         since=stamp(fact.since_ms),
         limit_s=fact.limit_s,
         operator=fact.operator,
+    )
+
+
+def daemon_alert(
+    site: str, rule: str, at_ms: int, *, value: float | None, limit: float | None, detail: str
+) -> DaemonAlertMessage:
+    return DaemonAlertMessage(
+        **_BLANK, site=site, rule=rule, at=stamp(at_ms), value=value, limit=limit, detail=detail
     )
 
 

@@ -3,6 +3,9 @@
 `publish`, `gauges` and `link` return at once and never fail, whatever the broker does; `run` does the
 publishing, connects again after every loss, and sends what waited in the order it happened.
 
+With an outbox, what must arrive (records, callbacks) comes from there: it was stored in the transaction that
+made it, and `publish` only says that it may go. Alerts, call events and gauges never touch the disk.
+
 Everything goes out with QoS 1. Records and alerts must arrive; call events must too, since a subscriber
 that misses an `unhold` shows a hold that never ends, and MQTT keeps the order of messages of one QoS
 only; a gauge that is lost would stay wrong in the broker for as long as nothing changes.
@@ -20,15 +23,19 @@ import aiomqtt
 import structlog
 
 from callsteward.ari.backoff import Backoff
+from callsteward.ari.link import cancelled
 from callsteward.callback.states import CallbackMoved
 from callsteward.calls.facts import Alert, CallEnded, CallHappened, Fact, LineNow, OperatorNow
 from callsteward.calls.record import CallRecord
 from callsteward.config import Config
 from callsteward.exceptions import CallstewardError
 from callsteward.feed import broker, messages
-from callsteward.feed.backlog import Backlog, Kind, Waiting
+from callsteward.feed.backlog import Kind, Waiting
+from callsteward.feed.delivery import Delivery
 from callsteward.feed.gauges import Gauges
-from callsteward.feed.messages import Message, StatusMessage
+from callsteward.feed.messages import Message
+from callsteward.feed.post import Post
+from callsteward.feed.presence import Presence
 from callsteward.feed.today import Today
 from callsteward.feed.topics import Topics
 
@@ -38,8 +45,6 @@ log = structlog.get_logger("callsteward.feed")
 QUEUE_LIMIT = 10_000
 # Messages sent before the first is acknowledged; Mosquitto's own default window.
 WINDOW = 20
-# Status is sent when something in it changes, and this often all the same: its numbers grow old.
-STATUS_EVERY_S = 30.0
 # Changes that come close together become one gauge.
 COALESCE_S = 0.1
 # A connection that held this long was a good one: the next attempt need not wait.
@@ -55,6 +60,7 @@ class Feed:
         config: Config,
         *,
         boot_id: str,
+        outbox: Delivery | None = None,
         queue_limit: int = QUEUE_LIMIT,
         clock: Callable[[], float] = time.time,
         backoff: Backoff | None = None,
@@ -66,7 +72,15 @@ class Feed:
         self._backoff = backoff or Backoff(limit_s=30.0)
         self._version = config.mqtt.version
         self.topics = Topics(config.mqtt.root, self._site)
-        self._backlog = Backlog(queue_limit)
+        self._outbox = outbox
+        self._post = Post(
+            site=self._site,
+            boot_id=boot_id,
+            topics=self.topics,
+            limit=queue_limit,
+            now_ms=self._now_ms,
+            outbox=outbox,
+        )
         lines = [line.name for line in config.lines] or [config.default_line]
         self._gauges = Gauges(
             site=self._site,
@@ -75,17 +89,13 @@ class Feed:
             lines=lines,
             operators=config.operators,
         )
-        self._seq = 0
-        self._started_ms = self._now_ms()
+        self._presence = Presence(
+            site=self._site, started_ms=self._now_ms(), backlog=self._post.backlog, delivery=outbox
+        )
         # Asterisk's clock less ours: a wait is counted by the clock that began it.
         self._asterisk_ahead_ms = 0
-        self._asterisk: tuple[bool, str] = (False, "not connected yet")
-        self._status_sent: tuple[object, ...] = ()
-        self._status_sent_s = 0.0
-        self._unsent = asyncio.Event()
         self._moved = asyncio.Event()
-        self._emptied = asyncio.Event()
-        self._emptied.set()
+        self._emptied = self._post.emptied
         self._closing = asyncio.Event()
         self._begun = False
         self._ended = asyncio.Event()
@@ -95,31 +105,33 @@ class Feed:
     @property
     def queue_depth(self) -> int:
         """Records, alerts and call events the broker has not acknowledged yet."""
-        return self._backlog.depth
+        return self._post.backlog.depth
 
     @property
     def dropped(self) -> dict[Kind, int]:
         """Messages given up because too many waited, since the start."""
-        return dict(self._backlog.dropped)
+        return dict(self._post.backlog.dropped)
 
     # --- what the daemon says: none of these waits or fails -----------------------------------------
 
     def publish(self, fact: Fact | CallbackMoved) -> None:
         """Publish a fact. Facts are delivered in the order given here, at least once."""
+        if not self._config.mqtt.enabled:
+            return
         match fact:
             case CallEnded(record):
                 self._gauges.count(record)
                 self._moved.set()
-                self._put(Kind.RECORD, self.topics.call_ended(record.line), messages.call_ended(record))
+                self._post.put_durable(self.topics.call_ended(record.line), messages.call_ended(record))
             case Alert():
                 topic = self.topics.alert(fact.line, fact.rule)
-                self._put(Kind.ALERT, topic, messages.alert(self._site, fact))
+                self._post.put(Kind.ALERT, topic, messages.alert(self._site, fact))
             case CallHappened():
                 topic = self.topics.call_events(fact.line)
-                self._put(Kind.EVENT, topic, messages.call_event(self._site, fact))
+                self._post.put(Kind.EVENT, topic, messages.call_event(self._site, fact))
             case CallbackMoved():
                 topic = self.topics.callbacks(fact.callback.line)
-                self._put(Kind.RECORD, topic, messages.callback(self._site, fact))
+                self._post.put_durable(topic, messages.callback(self._site, fact))
 
     def gauges(self, lines: Sequence[LineNow], operators: Sequence[OperatorNow], now_ms: int) -> None:
         """Show this moment: every line and operator with a call; all others are at rest.
@@ -138,13 +150,19 @@ class Feed:
 
     def link(self, asterisk_connected: bool, detail: str) -> None:
         """Say on `status` whether Asterisk is connected, and why not."""
-        self._asterisk = (asterisk_connected, detail)
+        self._presence.asterisk = (asterisk_connected, detail)
         self._moved.set()
+
+    def warn(self, rule: str, detail: str, *, value: float | None = None, limit: float | None = None) -> None:
+        """Alert to something that is wrong with the daemon's own work, on `alerts/$daemon/RULE`."""
+        if self._config.mqtt.enabled:
+            self._post.warn(rule, detail, value=value, limit=limit)
 
     async def drain(self, timeout_s: float) -> int:
         """Wait until the broker has everything, say goodbye on `status` and end `run`.
 
-        Returns how many messages it still does not have when the time is over (0: none was lost).
+        Returns how many messages it still does not have when the time is over (0: none was lost). Those of
+        the outbox are sent by the next run.
         """
         if not self._ended.is_set():
             with contextlib.suppress(TimeoutError):
@@ -155,9 +173,12 @@ class Feed:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(2 * GOODBYE_S):
                     await self._ended.wait()
-        if left := self._backlog.depth:
-            log.error("stopped with messages the broker does not have", action="mqtt_unsent", messages=left)
-        return left
+        kept, lost = self._post.left()
+        if kept:
+            log.warning("messages wait in the outbox for the next start", action="outbox_kept", messages=kept)
+        if lost:
+            log.error("stopped with messages the broker does not have", action="mqtt_unsent", messages=lost)
+        return kept + lost
 
     # --- the connection -----------------------------------------------------------------------------
 
@@ -165,11 +186,14 @@ class Feed:
         """Publish until `drain` is called. Never raises because of the broker."""
         self._begun = True
         closing = asyncio.create_task(self._closing.wait(), name="feed closing")
+        outbox = asyncio.create_task(self._take_from_outbox(), name="feed outbox")
         try:
             while not self._closing.is_set():
                 session = asyncio.create_task(self._session(), name="feed session")
                 try:
-                    await asyncio.wait({session, closing}, return_when=asyncio.FIRST_COMPLETED)
+                    await asyncio.wait({session, closing, outbox}, return_when=asyncio.FIRST_COMPLETED)
+                    if outbox.done():
+                        outbox.result()
                     if not session.done():
                         # The session takes part in the goodbye itself, unless it is still connecting.
                         if not self.connected:
@@ -183,7 +207,16 @@ class Feed:
                     await asyncio.wait({closing}, timeout=self._backoff.next_s())
         finally:
             closing.cancel()
+            await cancelled(outbox)
+            if self._outbox is not None:
+                await self._outbox.flush()
             self._ended.set()
+
+    async def _take_from_outbox(self) -> None:
+        if self._outbox is None:
+            await self._closing.wait()
+        else:
+            await self._outbox.run(self._post)
 
     async def _session(self) -> None:
         """One connection, from its first to its last moment; what ended it is logged."""
@@ -211,18 +244,13 @@ class Feed:
                 error=str(error),
                 host=self._config.mqtt.host,
                 port=self._config.mqtt.port,
-                waiting=self._backlog.depth,
+                waiting=self._post.backlog.depth,
             )
         if since_s is not None and time.monotonic() - since_s >= STABLE_S:
             self._backoff.reset()
 
     def _client(self) -> broker.Client:
-        # No time of death is known when the will is made; the broker publishes it word for word.
-        will = self._message(
-            messages.status(
-                site=self._site, started_ms=self._started_ms, state="offline", reason="connection_lost"
-            )
-        )
+        will = self._post.stamped(self._presence.will())
         opened = broker.client(
             self._config,
             # Always the same: when the daemon returns before the broker has missed it, the broker ends the
@@ -239,9 +267,9 @@ class Feed:
         lost = False
         try:
             # First of all, so that nobody sees gauges of a daemon that is offline.
-            await self._send(opened, self.topics.status, self._status())
+            await self._send(opened, self.topics.status, self._presence.status(self._post.seq))
             self.connected = True
-            log.info("connected to the broker", action="mqtt_connected", waiting=self._backlog.depth)
+            log.info("connected to the broker", action="mqtt_connected", waiting=self._post.backlog.depth)
             self._gauges.resend()
             tasks = [
                 asyncio.create_task(work, name=f"feed {name}")
@@ -274,28 +302,26 @@ class Feed:
     async def _say_goodbye(self, opened: aiomqtt.Client) -> None:
         """The last gauges, then that the daemon stopped: after a clean DISCONNECT no will is published."""
         await self._send_due_gauges(opened, at_once=True)
-        await self._send(opened, self.topics.status, self._status(stopped=True))
+        await self._send(opened, self.topics.status, self._presence.status(self._post.seq, stopped=True))
 
     async def _wait_for_closing(self) -> None:
         await self._closing.wait()
 
     async def _send_backlog(self, opened: aiomqtt.Client) -> None:
         while True:
-            self._unsent.clear()
-            batch = self._backlog.take(WINDOW)
+            batch = self._post.next(WINDOW)
             if not batch:
-                self._emptied.set()
-                await self._unsent.wait()
+                await self._post.news.wait()
                 continue
+            acknowledged: set[int] = set()
             try:
-                await _together(
-                    self._deliver(opened, waiting.topic, waiting.payload, kind=waiting.kind)
-                    for waiting in batch
-                )
-            except BaseException:
-                self._backlog.unsent(batch)
-                raise
-            self._backlog.sent(batch)
+                await _together(self._deliver_waiting(opened, item, acknowledged) for item in batch)
+            finally:
+                self._post.tried(batch, acknowledged)
+
+    async def _deliver_waiting(self, opened: aiomqtt.Client, item: Waiting, acknowledged: set[int]) -> None:
+        await self._deliver(opened, item.topic, item.payload, item)
+        acknowledged.add(item.seq)
 
     async def _send_gauges(self, opened: aiomqtt.Client) -> None:
         while True:
@@ -315,74 +341,28 @@ class Feed:
             await _together(self._send(opened, topic, gauge) for topic, gauge in due[start : start + WINDOW])
 
     async def _send_due_status(self, opened: aiomqtt.Client) -> None:
-        now_s = time.monotonic()
-        changed = self._status_sent != self._status_news()
-        age_s = now_s - self._status_sent_s
-        if (changed and age_s >= 1) or age_s >= STATUS_EVERY_S:
-            await self._send(opened, self.topics.status, self._status())
+        if self._presence.due():
+            await self._send(opened, self.topics.status, self._presence.status(self._post.seq))
 
     async def _send(self, opened: aiomqtt.Client, topic: str, message: Message) -> None:
-        await self._deliver(opened, topic, messages.encode(self._message(message)))
+        await self._deliver(opened, topic, messages.encode(self._post.stamped(message)))
 
     async def _deliver(
-        self, opened: aiomqtt.Client, topic: str, payload: bytes, *, kind: Kind | None = None
+        self, opened: aiomqtt.Client, topic: str, payload: bytes, item: Waiting | None = None
     ) -> None:
-        """Return once the broker has the message; without a `kind` it is a gauge or status, and retained."""
-        properties = broker.json_properties() if self._version == "5" else None
+        """Return once the broker has the message; without an `item` it is a gauge or status, and retained."""
+        expire_s = None if item is None else item.expire_s
+        properties = broker.json_properties(expire_s) if self._version == "5" else None
+        retain = item is None or item.retain
         try:
-            await opened.publish(topic, payload, qos=1, retain=kind is None, properties=properties)
+            await opened.publish(topic, payload, qos=1, retain=retain, properties=properties)
         except ValueError as error:
             # MQTT cannot carry it. Tried again it would stop all that wait behind it, for ever.
             log.warning(
                 "not a message MQTT can carry", action="mqtt_impossible", topic=topic, error=str(error)
             )
-            if kind is not None:
-                self._backlog.dropped[kind] += 1
-
-    # --- messages -----------------------------------------------------------------------------------
-
-    def _put(self, kind: Kind, topic: str, message: Message) -> None:
-        if not self._config.mqtt.enabled:
-            return
-        self._seq += 1
-        payload = messages.encode(self._message(message))
-        dropped = self._backlog.put(Waiting(self._seq, kind, topic, payload))
-        self._emptied.clear()
-        self._unsent.set()
-        if dropped is not None:
-            count = self._backlog.dropped[dropped.kind]
-            if count == 1 or count % 1000 == 0:
-                log.error(
-                    "too many messages wait for the broker, the oldest are dropped",
-                    action="mqtt_dropped",
-                    kind=dropped.kind.value,
-                    seq=dropped.seq,
-                    dropped=count,
-                )
-
-    def _message(self, message: Message) -> Message:
-        return messages.stamped(message, boot_id=self._boot_id, seq=self._seq, now_ms=self._now_ms())
-
-    def _status(self, *, stopped: bool = False) -> StatusMessage:
-        connected, detail = self._asterisk
-        self._status_sent = self._status_news()
-        self._status_sent_s = time.monotonic()
-        dropped = self._backlog.dropped
-        return messages.status(
-            site=self._site,
-            started_ms=self._started_ms,
-            state="offline" if stopped else "online",
-            reason="stopped" if stopped else "running",
-            asterisk="connected" if connected else "disconnected",
-            asterisk_detail=detail,
-            last_seq=self._seq,
-            queue_depth=self._backlog.depth,
-            dropped=(dropped[Kind.RECORD], dropped[Kind.ALERT], dropped[Kind.EVENT]),
-        )
-
-    def _status_news(self) -> tuple[object, ...]:
-        """What is worth a status at once: Asterisk's link, and messages dropped."""
-        return (self._asterisk, *self._backlog.dropped.values())
+            if item is not None:
+                self._post.backlog.dropped[item.kind] += 1
 
     def _now_ms(self) -> int:
         return int(self._clock() * 1000)

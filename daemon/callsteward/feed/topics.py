@@ -54,5 +54,9 @@ class Topics:
     def alert(self, line: str, rule: str) -> str:
         return f"{self._base}/alerts/{level(line)}/{level(rule)}"
 
+    def daemon_alert(self, rule: str) -> str:
+        """Beside the lines: no line's level begins with a dollar sign."""
+        return f"{self._base}/alerts/$daemon/{level(rule)}"
+
     def callbacks(self, line: str) -> str:
         return f"{self._base}/callbacks/{level(line)}"

@@ -10,8 +10,9 @@ import os
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 from alembic import command
 from alembic.config import Config
@@ -32,6 +33,7 @@ BUSY_TIMEOUT_MS = 10_000
 # Any constant will do: it tells our migrations' advisory lock from other programs'.
 _MIGRATION_LOCK = 0x63737477
 _WRITES = "callsteward_writes"
+_turns: WeakKeyDictionary[AsyncEngine, asyncio.Lock] = WeakKeyDictionary()
 
 
 def async_url(url: str) -> URL:
@@ -99,11 +101,18 @@ async def writing(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
 
     In SQLite it takes the write lock at once, since a transaction that reads first and writes later can
     be refused without the busy timeout being waited out (SQLITE_BUSY_SNAPSHOT, sqlite.org/rescode.html).
+    Writers of this process take turns before they ask for it: SQLite's own waiting sleeps up to 100 ms.
     """
-    async with engine.connect() as connection:
+    async with _turn(engine), engine.connect() as connection:
         await connection.execution_options(**{_WRITES: True})
         async with connection.begin():
             yield connection
+
+
+def _turn(engine: AsyncEngine) -> AbstractAsyncContextManager[object]:
+    if engine.dialect.name != "sqlite":
+        return nullcontext()
+    return _turns.setdefault(engine, asyncio.Lock())
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 from typing import Self
 
@@ -15,12 +15,17 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from callsteward.calls.record import CallRecord, Outcome, encode
 from callsteward.exceptions import StoreError
 from callsteward.store.engine import connect, failing, writing
+from callsteward.store.outbox import Outgoing, enqueue
 from callsteward.store.tables import calls
 
 # Records read at a time: a listing holds no transaction open while its reader thinks.
 _PAGE = 500
 
 _decoder = msgspec.json.Decoder(CallRecord)
+
+
+Announce = Callable[[CallRecord, int], Sequence[Outgoing]]
+"""The messages that tell of a record which is stored at this moment (ms since 1970)."""
 
 
 class CallQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,18 +42,22 @@ class CallQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Store:
-    """The database of call records. Every method raises StoreError when the database fails."""
+    """The database of call records. Every method raises StoreError when the database fails.
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    `announce` makes the messages that a record is told with; they are stored in the record's transaction.
+    """
+
+    def __init__(self, engine: AsyncEngine, announce: Announce | None = None) -> None:
         self._engine = engine
+        self._announce = announce
         self._insert = (
             postgresql.insert(calls) if engine.dialect.name == "postgresql" else sqlite.insert(calls)
         ).on_conflict_do_nothing(index_elements=["site", "call_id"])
 
     @classmethod
-    async def open(cls, url: str) -> Self:
+    async def open(cls, url: str, announce: Announce | None = None) -> Self:
         """The store at `url` (config key store.url), created and migrated where needed."""
-        return cls(await connect(url))
+        return cls(await connect(url), announce)
 
     async def save(self, records: Sequence[CallRecord]) -> list[CallRecord]:
         """The records that were new, in the order given; all of them are on disk when this returns.
@@ -67,7 +76,12 @@ class Store:
         with failing("write to"):
             async with writing(self._engine) as connection:
                 stored = {(row.site, row.call_id) for row in await connection.execute(insert, rows)}
-        return [record for key, record in first.items() if key in stored]
+                new = [record for key, record in first.items() if key in stored]
+                if self._announce is not None:
+                    await enqueue(
+                        connection, [message for record in new for message in self._announce(record, now_ms)]
+                    )
+        return new
 
     async def calls(self, query: CallQuery) -> AsyncIterator[CallRecord]:
         """The calls asked for, oldest first. Reads a page at a time: a year of calls needs no memory."""

@@ -56,6 +56,7 @@ def _each(record: CallRecord) -> list[Message]:
         messages.operator_now("main", on_hold, AT_MS),
         messages.call_event("main", HOLD),
         messages.alert("main", LATE),
+        messages.daemon_alert("main", "outbox_filling", AT_MS, value=9.0, limit=10.0, detail="3 wait"),
         messages.call_ended(record),
         messages.callback("main", MOVED),
     ]
