@@ -254,12 +254,16 @@ class Pump:
             self._journal.clear()
 
     async def _deliver(self, facts: Sequence[Fact]) -> None:
-        """Store the records, then publish everything in the order it happened."""
+        """Publish what happened, at once; store the records, then publish them."""
         if not facts:
             return
+        # All of it lies before its call's record, and need not wait for the disk.
+        for fact in facts:
+            if not isinstance(fact, CallEnded):
+                self._outlet.publish(fact)
         facts, new = await self._written(facts)
         for fact in facts:
-            if not isinstance(fact, CallEnded) or fact.record.call_id in new:
+            if isinstance(fact, CallEnded) and fact.record.call_id in new:
                 self._outlet.publish(fact)
 
     async def _deliver_rerun(self, facts: Sequence[Fact]) -> None:

@@ -22,15 +22,15 @@ class Kind(StrEnum):
 class Waiting(msgspec.Struct, frozen=True):
     """A message as it will go out, the same on every try.
 
-    `row`: its id in the outbox, None where it is kept in memory alone. `retain` and `expire_s`: whether and
-    how long the broker keeps it.
+    `message_id`: its name in the outbox, None where it is kept in memory alone. `retain` and `expire_s`:
+    whether and how long the broker keeps it.
     """
 
     seq: int
     kind: Kind
     topic: str
     payload: bytes
-    row: int | None = None
+    message_id: str | None = None
     retain: bool = False
     expire_s: int | None = None
 
@@ -42,7 +42,7 @@ class Backlog:
         self._limit = limit
         self._queues: dict[Kind, deque[Waiting]] = {kind: deque() for kind in Kind}
         self._in_flight = 0
-        self._rows: set[int] = set()
+        self._stored_in_flight: set[str] = set()
         self.dropped: dict[Kind, int] = dict.fromkeys(Kind, 0)
 
     @property
@@ -55,14 +55,15 @@ class Backlog:
         return len(self._queues[kind])
 
     @property
-    def rows(self) -> int:
+    def stored(self) -> int:
         """How many of all are in the outbox too."""
-        return len(self._rows) + sum(item.row is not None for item in self._queues[Kind.RECORD])
+        waiting = self._queues[Kind.RECORD]
+        return len(self._stored_in_flight) + sum(item.message_id is not None for item in waiting)
 
     @property
-    def rows_in_flight(self) -> Collection[int]:
-        """Ids in the outbox of what is just being sent."""
-        return frozenset(self._rows)
+    def stored_in_flight(self) -> Collection[str]:
+        """The message_ids of what is just being sent from the outbox."""
+        return frozenset(self._stored_in_flight)
 
     def put(self, message: Waiting) -> Waiting | None:
         """Add a message; the one that had to go for it, if any."""
@@ -86,28 +87,28 @@ class Backlog:
                 break
             taken.append(queue.popleft())
         self._in_flight += len(taken)
-        self._rows.update(message.row for message in taken if message.row is not None)
+        self._stored_in_flight.update(item.message_id for item in taken if item.message_id is not None)
         return taken
 
     def sent(self, messages: Iterable[Waiting]) -> None:
         """The broker has them."""
         for message in messages:
             self._in_flight -= 1
-            self._rows.discard(message.row or 0)
+            self._stored_in_flight.discard(message.message_id or "")
 
     def unsent(self, messages: Iterable[Waiting]) -> None:
         """The broker may not have them: they go out again, in the same order."""
         for message in reversed(list(messages)):
             self._queues[message.kind].appendleft(message)
             self._in_flight -= 1
-            self._rows.discard(message.row or 0)
+            self._stored_in_flight.discard(message.message_id or "")
 
-    def forget(self, rows: Collection[int]) -> int:
-        """Give up what waits of these rows of the outbox; how many did."""
-        gone = set(rows)
+    def forget(self, names: Collection[str]) -> int:
+        """Give up what waits of these messages of the outbox; how many did."""
+        gone = set(names)
         queue = self._queues[Kind.RECORD]
         before = len(queue)
-        kept = [message for message in queue if message.row is None or message.row not in gone]
+        kept = [message for message in queue if message.message_id not in gone]
         queue.clear()
         queue.extend(kept)
         return before - len(kept)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
+import socket
 import ssl
 from collections.abc import AsyncIterator
 
@@ -60,6 +62,8 @@ def client(
         tls_context=_tls(mqtt),
         timeout=ANSWER_S,
         will=will,
+        # Without it a small message waits for the one before to be acknowledged, up to 40 ms (Nagle).
+        socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
     )
 
 
@@ -96,6 +100,7 @@ def refuses_version(error: Exception) -> bool:
     return getattr(error.rc, "value", error.rc) in _WRONG_VERSION
 
 
+@functools.lru_cache(maxsize=64)
 def json_properties(expire_s: int | None = None) -> Properties:
     """MQTT 5: the payload is text, JSON, and how long it is worth keeping. Nothing depends on it."""
     properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]

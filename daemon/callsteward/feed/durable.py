@@ -7,8 +7,6 @@ Records, callbacks, ratings and intervals are made here, inside the transaction 
 
 from __future__ import annotations
 
-import time
-
 import msgspec
 
 from callsteward.callback.states import CallbackMoved
@@ -32,11 +30,11 @@ class Durable:
         topic = self.topics.call_ended(record.line)
         return [self.message(DurableKind.RECORD, record.line, topic, messages.call_ended(record), stored_ms)]
 
-    def callback(self, moved: CallbackMoved, made_ms: int | None = None) -> list[Outgoing]:
+    def callback(self, moved: CallbackMoved) -> list[Outgoing]:
         """A callback has a new state."""
-        line = moved.callback.line
+        line, at_ms = moved.callback.line, moved.callback.changed_at_ms
         told = messages.callback(self._site, moved)
-        return [self.message(DurableKind.CALLBACK, line, self.topics.callbacks(line), told, made_ms)]
+        return [self.message(DurableKind.CALLBACK, line, self.topics.callbacks(line), told, at_ms)]
 
     def message(
         self,
@@ -44,14 +42,12 @@ class Durable:
         line: str,
         topic: str,
         message: Message,
-        made_ms: int | None = None,
+        made_ms: int,
         *,
         retain: bool = False,
         expire_s: int | None = None,
     ) -> Outgoing:
-        """Any message with a `message_id` of its own. `made_ms`: now where it is not given."""
-        if made_ms is None:
-            made_ms = time.time_ns() // 1_000_000
+        """Any message with a `message_id` of its own. `made_ms` becomes its `ts`."""
         stamped = msgspec.structs.replace(message, ts=messages.stamp(made_ms))
         return Outgoing(
             site=self._site,

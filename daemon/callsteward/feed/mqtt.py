@@ -207,8 +207,12 @@ class Feed:
                     await asyncio.wait({closing}, timeout=self._backoff.next_s())
         finally:
             closing.cancel()
-            await cancelled(outbox)
-            if self._outbox is not None:
+            if self._outbox is None:
+                await cancelled(outbox)
+            else:
+                self._outbox.stop()
+                await asyncio.wait({outbox}, timeout=GOODBYE_S)
+                await cancelled(outbox)
                 await self._outbox.flush()
             self._ended.set()
 
@@ -302,26 +306,34 @@ class Feed:
     async def _say_goodbye(self, opened: aiomqtt.Client) -> None:
         """The last gauges, then that the daemon stopped: after a clean DISCONNECT no will is published."""
         await self._send_due_gauges(opened, at_once=True)
+        if self._outbox is not None:
+            await self._outbox.flush()
         await self._send(opened, self.topics.status, self._presence.status(self._post.seq, stopped=True))
 
     async def _wait_for_closing(self) -> None:
         await self._closing.wait()
 
     async def _send_backlog(self, opened: aiomqtt.Client) -> None:
-        while True:
-            batch = self._post.next(WINDOW)
-            if not batch:
-                await self._post.news.wait()
-                continue
-            acknowledged: set[int] = set()
-            try:
-                await _together(self._deliver_waiting(opened, item, acknowledged) for item in batch)
-            finally:
-                self._post.tried(batch, acknowledged)
+        """Send in order, up to WINDOW before the first is acknowledged; what was not, waits again."""
+        under_way: dict[int, Waiting] = {}
+        try:
+            async with asyncio.TaskGroup() as group:
+                while True:
+                    for item in self._post.next(WINDOW - len(under_way)):
+                        under_way[item.seq] = item
+                        group.create_task(self._deliver_waiting(opened, item, under_way))
+                    await self._post.news.wait()
+        except* aiomqtt.MqttError as failed:
+            raise aiomqtt.MqttError(str(failed.exceptions[0])) from failed
+        finally:
+            self._post.unsent(under_way.values())
 
-    async def _deliver_waiting(self, opened: aiomqtt.Client, item: Waiting, acknowledged: set[int]) -> None:
+    async def _deliver_waiting(
+        self, opened: aiomqtt.Client, item: Waiting, under_way: dict[int, Waiting]
+    ) -> None:
         await self._deliver(opened, item.topic, item.payload, item)
-        acknowledged.add(item.seq)
+        del under_way[item.seq]
+        self._post.acknowledged(item)
 
     async def _send_gauges(self, opened: aiomqtt.Client) -> None:
         while True:

@@ -7,7 +7,7 @@ everything where there is none, are kept in memory alone. Pure but for the clock
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -50,7 +50,7 @@ class Post:
         self.seq = 0
         """The last number given out."""
         self.news = asyncio.Event()
-        """Set when something was put in."""
+        """Set when something was put in, or acknowledged."""
         self.emptied = asyncio.Event()
         """Set while the broker has everything."""
         self._note_emptied()
@@ -59,18 +59,18 @@ class Post:
         """The message with its envelope; of a gauge or status, which take no number, the last one's."""
         return messages.stamped(message, boot_id=self._boot_id, seq=self.seq, now_ms=self._now_ms())
 
-    def put(self, kind: Kind, topic: str, message: Message) -> None:
-        """Number a message and keep it in memory."""
+    def put(self, kind: Kind, topic: str, message: Message, *, stored: bool = False) -> None:
+        """Number a message and keep it in memory. `stored`: it is in the outbox too."""
         self.seq += 1
-        self._queue(Waiting(self.seq, kind, topic, messages.encode(self.stamped(message))))
+        payload = messages.encode(self.stamped(message))
+        self._queue(Waiting(self.seq, kind, topic, payload, message.message_id if stored else None))
 
     def put_durable(self, topic: str, message: CallEndedMessage | CallbackMessage) -> None:
         """A message that must arrive: with an outbox it is in there already, and may go now."""
-        if self._outbox is None:
-            self.put(Kind.RECORD, topic, message)
-            return
         self.emptied.clear()
-        self._outbox.release(message.message_id)
+        by_hand = isinstance(message, CallEndedMessage)
+        if self._outbox is None or self._outbox.release(message.message_id, self.room(), by_hand=by_hand):
+            self.put(Kind.RECORD, topic, message, stored=self._outbox is not None)
 
     def warn(self, rule: str, detail: str, *, value: float | None = None, limit: float | None = None) -> None:
         """Alert to something that is wrong with the daemon's own work."""
@@ -80,28 +80,30 @@ class Post:
         self.put(Kind.ALERT, self._topics.daemon_alert(rule), alert)
 
     def next(self, count: int) -> list[Waiting]:
-        """The oldest messages, to be sent now; give them back with `tried`."""
+        """The oldest messages, to be sent now; each comes back as `acknowledged` or `unsent`."""
         self.news.clear()
         batch = self.backlog.take(count)
-        if not batch:
-            self._note_emptied()
+        self._note_emptied()
         return batch
 
-    def tried(self, batch: Sequence[Waiting], acknowledged: Collection[int]) -> None:
-        """What became of a batch: the broker has those with these numbers, the others go out again."""
-        sent = [item for item in batch if item.seq in acknowledged]
-        self.backlog.unsent(item for item in batch if item.seq not in acknowledged)
-        self.backlog.sent(sent)
-        if self._outbox is not None and (rows := [item.row for item in sent if item.row is not None]):
-            self._outbox.sent(rows)
+    def acknowledged(self, item: Waiting) -> None:
+        """The broker has it."""
+        self.backlog.sent([item])
+        self.news.set()
+        if self._outbox is not None and item.message_id is not None:
+            self._outbox.sent([item.message_id])
             if self.backlog.waiting(Kind.RECORD) < HELD // 2:
                 self._outbox.go_on()
+
+    def unsent(self, items: Iterable[Waiting]) -> None:
+        """The broker may not have these: they go out again, in the same order."""
+        self.backlog.unsent(items)
 
     def left(self) -> tuple[int, int]:
         """What the broker does not have: how many messages wait on disk, how many are in memory alone."""
         if self._outbox is None:
             return 0, self.backlog.depth
-        return self._outbox.measure.messages, self.backlog.depth - self.backlog.rows
+        return self._outbox.measure.messages, self.backlog.depth - self.backlog.stored
 
     # --- what the outbox calls: none of these waits or fails ----------------------------------------
 
@@ -116,22 +118,28 @@ class Post:
             log.error("not a message, dropped", action="outbox_broken", row=message.id, error=str(error))  # noqa: TRY400
             self.backlog.dropped[Kind.RECORD] += 1
             if self._outbox is not None:
-                self._outbox.sent([message.id])
+                self._outbox.sent([message.message_id])
             return
         self._queue(
             Waiting(
-                self.seq, Kind.RECORD, message.topic, payload, message.id, message.retain, message.expire_s
+                self.seq,
+                Kind.RECORD,
+                message.topic,
+                payload,
+                message.message_id,
+                message.retain,
+                message.expire_s,
             )
         )
 
-    def on_the_way(self) -> Collection[int]:
-        return self.backlog.rows_in_flight
+    def on_the_way(self) -> Collection[str]:
+        return self.backlog.stored_in_flight
 
-    def dropped(self, ids: Sequence[int]) -> None:
-        held = self.backlog.forget(ids)
+    def dropped(self, names: Sequence[str]) -> None:
+        held = self.backlog.forget(names)
         # Those without a number get one now: a subscriber is to see that something is missing.
-        self.seq += len(ids) - held
-        self.backlog.dropped[Kind.RECORD] += len(ids)
+        self.seq += len(names) - held
+        self.backlog.dropped[Kind.RECORD] += len(names)
 
     def caught_up(self) -> None:
         self._note_emptied()
@@ -144,7 +152,7 @@ class Post:
     # ------------------------------------------------------------------------------------------------
 
     def _note_emptied(self) -> None:
-        if not self.backlog.depth and (self._outbox is None or self._outbox.idle):
+        if not self.backlog.depth and (self._outbox is None or self._outbox.in_step):
             self.emptied.set()
 
     def _queue(self, item: Waiting) -> None:

@@ -22,7 +22,7 @@ from callsteward.store.tables import outbox, outbox_drops
 # Any constant will do: with the site's name it makes the advisory lock of a site's outbox.
 _LOCK = 0x63736F62
 # SQLite takes no more than 32,766 parameters in a statement; far fewer make it short work.
-_IDS_AT_ONCE = 500
+_AT_ONCE = 500
 # Drops less than this apart are one time the outbox was full.
 _SAME_DROP_MS = 600_000
 
@@ -66,6 +66,7 @@ class Stored(msgspec.Struct, frozen=True):
 
     id: int
     message_id: str
+    kind: DurableKind
     topic: str
     payload: bytes
     retain: bool
@@ -117,6 +118,7 @@ class Outbox:
         columns = (
             outbox.c.id,
             outbox.c.message_id,
+            outbox.c.kind,
             outbox.c.topic,
             outbox.c.payload,
             outbox.c.retain,
@@ -131,6 +133,7 @@ class Outbox:
             Stored(
                 row.id,
                 row.message_id,
+                DurableKind(row.kind),
                 row.topic,
                 row.payload.encode(),
                 row.retain,
@@ -140,13 +143,20 @@ class Outbox:
             for row in rows
         ]
 
-    async def remove(self, ids: Sequence[int]) -> None:
-        """Take away what was acknowledged, in one transaction."""
+    async def newest(self) -> int:
+        """The id of the last message put in, 0 where there is none."""
+        query = select(func.coalesce(func.max(outbox.c.id), 0)).where(self._mine)
+        with failing("read"):
+            async with self._engine.connect() as connection:
+                return int((await connection.execute(query)).scalar_one())
+
+    async def remove(self, names: Sequence[str]) -> None:
+        """Take away what was acknowledged, by message_id, in one transaction."""
         with failing("write to"):
             async with writing(self._engine) as connection:
-                for start in range(0, len(ids), _IDS_AT_ONCE):
-                    some = ids[start : start + _IDS_AT_ONCE]
-                    await connection.execute(delete(outbox).where(outbox.c.id.in_(some)))
+                for start in range(0, len(names), _AT_ONCE):
+                    some = names[start : start + _AT_ONCE]
+                    await connection.execute(delete(outbox).where(self._mine, outbox.c.message_id.in_(some)))
 
     async def measure(self) -> Measure:
         """How much waits at this moment."""
@@ -166,14 +176,15 @@ class Outbox:
             async with self._engine.connect() as connection:
                 return [(kind, line, count) for kind, line, count in await connection.execute(query)]
 
-    async def drop_oldest(self, size: int, *, spare: Collection[int] = ()) -> list[int]:
+    async def drop_oldest(self, size: int, *, spare: Collection[str] = ()) -> list[str]:
         """Drop the oldest messages, at least `size` bytes of them together, and write down that it was done.
 
-        `spare`: ids that stay since they are on their way. Returns the ids of those dropped.
+        `spare`: those that stay since they are on their way. Returns which were dropped, by message_id.
         """
-        query = select(outbox.c.id, outbox.c.size, outbox.c.made_at_ms).where(self._mine)
-        query = query.where(outbox.c.id.not_in(spare)).order_by(outbox.c.id).limit(_IDS_AT_ONCE)
-        dropped: list[int] = []
+        columns = (outbox.c.id, outbox.c.message_id, outbox.c.size, outbox.c.made_at_ms)
+        query = select(*columns).where(self._mine, outbox.c.message_id.not_in(spare))
+        query = query.order_by(outbox.c.id).limit(_AT_ONCE)
+        dropped: list[str] = []
         moments: list[int] = []
         with failing("write to"):
             async with writing(self._engine) as connection:
@@ -184,9 +195,9 @@ class Outbox:
                             break
                         size -= row.size
                         some.append(row.id)
+                        dropped.append(row.message_id)
                         moments.append(row.made_at_ms)
                     await connection.execute(delete(outbox).where(outbox.c.id.in_(some)))
-                    dropped += some
                 if dropped:
                     await self._note_drop(connection, len(dropped), min(moments), max(moments))
         return dropped

@@ -99,6 +99,29 @@ class Store:
             after = (rows[-1].at_ms, rows[-1].id)
             left = None if left is None else left - len(rows)
 
+    async def stored(
+        self, site: str, *, from_ms: int, to_ms: int, line: str | None = None
+    ) -> AsyncIterator[tuple[int, CallRecord]]:
+        """A site's calls in the order they were stored, each with when that was: those of [from_ms, to_ms).
+
+        Unlike `calls` it goes by when a record was made known, not by when its call began.
+        """
+        query = select(calls.c.id, calls.c.stored_at_ms, calls.c.record).order_by(calls.c.id).limit(_PAGE)
+        query = query.where(calls.c.site == site, calls.c.stored_at_ms >= from_ms)
+        query = query.where(calls.c.stored_at_ms < to_ms)
+        if line is not None:
+            query = query.where(calls.c.line == line)
+        after = 0
+        while True:
+            with failing("read"):
+                async with self._engine.connect() as connection:
+                    rows = (await connection.execute(query.where(calls.c.id > after))).all()
+            for row in rows:
+                yield row.stored_at_ms, decode(row.record)
+            if len(rows) < _PAGE:
+                return
+            after = rows[-1].id
+
     async def writable(self) -> None:
         """Return once a write has reached the disk, else raise StoreError."""
         with failing("write to"):
