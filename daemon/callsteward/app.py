@@ -16,6 +16,7 @@ import aiohttp
 import structlog
 from sqlalchemy.engine import make_url
 
+from callsteward.agi.site import open_agi
 from callsteward.ari.census import Census
 from callsteward.ari.connection import open_link
 from callsteward.ari.counters import Counters
@@ -154,6 +155,8 @@ class Daemon:
                 "gauges": asyncio.create_task(_gauges(pump, tracker, clock, feed), name="gauges"),
                 "ari": asyncio.create_task(link.run(), name="ari"),
             }
+            if config.agi.enabled:
+                tasks["agi"] = asyncio.create_task(open_agi(config, store.engine).run(), name="agi")
             if callbacks is not None:
                 tasks["callbacks"] = asyncio.create_task(callbacks.execution.run(), name="callbacks")
             try:

@@ -287,6 +287,17 @@ class Callback(_Section):
         return self
 
 
+class Agi(_Section):
+    """FastAGI: questions a dialplan asks. It has no password, so it listens on this machine alone."""
+
+    enabled: bool = Field(False, description="true: answer AGI(agi://127.0.0.1:4573/…).")
+    host: Literal["127.0.0.1", "::1"] = Field("127.0.0.1", description="A loopback address.")
+    port: Port = 4573
+    last_operator_days: int = Field(
+        30, ge=1, le=3650, description="An operator who talked with the client earlier is not named."
+    )
+
+
 class Log(_Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["auto", "console", "json"] = Field(
@@ -314,6 +325,7 @@ class Config(BaseSettings):
     store: Store = Store()
     privacy: Privacy = Privacy()
     callback: Callback = Callback()
+    agi: Agi = Agi()
     log: Log = Log()
 
     @classmethod
