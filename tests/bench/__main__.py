@@ -9,7 +9,7 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import memory, scale, throughput
+from tests.bench import agi, memory, scale, throughput
 
 
 def main() -> None:
@@ -24,6 +24,7 @@ def main() -> None:
         throughput.measure(arguments.calls, arguments.rounds),
         memory.measure(),
         scale.measure(arguments.rounds),
+        agi.measure(),
     ]
     for row in rows:
         table.add_row(

@@ -1,14 +1,17 @@
-"""What the database knows about a caller, each answered by one indexed row: a dialplan is waiting."""
+"""What the database knows about a caller, in one statement over indices: a dialplan is waiting."""
 
 from __future__ import annotations
 
-from sqlalchemy import select
+from typing import Any
+
+import msgspec
+from sqlalchemy import BigInteger, Select, Text, bindparam, exists, literal, select, true
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callsteward.callback.policy import Reason
 from callsteward.callback.states import OPEN, State
 from callsteward.store.engine import failing
-from callsteward.store.tables import callbacks, calls
+from callsteward.store.tables import callbacks, calls, do_not_call
 
 _OPEN = frozenset(state.value for state in OPEN)
 # A client whose callback was open when they called again: the daemon cancels it when their channel
@@ -16,53 +19,81 @@ _OPEN = frozenset(state.value for state in OPEN)
 _JUST_CANCELLED_MS = 60_000
 
 
+class Caller(msgspec.Struct, frozen=True, kw_only=True):
+    """A caller as the database knows them.
+
+    `callback` is the state of their newest callback while it is open, and `cancelled` where this very call
+    has just cancelled it: the client waited for us and calls again.
+    """
+
+    last_operator: str | None = None
+    callback: str | None = None
+    do_not_call: bool = False
+
+
 class Lookups:
-    """One site's look-ups. Every method raises StoreError when the database fails."""
+    """One site's look-ups."""
 
     def __init__(self, engine: AsyncEngine, site: str) -> None:
         self._engine = engine
-        self._site = site
+        # Built once: that costs more than running it.
+        self._query = _query(site)
 
-    async def last_operator(self, client_ref: str | None, since_ms: int) -> str | None:
-        """Who talked last with the client (`client_ref` of the record) in a call since then."""
-        if client_ref is None:
-            return None
-        query = (
-            select(calls.c.operator)
-            .where(
-                calls.c.site == self._site,
-                calls.c.client_ref == client_ref,
-                calls.c.at_ms >= since_ms,
-                calls.c.operator.is_not(None),
-            )
-            .order_by(calls.c.at_ms.desc())
-            .limit(1)
-        )
-        with failing("read"):
-            async with self._engine.connect() as connection:
-                return (await connection.execute(query)).scalar_one_or_none()
+    async def caller(self, number: str, client_ref: str | None, *, since_ms: int, now_ms: int) -> Caller:
+        """Who calls from an E.164 number (`client_ref`: as in the records).
 
-    async def open_callback(self, number: str, now_ms: int) -> str | None:
-        """The state of the number's newest callback (E.164) while it is open; None for none.
-
-        `cancelled` where this very call has just cancelled it: the client waited for us and calls again.
+        The last operator is looked for since `since_ms`. Raises StoreError when the database fails.
         """
-        query = (
-            select(callbacks.c.state, callbacks.c.reason, callbacks.c.changed_at_ms)
-            .where(callbacks.c.site == self._site, callbacks.c.number == number)
-            .order_by(callbacks.c.created_at_ms.desc(), callbacks.c.id.desc())
-            .limit(1)
-        )
+        values = {"number": number, "client_ref": client_ref, "since_ms": since_ms}
         with failing("read"):
             async with self._engine.connect() as connection:
-                row = (await connection.execute(query)).one_or_none()
-        if row is None:
-            return None
-        if row.state in _OPEN:
-            return str(row.state)
-        just_now = (
-            row.state == State.CANCELLED.value
-            and row.reason == Reason.CALLED_AGAIN.value
-            and now_ms - row.changed_at_ms < _JUST_CANCELLED_MS
+                row = (await connection.execute(self._query, values)).one()
+        return Caller(
+            last_operator=row.last_operator,
+            callback=_told(row.state, row.reason, row.changed_at_ms, now_ms),
+            do_not_call=bool(row.listed),
         )
-        return State.CANCELLED.value if just_now else None
+
+
+def _query(site: str) -> Select[Any]:
+    number = bindparam("number", type_=Text)
+    last_operator = (
+        select(calls.c.operator)
+        .where(
+            calls.c.site == site,
+            # Without a key there is no reference, and nothing equals NULL.
+            calls.c.client_ref == bindparam("client_ref", type_=Text),
+            calls.c.at_ms >= bindparam("since_ms", type_=BigInteger),
+            calls.c.operator.is_not(None),
+        )
+        .order_by(calls.c.at_ms.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    newest = (
+        select(callbacks.c.state, callbacks.c.reason, callbacks.c.changed_at_ms)
+        .where(callbacks.c.site == site, callbacks.c.number == number)
+        .order_by(callbacks.c.created_at_ms.desc(), callbacks.c.id.desc())
+        .limit(1)
+        .subquery()
+    )
+    listed = exists().where(do_not_call.c.number == number)
+    return select(
+        last_operator.label("last_operator"),
+        listed.label("listed"),
+        newest.c.state,
+        newest.c.reason,
+        newest.c.changed_at_ms,
+    ).select_from(select(literal(1)).subquery().outerjoin(newest, true()))
+
+
+def _told(state: str | None, reason: str | None, changed_at_ms: int | None, now_ms: int) -> str | None:
+    if state in _OPEN:
+        return state
+    by_this_call = (
+        state == State.CANCELLED.value
+        and reason == Reason.CALLED_AGAIN.value
+        and changed_at_ms is not None
+        and now_ms - changed_at_ms < _JUST_CANCELLED_MS
+    )
+    return state if by_this_call else None

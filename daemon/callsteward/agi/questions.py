@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 
+from callsteward.agi.lookups import Caller
 from callsteward.agi.request import AgiError, Request
 from callsteward.agi.server import Answer
 
@@ -28,24 +29,22 @@ _NO = "0"
 class Questions:
     """Answers for one site.
 
-    `read` makes E.164 of a caller id (None: no number), `last_operator`, `open_callback` and `listed` look
-    a number up, `language` a line's language by what was dialled, `add` and `remove` keep the list.
+    `read` makes E.164 of a caller id (None: no number), `caller` looks a number up, `listed`, `add` and
+    `remove` are the do-not-call list, `language` is a line's by what was dialled.
     """
 
     def __init__(
         self,
         *,
         read: Callable[[str], str | None],
-        last_operator: Callable[[str], Awaitable[str | None]],
-        open_callback: Callable[[str], Awaitable[str | None]],
+        caller: Callable[[str], Awaitable[Caller]],
         listed: Callable[[str], Awaitable[bool]],
         add: Callable[[str], Awaitable[object]],
         remove: Callable[[str], Awaitable[object]],
         language: Callable[[Request], str],
     ) -> None:
         self._read = read
-        self._last_operator = last_operator
-        self._open_callback = open_callback
+        self._caller = caller
         self._listed = listed
         self._add = add
         self._remove = remove
@@ -58,12 +57,11 @@ class Questions:
     async def arrival(self, request: Request) -> Mapping[str, str]:
         """Who is this? The operator who had them last, whether a callback is open, may they be called."""
         number = self._number(request)
-        if number is None:
-            return {LAST_OPERATOR: "", CALLBACK: "", DNC: _NO, LANGUAGE: self._language(request)}
+        known = Caller() if number is None else await self._caller(number)
         return {
-            LAST_OPERATOR: await self._last_operator(number) or "",
-            CALLBACK: await self._open_callback(number) or "",
-            DNC: _YES if await self._listed(number) else _NO,
+            LAST_OPERATOR: known.last_operator or "",
+            CALLBACK: known.callback or "",
+            DNC: _YES if known.do_not_call else _NO,
             LANGUAGE: self._language(request),
         }
 

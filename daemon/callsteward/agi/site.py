@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from callsteward.agi.lookups import Lookups
+from callsteward.agi.lookups import Caller, Lookups
 from callsteward.agi.questions import Questions
 from callsteward.agi.request import Request
 from callsteward.agi.server import Server
@@ -36,12 +36,10 @@ def site_questions(config: Config, engine: AsyncEngine, *, now_ms: Callable[[], 
     lookups = Lookups(engine, config.site.name)
     do_not_call = DoNotCall(engine)
 
-    async def last_operator(number: str) -> str | None:
-        since_ms = now_ms() - config.agi.last_operator_days * DAY_MS
-        return await lookups.last_operator(numbers.ref(number), since_ms)
-
-    async def open_callback(number: str) -> str | None:
-        return await lookups.open_callback(number, now_ms())
+    async def caller(number: str) -> Caller:
+        at_ms = now_ms()
+        since_ms = at_ms - config.agi.last_operator_days * DAY_MS
+        return await lookups.caller(number, numbers.ref(number), since_ms=since_ms, now_ms=at_ms)
 
     async def add(number: str) -> object:
         return await do_not_call.add([number], by=_BY)
@@ -51,8 +49,7 @@ def site_questions(config: Config, engine: AsyncEngine, *, now_ms: Callable[[], 
 
     return Questions(
         read=guard.read,
-        last_operator=last_operator,
-        open_callback=open_callback,
+        caller=caller,
         listed=do_not_call.has,
         add=add,
         remove=do_not_call.remove,

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from callsteward.agi.lookups import Lookups
+from callsteward.agi.lookups import Caller, Lookups
 from callsteward.agi.questions import Questions
 from callsteward.agi.request import AgiError, Request
 from callsteward.agi.site import site_questions
@@ -108,7 +108,9 @@ async def test_a_talk_long_ago_names_nobody(store, questions, config) -> None:
 
 
 async def test_without_a_key_nobody_is_named(store: Store) -> None:
-    assert await Lookups(store.engine, "main").last_operator(None, 0) is None
+    await store.save([msgspec.structs.replace(RECORD, client_ref=None)])
+    known = await Lookups(store.engine, "main").caller(NUMBER, None, since_ms=0, now_ms=NOW_MS)
+    assert known == Caller()
 
 
 @pytest.mark.parametrize("state", sorted(OPEN))
@@ -138,7 +140,8 @@ async def test_a_callback_that_is_over_is_not(store, questions, state, reason, a
 
 async def test_another_sites_callback_is_none_of_ours(store: Store) -> None:
     await dropped(store)
-    assert await Lookups(store.engine, "branch").open_callback(NUMBER, NOW_MS) is None
+    known = await Lookups(store.engine, "branch").caller(NUMBER, None, since_ms=0, now_ms=NOW_MS)
+    assert known.callback is None
 
 
 async def test_the_do_not_call_list_is_asked_and_kept(store: Store, questions: Questions) -> None:
