@@ -66,6 +66,11 @@ format: setup ## Bring all files into form
 bench: setup ## Events per second beside the bare floor, memory per live call
 	@$(PY) -m tests.bench
 
+.PHONY: fuzz
+fuzz: setup ## A million hostile inputs for every reader of what comes from outside (some minutes)
+	@$(PY) -m pip install --quiet --group fuzz
+	@$(PY) -m tests.fuzz $(if $(INPUTS),--inputs $(INPUTS))
+
 .PHONY: clean
 clean: ## Remove everything made here but the lab's cached root folders
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov
