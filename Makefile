@@ -66,6 +66,10 @@ format: setup ## Bring all files into form
 bench: setup ## Events per second beside the bare floor, memory per live call
 	@$(PY) -m tests.bench
 
+.PHONY: soak
+soak: setup ## 10 minutes at the highest rate this machine carries: nothing lost, doubled or leaked (MINUTES=, RATE=)
+	@$(PY) -m tests.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(RATE),--rate $(RATE))
+
 .PHONY: fuzz
 fuzz: setup ## A million hostile inputs for every reader of what comes from outside (some minutes)
 	@$(PY) -m pip install --quiet --group fuzz
