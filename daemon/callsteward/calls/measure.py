@@ -62,8 +62,8 @@ def seconds(ms: int | None) -> float | None:
 def _spans(speech: array[int] | None) -> list[tuple[int, int]]:
     if speech is None:
         return []
-    numbers = iter(speech)
-    return timeline.union(zip(numbers, numbers, strict=True))
+    numbers = speech.tolist()
+    return timeline.union(list(zip(numbers[::2], numbers[1::2], strict=True)))
 
 
 class _Conversation:
