@@ -162,7 +162,7 @@ class Pump:
         await self._deliver(facts)
         self._forget_ended()
 
-    def _handled(self, raw: bytes, received_s: float | None = None) -> list[Fact]:
+    def _handled(self, raw: bytes, received_s: float | None = None) -> Sequence[Fact]:
         """The facts of one frame. Whatever is wrong with it, the next one gets its turn."""
         counters = self._counters
         try:
@@ -182,15 +182,9 @@ class Pump:
         counters.events += 1
         self._observe(event.timestamp, received_s, exact=not isinstance(event, events.Snapshot))
         self._census.observe(event)
-        facts: list[Fact] = []
+        facts: Sequence[Fact] = ()
         try:
-            # As in a replay: limits that ran out before the event come first, but not those of calls
-            # that a Snapshot finds gone.
-            now = None if isinstance(event, events.Snapshot) else events.epoch_ms(event.timestamp)
-            deadline = self._tracker.next_deadline_ms
-            if now is not None and deadline is not None and deadline <= now:
-                facts += self._tracker.advance(now)
-            facts += self._tracker.handle(event)
+            facts = self._tracker.handle(event)
         except Exception:
             counters.tracker_errors += 1
             log.exception(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import statistics
 import tempfile
@@ -11,6 +12,7 @@ import time
 from collections.abc import Mapping
 
 import msgspec
+import structlog
 
 from callsteward.agi.request import Request
 from callsteward.agi.server import Answer, Server
@@ -35,6 +37,8 @@ _BLOCK = (
 
 
 def measure() -> Row:
+    # The table is all that goes to stdout.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     with tempfile.TemporaryDirectory(prefix="callsteward-bench-") as folder:
         answer, floor = asyncio.run(_measured(f"sqlite:///{folder}/calls.db"))
     p99 = statistics.quantiles(answer, n=100)[98]

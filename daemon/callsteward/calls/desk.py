@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from callsteward.calls.deadlines import Deadline, Deadlines
 from callsteward.calls.facts import Alert, CallHappened, Fact, Happening
@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from callsteward.config import Config
     from callsteward.standard.profile import Profile
 
-_STARTED = Happening.STARTED
-_INBOUND, _INTERNAL = Direction.INBOUND, Direction.INTERNAL
+_STARTED: Final = Happening.STARTED
+_INBOUND: Final = Direction.INBOUND
+_INTERNAL: Final = Direction.INTERNAL
 
 
 class Limits:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from array import array
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -40,7 +40,7 @@ def rfc3339(ms: int | None) -> str | None:
     return None if ms is None else _rfc3339(ms)
 
 
-_MILLIS = tuple(f".{ms:03d}Z" for ms in range(1000))
+_MILLIS: Final = tuple(f".{ms:03d}Z" for ms in range(1000))
 
 
 def _rfc3339(ms: int) -> str:
@@ -62,8 +62,8 @@ def seconds(ms: int | None) -> float | None:
 def _spans(speech: array[int] | None) -> list[tuple[int, int]]:
     if speech is None:
         return []
-    numbers = iter(speech)
-    return timeline.union(zip(numbers, numbers, strict=True))
+    numbers = speech.tolist()
+    return timeline.union(list(zip(numbers[::2], numbers[1::2], strict=True)))
 
 
 class _Conversation:
@@ -123,10 +123,10 @@ class _Conversation:
         return (self.operator_ms if self.listened else self.talk_ms) >= greeting_ms
 
 
-_INTERNAL = Direction.INTERNAL
-_OPERATOR = Side.OPERATOR
-_CANCELLED = AttemptResult.CANCELLED
-_NOT_ASKED = Rating("not_asked", "not_configured")
+_INTERNAL: Final = Direction.INTERNAL
+_OPERATOR: Final = Side.OPERATOR
+_CANCELLED: Final = AttemptResult.CANCELLED
+_NOT_ASKED: Final = Rating("not_asked", "not_configured")
 
 
 def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from callsteward.calls.record import AttemptResult, Direction, Side, TransferKind, TransferResult
 
@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 # An enum's member costs ten times a constant (its class is searched through the metaclass); what is asked
 # for every event is read once, here as in the other modules of the tracker.
-_INTERNAL = Direction.INTERNAL
-_CLIENT, _OPERATOR = Side.CLIENT, Side.OPERATOR
+_INTERNAL: Final = Direction.INTERNAL
+_CLIENT: Final = Side.CLIENT
+_OPERATOR: Final = Side.OPERATOR
 
 
 class Bridge:

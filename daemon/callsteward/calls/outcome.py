@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Final
 
 from callsteward.calls.record import (
     AttemptResult,
@@ -15,12 +16,17 @@ from callsteward.calls.record import (
     Party,
 )
 
-_INTERNAL, _OUTBOUND = Direction.INTERNAL, Direction.OUTBOUND
-_CLIENT, _OPERATOR, _PBX, _NETWORK = Party.CLIENT, Party.OPERATOR, Party.PBX, Party.NETWORK
-_COMPLETED, _MID_DIALOGUE_DROP = Outcome.COMPLETED, Outcome.MID_DIALOGUE_DROP
-_FAILED_RESULTS = frozenset({AttemptResult.UNAVAILABLE, AttemptResult.FAILED})
-_ORDINARY_CAUSES = frozenset({None, 0, 16, 18, 19, 31, 127})
-_DIAL_OUTCOMES = {
+_INTERNAL: Final = Direction.INTERNAL
+_OUTBOUND: Final = Direction.OUTBOUND
+_CLIENT: Final = Party.CLIENT
+_OPERATOR: Final = Party.OPERATOR
+_PBX: Final = Party.PBX
+_NETWORK: Final = Party.NETWORK
+_COMPLETED: Final = Outcome.COMPLETED
+_MID_DIALOGUE_DROP: Final = Outcome.MID_DIALOGUE_DROP
+_FAILED_RESULTS: Final = frozenset({AttemptResult.UNAVAILABLE, AttemptResult.FAILED})
+_ORDINARY_CAUSES: Final = frozenset({None, 0, 16, 18, 19, 31, 127})
+_DIAL_OUTCOMES: Final = {
     "BUSY": Outcome.BUSY,
     "CONGESTION": Outcome.FAILED,
     "CHANUNAVAIL": Outcome.FAILED,
@@ -74,7 +80,7 @@ def _pbx_went_away(hangup: Hangup) -> bool:
     return hangup.first is _PBX and any("shut down" in item for item in hangup.evidence)
 
 
-_REASONS = {
+_REASONS: Final = {
     Outcome.ABANDONED: "not_answered",
     Outcome.SHORT_ABANDONED: "not_answered",
     Outcome.BUSY: "not_answered",
@@ -82,12 +88,12 @@ _REASONS = {
     Outcome.FAILED: "not_answered",
     Outcome.EARLY_DROP: "early_drop",
 }
-_ENDED_BY = {
+_ENDED_BY: Final = {
     Party.CLIENT: "client_hung_up",
     Party.OPERATOR: "operator_hung_up",
     Party.PBX: "pbx_ended",
 }
-_NOT_DUE = Decision.NOT_DUE
+_NOT_DUE: Final = Decision.NOT_DUE
 
 
 def callback(direction: Direction, outcome: Outcome, hangup: Hangup) -> CallbackDecision:

@@ -7,7 +7,7 @@ while the client waits is not in this conversation.
 from __future__ import annotations
 
 from array import array
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from callsteward.calls.deadlines import Deadline, Limit
 from callsteward.calls.facts import Happening
@@ -17,8 +17,10 @@ from callsteward.calls.record import Side, TransferResult
 if TYPE_CHECKING:
     from callsteward.calls.desk import Desk
 
-_CLIENT, _OPERATOR = Side.CLIENT, Side.OPERATOR
-_TALK, _SILENCE = Limit.TALK, Limit.SILENCE
+_CLIENT: Final = Side.CLIENT
+_OPERATOR: Final = Side.OPERATOR
+_TALK: Final = Limit.TALK
+_SILENCE: Final = Limit.SILENCE
 
 
 def hearers(client: Leg) -> list[Leg]:

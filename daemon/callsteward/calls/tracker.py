@@ -8,7 +8,7 @@ nothing here raises for what an event says.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from callsteward.ari import events as ari
 from callsteward.calls import attempts, linking, live, talk
@@ -22,16 +22,18 @@ from callsteward.calls.model import Call, Leg, TransferMade
 from callsteward.calls.number import Numbers
 from callsteward.calls.record import Side, TransferKind, TransferResult
 from callsteward.calls.roster import Roster
+from callsteward.calls.stamps import Stamps
 
 if TYPE_CHECKING:
     from callsteward.config import Config
 
 # An operator's phone can outlive the call it served (a conference, an agent always on the line). This
 # long after the client's last channel the record is written without waiting for it.
-LINGER_MS = 5_000
-_CLIENT, _OPERATOR = Side.CLIENT, Side.OPERATOR
-_HANGUP = Happening.HANGUP
-_NONE: Sequence[Fact] = ()
+LINGER_MS: Final = 5_000
+_CLIENT: Final = Side.CLIENT
+_OPERATOR: Final = Side.OPERATOR
+_HANGUP: Final = Happening.HANGUP
+_NONE: Final[Sequence[Fact]] = ()
 
 
 class Tracker:
@@ -41,6 +43,7 @@ class Tracker:
         self._desk = Desk(config, Directory(config), Numbers(config.site.region, config.privacy.key))
         self._roster = Roster(self._desk)
         self.last_event_ms = 0
+        self._stamps = Stamps()
         self._stamp = ""
         self._on: dict[type, Callable[[Any, int], None]] = {
             ari.ChannelCreated: self._created,
@@ -66,32 +69,32 @@ class Tracker:
 
     def handle(self, event: ari.Event) -> Sequence[Fact]:
         """The facts that follow from an event; limits crossed before it come first."""
+        desk = self._desk
         handler = self._on.get(type(event))
         if handler is None:
-            return _NONE
+            # It tells of no call, but of the time all the same.
+            told = self._stamps.ms(event.timestamp)
+            if told is not None and desk.deadlines.may_be_due(told):
+                self._fire(told)
+            return self._told() if desk.facts else _NONE
         # What happens at once is stamped alike: a bridge and those who enter it, a call and its end.
         stamp = event.timestamp
         if stamp != self._stamp:
             self._stamp = stamp
-            read = ari.epoch_ms(stamp)
+            read = self._stamps.ms(stamp)
             if read is not None:
                 self.last_event_ms = read
         ms = self.last_event_ms
-        desk = self._desk
         # What a snapshot finds gone may have gone before its limit: then it is not told.
-        if desk.deadlines.may_be_due(ms) and handler != self._reconcile:
+        if desk.deadlines.may_be_due(ms) and not isinstance(event, ari.Snapshot):
             self._fire(ms)
         handler(event, ms)
-        if not desk.facts:
-            return _NONE
-        facts, desk.facts = desk.facts, []
-        return facts
+        return self._told() if desk.facts else _NONE
 
     def advance(self, now_ms: int) -> Sequence[Fact]:
         """The facts that follow from time alone, up to a moment on Asterisk's clock."""
         self._fire(now_ms)
-        facts, self._desk.facts = self._desk.facts, []
-        return facts
+        return self._told()
 
     def finish(self) -> Sequence[Fact]:
         """The stream ended: every call still on gets a record that says so."""
@@ -101,6 +104,10 @@ class Tracker:
                 call.unobserved.append((ms, None))
             self._end_call(call)
         self._roster.clear()
+        return self._told()
+
+    def _told(self) -> Sequence[Fact]:
+        """The facts so far, handed out once."""
         facts, self._desk.facts = self._desk.facts, []
         return facts
 

@@ -7,15 +7,20 @@ was not observed is not applicable: nobody is judged by a number that is not the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
 from callsteward.calls.record import Direction, Outcome, Party, RuleCheck, RuleResult
 from callsteward.standard.profile import Profile
 
-_INBOUND, _INTERNAL = Direction.INBOUND, Direction.INTERNAL
-_MET, _BROKEN, _NOT_APPLICABLE = RuleResult.MET, RuleResult.BROKEN, RuleResult.NOT_APPLICABLE
-_CLIENT, _OPERATOR = Party.CLIENT, Party.OPERATOR
+_INBOUND: Final = Direction.INBOUND
+_INTERNAL: Final = Direction.INTERNAL
+_MET: Final = RuleResult.MET
+_BROKEN: Final = RuleResult.BROKEN
+_NOT_APPLICABLE: Final = RuleResult.NOT_APPLICABLE
+_CLIENT: Final = Party.CLIENT
+_OPERATOR: Final = Party.OPERATOR
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,9 +96,9 @@ def _answer_within(call: Measured, limit: float) -> RuleCheck:
     return _at_most("answer_within", value, limit)
 
 
-_CONTACT_MADE = RuleCheck("no_contact_lost", _MET, value=True, limit=True)
-_CONTACT_LOST = RuleCheck("no_contact_lost", _BROKEN, value=False, limit=True)
-_NO_CONTACT = RuleCheck("no_contact_lost", _NOT_APPLICABLE, None, limit=True)
+_CONTACT_MADE: Final = RuleCheck("no_contact_lost", _MET, value=True, limit=True)
+_CONTACT_LOST: Final = RuleCheck("no_contact_lost", _BROKEN, value=False, limit=True)
+_NO_CONTACT: Final = RuleCheck("no_contact_lost", _NOT_APPLICABLE, None, limit=True)
 
 
 def _no_contact_lost(call: Measured) -> RuleCheck:
@@ -135,7 +140,7 @@ def _interruptions(call: Measured, limit: int | None) -> RuleCheck:
     return _at_most("interruptions", float(value), float(limit))
 
 
-_HANGS_UP_AS_LIKED = RuleCheck("operator_hangs_up_last", _NOT_APPLICABLE, None, None)
+_HANGS_UP_AS_LIKED: Final = RuleCheck("operator_hangs_up_last", _NOT_APPLICABLE, None, None)
 
 
 def _operator_hangs_up_last(call: Measured) -> RuleCheck:
