@@ -51,11 +51,6 @@ def _list_lost(
     console = tables.console()
     console.print(tables.records_table(found, settings.site.zone, width=console.width))
     typer.echo(f"lost calls: {len(found)}" if found else "no lost calls", err=True)
-    if found and settings.privacy.key is None:
-        typer.echo(
-            "without privacy.hmac_key nobody can tell who has been spoken to since: settle them by hand",
-            err=True,
-        )
 
 
 @lost.command("settle")

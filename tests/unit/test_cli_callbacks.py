@@ -9,7 +9,9 @@ import msgspec
 import pytest
 
 from callsteward.callback.ledger import Ledger
+from callsteward.callback.lost import LostCalls
 from callsteward.callback.states import Actor, State
+from callsteward.calls.facts import CallEnded
 from callsteward.calls.record import CallbackDecision, Decision, Direction, Outcome
 from callsteward.store.records import Store
 from tests.unit.store.samples import RECORD
@@ -190,18 +192,18 @@ def hotline(config: Path, tmp_path: Path) -> Path:
 
     async def fill() -> None:
         store = await Store.open(f"sqlite:///{tmp_path}/calls.db")
-        await store.save(
-            [
-                call("1", 0, "aa", Outcome.ABANDONED),
-                call("2", 1, "bb", Outcome.SHORT_ABANDONED),
-                call("3", 2, "cc", Outcome.NO_ANSWER, line="sales"),
-                call("4", 3, "aa", Outcome.COMPLETED, direction=Direction.OUTBOUND),
-                call("5", 4, "bb", Outcome.BUSY),
-                call("6", 5, "dd", Outcome.COMPLETED),
-                call("7", 6, None, Outcome.ABANDONED),
-                call("8", 7, "ee", Outcome.NO_ANSWER, direction=Direction.OUTBOUND),
-            ]
-        )
+        records = [
+            call("1", 0, "aa", Outcome.ABANDONED),
+            call("2", 1, "bb", Outcome.SHORT_ABANDONED),
+            call("3", 2, "cc", Outcome.NO_ANSWER, line="sales"),
+            call("4", 3, "aa", Outcome.COMPLETED, direction=Direction.OUTBOUND),
+            call("5", 4, "bb", Outcome.BUSY),
+            call("6", 5, "dd", Outcome.COMPLETED),
+            call("7", 6, None, Outcome.ABANDONED),
+            call("8", 7, "ee", Outcome.NO_ANSWER, direction=Direction.OUTBOUND),
+        ]
+        await LostCalls(store.engine, "main").note([CallEnded(record) for record in records], lambda _: None)
+        await store.save(records)
         await store.close()
 
     asyncio.run(fill())

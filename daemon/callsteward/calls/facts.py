@@ -61,13 +61,17 @@ Fact = CallHappened | Alert | CallEnded
 
 
 class LineNow(msgspec.Struct, kw_only=True):
-    """A line's gauges at one moment. `longest_wait_since_ms`: when the client waiting longest came."""
+    """A line's gauges at one moment. `longest_wait_since_ms`: when the client waiting longest came.
+
+    `lost`: unanswered calls nobody has dealt with yet; it comes from the store, the tracker leaves it 0.
+    """
 
     line: str
     waiting: int = 0
     ringing: int = 0
     talking: int = 0
     on_hold: int = 0
+    lost: int = 0
     longest_wait_since_ms: int | None = None
 
 
