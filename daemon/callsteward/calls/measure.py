@@ -118,9 +118,12 @@ class _Conversation:
             seconds(word),
         )
 
-    def greeted(self, greeting_ms: float) -> bool:
-        """Whether the operator had spoken the greeting; without talk detection, had had the time to."""
-        return (self.operator_ms if self.listened else self.talk_ms) >= greeting_ms
+    def greeted(self, greeting_ms: float, unheard_ms: int = 0) -> bool:
+        """Whether the operator had spoken the greeting; without talk detection, had had the time to.
+
+        `unheard_ms`: for how long they may have spoken besides.
+        """
+        return (self.operator_ms if self.listened else self.talk_ms) + unheard_ms >= greeting_ms
 
 
 _INTERNAL = Direction.INTERNAL
@@ -167,7 +170,7 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
         outcome = policy.connected(
             direction,
             hangup,
-            greeted=conversation.greeted(limits.greeting_ms) or _greeting_unseen(call),
+            greeted=conversation.greeted(limits.greeting_ms, _unheard_ms(call)) or _greeting_unseen(call),
             heuristic_drop=_heuristic_drop(conversation, profile),
         )
     else:
@@ -234,9 +237,19 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
 def _greeting_unseen(call: Call) -> bool:
     """Whether the operator may have greeted while nobody watched: then nobody is told they did not."""
     answered_ms = call.answered_ms
-    return bool(call.unobserved) and (
-        answered_ms is None or any(end is None or end > answered_ms for _, end in call.unobserved)
+    # A talk that died with Asterisk did not go on in the gap behind it.
+    unobserved = call.unobserved[:-1] if call.died_ms is not None else call.unobserved
+    return bool(unobserved) and (
+        answered_ms is None or any(end is None or end > answered_ms for _, end in unobserved)
     )
+
+
+def _unheard_ms(call: Call) -> int:
+    """How long a talk can have gone on unheard before Asterisk died under it."""
+    if call.died_ms is None:
+        return 0
+    seen_ms = call.unobserved[-1][0]
+    return 0 if seen_ms is None else max(0, call.died_ms - seen_ms)
 
 
 def _beginning_seen(call: Call, greeting_within_ms: int) -> bool:

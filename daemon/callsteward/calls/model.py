@@ -116,6 +116,7 @@ class Call:
         "contact",
         "contact_ms",
         "created_ms",
+        "died_ms",
         "direction",
         "ended_ms",
         "ends",
@@ -187,6 +188,8 @@ class Call:
         self.spent = False
         # The leg that put the client on hold and then left the conversation to ask somebody.
         self.waits_for: Leg | None = None
+        # Asterisk died under the talk, at this moment or before; seen of it was what came before the gap.
+        self.died_ms: int | None = None
         # Somebody heard the client before the stream began.
         self.was_bridged = False
 

@@ -411,9 +411,12 @@ class Tracker:
         vanished = [leg for leg in self._roster.legs.values() if leg.id not in present]
         booted = ari.epoch_ms(event.booted) if event.booted else None
         if gap is not None and booted is not None and booted > gap:
+            lost = ari.epoch_ms(event.lost) if event.lost else None
+            died = booted if lost is None else max(gap, min(booted, lost))
             for call in self._roster.calls():
                 if call.contact and call.client is not None and call.client in vanished:
                     call.requests.append(of_restart(gap, Side.CLIENT, call.client.name))
+                    call.died_ms = died
         for leg in vanished:
             self._roster.remember(leg.id)
             self._remove(leg, seen_ms, None)
