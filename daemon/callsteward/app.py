@@ -32,6 +32,7 @@ from callsteward.callback.lost import LostCalls
 from callsteward.callback.lost_watch import LostWatch
 from callsteward.callback.policy import Policy
 from callsteward.callback.states import CallbackMoved
+from callsteward.callback.zones import ClientZones
 from callsteward.calls.facts import Fact, LineNow, OperatorNow
 from callsteward.calls.record import CallRecord
 from callsteward.calls.tracker import Tracker
@@ -211,11 +212,13 @@ def _callbacks(
 
     ledger = Ledger(store.engine, config.site.name)
     policy = Policy(config)
+    zones = ClientZones(store.engine)
     decisions = Decisions(
         guard=Guard(config),
         policy=policy,
         ledger=ledger,
         do_not_call=DoNotCall(store.engine),
+        zones=zones,
         now_ms=now_ms,
     )
     execution = Execution(
@@ -223,6 +226,7 @@ def _callbacks(
         decisions=decisions,
         policy=policy,
         ledger=ledger,
+        zones=zones,
         rest=Rest(HttpTransport(session, config.asterisk)),
         operators_now=tracker.operators_now,
         now_ms=now_ms,

@@ -103,6 +103,16 @@ class Dialplan:
             log.warning("a phone rings on", action="callback_hang_up", error=str(error))
         faults.reached("after:hang_up")
 
+    async def put(self, name: str, value: str | None) -> bool:
+        """Set a global of Asterisk's dialplan, or remove it; whether Asterisk did."""
+        try:
+            await self._rest.set_variable(name, value)
+        except AriError as error:
+            # The name has a number in it.
+            log.warning("Asterisk does not take it", action="callback_sticky", error=type(error).__name__)
+            return False
+        return True
+
     async def ask(self, callback_id: str) -> None:
         """Ask what became of a callback; the answer comes as a UserEvent."""
         await self._local("ask", callback_id)

@@ -21,12 +21,15 @@ from callsteward.callback.decisions import Decisions
 from callsteward.callback.dialplan import Dialplan
 from callsteward.callback.heard import Heard
 from callsteward.callback.hearing import Hearing
-from callsteward.callback.ledger import DAY_MS, Ledger
+from callsteward.callback.ledger import Ledger
 from callsteward.callback.operators import choose
 from callsteward.callback.policy import Policy, Reason
+from callsteward.callback.retention import Retention
 from callsteward.callback.states import UNDER_WAY, Actor, Callback, CallbackMoved, State
 from callsteward.callback.steps import Steps
+from callsteward.callback.sticky import Sticky
 from callsteward.callback.watch import Watch
+from callsteward.callback.zones import ClientZones
 from callsteward.calls.callback_id import channel_id
 from callsteward.calls.facts import Alert, OperatorNow
 from callsteward.config import Config
@@ -51,6 +54,7 @@ class Execution:
         decisions: Decisions,
         policy: Policy,
         ledger: Ledger,
+        zones: ClientZones,
         rest: Rest,
         operators_now: Callable[[], Iterable[OperatorNow]],
         now_ms: Callable[[], int],
@@ -61,6 +65,7 @@ class Execution:
         self._decisions = decisions
         self._policy = policy
         self._ledger = ledger
+        self._zones = zones
         self._operators_now = operators_now
         self._now_ms = now_ms
         self._publish = publish
@@ -68,13 +73,14 @@ class Execution:
         self._steps = Steps(ledger, decisions, now_ms=now_ms, publish=publish, wake=self._wake.set)
         decisions.on_move = self._steps.told
         self._dialplan = Dialplan(config, rest)
-        self._hearing = Hearing(ledger, self._steps, self._dialplan)
+        self._hearing = Hearing(ledger, self._steps, self._dialplan, now_ms=now_ms)
+        self._retention = Retention(config, ledger, self._dialplan, now_ms=now_ms)
+        self._sticky = Sticky(config, ledger, self._dialplan, now_ms=now_ms)
         self._watch = Watch(config, ledger, self._steps, self._dialplan, now_ms=now_ms)
         self._heard: deque[Heard] = deque()
         self._linked = False
         self._originated_ms: deque[int] = deque()
         self._unreachable: set[str] = set()
-        self._forgot_ms = 0
 
     # --- what the shell says: none of these waits ----------------------------------------------------
 
@@ -98,6 +104,7 @@ class Execution:
         self._linked = connected
         self._dialplan.unknown()
         self._steps.linked()
+        self._sticky.linked()
         self._wake.set()
 
     # --- the work ------------------------------------------------------------------------------------
@@ -127,6 +134,8 @@ class Execution:
         opened = await self._ledger.opened()
         if opened and self._linked and not self._dialplan.included:
             await self._dialplan.look()
+        # Before any phone is rung: the client may be calling again this moment.
+        await self._sticky.work(opened, self._decisions.lost_operators, linked=self._linked)
         for untold in await self._watch.notice_others(opened, linked=self._linked):
             self._publish(untold)
         busy = self._busy(opened)
@@ -142,7 +151,7 @@ class Execution:
                 if asked is not None:
                     busy.add(asked)
                     under_way += 1
-        await self._forget_old()
+        await self._retention.work(linked=self._linked)
         return len(opened)
 
     def _busy(self, opened: Iterable[Callback]) -> set[str]:
@@ -162,15 +171,13 @@ class Execution:
                 steps.alert(callback, "callback_expired", settings.expire_s, callback.created_at_ms)
             return None
         number = callback.number
-        if number is None or not self._policy.may_call(
-            number, callback.line, dropped_ms=callback.dropped_at_ms, at_ms=now_ms
-        ):
+        if number is None or not await self._may_call(callback, number, now_ms):
             await steps.move(callback, State.SUPPRESSED, Actor.DAEMON, reason=Reason.CALLING_HOURS.value)
             return None
         while self._originated_ms and self._originated_ms[0] <= now_ms - _MINUTE_MS:
             self._originated_ms.popleft()
         paced = room and len(self._originated_ms) < settings.per_minute
-        if not (self._linked and self._dialplan.included and paced):
+        if not (self._linked and self._dialplan.included and paced) or self._decisions.being_called(callback):
             return None
         tried = steps.tried.setdefault(callback.id, {})
         lost = self._decisions.lost_operators.get(callback.id)
@@ -182,6 +189,14 @@ class Execution:
         if operator is not None:
             await self._offer(callback, operator, number)
         return operator
+
+    async def _may_call(self, callback: Callback, number: str, now_ms: int) -> bool:
+        """Whether the hours allow it now, where the client is."""
+        dropped_ms = callback.dropped_at_ms
+        zone = None
+        if self._policy.hours_bind(dropped_ms=dropped_ms, at_ms=now_ms):
+            zone = await self._zones.of(number)
+        return self._policy.may_call(number, callback.line, dropped_ms=dropped_ms, at_ms=now_ms, zone=zone)
 
     async def _offer(self, callback: Callback, operator: str, number: str) -> None:
         """Ring an operator; written down first, so that a kill in between cannot ring two at once unseen."""
@@ -207,13 +222,3 @@ class Execution:
                 # It may ring after all: then the events will tell, or Asterisk when it is asked.
                 steps.looked_after.discard(callback.id)
         faults.reached("after:originate")
-
-    async def _forget_old(self) -> None:
-        """Once a day: numbers and fences that are past the retention."""
-        now_ms = self._now_ms()
-        if not self._linked or now_ms - self._forgot_ms < DAY_MS:
-            return
-        self._forgot_ms = now_ms
-        for callback in await self._ledger.forget_numbers(now_ms - self._settings.retention_days * DAY_MS):
-            if callback.attempts:
-                await self._dialplan.forget(callback.id)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import structlog
 
 from callsteward.callback import heard
 from callsteward.callback.dialplan import Dialplan
 from callsteward.callback.heard import Heard, Said
 from callsteward.callback.ledger import Ledger
-from callsteward.callback.states import UNDER_WAY, Actor, Callback, State
+from callsteward.callback.states import FINAL, UNDER_WAY, Actor, Callback, State
 from callsteward.callback.steps import Steps
 
 log = structlog.get_logger(__name__)
@@ -17,7 +19,10 @@ log = structlog.get_logger(__name__)
 class Hearing:
     """Takes one saying at a time."""
 
-    def __init__(self, ledger: Ledger, steps: Steps, dialplan: Dialplan) -> None:
+    def __init__(
+        self, ledger: Ledger, steps: Steps, dialplan: Dialplan, *, now_ms: Callable[[], int]
+    ) -> None:
+        self._now_ms = now_ms
         self._ledger = ledger
         self._steps = steps
         self._dialplan = dialplan
@@ -41,6 +46,10 @@ class Hearing:
                 await self._fence(callback, item)
             case Said.REFUSED:
                 await steps.move(callback, State.CANCELLED, Actor.ASTERISK, reason="refused_by_dialplan")
+            case Said.FORGOTTEN:
+                # Any dialplan may send a UserEvent: of an open callback it is not believed.
+                if callback.state in FINAL:
+                    await self._ledger.fence_gone(callback, self._now_ms())
             case Said.GONE:
                 await self._gone(callback, item)
             case Said.LOCKED:

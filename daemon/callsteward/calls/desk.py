@@ -15,8 +15,17 @@ if TYPE_CHECKING:
     from callsteward.config import Config
     from callsteward.standard.profile import Profile
 
-_STARTED = Happening.STARTED
-_INBOUND, _INTERNAL = Direction.INBOUND, Direction.INTERNAL
+_STARTED, _ANSWERED = Happening.STARTED, Happening.ANSWERED
+_INTERNAL, _OUTBOUND = Direction.INTERNAL, Direction.OUTBOUND
+
+
+def _told_number(call: Call, event: Happening) -> str:
+    """The client's number with the facts that matter to their callback."""
+    if call.direction is _INTERNAL:
+        return ""
+    # A callback's operator answers before anybody talks to the client.
+    talks = event is _ANSWERED and call.answered_ms is not None
+    return call.client_number if event is _STARTED or talks else ""
 
 
 class Limits:
@@ -94,7 +103,8 @@ class Desk:
                 by=by,
                 to=to,
                 duration_s=None if duration_ms is None else duration_ms / 1000,
-                client_number=call.client_number if event is _STARTED and call.direction is _INBOUND else "",
+                client_number=_told_number(call, event),
+                outbound=call.direction is _OUTBOUND,
             )
         )
 

@@ -35,7 +35,9 @@ class CallHappened(msgspec.Struct, frozen=True, kw_only=True):
     to: str | None = None
     duration_s: float | None = None
     client_number: str = ""
-    """Of a client who calls in, as the line delivered it; for the callback ledger alone, not published."""
+    """Where a call starts or a talk begins; for the callback ledger alone, not published."""
+    outbound: bool = False
+    """The client was called; not published."""
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
