@@ -50,7 +50,7 @@ def daemon(pbx: Asterisk, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 @pytest.fixture(scope="module")
 def played(pbx: Asterisk, daemon: Daemon) -> Mapping[str, Played]:
     """All shows, three at a time; a phone that trips over a busy machine gets a second try."""
-    assert EXPECTED.keys() == SHOWS.keys() - {"pbx_restarted", "press_1"}
+    assert EXPECTED.keys() < SHOWS.keys()
     return play_all(pbx, list(EXPECTED), at_once=3)
 
 

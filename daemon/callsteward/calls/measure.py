@@ -170,7 +170,8 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
         outcome = policy.connected(
             direction,
             hangup,
-            greeted=conversation.greeted(limits.greeting_ms, _unheard_ms(call)) or _greeting_unseen(call),
+            greeted=conversation.greeted(limits.greeting_ms, _unheard_ms(call, conversation))
+            or _greeting_unseen(call),
             heuristic_drop=_heuristic_drop(conversation, profile),
         )
     else:
@@ -244,9 +245,9 @@ def _greeting_unseen(call: Call) -> bool:
     )
 
 
-def _unheard_ms(call: Call) -> int:
-    """How long a talk can have gone on unheard before Asterisk died under it."""
-    if call.died_ms is None:
+def _unheard_ms(call: Call, conversation: _Conversation) -> int:
+    """How long a greeting can have gone on unheard before Asterisk died under it."""
+    if call.died_ms is None or (conversation.listened and not call.spoke_on):
         return 0
     seen_ms = call.unobserved[-1][0]
     return 0 if seen_ms is None else max(0, call.died_ms - seen_ms)

@@ -137,6 +137,7 @@ class Call:
         "silence",
         "silent_since_ms",
         "spent",
+        "spoke_on",
         "started_ms",
         "talk_limit",
         "talks",
@@ -190,6 +191,8 @@ class Call:
         self.waits_for: Leg | None = None
         # Asterisk died under the talk, at this moment or before; seen of it was what came before the gap.
         self.died_ms: int | None = None
+        # The operator may have spoken on until then.
+        self.spoke_on = False
         # Somebody heard the client before the stream began.
         self.was_bridged = False
 

@@ -182,8 +182,9 @@ def test_a_talk_that_ended_while_the_link_was_down_is_not_called_back(booted):
         (1, 60, 0.5, Outcome.EARLY_DROP),
         # Whether the operator spoke on before Asterisk died, nobody heard.
         (1, 60, None, Outcome.MID_DIALOGUE_DROP),
-        (1, 60, 2.5, Outcome.MID_DIALOGUE_DROP),
-        (1, 2, 60, Outcome.MID_DIALOGUE_DROP),
+        # The link was there, and the operator was silent.
+        (1, 60, 2.5, Outcome.EARLY_DROP),
+        (1, 60, 30, Outcome.EARLY_DROP),
         (5, 0.5, 0.5, Outcome.MID_DIALOGUE_DROP),
     ],
 )
@@ -192,3 +193,20 @@ def test_a_restart_in_the_greeting_is_an_early_drop(greeting_s, booted, lost, ou
     assert record.outcome is outcome
     due = outcome is Outcome.MID_DIALOGUE_DROP
     assert record.callback.decision is (Decision.DUE if due else Decision.NOT_DUE)
+
+
+@pytest.mark.parametrize(("lost", "outcome"), [(2.5, Outcome.EARLY_DROP), (3.5, Outcome.MID_DIALOGUE_DROP)])
+def test_an_operator_who_was_speaking_when_asterisk_died_spoke_until_the_link_went(lost, outcome):
+    s = Stream()
+    _, phone = s.talk()
+    s.wait(0.5)
+    s.starts(phone)
+    tracker = Tracker(config())
+    assert ended(s.play(tracker)) == []
+    second = (s.ms - 1_795_348_800_000) / 1000
+    s.phones.clear()
+    s.rooms.clear()
+    s.ms += 80_000
+    s.snapshot(gap_from=second, booted=second + 60, lost=second + lost)
+    (record,) = ended(s.play(tracker))
+    assert record.outcome is outcome
