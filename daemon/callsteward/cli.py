@@ -128,6 +128,10 @@ def replay(
 
     Each FILE is a stream of its own. With jsonl, stdout has one record per call in order of ending and
     nothing else; broken lines are named on stderr as FILE:LINE and skipped.
+
+    The records are those the daemon made. With callbacks on, so is the decision, as far as the stream tells:
+    number guard, hours, limits, who called again or was spoken to. The do-not-call list, imported zones, an
+    admin's cancel and callbacks from before the stream stand in the database alone and are not asked.
     """
     from callsteward.replay import replay_files
 

@@ -13,12 +13,10 @@ from datetime import datetime
 import msgspec
 import structlog
 
-from callsteward.callback.do_not_call import DoNotCall
+from callsteward.callback.book import Book, NotToCall, Whereabouts
 from callsteward.callback.guard import Checked, Guard
-from callsteward.callback.ledger import Ledger
 from callsteward.callback.policy import Case, Policy, Reason
 from callsteward.callback.states import CANCELLABLE, Actor, Callback, CallbackMoved, State
-from callsteward.callback.zones import ClientZones
 from callsteward.calls.callback_id import callback_of
 from callsteward.calls.facts import CallEnded, CallHappened, Fact, Happening
 from callsteward.calls.record import (
@@ -48,9 +46,9 @@ class Decisions:
         *,
         guard: Guard,
         policy: Policy,
-        ledger: Ledger,
-        do_not_call: DoNotCall,
-        zones: ClientZones,
+        ledger: Book,
+        do_not_call: NotToCall,
+        zones: Whereabouts,
         now_ms: Callable[[], int],
     ) -> None:
         self._guard = guard

@@ -19,6 +19,7 @@ from callsteward.calls.record import (
     CallRecord,
     Direction,
     Hold,
+    Party,
     Rating,
     Side,
     Silence,
@@ -32,7 +33,6 @@ from callsteward.standard.rules import Measured, evaluate
 if TYPE_CHECKING:
     from callsteward.calls.desk import Desk
     from callsteward.calls.model import Call
-    from callsteward.standard.profile import Profile
 
 
 def rfc3339(ms: int | None) -> str | None:
@@ -128,6 +128,7 @@ class _Conversation:
 
 _INTERNAL = Direction.INTERNAL
 _OPERATOR = Side.OPERATOR
+_CLIENT_PARTY = Party.CLIENT
 _CANCELLED = AttemptResult.CANCELLED
 _NOT_ASKED = Rating("not_asked", "not_configured")
 
@@ -167,12 +168,16 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
         for item in call.attempts
     ]
     if connected:
+        signs = _at_the_end(conversation) if hangup.first is _CLIENT_PARTY else ()
+        if signs:
+            evidence = (*hangup.evidence, *[_HEURISTICS[sign] for sign in signs])
+            hangup = msgspec.structs.replace(hangup, evidence=evidence)
         outcome = policy.connected(
             direction,
             hangup,
             greeted=conversation.greeted(limits.greeting_ms, _unheard_ms(call, conversation))
             or _greeting_unseen(call),
-            heuristic_drop=_heuristic_drop(conversation, profile),
+            heuristic_drop=not profile.drop_on_bye.isdisjoint(signs),
         )
     else:
         outcome = policy.unanswered(
@@ -309,13 +314,21 @@ def _transfers(call: Call) -> tuple[Transfer, ...]:
     return tuple(made)
 
 
-def _heuristic_drop(conversation: _Conversation, profile: Profile) -> bool:
-    """The speech heuristics a profile switched on, at the moment of the hang-up."""
-    if not conversation.talks or not profile.drop_on_bye:
-        return False
+# The speech heuristics of a profile's `drop_on_bye`, as the evidence has them.
+_HEURISTICS = {
+    "operator_mid_word": "the operator was speaking",
+    "client_on_hold": "the client was on hold",
+}
+
+
+def _at_the_end(conversation: _Conversation) -> tuple[str, ...]:
+    """Which of the heuristics' signs there were when the talk ended."""
+    if not conversation.talks:
+        return ()
     end = conversation.talks[-1][1]
-    mid_word = bool(conversation.operator) and end - conversation.operator[-1][1] <= 0
-    on_hold = bool(conversation.held) and end - conversation.held[-1][1] <= 0
-    return ("operator_mid_word" in profile.drop_on_bye and mid_word) or (
-        "client_on_hold" in profile.drop_on_bye and on_hold
-    )
+    signs: tuple[str, ...] = ()
+    if conversation.operator and end <= conversation.operator[-1][1]:
+        signs = ("operator_mid_word",)
+    if conversation.held and end <= conversation.held[-1][1]:
+        signs = (*signs, "client_on_hold")
+    return signs
