@@ -231,3 +231,28 @@ def test_lost_calls_as_a_table(hotline):
     result = callsteward("lost", "--output", "table", "-c", hotline)
     assert b"abandoned" in result.stdout
     assert result.stderr == b"lost calls: 4\n"
+
+
+# --- clients' zones --------------------------------------------------------------------------------------
+
+
+def test_zones_are_imported_listed_and_removed(config, tmp_path):
+    file = tmp_path / "zones.csv"
+    file.write_text("number,zone\n+7 903 123-45-67,Asia/Omsk\n89000000001,Europe/Samara\n")
+    assert callsteward("zones", "import", file, "-c", config).stderr == b"imported 2\n"
+    found = rows("zones", "list", "-c", config)
+    assert [(row["client_masked"], row["zone"]) for row in found] == [
+        ("+7900***0001", "Europe/Samara"),
+        ("+7903***4567", "Asia/Omsk"),
+    ]
+    file.write_text("79031234567,Asia/Tomsk\n79000000001,Nowhere\n")
+    wrong = callsteward("zones", "import", file, "-c", config)
+    assert wrong.returncode == 1
+    assert b"zones.csv:2: 'Nowhere' is no IANA time zone" in wrong.stderr
+    assert b"nothing was imported" in wrong.stderr
+    assert callsteward("zones", "remove", "89000000001", "-c", config).returncode == 0
+    gone = callsteward("zones", "remove", "89000000001", "-c", config)
+    assert (gone.returncode, b"not on the list" in gone.stderr) == (1, True)
+    table = callsteward("zones", "list", "--output", "table", "-c", config)
+    assert b"Asia/Omsk" in table.stdout
+    assert table.stderr == b"clients: 1\n"

@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 import msgspec
-import structlog
 
 from callsteward.callback.book import Book, NotToCall, Whereabouts
 from callsteward.callback.guard import Checked, Guard
@@ -28,8 +27,6 @@ from callsteward.calls.record import (
     Party,
     Side,
 )
-
-log = structlog.get_logger(__name__)
 
 # Clients whose last call is remembered, to know who called again before their drop was noticed.
 _REMEMBERED = 10_000
@@ -58,7 +55,10 @@ class Decisions:
         self._zones = zones
         self._now_ms = now_ms
         self.on_move: Callable[[CallbackMoved], None] = _nobody
-        """Told of each callback that is written down or cancelled here."""
+        """Told of each callback that is written down or cancelled here, once all facts given are judged."""
+        self._moves: list[CallbackMoved] = []
+        self.judging = False
+        """Whether more callbacks may come this moment: when a PBX dies the newest of all comes first."""
         # By number: when the client last called or answered, in which call, and why no callback is made then.
         self._last: OrderedDict[str, tuple[int, str, Reason]] = OrderedDict()
         # By number: calls by which an operator rings the client, and since when.
@@ -89,13 +89,20 @@ class Decisions:
     async def judge(self, facts: Sequence[Fact]) -> Sequence[Fact]:
         """The facts with each ended call's decision in its record. Raises StoreError; may be asked again."""
         judged: list[Fact] = []
-        for fact in facts:
-            if isinstance(fact, CallEnded):
-                judged.append(await self._ended(fact))
-                continue
-            if isinstance(fact, CallHappened) and fact.client_number:
-                await self._happened(fact)
-            judged.append(fact)
+        self.judging = True
+        try:
+            for fact in facts:
+                if isinstance(fact, CallEnded):
+                    judged.append(await self._ended(fact))
+                    continue
+                if isinstance(fact, CallHappened) and fact.client_number:
+                    await self._happened(fact)
+                judged.append(fact)
+        finally:
+            self.judging = False
+            moves, self._moves = self._moves, []
+            for moved in moves:
+                self.on_move(moved)
         return judged
 
     def being_called(self, callback: Callback) -> bool:
@@ -141,7 +148,7 @@ class Decisions:
             self.over(callback)
             if moved is not None:
                 self._forestalled_by(call_id)
-                self.on_move(CallbackMoved(moved, actor))
+                self._moves.append(CallbackMoved(moved, actor))
 
     def _forestalled_by(self, call_id: str) -> None:
         self._forestalling[call_id] = None
@@ -213,20 +220,12 @@ class Decisions:
         )
         if callback is None:
             return await self._ledger.decided(record.call_id) or decision
-        log.info(
-            "callback decided",
-            action="callback_decided",
-            callback=callback.id,
-            line=callback.line,
-            state=callback.state.value,
-            reason=callback.reason,
-        )
         if callback.state is State.DUE and callback.number is not None:
             self._wait_for(callback)
             lost = record.hangup.first is Party.NETWORK and record.hangup.lost_side is Side.OPERATOR
             if lost and record.operator is not None:
                 self.lost_operators[callback.id] = record.operator
-        self.on_move(CallbackMoved(callback, Actor.DAEMON))
+        self._moves.append(CallbackMoved(callback, Actor.DAEMON))
         return decision
 
 

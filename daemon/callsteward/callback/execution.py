@@ -146,7 +146,7 @@ class Execution:
                 if self._linked:
                     await self._watch.look_after(callback)
         for callback in opened:
-            if callback.state is State.DUE:
+            if callback.state is State.DUE and not self._decisions.judging:
                 asked = await self._next(callback, busy, room=under_way < self._settings.max_parallel)
                 if asked is not None:
                     busy.add(asked)

@@ -51,6 +51,15 @@ class Steps:
 
     def told(self, fact: CallbackMoved) -> None:
         """The decision wrote a callback down or cancelled one."""
+        callback = fact.callback
+        log.info(
+            "callback decided",
+            action="callback_decided",
+            callback=callback.id,
+            line=callback.line,
+            state=callback.state.value,
+            reason=callback.reason,
+        )
         self._publish(fact)
         self.known[fact.callback.id] = fact.callback
         self._wake()

@@ -521,6 +521,39 @@ async def test_no_more_at_once_and_a_minute_than_allowed_and_the_newest_first(st
     assert len(hotline.pbx.offers) == 4
 
 
+async def test_while_a_batch_is_judged_nobody_is_asked(hotline, monkeypatch):
+    """A PBX that dies drops many at once: the newest of all is the first, not the first written down."""
+    opened = hotline.ledger.open
+    states = []
+
+    async def slowly(*args: Any, **more: Any) -> Any:
+        callback = await opened(*args, **more)
+        await hotline.work()
+        states.append((len(hotline.pbx.offers), list(hotline.told_states)))
+        return callback
+
+    monkeypatch.setattr(hotline.ledger, "open", slowly)
+    hotline.busy = ["102"]
+    facts = [
+        CallEnded(
+            msgspec.structs.replace(
+                RECORD,
+                call_id=f"1.{index}",
+                started_at=stamp(NOON - 60_000),
+                ended_at=stamp(NOON),
+                outcome=Outcome.MID_DIALOGUE_DROP,
+                callback=CallbackDecision(Decision.DUE, "mid_dialogue_drop"),
+            ),
+            f"7900000001{index}",
+        )
+        for index in range(3)
+    ]
+    await hotline.decisions.judge(facts)
+    assert states == [(0, [])] * 3
+    await hotline.work()
+    assert [offer["channelId"] for offer in hotline.pbx.offers] == ["callsteward-cb-1.2-1-support"]
+
+
 async def test_after_an_operators_own_loss_the_others_are_asked_first(hotline):
     lost = Hangup(Party.NETWORK, 44, None, ("RTP timeout",), RECORD.hangup.confidence, Side.OPERATOR)
     await hotline.drop(hangup=lost)

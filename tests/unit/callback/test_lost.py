@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from callsteward.ari.link import cancelled
 from callsteward.callback.lost import LostCalls
 from callsteward.callback.lost_watch import LostWatch
 from callsteward.calls.facts import CallEnded, LineNow
@@ -163,4 +164,4 @@ async def test_the_watch_counts_at_once_and_outlives_a_store_that_fails(hotline,
     async with asyncio.timeout(2):
         await hotline.changed.wait()
     assert [line.lost for line in hotline.watch.on([])] == [1]
-    task.cancel()
+    await cancelled(task)
