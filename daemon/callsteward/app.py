@@ -6,7 +6,7 @@ import asyncio
 import gc
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime
 from pathlib import Path
@@ -29,15 +29,18 @@ from callsteward.callback.do_not_call import DoNotCall
 from callsteward.callback.execution import Execution
 from callsteward.callback.guard import Guard
 from callsteward.callback.ledger import Ledger
+from callsteward.callback.lost import LostCalls
+from callsteward.callback.lost_watch import LostWatch
 from callsteward.callback.policy import Policy
 from callsteward.callback.states import CallbackMoved
+from callsteward.callback.zones import ClientZones
 from callsteward.calls.facts import Fact, LineNow, OperatorNow
 from callsteward.calls.record import CallRecord
 from callsteward.calls.tracker import Tracker
 from callsteward.clock import EventClock
 from callsteward.config import Config
 from callsteward.exceptions import CallstewardError
-from callsteward.pump import Pump
+from callsteward.pump import Judge, Pump
 from callsteward.store.journal import Journal
 from callsteward.store.records import CallQuery, Store
 
@@ -127,6 +130,8 @@ class Daemon:
             census = Census()
             clock = EventClock()
             callbacks = _callbacks(config, store, session, tracker, clock, feed)
+            changed = asyncio.Event()
+            lost = LostWatch(config, LostCalls(store.engine, config.site.name), changed=changed.set)
             pump = Pump(
                 frames=frames,
                 tracker=tracker,
@@ -137,8 +142,9 @@ class Daemon:
                 clock=clock,
                 counters=self.counters,
                 recorder=self._recorder,
-                judge=None if callbacks is None else callbacks.decisions.judge,
+                judge=lost.judge if callbacks is None else _in_turn(lost.judge, callbacks.decisions.judge),
                 listener=None if callbacks is None else callbacks.execution.hear,
+                changed=changed,
             )
             log.info("starting", action="daemon_start", boot_id=self.boot_id, site=config.site.name)
             await _recall(store, config, feed)
@@ -152,7 +158,8 @@ class Daemon:
             tasks = {
                 "feed": asyncio.create_task(feed.run(), name="feed"),
                 "pump": asyncio.create_task(pump.run(), name="pump"),
-                "gauges": asyncio.create_task(_gauges(pump, tracker, clock, feed), name="gauges"),
+                "gauges": asyncio.create_task(_gauges(changed, tracker, lost, clock, feed), name="gauges"),
+                "lost": asyncio.create_task(lost.run(), name="lost"),
                 "ari": asyncio.create_task(link.run(), name="ari"),
             }
             if config.agi.enabled:
@@ -208,11 +215,13 @@ def _callbacks(
 
     ledger = Ledger(store.engine, config.site.name)
     policy = Policy(config)
+    zones = ClientZones(store.engine)
     decisions = Decisions(
         guard=Guard(config),
         policy=policy,
         ledger=ledger,
         do_not_call=DoNotCall(store.engine),
+        zones=zones,
         now_ms=now_ms,
     )
     execution = Execution(
@@ -220,12 +229,22 @@ def _callbacks(
         decisions=decisions,
         policy=policy,
         ledger=ledger,
+        zones=zones,
         rest=Rest(HttpTransport(session, config.asterisk)),
         operators_now=tracker.operators_now,
         now_ms=now_ms,
         publish=feed.publish,
     )
     return _Callbacks(decisions, execution)
+
+
+def _in_turn(*judges: Judge) -> Judge:
+    async def judge(facts: Sequence[Fact]) -> Sequence[Fact]:
+        for one in judges:
+            facts = await one(facts)
+        return facts
+
+    return judge
 
 
 def _both(feed: Output, execution: Execution) -> OnChange:
@@ -282,15 +301,17 @@ async def _wind_down(tasks: dict[str, asyncio.Task[None]], pump: Pump, feed: Out
         await cancelled(task)
 
 
-async def _gauges(pump: Pump, tracker: Tracker, clock: EventClock, feed: Output) -> None:
+async def _gauges(
+    changed: asyncio.Event, tracker: Tracker, lost: LostWatch, clock: EventClock, feed: Output
+) -> None:
     """Hand the gauges over on change, at most once a second."""
     before: tuple[list[LineNow], list[OperatorNow]] | None = None
     while True:
-        now = (tracker.lines_now(), tracker.operators_now())
+        now = (lost.on(tracker.lines_now()), tracker.operators_now())
         if now != before:
             before = now
             now_ms = clock.now_ms()
             feed.gauges(*now, now_ms if now_ms is not None else time.time_ns() // 1_000_000)
         await asyncio.sleep(GAUGES_EVERY_S)
-        await pump.changed.wait()
-        pump.changed.clear()
+        await changed.wait()
+        changed.clear()

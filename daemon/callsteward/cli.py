@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from callsteward import __version__, cli_callbacks, config, logs
+from callsteward import __version__, cli_callbacks, cli_dnc, cli_lost, cli_zones, config, logs
 from callsteward.calls.record import CallRecord, Outcome, encode
 from callsteward.cli_options import ConfigOption, Form, ListForm, OptionalConfigOption, chosen
 from callsteward.exceptions import CallstewardError
@@ -43,8 +43,9 @@ app = typer.Typer(
 _READER_GONE = 141
 
 app.add_typer(cli_callbacks.callbacks, name="callbacks")
-app.add_typer(cli_callbacks.dnc, name="dnc")
-app.add_typer(cli_callbacks.lost, name="lost")
+app.add_typer(cli_dnc.dnc, name="dnc")
+app.add_typer(cli_lost.lost, name="lost")
+app.add_typer(cli_zones.zones, name="zones")
 
 
 def main() -> NoReturn:
@@ -127,6 +128,10 @@ def replay(
 
     Each FILE is a stream of its own. With jsonl, stdout has one record per call in order of ending and
     nothing else; broken lines are named on stderr as FILE:LINE and skipped.
+
+    The records are those the daemon made. With callbacks on, so is the decision, as far as the stream tells:
+    number guard, hours, limits, who called again or was spoken to. The do-not-call list, imported zones, an
+    admin's cancel and callbacks from before the stream stand in the database alone and are not asked.
     """
     from callsteward.replay import replay_files
 

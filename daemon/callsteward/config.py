@@ -253,6 +253,9 @@ class Callback(_Section):
     operator_ring_s: Span = Field(15, description="How long an operator's phone rings.")
     ask_again_s: Span = Field(20, description="Until an operator who did not answer is asked again.")
     ring_s: int = Field(30, ge=5, le=180, description="How long the client's phone rings.")
+    sticky: bool = Field(
+        False, description="Tell the dialplan which operator a client had, for one who calls again first."
+    )
     press_1: bool = Field(False, description="The operator presses 1 before the client is dialled.")
     press_1_s: int = Field(8, ge=2, le=60, description="How long the key is waited for.")
     max_parallel: int = Field(5, ge=1, le=1000, description="Callbacks in progress at once.")

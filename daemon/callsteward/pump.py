@@ -76,6 +76,7 @@ class Pump:
         recorder: Recorder | None = None,
         judge: Judge | None = None,
         listener: Listener | None = None,
+        changed: asyncio.Event | None = None,
     ) -> None:
         self._frames = frames
         self._tracker = tracker
@@ -90,7 +91,7 @@ class Pump:
         self._listener = listener
         self._finishing = False
         self._journal_broken = False
-        self.changed = asyncio.Event()
+        self.changed = changed or asyncio.Event()
         """Set when something has happened that the gauges may show."""
 
     async def rerun(self) -> str:

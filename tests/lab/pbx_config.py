@@ -391,6 +391,7 @@ def _extensions() -> str:
         "[from-trunk]",
         "include => callsteward-example-inbound",
         "include => callsteward-example-queue",
+        "include => callsteward-example-sticky",
         "include => callsteward-example-queue-local",
     ]
     for lane in every_lane():

@@ -81,6 +81,7 @@ class Daemon:
         self.config.write_text("".join(f"{key} = {_toml(value)}\n" for key, value in values.items()))
         self.config.chmod(0o600)
         self.log_file = folder / f"{name}.log"
+        self.recording = folder / f"{name}.jsonl"
         self.database = Path(str(values["store"]["url"]).removeprefix("sqlite:///"))
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -108,7 +109,7 @@ class Daemon:
         with self.log_file.open("ab") as log:
             said = log.tell()
             self._process = subprocess.Popen(
-                [COMMAND, "run", "-c", self.config],
+                [COMMAND, "run", "-c", self.config, "--record", self.recording],
                 cwd=REPOSITORY,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -200,13 +200,15 @@ class Snapshot(_Event, frozen=True, gc=False, kw_only=True, tag="CallstewardSnap
     `timestamp` is when the lists were read; `gap_from` when the last event before was stamped (empty
     when there was none). With it a replay reconciles at the same moment as the daemon did, and so
     gives the same records. `booted` is since when Asterisk runs: after the gap's beginning it says that
-    the PBX went away under every call that was on.
+    the PBX went away under every call that was on. `lost` is when this process saw the link go (empty when
+    it had none): no call went on for longer than that.
     """
 
     channels: tuple[Channel, ...] = ()
     bridges: tuple[Bridge, ...] = ()
     gap_from: str = ""
     booted: str = ""
+    lost: str = ""
 
 
 Event = (

@@ -16,8 +16,18 @@ if TYPE_CHECKING:
     from callsteward.standard.profile import Profile
 
 _STARTED: Final = Happening.STARTED
-_INBOUND: Final = Direction.INBOUND
+_ANSWERED: Final = Happening.ANSWERED
+_OUTBOUND: Final = Direction.OUTBOUND
 _INTERNAL: Final = Direction.INTERNAL
+
+
+def _told_number(call: Call, event: Happening) -> str:
+    """The client's number with the facts that matter to their callback."""
+    if call.direction is _INTERNAL:
+        return ""
+    # A callback's operator answers before anybody talks to the client.
+    talks = event is _ANSWERED and call.answered_ms is not None
+    return call.client_number if event is _STARTED or talks else ""
 
 
 class Limits:
@@ -95,7 +105,8 @@ class Desk:
                 by=by,
                 to=to,
                 duration_s=None if duration_ms is None else duration_ms / 1000,
-                client_number=call.client_number if event is _STARTED and call.direction is _INBOUND else "",
+                client_number=_told_number(call, event),
+                outbound=call.direction is _OUTBOUND,
             )
         )
 

@@ -35,7 +35,9 @@ class CallHappened(msgspec.Struct, frozen=True, kw_only=True):
     to: str | None = None
     duration_s: float | None = None
     client_number: str = ""
-    """Of a client who calls in, as the line delivered it; for the callback ledger alone, not published."""
+    """Where a call starts or a talk begins; for the callback ledger alone, not published."""
+    outbound: bool = False
+    """The client was called; not published."""
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,13 +63,17 @@ Fact = CallHappened | Alert | CallEnded
 
 
 class LineNow(msgspec.Struct, kw_only=True):
-    """A line's gauges at one moment. `longest_wait_since_ms`: when the client waiting longest came."""
+    """A line's gauges at one moment. `longest_wait_since_ms`: when the client waiting longest came.
+
+    `lost`: unanswered calls nobody has dealt with yet; it comes from the store, the tracker leaves it 0.
+    """
 
     line: str
     waiting: int = 0
     ringing: int = 0
     talking: int = 0
     on_hold: int = 0
+    lost: int = 0
     longest_wait_since_ms: int | None = None
 
 

@@ -117,6 +117,7 @@ class Call:
         "contact",
         "contact_ms",
         "created_ms",
+        "died_ms",
         "direction",
         "ended_ms",
         "ends",
@@ -137,6 +138,7 @@ class Call:
         "silence",
         "silent_since_ms",
         "spent",
+        "spoke_on",
         "started_ms",
         "talk_limit",
         "talks",
@@ -188,6 +190,10 @@ class Call:
         self.spent = False
         # The leg that put the client on hold and then left the conversation to ask somebody.
         self.waits_for: Leg | None = None
+        # Asterisk died under the talk, at this moment or before; seen of it was what came before the gap.
+        self.died_ms: int | None = None
+        # The operator may have spoken on until then.
+        self.spoke_on = False
         # Somebody heard the client before the stream began.
         self.was_bridged = False
 

@@ -407,24 +407,34 @@ class Tracker:
     def _reconcile(self, event: ari.Snapshot, ms: int) -> None:
         """Asterisk's own list after a (re)connect: what vanished, what is new, what was not seen."""
         gap = ari.epoch_ms(event.gap_from) if event.gap_from else None
+        present = {channel.id for channel in event.channels}
+        vanished = [leg for leg in self._roster.legs.values() if leg.id not in present]
         if gap is not None:
+            self._restarted(event, gap, vanished)
             for call in self._roster.calls():
                 call.unobserved.append((gap, ms))
                 call.silent_since_ms = None  # somebody may have spoken meanwhile
             for leg in self._roster.legs.values():
                 talk.close_speech(leg, gap)  # the end of it may be missed; if not, it tells its length
         seen_ms = ms if gap is None else gap
-        present = {channel.id for channel in event.channels}
-        vanished = [leg for leg in self._roster.legs.values() if leg.id not in present]
-        booted = ari.epoch_ms(event.booted) if event.booted else None
-        if gap is not None and booted is not None and booted > gap:
-            for call in self._roster.calls():
-                if call.contact and call.client is not None and call.client in vanished:
-                    call.requests.append(of_restart(gap, Side.CLIENT, call.client.name))
         for leg in vanished:
             self._roster.remember(leg.id)
             self._remove(leg, seen_ms, None)
         self._roster.place(event.channels, event.bridges, ms, seen_ms)
+
+    def _restarted(self, event: ari.Snapshot, gap: int, vanished: Sequence[Leg]) -> None:
+        """Talks that were on when Asterisk was started anew died with it, and no later than that."""
+        booted = ari.epoch_ms(event.booted) if event.booted else None
+        if booted is None or booted <= gap:
+            return
+        lost = ari.epoch_ms(event.lost) if event.lost else None
+        died = booted if lost is None else max(gap, min(booted, lost))
+        for call in self._roster.calls():
+            if call.contact and call.client is not None and call.client in vanished:
+                call.requests.append(of_restart(gap, Side.CLIENT, call.client.name))
+                call.died_ms = died
+                # While somebody listened, who began to speak was heard.
+                call.spoke_on = lost is None or any(leg.talking_ms is not None for leg in call.contact)
 
 
 def _end(leg: Leg, side: Side, event: ari.ChannelDestroyed, passed_back: bool = False) -> LegEnd:

@@ -13,7 +13,7 @@ import msgspec
 
 from callsteward.ari.link import sources, subscribe
 from callsteward.ari.rest import HttpTransport, Rest, authorization, open_session
-from callsteward.callback.execution import INCLUDED
+from callsteward.callback.dialplan import INCLUDED
 from callsteward.calls.directory import Directory, Kind
 from callsteward.check.result import Result, failed, ok, warning
 from callsteward.config import Config

@@ -73,6 +73,7 @@ class LineNowMessage(Envelope, frozen=True, kw_only=True):
     """`lines/LINE/now`: clients on the line at this moment, and the line's inbound calls of `day`.
 
     `longest_wait_s` is null while nobody waits, and counts up once a second while somebody does.
+    `lost` counts calls of any day that nobody answered and nobody has dealt with since.
     The `…_today` fields: see `feed.today`. `service_level_today` is a share from 0 to 1, null without
     calls.
     """
@@ -83,6 +84,7 @@ class LineNowMessage(Envelope, frozen=True, kw_only=True):
     ringing: Count
     talking: Count
     on_hold: Count
+    lost: Count
     longest_wait_s: Seconds | None
     day: str
     offered_today: Count
@@ -260,6 +262,7 @@ def line_now(
         ringing=now.ringing,
         talking=now.talking,
         on_hold=now.on_hold,
+        lost=now.lost,
         longest_wait_s=None if since is None else _elapsed(since, now_ms),
         day=day,
         offered_today=counts.offered,

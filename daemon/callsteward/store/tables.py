@@ -82,6 +82,8 @@ callbacks = Table(
     Column("attempts", Integer, nullable=False),
     Column("asked", Text),
     Column("channel_id", Text),
+    # When Asterisk said that it has no fence of it any more, past the retention.
+    Column("fence_gone_at_ms", BigInteger),
     UniqueConstraint("site", "origin_call_id"),
     Index(None, "state"),
     Index(None, "number", "created_at_ms"),
@@ -113,7 +115,36 @@ do_not_call = Table(
     Column("comment", Text, nullable=False),
 )
 
-# Unanswered calls that somebody dealt with otherwise than by talking to the client.
+# Where clients are, as an admin imported it: it wins over what their number says.
+client_zones = Table(
+    "client_zones",
+    metadata,
+    # E.164.
+    Column("number", Text, primary_key=True),
+    # IANA.
+    Column("zone", Text, nullable=False),
+    Column("added_at_ms", BigInteger, nullable=False),
+    Column("added_by", Text, nullable=False),
+)
+
+# Unanswered calls that nobody has dealt with yet. A row and the number in it last no longer than that.
+lost_calls = Table(
+    "lost_calls",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("site", Text, nullable=False),
+    Column("call_id", Text, nullable=False),
+    Column("line", Text, nullable=False),
+    # E.164; null where there is none, and past the retention.
+    Column("number", Text),
+    Column("client_ref", Text),
+    Column("at_ms", BigInteger, nullable=False),
+    UniqueConstraint("site", "call_id"),
+    Index(None, "number"),
+    Index(None, "client_ref"),
+)
+
+# Unanswered calls that were dealt with: who talked to the client, or what somebody did instead.
 lost_calls_settled = Table(
     "lost_calls_settled",
     metadata,
