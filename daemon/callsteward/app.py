@@ -6,7 +6,7 @@ import asyncio
 import gc
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 from datetime import datetime
 from pathlib import Path
@@ -35,6 +35,7 @@ from callsteward.calls.record import CallRecord
 from callsteward.calls.tracker import Tracker
 from callsteward.clock import EventClock
 from callsteward.config import Config
+from callsteward.doors import Doors, wanted
 from callsteward.exceptions import CallstewardError
 from callsteward.pump import Pump
 from callsteward.store.journal import Journal
@@ -126,6 +127,18 @@ class Daemon:
             census = Census()
             clock = EventClock()
             callbacks = _callbacks(config, store, session, tracker, clock, feed)
+            doors = None
+            if wanted(config):
+                doors = Doors(
+                    config,
+                    store=store,
+                    frames=frames,
+                    rest=Rest(HttpTransport(session, config.asterisk)),
+                    decisions=None if callbacks is None else callbacks.decisions,
+                    now_ms=_asterisk_now(clock),
+                    boot_id=self.boot_id,
+                )
+            judge = None if callbacks is None else callbacks.decisions.judge
             pump = Pump(
                 frames=frames,
                 tracker=tracker,
@@ -136,7 +149,7 @@ class Daemon:
                 clock=clock,
                 counters=self.counters,
                 recorder=self._recorder,
-                judge=None if callbacks is None else callbacks.decisions.judge,
+                judge=judge if doors is None else doors.tagging.judge,
                 listener=None if callbacks is None else callbacks.execution.hear,
             )
             log.info("starting", action="daemon_start", boot_id=self.boot_id, site=config.site.name)
@@ -156,6 +169,8 @@ class Daemon:
             }
             if callbacks is not None:
                 tasks["callbacks"] = asyncio.create_task(callbacks.execution.run(), name="callbacks")
+            if doors is not None:
+                tasks |= {name: asyncio.create_task(work, name=name) for name, work in doors.tasks().items()}
             try:
                 await _until_stop(stop, list(tasks.values()))
             finally:
@@ -182,6 +197,14 @@ class Daemon:
         }
 
 
+def _asterisk_now(clock: EventClock) -> Callable[[], int]:
+    def now_ms() -> int:
+        now = clock.now_ms()
+        return now if now is not None else time.time_ns() // 1_000_000
+
+    return now_ms
+
+
 class _Callbacks(NamedTuple):
     decisions: Decisions
     execution: Execution
@@ -199,10 +222,7 @@ def _callbacks(
     if not config.callback.enabled:
         return None
 
-    def now_ms() -> int:
-        now = clock.now_ms()
-        return now if now is not None else time.time_ns() // 1_000_000
-
+    now_ms = _asterisk_now(clock)
     ledger = Ledger(store.engine, config.site.name)
     policy = Policy(config)
     decisions = Decisions(

@@ -125,6 +125,12 @@ class Rest:
         """A plain global variable of the dialplan, empty where there is none."""
         return (await self.get("asterisk/variable", _Variable, {"variable": name})).value
 
+    async def set_variable(self, name: str, value: str) -> None:
+        """Set a plain global variable of the dialplan."""
+        query = {"variable": name, "value": value}
+        answer = await self._transport.request("POST", "asterisk/variable", query)
+        self._checked("POST", "asterisk/variable", answer)
+
     async def modules(self) -> tuple[Module, ...]:
         return await self.get("asterisk/modules", tuple[Module, ...])
 

@@ -53,7 +53,9 @@ def test_every_rule_stands_once_in_the_order_of_the_standard():
         "talk_limit",
         "interruptions",
         "transfers",
+        "transfer_with_ticket",
         "operator_hangs_up_last",
+        "registered_within",
     ]
 
 
