@@ -32,7 +32,7 @@ DETAILS = {
     "internal": "callsteward failed on this command, its log says how",
     "no_call_to_tag": "no call of this operator ended in time",
     "no_callback": "no callback of this call",
-    "no_number": "the call has no number that can be read",
+    "no_number": "no number is kept of such a call; while a call is on, give it the tag dnc",
     "not_a_number": "not a number that can be called; +79031234567",
     "not_in_time": "not carried out in time: send it again with the same id",
     "rate_limited": "too many commands: send it again later with the same id",

@@ -119,8 +119,9 @@ class OperatorNowMessage(Envelope, frozen=True, kw_only=True):
 class CallEventMessage(Envelope, frozen=True, kw_only=True):
     """`calls/LINE/events`: something happened to a call. `at` is Asterisk's clock.
 
-    A `tag` event alone has `tag` (null for keys that are no tag) and `result`: noted, do_not_call,
-    callback_due, callback_suppressed: why, callback_not_due: why, or refused: why. `by` is who gave it.
+    Of a `tag` event alone `tag` (null all the same for keys that are none) and `result` are set: noted,
+    do_not_call, callback_due, callback_suppressed: why, callback_not_due: why, or refused: why. `by` is
+    who gave it.
     A tag's value, which may be anything, is not published.
     """
 
@@ -134,8 +135,8 @@ class CallEventMessage(Envelope, frozen=True, kw_only=True):
     by: str | None
     to: str | None
     duration_s: Seconds | None
-    tag: Tag | msgspec.UnsetType | None = msgspec.UNSET
-    result: str | msgspec.UnsetType = msgspec.UNSET
+    tag: Tag | None = None
+    result: str | None = None
 
 
 class AlertMessage(Envelope, frozen=True, kw_only=True):
