@@ -18,7 +18,8 @@ LARGEST = 8 * 1024
 """Bytes of a command's body."""
 LONGEST_BY = 64
 
-_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}\Z")
+# It is a level of a topic just as it is.
+_ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
 _CALL_ID = re.compile(r"[!-~]{1,128}\Z")
 
 
@@ -119,7 +120,7 @@ def _id_of(body: bytes) -> str:
 
 def _checked(command: Command, name: str) -> Command:
     if not _ID.match(command.id):
-        message = "id: 1 to 64 letters, digits and . _ : -"
+        message = "id: 1 to 64 letters, digits and . _ -"
         raise MalformedCommandError(message)
     try:
         if command.by:

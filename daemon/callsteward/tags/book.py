@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 import msgspec
-from sqlalchemy import delete, exists, or_, select
+from sqlalchemy import Select, delete, exists, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callsteward.calls.facts import CallTagged
-from callsteward.calls.record import AttemptResult, CallRecord
+from callsteward.calls.record import AttemptResult, CallbackDecision, CallRecord, Decision
 from callsteward.store.engine import failing, writing
 from callsteward.store.records import decode
-from callsteward.store.tables import call_clients, call_tags, calls
+from callsteward.store.tables import call_clients, call_tags, callbacks, calls
 from callsteward.tags.tag import Given, Tag
 
 # No call that an operator may still tag began longer ago.
 _LONGEST_CALL_MS = 24 * 3_600_000
+# Calls asked for in one query: SQLite's older limit of variables is 999.
+_AT_ONCE = 500
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
     """A tag as the table has it."""
 
+    call_id: str
     tag: str
     value: str
     at_ms: int
@@ -69,18 +74,24 @@ class TagBook:
 
     async def of(self, call_id: str) -> list[Kept]:
         """The tags of a call, oldest first."""
-        query = (
-            select(
-                call_tags.c.tag,
-                call_tags.c.value,
-                call_tags.c.at_ms,
-                call_tags.c.given_by,
-                call_tags.c.source,
-                call_tags.c.result,
-            )
-            .where(call_tags.c.site == self._site, call_tags.c.call_id == call_id)
-            .order_by(call_tags.c.id)
-        )
+        return await self._kept(self._mine().where(call_tags.c.call_id == call_id).order_by(call_tags.c.id))
+
+    async def listed(
+        self, call_id: str | None = None, tag: Tag | None = None, limit: int = 100
+    ) -> list[Kept]:
+        """Tags, the latest first."""
+        query = self._mine().order_by(call_tags.c.id.desc()).limit(limit)
+        if call_id is not None:
+            query = query.where(call_tags.c.call_id == call_id)
+        if tag is not None:
+            query = query.where(call_tags.c.tag == tag.value)
+        return await self._kept(query)
+
+    def _mine(self) -> Select[Any]:
+        columns = [call_tags.c[name] for name in Kept.__struct_fields__]
+        return select(*columns).where(call_tags.c.site == self._site)
+
+    async def _kept(self, query: Select[Any]) -> list[Kept]:
         with failing("read"):
             async with self._engine.connect() as connection:
                 return [Kept(**row) for row in (await connection.execute(query)).mappings()]
@@ -139,6 +150,24 @@ class TagBook:
             async with self._engine.connect() as connection:
                 line = (await connection.execute(query)).scalar_one_or_none()
         return None if line is None else decode(line)
+
+    async def decided_later(self, call_ids: Sequence[str]) -> dict[str, CallbackDecision]:
+        """What the ledger has of these calls: where it differs from the record, it was decided after it."""
+        found: dict[str, CallbackDecision] = {}
+        for start in range(0, len(call_ids), _AT_ONCE):
+            query = select(
+                callbacks.c.origin_call_id, callbacks.c.decision, callbacks.c.decision_reason
+            ).where(
+                callbacks.c.site == self._site,
+                callbacks.c.origin_call_id.in_(call_ids[start : start + _AT_ONCE]),
+            )
+            with failing("read"):
+                async with self._engine.connect() as connection:
+                    rows = (await connection.execute(query)).all()
+            for row in rows:
+                decision = CallbackDecision(Decision(row.decision), row.decision_reason)
+                found[row.origin_call_id] = decision
+        return found
 
     async def last_of(self, operator: str, since_ms: int) -> CallRecord | None:
         """The operator's last call that ended since then, for a daemon that has not seen it itself."""

@@ -58,10 +58,10 @@ class HttpDoor:
         return application
 
     async def run(self) -> None:
-        runner = web.AppRunner(self.application(), access_log=None)
+        runner = web.AppRunner(self.application(), access_log=None, shutdown_timeout=1.0)
         await runner.setup()
         try:
-            site = web.TCPSite(runner, self._settings.host, self._settings.port, shutdown_timeout=1.0)
+            site = web.TCPSite(runner, self._settings.host, self._settings.port)
             try:
                 await site.start()
             except OSError as error:

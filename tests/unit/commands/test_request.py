@@ -51,6 +51,7 @@ def test_each_command_is_read():
         ("tag", b'{"id":""}', ""),
         ("tag", b'{"id":"a b","call_id":"1.1","tag":"dropped"}', ""),
         ("tag", b'{"id":"a\\n","call_id":"1.1","tag":"dropped"}', ""),
+        ("tag", b'{"id":"crm:1","call_id":"1.1","tag":"dropped"}', ""),
         ("tag", b'{"id":"../x","call_id":"1.1","tag":"dropped"}', ""),
         ("tag", b'{"id":"a"}', "a"),
         ("tag", b'{"id":"a","call_id":"1.1","tag":"other"}', "a"),
