@@ -113,6 +113,11 @@ async def test_a_retained_command_is_not_carried_out(desk: FrontDesk, broker: An
 
 async def test_the_door_opens_again_when_the_broker_is_back(desk: FrontDesk, broker: AnyBroker):
     async with _open(desk, broker.port):
+        async with (
+            listening(broker.port, "callsteward/main/replies/#") as heard,
+            _sender(broker.port) as send,
+        ):
+            await _answered(heard, send, "dnc", {"id": "b0", "action": "remove", "number": E164})
         await broker.kill()
         await asyncio.sleep(0.3)
         await broker.start()
