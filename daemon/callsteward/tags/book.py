@@ -101,21 +101,26 @@ class TagBook:
 
     # --- calls that are over ---------------------------------------------------------------------------
 
-    async def remember(self, record: CallRecord, number: str) -> None:
-        """Keep an E.164 number beside the call it belongs to, until `forget`."""
-        ended_ms = _ms(record.ended_at or record.started_at)
-        if ended_ms is None:
+    async def remember(self, ended: Sequence[tuple[CallRecord, str]]) -> None:
+        """Keep E.164 numbers beside the calls they belong to, until `forget`; all in one write."""
+        rows = []
+        for record, number in ended:
+            ended_ms = _ms(record.ended_at or record.started_at)
+            if ended_ms is not None:
+                rows.append(
+                    {
+                        "site": self._site,
+                        "call_id": record.call_id,
+                        "number": number,
+                        "started_at_ms": _ms(record.started_at) or ended_ms,
+                        "ended_at_ms": ended_ms,
+                    }
+                )
+        if not rows:
             return
-        row = {
-            "site": self._site,
-            "call_id": record.call_id,
-            "number": number,
-            "started_at_ms": _ms(record.started_at) or ended_ms,
-            "ended_at_ms": ended_ms,
-        }
         with failing("write to"):
             async with writing(self._engine) as connection:
-                await connection.execute(self._client.values(row))
+                await connection.execute(self._client, rows)
 
     async def number(self, call_id: str) -> str:
         """The client's number of a call, empty where it is not kept (any more)."""

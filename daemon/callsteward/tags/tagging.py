@@ -57,9 +57,12 @@ class Tagging:
     async def judge(self, facts: Sequence[Fact]) -> Sequence[Fact]:
         """The facts as they are to be told. Raises StoreError; may be asked again."""
         judged: list[Fact] = []
+        numbers: list[tuple[CallRecord, str]] = []
         async with self._consequences.lock:
             for fact in facts:
                 if isinstance(fact, CallTagged):
+                    await self._book.remember(numbers)
+                    numbers.clear()
                     tagged, new = await self._tagged(fact)
                     if new:
                         judged.append(tagged)
@@ -67,8 +70,10 @@ class Tagging:
                 told = (fact,) if self._inner is None else await self._inner((fact,))
                 for item in told:
                     if isinstance(item, CallEnded):
-                        await self._remember(item)
+                        numbers += self._remember(item)
                 judged += told
+            # One write for all: calls end together when a PBX goes down.
+            await self._book.remember(numbers)
         return judged
 
     def expect(self, command: str) -> asyncio.Future[CallTagged]:
@@ -78,15 +83,15 @@ class Tagging:
         future.add_done_callback(lambda _: self._waiting.pop(command, None))
         return future
 
-    async def _remember(self, fact: CallEnded) -> None:
+    def _remember(self, fact: CallEnded) -> list[tuple[CallRecord, str]]:
+        """Have the record at hand; with it the client's number, where there is one to keep."""
         record = fact.record
-        number = self._consequences.guard.read(fact.client_number)
-        if number is not None:
-            await self._book.remember(record, number)
         self._recent[record.call_id] = record
         self._recent.move_to_end(record.call_id)
         if len(self._recent) > _REMEMBERED:
             self._recent.popitem(last=False)
+        number = self._consequences.guard.read(fact.client_number)
+        return [] if number is None else [(record, number)]
 
     async def _tagged(self, fact: CallTagged) -> tuple[CallTagged, bool]:
         """The fact with what came of it, and whether it is news."""
