@@ -25,16 +25,18 @@ MEANT = {
 
 
 def dialled() -> dict[str, str]:
-    plain = dict(re.findall(r"^exten => (\*\d+),1,Goto\(callsteward-code,(\w+),1\)$", DIALPLAN, re.M))
+    plain = dict(re.findall(r"^exten => (\*\d+),1,Goto\(callsteward-code,(\w+),1\)$", DIALPLAN, re.MULTILINE))
     with_digits = re.findall(
-        r"^exten => _(\*\d+)X\.,.*\n same => n,Goto\(callsteward-code,(\w+),1\)$", DIALPLAN, re.M
+        r"^exten => _(\*\d+)X\.,.*\n same => n,Goto\(callsteward-code,(\w+),1\)$", DIALPLAN, re.MULTILINE
     )
     return plain | dict(with_digits)
 
 
 def pressed() -> dict[str, str]:
     return dict(
-        re.findall(r'^callsteward-\w+ = (\*\d+),self,Gosub,"callsteward-key,s,1\((\w+)\)"$', FEATURES, re.M)
+        re.findall(
+            r'^callsteward-\w+ = (\*\d+),self,Gosub,"callsteward-key,s,1\((\w+)\)"$', FEATURES, re.MULTILINE
+        )
     )
 
 
@@ -51,7 +53,7 @@ def test_during_the_call_they_mean_the_same_and_a_ticket_has_no_key():
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_names_every_code_and_no_other(page: str):
     text = PAGES[page].replace("\\*", "*")
-    rows = re.findall(r"^\| \*\*(\*\d+)\*\*", text, re.M)
+    rows = re.findall(r"^\| \*\*(\*\d+)\*\*", text, re.MULTILINE)
     assert sorted(rows) == sorted(MEANT)
     assert set(re.findall(r"\*6\d", text)) == set(MEANT)
 
