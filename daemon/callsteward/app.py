@@ -6,7 +6,7 @@ import asyncio
 import gc
 import time
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime
 from pathlib import Path
@@ -39,6 +39,7 @@ from callsteward.calls.record import CallRecord
 from callsteward.calls.tracker import Tracker
 from callsteward.clock import EventClock
 from callsteward.config import Config
+from callsteward.doors import Doors, wanted
 from callsteward.exceptions import CallstewardError
 from callsteward.pump import Judge, Pump
 from callsteward.store.journal import Journal
@@ -132,6 +133,20 @@ class Daemon:
             callbacks = _callbacks(config, store, session, tracker, clock, feed)
             changed = asyncio.Event()
             lost = LostWatch(config, LostCalls(store.engine, config.site.name), changed=changed.set)
+            doors = None
+            if wanted(config):
+                doors = Doors(
+                    config,
+                    store=store,
+                    frames=frames,
+                    rest=Rest(HttpTransport(session, config.asterisk)),
+                    decisions=None if callbacks is None else callbacks.decisions,
+                    now_ms=_asterisk_now(clock),
+                    boot_id=self.boot_id,
+                )
+            judge = None if callbacks is None else callbacks.decisions.judge
+            if doors is not None:
+                judge = doors.tagging.judge
             pump = Pump(
                 frames=frames,
                 tracker=tracker,
@@ -142,7 +157,7 @@ class Daemon:
                 clock=clock,
                 counters=self.counters,
                 recorder=self._recorder,
-                judge=lost.judge if callbacks is None else _in_turn(lost.judge, callbacks.decisions.judge),
+                judge=lost.judge if judge is None else _in_turn(lost.judge, judge),
                 listener=None if callbacks is None else callbacks.execution.hear,
                 changed=changed,
             )
@@ -166,6 +181,8 @@ class Daemon:
                 tasks["agi"] = asyncio.create_task(open_agi(config, store.engine).run(), name="agi")
             if callbacks is not None:
                 tasks["callbacks"] = asyncio.create_task(callbacks.execution.run(), name="callbacks")
+            if doors is not None:
+                tasks |= {name: asyncio.create_task(work, name=name) for name, work in doors.tasks().items()}
             try:
                 await _until_stop(stop, list(tasks.values()))
             finally:
@@ -192,6 +209,14 @@ class Daemon:
         }
 
 
+def _asterisk_now(clock: EventClock) -> Callable[[], int]:
+    def now_ms() -> int:
+        now = clock.now_ms()
+        return now if now is not None else time.time_ns() // 1_000_000
+
+    return now_ms
+
+
 class _Callbacks(NamedTuple):
     decisions: Decisions
     execution: Execution
@@ -209,10 +234,7 @@ def _callbacks(
     if not config.callback.enabled:
         return None
 
-    def now_ms() -> int:
-        now = clock.now_ms()
-        return now if now is not None else time.time_ns() // 1_000_000
-
+    now_ms = _asterisk_now(clock)
     ledger = Ledger(store.engine, config.site.name)
     policy = Policy(config)
     zones = ClientZones(store.engine)

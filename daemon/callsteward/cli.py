@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from callsteward import __version__, cli_callbacks, cli_dnc, cli_lost, cli_zones, config, logs
+from callsteward import __version__, cli_callbacks, cli_dnc, cli_lost, cli_tags, cli_zones, config, logs
 from callsteward.calls.record import CallRecord, Outcome, encode
 from callsteward.cli_options import ConfigOption, Form, ListForm, OptionalConfigOption, chosen
 from callsteward.exceptions import CallstewardError
@@ -46,6 +46,7 @@ app.add_typer(cli_callbacks.callbacks, name="callbacks")
 app.add_typer(cli_dnc.dnc, name="dnc")
 app.add_typer(cli_lost.lost, name="lost")
 app.add_typer(cli_zones.zones, name="zones")
+app.command("tags")(cli_tags.tags)
 
 
 def main() -> NoReturn:
@@ -288,9 +289,11 @@ def _stop_on_signals() -> asyncio.Event:
 
 
 async def _print_calls(settings: config.Config, query: CallQuery, form: ListForm) -> None:
+    import msgspec
 
     from callsteward import tables
     from callsteward.store.records import Store
+    from callsteward.tags.book import TagBook
 
     found: list[CallRecord] = []
     to_csv = tables.CsvWriter(sys.stdout) if form is ListForm.CSV else None
@@ -303,6 +306,13 @@ async def _print_calls(settings: config.Config, query: CallQuery, form: ListForm
                 to_csv.write(record)
             else:
                 found.append(record)
+        # A table is for people: it has what was decided after the record was made.
+        later = await TagBook(store.engine, settings.site.name).decided_later(
+            [item.call_id for item in found]
+        )
+        found = [
+            msgspec.structs.replace(item, callback=later.get(item.call_id, item.callback)) for item in found
+        ]
     finally:
         await store.close()
     sys.stdout.flush()

@@ -44,6 +44,7 @@ CallerId = Annotated[str, StringConstraints(pattern=r"^\+?[0-9]{2,15}$")]
 PhoneType = Literal["mobile", "fixed_line", "voip", "personal", "toll_free"]
 DEFAULT_PROFILE = "standard"
 DEFAULT_LINE = "default"
+SHORTEST_TOKEN = 16
 
 
 class _Section(BaseModel):
@@ -301,6 +302,60 @@ class Agi(_Section):
     )
 
 
+class Tags(_Section):
+    """What operators and integrations say of a call (dropped, dnc, ticket …). Off unless switched on."""
+
+    enabled: bool = Field(False, description="false: feature codes and commands that tag do nothing.")
+    wrap_up_s: float = Field(
+        60, ge=0, le=3600, description="So long after a call a dialled code means the operator's last call."
+    )
+    late_s: float = Field(
+        86_400,
+        ge=0,
+        le=30 * 86_400,
+        description="So long after its end a command may tag a call or ask to call back; the number of"
+        " each client is kept as long.",
+    )
+
+
+class Commands(_Section):
+    """Commands over MQTT and HTTP: tag, do-not-call, callback, complaint."""
+
+    mqtt: bool = Field(False, description="true: take commands on commands/NAME, answer on replies/ID.")
+    per_minute: int = Field(300, ge=1, le=100_000, description="Commands taken within a minute, by each way.")
+    remember_days: int = Field(
+        7, ge=1, le=365, description="A command that comes again within this gets the same answer again."
+    )
+
+
+class Web(_Section):
+    """The HTTP server. Off unless switched on, and then it needs a token."""
+
+    enabled: bool = False
+    host: str = Field(
+        "127.0.0.1", description="Where it listens; another address than loopback is for a proxy."
+    )
+    port: Port = 8089
+    token: SecretStr | None = Field(None, description="What a client sends as `Authorization: Bearer …`.")
+    token_file: Path | None = None
+
+    @property
+    def secret(self) -> str:
+        return _secret(self.token, self.token_file) or ""
+
+    @model_validator(mode="after")
+    def _token(self) -> Self:
+        if self.enabled and self.token is None and self.token_file is None:
+            message = "enabled = true needs a token or a token_file: at least 16 characters nobody guesses"
+            raise ValueError(message)
+        if self.token is not None and len(self.token.get_secret_value()) < SHORTEST_TOKEN:
+            message = (
+                f"the token has fewer than {SHORTEST_TOKEN} characters: make one with openssl rand -hex 24"
+            )
+            raise ValueError(message)
+        return self
+
+
 class Log(_Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["auto", "console", "json"] = Field(
@@ -329,6 +384,9 @@ class Config(BaseSettings):
     privacy: Privacy = Privacy()
     callback: Callback = Callback()
     agi: Agi = Agi()
+    tags: Tags = Tags()
+    commands: Commands = Commands()
+    web: Web = Web()
     log: Log = Log()
 
     @classmethod

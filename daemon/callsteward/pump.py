@@ -36,6 +36,9 @@ BATCH = 256
 # An event stamped before a limit may still be on its way when the limit is reached.
 LAG_MS = 20
 
+# Events that the daemon itself puts into the stream: their stamps are its own.
+_NOT_ASTERISKS = (events.Snapshot, events.TagCommanded)
+
 # How long a store that fails is tried again before the daemon gives up and lets itself be restarted.
 STORE_PATIENCE_S = 60.0
 
@@ -181,7 +184,7 @@ class Pump:
             self._observe(moment, received_s)
             return []
         counters.events += 1
-        self._observe(event.timestamp, received_s, exact=not isinstance(event, events.Snapshot))
+        self._observe(event.timestamp, received_s, exact=not isinstance(event, _NOT_ASTERISKS))
         self._census.observe(event)
         facts: Sequence[Fact] = ()
         try:

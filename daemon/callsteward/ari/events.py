@@ -211,6 +211,20 @@ class Snapshot(_Event, frozen=True, gc=False, kw_only=True, tag="CallstewardSnap
     lost: str = ""
 
 
+class TagCommanded(_Event, frozen=True, gc=False, kw_only=True, tag="CallstewardTag"):
+    """Not from Asterisk: a tag given by a command, put into the stream so that a replay has it too.
+
+    It is checked before it gets here. `command` names whoever waits for what came of it.
+    """
+
+    call_id: str
+    tag: str
+    value: str = ""
+    by: str = ""
+    source: str = ""
+    command: str = ""
+
+
 Event = (
     ChannelCreated
     | ChannelDestroyed
@@ -231,6 +245,7 @@ Event = (
     | ChannelUserevent
     | DeviceStateChanged
     | Snapshot
+    | TagCommanded
 )
 
 _decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)

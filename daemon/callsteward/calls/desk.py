@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from callsteward.calls.deadlines import Deadline, Deadlines
 from callsteward.calls.facts import Alert, CallHappened, Fact, Happening
@@ -53,6 +53,14 @@ class Limits:
         self.interruption_ms = int(profile.interruption_min_s * 1000)
 
 
+class Left(NamedTuple):
+    """An operator left the conversation of a call."""
+
+    call_id: str
+    line: str
+    at_ms: int
+
+
 class Desk:
     """One for a tracker, handed to all its parts."""
 
@@ -66,6 +74,10 @@ class Desk:
         self.armed = config.asterisk.talk_detect == "on"
         self.deaf = config.asterisk.talk_detect == "off"
         self.silence_ms = config.asterisk.silence_ms
+        self.tags = config.tags.enabled
+        self.wrap_up_ms = int(config.tags.wrap_up_s * 1000)
+        # By operator: the call whose conversation they left last. A code dialled afterwards means that one.
+        self.left: dict[str, Left] = {}
         self._config = config
         self._limits: dict[str, Limits] = {}
 

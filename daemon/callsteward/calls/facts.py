@@ -7,6 +7,7 @@ from enum import StrEnum
 import msgspec
 
 from callsteward.calls.record import CallRecord
+from callsteward.tags.tag import Source, Tag
 
 
 class Happening(StrEnum):
@@ -20,6 +21,7 @@ class Happening(StrEnum):
     SILENCE = "silence"
     TRANSFER = "transfer"
     HANGUP = "hangup"
+    TAG = "tag"
 
 
 class CallHappened(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,7 +61,31 @@ class CallEnded(msgspec.Struct, frozen=True):
     client_number: str = ""
 
 
-Fact = CallHappened | Alert | CallEnded
+class CallTagged(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody said something about a call. `at_ms` is Asterisk's clock.
+
+    `call_id` is empty where the tracker does not know the operator's last call, `ended` says that the
+    call's record is made already. `refused` says why nothing follows, `result` what did (the shell's
+    word). `channel` is the phone that waits for an answer, `command` the command that does.
+    """
+
+    call_id: str
+    line: str
+    tag: Tag | None
+    at_ms: int
+    by: str
+    source: Source
+    value: str = ""
+    ended: bool = False
+    refused: str = ""
+    result: str = ""
+    channel: str = ""
+    command: str = ""
+    client_number: str = ""
+    """For the callback ledger alone, not published."""
+
+
+Fact = CallHappened | Alert | CallEnded | CallTagged
 
 
 class LineNow(msgspec.Struct, kw_only=True):

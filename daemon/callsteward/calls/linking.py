@@ -54,6 +54,7 @@ def merge(desk: Desk, left: Call, right: Call) -> Call | None:
         winner.attempts.extend(loser.attempts)
         winner.attempts.sort(key=lambda attempt: attempt.dial_ms)
     winner.unobserved.extend(loser.unobserved)
+    winner.tags += loser.tags
     desk.disarm(loser)
     for leg in loser.contact:
         leg.contacts = tuple(item for item in leg.contacts if item is not loser)

@@ -29,6 +29,7 @@ from callsteward.calls.record import (
     TransferResult,
 )
 from callsteward.standard.rules import Measured, evaluate
+from callsteward.tags.tag import Tag
 
 if TYPE_CHECKING:
     from callsteward.calls.desk import Desk
@@ -158,6 +159,9 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
     else:
         requests = [item for item in call.requests if not (item.soft and item.side is _OPERATOR)]
     hangup = attribute(requests, call.ends, profile.abnormal_causes)
+    tagged = next((said for said in call.tags if said.given.tag is Tag.DROPPED), None)
+    if tagged is not None:
+        hangup = msgspec.structs.replace(hangup, evidence=(*hangup.evidence, tagged.evidence))
     attempts = [
         Attempt(
             item.operator,
@@ -178,6 +182,7 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
             greeted=conversation.greeted(limits.greeting_ms, _unheard_ms(call, conversation))
             or _greeting_unseen(call),
             heuristic_drop=not profile.drop_on_bye.isdisjoint(signs),
+            tagged=tagged is not None,
         )
     else:
         outcome = policy.unanswered(
@@ -204,6 +209,9 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
         consultation_s=timeline.total(conversation.talks) / 1000 if conversation.talks else None,
         operator_interruptions=speech.operator_interruptions if speech is not None else None,
         transfers=len(call.transfers),
+        tagged=desk.tags,
+        ticket=any(said.given.tag is Tag.TICKET for said in call.tags),
+        registered_s=_registered_s(call) if call.tags else None,
     )
     number = call.client_number
     if callback_of(call.id) is not None:
@@ -231,13 +239,19 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
         transfers=_transfers(call) if call.transfers else (),
         hangup=hangup,
         outcome=outcome,
-        callback=policy.callback(direction, outcome, hangup),
+        callback=policy.callback(direction, outcome, hangup, tagged=tagged is not None),
         rating=_NOT_ASKED,
         standard=evaluate(measured, profile),
         complete=not call.unobserved,
         unobserved=_unobserved(call) if call.unobserved else (),
         origin_call_id=origin_of(call.id) or msgspec.UNSET,
     )
+
+
+def _registered_s(call: Call) -> float | None:
+    """How long after the talk's end the call was registered; 0 while it was on, None where it was not."""
+    at_ms = min((said.at_ms for said in call.tags if said.given.tag is Tag.REGISTERED), default=None)
+    return None if at_ms is None or not call.talks else max(0, at_ms - call.talks[-1][1]) / 1000
 
 
 def _greeting_unseen(call: Call) -> bool:

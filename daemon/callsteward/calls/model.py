@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from callsteward.calls.deadlines import Deadline
     from callsteward.calls.directory import Endpoint
     from callsteward.calls.hangup import LegEnd, Request
+    from callsteward.calls.tagging import Said
 
 # An enum's member costs ten times a constant (its class is searched through the metaclass); what is asked
 # for every event is read once, here as in the other modules of the tracker.
@@ -140,6 +141,7 @@ class Call:
         "spent",
         "spoke_on",
         "started_ms",
+        "tags",
         "talk_limit",
         "talks",
         "transfers",
@@ -196,6 +198,8 @@ class Call:
         self.spoke_on = False
         # Somebody heard the client before the stream began.
         self.was_bridged = False
+        # Most calls have none.
+        self.tags: tuple[Said, ...] = ()
 
     def side(self, leg: Leg) -> Side | None:
         """Which side of this call's conversation a leg is on, None for a bystander."""

@@ -58,13 +58,19 @@ def unanswered(
     return Outcome.NO_ANSWER
 
 
-def connected(direction: Direction, hangup: Hangup, *, greeted: bool, heuristic_drop: bool) -> Outcome:
+def connected(
+    direction: Direction, hangup: Hangup, *, greeted: bool, heuristic_drop: bool, tagged: bool = False
+) -> Outcome:
     """The outcome of a call somebody answered. `greeted`: the greeting was over.
+
+    `tagged`: somebody who knows said that the connection broke, whoever's BYE it ended with.
 
     The standard (callback section, points 1 and 2): a client lost before or in the greeting is not
     called back, one lost in the dialogue is called back once. A plain hang-up is neither.
     """
     first = hangup.first
+    if tagged and direction is not _INTERNAL:
+        return _MID_DIALOGUE_DROP if greeted else Outcome.EARLY_DROP
     if first is _OPERATOR or direction is _INTERNAL:
         return _COMPLETED
     broke = first is _NETWORK or _pbx_went_away(hangup)
@@ -96,14 +102,20 @@ _ENDED_BY: Final = {
 _NOT_DUE: Final = Decision.NOT_DUE
 
 
-def callback(direction: Direction, outcome: Outcome, hangup: Hangup) -> CallbackDecision:
+TAGGED = "tagged_dropped"
+"""The reason of a callback that is due because somebody said that the call broke."""
+
+
+def callback(
+    direction: Direction, outcome: Outcome, hangup: Hangup, *, tagged: bool = False
+) -> CallbackDecision:
     """Whether the call makes a callback due. Always decided, always with the reason."""
     if direction is _INTERNAL:
         return CallbackDecision(_NOT_DUE, "internal")
     if outcome is _MID_DIALOGUE_DROP:
         if direction in {Direction.CALLBACK, Direction.RATING}:
             return CallbackDecision(Decision.SUPPRESSED, f"was_{direction.value}")
-        return CallbackDecision(Decision.DUE, "mid_dialogue_drop")
+        return CallbackDecision(Decision.DUE, TAGGED if tagged else "mid_dialogue_drop")
     reason = _REASONS.get(outcome) or _ENDED_BY.get(hangup.first)
     if reason is None:
         observed = hangup.confidence is not Confidence.UNKNOWN

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from callsteward.ari import events as ari
-from callsteward.calls import attempts, linking, live, talk
+from callsteward.calls import attempts, linking, live, tagging, talk
 from callsteward.calls.deadlines import Limit
 from callsteward.calls.desk import Desk
 from callsteward.calls.directory import Directory
@@ -64,6 +64,9 @@ class Tracker:
             ari.Dial: self._dialled,
             ari.Snapshot: self._reconcile,
         }
+        if config.tags.enabled:
+            self._on[ari.ChannelUserevent] = self._told_by_phone
+            self._on[ari.TagCommanded] = self._told_by_command
 
     # --- what the shell calls ----------------------------------------------------------------------
 
@@ -359,6 +362,14 @@ class Tracker:
         names = {leg.name, other.name}
         call.requests = [item for item in call.requests if item.channel not in names]
         self._desk.say(call, Happening.TRANSFER, ms, operator=leg.operator, by=leg.operator, to=to)
+
+    # --- tags ----------------------------------------------------------------------------------------
+
+    def _told_by_phone(self, event: ari.ChannelUserevent, ms: int) -> None:
+        tagging.by_phone(self._desk, self._roster, event, ms)
+
+    def _told_by_command(self, event: ari.TagCommanded, ms: int) -> None:
+        tagging.by_command(self._desk, self._roster, event, ms)
 
     # --- time, ends, reconciliation ------------------------------------------------------------------
 

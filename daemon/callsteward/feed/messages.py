@@ -24,9 +24,19 @@ from msgspec import Meta
 
 from callsteward import __version__
 from callsteward.callback.states import Actor, CallbackMoved, State
-from callsteward.calls.facts import Alert, CallHappened, Happening, LineNow, OperatorNow, OperatorState
+from callsteward.calls.facts import (
+    Alert,
+    CallHappened,
+    CallTagged,
+    Happening,
+    LineNow,
+    OperatorNow,
+    OperatorState,
+)
 from callsteward.calls.record import CallRecord
+from callsteward.commands.reply import Reply, Status
 from callsteward.feed.today import DayCounts
+from callsteward.tags.tag import Source, Tag
 
 Stamp = Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")]
 Count = Annotated[int, Meta(ge=0)]
@@ -109,7 +119,13 @@ class OperatorNowMessage(Envelope, frozen=True, kw_only=True):
 
 
 class CallEventMessage(Envelope, frozen=True, kw_only=True):
-    """`calls/LINE/events`: something happened to a call. `at` is Asterisk's clock."""
+    """`calls/LINE/events`: something happened to a call. `at` is Asterisk's clock.
+
+    Of a `tag` event alone `tag` (null all the same for keys that are none) and `result` are set: noted,
+    do_not_call, callback_due, callback_suppressed: why, callback_not_due: why, or refused: why. `by` is
+    who gave it.
+    A tag's value, which may be anything, is not published.
+    """
 
     schema: Literal["callsteward.call-event/1"] = "callsteward.call-event/1"
     call_id: str
@@ -121,6 +137,8 @@ class CallEventMessage(Envelope, frozen=True, kw_only=True):
     by: str | None
     to: str | None
     duration_s: Seconds | None
+    tag: Tag | None = None
+    result: str | None = None
 
 
 class AlertMessage(Envelope, frozen=True, kw_only=True):
@@ -172,6 +190,20 @@ class CallbackMessage(Envelope, frozen=True, kw_only=True):
     call_id: str | None
 
 
+class ReplyMessage(Envelope, frozen=True, kw_only=True):
+    """`replies/ID`: what came of a command. `id` is the command's own; not numbered, so `seq` is 0."""
+
+    schema: Literal["callsteward.reply/1"] = "callsteward.reply/1"
+    id: str
+    command: str
+    status: Status
+    reason: str
+    detail: str
+    result: str | None
+    call_id: str | None
+    at: Stamp
+
+
 Message = (
     StatusMessage
     | LineNowMessage
@@ -180,6 +212,7 @@ Message = (
     | AlertMessage
     | CallEndedMessage
     | CallbackMessage
+    | ReplyMessage
 )
 M = TypeVar("M", bound=Message)
 
@@ -303,6 +336,42 @@ def call_event(site: str, fact: CallHappened) -> CallEventMessage:
         by=fact.by,
         to=fact.to,
         duration_s=fact.duration_s,
+    )
+
+
+def call_tag(site: str, fact: CallTagged) -> CallEventMessage:
+    # Taken, it is the same one however often; refused, each try is one of its own.
+    at_ms = fact.at_ms if fact.refused else None
+    parts = (fact.call_id, fact.tag, fact.value, fact.by, fact.source.value, fact.refused, at_ms)
+    return CallEventMessage(
+        **{**_BLANK, "message_id": _id("tags", site, *parts)},
+        site=site,
+        call_id=fact.call_id,
+        line=fact.line,
+        event=Happening.TAG,
+        at=stamp(fact.at_ms),
+        operator=fact.by if fact.source in {Source.PHONE, Source.WRAP_UP} else None,
+        client_masked=None,
+        by=fact.by,
+        to=None,
+        duration_s=None,
+        tag=fact.tag,
+        result=f"refused: {fact.refused}" if fact.refused else fact.result,
+    )
+
+
+def reply(site: str, answer: Reply) -> ReplyMessage:
+    return ReplyMessage(
+        **{**_BLANK, "message_id": _id("replies", site, answer.id, answer.command, answer.status, answer.at)},
+        site=site,
+        id=answer.id,
+        command=answer.command,
+        status=answer.status,
+        reason=answer.reason,
+        detail=answer.detail,
+        result=answer.result,
+        call_id=answer.call_id,
+        at=answer.at,
     )
 
 

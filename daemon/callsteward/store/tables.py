@@ -156,3 +156,48 @@ lost_calls_settled = Table(
     Column("comment", Text, nullable=False),
     UniqueConstraint("site", "call_id"),
 )
+
+# What somebody said of a call. A repeat is no second one.
+call_tags = Table(
+    "call_tags",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("site", Text, nullable=False),
+    Column("call_id", Text, nullable=False),
+    Column("tag", Text, nullable=False),
+    # Empty for a tag that has none: NULLs would not be unique.
+    Column("value", Text, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    # Who, and by which way: phone, wrap_up, mqtt, http.
+    Column("given_by", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    # What followed, as the call's event said it.
+    Column("result", Text, nullable=False),
+    UniqueConstraint("site", "call_id", "tag", "value"),
+)
+
+# The number of each client for as long as a call may still be tagged; a record has it only masked.
+call_clients = Table(
+    "call_clients",
+    metadata,
+    Column("site", Text, primary_key=True),
+    Column("call_id", Text, primary_key=True),
+    Column("number", Text, nullable=False),
+    Column("started_at_ms", BigInteger, nullable=False),
+    Column("ended_at_ms", BigInteger, nullable=False),
+    Index(None, "number", "started_at_ms"),
+    Index(None, "ended_at_ms"),
+)
+
+# Commands that were carried out, with their answers: one that comes again changes nothing.
+commands_done = Table(
+    "commands_done",
+    metadata,
+    Column("site", Text, primary_key=True),
+    Column("command_id", Text, primary_key=True),
+    # SHA-256 of name and body: the same id with another content is a mistake, and is told so.
+    Column("digest", Text, nullable=False),
+    Column("reply", Text, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Index(None, "at_ms"),
+)

@@ -157,11 +157,11 @@ async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
 
 
 async def test_lost_calls_of_before_stay_listed(tmp_path: Path) -> None:
-    """From 0002 on: those that nobody had settled or spoken to."""
+    """From 0003 on: those that nobody had settled or spoken to."""
     engine = await connect(f"sqlite:///{tmp_path}/calls.db")
 
     def down(connection: Connection) -> None:
-        command.downgrade(alembic_config(connection), "0002")
+        command.downgrade(alembic_config(connection), "0003")
 
     async with writing(engine) as connection:
         await connection.run_sync(down)
