@@ -362,6 +362,7 @@ class Execution:
 
     async def _local(self, verb: str, callback_id: str) -> None:
         """Run one of the dialplan's small contexts that ring no phone; the answer is a UserEvent."""
+        faults.reached(f"before:{verb}")
         try:
             await self._rest.originate(
                 {
@@ -374,6 +375,7 @@ class Execution:
             )
         except AriError as error:
             log.warning("the fence could not be asked", action="callback_ask", error=str(error))
+        faults.reached(f"after:{verb}")
 
     async def _notice_others(self, opened: list[Callback]) -> None:
         """Callbacks that somebody else ended: an admin at the command line, the client by calling."""
@@ -388,10 +390,12 @@ class Execution:
             if before.state not in FINAL:
                 self._publish(CallbackMoved(now, Actor.ADMIN))
             if now.state is State.CANCELLED and now.channel_id is not None and self._linked:
+                faults.reached("before:hang_up")
                 try:
                     await self._rest.hang_up(now.channel_id)
                 except AriError as error:
                     log.warning("a phone rings on", action="callback_hang_up", error=str(error))
+                faults.reached("after:hang_up")
         self._known = still
 
     def _alert(self, callback: Callback, rule: str, limit_s: float, since_ms: int) -> None:

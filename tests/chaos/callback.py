@@ -1,0 +1,309 @@
+"""One run: a talk that breaks, the callback that follows, and a fault somewhere in it."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import signal
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any, Self
+
+import msgspec
+
+from callsteward.callback.states import FINAL, State
+from tests.chaos.cast import Act, Cast
+from tests.chaos.cells import Cell, Fault, Moment, Run, Scene
+from tests.chaos.daemon import Guarded
+from tests.chaos.disk import Disk
+from tests.chaos.verdict import judge
+from tests.lab.asterisk import Asterisk
+from tests.lab.errors import LabError
+from tests.live.callback_lab import settings
+from tests.live.wire import Wire
+
+GREETING_S = 1.3
+SETTLE_LIMIT_S = 75.0
+QUIET_S = 4.0
+"""Long enough for a second call to the client, if one were made."""
+UNSEEN_S = 12.0
+"""A drop that is in no ledger by then was not seen."""
+MOMENT_LIMIT_S = 45.0
+
+_PHONES: dict[Scene, dict[str, dict[str, object]]] = {
+    # How each phone behaves once the talk has broken.
+    Scene.REACHED: {},
+    Scene.BUSY: {"client": {"reject_with": 486, "reject_after_s": 0.4}},
+    Scene.SECOND: {"op1": {"answer_after_s": None}},
+    # The operator is slow: the client, and then the daemon, has time to be faster.
+    Scene.AGAIN: {"op1": {"answer_after_s": 4.0}, "op2": {"answer_after_s": 4.0}},
+    Scene.AGAIN_UNNOTICED: {},
+    Scene.NOBODY: {"op1": {"answer_after_s": None}, "op2": {"answer_after_s": None}},
+}
+_CALLBACK: dict[Scene, dict[str, object]] = {
+    Scene.AGAIN: {"operator_ring_s": 8},
+    Scene.NOBODY: {"operator_ring_s": 2, "expire_s": 5},
+}
+# How long after its moment a fault may come, seconds.
+_LATEST_S = {
+    Moment.DIALOGUE: 0.5,
+    Moment.LOSS: 1.8,
+    Moment.OPERATOR_RINGS: 0.6,
+    Moment.OPERATOR_UP: 0.03,
+    Moment.CLIENT_RINGS: 0.6,
+    Moment.TALK: 1.0,
+}
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one run. `trouble`: why it could not be played, which says nothing of the daemon."""
+
+    number: int
+    fault: str
+    phase: str
+    scene: str
+    seed: int
+    invites: int = 0
+    ended: str = ""
+    breach: str = ""
+    trouble: str = ""
+    lives: list[int] = []
+    seconds: float = 0.0
+    evidence: str = ""
+
+
+class Field:
+    """One worker's own PBX and wire. Context manager."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self.pbx = Asterisk(rtp_timeout_s=2)
+        self.wire = Wire(self.pbx.http_port)
+
+    def __enter__(self) -> Self:
+        self.pbx.__enter__()
+        self.wire.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.wire.cut()
+        self.pbx.stop()
+
+    def tidy(self) -> None:
+        """As at the beginning, whatever the run before left."""
+        self.wire.flow()
+        self.wire.cut()
+        self.wire.mend()
+        if not self.pbx.running:
+            self.pbx.start()
+        self.pbx.cli("channel request hangup all")
+
+
+def play(field: Field, run: Run, *, keep: bool = False) -> Result:
+    """Play one run and judge it. Never raises for what went wrong in it."""
+    began = time.monotonic()
+    folder = field.folder / f"run-{run.number}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    field.tidy()
+    result = Result(
+        number=run.number,
+        fault=run.cell.fault.value,
+        phase=run.cell.phase,
+        scene=run.cell.scene.value,
+        seed=run.seed,
+    )
+    try:
+        changes = _Play(field, run, folder).play()
+    except (LabError, AssertionError, OSError, sqlite3.Error) as error:
+        changes = {"trouble": f"{type(error).__name__}: {error}"}
+    bad = bool(changes.get("breach") or changes.get("trouble"))
+    if not bad and not keep:
+        shutil.rmtree(folder, ignore_errors=True)
+    else:
+        changes["evidence"] = str(folder)
+    return msgspec.structs.replace(result, seconds=round(time.monotonic() - began, 1), **changes)
+
+
+class _Play:
+    def __init__(self, field: Field, run: Run, folder: Path) -> None:
+        self._pbx = field.pbx
+        self._wire = field.wire
+        self._cell: Cell = run.cell
+        self._chance = random.Random(run.seed)
+        self._folder = folder
+        self._back = 0
+
+    def play(self) -> dict[str, Any]:
+        cell, chance = self._cell, self._chance
+        with (
+            Disk(self._folder / "disk") as disk,
+            Guarded(
+                self._folder,
+                self._settings(disk),
+                armed=cell.points,
+                later=cell.moment is not None,
+                pause_s=round(chance.uniform(0.05, 1.5), 2),
+            ) as daemon,
+            Cast(self._pbx.sip_port, 0) as cast,
+        ):
+            self._disk, self._daemon, self._cast = disk, daemon, cast
+            try:
+                self._talk()
+                self._break()
+                self._follow()
+                if cell.points:
+                    daemon.until_ended(len(cell.points), MOMENT_LIMIT_S)
+                self._settle()
+                return self._judged()
+            finally:
+                disk.free()
+                self._wire.flow()
+                (self._folder / "acts.jsonl").write_text("".join(json.dumps(act) + "\n" for act in cast.acts))
+                daemon.leave()
+                for file in disk.folder.glob("chaos.*"):
+                    shutil.copy(file, self._folder / file.name)
+
+    def _settings(self, disk: Disk) -> dict[str, Any]:
+        values = settings(
+            self._pbx,
+            disk.folder / "chaos.db",
+            **{
+                "ring_s": 5,
+                "operator_ring_s": 4,
+                "same_operator_s": 1,
+                "ask_again_s": 3,
+                **_CALLBACK.get(self._cell.scene, {}),
+            },
+        )
+        values["asterisk"]["url"] = f"http://127.0.0.1:{self._wire.port}"
+        return values
+
+    # --- the call ------------------------------------------------------------------------------------
+
+    def _talk(self) -> None:
+        """The client calls; past the greeting."""
+        cast = self._cast
+        cast.do("operator", "op1", {"answer_after_s": 0.3})
+        cast.do("operator", "op2", {"answer_after_s": 0.8})
+        cast.do("mobile", "mobile")
+        self._daemon.until_connected()
+        cast.do("dial", "mobile", cast.lane.did(10))
+        cast.do("until_talking", "op1")
+        cast.say("op1", GREETING_S)
+        cast.do("talk", "mobile")
+        time.sleep(0.4)
+        self._at(Moment.DIALOGUE)
+        time.sleep(0.5)
+
+    def _break(self) -> None:
+        """The client's phone vanishes without a word, and is back at once."""
+        cast = self._cast
+        phones = _PHONES[self._cell.scene]
+        cast.do("habits", "op1", {"answer_after_s": 0.8, **phones.get("op1", {})})
+        cast.do("habits", "op2", {"answer_after_s": 0.8, **phones.get("op2", {})})
+        self._back = cast.count()
+        cast.do("vanish", "mobile")
+        habits = {"answer_after_s": 0.8, "talks_s": 1.5, **phones.get("client", {})}
+        cast.do("client", "client", habits)
+        if self._cell.scene is Scene.AGAIN_UNNOTICED:
+            cast.do("dial", "client", cast.lane.did(10))
+        self._at(Moment.LOSS)
+
+    def _follow(self) -> None:
+        """The callback, as far as the fault is to come in it."""
+        cast = self._cast
+        if self._cell.scene is Scene.AGAIN:
+            self._wait("ring", "1", "the operator's phone to ring")
+            time.sleep(0.3)
+            cast.do("dial", "client", cast.lane.did(10))
+        moments = {
+            Moment.OPERATOR_RINGS: ("ring", "1"),
+            Moment.OPERATOR_UP: ("answer", "1"),
+            Moment.CLIENT_RINGS: ("ring", "client"),
+            Moment.TALK: ("answer", "client"),
+        }
+        moment = self._cell.moment
+        if moment in moments:
+            self._wait(*moments[moment], moment.value)
+            self._at(moment)
+
+    def _wait(self, do: str, who: str, what: str) -> Act:
+        def matches(act: Act) -> bool:
+            return act["do"] == do and str(act.get("who")).startswith(who)
+
+        return self._cast.wait(matches, MOMENT_LIMIT_S, what, since=self._back)
+
+    # --- the fault -----------------------------------------------------------------------------------
+
+    def _at(self, moment: Moment) -> None:
+        """The fault, if this is its moment; over when this returns."""
+        if self._cell.moment is not moment:
+            return
+        # At once as often as a little later: the first moment is the sharpest.
+        time.sleep(self._chance.choice((0.0, self._chance.uniform(0, _LATEST_S[moment]))))
+        chance = self._chance
+        match self._cell.fault:
+            case Fault.POINT | Fault.POINTS:
+                self._daemon.arm()
+            case Fault.KILL:
+                self._daemon.signal(signal.SIGKILL)
+            case Fault.CUT:
+                self._wire.cut()
+                time.sleep(chance.uniform(0.1, 3))
+                self._wire.mend()
+            case Fault.HALF_OPEN:
+                self._wire.stall()
+                time.sleep(chance.choice((chance.uniform(0.5, 4), chance.uniform(8, 12))))
+                self._wire.flow()
+            case Fault.RESTART:
+                self._pbx.restart_in_place()
+                self._cast.do("register", "all")
+            case Fault.PBX_KILL:
+                self._pbx.kill()
+                time.sleep(chance.uniform(0, 1))
+                self._pbx.start()
+                self._cast.do("register", "all")
+            case Fault.DISK:
+                self._disk.fill()
+                time.sleep(chance.uniform(0.5, 6))
+                self._disk.free()
+
+    # --- afterwards ----------------------------------------------------------------------------------
+
+    def _settle(self) -> None:
+        """Until the ledger is done with it and no phone does anything any more."""
+        deadline = time.monotonic() + SETTLE_LIMIT_S
+        unseen = time.monotonic() + UNSEEN_S
+        while time.monotonic() < deadline:
+            if self._over(unseen):
+                seen = self._cast.count()
+                time.sleep(QUIET_S)
+                if seen == self._cast.count() and self._over(unseen):
+                    return
+            time.sleep(0.2)
+
+    def _over(self, unseen: float) -> bool:
+        rows = self._daemon.callbacks()
+        if rows:
+            return all(State(row["state"]) in FINAL for row in rows) and bool(self._daemon.records())
+        return time.monotonic() > unseen and bool(self._daemon.records())
+
+    def _judged(self) -> dict[str, Any]:
+        rings = self._cast.of("ring", "client")
+        verdict = judge(
+            self._cell.scene,
+            invites=len(rings),
+            answered=bool(self._cast.of("answer", "client")),
+            rows=self._daemon.callbacks(),
+            records=self._daemon.records(),
+        )
+        return {
+            "invites": len(rings),
+            "ended": verdict.ended,
+            "breach": verdict.breach,
+            "lives": list(self._daemon.lives),
+        }
