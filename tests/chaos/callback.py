@@ -6,23 +6,18 @@ import json
 import random
 import shutil
 import signal
-import sqlite3
 import time
 from pathlib import Path
-from typing import Any, Self
-
-import msgspec
+from typing import Any
 
 from callsteward.callback.states import FINAL, State
 from tests.chaos.cast import Act, Cast
-from tests.chaos.cells import Cell, Fault, Moment, Run, Scene
+from tests.chaos.cells import Cell, Fault, Moment, Scene
 from tests.chaos.daemon import Guarded
 from tests.chaos.disk import Disk
+from tests.chaos.field import Field
 from tests.chaos.verdict import judge
-from tests.lab.asterisk import Asterisk
-from tests.lab.errors import LabError
 from tests.live.callback_lab import settings
-from tests.live.wire import Wire
 
 GREETING_S = 1.3
 SETTLE_LIMIT_S = 75.0
@@ -57,83 +52,18 @@ _LATEST_S = {
 }
 
 
-class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one run. `trouble`: why it could not be played, which says nothing of the daemon."""
-
-    number: int
-    fault: str
-    phase: str
-    scene: str
-    seed: int
-    invites: int = 0
-    ended: str = ""
-    breach: str = ""
-    trouble: str = ""
-    lives: list[int] = []
-    seconds: float = 0.0
-    evidence: str = ""
-
-
-class Field:
-    """One worker's own PBX and wire. Context manager."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
-        self.pbx = Asterisk(rtp_timeout_s=2)
-        self.wire = Wire(self.pbx.http_port)
-
-    def __enter__(self) -> Self:
-        self.pbx.__enter__()
-        self.wire.__enter__()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.wire.cut()
-        self.pbx.stop()
-
-    def tidy(self) -> None:
-        """As at the beginning, whatever the run before left."""
-        self.wire.flow()
-        self.wire.cut()
-        self.wire.mend()
-        if not self.pbx.running:
-            self.pbx.start()
-        self.pbx.cli("channel request hangup all")
-
-
-def play(field: Field, run: Run, *, keep: bool = False) -> Result:
-    """Play one run and judge it. Never raises for what went wrong in it."""
-    began = time.monotonic()
-    folder = field.folder / f"run-{run.number}"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    field.tidy()
-    result = Result(
-        number=run.number,
-        fault=run.cell.fault.value,
-        phase=run.cell.phase,
-        scene=run.cell.scene.value,
-        seed=run.seed,
-    )
-    try:
-        changes = _Play(field, run, folder).play()
-    except (LabError, AssertionError, OSError, sqlite3.Error) as error:
-        changes = {"trouble": f"{type(error).__name__}: {error}"}
-    bad = bool(changes.get("breach") or changes.get("trouble"))
-    if not bad and not keep:
-        shutil.rmtree(folder, ignore_errors=True)
-    else:
-        changes["evidence"] = str(folder)
-    return msgspec.structs.replace(result, seconds=round(time.monotonic() - began, 1), **changes)
+def play_callback(field: Field, cell: Cell, seed: int, folder: Path) -> dict[str, Any]:
+    """Play one run and judge it: what a Result says of it. Raises LabError where it cannot be played."""
+    return _Play(field, cell, seed, folder).play()
 
 
 class _Play:
-    def __init__(self, field: Field, run: Run, folder: Path) -> None:
+    def __init__(self, field: Field, cell: Cell, seed: int, folder: Path) -> None:
+        self._field = field
         self._pbx = field.pbx
         self._wire = field.wire
-        self._cell: Cell = run.cell
-        self._chance = random.Random(run.seed)
+        self._cell = cell
+        self._chance = random.Random(seed)
         self._folder = folder
         self._back = 0
 
@@ -179,7 +109,7 @@ class _Play:
                 **_CALLBACK.get(self._cell.scene, {}),
             },
         )
-        values["asterisk"]["url"] = f"http://127.0.0.1:{self._wire.port}"
+        values["asterisk"] = self._field.asterisk_settings()
         return values
 
     # --- the call ------------------------------------------------------------------------------------

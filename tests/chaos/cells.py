@@ -1,4 +1,4 @@
-"""What is tried: a fault in a phase of a scene. Pure; `plan` makes a run list of it.
+"""What is tried on callbacks: a fault in a phase of a scene. Pure.
 
 A scene is how the phones behave, and how often the client's phone should ring. A point is a place in the
 daemon's code (callsteward.callback.faults); a moment is one of the call.
@@ -6,10 +6,8 @@ daemon's code (callsteward.callback.faults); a moment is one of the call.
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from enum import StrEnum
-from itertools import cycle
 
 import msgspec
 
@@ -72,7 +70,7 @@ class Cell(msgspec.Struct, frozen=True):
 
     @property
     def title(self) -> str:
-        return f"{self.fault} / {self.phase} / {self.scene}"
+        return f"callback: {self.fault} / {self.phase} / {self.scene}"
 
 
 def _around(name: str, scene: Scene = Scene.REACHED, moment: Moment | None = None) -> Iterator[Cell]:
@@ -106,7 +104,7 @@ def every_cell() -> tuple[Cell, ...]:
     for first, second in (
         ("after:offered", "before:ask"),
         ("after:offered", "after:ask"),
-        ("after:originate", "before:dialling"),
+        ("after:originate", "before:reached"),
         ("after:dialling", "after:reached"),
     ):
         cells.append(Cell(Fault.POINTS, points=(first, second)))
@@ -126,30 +124,3 @@ SHARPEST: tuple[Cell, ...] = (
     Cell(Fault.DISK, moment=Moment.OPERATOR_RINGS),
 )
 """The handful that `make test` plays."""
-
-
-class Run(msgspec.Struct, frozen=True):
-    """A cell and the seed of its random times."""
-
-    number: int
-    cell: Cell
-    seed: int
-
-
-def plan(cells: Sequence[Cell], runs: int, seed: int) -> list[Run]:
-    """So many runs: each cell in turn, shuffled, then again with other times."""
-    chance = random.Random(seed)
-    rounds = cycle(cells)
-    order = [next(rounds) for _ in range(runs)]
-    chance.shuffle(order)
-    return [Run(number, cell, chance.randrange(2**31)) for number, cell in enumerate(order, start=1)]
-
-
-def chosen(cells: Sequence[Cell], only: Sequence[str]) -> list[Cell]:
-    """The cells whose title has each word of any of the texts in it; all without a text."""
-
-    def fits(cell: Cell) -> bool:
-        title = cell.title.lower()
-        return any(all(word in title for word in text.lower().split()) for text in only)
-
-    return [cell for cell in cells if not only or fits(cell)]

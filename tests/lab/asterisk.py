@@ -67,6 +67,7 @@ class Asterisk:
         talk_endpoints: bool = True,
         rtp_timeout_s: int = 5,
         outbound: Outbound | None = None,
+        ari_password: str = "",
         keep: bool = False,
         progress: Progress = say,
     ) -> None:
@@ -81,7 +82,8 @@ class Asterisk:
         self.sip_port = free_port(socket.SOCK_DGRAM)
         self.http_port = free_port()
         self.keep = keep
-        self.ari = AriAddress(f"http://127.0.0.1:{self.http_port}/ari", "callsteward", secrets.token_hex(8))
+        password = ari_password or secrets.token_hex(8)
+        self.ari = AriAddress(f"http://127.0.0.1:{self.http_port}/ari", "callsteward", password)
         self._settings = PbxSettings(
             version=version,
             home=f"/lab/{self.name}",

@@ -23,6 +23,7 @@ from callsteward.callback.ledger import DAY_MS, Ledger
 from callsteward.callback.operators import choose
 from callsteward.callback.policy import Policy, Reason
 from callsteward.callback.states import FINAL, UNDER_WAY, Actor, Callback, CallbackMoved, State
+from callsteward.callback.strays import end_strays
 from callsteward.calls.callback_id import channel_id
 from callsteward.calls.facts import Alert, OperatorNow
 from callsteward.config import Config
@@ -71,6 +72,7 @@ class Execution:
         self._wake = asyncio.Event()
         self._heard: deque[Heard] = deque()
         self._linked = False
+        self._strays_ended = False
         self._included: bool | None = None
         # Callbacks whose channel this process has seen to since the link was made, and when it last asked.
         self._looked_after: set[str] = set()
@@ -102,6 +104,7 @@ class Execution:
     def link(self, connected: bool) -> None:
         """Asterisk is there, or gone: what happened meanwhile has to be asked for."""
         self._linked = connected
+        self._strays_ended = False
         self._included = None
         self._looked_after.clear()
         self._asked_ms.clear()
@@ -137,6 +140,8 @@ class Execution:
             # Taken off when it is written down: a store that fails is told again.
             await self._believe(self._heard[0])
             self._heard.popleft()
+        if self._linked and not self._strays_ended:
+            self._strays_ended = await end_strays(self._ledger, self._rest)
         opened = await self._ledger.opened()
         if opened and self._linked and not self._included:
             await self._look_for_dialplan()
