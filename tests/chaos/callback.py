@@ -17,6 +17,7 @@ from tests.chaos.daemon import Guarded
 from tests.chaos.disk import Disk
 from tests.chaos.field import Field
 from tests.chaos.verdict import judge
+from tests.lab.errors import LabError
 from tests.live.callback_lab import settings
 
 GREETING_S = 1.3
@@ -26,19 +27,20 @@ QUIET_S = 4.0
 UNSEEN_S = 12.0
 """A drop that is in no ledger by then was not seen."""
 MOMENT_LIMIT_S = 45.0
+MARGIN_S = 0.5
 
 _PHONES: dict[Scene, dict[str, dict[str, object]]] = {
     # How each phone behaves once the talk has broken.
     Scene.REACHED: {},
     Scene.BUSY: {"client": {"reject_with": 486, "reject_after_s": 0.4}},
     Scene.SECOND: {"op1": {"answer_after_s": None}},
-    # The operator is slow: the client, and then the daemon, has time to be faster.
-    Scene.AGAIN: {"op1": {"answer_after_s": 4.0}, "op2": {"answer_after_s": 4.0}},
+    # The operator is slow: the client, and then the daemon in its next life, has time to be faster.
+    Scene.AGAIN: {"op1": {"answer_after_s": 8.0}, "op2": {"answer_after_s": 8.0}},
     Scene.AGAIN_UNNOTICED: {},
     Scene.NOBODY: {"op1": {"answer_after_s": None}, "op2": {"answer_after_s": None}},
 }
 _CALLBACK: dict[Scene, dict[str, object]] = {
-    Scene.AGAIN: {"operator_ring_s": 8},
+    Scene.AGAIN: {"operator_ring_s": 12},
     Scene.NOBODY: {"operator_ring_s": 2, "expire_s": 5},
 }
 # How long after its moment a fault may come, seconds.
@@ -222,7 +224,16 @@ class _Play:
             return all(State(row["state"]) in FINAL for row in rows) and bool(self._daemon.records())
         return time.monotonic() > unseen and bool(self._daemon.records())
 
+    def _in_time(self) -> None:
+        """No daemon, and nobody else, stops a phone that was answered before the daemon was back."""
+        answers = [act["t"] for act in self._cast.acts[self._back :] if act["do"] == "answer"]
+        back = self._daemon.connected_at[-1]
+        if self._cell.scene is Scene.AGAIN and answers and back > min(answers) - MARGIN_S:
+            message = "the machine was slow: the operator answered before the daemon was back"
+            raise LabError(message)
+
     def _judged(self) -> dict[str, Any]:
+        self._in_time()
         rings = self._cast.of("ring", "client")
         verdict = judge(
             self._cell.scene,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -95,6 +97,16 @@ class Guarded(callback_lab.Daemon):
     @property
     def connects(self) -> int:
         return self.log_file.read_bytes().count(b'"ari_connected"')
+
+    @property
+    def connected_at(self) -> list[float]:
+        """When it reported a link to Asterisk, Unix seconds."""
+        entries = [json.loads(line) for line in self.log_file.read_text().splitlines() if line[:1] == "{"]
+        return [
+            datetime.fromisoformat(entry["timestamp"]).timestamp()
+            for entry in entries
+            if entry.get("action") == "ari_connected"
+        ]
 
     def signal(self, how: signal.Signals) -> None:
         """End this life; the guard begins the next."""

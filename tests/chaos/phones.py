@@ -12,6 +12,7 @@ import json
 import selectors
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 from tests.lab.errors import LabError
@@ -64,15 +65,24 @@ class Show:
                     phone.setRegistration(True)
             case "until_talking" | "until_ringing" | "until_idle":
                 phone = self._phones[who]
-                happened = {"talking": phone.is_talking, "ringing": phone.is_ringing, "idle": phone.is_idle}
                 what = do.removeprefix("until_")
-                self._exchange.until(happened[what], LIMIT_S, f"{who} to be {what}")
+                self._until(
+                    {"talking": phone.is_talking, "ringing": phone.is_ringing, "idle": phone.is_idle}[what],
+                    f"{who} to be {what}",
+                )
             case "transfer":
                 self._phones[who].line.transfer(self._lane.operator(int(str(value).removeprefix("op"))))
             case "dial" if who != "mobile":
                 self._phones[who].dial(str(value))
             case _:
                 self._act(do, who, value)
+
+    def _until(self, happened: Callable[[], bool], what: str) -> None:
+        def so() -> bool:
+            self.keep_habits()
+            return happened()
+
+        self._exchange.until(so, LIMIT_S, what)
 
     def _act(self, do: str, who: str, value: Any) -> None:
         if who != "mobile":

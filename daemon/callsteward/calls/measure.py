@@ -153,7 +153,7 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
         requests = call.requests
     else:
         requests = [item for item in call.requests if not (item.soft and item.side is _OPERATOR)]
-    hangup = attribute(requests, call.ends, profile.abnormal_causes)
+    hangup = attribute(requests, call.ends, profile.abnormal_causes, end_seen=ended_ms is not None)
     attempts = [
         Attempt(
             item.operator,
