@@ -66,6 +66,11 @@ format: setup ## Bring all files into form
 bench: setup ## Events per second beside the bare floor, memory per live call
 	@$(PY) -m tests.bench
 
+.PHONY: chaos
+chaos: setup ## Every fault in every phase of a callback, about 15 minutes; CHAOS='--matrix records', '--help' …
+	@$(PY) -m tests.lab.roots
+	@$(PY) -m tests.chaos --runs 120 $(CHAOS)
+
 .PHONY: clean
 clean: ## Remove everything made here but the lab's cached root folders
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import threading
 from types import TracebackType
 from typing import Any, Self
@@ -14,6 +15,9 @@ from tests.lab.broker import Mosquitto
 from tests.lab.errors import LabError
 
 AGAIN_S = 0.05
+# A broker that is killed is what is tried here, and no news.
+_quiet = logging.getLogger("callsteward.tests.dashboard")
+_quiet.setLevel(logging.CRITICAL)
 
 
 class Dashboard:
@@ -77,6 +81,7 @@ class Dashboard:
             identifier="chaos-dashboard",
             clean_session=False,
             protocol=aiomqtt.ProtocolVersion.V311,
+            logger=_quiet,
         ) as client:
             await client.subscribe("callsteward/#", qos=1)
             self._ready.set()

@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,18 @@ from tests.chaos.cast import Cast
 from tests.chaos.daemon import Guarded
 from tests.chaos.field import Field
 from tests.chaos.record_cells import OF_THE_PBX, Outer, Phase, RecordCell
-from tests.chaos.record_verdict import Placed, count, of_this_run
+from tests.chaos.record_verdict import BOOKS, Placed, count, of_this_run
 from tests.judge.books import Books
+from tests.lab.errors import LabError
 from tests.live.callback_lab import settings
+from tests.live.lag import TOO_LATE_S, LagMeter
 
 GREETING_S = 1.3
 SETTLE_LIMIT_S = 30.0
 QUIET_S = 2.0
 PUBLISH_LIMIT_S = 12.0
+TOGETHER_S = 0.3
+"""A BYE so close to the PBX's death: which of the two it met nobody knows."""
 _LATEST_S = {
     Phase.RINGING: 0.8,
     Phase.GREETING: 0.8,
@@ -62,6 +67,7 @@ class _Play:
     def play(self) -> dict[str, Any]:
         field, chance = self._field, self._chance
         with (
+            LagMeter() as self._lag,
             Guarded(self._folder, self._settings(), pause_s=round(chance.uniform(0.05, 1.5), 2)) as daemon,
             Cast(field.pbx.sip_port, 0) as cast,
         ):
@@ -97,6 +103,13 @@ class _Play:
             books = Books(pbx.cdr()[rows[0] :], pbx.cel()[rows[1] :], [])
         published = self._published(records)
         counted = count(placed, records, published, asterisk=books)
+        late = self._lag.worst_s(self._began, time.time())
+        if late > TOO_LATE_S and counted.errors and all(item.startswith(BOOKS) for item in counted.errors):
+            message = f"the machine stood still for {late * 1000:.0f} ms: {'; '.join(counted.errors)}"
+            raise LabError(message)
+        if books is not None:
+            rows_seen = {"cdr": [asdict(row) for row in books.cdr], "cel": [asdict(row) for row in books.cel]}
+            (self._folder / "books.json").write_text(json.dumps(rows_seen, indent=1))
         return {"count": counted, "breach": "; ".join(counted.errors), "lives": list(self._daemon.lives)}
 
     def _settings(self) -> dict[str, Any]:
@@ -266,7 +279,12 @@ class _Play:
         ]
         directions = ["inbound", "callback"] if self._cell.phase is Phase.CALLBACK else ["inbound"]
         ends += [Party.PBX.value] * (len(directions) - len(ends))
-        return [Placed(direction, party) for direction, party in zip(directions, ends, strict=False)]
+        placed = [Placed(direction, party) for direction, party in zip(directions, ends, strict=False)]
+        last = max((act["t"] for act in acts if act["do"] in {"bye", "vanish"}), default=0.0)
+        died_at = self._fault_at if self._cell.fault in OF_THE_PBX else None
+        if died_at is not None and died_at - last <= TOGETHER_S and placed[-1].party != Party.PBX.value:
+            placed[-1] = Placed(placed[-1].direction, placed[-1].party, Party.PBX.value)
+        return placed
 
     def _settle(self, wanted: int) -> list[CallRecord]:
         """The records of this run, once they are there and nothing more comes."""

@@ -12,13 +12,22 @@ from tests.judge import books
 from tests.judge.truth import epoch
 
 UNKNOWN = Party.UNKNOWN.value
+BOOKS = "by Asterisk's books: "
 
 
 class Placed(msgspec.Struct, frozen=True):
-    """A call as the phones know it: of which direction, and who ended it (network: a phone vanished)."""
+    """A call as the phones know it: of which direction, and who ended it (network: a phone vanished).
+
+    `or_party`: who may have been first as well, where two were at the same moment.
+    """
 
     direction: str
     party: str
+    or_party: str = ""
+
+    @property
+    def parties(self) -> set[str]:
+        return {self.party, self.or_party} - {""}
 
 
 class Count(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,10 +91,10 @@ def _mistakes(record: CallRecord, call: Placed, asterisk: books.Books | None) ->
     if not record.complete:
         errors = [] if record.unobserved else [f"{record.call_id} is incomplete and names no span"]
         # What was not observed may be unknown; what is said must be so.
-        return errors + ([] if first in {call.party, UNKNOWN} else [_party(record, call)])
-    errors = [] if first == call.party else [_party(record, call)]
+        return errors + ([] if first in call.parties | {UNKNOWN} else [_party(record, call)])
+    errors = [] if first in call.parties else [_party(record, call)]
     if asterisk is not None and call.direction == "inbound":
-        errors += books.errors(record, asterisk)
+        errors += [f"{BOOKS}{error}" for error in books.errors(record, asterisk)]
     return errors
 
 
