@@ -78,7 +78,7 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--seed", type=int, default=None, help="of the order and of each fault's time")
     parser.add_argument("--workers", type=int, default=3, metavar="N", help="PBXs at a time (default 3)")
-    parser.add_argument("--output", choices=("table", "json", "markdown"), default="table")
+    parser.add_argument("--output", choices=("table", "json", "markdown", "grid"), default="table")
     parser.add_argument("--list", action="store_true", help="name the cells and play nothing")
     parser.add_argument("--folder", type=Path, default=None, help="for the evidence of what went wrong")
     parser.add_argument("--keep", action="store_true", help="keep the evidence of every run")
@@ -111,6 +111,8 @@ def main() -> int:
         print(table.as_json(played, seed))
     elif arguments.output == "markdown":
         print(table.markdown(played))
+    elif arguments.output == "grid":
+        print(table.grids(played))
     else:
         table.show(played, Console(width=None if sys.stdout.isatty() else PIPE_WIDTH))
     breaches = sum(bool(one.breach) for one in played)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from callsteward.callback.states import FINAL, State
+from callsteward.pump import STORE_PATIENCE_S
 from tests.chaos.cast import Act, Cast
 from tests.chaos.cells import Cell, Fault, Moment, Scene
 from tests.chaos.daemon import Guarded
@@ -202,6 +203,10 @@ class _Play:
             case Fault.DISK:
                 self._disk.fill()
                 time.sleep(chance.uniform(0.5, 6))
+                self._disk.free()
+            case Fault.DISK_LONG:
+                self._disk.fill()
+                time.sleep(STORE_PATIENCE_S + chance.uniform(3, 12))
                 self._disk.free()
 
     # --- afterwards ----------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ class Fault(StrEnum):
     RESTART = "core restart now"
     PBX_KILL = "SIGKILL of Asterisk"
     DISK = "full disk"
+    DISK_LONG = "full disk, too long"
 
 
 class Moment(StrEnum):
@@ -110,6 +111,7 @@ def every_cell() -> tuple[Cell, ...]:
         cells.append(Cell(Fault.POINTS, points=(first, second)))
     for fault in (Fault.KILL, Fault.CUT, Fault.HALF_OPEN, Fault.RESTART, Fault.PBX_KILL, Fault.DISK):
         cells += [Cell(fault, moment=moment) for moment in Moment]
+    cells += [Cell(Fault.DISK_LONG, moment=moment) for moment in (Moment.LOSS, Moment.OPERATOR_UP)]
     return tuple(cells)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 from rich.console import Console
@@ -151,6 +151,41 @@ def markdown(results: Sequence[Result]) -> str:
             "",
         ]
     return "\n".join(parts)
+
+
+def grids(results: Sequence[Result]) -> str:
+    """Faults down, phases across, in short, for a document."""
+    parts: list[str] = []
+    for matrix, found in _matrices(results).items():
+        if matrix == "callbacks":
+            # A fault point is a phase of its own: those stand in the long table only.
+            outer = [line for line in lines(found) if not line.fault.startswith("SIGKILL at")]
+            parts += _grid("runs with 0 / 1 / 2+ INVITEs", outer, lambda line: line.invites.values())
+            continue
+        for variant in dict.fromkeys(result.variant for result in found):
+            shown = [line for line in lines(found) if line.variant == variant]
+            title = f'connect = "{variant}": placed / records / duplicated / wrong'
+            parts += _grid(title, shown, lambda line: (line.calls[name] for name in SHORT))
+    return "\n".join(parts)
+
+
+SHORT = ("placed", "records", "duplicated", "wrong")
+
+
+def _grid(title: str, shown: Sequence[Line], figures: Callable[[Line], Iterable[int]]) -> list[str]:
+    phases = list(dict.fromkeys(line.phase for line in shown))
+    cells = {(line.fault, line.phase): " / ".join(map(str, figures(line))) for line in shown}
+    if not cells:
+        return []
+    return [
+        f"| {title} | {' | '.join(phases)} |",
+        "|---|" + "---|" * len(phases),
+        *(
+            f"| {fault} | {' | '.join(cells.get((fault, phase), '') for phase in phases)} |"
+            for fault in dict.fromkeys(line.fault for line in shown)
+        ),
+        "",
+    ]
 
 
 def _sum(rows: Sequence[Row]) -> Row:

@@ -33,6 +33,15 @@ RECORD = Result(
     seed=1,
     count=Count(placed=1, records=1, unobserved=1),
 )
+POINT = Result(
+    number=10,
+    matrix="callbacks",
+    fault="SIGKILL at a point",
+    phase="after:due",
+    variant="reached",
+    seed=1,
+    invites=1,
+)
 RESULTS = [_callback(1, 1), _callback(2, 2, breach="twice"), _callback(3, 0, trouble="a phone"), RECORD]
 
 
@@ -50,6 +59,13 @@ def test_a_document_has_each_matrix_with_its_sums() -> None:
     assert "| websocket cut | talk | reached | 2 | 0 | 1 | 1 | 1 | reached (answered) x2 |" in text
     assert "| all |  |  | 2 | 0 | 1 | 1 | 1 |  |" in text
     assert "| websocket cut | on hold | client | 1 | 1 | 1 | 0 | 0 | 0 | 1 | 0 |" in text
+
+
+def test_in_short_faults_stand_against_phases() -> None:
+    text = table.grids([*RESULTS, POINT])
+    assert "| websocket cut | 0 / 1 / 1 |" in text
+    assert "| websocket cut | 1 / 1 / 0 / 0 |" in text
+    assert POINT.phase not in text
 
 
 def test_machines_get_the_seed_and_every_run() -> None:
