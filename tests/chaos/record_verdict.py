@@ -103,6 +103,18 @@ def _party(record: CallRecord, call: Placed) -> str:
     return f"{whole} {call.direction} record: hung up by {record.hangup.first}, it was {call.party}"
 
 
+def slowest_s(asterisk: books.Books) -> float:
+    """The longest Asterisk took from a channel's answer to its bridge: its CDR counts that as talk."""
+    answered: dict[str, float] = {}
+    slowest = 0.0
+    for row in asterisk.cel:
+        if row.event == "ANSWER":
+            answered[row.channel] = row.time
+        elif row.event == "BRIDGE_ENTER" and row.channel in answered:
+            slowest = max(slowest, row.time - answered.pop(row.channel))
+    return slowest
+
+
 def of_this_run(records: Iterable[CallRecord], began: float) -> list[CallRecord]:
     """Without what Asterisk kept for the daemon from the run before."""
     return [item for item in records if item.started_at is None or epoch(item.started_at) >= began]

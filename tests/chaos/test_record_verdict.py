@@ -7,8 +7,10 @@ from typing import Any
 import msgspec
 
 from callsteward.calls.record import CallRecord, Direction, Hangup, Party, Span
-from tests.chaos.record_verdict import Count, Placed, count, of_this_run
+from tests.chaos.record_verdict import Count, Placed, count, of_this_run, slowest_s
+from tests.judge.books import Books
 from tests.judge.truth import epoch
+from tests.lab.records import Cel
 from tests.unit.store.samples import RECORD
 
 INBOUND = Placed("inbound", "client")
@@ -84,3 +86,18 @@ def test_what_asterisk_kept_of_an_earlier_run_is_left_out() -> None:
     record = _record()
     assert of_this_run([record], epoch(record.started_at)) == [record]
     assert of_this_run([record], epoch(record.started_at) + 1) == []
+
+
+def test_an_asterisk_that_is_slow_to_bridge_is_known_by_its_own_books() -> None:
+    def row(event: str, at: float, channel: str) -> Cel:
+        return Cel(event, at, "", "", "", "", channel, "", "", "", "", "", {})
+
+    cel = [
+        row("ANSWER", 1.0, "PJSIP/101-1"),
+        row("BRIDGE_ENTER", 1.01, "PJSIP/101-1"),
+        row("ANSWER", 2.0, "PJSIP/102-2"),
+        row("BRIDGE_ENTER", 2.13, "PJSIP/102-2"),
+        row("BRIDGE_ENTER", 9.0, "PJSIP/101-1"),
+    ]
+    assert round(slowest_s(Books([], cel, [])), 3) == 0.13
+    assert slowest_s(Books([], [], [])) == 0.0
