@@ -83,6 +83,11 @@ wheel: setup ## The wheel with the compiled core, for this Python and machine, i
 	@CALLSTEWARD_COMPILE=1 $(PY) -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .
 	@ls dist/*.whl
 
+.PHONY: chaos
+chaos: setup ## Every fault in every phase of a callback, about 15 minutes; CHAOS='--matrix records', '--help' …
+	@$(PY) -m tests.lab.roots
+	@$(PY) -m tests.chaos --runs 120 $(CHAOS)
+
 .PHONY: clean
 clean: ## Remove everything made here but the lab's cached root folders
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov

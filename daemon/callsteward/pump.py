@@ -21,6 +21,7 @@ from callsteward.ari.counters import Counters
 from callsteward.ari.frames import FrameQueue
 from callsteward.ari.reader import stamp
 from callsteward.ari.recorder import Recorder
+from callsteward.callback import faults
 from callsteward.calls.facts import CallEnded, Fact
 from callsteward.calls.record import CallRecord
 from callsteward.calls.tracker import Tracker
@@ -156,7 +157,9 @@ class Pump:
             self._journal.append(raw)
             if recorder is not None:
                 recorder.write(raw)
+        faults.reached("before:journal")
         self._flush_journal()
+        faults.reached("after:journal")
         if recorder is not None:
             recorder.flush()
         facts: list[Fact] = []
@@ -249,7 +252,9 @@ class Pump:
 
     def _forget_ended(self) -> None:
         if self._journal.size and not self._tracker.open_legs and not self._census.alive:
+            faults.reached("before:clear")
             self._journal.clear()
+            faults.reached("after:clear")
 
     async def _deliver(self, facts: Sequence[Fact]) -> None:
         """Store the records, then publish everything in the order it happened."""
@@ -276,7 +281,9 @@ class Pump:
         records = [fact.record for fact in facts if isinstance(fact, CallEnded)]
         if not records:
             return facts, set()
+        faults.reached("before:record")
         stored = await self._patiently(lambda: self._save(records), len(records))
+        faults.reached("after:record")
         return facts, {record.call_id for record in stored}
 
     async def _patiently(self, write: Callable[[], Awaitable[T]], count: int) -> T:

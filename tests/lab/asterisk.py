@@ -7,7 +7,6 @@ once, and cleaning up is removing one folder.
 
 from __future__ import annotations
 
-import atexit
 import base64
 import json
 import os
@@ -21,14 +20,13 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from tests.lab.errors import LabError
 from tests.lab.pbx_config import Outbound, PbxSettings, config_files
 from tests.lab.ports import free_port
 from tests.lab.records import Cdr, Cel, QueueEvent, read_cdr, read_cel, read_queue_log
 from tests.lab.roots import Progress, ensure_root, say
+from tests.lab.server import Server
 from tests.lab.sounds import write_tone
 
 START_TIMEOUT_S = 40.0
@@ -52,7 +50,7 @@ class AriAddress:
         return f"Basic {token}"
 
 
-class Asterisk:
+class Asterisk(Server):
     """One Asterisk process; use as a context manager.
 
     ``with Asterisk() as pbx:`` starts it, answers ARI on return, removes everything at
@@ -67,6 +65,7 @@ class Asterisk:
         talk_endpoints: bool = True,
         rtp_timeout_s: int = 5,
         outbound: Outbound | None = None,
+        ari_password: str = "",
         keep: bool = False,
         progress: Progress = say,
     ) -> None:
@@ -74,18 +73,17 @@ class Asterisk:
             message = "Asterisk 16 has no outbound websocket"
             raise LabError(message)
         self.version = version
-        self.root = ensure_root(version, progress)
-        _remove_stale(self.root)
-        _name_this_machine(self.root)
-        self.name = f"a{secrets.token_hex(4)}"
-        self.folder = self.root / "lab" / self.name
+        root = ensure_root(version, progress)
+        _remove_stale(root)
+        _name_this_machine(root)
+        super().__init__(root, "a", keep=keep)
         self.sip_port = free_port(socket.SOCK_DGRAM)
         self.http_port = free_port()
-        self.keep = keep
-        self.ari = AriAddress(f"http://127.0.0.1:{self.http_port}/ari", "callsteward", secrets.token_hex(8))
+        password = ari_password or secrets.token_hex(8)
+        self.ari = AriAddress(f"http://127.0.0.1:{self.http_port}/ari", "callsteward", password)
         self._settings = PbxSettings(
             version=version,
-            home=f"/lab/{self.name}",
+            home=self.home,
             sip_port=self.sip_port,
             http_port=self.http_port,
             ari_password=self.ari.password,
@@ -94,25 +92,7 @@ class Asterisk:
             rtp_timeout_s=rtp_timeout_s,
             outbound=outbound,
         )
-        self._process: subprocess.Popen[bytes] | None = None
         self._install()
-        atexit.register(self.stop)
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
 
     @property
     def etc(self) -> Path:
@@ -123,25 +103,14 @@ class Asterisk:
     def log(self) -> Path:
         return self.folder / "log"
 
-    @property
-    def running(self) -> bool:
-        return self._process is not None and self._process.poll() is None
-
     def start(self) -> None:
         """Start and wait until ARI answers and every module is loaded."""
         if self.running:
             return
-        command = ["chroot", str(self.root), "/usr/sbin/asterisk", "-f", "-C", self._conf]
-        with (self.log / "console").open("ab") as console:
-            # A session of its own: Ctrl-C at the tests must not take the PBX first.
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=console,
-                stderr=console,
-                start_new_session=True,
-            )
-        (self.folder / "pids").write_text(f"{os.getpid()} {self._process.pid}")
+        # A killed one leaves its control socket behind.
+        (self.folder / "run" / "asterisk.ctl").unlink(missing_ok=True)
+        process = self._launch(self.log / "console", "/usr/sbin/asterisk", "-f", "-C", self._conf)
+        (self.folder / "pids").write_text(f"{os.getpid()} {process.pid}")
         deadline = time.monotonic() + START_TIMEOUT_S
         while not self._answers():
             if not self.running:
@@ -189,18 +158,13 @@ class Asterisk:
             raise LabError(message)
         return answer
 
-    def stop(self) -> None:
-        """End it and remove its folder; safe to call again."""
+    def _end(self) -> None:
         if self.running:
             try:
                 self.cli("core stop now")
                 self._wait(8)
             except (subprocess.TimeoutExpired, OSError):
                 self.kill()
-        self._process = None
-        if not self.keep:
-            shutil.rmtree(self.folder, ignore_errors=True)
-        atexit.unregister(self.stop)
 
     def kill(self) -> None:
         """End it like a power cut: calls are gone, nothing is said to anybody."""
@@ -216,8 +180,19 @@ class Asterisk:
                 self._wait(10)
             except subprocess.TimeoutExpired:
                 self.kill()
-        (self.folder / "run" / "asterisk.ctl").unlink(missing_ok=True)
         self.start()
+
+    def restart_in_place(self) -> None:
+        """``core restart now``: calls drop, the same process begins anew; returns once it answers again."""
+        before = self._booted()
+        self.cli("core restart now")
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while self._booted() in {"", before}:
+            if time.monotonic() > deadline or not self.running:
+                message = f"Asterisk {self.version} does not come back:\n{self._tail()}"
+                raise LabError(message)
+            time.sleep(0.05)
+        self.cli("core waitfullybooted")
 
     def cdr(self) -> list[Cdr]:
         """Every CDR row so far, oldest first."""
@@ -256,6 +231,15 @@ class Asterisk:
         except (OSError, urllib.error.URLError, ValueError):
             return False
         return True
+
+    def _booted(self) -> str:
+        """When it started, as it says; empty where it does not answer."""
+        try:
+            answer = self.request("GET", "/asterisk/info?only=status")
+        except (OSError, ValueError):
+            return ""
+        status = answer.get("status") if isinstance(answer, dict) else None
+        return str(status.get("startup_time", "")) if isinstance(status, dict) else ""
 
     def _tail(self) -> str:
         lines: list[str] = []

@@ -149,3 +149,13 @@ def test_the_operators_phone_rings_at_once(played: Mapping[str, Played], daemon:
     print("loss to INVITE at the operator's phone, ms:", [round(delay * 1000) for delay in delays])
     # Phones, Asterisk and daemon share two cores here: the best of four is the daemon's own.
     assert min(delays) < TARGET_S
+
+
+def test_a_second_daemon_on_the_same_site_is_refused(
+    pbx: Asterisk, daemon: Daemon, played: Mapping[str, Played], tmp_path: Path
+) -> None:
+    with Daemon(tmp_path, "second", settings(pbx, daemon.database)) as second:
+        with pytest.raises(AssertionError, match="another callsteward runs with it"):
+            second.start()
+        assert second.wait(10) == 1
+    assert daemon.running

@@ -39,7 +39,6 @@ def test_each_client_of_a_pbx_that_died_is_called_back_once(pbx: Asterisk, tmp_p
         daemon.until(lambda: talks() == len(LANES) + 1, 40, "see four talks")
         time.sleep(SPOKEN_S)
         pbx.kill()
-        (pbx.folder / "run" / "asterisk.ctl").unlink(missing_ok=True)
         pbx.start()
         for played in [show.end() for show in shows]:
             assert not played.error

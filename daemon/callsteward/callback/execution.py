@@ -28,6 +28,7 @@ from callsteward.callback.retention import Retention
 from callsteward.callback.states import UNDER_WAY, Actor, Callback, CallbackMoved, State
 from callsteward.callback.steps import Steps
 from callsteward.callback.sticky import Sticky
+from callsteward.callback.strays import end_strays
 from callsteward.callback.watch import Watch
 from callsteward.callback.zones import ClientZones
 from callsteward.calls.callback_id import channel_id
@@ -72,6 +73,7 @@ class Execution:
         self._wake = asyncio.Event()
         self._steps = Steps(ledger, decisions, now_ms=now_ms, publish=publish, wake=self._wake.set)
         decisions.on_move = self._steps.told
+        self._rest = rest
         self._dialplan = Dialplan(config, rest)
         self._hearing = Hearing(ledger, self._steps, self._dialplan, now_ms=now_ms)
         self._retention = Retention(config, ledger, self._dialplan, now_ms=now_ms)
@@ -79,6 +81,7 @@ class Execution:
         self._watch = Watch(config, ledger, self._steps, self._dialplan, now_ms=now_ms)
         self._heard: deque[Heard] = deque()
         self._linked = False
+        self._strays_ended = False
         self._originated_ms: deque[int] = deque()
         self._unreachable: set[str] = set()
 
@@ -102,6 +105,7 @@ class Execution:
     def link(self, connected: bool) -> None:
         """Asterisk is there, or gone: what happened meanwhile has to be asked for."""
         self._linked = connected
+        self._strays_ended = False
         self._dialplan.unknown()
         self._steps.linked()
         self._sticky.linked()
@@ -131,6 +135,8 @@ class Execution:
             # Taken off when it is written down: a store that fails is told again.
             await self._hearing.take(self._heard[0])
             self._heard.popleft()
+        if self._linked and not self._strays_ended:
+            self._strays_ended = await end_strays(self._ledger, self._rest)
         opened = await self._ledger.opened()
         if opened and self._linked and not self._dialplan.included:
             await self._dialplan.look()

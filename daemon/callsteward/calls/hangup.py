@@ -62,9 +62,17 @@ _LIKELY: Final = Confidence.LIKELY
 
 
 def attribute(
-    requests: Sequence[Request], ends: Sequence[LegEnd], abnormal_causes: Collection[int]
+    requests: Sequence[Request],
+    ends: Sequence[LegEnd],
+    abnormal_causes: Collection[int],
+    *,
+    end_seen: bool = True,
 ) -> Hangup:
-    """Who ended the conversation, from its hang-up requests in order and the ends of its legs."""
+    """Who ended the conversation, from its hang-up requests in order and the ends of its legs.
+
+    `end_seen`: the client's last channel ended before our eyes. Where it did not, nothing follows from no
+    request having been seen: another leg's end is that of a colleague who transferred the call earlier.
+    """
     for index, request in enumerate(requests):
         if request.soft:
             verdict = _soft(request, ends, abnormal_causes)
@@ -82,6 +90,8 @@ def attribute(
         if end.cause in abnormal_causes and not end.passed_back:
             evidence = f"{end.channel} destroyed with cause {end.cause}: abnormal"
             return Hangup(Party.NETWORK, end.cause, end.tech_cause, (evidence,), Confidence.CERTAIN, end.side)
+    if not end_seen:
+        return Hangup(Party.UNKNOWN, None, None, ("the end was not observed",), Confidence.UNKNOWN)
     return _unrequested(requests, ends)
 
 

@@ -158,7 +158,7 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
         requests = call.requests
     else:
         requests = [item for item in call.requests if not (item.soft and item.side is _OPERATOR)]
-    hangup = attribute(requests, call.ends, profile.abnormal_causes)
+    hangup = attribute(requests, call.ends, profile.abnormal_causes, end_seen=ended_ms is not None)
     tagged = next((said for said in call.tags if said.given.tag is Tag.DROPPED), None)
     if tagged is not None:
         hangup = msgspec.structs.replace(hangup, evidence=(*hangup.evidence, tagged.evidence))

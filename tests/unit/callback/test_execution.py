@@ -46,6 +46,8 @@ class Pbx:
         self.refuse: AriError | None = None
         self.included = "1"
         self.globals: dict[str, str] = {}
+        self.mute = False
+        self.context = "callsteward-callback"
 
     async def variable(self, _name: str) -> str:
         return self.included
@@ -70,6 +72,13 @@ class Pbx:
 
     async def channel(self, channel_id: str) -> ari.Channel | None:
         return ari.Channel(channel_id, "x") if channel_id in self.alive else None
+
+    async def channels(self) -> tuple[ari.Channel, ...]:
+        if self.mute:
+            raise AriError
+        return tuple(
+            ari.Channel(name, "x", dialplan=ari.DialplanPosition(self.context)) for name in sorted(self.alive)
+        )
 
     async def hang_up(self, channel_id: str) -> bool:
         self.hung_up.append(channel_id)
@@ -559,6 +568,57 @@ async def test_after_an_operators_own_loss_the_others_are_asked_first(hotline):
     await hotline.drop(hangup=lost)
     await hotline.work()
     assert [offer["endpoint"] for offer in hotline.pbx.offers] == ["PJSIP/102"]
+
+
+async def cancelled_while_it_rings(hotline: Hotline) -> str:
+    """The client calls while the operator's phone rings, and that is written down. The channel that rings."""
+    await hotline.drop()
+    await hotline.work()
+    (offer,) = hotline.pbx.offers
+    hotline.pbx.alive.add("1.7")  # somebody else's
+    hotline.now_ms += 5_000
+    await hotline.calls("2.2")
+    assert await hotline.state() is State.CANCELLED
+    assert hotline.pbx.hung_up == []
+    return offer["channelId"]
+
+
+async def test_a_daemon_killed_at_a_cancel_stops_the_phone_in_its_next_life(hotline):
+    ringing = await cancelled_while_it_rings(hotline)
+    hotline.restart()
+    await hotline.work()
+    assert hotline.pbx.hung_up == [ringing]
+    await hotline.work(1)
+    assert hotline.pbx.hung_up == [ringing]
+
+
+async def test_a_client_who_was_dialled_before_the_cancel_is_not_cut_off(hotline):
+    await cancelled_while_it_rings(hotline)
+    hotline.pbx.context = "callsteward-callback-dial"
+    hotline.restart()
+    await hotline.work()
+    assert hotline.pbx.hung_up == []
+
+
+async def test_a_cancel_without_a_link_stops_the_phone_once_there_is_one(hotline):
+    ringing = await cancelled_while_it_rings(hotline)
+    hotline.execution.link(False)
+    await hotline.work()
+    assert hotline.pbx.hung_up == []
+    hotline.execution.link(True)
+    await hotline.work()
+    assert hotline.pbx.hung_up == [ringing]
+
+
+async def test_an_asterisk_that_does_not_say_is_asked_again_for_phones_that_ring_in_vain(hotline):
+    ringing = await cancelled_while_it_rings(hotline)
+    hotline.restart()
+    hotline.pbx.mute = True
+    await hotline.work()
+    assert hotline.pbx.hung_up == []
+    hotline.pbx.mute = False
+    await hotline.work(1)
+    assert hotline.pbx.hung_up == [ringing]
 
 
 async def test_an_admins_cancel_from_another_process_stops_the_phone(hotline):
