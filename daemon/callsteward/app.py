@@ -36,6 +36,7 @@ from callsteward.calls.tracker import Tracker
 from callsteward.clock import EventClock
 from callsteward.config import Config
 from callsteward.exceptions import CallstewardError
+from callsteward.keeping import Keeping
 from callsteward.pump import Pump
 from callsteward.store.journal import Journal
 from callsteward.store.records import CallQuery, Store
@@ -116,8 +117,9 @@ class Daemon:
         feed = self._feed or self._open_feed()
         async with AsyncExitStack() as stack:
             # The journal's lock first: a second daemon must not touch the store.
-            journal = Journal(journal_path(config))
-            stack.callback(journal.close)
+            journal = Journal(journal_path(config), fsync=True)
+            keeping = Keeping(journal, self._recorder, self.counters)
+            stack.push_async_callback(keeping.close)
             store = await Store.open(config.store.url)
             stack.push_async_callback(store.close)
             session = await stack.enter_async_context(open_session(config.asterisk))
@@ -129,13 +131,12 @@ class Daemon:
             pump = Pump(
                 frames=frames,
                 tracker=tracker,
-                journal=journal,
+                keeping=keeping,
                 save=store.save,
                 outlet=feed,
                 census=census,
                 clock=clock,
                 counters=self.counters,
-                recorder=self._recorder,
                 judge=None if callbacks is None else callbacks.decisions.judge,
                 listener=None if callbacks is None else callbacks.execution.hear,
             )

@@ -209,6 +209,22 @@ class Snapshot(_Event, frozen=True, gc=False, kw_only=True, tag="CallstewardSnap
     booted: str = ""
 
 
+class Compacted(_Event, frozen=True, gc=False, kw_only=True, tag="CallstewardCompacted"):
+    """Not from Asterisk: heads a compacted journal. `gone`: channels that ended, whose frames went."""
+
+    gone: tuple[str, ...] = ()
+
+
+class Shed(_Event, frozen=True, gc=False, kw_only=True, tag="CallstewardShed"):
+    """Not from Asterisk: from `timestamp` to `until` a flooded daemon left out events of a channel.
+
+    Stands where the first of them would have stood. Only speech is ever left out so (`ari.shedding`).
+    """
+
+    channel_id: str
+    until: str = ""
+
+
 Event = (
     ChannelCreated
     | ChannelDestroyed
@@ -229,6 +245,8 @@ Event = (
     | ChannelUserevent
     | DeviceStateChanged
     | Snapshot
+    | Compacted
+    | Shed
 )
 
 _decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)

@@ -60,6 +60,8 @@ class Tracker:
             ari.BridgeAttendedTransfer: self._attended_transferred,
             ari.Dial: self._dialled,
             ari.Snapshot: self._reconcile,
+            ari.Compacted: self._compacted,
+            ari.Shed: self._shed,
         }
 
     # --- what the shell calls ----------------------------------------------------------------------
@@ -418,6 +420,22 @@ class Tracker:
             self._roster.remember(leg.id)
             self._remove(leg, seen_ms, None)
         self._roster.place(event.channels, event.bridges, ms, seen_ms)
+
+    def _compacted(self, event: ari.Compacted, _ms: int) -> None:
+        """A compacted journal begins: a late event of a channel whose frames went brings no call back."""
+        for channel_id in event.gone:
+            self._roster.remember(channel_id)
+
+    def _shed(self, event: ari.Shed, ms: int) -> None:
+        """Speech on a channel went unheard: its calls say so, as after a gap."""
+        leg = self._roster.legs.get(event.channel_id)
+        if leg is None:
+            return
+        until = ari.epoch_ms(event.until)
+        talk.close_speech(leg, ms)
+        for call in dict.fromkeys((leg.call, *leg.contacts)):
+            call.unobserved.append((ms, ms if until is None else max(ms, until)))
+            call.silent_since_ms = None
 
 
 def _end(leg: Leg, side: Side, event: ari.ChannelDestroyed, passed_back: bool = False) -> LegEnd:

@@ -103,7 +103,7 @@ def test_noise_is_malformed_or_none_and_nothing_else(raw: bytes | str):
 
 
 def test_every_type_in_use_is_known():
-    assert len(events.KNOWN_TYPES) == 19
+    assert len(events.KNOWN_TYPES) == 21
     assert {"ChannelCreated", "Dial", "BridgeMerged", "CallstewardSnapshot"} <= events.KNOWN_TYPES
     assert events.event_type(frame(type="Dial")) == "Dial"
     assert events.event_type(b"{}") is None
