@@ -6,7 +6,7 @@ import asyncio
 import gc
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +16,7 @@ import aiohttp
 import structlog
 from sqlalchemy.engine import make_url
 
+from callsteward import logs
 from callsteward.ari.census import Census
 from callsteward.ari.connection import open_link
 from callsteward.ari.counters import Counters
@@ -36,17 +37,23 @@ from callsteward.calls.tracker import Tracker
 from callsteward.clock import EventClock
 from callsteward.config import Config
 from callsteward.exceptions import CallstewardError
+from callsteward.health import ConfigState, Health
 from callsteward.keeping import Keeping
+from callsteward.notify import Notify
+from callsteward.progress import Progress
 from callsteward.pump import Pump
+from callsteward.reload import reloaded
 from callsteward.store.journal import Journal
 from callsteward.store.records import CallQuery, Store
+from callsteward.watch import Watched, watch
 
 log = structlog.get_logger(__name__)
 
 # All together under the 5 s that a stop may take.
-PUMP_STOP_S = 2.0
-FEED_STOP_S = 1.5
+PUMP_STOP_S = 1.5
+FEED_STOP_S = 1.0
 LINK_STOP_S = 1.2
+STORE_STOP_S = 0.5
 
 GAUGES_EVERY_S = 1.0
 
@@ -63,6 +70,10 @@ class Output(Protocol):
     def gauges(self, lines: list[LineNow], operators: list[OperatorNow], now_ms: int) -> None: ...
 
     def link(self, asterisk_connected: bool, detail: str) -> None: ...
+
+    def health(self, health: Health) -> None: ...
+
+    def reconfigure(self, config: Config) -> None: ...
 
     async def drain(self, timeout_s: float) -> Any: ...
 
@@ -85,6 +96,12 @@ class NoFeed:
     def link(self, asterisk_connected: bool, detail: str) -> None:
         pass
 
+    def health(self, health: Health) -> None:
+        pass
+
+    def reconfigure(self, config: Config) -> None:
+        pass
+
     async def drain(self, timeout_s: float) -> None:
         pass
 
@@ -100,16 +117,29 @@ def journal_path(config: Config) -> Path | None:
 
 
 class Daemon:
-    """Follows one PBX. `counters` tell how it goes; `feed` replaces the MQTT feed (tests, embedding)."""
+    """Follows one PBX. `counters` tell how it goes; `feed` replaces the MQTT feed (tests, embedding).
+
+    `hang_up` is set (SIGHUP) to have the configuration read anew by `load`.
+    """
 
     def __init__(
-        self, config: Config, *, recorder: Recorder | None = None, feed: Output | None = None
+        self,
+        config: Config,
+        *,
+        recorder: Recorder | None = None,
+        feed: Output | None = None,
+        load: Callable[[], Config] | None = None,
     ) -> None:
         self._config = config
         self._recorder = recorder
         self._feed = feed
         self.boot_id = uuid.uuid4().hex
         self.counters = Counters()
+        self.hang_up = asyncio.Event()
+        self._load = load
+        self._notify = Notify()
+        self._asterisk: tuple[bool, str] = (False, "not connected yet")
+        self._reloaded: tuple[ConfigState, str] = ("current", "")
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set, then stop within 5 s. Raises what stopped it where that was an error."""
@@ -121,12 +151,13 @@ class Daemon:
             keeping = Keeping(journal, self._recorder, self.counters)
             stack.push_async_callback(keeping.close)
             store = await Store.open(config.store.url)
-            stack.push_async_callback(store.close)
+            stack.push_async_callback(_closed, store)
             session = await stack.enter_async_context(open_session(config.asterisk))
             frames = FrameQueue(self.counters)
             tracker = Tracker(config)
             census = Census()
             clock = EventClock()
+            progress = Progress()
             callbacks = _callbacks(config, store, session, tracker, clock, feed)
             pump = Pump(
                 frames=frames,
@@ -137,16 +168,19 @@ class Daemon:
                 census=census,
                 clock=clock,
                 counters=self.counters,
+                progress=progress,
                 judge=None if callbacks is None else callbacks.decisions.judge,
                 listener=None if callbacks is None else callbacks.execution.hear,
             )
             log.info("starting", action="daemon_start", boot_id=self.boot_id, site=config.site.name)
             await _recall(store, config, feed)
             spare_the_collector()
-            on_change: OnChange = feed.link
+            listeners: list[OnChange] = [self._linked, feed.link]
             if callbacks is not None:
                 await callbacks.decisions.load()
-                on_change = _both(feed, callbacks.execution)
+                execution = callbacks.execution
+                listeners.append(lambda connected, _why: execution.link(connected))
+            on_change = _each(listeners)
             gap_from = await pump.rerun()
             link = open_link(config, frames, census, session=session, on_change=on_change, gap_from=gap_from)
             tasks = {
@@ -155,13 +189,51 @@ class Daemon:
                 "gauges": asyncio.create_task(_gauges(pump, tracker, clock, feed), name="gauges"),
                 "ari": asyncio.create_task(link.run(), name="ari"),
             }
+            watched = Watched(
+                self.counters, frames, keeping, progress, lambda: self._asterisk, lambda: self._reloaded
+            )
+            tasks["watch"] = asyncio.create_task(watch(watched, feed, self._notify), name="watch")
+            tasks["reload"] = asyncio.create_task(self._reloads(tracker, feed), name="reload")
             if callbacks is not None:
                 tasks["callbacks"] = asyncio.create_task(callbacks.execution.run(), name="callbacks")
+            self._notify.ready()
             try:
                 await _until_stop(stop, list(tasks.values()))
             finally:
+                self._notify.stopping()
                 await _wind_down(tasks, pump, feed)
                 log.info("stopped", action="daemon_stop", counters=self._summary())
+
+    def _linked(self, connected: bool, detail: str) -> None:
+        self._asterisk = (connected, detail)
+
+    async def _reloads(self, tracker: Tracker, feed: Output) -> None:
+        """On each SIGHUP take over what can be taken over; a configuration that is wrong changes nothing."""
+        while True:
+            await self.hang_up.wait()
+            self.hang_up.clear()
+            if self._load is None:
+                continue
+            self._notify.reloading()
+            try:
+                new = await asyncio.to_thread(self._load)
+            except CallstewardError as error:
+                self.counters.reload_errors += 1
+                self._reloaded = ("refused", str(error))
+                log.error(  # noqa: TRY400
+                    "the new configuration is refused: going on with the old one",
+                    action="reload_refused",
+                    error=str(error),
+                )
+            else:
+                self._config, state, detail = reloaded(self._config, new)
+                self.counters.reloads += 1
+                self._reloaded = (state, detail)
+                tracker.reconfigure(self._config)
+                feed.reconfigure(self._config)
+                logs.set_level(self._config.log)
+                log.info("configuration read anew", action="reloaded", detail=detail)
+            self._notify.ready()
 
     def _open_feed(self) -> Output:
         if not self._config.mqtt.enabled:
@@ -179,6 +251,17 @@ class Daemon:
             "malformed": counters.malformed,
             "tracker_errors": counters.tracker_errors,
             "connects": counters.connects,
+            "disconnects": counters.disconnects,
+            "shed": dict(counters.shed),
+            "overflows": counters.overflows,
+            "refused": counters.refused,
+            "silences": counters.silences,
+            "clock_steps": counters.clock_steps,
+            "disk_stalls": counters.disk_stalls,
+            "disk_errors": counters.disk_errors,
+            "compactions": counters.compactions,
+            "reloads": counters.reloads,
+            "reload_errors": counters.reload_errors,
             "max_depth": counters.max_depth,
         }
 
@@ -226,12 +309,21 @@ def _callbacks(
     return _Callbacks(decisions, execution)
 
 
-def _both(feed: Output, execution: Execution) -> OnChange:
+def _each(listeners: Sequence[OnChange]) -> OnChange:
     def on_change(connected: bool, detail: str) -> None:
-        feed.link(connected, detail)
-        execution.link(connected)
+        for listener in listeners:
+            listener(connected, detail)
 
     return on_change
+
+
+async def _closed(store: Store) -> None:
+    """Close the store, unless its disk hangs: then the connections end with the process."""
+    try:
+        async with asyncio.timeout(STORE_STOP_S):
+            await store.close()
+    except TimeoutError:
+        log.error("stopping without the store, which hangs", action="store_hangs_at_stop")  # noqa: TRY400
 
 
 async def _recall(store: Store, config: Config, feed: Output) -> None:

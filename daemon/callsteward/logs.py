@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from callsteward.log_writer import LogWriter
+
 if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor, WrappedLogger
 
@@ -35,8 +37,16 @@ def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     return event
 
 
-def set_up(log: Log) -> None:
-    """Send structlog's and the standard library's messages to stderr in the configured form."""
+def set_level(log: Log) -> None:
+    """How much callsteward itself says."""
+    logging.getLogger("callsteward").setLevel(log.level.upper())
+
+
+def set_up(log: Log, *, threaded: bool = False) -> None:
+    """Send structlog's and the standard library's messages to stderr in the configured form.
+
+    `threaded`: in a thread, for a daemon that must not wait for whoever reads them.
+    """
     console = log.format == "console" or (log.format == "auto" and sys.stderr.isatty())
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -53,13 +63,13 @@ def set_up(log: Log) -> None:
         if console
         else structlog.processors.JSONRenderer(),
     ]
-    handler = logging.StreamHandler(sys.stderr)
+    handler = LogWriter(sys.stderr) if threaded else logging.StreamHandler(sys.stderr)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=final, foreign_pre_chain=shared))
     root = logging.getLogger()
     root.handlers = [handler]
     # Libraries speak up from warning on; only callsteward's own detail is asked for by `level`.
     root.setLevel(logging.WARNING)
-    logging.getLogger("callsteward").setLevel(log.level.upper())
+    set_level(log)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

@@ -38,7 +38,7 @@ BATCH = 256
 LAG_MS = 20
 
 # How long a store that fails is tried again before the daemon gives up and lets itself be restarted.
-STORE_PATIENCE_S = 60.0
+STORE_PATIENCE_S = 300.0
 
 T = TypeVar("T")
 Save = Callable[[Sequence[CallRecord]], Awaitable[list[CallRecord]]]

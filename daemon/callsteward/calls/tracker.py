@@ -95,6 +95,10 @@ class Tracker:
         facts, self._desk.facts = self._desk.facts, []
         return facts
 
+    def reconfigure(self, config: Config) -> None:
+        """Go on with other lines, profiles and operators; limits that run already stay as they are."""
+        self._desk.reconfigure(config, Directory(config))
+
     def finish(self) -> Sequence[Fact]:
         """The stream ended: every call still on gets a record that says so."""
         ms = self.last_event_ms
