@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from callsteward import __version__, cli_callbacks, config, logs
+from callsteward import __version__, cli_callbacks, config, crash, logs
 from callsteward.calls.record import CallRecord, Outcome, encode
 from callsteward.cli_options import ConfigOption, Form, ListForm, OptionalConfigOption, chosen
 from callsteward.exceptions import CallstewardError
@@ -50,6 +50,7 @@ app.add_typer(cli_callbacks.lost, name="lost")
 
 def main() -> NoReturn:
     """The `callsteward` command."""
+    crash.tell_scrubbed()
     try:
         app()
     except CallstewardError as error:
@@ -276,7 +277,7 @@ def _for_daemon(config_file: Path, *, threaded: bool = False) -> config.Config:
     """The configuration with its secrets readable and logging set up."""
     settings = config.load(config_file)
     # Reading them now makes an unreadable secret file fail before anything starts.
-    _ = (settings.asterisk.secret, settings.mqtt.secret, settings.privacy.key)
+    logs.hide(settings.asterisk.secret, settings.mqtt.secret, settings.privacy.key)
     logs.set_up(settings.log, threaded=threaded)
     return settings
 

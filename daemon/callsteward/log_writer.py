@@ -1,4 +1,4 @@
-"""Log lines written in a thread: whoever takes them (journald, a file on a disk that hangs) may stand still."""
+"""Log lines written in a thread: whoever takes them (journald, a disk that hangs) may stand still."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import structlog
@@ -27,14 +28,44 @@ _CREDENTIALS_IN_URL = re.compile(r"(?<=://)[^/@\s]+@|(?<=api_key=)[^&\s]+")
 HIDDEN = "***"
 
 
+_hidden: set[str] = set()
+# Shorter ones would take words out of every line.
+_SECRET_FROM = 6
+
+
+def hide(*secrets: str | bytes | None) -> None:
+    """Take these very words out of all that is said from now on."""
+    for secret in secrets:
+        text = secret.decode(errors="replace") if isinstance(secret, bytes) else secret
+        if text and len(text) >= _SECRET_FROM:
+            _hidden.add(text)
+
+
+def scrubbed(text: str) -> str:
+    """A text without phone numbers and secrets."""
+    for secret in _hidden:
+        text = text.replace(secret, HIDDEN)
+    return _NUMBER.sub(HIDDEN, _CREDENTIALS_IN_URL.sub(HIDDEN, text))
+
+
 def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """The log entry without phone numbers and secrets (a structlog processor)."""
     for key, value in event.items():
-        if _SECRET_KEY.search(key):
-            event[key] = HIDDEN
-        elif isinstance(value, str):
-            event[key] = _NUMBER.sub(HIDDEN, _CREDENTIALS_IN_URL.sub(HIDDEN, value))
+        event[key] = HIDDEN if _SECRET_KEY.search(key) else _clean(value)
     return event
+
+
+def _clean(value: object) -> object:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, Mapping):
+        return {
+            scrubbed(str(key)): HIDDEN if _SECRET_KEY.search(str(key)) else _clean(item)
+            for key, item in value.items()
+        }
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_clean(item) for item in value]
+    return scrubbed(value if isinstance(value, str) else str(value))
 
 
 def set_level(log: Log) -> None:

@@ -120,6 +120,15 @@ class Mosquitto:
         self._end(signal.SIGTERM)
         self.start()
 
+    def freeze(self) -> None:
+        """SIGSTOP: connections stay, and nobody answers on them. Until `thaw`, or `stop`."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        if self.running and self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
+
     def reload(self) -> None:
         """Read users and ACL again."""
         if self._process is not None:
@@ -127,6 +136,7 @@ class Mosquitto:
 
     def stop(self) -> None:
         """End it and remove its folder; safe to call again."""
+        self.thaw()
         self._end(signal.SIGTERM)
         if not self.keep:
             shutil.rmtree(self.folder, ignore_errors=True)

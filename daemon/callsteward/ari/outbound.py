@@ -134,6 +134,9 @@ class OutboundLink:
     async def _accept(self, request: web.Request) -> web.StreamResponse:
         """One websocket from Asterisk, from handshake to end."""
         if not self._allowed(request):
+            self._frames.counters.refused += 1
+            if self._socket is None:
+                self._on_change(False, f"a websocket from {request.remote} had a wrong user or password")
             log.error(
                 "a websocket with a wrong user or password was refused: compare username and password of"
                 " websocket_client.conf with asterisk.username and asterisk.password",

@@ -59,6 +59,9 @@ class Reader:
                 frames.counters.overflows += 1
                 return "the daemon is too slow: its queue is full"
         if message.type is aiohttp.WSMsgType.ERROR:
+            if isinstance(message.data, TimeoutError):
+                frames.counters.silences += 1
+                return "Asterisk does not answer the heartbeat: it hangs, or the way to it does"
             return f"connection lost: {message.data}"
         return f"closed with code {socket.close_code}"
 
