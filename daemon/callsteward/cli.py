@@ -60,6 +60,9 @@ def main() -> NoReturn:
         # Nobody reads on: say nothing, and let the interpreter's last flush go nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(_READER_GONE)
+    except Exception as error:  # noqa: BLE001  # a fault of ours: Python's own report would tell numbers
+        sys.stderr.write(crash.report(error))
+        sys.exit(1)
     sys.exit(0)
 
 

@@ -6,7 +6,6 @@ import faulthandler
 import sys
 import threading
 import traceback
-from types import TracebackType
 
 from callsteward import logs
 
@@ -17,19 +16,12 @@ def report(error: BaseException) -> str:
 
 
 def tell_scrubbed() -> None:
-    """From now on an error that nobody caught is told scrubbed; a watchdog's SIGABRT tells the stacks."""
+    """From now on an error that ends a thread is told scrubbed; a watchdog's SIGABRT tells the stacks."""
 
-    def hook(_kind: type[BaseException], error: BaseException, _trace: TracebackType | None) -> None:
-        if isinstance(error, KeyboardInterrupt):
-            sys.__excepthook__(type(error), error, error.__traceback__)
-            return
-        sys.stderr.write(report(error))
-
-    def thread_hook(args: threading.ExceptHookArgs) -> None:
+    def hook(args: threading.ExceptHookArgs) -> None:
         if args.exc_value is not None and not isinstance(args.exc_value, SystemExit):
             sys.stderr.write(report(args.exc_value))
 
-    sys.excepthook = hook
-    threading.excepthook = thread_hook
+    threading.excepthook = hook
     # It prints where each thread was, and no values.
     faulthandler.enable()
