@@ -190,7 +190,13 @@ class Daemon:
                 "ari": asyncio.create_task(link.run(), name="ari"),
             }
             watched = Watched(
-                self.counters, frames, keeping, progress, lambda: self._asterisk, lambda: self._reloaded
+                counters=self.counters,
+                frames=frames,
+                keeping=keeping,
+                progress=progress,
+                asterisk=lambda: self._asterisk,
+                config=lambda: self._reloaded,
+                clock_set=clock.forget,
             )
             tasks["watch"] = asyncio.create_task(watch(watched, feed, self._notify), name="watch")
             tasks["reload"] = asyncio.create_task(self._reloads(tracker, feed), name="reload")

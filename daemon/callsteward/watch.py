@@ -56,6 +56,8 @@ class Watched(NamedTuple):
     """Whether Asterisk is connected, and why not."""
     config: Callable[[], tuple[ConfigState, str]]
     """The state of the configuration that SIGHUP read, and its detail."""
+    clock_set: Callable[[], None]
+    """What is to be done where the machine's clock was set."""
 
 
 def health_of(watched: Watched) -> Health:
@@ -106,6 +108,7 @@ async def watch(watched: Watched, feed: Hears, notify: Notify, clock: WallClock 
         step_s = clock.step_s()
         if step_s:
             watched.counters.clock_steps += 1
+            watched.clock_set()
             log.warning(
                 "the machine's clock was set: spans of calls that were on are wrong by that much",
                 action="clock_step",

@@ -43,6 +43,7 @@ def watched(progress: Progress | None = None) -> Watched:
         progress or Progress(),
         lambda: (True, ""),
         lambda: ("current", ""),
+        lambda: None,
     )
 
 
@@ -80,12 +81,13 @@ async def test_a_pump_that_is_stuck_is_said_once_and_not_pinged_for(capsys):
 async def test_a_clock_that_is_set_is_counted_and_said(capsys):
     wall = [1000.0]
     clock = WallClock(lambda: wall[0], lambda: 5.0)
-    what = watched()
+    told: list[bool] = []
+    what = watched()._replace(clock_set=lambda: told.append(True))
     wall[0] += 3600
     await looked(what, clock)
     wall[0] -= 7200
     feed, _ = await looked(what, clock)
-    assert what.counters.clock_steps == 2
+    assert what.counters.clock_steps == len(told) == 2
     assert feed.healths[-1].clock_steps == 2
     said = capsys.readouterr().out
     assert "step_s=3600.0" in said
