@@ -21,7 +21,7 @@ from callsteward.ari.census import Census
 from callsteward.ari.connection import open_link
 from callsteward.ari.counters import Counters
 from callsteward.ari.frames import FrameQueue
-from callsteward.ari.link import OnChange, cancelled
+from callsteward.ari.link import CERTAIN_AFTER_S, OnChange, cancelled
 from callsteward.ari.recorder import Recorder
 from callsteward.ari.rest import HttpTransport, Rest, open_session
 from callsteward.callback.decisions import Decisions
@@ -139,6 +139,7 @@ class Daemon:
         self._load = load
         self._notify = Notify()
         self._asterisk: tuple[bool, str] = (False, "not connected yet")
+        self._linked_s = 0.0
         self._reloaded: tuple[ConfigState, str] = ("current", "")
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -169,6 +170,7 @@ class Daemon:
                 clock=clock,
                 counters=self.counters,
                 progress=progress,
+                heard_s=self._heard_s,
                 judge=None if callbacks is None else callbacks.decisions.judge,
                 listener=None if callbacks is None else callbacks.execution.hear,
             )
@@ -211,7 +213,14 @@ class Daemon:
                 log.info("stopped", action="daemon_stop", counters=self._summary())
 
     def _linked(self, connected: bool, detail: str) -> None:
+        if connected and not self._asterisk[0]:
+            self._linked_s = time.monotonic()
         self._asterisk = (connected, detail)
+
+    def _heard_s(self) -> float | None:
+        """Up to when Asterisk was certainly heard (time.monotonic()), None while it is not."""
+        certain_s = time.monotonic() - CERTAIN_AFTER_S
+        return certain_s if self._asterisk[0] and certain_s > self._linked_s else None
 
     async def _reloads(self, tracker: Tracker, feed: Output) -> None:
         """On each SIGHUP take over what can be taken over; a configuration that is wrong changes nothing."""

@@ -19,7 +19,7 @@ from callsteward.ari.backoff import Backoff
 from callsteward.ari.census import Census
 from callsteward.ari.counters import Counters
 from callsteward.ari.frames import FrameQueue
-from callsteward.ari.marks import ADVANCED, SEEN, advanced
+from callsteward.ari.marks import ADVANCED, SEEN, advanced, seen
 from callsteward.ari.reader import stamp
 from callsteward.calls.facts import CallEnded, Fact
 from callsteward.calls.record import CallRecord
@@ -36,6 +36,10 @@ BATCH = 256
 
 # An event stamped before a limit may still be on its way when the limit is reached.
 LAG_MS = 20
+
+# How often a quiet journal says that Asterisk was heard all the same: so exact is the span that nobody saw
+# if the daemon is killed.
+HEARD_EVERY_S = 5.0
 
 # How long a store that fails is tried again before the daemon gives up and lets itself be restarted.
 STORE_PATIENCE_S = 300.0
@@ -71,6 +75,7 @@ class Pump:
         clock: EventClock,
         counters: Counters,
         progress: Progress | None = None,
+        heard_s: Callable[[], float | None] = lambda: None,
         judge: Judge | None = None,
         listener: Listener | None = None,
     ) -> None:
@@ -83,6 +88,8 @@ class Pump:
         self._clock = clock
         self._counters = counters
         self._progress = progress or Progress()
+        self._heard_s = heard_s
+        self._heard_ms = 0
         self._judge = judge
         self._listener = listener
         self._finishing = False
@@ -138,6 +145,7 @@ class Pump:
                 return
             elif not arrived:
                 await self._time_passed()
+                await self._heard()
 
     def finish(self) -> None:
         """Make `run` return once the queue is empty."""
@@ -202,18 +210,32 @@ class Pump:
         ms = events.epoch_ms(moment)
         if ms is None:
             return
+        self._heard_ms = ms
         if exact:
             self._clock.observe(ms, received_s)
         else:
             self._clock.guess(ms, received_s)
 
     def _idle_s(self) -> float | None:
-        """Seconds until the next limit runs out, None where none is running."""
+        """Seconds until the next limit runs out or the next mark is due, None without a call."""
+        most = HEARD_EVERY_S if self._tracker.open_legs else None
         deadline = self._tracker.next_deadline_ms
-        if deadline is None:
-            return None
-        when = self._clock.monotonic_s(deadline + LAG_MS)
-        return None if when is None else max(0.001, when - time.monotonic())
+        when = None if deadline is None else self._clock.monotonic_s(deadline + LAG_MS)
+        if when is None:
+            return most
+        left = max(0.001, when - time.monotonic())
+        return left if most is None else min(left, most)
+
+    async def _heard(self) -> None:
+        """While calls are on and nothing happens to them: say up to when Asterisk was certainly heard."""
+        heard_s = self._heard_s()
+        if heard_s is None or not self._tracker.open_legs:
+            return
+        now = self._clock.now_ms(heard_s)
+        if now is not None and now - self._heard_ms >= HEARD_EVERY_S * 1000:
+            self._heard_ms = now
+            with self._progress.waiting("disk"):
+                await self._keeping.mark(seen(now))
 
     async def _time_passed(self) -> None:
         now = self._clock.now_ms()

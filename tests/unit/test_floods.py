@@ -7,9 +7,12 @@ import time
 
 import pytest
 
+from callsteward import app as app_module
 from callsteward import keeping as keeping_module
+from callsteward import pump as pump_module
 from callsteward.ari.events import epoch_ms, timestamp
 from callsteward.ari.link import UNNEEDED_EVENTS
+from callsteward.ari.marks import SEEN
 from callsteward.ari.reader import stamp
 from callsteward.demo.ari_server import FakeAri
 from callsteward.store import journal as journal_module
@@ -124,3 +127,27 @@ async def test_a_stop_in_time_although_the_disk_hangs(ari, tmp_path, monkeypatch
     assert time.monotonic() - began < 5
     mended.set()
     assert live.feed.drained
+
+
+async def test_a_quiet_call_is_known_to_have_been_watched_until_shortly_before_a_kill(
+    ari, tmp_path, monkeypatch
+):
+    """The span that nobody saw begins there, and not with the last event, minutes before."""
+    monkeypatch.setattr(pump_module, "HEARD_EVERY_S", 0.2)
+    monkeypatch.setattr(app_module, "CERTAIN_AFTER_S", 0.3)
+    config = config_for(ari.url, tmp_path)
+    frames = capture("hold2")[:20]
+    async with running(config) as live:
+        await ari.connected()
+        await live.until(lambda: live.daemon.counters.snapshots == 1)
+        await ari.play(frames)
+        await asyncio.sleep(1.5)
+        killed = (tmp_path / "calls.journal").read_bytes().splitlines()
+    last = epoch_ms(stamp(frames[-1])[1])
+    kind, moment = stamp(killed[-1])
+    heard = epoch_ms(moment)
+    assert kind == SEEN
+    assert last is not None
+    assert heard is not None
+    # It was heard for 1.5 s, of which the last 0.3 are not certain and 0.2 may not be written yet.
+    assert 900 <= heard - last <= 1_400
