@@ -88,6 +88,15 @@ chaos: setup ## Every fault in every phase of a callback, about 15 minutes; CHAO
 	@$(PY) -m tests.lab.roots
 	@$(PY) -m tests.chaos --runs 120 $(CHAOS)
 
+.PHONY: harm
+harm: setup ## The PBX is never harmed: disk and broker frozen for 60 s under 100 calls a second (root)
+	@$(PY) -m tests.lab.roots
+	@CALLSTEWARD_HARM_STALL_S=60 CALLSTEWARD_HARM_RATE=100 $(PY) -m pytest -s -q tests/live/test_harm.py
+
+.PHONY: audit
+audit: setup ## Known vulnerabilities in the dependencies, where the service can be reached
+	@scripts/audit $(VENV)
+
 .PHONY: clean
 clean: ## Remove everything made here but the lab's cached root folders
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov

@@ -16,12 +16,13 @@ import aiohttp
 import structlog
 from sqlalchemy.engine import make_url
 
+from callsteward import logs
 from callsteward.agi.site import open_agi
 from callsteward.ari.census import Census
 from callsteward.ari.connection import open_link
 from callsteward.ari.counters import Counters
 from callsteward.ari.frames import FrameQueue
-from callsteward.ari.link import OnChange, cancelled
+from callsteward.ari.link import CERTAIN_AFTER_S, OnChange, cancelled
 from callsteward.ari.recorder import Recorder
 from callsteward.ari.rest import HttpTransport, Rest, open_session
 from callsteward.callback.decisions import Decisions
@@ -41,16 +42,23 @@ from callsteward.clock import EventClock
 from callsteward.config import Config
 from callsteward.doors import Doors, wanted
 from callsteward.exceptions import CallstewardError
+from callsteward.health import ConfigState, Health
+from callsteward.keeping import Keeping
+from callsteward.notify import Notify
+from callsteward.progress import Progress
 from callsteward.pump import Judge, Pump
+from callsteward.reload import reloaded
 from callsteward.store.journal import Journal
 from callsteward.store.records import CallQuery, Store
+from callsteward.watch import Watched, watch
 
 log = structlog.get_logger(__name__)
 
 # All together under the 5 s that a stop may take.
-PUMP_STOP_S = 2.0
-FEED_STOP_S = 1.5
+PUMP_STOP_S = 1.5
+FEED_STOP_S = 1.0
 LINK_STOP_S = 1.2
+STORE_STOP_S = 0.5
 
 GAUGES_EVERY_S = 1.0
 
@@ -67,6 +75,10 @@ class Output(Protocol):
     def gauges(self, lines: list[LineNow], operators: list[OperatorNow], now_ms: int) -> None: ...
 
     def link(self, asterisk_connected: bool, detail: str) -> None: ...
+
+    def health(self, health: Health) -> None: ...
+
+    def reconfigure(self, config: Config) -> None: ...
 
     async def drain(self, timeout_s: float) -> Any: ...
 
@@ -89,6 +101,12 @@ class NoFeed:
     def link(self, asterisk_connected: bool, detail: str) -> None:
         pass
 
+    def health(self, health: Health) -> None:
+        pass
+
+    def reconfigure(self, config: Config) -> None:
+        pass
+
     async def drain(self, timeout_s: float) -> None:
         pass
 
@@ -104,16 +122,30 @@ def journal_path(config: Config) -> Path | None:
 
 
 class Daemon:
-    """Follows one PBX. `counters` tell how it goes; `feed` replaces the MQTT feed (tests, embedding)."""
+    """Follows one PBX. `counters` tell how it goes; `feed` replaces the MQTT feed (tests, embedding).
+
+    `hang_up` is set (SIGHUP) to have the configuration read anew by `load`.
+    """
 
     def __init__(
-        self, config: Config, *, recorder: Recorder | None = None, feed: Output | None = None
+        self,
+        config: Config,
+        *,
+        recorder: Recorder | None = None,
+        feed: Output | None = None,
+        load: Callable[[], Config] | None = None,
     ) -> None:
         self._config = config
         self._recorder = recorder
         self._feed = feed
         self.boot_id = uuid.uuid4().hex
         self.counters = Counters()
+        self.hang_up = asyncio.Event()
+        self._load = load
+        self._notify = Notify()
+        self._asterisk: tuple[bool, str] = (False, "not connected yet")
+        self._linked_s = 0.0
+        self._reloaded: tuple[ConfigState, str] = ("current", "")
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set, then stop within 5 s. Raises what stopped it where that was an error."""
@@ -121,15 +153,17 @@ class Daemon:
         feed = self._feed or self._open_feed()
         async with AsyncExitStack() as stack:
             # The journal's lock first: a second daemon must not touch the store.
-            journal = Journal(journal_path(config))
-            stack.callback(journal.close)
+            journal = Journal(journal_path(config), fsync=True)
+            keeping = Keeping(journal, self._recorder, self.counters)
+            stack.push_async_callback(keeping.close)
             store = await Store.open(config.store.url)
-            stack.push_async_callback(store.close)
+            stack.push_async_callback(_closed, store)
             session = await stack.enter_async_context(open_session(config.asterisk))
             frames = FrameQueue(self.counters)
             tracker = Tracker(config)
             census = Census()
             clock = EventClock()
+            progress = Progress()
             callbacks = _callbacks(config, store, session, tracker, clock, feed)
             changed = asyncio.Event()
             lost = LostWatch(config, LostCalls(store.engine, config.site.name), changed=changed.set)
@@ -150,13 +184,14 @@ class Daemon:
             pump = Pump(
                 frames=frames,
                 tracker=tracker,
-                journal=journal,
+                keeping=keeping,
                 save=store.save,
                 outlet=feed,
                 census=census,
                 clock=clock,
                 counters=self.counters,
-                recorder=self._recorder,
+                progress=progress,
+                heard_s=self._heard_s,
                 judge=lost.judge if judge is None else _in_turn(lost.judge, judge),
                 listener=None if callbacks is None else callbacks.execution.hear,
                 changed=changed,
@@ -164,10 +199,12 @@ class Daemon:
             log.info("starting", action="daemon_start", boot_id=self.boot_id, site=config.site.name)
             await _recall(store, config, feed)
             spare_the_collector()
-            on_change: OnChange = feed.link
+            listeners: list[OnChange] = [self._linked, feed.link]
             if callbacks is not None:
                 await callbacks.decisions.load()
-                on_change = _both(feed, callbacks.execution)
+                execution = callbacks.execution
+                listeners.append(lambda connected, _why: execution.link(connected))
+            on_change = _each(listeners)
             gap_from = await pump.rerun()
             link = open_link(config, frames, census, session=session, on_change=on_change, gap_from=gap_from)
             tasks = {
@@ -177,17 +214,68 @@ class Daemon:
                 "lost": asyncio.create_task(lost.run(), name="lost"),
                 "ari": asyncio.create_task(link.run(), name="ari"),
             }
+            watched = Watched(
+                counters=self.counters,
+                frames=frames,
+                keeping=keeping,
+                progress=progress,
+                asterisk=lambda: self._asterisk,
+                config=lambda: self._reloaded,
+                clock_set=clock.forget,
+            )
+            tasks["watch"] = asyncio.create_task(watch(watched, feed, self._notify), name="watch")
+            tasks["reload"] = asyncio.create_task(self._reloads(tracker, feed), name="reload")
             if config.agi.enabled:
                 tasks["agi"] = asyncio.create_task(open_agi(config, store.engine).run(), name="agi")
             if callbacks is not None:
                 tasks["callbacks"] = asyncio.create_task(callbacks.execution.run(), name="callbacks")
             if doors is not None:
                 tasks |= {name: asyncio.create_task(work, name=name) for name, work in doors.tasks().items()}
+            self._notify.ready()
             try:
                 await _until_stop(stop, list(tasks.values()))
             finally:
+                self._notify.stopping()
                 await _wind_down(tasks, pump, feed)
                 log.info("stopped", action="daemon_stop", counters=self._summary())
+
+    def _linked(self, connected: bool, detail: str) -> None:
+        if connected and not self._asterisk[0]:
+            self._linked_s = time.monotonic()
+        self._asterisk = (connected, detail)
+
+    def _heard_s(self) -> float | None:
+        """Up to when Asterisk was certainly heard (time.monotonic()), None while it is not."""
+        certain_s = time.monotonic() - CERTAIN_AFTER_S
+        return certain_s if self._asterisk[0] and certain_s > self._linked_s else None
+
+    async def _reloads(self, tracker: Tracker, feed: Output) -> None:
+        """On each SIGHUP take over what can be taken over; a configuration that is wrong changes nothing."""
+        while True:
+            await self.hang_up.wait()
+            self.hang_up.clear()
+            if self._load is None:
+                continue
+            self._notify.reloading()
+            try:
+                new = await asyncio.to_thread(self._load)
+            except CallstewardError as error:
+                self.counters.reload_errors += 1
+                self._reloaded = ("refused", str(error))
+                log.error(  # noqa: TRY400
+                    "the new configuration is refused: going on with the old one",
+                    action="reload_refused",
+                    error=str(error),
+                )
+            else:
+                self._config, state, detail = reloaded(self._config, new)
+                self.counters.reloads += 1
+                self._reloaded = (state, detail)
+                tracker.reconfigure(self._config)
+                feed.reconfigure(self._config)
+                logs.set_level(self._config.log)
+                log.info("configuration read anew", action="reloaded", detail=detail)
+            self._notify.ready()
 
     def _open_feed(self) -> Output:
         if not self._config.mqtt.enabled:
@@ -205,6 +293,17 @@ class Daemon:
             "malformed": counters.malformed,
             "tracker_errors": counters.tracker_errors,
             "connects": counters.connects,
+            "disconnects": counters.disconnects,
+            "shed": dict(counters.shed),
+            "overflows": counters.overflows,
+            "refused": counters.refused,
+            "silences": counters.silences,
+            "clock_steps": counters.clock_steps,
+            "disk_stalls": counters.disk_stalls,
+            "disk_errors": counters.disk_errors,
+            "compactions": counters.compactions,
+            "reloads": counters.reloads,
+            "reload_errors": counters.reload_errors,
             "max_depth": counters.max_depth,
         }
 
@@ -269,12 +368,21 @@ def _in_turn(*judges: Judge) -> Judge:
     return judge
 
 
-def _both(feed: Output, execution: Execution) -> OnChange:
+def _each(listeners: Sequence[OnChange]) -> OnChange:
     def on_change(connected: bool, detail: str) -> None:
-        feed.link(connected, detail)
-        execution.link(connected)
+        for listener in listeners:
+            listener(connected, detail)
 
     return on_change
+
+
+async def _closed(store: Store) -> None:
+    """Close the store, unless its disk hangs: then the connections end with the process."""
+    try:
+        async with asyncio.timeout(STORE_STOP_S):
+            await store.close()
+    except TimeoutError:
+        log.error("stopping without the store, which hangs", action="store_hangs_at_stop")  # noqa: TRY400
 
 
 async def _recall(store: Store, config: Config, feed: Output) -> None:

@@ -2,7 +2,9 @@
 
 `load(path)` returns a Config or raises ConfigError, which names the file, each wrong key, what is
 wrong with it and what is allowed. Secrets may come from the environment
-(`CALLSTEWARD_ASTERISK__PASSWORD`, `CALLSTEWARD_MQTT__PASSWORD`) or from a file (`password_file`).
+(`CALLSTEWARD_ASTERISK__PASSWORD`, `CALLSTEWARD_MQTT__PASSWORD`), from a file (`password_file`) or from
+systemd's credentials (`LoadCredential=asterisk_password:…`, `mqtt_password`, `hmac_key`). A file with secrets
+in it that everybody can read is refused.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
+from callsteward import secret_files
 from callsteward.config_errors import explain
 from callsteward.exceptions import ConfigError
 from callsteward.standard.profile import Profile
@@ -51,13 +54,12 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def _secret(value: SecretStr | None, file: Path | None) -> str | None:
+def _secret(value: SecretStr | None, file: Path | None, credential: str) -> str | None:
+    """From the file named, else from systemd's credential of this name, else the value itself."""
+    if file is None:
+        file = secret_files.credential(credential)
     if file is not None:
-        try:
-            return file.read_text(encoding="utf-8").strip()
-        except OSError as error:
-            message = f"cannot read the secret file {file}: {error.strerror}"
-            raise ConfigError(message) from error
+        return secret_files.read(file)
     return value.get_secret_value() if value is not None else None
 
 
@@ -129,7 +131,7 @@ class Asterisk(_Section):
 
     @property
     def secret(self) -> str:
-        return _secret(self.password, self.password_file) or ""
+        return _secret(self.password, self.password_file, "asterisk_password") or ""
 
 
 class Endpoints(_Section):
@@ -192,7 +194,7 @@ class Mqtt(_Section):
 
     @property
     def secret(self) -> str | None:
-        return _secret(self.password, self.password_file)
+        return _secret(self.password, self.password_file, "mqtt_password")
 
     @model_validator(mode="after")
     def _tls(self) -> Self:
@@ -227,7 +229,7 @@ class Privacy(_Section):
 
     @property
     def key(self) -> bytes | None:
-        secret = _secret(self.hmac_key, self.hmac_key_file)
+        secret = _secret(self.hmac_key, self.hmac_key_file, "hmac_key")
         return secret.encode() if secret else None
 
 
@@ -341,7 +343,7 @@ class Web(_Section):
 
     @property
     def secret(self) -> str:
-        return _secret(self.token, self.token_file) or ""
+        return _secret(self.token, self.token_file, "web_token") or ""
 
     @model_validator(mode="after")
     def _token(self) -> Self:
@@ -450,6 +452,7 @@ def load(path: Path | None) -> Config:
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             message = f"{path}: not TOML: {error}"
             raise ConfigError(message) from error
+        secret_files.refuse_open(path, values)
     file = str(path) if path is not None else "environment"
     try:
         return Config(**values)

@@ -1,7 +1,7 @@
 """The pump: frames in, through journal, tracker and store, facts out.
 
 The order is what makes a kill harmless. A frame is in the journal before the tracker sees it, a record is
-in the store before it is published, and the journal is emptied only when no channel is left. A daemon
+in the store before it is published, and a call's frames leave the journal only after that. A daemon
 that is killed anywhere re-runs the journal, and publishes of it just the records the store had not got.
 """
 
@@ -19,15 +19,16 @@ from callsteward.ari.backoff import Backoff
 from callsteward.ari.census import Census
 from callsteward.ari.counters import Counters
 from callsteward.ari.frames import FrameQueue
+from callsteward.ari.marks import ADVANCED, SEEN, advanced, seen
 from callsteward.ari.reader import stamp
-from callsteward.ari.recorder import Recorder
 from callsteward.callback import faults
 from callsteward.calls.facts import CallEnded, Fact
 from callsteward.calls.record import CallRecord
 from callsteward.calls.tracker import Tracker
 from callsteward.clock import EventClock
 from callsteward.exceptions import MalformedEventError, StoreError
-from callsteward.store.journal import Journal
+from callsteward.keeping import Keeping
+from callsteward.progress import Progress
 
 log = structlog.get_logger(__name__)
 
@@ -40,12 +41,12 @@ LAG_MS = 20
 # Events that the daemon itself puts into the stream: their stamps are its own.
 _NOT_ASTERISKS = (events.Snapshot, events.TagCommanded)
 
-# How long a store that fails is tried again before the daemon gives up and lets itself be restarted.
-STORE_PATIENCE_S = 60.0
+# How often a quiet journal says that Asterisk was heard all the same: so exact is the span that nobody saw
+# if the daemon is killed.
+HEARD_EVERY_S = 5.0
 
-# Written to the journal when a limit ran out without an event, so that a re-run says it at the same
-# point and not a second time.
-_ADVANCED = "CallstewardAdvanced"
+# How long a store that fails is tried again before the daemon gives up and lets itself be restarted.
+STORE_PATIENCE_S = 300.0
 
 T = TypeVar("T")
 Save = Callable[[Sequence[CallRecord]], Awaitable[list[CallRecord]]]
@@ -71,30 +72,32 @@ class Pump:
         *,
         frames: FrameQueue,
         tracker: Tracker,
-        journal: Journal,
+        keeping: Keeping,
         save: Save,
         outlet: Outlet,
         census: Census,
         clock: EventClock,
         counters: Counters,
-        recorder: Recorder | None = None,
+        progress: Progress | None = None,
+        heard_s: Callable[[], float | None] = lambda: None,
         judge: Judge | None = None,
         listener: Listener | None = None,
         changed: asyncio.Event | None = None,
     ) -> None:
         self._frames = frames
         self._tracker = tracker
-        self._journal = journal
+        self._keeping = keeping
         self._save = save
         self._outlet = outlet
         self._census = census
         self._clock = clock
         self._counters = counters
-        self._recorder = recorder
+        self._progress = progress or Progress()
+        self._heard_s = heard_s
+        self._heard_ms = 0
         self._judge = judge
         self._listener = listener
         self._finishing = False
-        self._journal_broken = False
         self.changed = changed or asyncio.Event()
         """Set when something has happened that the gauges may show."""
 
@@ -103,24 +106,24 @@ class Pump:
         facts: list[Fact] = []
         last = ""
         count = 0
-        for raw in self._journal.frames():
+        for raw in self._keeping.left():
             count += 1
             kind, moment = stamp(raw)
-            last = moment or last
-            if kind == _ADVANCED:
+            if kind != ADVANCED:  # which says nothing of whether Asterisk was heard
+                last = moment or last
+            if kind == ADVANCED:
                 now = events.epoch_ms(moment)
                 facts += self._tracker.advance(now) if now is not None else ()
+            if kind in {ADVANCED, SEEN}:
                 continue
-            # A recording that this daemon goes on with has them; one that begins here needs them.
-            if self._recorder is not None and self._recorder.empty:
-                self._recorder.write(raw)
+            self._keeping.record_left(raw)
             facts += self._handled(raw)
             if count % BATCH == 0:
                 await self._deliver_rerun(facts)
                 facts.clear()
                 await asyncio.sleep(0)
         await self._deliver_rerun(facts)
-        self._forget_ended()
+        await self._tidy()
         if count:
             log.info(
                 "took up the journal",
@@ -134,7 +137,9 @@ class Pump:
     async def run(self) -> None:
         """Work until `finish` is called and nothing waits any more."""
         while True:
+            self._progress.idle()
             arrived = await self._frames.wait(self._idle_s())
+            self._progress.working()
             batch = self._frames.take(BATCH)
             if batch:
                 await self._work([(frame.raw, frame.received_s) for frame in batch])
@@ -145,6 +150,7 @@ class Pump:
                 return
             elif not arrived:
                 await self._time_passed()
+                await self._heard()
 
     def finish(self) -> None:
         """Make `run` return once the queue is empty."""
@@ -152,22 +158,14 @@ class Pump:
         self._frames.wake()
 
     async def _work(self, batch: list[tuple[bytes, float]]) -> None:
-        recorder = self._recorder
-        for raw, _ in batch:
-            self._journal.append(raw)
-            if recorder is not None:
-                recorder.write(raw)
-        faults.reached("before:journal")
-        self._flush_journal()
-        faults.reached("after:journal")
-        if recorder is not None:
-            recorder.flush()
+        with self._progress.waiting("disk"):
+            await self._keeping.keep([raw for raw, _ in batch])
         facts: list[Fact] = []
         for raw, received_s in batch:
             facts += self._handled(raw, received_s)
         self.changed.set()
         await self._deliver(facts)
-        self._forget_ended()
+        await self._tidy()
 
     def _handled(self, raw: bytes, received_s: float | None = None) -> Sequence[Fact]:
         """The facts of one frame. Whatever is wrong with it, the next one gets its turn."""
@@ -211,18 +209,32 @@ class Pump:
         ms = events.epoch_ms(moment)
         if ms is None:
             return
+        self._heard_ms = ms
         if exact:
             self._clock.observe(ms, received_s)
         else:
             self._clock.guess(ms, received_s)
 
     def _idle_s(self) -> float | None:
-        """Seconds until the next limit runs out, None where none is running."""
+        """Seconds until the next limit runs out or the next mark is due, None without a call."""
+        most = HEARD_EVERY_S if self._tracker.open_legs else None
         deadline = self._tracker.next_deadline_ms
-        if deadline is None:
-            return None
-        when = self._clock.monotonic_s(deadline + LAG_MS)
-        return None if when is None else max(0.001, when - time.monotonic())
+        when = None if deadline is None else self._clock.monotonic_s(deadline + LAG_MS)
+        if when is None:
+            return most
+        left = max(0.001, when - time.monotonic())
+        return left if most is None else min(left, most)
+
+    async def _heard(self) -> None:
+        """While calls are on and nothing happens to them: say up to when Asterisk was certainly heard."""
+        heard_s = self._heard_s()
+        if heard_s is None or not self._tracker.open_legs:
+            return
+        now = self._clock.now_ms(heard_s)
+        if now is not None and now - self._heard_ms >= HEARD_EVERY_S * 1000:
+            self._heard_ms = now
+            with self._progress.waiting("disk"):
+                await self._keeping.mark(seen(now))
 
     async def _time_passed(self) -> None:
         now = self._clock.now_ms()
@@ -230,31 +242,17 @@ class Pump:
         if now is None or deadline is None or deadline + LAG_MS > now:
             return
         facts = list(self._tracker.advance(now - LAG_MS))
-        tick = f'{{"type":"{_ADVANCED}","timestamp":"{events.timestamp(now - LAG_MS)}"}}'
-        self._journal.append(tick.encode())
-        self._flush_journal()
+        # So that a re-run says it at the same point and not a second time.
+        with self._progress.waiting("disk"):
+            await self._keeping.mark(advanced(now - LAG_MS))
         self.changed.set()
         await self._deliver(facts)
-        self._forget_ended()
+        await self._tidy()
 
-    def _flush_journal(self) -> None:
-        try:
-            self._journal.flush()
-        except StoreError as error:
-            # Calls are followed all the same; what a kill would cost is the calls in progress.
-            if not self._journal_broken:
-                log.error("the journal cannot be written", action="journal_broken", error=str(error))  # noqa: TRY400
-            self._journal_broken = True
-        else:
-            if self._journal_broken:
-                log.info("the journal is written again", action="journal_mended")
-            self._journal_broken = False
-
-    def _forget_ended(self) -> None:
-        if self._journal.size and not self._tracker.open_legs and not self._census.alive:
-            faults.reached("before:clear")
-            self._journal.clear()
-            faults.reached("after:clear")
+    async def _tidy(self) -> None:
+        calls_on = bool(self._tracker.open_legs or self._census.alive)
+        with self._progress.waiting("disk"):
+            await self._keeping.tidy(calls_on=calls_on)
 
     async def _deliver(self, facts: Sequence[Fact]) -> None:
         """Store the records, then publish everything in the order it happened."""
@@ -292,7 +290,8 @@ class Pump:
         give_up = time.monotonic() + STORE_PATIENCE_S
         while True:
             try:
-                return await write()
+                with self._progress.waiting("store"):
+                    return await write()
             except StoreError as error:
                 if self._finishing or time.monotonic() > give_up:
                     raise

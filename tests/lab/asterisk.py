@@ -159,6 +159,7 @@ class Asterisk(Server):
         return answer
 
     def _end(self) -> None:
+        self.thaw()
         if self.running:
             try:
                 self.cli("core stop now")
@@ -171,6 +172,15 @@ class Asterisk(Server):
         if self._process is not None and self._process.poll() is None:
             os.kill(self._process.pid, signal.SIGKILL)
             self._wait(5)
+
+    def freeze(self) -> None:
+        """SIGSTOP: connections stay, and nobody answers on them. Until `thaw`, or `stop`."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        if self.running and self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
 
     def restart(self) -> None:
         """``core restart``-like: end (calls drop), start with the same folder and ports."""

@@ -85,12 +85,23 @@ class Mosquitto(Server):
         self._end()
         self.start()
 
+    def freeze(self) -> None:
+        """SIGSTOP: connections stay, and nobody answers on them. Until `thaw`, or `stop`."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        if self.running and self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
+
     def reload(self) -> None:
         """Read users and ACL again."""
         if self._process is not None:
             self._process.send_signal(signal.SIGHUP)
 
     def _end(self, how: signal.Signals = signal.SIGTERM) -> None:
+        if how is signal.SIGTERM:
+            self.thaw()
         if self._process is None or self._process.poll() is not None:
             return
         self._process.send_signal(how)

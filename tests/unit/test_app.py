@@ -18,6 +18,7 @@ from callsteward.calls.record import encode
 from callsteward.config import Asterisk, Callback, Config, Mqtt, Store
 from callsteward.demo.ari_server import FakeAri
 from callsteward.exceptions import StoreError
+from callsteward.health import Health
 from callsteward.replay import Tally, replay
 from callsteward.store import records as records_module
 from callsteward.store.journal import Journal
@@ -36,6 +37,7 @@ class KeptFeed:
     def __init__(self) -> None:
         self.facts: list[object] = []
         self.links: list[tuple[bool, str]] = []
+        self.healths: list[Health] = []
         self.gauged: list[tuple[object, object, int]] = []
         self.drained = False
         self.fail: Exception | None = None
@@ -56,6 +58,12 @@ class KeptFeed:
 
     def link(self, asterisk_connected, detail) -> None:
         self.links.append((asterisk_connected, detail))
+
+    def health(self, health) -> None:
+        self.healths.append(health)
+
+    def reconfigure(self, config) -> None:
+        self.config = config
 
     async def drain(self, timeout_s) -> None:
         self.drained = True

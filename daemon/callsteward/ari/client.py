@@ -32,7 +32,7 @@ from callsteward.ari.link import (
 from callsteward.ari.reader import LastStamp, Reader
 from callsteward.ari.rest import HttpTransport, Rest, authorization, unauthorized, unreachable
 from callsteward.config import Config
-from callsteward.exceptions import AriError
+from callsteward.exceptions import AriError, AriUnauthorizedError
 
 log = structlog.get_logger(__name__)
 
@@ -76,6 +76,8 @@ class ClientLink:
             try:
                 why = await self._connection()
             except AriError as error:
+                if isinstance(error, AriUnauthorizedError):
+                    self._frames.counters.refused += 1
                 why = str(error)
             if time.monotonic() - began > GOOD_AFTER_S:
                 self._backoff.reset()
@@ -147,13 +149,24 @@ class ClientLink:
         subscribed and then got no event at all; most likely the old application's shutdown came after.
         """
         pause = FIRST_LOOK_S
+        refused = False
         while True:
             await asyncio.sleep(pause)
             pause = LOOK_EVERY_S
             try:
                 found = await self._rest.application(self._settings.app)
+            except AriUnauthorizedError as error:
+                # The socket stays open, but the next one will not come about.
+                refused = True
+                self._frames.counters.refused += 1
+                self._on_change(True, f"still connected, but: {error}")
+                log.error("Asterisk refuses us by now", action="ari_refused", error=str(error))  # noqa: TRY400
+                continue
             except AriError:
                 continue  # the heartbeat is the judge of a connection that does not answer
+            if refused:
+                refused = False
+                self._on_change(True, "")
             if found is None or not (found.hears_all_channels and found.hears_all_bridges):
                 return
 

@@ -225,6 +225,22 @@ class TagCommanded(_Event, frozen=True, gc=False, kw_only=True, tag="Callsteward
     command: str = ""
 
 
+class Compacted(_Event, frozen=True, gc=False, kw_only=True, tag="CallstewardCompacted"):
+    """Not from Asterisk: heads a compacted journal. `gone`: channels that ended, whose frames went."""
+
+    gone: tuple[str, ...] = ()
+
+
+class Shed(_Event, frozen=True, gc=False, kw_only=True, tag="CallstewardShed"):
+    """Not from Asterisk: from `timestamp` to `until` a flooded daemon left out events of a channel.
+
+    Stands where the first of them would have stood. Only speech is ever left out so (`ari.shedding`).
+    """
+
+    channel_id: str
+    until: str = ""
+
+
 Event = (
     ChannelCreated
     | ChannelDestroyed
@@ -246,6 +262,8 @@ Event = (
     | DeviceStateChanged
     | Snapshot
     | TagCommanded
+    | Compacted
+    | Shed
 )
 
 _decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)

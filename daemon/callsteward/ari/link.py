@@ -20,6 +20,8 @@ UNNEEDED_EVENTS = ("ChannelVarset", "ChannelDialplan", "ChannelCallerId", "Chann
 
 # A ping each 5 s, its pong due within 2.5 s: a half-open socket is known within 10 s.
 HEARTBEAT_S = 5.0
+# A link that is up has brought us all that is older than this: a dead one is given up sooner.
+CERTAIN_AFTER_S = 2 * HEARTBEAT_S
 
 # A list of 10,000 channels comes as one message in outbound mode.
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024

@@ -81,6 +81,12 @@ class Desk:
         self._config = config
         self._limits: dict[str, Limits] = {}
 
+    def reconfigure(self, config: Config, directory: Directory) -> None:
+        self.default_line = config.default_line
+        self.directory = directory
+        self._config = config
+        self._limits.clear()
+
     def limits(self, line: str) -> Limits:
         found = self._limits.get(line)
         if found is None:

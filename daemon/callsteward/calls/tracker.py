@@ -63,6 +63,8 @@ class Tracker:
             ari.BridgeAttendedTransfer: self._attended_transferred,
             ari.Dial: self._dialled,
             ari.Snapshot: self._reconcile,
+            ari.Compacted: self._compacted,
+            ari.Shed: self._shed,
         }
         if config.tags.enabled:
             self._on[ari.ChannelUserevent] = self._told_by_phone
@@ -98,6 +100,10 @@ class Tracker:
         """The facts that follow from time alone, up to a moment on Asterisk's clock."""
         self._fire(now_ms)
         return self._told()
+
+    def reconfigure(self, config: Config) -> None:
+        """Go on with other lines, profiles and operators; limits that run already stay as they are."""
+        self._desk.reconfigure(config, Directory(config))
 
     def finish(self) -> Sequence[Fact]:
         """The stream ended: every call still on gets a record that says so."""
@@ -446,6 +452,22 @@ class Tracker:
                 call.died_ms = died
                 # While somebody listened, who began to speak was heard.
                 call.spoke_on = lost is None or any(leg.talking_ms is not None for leg in call.contact)
+
+    def _compacted(self, event: ari.Compacted, _ms: int) -> None:
+        """A compacted journal begins: a late event of a channel whose frames went brings no call back."""
+        for channel_id in event.gone:
+            self._roster.remember(channel_id)
+
+    def _shed(self, event: ari.Shed, ms: int) -> None:
+        """Speech on a channel went unheard: its calls say so, as after a gap."""
+        leg = self._roster.legs.get(event.channel_id)
+        if leg is None:
+            return
+        until = ari.epoch_ms(event.until)
+        talk.close_speech(leg, ms)
+        for call in dict.fromkeys((leg.call, *leg.contacts)):
+            call.unobserved.append((ms, ms if until is None else max(ms, until)))
+            call.silent_since_ms = None
 
 
 def _end(leg: Leg, side: Side, event: ari.ChannelDestroyed, passed_back: bool = False) -> LegEnd:

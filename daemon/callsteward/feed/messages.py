@@ -36,6 +36,7 @@ from callsteward.calls.facts import (
 from callsteward.calls.record import CallRecord
 from callsteward.commands.reply import Reply, Status
 from callsteward.feed.today import DayCounts
+from callsteward.health import Health
 from callsteward.tags.tag import Source, Tag
 
 Stamp = Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")]
@@ -62,6 +63,7 @@ class StatusMessage(Envelope, frozen=True, kw_only=True):
 
     `reason` is stopped after a clean stop and connection_lost in the Will, which the broker publishes
     when the daemon vanishes: that one was made when the connection was, so what it cannot know is null.
+    From `frames_waiting` on it is how the daemon itself does (`health`); counts are since its start.
     """
 
     schema: Literal["callsteward.status/1"] = "callsteward.status/1"
@@ -77,6 +79,19 @@ class StatusMessage(Envelope, frozen=True, kw_only=True):
     dropped_records: Count | None
     dropped_alerts: Count | None
     dropped_events: Count | None
+    frames_waiting: Count | None
+    frames_shed: Count | None
+    overflows: Count | None
+    disconnects: Count | None
+    refused: Count | None
+    silences: Count | None
+    malformed: Count | None
+    tracker_errors: Count | None
+    clock_steps: Count | None
+    disk: Literal["working", "hangs", "refuses"] | None
+    disk_detail: str | None
+    config: Literal["current", "refused", "needs_restart"] | None
+    config_detail: str | None
 
 
 class LineNowMessage(Envelope, frozen=True, kw_only=True):
@@ -217,6 +232,7 @@ Message = (
 M = TypeVar("M", bound=Message)
 
 _BLANK: dict[str, Any] = {"message_id": "", "boot_id": "", "seq": 0, "ts": ""}
+_UNKNOWN_HEALTH: dict[str, Any] = dict.fromkeys(Health.__struct_fields__)
 _encoder = msgspec.json.Encoder()
 
 
@@ -262,6 +278,7 @@ def status(
     last_seq: int | None = None,
     queue_depth: int | None = None,
     dropped: tuple[int, int, int] | None = None,
+    health: Health | None = None,
 ) -> StatusMessage:
     """The daemon's status. `dropped`: records, alerts, call events since it started."""
     records, alerts, events = dropped or (None, None, None)
@@ -280,6 +297,7 @@ def status(
         dropped_records=records,
         dropped_alerts=alerts,
         dropped_events=events,
+        **(_UNKNOWN_HEALTH if health is None else msgspec.structs.asdict(health)),
     )
 
 

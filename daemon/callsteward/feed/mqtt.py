@@ -31,6 +31,7 @@ from callsteward.feed.gauges import Gauges
 from callsteward.feed.messages import Message, StatusMessage
 from callsteward.feed.today import Today
 from callsteward.feed.topics import Topics
+from callsteward.health import Health
 
 log = structlog.get_logger("callsteward.feed")
 
@@ -80,6 +81,7 @@ class Feed:
         # Asterisk's clock less ours: a wait is counted by the clock that began it.
         self._asterisk_ahead_ms = 0
         self._asterisk: tuple[bool, str] = (False, "not connected yet")
+        self._health = Health()
         self._status_sent: tuple[object, ...] = ()
         self._status_sent_s = 0.0
         self._unsent = asyncio.Event()
@@ -142,6 +144,18 @@ class Feed:
         """Say on `status` whether Asterisk is connected, and why not."""
         self._asterisk = (asterisk_connected, detail)
         self._moved.set()
+
+    def reconfigure(self, config: Config) -> None:
+        """Show other lines and operators from now on; the broker stays the same."""
+        self._gauges.add([line.name for line in config.lines], config.operators)
+        self._moved.set()
+
+    def health(self, health: Health) -> None:
+        """Say on `status` how the daemon itself does."""
+        news = health.news != self._health.news
+        self._health = health
+        if news:
+            self._moved.set()
 
     async def drain(self, timeout_s: float) -> int:
         """Wait until the broker has everything, say goodbye on `status` and end `run`.
@@ -380,11 +394,12 @@ class Feed:
             last_seq=self._seq,
             queue_depth=self._backlog.depth,
             dropped=(dropped[Kind.RECORD], dropped[Kind.ALERT], dropped[Kind.EVENT]),
+            health=self._health,
         )
 
     def _status_news(self) -> tuple[object, ...]:
-        """What is worth a status at once: Asterisk's link, and messages dropped."""
-        return (self._asterisk, *self._backlog.dropped.values())
+        """What is worth a status at once: Asterisk's link, the daemon's health, and messages dropped."""
+        return (self._asterisk, *self._health.news, *self._backlog.dropped.values())
 
     def _now_ms(self) -> int:
         return int(self._clock() * 1000)
