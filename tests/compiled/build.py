@@ -28,7 +28,8 @@ class NoCompiledCoreError(Exception):
 def _fingerprint() -> str:
     """Of all that the build depends on."""
     found = hashlib.sha256()
-    sources = sorted((ROOT / "daemon").rglob("*.py"))
+    package = (ROOT / "daemon").rglob("*")
+    sources = sorted(path for path in package if path.is_file() and "__pycache__" not in path.parts)
     for path in (*sources, ROOT / "hatch_build.py", ROOT / "pyproject.toml"):
         found.update(f"{path.relative_to(ROOT)}\0".encode())
         found.update(path.read_bytes())
@@ -54,6 +55,7 @@ def compiled_core() -> Path:
 
 
 def _build(folder: Path) -> None:
+    print("==> a C compiler, then the core (about a minute, once per change)", file=sys.stderr, flush=True)
     # It says on stderr what it installs, or what is missing.
     ready = subprocess.run(
         [ROOT / "scripts" / "compiler", sys.executable], check=False, text=True, stderr=subprocess.PIPE
@@ -62,7 +64,6 @@ def _build(folder: Path) -> None:
         raise NoCompiledCoreError(ready.stderr.strip().removeprefix("==> ") or "no compiler")
     for old in BUILD.glob("compiled-*"):
         shutil.rmtree(old)
-    print("==> compiling the core (about a minute, once per change)", file=sys.stderr, flush=True)
     began = time.monotonic()
     wheels = folder / "wheel"
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
