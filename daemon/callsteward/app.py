@@ -6,7 +6,7 @@ import asyncio
 import gc
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +19,7 @@ from sqlalchemy.engine import make_url
 from callsteward.ari.census import Census
 from callsteward.ari.connection import open_link
 from callsteward.ari.counters import Counters
+from callsteward.ari.events import Event
 from callsteward.ari.frames import FrameQueue
 from callsteward.ari.link import OnChange, cancelled
 from callsteward.ari.recorder import Recorder
@@ -36,7 +37,10 @@ from callsteward.calls.tracker import Tracker
 from callsteward.clock import EventClock
 from callsteward.config import Config
 from callsteward.exceptions import CallstewardError
-from callsteward.pump import Pump
+from callsteward.intervals.compose import Intervals
+from callsteward.intervals.publisher import Open
+from callsteward.intervals.row import IntervalExpired, IntervalRow
+from callsteward.pump import Listener, Pump
 from callsteward.store.journal import Journal
 from callsteward.store.records import CallQuery, Store
 
@@ -55,7 +59,7 @@ class Output(Protocol):
 
     async def run(self) -> None: ...
 
-    def publish(self, fact: Fact | CallbackMoved) -> None: ...
+    def publish(self, fact: Fact | CallbackMoved | IntervalRow | IntervalExpired) -> None: ...
 
     def recall(self, records: Iterable[CallRecord]) -> None: ...
 
@@ -72,7 +76,7 @@ class NoFeed:
     async def run(self) -> None:
         await asyncio.Event().wait()
 
-    def publish(self, fact: Fact | CallbackMoved) -> None:
+    def publish(self, fact: Fact | CallbackMoved | IntervalRow | IntervalExpired) -> None:
         pass
 
     def recall(self, records: Iterable[CallRecord]) -> None:
@@ -126,6 +130,7 @@ class Daemon:
             census = Census()
             clock = EventClock()
             callbacks = _callbacks(config, store, session, tracker, clock, feed)
+            intervals = _intervals(config, store, session, tracker, clock, frames, feed)
             pump = Pump(
                 frames=frames,
                 tracker=tracker,
@@ -137,15 +142,21 @@ class Daemon:
                 counters=self.counters,
                 recorder=self._recorder,
                 judge=None if callbacks is None else callbacks.decisions.judge,
-                listener=None if callbacks is None else callbacks.execution.hear,
+                listener=_all_of(
+                    None if callbacks is None else callbacks.execution.hear,
+                    None if intervals is None else intervals.watch.hear,
+                ),
             )
             log.info("starting", action="daemon_start", boot_id=self.boot_id, site=config.site.name)
             await _recall(store, config, feed)
             spare_the_collector()
-            on_change: OnChange = feed.link
             if callbacks is not None:
                 await callbacks.decisions.load()
-                on_change = _both(feed, callbacks.execution)
+            on_change = _told(
+                feed,
+                None if callbacks is None else callbacks.execution.link,
+                None if intervals is None else intervals.link,
+            )
             gap_from = await pump.rerun()
             link = open_link(config, frames, census, session=session, on_change=on_change, gap_from=gap_from)
             tasks = {
@@ -156,6 +167,8 @@ class Daemon:
             }
             if callbacks is not None:
                 tasks["callbacks"] = asyncio.create_task(callbacks.execution.run(), name="callbacks")
+            if intervals is not None:
+                tasks["intervals"] = asyncio.create_task(intervals.publisher.run(), name="intervals")
             try:
                 await _until_stop(stop, list(tasks.values()))
             finally:
@@ -199,10 +212,7 @@ def _callbacks(
     if not config.callback.enabled:
         return None
 
-    def now_ms() -> int:
-        now = clock.now_ms()
-        return now if now is not None else time.time_ns() // 1_000_000
-
+    now_ms = _now(clock)
     ledger = Ledger(store.engine, config.site.name)
     policy = Policy(config)
     decisions = Decisions(
@@ -225,10 +235,57 @@ def _callbacks(
     return _Callbacks(decisions, execution)
 
 
-def _both(feed: Output, execution: Execution) -> OnChange:
+def _intervals(
+    config: Config,
+    store: Store,
+    session: aiohttp.ClientSession,
+    tracker: Tracker,
+    clock: EventClock,
+    frames: FrameQueue,
+    feed: Output,
+) -> Intervals | None:
+    """What sums the intervals and publishes them; None with `intervals.enabled = false`."""
+    if not config.intervals.enabled:
+        return None
+    return Intervals(
+        config,
+        store.engine,
+        Rest(HttpTransport(session, config.asterisk)),
+        now_ms=_now(clock),
+        still_open=lambda: Open(tracker.open_since_ms, frames.idle),
+        publish=feed.publish,
+    )
+
+
+def _now(clock: EventClock) -> Callable[[], int]:
+    """Asterisk's time, ours until it is known."""
+
+    def now_ms() -> int:
+        now = clock.now_ms()
+        return now if now is not None else time.time_ns() // 1_000_000
+
+    return now_ms
+
+
+def _all_of(*listeners: Listener | None) -> Listener | None:
+    """One listener for those there are; None where there are none, since it is asked for every event."""
+    present = [listener for listener in listeners if listener is not None]
+    if len(present) < 2:
+        return present[0] if present else None
+
+    def hear(event: Event) -> None:
+        for listener in present:
+            listener(event)
+
+    return hear
+
+
+def _told(feed: Output, *others: Callable[[bool], None] | None) -> OnChange:
     def on_change(connected: bool, detail: str) -> None:
         feed.link(connected, detail)
-        execution.link(connected)
+        for other in others:
+            if other is not None:
+                other(connected)
 
     return on_change
 

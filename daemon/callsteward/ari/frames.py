@@ -109,6 +109,11 @@ class FrameQueue:
         self._arrived.set()
 
     @property
+    def idle(self) -> bool:
+        """Whether everything that came is dealt with."""
+        return self._taken >= self._put and not self._held
+
+    @property
     def depth(self) -> int:
         """Frames waiting."""
         return len(self._frames) + len(self._held or ())
