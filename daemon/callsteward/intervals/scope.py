@@ -29,6 +29,8 @@ class Contact(msgspec.Struct, frozen=True, gc=False):
 
     record: CallRecord
     callback: State | None = None
+    at_ms: int = 0
+    """When it arrived, ms since 1970."""
 
 
 class Group(Enum):

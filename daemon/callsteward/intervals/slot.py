@@ -38,6 +38,14 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     watched_since_ms: int | None = None
     presence: Mapping[str, Sequence[Change]] = {}
 
+    def within(self, start_ms: int, end_ms: int) -> Known:
+        """What of it concerns [start_ms, end_ms): the calls that arrived then, and what was on."""
+        return msgspec.structs.replace(
+            self,
+            contacts=[contact for contact in self.contacts if start_ms <= contact.at_ms < end_ms],
+            spans=[span for span in self.spans if span[1] < end_ms and span[2] > start_ms],
+        )
+
 
 def rows(scheme: Scheme, start_ms: int, known: Known) -> list[IntervalRow]:
     """The rows of the interval that begins at `start_ms`: lines, then operators, each by name."""

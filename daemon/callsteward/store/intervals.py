@@ -64,7 +64,7 @@ class IntervalStore:
         with failing("read"):
             async with self._engine.connect() as connection:
                 found = [
-                    Contact(decode(row.record), None if row.state is None else State(row.state))
+                    Contact(decode(row.record), None if row.state is None else State(row.state), row.at_ms)
                     for row in await connection.execute(self._contacts(from_ms, to_ms))
                 ]
                 spans = [
@@ -92,9 +92,9 @@ class IntervalStore:
                 }
         return Known(contacts=found, spans=spans, watched=seen, watched_since_ms=since, presence=presence)
 
-    def _contacts(self, from_ms: int, to_ms: int) -> Select[tuple[str, str | None]]:
+    def _contacts(self, from_ms: int, to_ms: int) -> Select[tuple[str, int, str | None]]:
         return (
-            select(calls.c.record, callbacks.c.state)
+            select(calls.c.record, calls.c.at_ms, callbacks.c.state)
             .outerjoin(
                 callbacks,
                 (callbacks.c.site == calls.c.site) & (callbacks.c.origin_call_id == calls.c.call_id),
@@ -131,6 +131,20 @@ class IntervalStore:
             *await connection.execute(within.order_by(phone_states.c.at_ms, phone_states.c.id)),
         ]
         return [Change(row.at_ms, row.state) for row in rows]
+
+    async def names(self, from_ms: int, to_ms: int) -> tuple[list[str], list[str]]:
+        """Lines that had calls in [from_ms, to_ms), and operators who served some."""
+        where = (
+            calls.c.site == self._site,
+            calls.c.at_ms >= from_ms,
+            calls.c.at_ms < to_ms,
+            calls.c.direction != Direction.INTERNAL.value,
+        )
+        with failing("read"):
+            async with self._engine.connect() as connection:
+                lines = await connection.scalars(select(calls.c.line).where(*where).distinct())
+                served = select(calls.c.operator).where(*where, calls.c.operator.is_not(None)).distinct()
+                return list(lines), [name for name in await connection.scalars(served) if name is not None]
 
     # --- news -----------------------------------------------------------------------------------------
 
