@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, tzinfo
+from itertools import compress
 
 from rich import box
 from rich.table import Table
@@ -18,7 +19,10 @@ Values = dict[str, Value]
 
 _WIDE = 100
 # What a narrow terminal can do without.
-_LEAST = frozenset({"short", "lost", "hold", "reached", "seen", "hung up", "shared", "out"})
+_LEAST = {
+    Kind.LINE: frozenset({"short", "lost", "hold", "reached", "seen"}),
+    Kind.OPERATOR: frozenset({"hold", "transf", "hung up", "drops", "shared", "out"}),
+}
 
 
 def interval_table(rows: Sequence[IntervalRow], kind: Kind, zone: tzinfo, width: int) -> Table:
@@ -29,11 +33,11 @@ def interval_table(rows: Sequence[IntervalRow], kind: Kind, zone: tzinfo, width:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     threshold_s = _shown(rows)
     heads = _LINE_HEADS if kind is Kind.LINE else _OPERATOR_HEADS
+    shown = [width >= _WIDE or head not in _LEAST[kind] for head in heads]
     for head in ("time", kind.value):
         table.add_column(head, no_wrap=True)
-    for head in heads:
-        if width >= _WIDE or head not in _LEAST:
-            table.add_column(head.format(threshold_s), justify="right", no_wrap=True)
+    for head in compress(heads, shown):
+        table.add_column(head.format(threshold_s), justify="right", no_wrap=True)
     read = _line_cells if kind is Kind.LINE else _operator_cells
     one_day = len({_local(row.start_ms, zone).date() for row in rows}) < 2
     # In the hour that a change of clocks repeats, the offset tells the two apart.
@@ -44,19 +48,14 @@ def interval_table(rows: Sequence[IntervalRow], kind: Kind, zone: tzinfo, width:
         if len(offsets) > 1:
             time += f"{local:%z}"[:3]
         busy = any(row.values.get(key) for key in ("offered", "outbound", "concurrent_max"))
-        texts = _fitting(heads, read(row.values, threshold_s), width)
+        texts = compress(read(row.values, threshold_s), shown)
         table.add_row(time, row.name, *texts, style="" if busy else "dim")
     table.add_section()
     for name in sorted({row.name for row in rows}):
         mine = [row.values for row in rows if row.name == name]
-        texts = _fitting(heads, read(_total(mine), threshold_s), width)
+        texts = compress(read(_total(mine), threshold_s), shown)
         table.add_row("total", name, *texts, style="bold")
     return table
-
-
-def _fitting(heads: Sequence[str], texts: Sequence[str], width: int) -> list[str]:
-    pairs = zip(heads, texts, strict=True)
-    return [text for head, text in pairs if width >= _WIDE or head not in _LEAST]
 
 
 def _local(ms: int, zone: tzinfo) -> datetime:
