@@ -61,7 +61,7 @@ class Publisher:
         still_open: Callable[[], Open],
         publish: Callable[[IntervalRow | IntervalExpired], None],
         expire_s: int = 48 * 3600,
-        every_s: float = EVERY_S,
+        every_s: float | None = None,
     ) -> None:
         self._scheme = scheme
         self._store = store
@@ -70,7 +70,7 @@ class Publisher:
         self._still_open = still_open
         self._publish = publish
         self._expire_ms = expire_s * 1000
-        self._every_s = every_s
+        self._every_s = EVERY_S if every_s is None else every_s
         self._length_ms = scheme.minutes * MINUTE_MS
         self._cursor: Cursor | None = None
         self._next_ms = 0
@@ -121,7 +121,7 @@ class Publisher:
             self._next_ms += self._length_ms
         # Before the calls are read: what ends meanwhile is then still open here.
         final_before_ms = self._final_before_ms(now_ms)
-        due = {start for start in self._changed if start < self._next_ms}
+        due = {start for start in self._changed if start + self._length_ms <= over_ms}
         due |= {start for start in self._unfinished if start + self._length_ms <= final_before_ms}
         for start_ms in sorted(due)[:AT_ONCE]:
             await self._sum(start_ms, final_before_ms, now_ms)
