@@ -311,7 +311,13 @@ MEASURES: tuple[Measure, ...] = (
         "Of those, not over yet. What is in none of the three was cancelled, expired or suppressed.",
         _open_callback,
     ),
-    Measure("ratings_count", _C, _OWN, "Ratings that clients gave.", _rated),
+    Measure(
+        "ratings_count",
+        _C,
+        _OWN,
+        "Ratings that clients gave, in the interval of the call in which they did (a rating call is one).",
+        _rated,
+    ),
     Measure("ratings_sum", _C, _OWN, "Sum of the scores given.", _score),
     Measure(
         "incomplete",

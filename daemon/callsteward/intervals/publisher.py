@@ -7,11 +7,13 @@ its revision, in the store: a restart neither repeats a row nor goes back to a l
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import NamedTuple
 
 import msgspec
 import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callsteward.callback.states import OPEN
 from callsteward.exceptions import StoreError
@@ -19,7 +21,7 @@ from callsteward.intervals import grid, slot
 from callsteward.intervals.grid import MINUTE_MS
 from callsteward.intervals.row import IntervalExpired, IntervalRow
 from callsteward.intervals.scope import Contact
-from callsteward.intervals.slot import Scheme
+from callsteward.intervals.slot import Known, Scheme
 from callsteward.intervals.watch import Watch
 from callsteward.store.intervals import Cursor, IntervalStore
 
@@ -33,6 +35,10 @@ LINK_SETTLES_MS = 30_000
 LOOK_BACK_MS = 48 * 60 * MINUTE_MS
 # Revisions are forgotten after this; a record that comes even later revises nothing.
 KEPT_MS = 35 * 24 * 60 * MINUTE_MS
+# An interval is summed again at the soonest after so many times as long as that took: 2 % of a core. What
+# takes less is not worth the wait.
+REST = 50
+QUICK_S = 0.05
 # Intervals summed between two looks at the clock: after a long pause there are many.
 AT_ONCE = 50
 
@@ -48,8 +54,14 @@ class Open(NamedTuple):
     settled: bool
 
 
+Enqueue = Callable[[AsyncConnection, Sequence[IntervalRow]], Awaitable[None]]
+
+
 class Publisher:
-    """One site's. `publish` gets each new revision, in order of time; it must neither wait nor fail."""
+    """One site's. `publish` gets each new revision, in order of time; it must neither wait nor fail.
+
+    `enqueue`, where it is given, takes the revisions instead, in the transaction that writes them down.
+    """
 
     def __init__(
         self,
@@ -60,6 +72,7 @@ class Publisher:
         now_ms: Callable[[], int],
         still_open: Callable[[], Open],
         publish: Callable[[IntervalRow | IntervalExpired], None],
+        enqueue: Enqueue | None = None,
         expire_s: int = 48 * 3600,
         every_s: float | None = None,
     ) -> None:
@@ -69,6 +82,7 @@ class Publisher:
         self._now_ms = now_ms
         self._still_open = still_open
         self._publish = publish
+        self._enqueue = enqueue
         self._expire_ms = expire_s * 1000
         self._every_s = EVERY_S if every_s is None else every_s
         self._length_ms = scheme.minutes * MINUTE_MS
@@ -77,6 +91,8 @@ class Publisher:
         # Starts of intervals to be summed, and of those that are published and not final.
         self._changed: set[int] = set()
         self._unfinished: set[int] = set()
+        # Until when an interval that takes long to sum is left alone (time.monotonic()).
+        self._resting: dict[int, float] = {}
         self._forgot_ms = 0
         self._expired_ms = 0
 
@@ -123,13 +139,23 @@ class Publisher:
         final_before_ms = self._final_before_ms(now_ms)
         due = {start for start in self._changed if start + self._length_ms <= over_ms}
         due |= {start for start in self._unfinished if start + self._length_ms <= final_before_ms}
-        for start_ms in sorted(due)[:AT_ONCE]:
-            await self._sum(start_ms, final_before_ms, now_ms)
+        if due:
+            await self._watch.mark(now_ms)
+        for start_ms in self._rested(due)[:AT_ONCE]:
+            took_s = await self._sum(start_ms, final_before_ms, now_ms)
             self._changed.discard(start_ms)
+            if took_s > QUICK_S:
+                self._resting[start_ms] = time.monotonic() + REST * took_s
         await self._expire(now_ms)
         if now_ms - self._forgot_ms > 3_600_000:
             await self._store.forget(now_ms - KEPT_MS)
             self._forgot_ms = now_ms
+
+    def _rested(self, due: Collection[int]) -> list[int]:
+        now_s = time.monotonic()
+        for start_ms in [start for start, until_s in self._resting.items() if until_s <= now_s]:
+            del self._resting[start_ms]
+        return sorted(start for start in due if start not in self._resting)
 
     async def _read_news(self, now_ms: int) -> None:
         assert self._cursor is not None
@@ -159,19 +185,22 @@ class Publisher:
             self._publish(expired)
         self._expired_ms = until_ms
 
-    async def _sum(self, start_ms: int, final_before_ms: int, now_ms: int) -> None:
+    async def _sum(self, start_ms: int, final_before_ms: int, now_ms: int) -> float:
+        """Sum and publish; returns the seconds of processor time that the sums took."""
         end_ms = start_ms + self._length_ms
         known = await self._store.known(start_ms, end_ms, self._scheme.operators)
         # Some ten milliseconds for a busy line: not on the loop that reads Asterisk's socket.
-        rows = await asyncio.to_thread(slot.rows, self._scheme, start_ms, known)
+        rows, took_s = await asyncio.to_thread(_timed_rows, self._scheme, start_ms, known)
         final = end_ms <= final_before_ms and not any(map(_awaits_callback, known.contacts))
         revised = await self._revise(rows, final=final, now_ms=now_ms)
-        for row in revised:
-            self._publish(row)
+        if self._enqueue is None:
+            for row in revised:
+                self._publish(row)
         if final:
             self._unfinished.discard(start_ms)
         elif revised:
             self._unfinished.add(start_ms)
+        return took_s
 
     async def _revise(self, rows: Sequence[IntervalRow], *, final: bool, now_ms: int) -> list[IntervalRow]:
         """The rows that are not what was published last, with their revision, which is on disk.
@@ -189,8 +218,14 @@ class Publisher:
                 revision = 1 if last is None else last.revision + 1
                 revised.append(msgspec.structs.replace(row, revision=revision, final=final))
             await self._store.revise(connection, revised, now_ms)
-            # A durable outbox takes the messages of `revised` here, in the same transaction.
+            if self._enqueue is not None:
+                await self._enqueue(connection, revised)
         return revised
+
+
+def _timed_rows(scheme: Scheme, start_ms: int, known: Known) -> tuple[list[IntervalRow], float]:
+    began = time.thread_time()
+    return slot.rows(scheme, start_ms, known), time.thread_time() - began
 
 
 def _awaits_callback(contact: Contact) -> bool:

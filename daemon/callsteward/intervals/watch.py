@@ -18,6 +18,9 @@ from callsteward.store.intervals import IntervalStore
 
 log = structlog.get_logger(__name__)
 
+# A daemon that is killed has watched up to so long before, as far as is known.
+MARK_EVERY_MS = 30_000
+
 
 class Watch:
     """Told of the link and of events at once; `step` writes. `devices`: the operator of each device.
@@ -36,6 +39,7 @@ class Watch:
         self._heard: deque[tuple[str, Change]] = deque()
         self._states: dict[str, str | None] = {}
         self._span: int | None = None
+        self._marked_ms = 0
         self.linked_since_ms: int | None = None
         """Since when Asterisk is heard without a break, None while it is not."""
 
@@ -80,8 +84,14 @@ class Watch:
         self._states = states
         for _ in range(count):
             self._heard.popleft()
+        if now_ms - self._marked_ms >= MARK_EVERY_MS:
+            await self.mark(now_ms)
+
+    async def mark(self, now_ms: int) -> None:
+        """Write down that Asterisk was heard until now, if it is. Raises StoreError."""
         if self._span is not None:
             await self._store.watch_until(self._span, now_ms)
+            self._marked_ms = now_ms
 
     async def _look(self, at_ms: int) -> None:
         """How the phones stand now: what they did while nobody listened is not known."""

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 
 import msgspec
-from sqlalchemy import Select, delete, func, insert, select, update
+from sqlalchemy import Select, delete, func, insert, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -32,6 +32,8 @@ from callsteward.store.tables import (
 
 # A call that was on longer than this before an interval is not looked for among its concurrent calls.
 LONGEST_CALL_MS = 86_400_000
+# Records decoded at a time: a few milliseconds.
+_PAGE = 500
 
 
 class Revision(msgspec.Struct, frozen=True):
@@ -63,10 +65,7 @@ class IntervalStore:
         """What is known of [from_ms, to_ms)."""
         with failing("read"):
             async with self._engine.connect() as connection:
-                found = [
-                    Contact(decode(row.record), None if row.state is None else State(row.state), row.at_ms)
-                    for row in await connection.execute(self._contacts(from_ms, to_ms))
-                ]
+                found = await self._contacts(connection, from_ms, to_ms)
                 spans = [
                     (row.line, row.at_ms, row.ended_at_ms)
                     for row in await connection.execute(self._spans(from_ms, to_ms))
@@ -92,16 +91,32 @@ class IntervalStore:
                 }
         return Known(contacts=found, spans=spans, watched=seen, watched_since_ms=since, presence=presence)
 
-    def _contacts(self, from_ms: int, to_ms: int) -> Select[tuple[str, int, str | None]]:
+    async def _contacts(self, connection: AsyncConnection, from_ms: int, to_ms: int) -> list[Contact]:
+        """Read a page at a time: the loop that reads Asterisk's socket gets its turn in between."""
+        found: list[Contact] = []
+        after = (from_ms, 0)
+        while True:
+            query = self._calls_from(after, to_ms).limit(_PAGE)
+            rows = (await connection.execute(query)).all()
+            found += [
+                Contact(decode(row.record), None if row.state is None else State(row.state), row.at_ms)
+                for row in rows
+            ]
+            if len(rows) < _PAGE:
+                return found
+            after = (rows[-1].at_ms, rows[-1].id)
+
+    def _calls_from(self, after: tuple[int, int], to_ms: int) -> Select[tuple[int, str, int, str | None]]:
         return (
-            select(calls.c.record, calls.c.at_ms, callbacks.c.state)
+            select(calls.c.id, calls.c.record, calls.c.at_ms, callbacks.c.state)
             .outerjoin(
                 callbacks,
                 (callbacks.c.site == calls.c.site) & (callbacks.c.origin_call_id == calls.c.call_id),
             )
             .where(
                 calls.c.site == self._site,
-                calls.c.at_ms >= from_ms,
+                calls.c.at_ms >= after[0],
+                tuple_(calls.c.at_ms, calls.c.id) > after,
                 calls.c.at_ms < to_ms,
                 calls.c.direction != Direction.INTERNAL.value,
             )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from sqlalchemy import update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callsteward.ari import events as ari
 from callsteward.ari.rest import Rest
@@ -22,6 +23,7 @@ from callsteward.intervals.publisher import LINK_SETTLES_MS, Open, Publisher
 from callsteward.intervals.row import IntervalExpired, IntervalRow, Kind
 from callsteward.intervals.slot import Scheme
 from callsteward.intervals.watch import Watch
+from callsteward.store import intervals as storing
 from callsteward.store.intervals import IntervalStore
 from callsteward.store.records import Store
 from callsteward.store.tables import calls
@@ -325,3 +327,46 @@ async def test_one_sites_calls_are_not_in_anothers_rows(site: Site) -> None:
     async with site.store.engine.begin() as connection:
         await connection.execute(update(calls).values(site="other"))
     assert said(await site.until(START + HALF_MS + 9000)) == [(0, 1, True, 0)]
+
+
+async def test_an_interval_that_takes_long_to_sum_is_left_alone_for_a_while(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publishing, "QUICK_S", 0.0)
+    monkeypatch.setattr(publishing, "REST", 1000)
+    site.open = Open(START, True)
+    assert said(await site.until(START + HALF_MS + 5000)) == [(0, 1, False, 0)]
+    await site.store.save([call(hour=8.25, ended_at=at(8.26))])
+    assert said(await site.until(START + HALF_MS + 9000)) == []
+    site.publisher._resting = dict.fromkeys(site.publisher._resting, 0.0)
+    assert said(await site.until(START + HALF_MS + 9001)) == [(0, 2, False, 1)]
+
+
+async def test_an_outbox_takes_the_revisions_in_their_transaction(site: Site) -> None:
+    taken: list[IntervalRow] = []
+    fails = True
+
+    async def enqueue(connection: AsyncConnection, rows: Sequence[IntervalRow]) -> None:
+        assert connection.in_transaction()
+        if fails:
+            message = "the disk is full"
+            raise StoreError(message)
+        taken.extend(rows)
+
+    site.publisher._enqueue = enqueue
+    with pytest.raises(StoreError):
+        await site.until(START + HALF_MS + 5000)
+    fails = False
+    assert await site.until(START + HALF_MS + 5000) == []
+    # The transaction that failed wrote down no revision.
+    assert [(row.kind, row.revision) for row in taken] == [(Kind.LINE, 1), (Kind.OPERATOR, 1)]
+
+
+async def test_an_interval_with_more_calls_than_a_page_counts_them_all(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storing, "_PAGE", 3)
+    # several that arrived in the same millisecond, across the end of a page
+    await site.store.save([call(number, 8.25 + number // 4 / 1000) for number in range(10)])
+    rows = await site.until(START + HALF_MS + 5000)
+    assert said(rows) == [(0, 1, True, 10)]
