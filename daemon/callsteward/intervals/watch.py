@@ -96,14 +96,20 @@ class Watch:
     async def _look(self, at_ms: int) -> None:
         """How the phones stand now: what they did while nobody listened is not known."""
         found: list[tuple[str, Change]] = []
+        refused = 0
         for device, operator in self._devices.items():
+            state: str | None = None
             try:
                 state = await self._rest.device_state(device)
             except AriError as error:
-                log.warning(
-                    "cannot ask for a phone's state", action="phone_state", device=device, error=str(error)
-                )
-                state = None
+                refused += 1
+                if refused == 1:
+                    log.warning(
+                        "cannot ask for the state of phones: staffed_s and available_s are not known",
+                        action="phone_state",
+                        device=device,
+                        error=str(error),
+                    )
             if operator not in self._states or self._states[operator] != state:
                 found.append((operator, Change(at_ms, state)))
         await self._store.phone_changes(found)
