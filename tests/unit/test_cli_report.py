@@ -64,7 +64,7 @@ def _filled(folder: Path, zone: str = "Europe/Moscow", records: list[CallRecord]
         store = await Store.open(url)
         await store.save(CALLS if records is None else records)
         intervals = IntervalStore(store.engine, "main")
-        span = await intervals.watch_from(DAY_MS + 6 * HOUR_MS, go_on=False)
+        span = await intervals.watch_from(DAY_MS + 6 * HOUR_MS, kept_since_ms=None)
         await intervals.watch_until(span, DAY_MS + 20 * HOUR_MS)
         await intervals.phone_changes([("101", Change(DAY_MS + 6 * HOUR_MS, "NOT_INUSE"))])
         await store.close()

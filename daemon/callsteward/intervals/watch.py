@@ -69,7 +69,8 @@ class Watch:
                 await self._store.watch_until(self._span, at_ms)
                 self._span = None
             if connected:
-                span = await self._store.watch_from(at_ms, go_on=self._keeps_events)
+                kept_since_ms = await self._booted_ms() if self._keeps_events else None
+                span = await self._store.watch_from(at_ms, kept_since_ms=kept_since_ms)
                 await self._look(at_ms)
                 self._span = span
             self._links.popleft()
@@ -92,6 +93,18 @@ class Watch:
         if self._span is not None:
             await self._store.watch_until(self._span, now_ms)
             self._marked_ms = now_ms
+
+    async def _booted_ms(self) -> int | None:
+        """When Asterisk started: what it kept before is gone. None where it does not say."""
+        try:
+            return ari.epoch_ms((await self._rest.info()).started_at)
+        except AriError as error:
+            log.warning(
+                "cannot ask when Asterisk was started: the time away counts as not observed",
+                action="asterisk_started",
+                error=str(error),
+            )
+            return None
 
     async def _look(self, at_ms: int) -> None:
         """How the phones stand now: what they did while nobody listened is not known."""

@@ -287,17 +287,18 @@ class IntervalStore:
 
     # --- what was watched -----------------------------------------------------------------------------
 
-    async def watch_from(self, at_ms: int, *, go_on: bool) -> int:
+    async def watch_from(self, at_ms: int, *, kept_since_ms: int | None) -> int:
         """The daemon hears Asterisk from now on; the id of the span.
 
-        `go_on`: Asterisk kept what happened meanwhile, so the span before goes on.
+        `kept_since_ms`: Asterisk has kept all that happened since then, so a span that lasted until then
+        goes on.
         """
         with failing("write to"):
             async with writing(self._engine) as connection:
-                if go_on:
+                if kept_since_ms is not None:
                     last = await connection.scalar(
                         select(watched.c.id)
-                        .where(watched.c.site == self._site)
+                        .where(watched.c.site == self._site, watched.c.to_ms >= kept_since_ms)
                         .order_by(watched.c.to_ms.desc())
                         .limit(1)
                     )

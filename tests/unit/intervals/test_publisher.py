@@ -13,7 +13,7 @@ from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callsteward.ari import events as ari
-from callsteward.ari.rest import Rest
+from callsteward.ari.rest import AsteriskInfo, Rest
 from callsteward.callback.ledger import Ledger
 from callsteward.callback.states import Actor, State
 from callsteward.calls.record import CallbackDecision, CallRecord, Decision, Outcome
@@ -39,6 +39,13 @@ class Phones(Rest):
 
     def __init__(self) -> None:
         self.states: dict[str, str] = {"PJSIP/101": "NOT_INUSE"}
+        self.booted: str | None = ari.timestamp(DAY_MS)
+
+    async def info(self) -> AsteriskInfo:
+        if self.booted is None:
+            message = "no answer"
+            raise AriError(message)
+        return AsteriskInfo("22.10.1", "02:00:00:00:00:01", self.booted)
 
     async def device_state(self, device: str) -> str:
         if device not in self.states:
@@ -223,6 +230,19 @@ async def test_an_asterisk_that_kept_the_events_was_watched_all_the_time(site: S
     await site.load()
     rows = await site.until(site.now_ms + LINK_SETTLES_MS)
     assert [(row.values["observed_s"], row.values["offered"]) for row in rows] == [(1800.0, 0)]
+
+
+@pytest.mark.parametrize("booted", [None, ari.timestamp(START + HALF_MS + 60_000)])
+async def test_what_asterisk_kept_is_gone_with_its_restart(site: Site, booted: str | None) -> None:
+    site.keeps_events = True
+    await site.until(START + HALF_MS + 5000)
+    site.begin()
+    site.phones.booted = booted
+    site.now_ms = START + 2 * HALF_MS + 60_000
+    site.published.clear()
+    await site.load()
+    rows = [item for item in site.published if isinstance(item, IntervalRow) and item.kind is Kind.LINE]
+    assert [(row.values["observed_s"], row.values["offered"]) for row in rows] == [(5.0, 0)]
 
 
 async def test_a_phone_is_followed_by_its_events_and_asked_for_on_a_connect(site: Site) -> None:
