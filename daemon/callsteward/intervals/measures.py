@@ -84,7 +84,11 @@ def _dropped(outcome: Outcome) -> Callable[[Contact, str | None], int]:
 
 
 def _due(contact: Contact, _operator: str | None) -> int:
-    return contact.record.callback.decision is Decision.DUE
+    # One that was asked for after the record was made stands in the ledger alone.
+    return contact.record.callback.decision is Decision.DUE or contact.callback not in {
+        None,
+        State.SUPPRESSED,
+    }
 
 
 def _came_to(*states: State) -> Callable[[Contact, str | None], int | None]:
@@ -287,7 +291,7 @@ MEASURES: tuple[Measure, ...] = (
         "callbacks_due",
         _C,
         _OWN,
-        "Calls of this interval, of any direction, that made a callback due.",
+        "Calls of this interval, of any direction, that made a callback due, or for which one was asked.",
         _due,
     ),
     Measure(

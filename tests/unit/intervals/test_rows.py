@@ -157,6 +157,12 @@ def test_callbacks_are_told_as_the_ledger_has_them(state: State | None, expected
     assert tuple(row[key] for key in keys) == expected
 
 
+def test_a_callback_that_was_asked_for_after_the_record_was_made_is_due_too() -> None:
+    assert line(call(), callback=State.REACHED)["callbacks_due"] == 1
+    assert line(call(), callback=State.SUPPRESSED)["callbacks_due"] == 0
+    assert line(call())["callbacks_due"] == 0
+
+
 def test_ratings_and_calls_to_clients() -> None:
     row = line(
         call(1, rating=Rating("given", "", 5)),
