@@ -41,6 +41,8 @@ test: setup lint types ## Everything: lint, types, all tests with the live ones,
 	@$(PY) -m pytest --cov --cov-report=
 	@echo "==> coverage of the pure core"
 	@$(PY) -m coverage report --include='*/callsteward/calls/*,*/callsteward/standard/*' --fail-under=90
+	@echo "==> the compiled core: replay, property and unit tests against it"
+	@$(PY) -m tests.compiled
 
 .PHONY: test-fast
 test-fast: setup ## Tests without Asterisk: seconds
@@ -68,8 +70,23 @@ contract: setup ## After a change of a message: write the shipped schemas and th
 	@$(PY) -m tests.contract
 
 .PHONY: bench
-bench: setup ## Events per second beside the bare floor, memory per live call
+bench: setup ## Events per second beside the bare floor, memory per live call; plain Python and compiled
 	@$(PY) -m tests.bench
+
+.PHONY: soak
+soak: setup ## 10 minutes at the highest rate this machine carries: nothing lost, doubled or leaked (MINUTES=, RATE=)
+	@$(PY) -m tests.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(RATE),--rate $(RATE))
+
+.PHONY: fuzz
+fuzz: setup ## A million hostile inputs for every reader of what comes from outside (some minutes)
+	@$(PY) -m pip install --quiet --group fuzz
+	@$(PY) -m tests.fuzz $(if $(INPUTS),--inputs $(INPUTS))
+
+.PHONY: wheel
+wheel: setup ## The wheel with the compiled core, for this Python and machine, into dist/
+	@scripts/compiler $(PY)
+	@CALLSTEWARD_COMPILE=1 $(PY) -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .
+	@ls dist/*.whl
 
 .PHONY: clean
 clean: ## Remove everything made here but the lab's cached root folders

@@ -6,7 +6,7 @@ import asyncio
 import gc
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +16,7 @@ import aiohttp
 import structlog
 from sqlalchemy.engine import make_url
 
+from callsteward.agi.site import open_agi
 from callsteward.ari.census import Census
 from callsteward.ari.connection import open_link
 from callsteward.ari.counters import Counters
@@ -29,18 +30,22 @@ from callsteward.callback.do_not_call import DoNotCall
 from callsteward.callback.execution import Execution
 from callsteward.callback.guard import Guard
 from callsteward.callback.ledger import Ledger
+from callsteward.callback.lost import LostCalls
+from callsteward.callback.lost_watch import LostWatch
 from callsteward.callback.policy import Policy
 from callsteward.callback.states import CallbackMoved
+from callsteward.callback.zones import ClientZones
 from callsteward.calls.facts import Fact, LineNow, OperatorNow
 from callsteward.calls.record import CallRecord
 from callsteward.calls.tracker import Tracker
 from callsteward.clock import EventClock
 from callsteward.config import Config
+from callsteward.doors import Doors, wanted
 from callsteward.exceptions import CallstewardError
 from callsteward.intervals.compose import Intervals
 from callsteward.intervals.publisher import Open
 from callsteward.intervals.row import IntervalExpired, IntervalRow
-from callsteward.pump import Listener, Pump
+from callsteward.pump import Judge, Listener, Pump
 from callsteward.store.journal import Journal
 from callsteward.store.records import CallQuery, Store
 
@@ -131,6 +136,22 @@ class Daemon:
             clock = EventClock()
             callbacks = _callbacks(config, store, session, tracker, clock, feed)
             intervals = _intervals(config, store, session, tracker, clock, frames, feed)
+            changed = asyncio.Event()
+            lost = LostWatch(config, LostCalls(store.engine, config.site.name), changed=changed.set)
+            doors = None
+            if wanted(config):
+                doors = Doors(
+                    config,
+                    store=store,
+                    frames=frames,
+                    rest=Rest(HttpTransport(session, config.asterisk)),
+                    decisions=None if callbacks is None else callbacks.decisions,
+                    now_ms=_asterisk_now(clock),
+                    boot_id=self.boot_id,
+                )
+            judge = None if callbacks is None else callbacks.decisions.judge
+            if doors is not None:
+                judge = doors.tagging.judge
             pump = Pump(
                 frames=frames,
                 tracker=tracker,
@@ -141,11 +162,12 @@ class Daemon:
                 clock=clock,
                 counters=self.counters,
                 recorder=self._recorder,
-                judge=None if callbacks is None else callbacks.decisions.judge,
+                judge=lost.judge if judge is None else _in_turn(lost.judge, judge),
                 listener=_all_of(
                     None if callbacks is None else callbacks.execution.hear,
                     None if intervals is None else intervals.watch.hear,
                 ),
+                changed=changed,
             )
             log.info("starting", action="daemon_start", boot_id=self.boot_id, site=config.site.name)
             await _recall(store, config, feed)
@@ -162,13 +184,18 @@ class Daemon:
             tasks = {
                 "feed": asyncio.create_task(feed.run(), name="feed"),
                 "pump": asyncio.create_task(pump.run(), name="pump"),
-                "gauges": asyncio.create_task(_gauges(pump, tracker, clock, feed), name="gauges"),
+                "gauges": asyncio.create_task(_gauges(changed, tracker, lost, clock, feed), name="gauges"),
+                "lost": asyncio.create_task(lost.run(), name="lost"),
                 "ari": asyncio.create_task(link.run(), name="ari"),
             }
+            if config.agi.enabled:
+                tasks["agi"] = asyncio.create_task(open_agi(config, store.engine).run(), name="agi")
             if callbacks is not None:
                 tasks["callbacks"] = asyncio.create_task(callbacks.execution.run(), name="callbacks")
             if intervals is not None:
                 tasks["intervals"] = asyncio.create_task(intervals.publisher.run(), name="intervals")
+            if doors is not None:
+                tasks |= {name: asyncio.create_task(work, name=name) for name, work in doors.tasks().items()}
             try:
                 await _until_stop(stop, list(tasks.values()))
             finally:
@@ -195,6 +222,14 @@ class Daemon:
         }
 
 
+def _asterisk_now(clock: EventClock) -> Callable[[], int]:
+    def now_ms() -> int:
+        now = clock.now_ms()
+        return now if now is not None else time.time_ns() // 1_000_000
+
+    return now_ms
+
+
 class _Callbacks(NamedTuple):
     decisions: Decisions
     execution: Execution
@@ -212,14 +247,16 @@ def _callbacks(
     if not config.callback.enabled:
         return None
 
-    now_ms = _now(clock)
+    now_ms = _asterisk_now(clock)
     ledger = Ledger(store.engine, config.site.name)
     policy = Policy(config)
+    zones = ClientZones(store.engine)
     decisions = Decisions(
         guard=Guard(config),
         policy=policy,
         ledger=ledger,
         do_not_call=DoNotCall(store.engine),
+        zones=zones,
         now_ms=now_ms,
     )
     execution = Execution(
@@ -227,12 +264,22 @@ def _callbacks(
         decisions=decisions,
         policy=policy,
         ledger=ledger,
+        zones=zones,
         rest=Rest(HttpTransport(session, config.asterisk)),
         operators_now=tracker.operators_now,
         now_ms=now_ms,
         publish=feed.publish,
     )
     return _Callbacks(decisions, execution)
+
+
+def _in_turn(*judges: Judge) -> Judge:
+    async def judge(facts: Sequence[Fact]) -> Sequence[Fact]:
+        for one in judges:
+            facts = await one(facts)
+        return facts
+
+    return judge
 
 
 def _intervals(
@@ -251,20 +298,10 @@ def _intervals(
         config,
         store.engine,
         Rest(HttpTransport(session, config.asterisk)),
-        now_ms=_now(clock),
+        now_ms=_asterisk_now(clock),
         still_open=lambda: Open(tracker.open_since_ms, frames.idle),
         publish=feed.publish,
     )
-
-
-def _now(clock: EventClock) -> Callable[[], int]:
-    """Asterisk's time, ours until it is known."""
-
-    def now_ms() -> int:
-        now = clock.now_ms()
-        return now if now is not None else time.time_ns() // 1_000_000
-
-    return now_ms
 
 
 def _all_of(*listeners: Listener | None) -> Listener | None:
@@ -336,15 +373,17 @@ async def _wind_down(tasks: dict[str, asyncio.Task[None]], pump: Pump, feed: Out
         await cancelled(task)
 
 
-async def _gauges(pump: Pump, tracker: Tracker, clock: EventClock, feed: Output) -> None:
+async def _gauges(
+    changed: asyncio.Event, tracker: Tracker, lost: LostWatch, clock: EventClock, feed: Output
+) -> None:
     """Hand the gauges over on change, at most once a second."""
     before: tuple[list[LineNow], list[OperatorNow]] | None = None
     while True:
-        now = (tracker.lines_now(), tracker.operators_now())
+        now = (lost.on(tracker.lines_now()), tracker.operators_now())
         if now != before:
             before = now
             now_ms = clock.now_ms()
             feed.gauges(*now, now_ms if now_ms is not None else time.time_ns() // 1_000_000)
         await asyncio.sleep(GAUGES_EVERY_S)
-        await pump.changed.wait()
-        pump.changed.clear()
+        await changed.wait()
+        changed.clear()

@@ -16,7 +16,18 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from callsteward import __version__, cli_callbacks, cli_feed, cli_report, config, logs
+from callsteward import (
+    __version__,
+    cli_callbacks,
+    cli_dnc,
+    cli_feed,
+    cli_lost,
+    cli_report,
+    cli_tags,
+    cli_zones,
+    config,
+    logs,
+)
 from callsteward.calls.record import CallRecord, Outcome, encode
 from callsteward.cli_options import (
     ConfigOption,
@@ -49,8 +60,10 @@ app = typer.Typer(
 _READER_GONE = 141
 
 app.add_typer(cli_callbacks.callbacks, name="callbacks")
-app.add_typer(cli_callbacks.dnc, name="dnc")
-app.add_typer(cli_callbacks.lost, name="lost")
+app.add_typer(cli_dnc.dnc, name="dnc")
+app.add_typer(cli_lost.lost, name="lost")
+app.add_typer(cli_zones.zones, name="zones")
+app.command("tags")(cli_tags.tags)
 app.command()(cli_feed.schema)
 app.command()(cli_report.report)
 
@@ -135,6 +148,10 @@ def replay(
 
     Each FILE is a stream of its own. With jsonl, stdout has one record per call in order of ending and
     nothing else; broken lines are named on stderr as FILE:LINE and skipped.
+
+    The records are those the daemon made. With callbacks on, so is the decision, as far as the stream tells:
+    number guard, hours, limits, who called again or was spoken to. The do-not-call list, imported zones, an
+    admin's cancel and callbacks from before the stream stand in the database alone and are not asked.
     """
     from callsteward.replay import replay_files
 
@@ -291,9 +308,11 @@ def _stop_on_signals() -> asyncio.Event:
 
 
 async def _print_calls(settings: config.Config, query: CallQuery, form: ListForm) -> None:
+    import msgspec
 
     from callsteward import tables
     from callsteward.store.records import Store
+    from callsteward.tags.book import TagBook
 
     found: list[CallRecord] = []
     to_csv = tables.CsvWriter(sys.stdout) if form is ListForm.CSV else None
@@ -306,6 +325,13 @@ async def _print_calls(settings: config.Config, query: CallQuery, form: ListForm
                 to_csv.write(record)
             else:
                 found.append(record)
+        # A table is for people: it has what was decided after the record was made.
+        later = await TagBook(store.engine, settings.site.name).decided_later(
+            [item.call_id for item in found]
+        )
+        found = [
+            msgspec.structs.replace(item, callback=later.get(item.call_id, item.callback)) for item in found
+        ]
     finally:
         await store.close()
     sys.stdout.flush()

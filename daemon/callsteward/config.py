@@ -44,6 +44,7 @@ CallerId = Annotated[str, StringConstraints(pattern=r"^\+?[0-9]{2,15}$")]
 PhoneType = Literal["mobile", "fixed_line", "voip", "personal", "toll_free"]
 DEFAULT_PROFILE = "standard"
 DEFAULT_LINE = "default"
+SHORTEST_TOKEN = 16
 
 
 class _Section(BaseModel):
@@ -253,6 +254,9 @@ class Callback(_Section):
     operator_ring_s: Span = Field(15, description="How long an operator's phone rings.")
     ask_again_s: Span = Field(20, description="Until an operator who did not answer is asked again.")
     ring_s: int = Field(30, ge=5, le=180, description="How long the client's phone rings.")
+    sticky: bool = Field(
+        False, description="Tell the dialplan which operator a client had, for one who calls again first."
+    )
     press_1: bool = Field(False, description="The operator presses 1 before the client is dialled.")
     press_1_s: int = Field(8, ge=2, le=60, description="How long the key is waited for.")
     max_parallel: int = Field(5, ge=1, le=1000, description="Callbacks in progress at once.")
@@ -303,6 +307,71 @@ class Intervals(_Section):
         return tuple(sorted(set(values)))
 
 
+class Agi(_Section):
+    """FastAGI: questions a dialplan asks. It has no password, so it listens on this machine alone."""
+
+    enabled: bool = Field(False, description="true: answer AGI(agi://127.0.0.1:4573/…).")
+    host: Literal["127.0.0.1", "::1"] = Field("127.0.0.1", description="A loopback address.")
+    port: Port = 4573
+    last_operator_days: int = Field(
+        30, ge=1, le=3650, description="An operator who talked with the client earlier is not named."
+    )
+
+
+class Tags(_Section):
+    """What operators and integrations say of a call (dropped, dnc, ticket …). Off unless switched on."""
+
+    enabled: bool = Field(False, description="false: feature codes and commands that tag do nothing.")
+    wrap_up_s: float = Field(
+        60, ge=0, le=3600, description="So long after a call a dialled code means the operator's last call."
+    )
+    late_s: float = Field(
+        86_400,
+        ge=0,
+        le=30 * 86_400,
+        description="So long after its end a command may tag a call or ask to call back; the number of"
+        " each client is kept as long.",
+    )
+
+
+class Commands(_Section):
+    """Commands over MQTT and HTTP: tag, do-not-call, callback, complaint."""
+
+    mqtt: bool = Field(False, description="true: take commands on commands/NAME, answer on replies/ID.")
+    per_minute: int = Field(300, ge=1, le=100_000, description="Commands taken within a minute, by each way.")
+    remember_days: int = Field(
+        7, ge=1, le=365, description="A command that comes again within this gets the same answer again."
+    )
+
+
+class Web(_Section):
+    """The HTTP server. Off unless switched on, and then it needs a token."""
+
+    enabled: bool = False
+    host: str = Field(
+        "127.0.0.1", description="Where it listens; another address than loopback is for a proxy."
+    )
+    port: Port = 8089
+    token: SecretStr | None = Field(None, description="What a client sends as `Authorization: Bearer …`.")
+    token_file: Path | None = None
+
+    @property
+    def secret(self) -> str:
+        return _secret(self.token, self.token_file) or ""
+
+    @model_validator(mode="after")
+    def _token(self) -> Self:
+        if self.enabled and self.token is None and self.token_file is None:
+            message = "enabled = true needs a token or a token_file: at least 16 characters nobody guesses"
+            raise ValueError(message)
+        if self.token is not None and len(self.token.get_secret_value()) < SHORTEST_TOKEN:
+            message = (
+                f"the token has fewer than {SHORTEST_TOKEN} characters: make one with openssl rand -hex 24"
+            )
+            raise ValueError(message)
+        return self
+
+
 class Log(_Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["auto", "console", "json"] = Field(
@@ -331,6 +400,10 @@ class Config(BaseSettings):
     privacy: Privacy = Privacy()
     callback: Callback = Callback()
     intervals: Intervals = Intervals()
+    agi: Agi = Agi()
+    tags: Tags = Tags()
+    commands: Commands = Commands()
+    web: Web = Web()
     log: Log = Log()
 
     @classmethod

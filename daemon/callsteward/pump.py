@@ -36,6 +36,9 @@ BATCH = 256
 # An event stamped before a limit may still be on its way when the limit is reached.
 LAG_MS = 20
 
+# Events that the daemon itself puts into the stream: their stamps are its own.
+_NOT_ASTERISKS = (events.Snapshot, events.TagCommanded)
+
 # How long a store that fails is tried again before the daemon gives up and lets itself be restarted.
 STORE_PATIENCE_S = 60.0
 
@@ -76,6 +79,7 @@ class Pump:
         recorder: Recorder | None = None,
         judge: Judge | None = None,
         listener: Listener | None = None,
+        changed: asyncio.Event | None = None,
     ) -> None:
         self._frames = frames
         self._tracker = tracker
@@ -90,7 +94,7 @@ class Pump:
         self._listener = listener
         self._finishing = False
         self._journal_broken = False
-        self.changed = asyncio.Event()
+        self.changed = changed or asyncio.Event()
         """Set when something has happened that the gauges may show."""
 
     async def rerun(self) -> str:
@@ -162,7 +166,7 @@ class Pump:
         await self._deliver(facts)
         self._forget_ended()
 
-    def _handled(self, raw: bytes, received_s: float | None = None) -> list[Fact]:
+    def _handled(self, raw: bytes, received_s: float | None = None) -> Sequence[Fact]:
         """The facts of one frame. Whatever is wrong with it, the next one gets its turn."""
         counters = self._counters
         try:
@@ -180,17 +184,11 @@ class Pump:
             self._observe(moment, received_s)
             return []
         counters.events += 1
-        self._observe(event.timestamp, received_s, exact=not isinstance(event, events.Snapshot))
+        self._observe(event.timestamp, received_s, exact=not isinstance(event, _NOT_ASTERISKS))
         self._census.observe(event)
-        facts: list[Fact] = []
+        facts: Sequence[Fact] = ()
         try:
-            # As in a replay: limits that ran out before the event come first, but not those of calls
-            # that a Snapshot finds gone.
-            now = None if isinstance(event, events.Snapshot) else events.epoch_ms(event.timestamp)
-            deadline = self._tracker.next_deadline_ms
-            if now is not None and deadline is not None and deadline <= now:
-                facts += self._tracker.advance(now)
-            facts += self._tracker.handle(event)
+            facts = self._tracker.handle(event)
         except Exception:
             counters.tracker_errors += 1
             log.exception(

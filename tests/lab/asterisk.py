@@ -76,6 +76,7 @@ class Asterisk:
         self.version = version
         self.root = ensure_root(version, progress)
         _remove_stale(self.root)
+        _name_this_machine(self.root)
         self.name = f"a{secrets.token_hex(4)}"
         self.folder = self.root / "lab" / self.name
         self.sip_port = free_port(socket.SOCK_DGRAM)
@@ -263,6 +264,21 @@ class Asterisk:
             if path.exists():
                 lines += path.read_text(errors="replace").splitlines()[-15:]
         return "\n".join(lines)
+
+
+def _name_this_machine(root: Path) -> None:
+    """Let the root know this machine's name.
+
+    Asterisk looks its own name up for every SIP leg. Where only a name server that does not answer could
+    know it, each look-up holds a SIP thread for 5 s, and at some ten calls a second the PBX stands still.
+    """
+    name = socket.gethostname()
+    hosts = root / "etc" / "hosts"
+    known = hosts.read_text() if hosts.exists() else ""
+    if name not in known.split():
+        new = hosts.with_name(f"hosts.{os.getpid()}")
+        new.write_text(f"{known}127.0.0.1 localhost {name}\n")
+        new.replace(hosts)
 
 
 def _remove_stale(root: Path) -> None:

@@ -167,7 +167,7 @@ def config_files(settings: PbxSettings) -> dict[str, str]:
         "pjsip.conf": _pjsip(settings),
         "queues.conf": _queues(),
         "res_parking.conf": _parking(),
-        "features.conf": _FEATURES,
+        "features.conf": _FEATURES + _shipped("features.conf"),
         "musiconhold.conf": f"[default]\nmode = files\ndirectory = {settings.home}/moh\n",
         # Empty, so that their modules load.
         "confbridge.conf": "[general]\n",
@@ -176,6 +176,7 @@ def config_files(settings: PbxSettings) -> dict[str, str]:
         "congestion = 480+620/250,0/250\n",
         "callsteward.conf": (DIALPLAN / "callsteward.conf").read_text(),
         "callsteward-callback.conf": (DIALPLAN / "callsteward-callback.conf").read_text(),
+        "callsteward-tags.conf": (DIALPLAN / "callsteward-tags.conf").read_text(),
         "callsteward-examples.conf": (DIALPLAN / "callsteward-examples.conf").read_text(),
         "extensions.conf": _extensions(),
     }
@@ -274,7 +275,7 @@ allow = ulaw
 direct_media = no
 rtp_timeout = {settings.rtp_timeout_s}
 device_state_busy_at = 0
-[operator](!,phone{talk})
+[operator](!,phone{talk},callsteward-tags)
 context = from-internal
 [outside](!,phone{talk})
 context = from-trunk
@@ -385,12 +386,14 @@ def _extensions() -> str:
         "writeprotect = yes",
         "#include callsteward.conf",
         "#include callsteward-callback.conf",
+        "#include callsteward-tags.conf",
         "#include callsteward-examples.conf",
         "",
         "; Outside lines come in here.",
         "[from-trunk]",
         "include => callsteward-example-inbound",
         "include => callsteward-example-queue",
+        "include => callsteward-example-sticky",
         "include => callsteward-example-queue-local",
     ]
     for lane in every_lane():
@@ -400,6 +403,7 @@ def _extensions() -> str:
         "; Operators dial here, and calls they transfer go on here.",
         "[from-internal]",
         "include => parkedcalls",
+        "include => callsteward-codes",
     ]
     for lane in every_lane():
         lines.extend(_internal(lane))

@@ -74,6 +74,11 @@ class Daemon:
         return self._process is not None and self._process.poll() is None
 
     @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def log(self) -> list[dict[str, Any]]:
         """What it has logged since it was last started."""
         if not self.log_file.exists():

@@ -44,6 +44,7 @@ class Pbx:
     modules: tuple[str, ...] = MODULES
     dialplan: str = "1"
     callback: str = ""
+    tags: str = ""
     read_only: bool = False
     websocket: bool = True
     endpoints: dict[str, dict[str, str]] = field(
@@ -69,6 +70,8 @@ class Pbx:
         if path == "asterisk/variable":
             if request.query["variable"] == "CALLSTEWARD_CALLBACK":
                 return web.json_response({"value": self.callback})
+            if request.query["variable"] == "CALLSTEWARD_TAGS":
+                return web.json_response({"value": self.tags})
             assert request.query["variable"] == "CALLSTEWARD_DIALPLAN"
             return web.json_response({"value": self.dialplan})
         if path == "endpoints":
@@ -114,12 +117,13 @@ async def asterisk():
 
 
 async def found(
-    fake: Pbx, *, callback: bool = False, **settings: Any
+    fake: Pbx, *, callback: bool = False, tags: bool = False, **settings: Any
 ) -> dict[str, tuple[Status, str, str | None]]:
     config = Config.model_validate(
         {
             "asterisk": {"url": fake.url, "password": "right", **settings},
             "callback": {"enabled": callback},
+            "tags": {"enabled": tags},
         }
     )
     return {row.check: (row.status, row.found, row.mend) async for row in pbx.results(config)}
@@ -281,3 +285,14 @@ async def test_the_password_of_a_database_is_not_shown():
     row = await services.store(config)
     assert row.status is Status.FAILED
     assert "hunter2" not in json.dumps([row.found, row.mend])
+
+
+async def test_codes_that_are_switched_on_need_their_dialplan(asterisk):
+    status, told, mend = (await found(asterisk, tags=True))["tags"]
+    assert status is Status.WARNING
+    assert "callsteward-tags.conf is not included" in told
+    assert mend is not None
+    assert "callsteward-codes" in mend
+    asterisk.tags = "1"
+    assert (await found(asterisk, tags=True))["tags"][0] is Status.OK
+    assert "tags" not in await found(asterisk)

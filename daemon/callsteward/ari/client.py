@@ -67,6 +67,7 @@ class ClientLink:
         self._last = LastStamp(gap_from)
         self._backoff = backoff or Backoff()
         self._rest = Rest(HttpTransport(session, config.asterisk))
+        self._lost_ms: int | None = None
 
     async def run(self) -> None:
         """Keep connected until cancelled. A refused login is tried again, too: an admin may be mending it."""
@@ -112,6 +113,7 @@ class ClientLink:
             await cancelled(draining)
             self._frames.release()
             kind = self._last.note(reader.last)
+            self._lost_ms = time.time_ns() // 1_000_000
             self._frames.counters.disconnects += 1
             await socket.close()
             if kind == "ApplicationReplaced":
@@ -124,7 +126,7 @@ class ClientLink:
     async def _resume(self) -> None:
         """Subscribe and put the Snapshot into the stream."""
         await subscribe(self._rest, self._settings.app, self._sources)
-        found = await snapshot(self._rest, self._last.value)
+        found = await snapshot(self._rest, self._last.value, self._lost_ms)
         self._frames.release(snapshot_frame(found))
         self._frames.counters.snapshots += 1
         self._frames.counters.connects += 1

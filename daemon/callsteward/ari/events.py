@@ -200,13 +200,29 @@ class Snapshot(_Event, frozen=True, gc=False, kw_only=True, tag="CallstewardSnap
     `timestamp` is when the lists were read; `gap_from` when the last event before was stamped (empty
     when there was none). With it a replay reconciles at the same moment as the daemon did, and so
     gives the same records. `booted` is since when Asterisk runs: after the gap's beginning it says that
-    the PBX went away under every call that was on.
+    the PBX went away under every call that was on. `lost` is when this process saw the link go (empty when
+    it had none): no call went on for longer than that.
     """
 
     channels: tuple[Channel, ...] = ()
     bridges: tuple[Bridge, ...] = ()
     gap_from: str = ""
     booted: str = ""
+    lost: str = ""
+
+
+class TagCommanded(_Event, frozen=True, gc=False, kw_only=True, tag="CallstewardTag"):
+    """Not from Asterisk: a tag given by a command, put into the stream so that a replay has it too.
+
+    It is checked before it gets here. `command` names whoever waits for what came of it.
+    """
+
+    call_id: str
+    tag: str
+    value: str = ""
+    by: str = ""
+    source: str = ""
+    command: str = ""
 
 
 Event = (
@@ -229,6 +245,7 @@ Event = (
     | ChannelUserevent
     | DeviceStateChanged
     | Snapshot
+    | TagCommanded
 )
 
 _decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)

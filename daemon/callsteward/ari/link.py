@@ -59,22 +59,24 @@ async def subscribe(rest: Rest, app: str, wanted: Sequence[str]) -> None:
     await rest.subscribe(app, wanted)
 
 
-async def snapshot(rest: Rest, gap_from: str) -> Snapshot:
-    """What is there now, by Asterisk's clock. Raises AriError."""
+async def snapshot(rest: Rest, gap_from: str, lost_ms: int | None = None) -> Snapshot:
+    """What is there now, by Asterisk's clock; `lost_ms` is by ours. Raises AriError."""
     # Asked only where a gap tells a restart from a link that was cut.
     booted = (await rest.info()).started_at if gap_from else ""
     channels = await rest.channels()
     bridges = await rest.bridges()
     now = time.time_ns() // 1_000_000
     ahead = rest.ahead_ms or 0
-    if abs(ahead) > SAME_CLOCK_MS:
-        now += ahead
+    if abs(ahead) <= SAME_CLOCK_MS:
+        ahead = 0
+    now += ahead
     return Snapshot(
         timestamp=timestamp(now),
         channels=channels,
         bridges=bridges,
         gap_from=gap_from,
         booted=booted,
+        lost="" if lost_ms is None else timestamp(lost_ms + ahead),
     )
 
 

@@ -80,6 +80,7 @@ class OutboundLink:
         self._socket: web.WebSocketResponse | None = None
         self._gone = asyncio.Event()
         self._gone.set()
+        self._lost_ms: int | None = None
 
     async def run(self) -> None:
         """Listen until cancelled. Raises AriError if the port cannot be had."""
@@ -164,6 +165,7 @@ class OutboundLink:
             await cancelled(setup)
             self._frames.release()
             self._last.note(reader.last)
+            self._lost_ms = time.time_ns() // 1_000_000
             self._frames.counters.disconnects += 1
             self._socket = None
             self._gone.set()
@@ -210,7 +212,7 @@ class OutboundLink:
         if not missed:
             return
         self._frames.hold()
-        found = await snapshot(rest, self._last.value)
+        found = await snapshot(rest, self._last.value, self._lost_ms)
         self._frames.release(snapshot_frame(found))
         self._frames.counters.snapshots += 1
         log.warning(

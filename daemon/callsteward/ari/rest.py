@@ -172,6 +172,12 @@ class Rest:
         answer = await self._transport.request("POST", "channels", query, body)
         return _decoded(self._checked("POST", "channels", answer), Channel)
 
+    async def set_variable(self, name: str, value: str | None) -> None:
+        """Set a global variable, or remove it (None). It goes in the body: a URL may be logged."""
+        body = {"variable": name} if value is None else {"variable": name, "value": value}
+        answer = await self._transport.request("POST", "asterisk/variable", None, body)
+        self._checked("POST", "asterisk/variable", answer)
+
     async def hang_up(self, channel_id: str) -> bool:
         """End a channel; whether there was one."""
         path = f"channels/{quote(channel_id, safe='')}"

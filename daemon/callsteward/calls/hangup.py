@@ -8,19 +8,20 @@ that is no Local half, names the party. With `soft` the cause is a set of flags 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Final
 
 import msgspec
 
 from callsteward.calls.record import Confidence, Hangup, Party, Side
 
 # AST_SOFTHANGUP_* in include/asterisk/channel.h.
-_DRIVER = 1  # the channel driver ended it: RTP timeout
-_SHUTDOWN = 4
-_TIMEOUT = 8  # TIMEOUT(absolute)
-_EXPLICIT = 32  # ARI DELETE, CLI, SoftHangup()
+_DRIVER: Final = 1  # the channel driver ended it: RTP timeout
+_SHUTDOWN: Final = 4
+_TIMEOUT: Final = 8  # TIMEOUT(absolute)
+_EXPLICIT: Final = 32  # ARI DELETE, CLI, SoftHangup()
 
 # Two BYEs on the wire at once arrive in either order; within this the first one is only likely.
-SIMULTANEOUS_MS = 200
+SIMULTANEOUS_MS: Final = 200
 
 
 class Request(msgspec.Struct, frozen=True, gc=False):
@@ -55,8 +56,9 @@ class LegEnd(msgspec.Struct, frozen=True, gc=False):
     passed_back: bool = False
 
 
-_PARTY = {Side.CLIENT: Party.CLIENT, Side.OPERATOR: Party.OPERATOR}
-_CERTAIN, _LIKELY = Confidence.CERTAIN, Confidence.LIKELY
+_PARTY: Final = {Side.CLIENT: Party.CLIENT, Side.OPERATOR: Party.OPERATOR}
+_CERTAIN: Final = Confidence.CERTAIN
+_LIKELY: Final = Confidence.LIKELY
 
 
 def attribute(

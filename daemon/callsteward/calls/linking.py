@@ -7,7 +7,7 @@ two: a conference of two clients is two contacts.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from callsteward.calls import talk
 from callsteward.calls.callback_id import line_of
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from callsteward.ari.events import Channel
     from callsteward.calls.desk import Desk
 
-_INBOUND, _OUTBOUND, _INTERNAL = Direction.INBOUND, Direction.OUTBOUND, Direction.INTERNAL
+_INBOUND: Final = Direction.INBOUND
+_OUTBOUND: Final = Direction.OUTBOUND
+_INTERNAL: Final = Direction.INTERNAL
 
 
 def has_outsider(call: Call) -> bool:
@@ -52,6 +54,7 @@ def merge(desk: Desk, left: Call, right: Call) -> Call | None:
         winner.attempts.extend(loser.attempts)
         winner.attempts.sort(key=lambda attempt: attempt.dial_ms)
     winner.unobserved.extend(loser.unobserved)
+    winner.tags += loser.tags
     desk.disarm(loser)
     for leg in loser.contact:
         leg.contacts = tuple(item for item in leg.contacts if item is not loser)

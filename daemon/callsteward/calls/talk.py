@@ -7,18 +7,22 @@ while the client waits is not in this conversation.
 from __future__ import annotations
 
 from array import array
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from callsteward.calls.deadlines import Deadline, Limit
+from callsteward.calls.desk import Left
 from callsteward.calls.facts import Happening
 from callsteward.calls.model import Bridge, Call, Leg
-from callsteward.calls.record import Side, TransferResult
+from callsteward.calls.record import Direction, Side, TransferResult
 
 if TYPE_CHECKING:
     from callsteward.calls.desk import Desk
 
-_CLIENT, _OPERATOR = Side.CLIENT, Side.OPERATOR
-_TALK, _SILENCE = Limit.TALK, Limit.SILENCE
+_CLIENT: Final = Side.CLIENT
+_OPERATOR: Final = Side.OPERATOR
+_TALK: Final = Limit.TALK
+_SILENCE: Final = Limit.SILENCE
+_INTERNAL: Final = Direction.INTERNAL
 
 
 def hearers(client: Leg) -> list[Leg]:
@@ -128,6 +132,8 @@ def _leave(desk: Desk, call: Call, leg: Leg, ms: int, *, talk_goes_on: bool) -> 
         call.waits_for = leg
     if leg.talking_ms is not None:
         close_speech(leg, ms, only=call)
+    if desk.tags and not leg.outsider and call.direction is not _INTERNAL:
+        desk.left[leg.operator] = Left(call.id, call.line, ms)
     if leg.contacts == (call,):
         leg.contacts = ()
     else:

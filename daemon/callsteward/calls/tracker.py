@@ -8,10 +8,10 @@ nothing here raises for what an event says.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from callsteward.ari import events as ari
-from callsteward.calls import attempts, linking, live, talk
+from callsteward.calls import attempts, linking, live, tagging, talk
 from callsteward.calls.deadlines import Limit
 from callsteward.calls.desk import Desk
 from callsteward.calls.directory import Directory
@@ -22,16 +22,18 @@ from callsteward.calls.model import Call, Leg, TransferMade
 from callsteward.calls.number import Numbers
 from callsteward.calls.record import Side, TransferKind, TransferResult
 from callsteward.calls.roster import Roster
+from callsteward.calls.stamps import Stamps
 
 if TYPE_CHECKING:
     from callsteward.config import Config
 
 # An operator's phone can outlive the call it served (a conference, an agent always on the line). This
 # long after the client's last channel the record is written without waiting for it.
-LINGER_MS = 5_000
-_CLIENT, _OPERATOR = Side.CLIENT, Side.OPERATOR
-_HANGUP = Happening.HANGUP
-_NONE: Sequence[Fact] = ()
+LINGER_MS: Final = 5_000
+_CLIENT: Final = Side.CLIENT
+_OPERATOR: Final = Side.OPERATOR
+_HANGUP: Final = Happening.HANGUP
+_NONE: Final[Sequence[Fact]] = ()
 
 
 class Tracker:
@@ -41,6 +43,7 @@ class Tracker:
         self._desk = Desk(config, Directory(config), Numbers(config.site.region, config.privacy.key))
         self._roster = Roster(self._desk)
         self.last_event_ms = 0
+        self._stamps = Stamps()
         self._stamp = ""
         self._on: dict[type, Callable[[Any, int], None]] = {
             ari.ChannelCreated: self._created,
@@ -61,37 +64,40 @@ class Tracker:
             ari.Dial: self._dialled,
             ari.Snapshot: self._reconcile,
         }
+        if config.tags.enabled:
+            self._on[ari.ChannelUserevent] = self._told_by_phone
+            self._on[ari.TagCommanded] = self._told_by_command
 
     # --- what the shell calls ----------------------------------------------------------------------
 
     def handle(self, event: ari.Event) -> Sequence[Fact]:
         """The facts that follow from an event; limits crossed before it come first."""
+        desk = self._desk
         handler = self._on.get(type(event))
         if handler is None:
-            return _NONE
+            # It tells of no call, but of the time all the same.
+            told = self._stamps.ms(event.timestamp)
+            if told is not None and desk.deadlines.may_be_due(told):
+                self._fire(told)
+            return self._told() if desk.facts else _NONE
         # What happens at once is stamped alike: a bridge and those who enter it, a call and its end.
         stamp = event.timestamp
         if stamp != self._stamp:
             self._stamp = stamp
-            read = ari.epoch_ms(stamp)
+            read = self._stamps.ms(stamp)
             if read is not None:
                 self.last_event_ms = read
         ms = self.last_event_ms
-        desk = self._desk
         # What a snapshot finds gone may have gone before its limit: then it is not told.
-        if desk.deadlines.may_be_due(ms) and handler != self._reconcile:
+        if desk.deadlines.may_be_due(ms) and not isinstance(event, ari.Snapshot):
             self._fire(ms)
         handler(event, ms)
-        if not desk.facts:
-            return _NONE
-        facts, desk.facts = desk.facts, []
-        return facts
+        return self._told() if desk.facts else _NONE
 
     def advance(self, now_ms: int) -> Sequence[Fact]:
         """The facts that follow from time alone, up to a moment on Asterisk's clock."""
         self._fire(now_ms)
-        facts, self._desk.facts = self._desk.facts, []
-        return facts
+        return self._told()
 
     def finish(self) -> Sequence[Fact]:
         """The stream ended: every call still on gets a record that says so."""
@@ -101,6 +107,10 @@ class Tracker:
                 call.unobserved.append((ms, None))
             self._end_call(call)
         self._roster.clear()
+        return self._told()
+
+    def _told(self) -> Sequence[Fact]:
+        """The facts so far, handed out once."""
         facts, self._desk.facts = self._desk.facts, []
         return facts
 
@@ -358,6 +368,14 @@ class Tracker:
         call.requests = [item for item in call.requests if item.channel not in names]
         self._desk.say(call, Happening.TRANSFER, ms, operator=leg.operator, by=leg.operator, to=to)
 
+    # --- tags ----------------------------------------------------------------------------------------
+
+    def _told_by_phone(self, event: ari.ChannelUserevent, ms: int) -> None:
+        tagging.by_phone(self._desk, self._roster, event, ms)
+
+    def _told_by_command(self, event: ari.TagCommanded, ms: int) -> None:
+        tagging.by_command(self._desk, self._roster, event, ms)
+
     # --- time, ends, reconciliation ------------------------------------------------------------------
 
     def _fire(self, now_ms: int) -> None:
@@ -405,24 +423,34 @@ class Tracker:
     def _reconcile(self, event: ari.Snapshot, ms: int) -> None:
         """Asterisk's own list after a (re)connect: what vanished, what is new, what was not seen."""
         gap = ari.epoch_ms(event.gap_from) if event.gap_from else None
+        present = {channel.id for channel in event.channels}
+        vanished = [leg for leg in self._roster.legs.values() if leg.id not in present]
         if gap is not None:
+            self._restarted(event, gap, vanished)
             for call in self._roster.calls():
                 call.unobserved.append((gap, ms))
                 call.silent_since_ms = None  # somebody may have spoken meanwhile
             for leg in self._roster.legs.values():
                 talk.close_speech(leg, gap)  # the end of it may be missed; if not, it tells its length
         seen_ms = ms if gap is None else gap
-        present = {channel.id for channel in event.channels}
-        vanished = [leg for leg in self._roster.legs.values() if leg.id not in present]
-        booted = ari.epoch_ms(event.booted) if event.booted else None
-        if gap is not None and booted is not None and booted > gap:
-            for call in self._roster.calls():
-                if call.contact and call.client is not None and call.client in vanished:
-                    call.requests.append(of_restart(gap, Side.CLIENT, call.client.name))
         for leg in vanished:
             self._roster.remember(leg.id)
             self._remove(leg, seen_ms, None)
         self._roster.place(event.channels, event.bridges, ms, seen_ms)
+
+    def _restarted(self, event: ari.Snapshot, gap: int, vanished: Sequence[Leg]) -> None:
+        """Talks that were on when Asterisk was started anew died with it, and no later than that."""
+        booted = ari.epoch_ms(event.booted) if event.booted else None
+        if booted is None or booted <= gap:
+            return
+        lost = ari.epoch_ms(event.lost) if event.lost else None
+        died = booted if lost is None else max(gap, min(booted, lost))
+        for call in self._roster.calls():
+            if call.contact and call.client is not None and call.client in vanished:
+                call.requests.append(of_restart(gap, Side.CLIENT, call.client.name))
+                call.died_ms = died
+                # While somebody listened, who began to speak was heard.
+                call.spoke_on = lost is None or any(leg.talking_ms is not None for leg in call.contact)
 
 
 def _end(leg: Leg, side: Side, event: ari.ChannelDestroyed, passed_back: bool = False) -> LegEnd:

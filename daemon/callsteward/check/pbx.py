@@ -13,7 +13,7 @@ import msgspec
 
 from callsteward.ari.link import sources, subscribe
 from callsteward.ari.rest import HttpTransport, Rest, authorization, open_session
-from callsteward.callback.execution import INCLUDED
+from callsteward.callback.dialplan import INCLUDED
 from callsteward.calls.directory import Directory, Kind
 from callsteward.check.result import Result, failed, ok, warning
 from callsteward.config import Config
@@ -23,6 +23,7 @@ from callsteward.exceptions import AriError, AriUnauthorizedError, ConfigError
 APPLICATION = "callsteward-check"
 # Set by dialplan/callsteward.conf in [globals]: the only trace of a dialplan that ARI can read.
 DIALPLAN_VARIABLE = "CALLSTEWARD_DIALPLAN"
+TAGS_VARIABLE = "CALLSTEWARD_TAGS"
 _MODULES = (
     "res_ari",
     "res_ari_applications",
@@ -179,6 +180,8 @@ async def _dialplan_and_endpoints(
         )
     if config.callback.enabled:
         yield await _callback(rest)
+    if config.tags.enabled:
+        yield await _tags(rest)
     endpoints = await _settings_of_endpoints(config, rest)
     yield _talk_detection(config, endpoints, dialplan=bool(marker))
     if endpoints:
@@ -194,6 +197,19 @@ async def _callback(rest: Rest) -> Result:
         "callback.enabled is true, but callsteward-callback.conf is not included: nobody will be called back",
         "copy dialplan/callsteward-callback.conf to /etc/asterisk, put #include callsteward-callback.conf"
         " behind the include of callsteward.conf, then: dialplan reload",
+    )
+
+
+async def _tags(rest: Rest) -> Result:
+    version = await rest.variable(TAGS_VARIABLE)
+    if version:
+        return ok("tags", f"callsteward-tags.conf is included (version {version})")
+    # Tags by command need no dialplan.
+    return warning(
+        "tags",
+        "tags.enabled is true, but callsteward-tags.conf is not included: operators have no codes",
+        "copy dialplan/callsteward-tags.conf to /etc/asterisk, put #include callsteward-tags.conf behind the"
+        " include of callsteward.conf, include callsteward-codes where operators dial, then: dialplan reload",
     )
 
 

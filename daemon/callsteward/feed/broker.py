@@ -37,9 +37,16 @@ class Client(aiomqtt.Client):
 
 
 def client(
-    config: Config, *, identifier: str, version: str | None = None, will: aiomqtt.Will | None = None
+    config: Config,
+    *,
+    identifier: str,
+    version: str | None = None,
+    will: aiomqtt.Will | None = None,
+    incoming: int | None = None,
 ) -> Client:
     """A client for the configured broker, not connected yet. `version`: "5" or "3.1.1".
+
+    `incoming`: how many received messages may wait to be looked at; more are thrown away.
 
     Raises FeedError where a certificate or key file cannot be used, ConfigError where the password's cannot.
     """
@@ -60,6 +67,7 @@ def client(
         tls_context=_tls(mqtt),
         timeout=ANSWER_S,
         will=will,
+        max_queued_incoming_messages=incoming,
     )
 
 

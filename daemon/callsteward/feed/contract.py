@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from callsteward import __version__
+from callsteward.commands.request import KINDS as COMMANDS
+from callsteward.commands.request import Command
 from callsteward.feed import messages
 from callsteward.feed.messages import (
     AlertMessage,
@@ -22,6 +24,7 @@ from callsteward.feed.messages import (
     LineNowMessage,
     Message,
     OperatorNowMessage,
+    ReplyMessage,
     StatusMessage,
 )
 from callsteward.intervals.message import LineIntervalMessage, OperatorIntervalMessage
@@ -35,7 +38,7 @@ class Channel(NamedTuple):
     """A topic below the site's, its message, whether the broker keeps the last one, who sends it."""
 
     topic: str
-    message: type[Message]
+    message: type[Message | Command]
     retained: bool = False
     from_daemon: bool = True
 
@@ -53,6 +56,11 @@ CHANNELS: dict[str, Channel] = {
     "callEvents": Channel("calls/{line}/events", CallEventMessage),
     "alerts": Channel("alerts/{line}/{rule}", AlertMessage),
     "callbacks": Channel("callbacks/{line}", CallbackMessage),
+    "replies": Channel("replies/{id}", ReplyMessage),
+    **{
+        f"{name}Command": Channel(f"commands/{name}", kind, from_daemon=False)
+        for name, kind in COMMANDS.items()
+    },
 }
 
 _PARAMETERS = {
@@ -61,21 +69,23 @@ _PARAMETERS = {
     "operator": "The operator, by endpoint name such as 101; escaped as a line is.",
     "start": "Start of the interval, ISO 8601 basic in UTC, such as 20261122T0930Z.",
     "rule": "The rule that broke.",
-    "name": "The command.",
     "id": "The id of the command that is answered.",
 }
 
 
 def json_schemas() -> dict[str, dict[str, Any]]:
-    """The JSON Schema (2020-12) of each message, by the name in its `schema` field."""
+    """The JSON Schema (2020-12) of each message, by the name in its `schema` field, and of each command."""
     dialect = "https://json-schema.org/draft/2020-12/schema"
-    return {name: {"$schema": dialect, **schema} for name, schema in messages.json_schemas().items()}
+    commands = {_version_of(kind): msgspec.json.schema(kind) for kind in COMMANDS.values()}
+    return {
+        name: {"$schema": dialect, **schema} for name, schema in (messages.json_schemas() | commands).items()
+    }
 
 
 def asyncapi(root: str = ROOT) -> dict[str, Any]:
     """The AsyncAPI document. `root`: what stands before each topic."""
     kinds = [channel.message for channel in CHANNELS.values()]
-    typed = {kind: messages.schema_type(kind) for kind in kinds}
+    typed: dict[Any, Any] = {kind: messages.schema_type(kind) for kind in kinds}
     made, components = msgspec.json.schema_components(
         list(typed.values()), ref_template="#/components/schemas/{name}"
     )
@@ -148,12 +158,16 @@ def _channel(root: str, channel: Channel) -> dict[str, Any]:
     }
 
 
-def _version_of(kind: type[Message]) -> str:
+def _version_of(kind: type[Message | Command]) -> str:
+    for name, command in COMMANDS.items():
+        # A command carries no schema: its name is in its topic, and keys it does not know are refused.
+        if kind is command:
+            return f"callsteward.command-{name}/1"
     fields = msgspec.structs.fields(kind)
     return str(next(field.default for field in fields if field.name == "schema"))
 
 
-def _title(kind: type[Message]) -> str:
+def _title(kind: type[Message | Command]) -> str:
     """The first sentence of the type's description, without the topic before it."""
     first = (kind.__doc__ or kind.__name__).strip().splitlines()[0]
     return first.partition(": ")[2].rstrip(".") or first.rstrip(".")

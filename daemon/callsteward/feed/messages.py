@@ -23,14 +23,24 @@ import msgspec
 
 from callsteward import __version__
 from callsteward.callback.states import Actor, CallbackMoved, State
-from callsteward.calls.facts import Alert, CallHappened, Happening, LineNow, OperatorNow, OperatorState
+from callsteward.calls.facts import (
+    Alert,
+    CallHappened,
+    CallTagged,
+    Happening,
+    LineNow,
+    OperatorNow,
+    OperatorState,
+)
 from callsteward.calls.record import CallRecord
+from callsteward.commands.reply import Reply, Status
 from callsteward.feed.envelope import Count, Envelope, Seconds, Share, Stamp
 from callsteward.feed.today import DayCounts
 from callsteward.intervals import grid
 from callsteward.intervals import message as interval_message
 from callsteward.intervals.message import LineIntervalMessage, OperatorIntervalMessage
 from callsteward.intervals.row import IntervalRow, Kind
+from callsteward.tags.tag import Source, Tag
 
 # Any constant will do, as long as it stays: the ids of records are made from it.
 _NAMESPACE = uuid.UUID("6ad1b1b6-2f0f-5c2c-9a35-0a6e0a2c7f11")
@@ -62,6 +72,7 @@ class LineNowMessage(Envelope, frozen=True, kw_only=True):
     """`lines/LINE/now`: clients on the line at this moment, and the line's inbound calls of `day`.
 
     `longest_wait_s` is null while nobody waits, and counts up once a second while somebody does.
+    `lost` counts calls of any day that nobody answered and nobody has dealt with since.
     The `…_today` fields: see `feed.today`. `service_level_today` is a share from 0 to 1, null without
     calls.
     """
@@ -72,6 +83,7 @@ class LineNowMessage(Envelope, frozen=True, kw_only=True):
     ringing: Count
     talking: Count
     on_hold: Count
+    lost: Count
     longest_wait_s: Seconds | None
     day: str
     offered_today: Count
@@ -96,7 +108,13 @@ class OperatorNowMessage(Envelope, frozen=True, kw_only=True):
 
 
 class CallEventMessage(Envelope, frozen=True, kw_only=True):
-    """`calls/LINE/events`: something happened to a call. `at` is Asterisk's clock."""
+    """`calls/LINE/events`: something happened to a call. `at` is Asterisk's clock.
+
+    Of a `tag` event alone `tag` (null all the same for keys that are none) and `result` are set: noted,
+    do_not_call, callback_due, callback_suppressed: why, callback_not_due: why, or refused: why. `by` is
+    who gave it.
+    A tag's value, which may be anything, is not published.
+    """
 
     schema: Literal["callsteward.call-event/1"] = "callsteward.call-event/1"
     call_id: str
@@ -108,6 +126,8 @@ class CallEventMessage(Envelope, frozen=True, kw_only=True):
     by: str | None
     to: str | None
     duration_s: Seconds | None
+    tag: Tag | None = None
+    result: str | None = None
 
 
 class AlertMessage(Envelope, frozen=True, kw_only=True):
@@ -159,6 +179,20 @@ class CallbackMessage(Envelope, frozen=True, kw_only=True):
     call_id: str | None
 
 
+class ReplyMessage(Envelope, frozen=True, kw_only=True):
+    """`replies/ID`: what came of a command. `id` is the command's own; not numbered, so `seq` is 0."""
+
+    schema: Literal["callsteward.reply/1"] = "callsteward.reply/1"
+    id: str
+    command: str
+    status: Status
+    reason: str
+    detail: str
+    result: str | None
+    call_id: str | None
+    at: Stamp
+
+
 Message = (
     StatusMessage
     | LineNowMessage
@@ -167,6 +201,7 @@ Message = (
     | AlertMessage
     | CallEndedMessage
     | CallbackMessage
+    | ReplyMessage
     | LineIntervalMessage
     | OperatorIntervalMessage
 )
@@ -200,7 +235,7 @@ def json_schemas() -> dict[str, dict[str, Any]]:
     }
 
 
-def schema_type(kind: type[Message]) -> Any:
+def schema_type(kind: type[msgspec.Struct]) -> Any:
     """What the schema of a message is made from: the type itself, but for one that depends on settings."""
     if kind is LineIntervalMessage:
         return interval_message.described(interval_message.line_type())
@@ -259,6 +294,7 @@ def line_now(
         ringing=now.ringing,
         talking=now.talking,
         on_hold=now.on_hold,
+        lost=now.lost,
         longest_wait_s=None if since is None else _elapsed(since, now_ms),
         day=day,
         offered_today=counts.offered,
@@ -299,6 +335,42 @@ def call_event(site: str, fact: CallHappened) -> CallEventMessage:
         by=fact.by,
         to=fact.to,
         duration_s=fact.duration_s,
+    )
+
+
+def call_tag(site: str, fact: CallTagged) -> CallEventMessage:
+    # Taken, it is the same one however often; refused, each try is one of its own.
+    at_ms = fact.at_ms if fact.refused else None
+    parts = (fact.call_id, fact.tag, fact.value, fact.by, fact.source.value, fact.refused, at_ms)
+    return CallEventMessage(
+        **{**_BLANK, "message_id": _id("tags", site, *parts)},
+        site=site,
+        call_id=fact.call_id,
+        line=fact.line,
+        event=Happening.TAG,
+        at=stamp(fact.at_ms),
+        operator=fact.by if fact.source in {Source.PHONE, Source.WRAP_UP} else None,
+        client_masked=None,
+        by=fact.by,
+        to=None,
+        duration_s=None,
+        tag=fact.tag,
+        result=f"refused: {fact.refused}" if fact.refused else fact.result,
+    )
+
+
+def reply(site: str, answer: Reply) -> ReplyMessage:
+    return ReplyMessage(
+        **{**_BLANK, "message_id": _id("replies", site, answer.id, answer.command, answer.status, answer.at)},
+        site=site,
+        id=answer.id,
+        command=answer.command,
+        status=answer.status,
+        reason=answer.reason,
+        detail=answer.detail,
+        result=answer.result,
+        call_id=answer.call_id,
+        at=answer.at,
     )
 
 

@@ -21,7 +21,7 @@ import structlog
 
 from callsteward.ari.backoff import Backoff
 from callsteward.callback.states import CallbackMoved
-from callsteward.calls.facts import Alert, CallEnded, CallHappened, Fact, LineNow, OperatorNow
+from callsteward.calls.facts import Alert, CallEnded, CallHappened, CallTagged, Fact, LineNow, OperatorNow
 from callsteward.calls.record import CallRecord
 from callsteward.config import Config
 from callsteward.exceptions import CallstewardError
@@ -119,6 +119,8 @@ class Feed:
             case CallHappened():
                 topic = self.topics.call_events(fact.line)
                 self._put(Kind.EVENT, topic, messages.call_event(self._site, fact))
+            case CallTagged():
+                self._put(Kind.EVENT, self.topics.call_events(fact.line), messages.call_tag(self._site, fact))
             case CallbackMoved():
                 topic = self.topics.callbacks(fact.callback.line)
                 self._put(Kind.RECORD, topic, messages.callback(self._site, fact))

@@ -62,5 +62,18 @@ class Topics:
     def alert(self, line: str, rule: str) -> str:
         return f"{self._base}/alerts/{level(line)}/{level(rule)}"
 
+    @property
+    def commands(self) -> str:
+        """The filter that matches every command; the last level is the command's name."""
+        return f"{self._base}/commands/+"
+
+    def reply(self, command_id: str) -> str:
+        return f"{self._base}/replies/{level(command_id)}"
+
+    @property
+    def replies(self) -> str:
+        """What every topic for a reply begins with, also one a client asks for."""
+        return f"{self._base}/replies/"
+
     def callbacks(self, line: str) -> str:
         return f"{self._base}/callbacks/{level(line)}"

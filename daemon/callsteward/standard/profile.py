@@ -37,6 +37,10 @@ class Profile(BaseModel):
     )
     talk_limit_s: Seconds = Field(900, gt=0, description="A consultation lasts no longer.")
     max_transfers: int = Field(1, ge=0, le=100, description="Transfers per contact (standard 4.10).")
+    transfer_needs_ticket: bool = Field(True, description="A transfer only with a ticket (tag ticket).")
+    registered_within_s: Seconds = Field(
+        300, gt=0, description="The call is registered in the CRM (tag registered) within this of its end."
+    )
     interruptions_limit: int | None = Field(
         None, ge=0, description="Interruptions by the operator that break the rule; unset: only counted."
     )

@@ -437,7 +437,9 @@ class Stream:
             self.request(second, 16, soft=True)
             self.destroy(second)
 
-    def snapshot(self, gap_from: float | None = None, booted: float | None = None) -> None:
+    def snapshot(
+        self, gap_from: float | None = None, booted: float | None = None, lost: float | None = None
+    ) -> None:
         """What the daemon finds when it connects: every phone and bridge there is."""
         frame = {
             "type": "CallstewardSnapshot",
@@ -446,6 +448,7 @@ class Stream:
             "bridges": [self._bridge(room) for room in self.rooms],
             "gap_from": "" if gap_from is None else events.timestamp(NOON + round(gap_from * 1000)),
             "booted": "" if booted is None else events.timestamp(NOON + round(booted * 1000)),
+            "lost": "" if lost is None else events.timestamp(NOON + round(lost * 1000)),
         }
         self._frames.append((self.ms, frame))
 

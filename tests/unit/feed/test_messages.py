@@ -5,11 +5,21 @@ import jsonschema
 import msgspec
 import pytest
 
-from callsteward.calls.facts import Alert, CallHappened, Happening, LineNow, OperatorNow, OperatorState
+from callsteward.calls.facts import (
+    Alert,
+    CallHappened,
+    CallTagged,
+    Happening,
+    LineNow,
+    OperatorNow,
+    OperatorState,
+)
 from callsteward.calls.record import CallRecord, encode
+from callsteward.commands.reply import Reply
 from callsteward.feed import messages
 from callsteward.feed.messages import Message
 from callsteward.feed.today import DayCounts
+from callsteward.tags.tag import Source, Tag
 from tests.unit.feed.conftest import MOVED
 from tests.unit.intervals.days import interval_rows
 
@@ -22,6 +32,28 @@ HOLD = CallHappened(
     operator="101",
     client_masked="+7903***4567",
     by="operator",
+)
+TAGGED = CallTagged(
+    call_id="1.1",
+    line="support",
+    tag=Tag.COMMENT,
+    value="asks for +7 903 123-45-67",
+    at_ms=AT_MS,
+    by="101",
+    source=Source.PHONE,
+    result="noted",
+    client_number="79031234567",
+)
+REFUSED = msgspec.structs.replace(TAGGED, tag=None, refused="wrap_up_over", source=Source.MQTT)
+REPLY = Reply(
+    id="crm-1",
+    command="tag",
+    status="done",
+    reason="",
+    detail="",
+    at="2026-11-22T02:22:11.654Z",
+    result="noted",
+    call_id="1.1",
 )
 LATE = Alert(
     call_id="1.1",
@@ -57,6 +89,9 @@ def _each(record: CallRecord) -> list[Message]:
         messages.line_now("main", LineNow(line="support"), "2026-11-22", DayCounts(), 20.0, AT_MS),
         messages.operator_now("main", on_hold, AT_MS),
         messages.call_event("main", HOLD),
+        messages.call_tag("main", TAGGED),
+        messages.call_tag("main", REFUSED),
+        messages.reply("main", REPLY),
         messages.alert("main", LATE),
         messages.call_ended(record),
         messages.callback("main", MOVED),
@@ -178,3 +213,21 @@ def test_every_number_of_an_interval_has_its_definition_in_the_schema() -> None:
         text = str(schema)
         assert "interval of its arrival" in text
         assert "alk excludes hold" in text
+
+
+def test_a_tag_is_told_without_its_value_and_without_the_number():
+    wire = messages.encode(messages.call_tag("main", TAGGED)).decode()
+    assert "903" not in wire
+    told = messages.call_tag("main", TAGGED)
+    assert (told.event, told.tag, told.result, told.operator) == (Happening.TAG, Tag.COMMENT, "noted", "101")
+    refused = messages.call_tag("main", REFUSED)
+    assert (refused.tag, refused.result, refused.operator) == (None, "refused: wrap_up_over", None)
+
+
+def test_each_refused_try_is_a_message_of_its_own_and_a_tag_is_one_however_often():
+    later = {"at_ms": AT_MS + 1}
+    again = msgspec.structs.replace(TAGGED, **later)
+    assert messages.call_tag("main", TAGGED).message_id == messages.call_tag("main", again).message_id
+    refused_again = msgspec.structs.replace(REFUSED, **later)
+    first, second = messages.call_tag("main", REFUSED), messages.call_tag("main", refused_again)
+    assert first.message_id != second.message_id
