@@ -64,6 +64,11 @@ format: setup ## Bring all files into form
 	@$(PY) -m ruff check --fix .
 	@$(PY) -m ruff format .
 
+.PHONY: contract
+contract: setup ## After a change of a message: write the shipped schemas and the snapshots they are held against
+	@$(VENV)/bin/callsteward schema --to daemon/callsteward/contract
+	@$(PY) -m tests.contract
+
 .PHONY: bench
 bench: setup ## Events per second beside the bare floor, memory per live call; plain Python and compiled
 	@$(PY) -m tests.bench

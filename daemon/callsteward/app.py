@@ -21,6 +21,7 @@ from callsteward.agi.site import open_agi
 from callsteward.ari.census import Census
 from callsteward.ari.connection import open_link
 from callsteward.ari.counters import Counters
+from callsteward.ari.events import Event
 from callsteward.ari.frames import FrameQueue
 from callsteward.ari.link import CERTAIN_AFTER_S, OnChange, cancelled
 from callsteward.ari.recorder import Recorder
@@ -43,10 +44,13 @@ from callsteward.config import Config
 from callsteward.doors import Doors, wanted
 from callsteward.exceptions import CallstewardError
 from callsteward.health import ConfigState, Health
+from callsteward.intervals.compose import Intervals
+from callsteward.intervals.publisher import Open
+from callsteward.intervals.row import IntervalExpired, IntervalRow
 from callsteward.keeping import Keeping
 from callsteward.notify import Notify
 from callsteward.progress import Progress
-from callsteward.pump import Judge, Pump
+from callsteward.pump import Judge, Listener, Pump
 from callsteward.reload import reloaded
 from callsteward.store.journal import Journal
 from callsteward.store.records import CallQuery, Store
@@ -68,7 +72,7 @@ class Output(Protocol):
 
     async def run(self) -> None: ...
 
-    def publish(self, fact: Fact | CallbackMoved) -> None: ...
+    def publish(self, fact: Fact | CallbackMoved | IntervalRow | IntervalExpired) -> None: ...
 
     def recall(self, records: Iterable[CallRecord]) -> None: ...
 
@@ -89,7 +93,7 @@ class NoFeed:
     async def run(self) -> None:
         await asyncio.Event().wait()
 
-    def publish(self, fact: Fact | CallbackMoved) -> None:
+    def publish(self, fact: Fact | CallbackMoved | IntervalRow | IntervalExpired) -> None:
         pass
 
     def recall(self, records: Iterable[CallRecord]) -> None:
@@ -165,6 +169,7 @@ class Daemon:
             clock = EventClock()
             progress = Progress()
             callbacks = _callbacks(config, store, session, tracker, clock, feed)
+            intervals = _intervals(config, store, session, tracker, clock, frames, feed)
             changed = asyncio.Event()
             lost = LostWatch(config, LostCalls(store.engine, config.site.name), changed=changed.set)
             doors = None
@@ -193,7 +198,10 @@ class Daemon:
                 progress=progress,
                 heard_s=self._heard_s,
                 judge=lost.judge if judge is None else _in_turn(lost.judge, judge),
-                listener=None if callbacks is None else callbacks.execution.hear,
+                listener=_all_of(
+                    None if callbacks is None else callbacks.execution.hear,
+                    None if intervals is None else intervals.watch.hear,
+                ),
                 changed=changed,
             )
             log.info("starting", action="daemon_start", boot_id=self.boot_id, site=config.site.name)
@@ -204,6 +212,9 @@ class Daemon:
                 await callbacks.decisions.load()
                 execution = callbacks.execution
                 listeners.append(lambda connected, _why: execution.link(connected))
+            if intervals is not None:
+                told = intervals.link
+                listeners.append(lambda connected, _why: told(connected))
             on_change = _each(listeners)
             gap_from = await pump.rerun()
             link = open_link(config, frames, census, session=session, on_change=on_change, gap_from=gap_from)
@@ -229,6 +240,8 @@ class Daemon:
                 tasks["agi"] = asyncio.create_task(open_agi(config, store.engine).run(), name="agi")
             if callbacks is not None:
                 tasks["callbacks"] = asyncio.create_task(callbacks.execution.run(), name="callbacks")
+            if intervals is not None:
+                tasks["intervals"] = asyncio.create_task(intervals.publisher.run(), name="intervals")
             if doors is not None:
                 tasks |= {name: asyncio.create_task(work, name=name) for name, work in doors.tasks().items()}
             self._notify.ready()
@@ -366,6 +379,41 @@ def _in_turn(*judges: Judge) -> Judge:
         return facts
 
     return judge
+
+
+def _intervals(
+    config: Config,
+    store: Store,
+    session: aiohttp.ClientSession,
+    tracker: Tracker,
+    clock: EventClock,
+    frames: FrameQueue,
+    feed: Output,
+) -> Intervals | None:
+    """What sums the intervals and publishes them; None with `intervals.enabled = false`."""
+    if not config.intervals.enabled:
+        return None
+    return Intervals(
+        config,
+        store.engine,
+        Rest(HttpTransport(session, config.asterisk)),
+        now_ms=_asterisk_now(clock),
+        still_open=lambda: Open(tracker.open_since_ms, frames.idle),
+        publish=feed.publish,
+    )
+
+
+def _all_of(*listeners: Listener | None) -> Listener | None:
+    """One listener for those there are; None where there are none, since it is asked for every event."""
+    present = [listener for listener in listeners if listener is not None]
+    if len(present) < 2:
+        return present[0] if present else None
+
+    def hear(event: Event) -> None:
+        for listener in present:
+            listener(event)
+
+    return hear
 
 
 def _each(listeners: Sequence[OnChange]) -> OnChange:

@@ -12,10 +12,8 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
-from zoneinfo import ZoneInfo
 
 import typer
 
@@ -23,7 +21,9 @@ from callsteward import (
     __version__,
     cli_callbacks,
     cli_dnc,
+    cli_feed,
     cli_lost,
+    cli_report,
     cli_tags,
     cli_zones,
     config,
@@ -31,7 +31,15 @@ from callsteward import (
     logs,
 )
 from callsteward.calls.record import CallRecord, Outcome, encode
-from callsteward.cli_options import ConfigOption, Form, ListForm, OptionalConfigOption, chosen
+from callsteward.cli_options import (
+    ConfigOption,
+    Form,
+    ListForm,
+    OptionalConfigOption,
+    chosen,
+    moment,
+    wrong,
+)
 from callsteward.exceptions import CallstewardError
 
 if TYPE_CHECKING:
@@ -58,6 +66,8 @@ app.add_typer(cli_dnc.dnc, name="dnc")
 app.add_typer(cli_lost.lost, name="lost")
 app.add_typer(cli_zones.zones, name="zones")
 app.command("tags")(cli_tags.tags)
+app.command()(cli_feed.schema)
+app.command()(cli_report.report)
 
 
 def main() -> NoReturn:
@@ -87,7 +97,7 @@ def _version(wanted: bool) -> None:
 def _readable(files: list[Path]) -> list[Path]:
     for file in files:
         if str(file) != "-" and not (file.is_file() or file.is_fifo()):
-            _wrong(f"{file}: no such file", "FILE")
+            wrong(f"{file}: no such file", "FILE")
     return files
 
 
@@ -219,13 +229,13 @@ def calls(
 
     query = CallQuery(
         line=line,
-        from_ms=None if from_ is None else _moment(from_, zone, "--from"),
-        to_ms=None if to is None else _moment(to, zone, "--to", end_of_day=True),
+        from_ms=None if from_ is None else moment(from_, zone, "--from"),
+        to_ms=None if to is None else moment(to, zone, "--to", end_of_day=True),
         outcome=outcome,
         limit=limit,
     )
     if query.from_ms is not None and query.to_ms is not None and query.from_ms >= query.to_ms:
-        _wrong(f"nothing lies between --from {from_} and --to {to}: --to is not after --from", "--to")
+        wrong(f"nothing lies between --from {from_} and --to {to}: --to is not after --from", "--to")
     asyncio.run(_print_calls(settings, query, form))
 
 
@@ -348,24 +358,3 @@ async def _print_calls(settings: config.Config, query: CallQuery, form: ListForm
         console = tables.console()
         console.print(tables.records_table(found, settings.site.zone, width=console.width))
         typer.echo(f"calls: {len(found)} ({tables.outcomes(found)})" if found else "no such calls", err=True)
-
-
-def _moment(text: str, zone: ZoneInfo, option: str, *, end_of_day: bool = False) -> int:
-    """Milliseconds since 1970 of a date (its start or, with end_of_day, its end) or RFC 3339 time."""
-    try:
-        moment = datetime.fromisoformat(text)
-        if end_of_day and len(text) <= len("2026-11-22"):
-            moment += timedelta(days=1)
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=zone)
-        return round(moment.timestamp() * 1000)
-    except (ValueError, OverflowError):
-        _wrong(
-            f"{text!r} is no date or time; write 2026-11-22 or 2026-11-22T08:30:00+03:00"
-            f" (without an offset: {zone.key})",
-            option,
-        )
-
-
-def _wrong(message: str, option: str) -> NoReturn:
-    raise typer.BadParameter(message, param_hint=option)

@@ -293,6 +293,22 @@ class Callback(_Section):
         return self
 
 
+class Intervals(_Section):
+    """The sums per line and per operator for workforce management."""
+
+    enabled: bool = Field(True, description="false: no interval is published; `report` works all the same.")
+    minutes: Literal[15, 30] = Field(30, description="Length of an interval, aligned to UTC.")
+    answer_within_s: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=3600)], ...], Field(min_length=1, max_length=10)
+    ] = Field((10, 20, 30), description="Thresholds T of answered_le_T and the service levels.")
+    expire_hours: int = Field(48, ge=1, le=720, description="How long the broker keeps a published interval.")
+
+    @field_validator("answer_within_s")
+    @classmethod
+    def _thresholds(cls, values: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(sorted(set(values)))
+
+
 class Agi(_Section):
     """FastAGI: questions a dialplan asks. It has no password, so it listens on this machine alone."""
 
@@ -385,6 +401,7 @@ class Config(BaseSettings):
     store: Store = Store()
     privacy: Privacy = Privacy()
     callback: Callback = Callback()
+    intervals: Intervals = Intervals()
     agi: Agi = Agi()
     tags: Tags = Tags()
     commands: Commands = Commands()

@@ -15,10 +15,12 @@ from callsteward.callback.states import Callback as Moved
 from callsteward.calls import tracker as tracker_module
 from callsteward.calls.facts import Alert, CallEnded
 from callsteward.calls.record import encode
-from callsteward.config import Asterisk, Callback, Config, Mqtt, Store
+from callsteward.config import Asterisk, Callback, Config, Intervals, Mqtt, Store
 from callsteward.demo.ari_server import FakeAri
 from callsteward.exceptions import StoreError
 from callsteward.health import Health
+from callsteward.intervals import publisher
+from callsteward.intervals.row import IntervalRow, Kind
 from callsteward.replay import Tally, replay
 from callsteward.store import records as records_module
 from callsteward.store.journal import Journal
@@ -144,6 +146,45 @@ async def test_records_are_in_the_store_before_they_are_published(ari, tmp_path)
     stored = [record async for record in store.calls(records_module.CallQuery())]
     await store.close()
     assert stored == [fact.record for fact in live.feed.facts if isinstance(fact, CallEnded)]
+
+
+async def test_an_interval_is_published_when_asterisks_clock_has_passed_it(ari, tmp_path, monkeypatch):
+    monkeypatch.setattr(publisher, "EVERY_S", 0.02)
+    config = config_for(ari.url, tmp_path)
+
+    def rows(live: Running) -> list[IntervalRow]:
+        return [fact for fact in live.feed.facts if isinstance(fact, IntervalRow)]
+
+    async with running(config) as live:
+        await ari.connected()
+        await ari.play(capture("client_bye"))
+        await live.until(lambda: live.feed.records)
+        await asyncio.sleep(0.2)
+        assert rows(live) == []
+        event = {"type": "DeviceStateChanged", "device_state": {"name": "PJSIP/101", "state": "INUSE"}}
+        await ari.send(json.dumps({**event, "timestamp": "2026-11-22T02:30:03.000+0000"}))
+        await live.until(lambda: len(rows(live)) == 2)
+        line, operator = rows(live)
+    assert (line.kind, line.name, line.start_ms) == (
+        Kind.LINE,
+        "default",
+        epoch_ms("2026-11-22T02:00:00.000+0000"),
+    )
+    assert (line.revision, line.values["offered"], line.values["answered"]) == (1, 1, 1)
+    assert (operator.kind, operator.name, operator.values["answered"]) == (Kind.OPERATOR, "101", 1)
+
+
+async def test_with_intervals_off_none_is_published(ari, tmp_path, monkeypatch):
+    monkeypatch.setattr(publisher, "EVERY_S", 0.02)
+    config = config_for(ari.url, tmp_path).model_copy(update={"intervals": Intervals(enabled=False)})
+    async with running(config) as live:
+        await ari.connected()
+        await ari.play(capture("client_bye"))
+        await live.until(lambda: live.feed.records)
+        event = {"type": "DeviceStateChanged", "device_state": {"name": "PJSIP/101", "state": "INUSE"}}
+        await ari.send(json.dumps({**event, "timestamp": "2026-11-22T02:30:03.000+0000"}))
+        await asyncio.sleep(0.3)
+    assert not [fact for fact in live.feed.facts if isinstance(fact, IntervalRow)]
 
 
 async def test_a_killed_daemon_goes_on_with_the_same_call(ari, tmp_path):

@@ -247,6 +247,11 @@ class FrameQueue:
         self._arrived.set()
 
     @property
+    def idle(self) -> bool:
+        """Whether everything that came is dealt with."""
+        return self._taken >= self._put and not self._held
+
+    @property
     def depth(self) -> int:
         """Frames waiting."""
         return self._count + len(self._held or ())

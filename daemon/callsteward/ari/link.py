@@ -47,8 +47,12 @@ def sources(config: Config) -> list[str]:
     Not subscribeAll: that one takes in every device state and can deadlock Asterisk on a disconnect
     (asterisk#2170).
     """
-    devices = (name if "/" in name else f"PJSIP/{name}" for name in config.operators)
-    return ["channel:", "bridge:", *(f"deviceState:{device}" for device in devices)]
+    return ["channel:", "bridge:", *(f"deviceState:{name}" for name in devices(config))]
+
+
+def devices(config: Config) -> dict[str, str]:
+    """The phones of the configured operators, such as PJSIP/101, each with its operator's name."""
+    return {name if "/" in name else f"PJSIP/{name}": name for name in config.operators}
 
 
 async def subscribe(rest: Rest, app: str, wanted: Sequence[str]) -> None:

@@ -20,7 +20,7 @@ from urllib.parse import quote
 import aiohttp
 import msgspec
 
-from callsteward.ari.events import Bridge, Channel, epoch_ms
+from callsteward.ari.events import Bridge, Channel, DeviceState, epoch_ms
 from callsteward.config import Asterisk as Settings
 from callsteward.exceptions import AriError, AriUnauthorizedError, ConfigError
 
@@ -186,6 +186,10 @@ class Rest:
             return False
         self._checked("DELETE", path, answer)
         return True
+
+    async def device_state(self, device: str) -> str:
+        """The state of a device such as PJSIP/101, NOT_INUSE, UNAVAILABLE and so on (ast_devstate_str)."""
+        return (await self.get(f"deviceStates/{quote(device, safe='')}", DeviceState)).state
 
     async def get(self, path: str, shape: type[T], query: Mapping[str, str] | None = None) -> T:
         """Any GET, decoded to a shape."""

@@ -131,6 +131,11 @@ class Tracker:
         return sum(1 for call in self._roster.calls() if call.client is not None or call.client_gone)
 
     @property
+    def open_since_ms(self) -> int | None:
+        """When the oldest call that is on began, None where none is."""
+        return min((call.started_ms for call in self._roster.calls()), default=None)
+
+    @property
     def open_legs(self) -> int:
         """How many channels are known; 0 means that nothing is going on. Cheap, unlike `open_calls`."""
         return len(self._roster.legs)

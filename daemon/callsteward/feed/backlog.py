@@ -26,6 +26,8 @@ class Waiting(msgspec.Struct, frozen=True):
     kind: Kind
     topic: str
     payload: bytes
+    retain_s: int | None = None
+    """Kept by the broker for so long; None: not at all."""
 
 
 class Backlog:

@@ -104,11 +104,13 @@ def refuses_version(error: Exception) -> bool:
     return getattr(error.rc, "value", error.rc) in _WRONG_VERSION
 
 
-def json_properties() -> Properties:
-    """MQTT 5: the payload is text, JSON. Nothing depends on it."""
+def json_properties(*, expiry_s: int | None = None) -> Properties:
+    """MQTT 5: the payload is text, JSON, and worth so many seconds. Nothing depends on it."""
     properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
     properties.PayloadFormatIndicator = 1
     properties.ContentType = "application/json"
+    if expiry_s:
+        properties.MessageExpiryInterval = expiry_s
     return properties
 
 

@@ -17,10 +17,9 @@ from __future__ import annotations
 
 import uuid
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
-from msgspec import Meta
 
 from callsteward import __version__
 from callsteward.callback.states import Actor, CallbackMoved, State
@@ -35,27 +34,17 @@ from callsteward.calls.facts import (
 )
 from callsteward.calls.record import CallRecord
 from callsteward.commands.reply import Reply, Status
+from callsteward.feed.envelope import Count, Envelope, Seconds, Share, Stamp
 from callsteward.feed.today import DayCounts
 from callsteward.health import Health
+from callsteward.intervals import grid
+from callsteward.intervals import message as interval_message
+from callsteward.intervals.message import LineIntervalMessage, OperatorIntervalMessage
+from callsteward.intervals.row import IntervalRow, Kind
 from callsteward.tags.tag import Source, Tag
-
-Stamp = Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")]
-Count = Annotated[int, Meta(ge=0)]
-Seconds = Annotated[float, Meta(ge=0)]
-Share = Annotated[float, Meta(ge=0, le=1)]
 
 # Any constant will do, as long as it stays: the ids of records are made from it.
 _NAMESPACE = uuid.UUID("6ad1b1b6-2f0f-5c2c-9a35-0a6e0a2c7f11")
-
-
-class Envelope(msgspec.Struct, frozen=True, kw_only=True):
-    """What every message carries. A message is built with it empty and stamped when it goes out."""
-
-    message_id: str
-    boot_id: str
-    seq: Count
-    ts: Stamp
-    site: str
 
 
 class StatusMessage(Envelope, frozen=True, kw_only=True):
@@ -228,6 +217,8 @@ Message = (
     | CallEndedMessage
     | CallbackMessage
     | ReplyMessage
+    | LineIntervalMessage
+    | OperatorIntervalMessage
 )
 M = TypeVar("M", bound=Message)
 
@@ -253,12 +244,20 @@ def stamped(message: M, *, boot_id: str, seq: int, now_ms: int) -> M:
 
 def json_schemas() -> dict[str, dict[str, Any]]:
     """The JSON Schema of each message, by the name in its `schema` field."""
-    types = Message.__args__
     return {
         next(field.default for field in msgspec.structs.fields(kind) if field.name == "schema"): schema
-        for kind in types
-        for schema in [msgspec.json.schema(kind)]
+        for kind in Message.__args__
+        for schema in [msgspec.json.schema(schema_type(kind))]
     }
+
+
+def schema_type(kind: type[msgspec.Struct]) -> Any:
+    """What the schema of a message is made from: the type itself, but for one that depends on settings."""
+    if kind is LineIntervalMessage:
+        return interval_message.described(interval_message.line_type())
+    if kind is OperatorIntervalMessage:
+        return interval_message.described(interval_message.operator_type())
+    return kind
 
 
 def stamp(ms: float) -> str:
@@ -435,6 +434,25 @@ def callback(site: str, fact: CallbackMoved) -> CallbackMessage:
         attempt=moved.attempts,
         call_id=moved.channel_id,
     )
+
+
+def interval(row: IntervalRow) -> LineIntervalMessage | OperatorIntervalMessage:
+    """A row as its message; the same revision of it has the same id on every try."""
+    parts = (row.site, row.kind.value, row.name, row.start_ms, row.minutes, row.revision)
+    own = {
+        **_BLANK,
+        "message_id": _id("intervals", *parts),
+        "site": row.site,
+        "start": grid.iso(row.start_ms),
+        "end": grid.iso(row.end_ms),
+        "minutes": row.minutes,
+        "revision": row.revision,
+        "final": row.final,
+        **row.values,
+    }
+    if row.kind is Kind.LINE:
+        return interval_message.line_type(row.thresholds_s)(line=row.name, **own)
+    return interval_message.operator_type(row.thresholds_s)(operator=row.name, **own)
 
 
 def _id(kind: str, *parts: object) -> str:

@@ -32,6 +32,8 @@ from callsteward.feed.messages import Message, StatusMessage
 from callsteward.feed.today import Today
 from callsteward.feed.topics import Topics
 from callsteward.health import Health
+from callsteward.intervals.row import IntervalExpired, IntervalRow
+from callsteward.intervals.row import Kind as RowKind
 
 log = structlog.get_logger("callsteward.feed")
 
@@ -106,7 +108,7 @@ class Feed:
 
     # --- what the daemon says: none of these waits or fails -----------------------------------------
 
-    def publish(self, fact: Fact | CallbackMoved) -> None:
+    def publish(self, fact: Fact | CallbackMoved | IntervalRow | IntervalExpired) -> None:
         """Publish a fact. Facts are delivered in the order given here, at least once."""
         match fact:
             case CallEnded(record):
@@ -124,6 +126,14 @@ class Feed:
             case CallbackMoved():
                 topic = self.topics.callbacks(fact.callback.line)
                 self._put(Kind.RECORD, topic, messages.callback(self._site, fact))
+            case IntervalRow():
+                topic = self._interval_topic(fact.kind, fact.name, fact.start_ms)
+                retain_s = self._config.intervals.expire_hours * 3600
+                self._put(Kind.RECORD, topic, messages.interval(fact), retain_s=retain_s)
+            case IntervalExpired() if self._version == "3.1.1":
+                # Only MQTT 5 has messages that expire; an empty one makes the broker forget.
+                topic = self._interval_topic(fact.kind, fact.name, fact.start_ms)
+                self._wait(Waiting(self._seq, Kind.RECORD, topic, b"", retain_s=0))
 
     def gauges(self, lines: Sequence[LineNow], operators: Sequence[OperatorNow], now_ms: int) -> None:
         """Show this moment: every line and operator with a call; all others are at rest.
@@ -305,7 +315,13 @@ class Feed:
                 continue
             try:
                 await _together(
-                    self._deliver(opened, waiting.topic, waiting.payload, kind=waiting.kind)
+                    self._deliver(
+                        opened,
+                        waiting.topic,
+                        waiting.payload,
+                        kind=waiting.kind,
+                        retain_s=waiting.retain_s,
+                    )
                     for waiting in batch
                 )
             except BaseException:
@@ -341,12 +357,22 @@ class Feed:
         await self._deliver(opened, topic, messages.encode(self._message(message)))
 
     async def _deliver(
-        self, opened: aiomqtt.Client, topic: str, payload: bytes, *, kind: Kind | None = None
+        self,
+        opened: aiomqtt.Client,
+        topic: str,
+        payload: bytes,
+        *,
+        kind: Kind | None = None,
+        retain_s: int | None = None,
     ) -> None:
-        """Return once the broker has the message; without a `kind` it is a gauge or status, and retained."""
-        properties = broker.json_properties() if self._version == "5" else None
+        """Return once the broker has the message; without a `kind` it is a gauge or status, and retained.
+
+        Any other is retained for `retain_s`, where that is given and the broker speaks MQTT 5.
+        """
+        properties = broker.json_properties(expiry_s=retain_s) if self._version == "5" else None
+        retain = kind is None or retain_s is not None
         try:
-            await opened.publish(topic, payload, qos=1, retain=kind is None, properties=properties)
+            await opened.publish(topic, payload, qos=1, retain=retain, properties=properties)
         except ValueError as error:
             # MQTT cannot carry it. Tried again it would stop all that wait behind it, for ever.
             log.warning(
@@ -357,12 +383,20 @@ class Feed:
 
     # --- messages -----------------------------------------------------------------------------------
 
-    def _put(self, kind: Kind, topic: str, message: Message) -> None:
+    def _interval_topic(self, kind: RowKind, name: str, start_ms: int) -> str:
+        if kind is RowKind.LINE:
+            return self.topics.line_interval(name, start_ms)
+        return self.topics.operator_interval(name, start_ms)
+
+    def _put(self, kind: Kind, topic: str, message: Message, *, retain_s: int | None = None) -> None:
         if not self._config.mqtt.enabled:
             return
         self._seq += 1
         payload = messages.encode(self._message(message))
-        dropped = self._backlog.put(Waiting(self._seq, kind, topic, payload))
+        self._wait(Waiting(self._seq, kind, topic, payload, retain_s))
+
+    def _wait(self, waiting: Waiting) -> None:
+        dropped = self._backlog.put(waiting)
         self._emptied.clear()
         self._unsent.set()
         if dropped is not None:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
+from callsteward.intervals.grid import topic_name
+
 # quote() lets letters, digits and `_.-~` through; `+ # /`, NUL, blanks and whatever is not ASCII become
 # %XX, and so does `%` itself: two names never share a level.
 _EMPTY = "%"
@@ -44,6 +46,12 @@ class Topics:
 
     def operator_now(self, operator: str) -> str:
         return f"{self._base}/operators/{level(operator)}/now"
+
+    def line_interval(self, line: str, start_ms: int) -> str:
+        return f"{self._base}/lines/{level(line)}/intervals/{topic_name(start_ms)}"
+
+    def operator_interval(self, operator: str, start_ms: int) -> str:
+        return f"{self._base}/operators/{level(operator)}/intervals/{topic_name(start_ms)}"
 
     def call_ended(self, line: str) -> str:
         return f"{self._base}/calls/{level(line)}/ended"

@@ -157,6 +157,48 @@ lost_calls_settled = Table(
     UniqueConstraint("site", "call_id"),
 )
 
+# The rows of intervals as they were published last; what they say is summed from the calls each time.
+interval_revisions = Table(
+    "interval_revisions",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("site", Text, nullable=False),
+    # line or operator, and its name.
+    Column("kind", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("start_ms", BigInteger, nullable=False),
+    Column("minutes", Integer, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("final", Boolean, nullable=False),
+    # Of what the row said: a row that says something else gets a new revision.
+    Column("digest", Text, nullable=False),
+    Column("changed_at_ms", BigInteger, nullable=False),
+    UniqueConstraint("site", "start_ms", "kind", "name", "minutes"),
+)
+
+# The spans in which the daemon heard Asterisk: without one, no calls means nothing.
+watched = Table(
+    "watched",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("site", Text, nullable=False),
+    Column("from_ms", BigInteger, nullable=False),
+    Column("to_ms", BigInteger, nullable=False),
+    Index(None, "site", "to_ms"),
+)
+
+# Changes of the state of operators' phones; null where it stopped being known.
+phone_states = Table(
+    "phone_states",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("site", Text, nullable=False),
+    Column("operator", Text, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("state", Text),
+    Index(None, "site", "operator", "at_ms"),
+)
+
 # What somebody said of a call. A repeat is no second one.
 call_tags = Table(
     "call_tags",

@@ -1,3 +1,4 @@
+import re
 from collections.abc import Callable
 
 import jsonschema
@@ -20,6 +21,7 @@ from callsteward.feed.messages import Message
 from callsteward.feed.today import DayCounts
 from callsteward.tags.tag import Source, Tag
 from tests.unit.feed.conftest import MOVED
+from tests.unit.intervals.days import interval_rows
 
 AT_MS = 1_795_314_131_654
 HOLD = CallHappened(
@@ -93,6 +95,7 @@ def _each(record: CallRecord) -> list[Message]:
         messages.alert("main", LATE),
         messages.call_ended(record),
         messages.callback("main", MOVED),
+        *(messages.interval(row) for row in interval_rows()),
     ]
 
 
@@ -114,7 +117,11 @@ def test_every_message_is_flat_carries_the_envelope_and_meets_its_schema(
         # every field is there, null where unknown; but this one is a callback's alone
         own = {"origin_call_id"} if wire["schema"] == "callsteward.call/1" else set()
         name = schema["$ref"].rpartition("/")[2]
-        assert set(wire) == set(schema["$defs"][name]["properties"]) - own
+        # the keys that end in a threshold are patterns in the schema: thresholds are configured
+        patterns = schema.get("patternProperties", {})
+        fixed = {key for key in wire if not any(re.match(pattern, key) for pattern in patterns)}
+        assert fixed == set(schema["$defs"][name]["properties"]) - own
+        assert all(any(re.match(pattern, key) for key in wire) for pattern in patterns)
         if wire["schema"] != "callsteward.call/1":
             assert not [key for key, value in wire.items() if isinstance(value, dict | list)]
         seen.add(wire["schema"])
@@ -184,6 +191,28 @@ def test_only_a_callbacks_record_names_the_call_it_follows(record: Callable[...,
     assert "origin_call_id" not in plain
     after = messages.call_ended(record(origin_call_id="1795314131.35"))
     assert msgspec.json.decode(messages.encode(after))["origin_call_id"] == "1795314131.35"
+
+
+def test_a_revision_of_an_interval_keeps_its_id_and_the_next_one_has_another() -> None:
+    row = interval_rows()[0]
+    again = messages.interval(row).message_id
+    assert messages.interval(row).message_id == again
+    assert messages.interval(msgspec.structs.replace(row, revision=2)).message_id != again
+    assert messages.interval(msgspec.structs.replace(row, start_ms=row.end_ms)).message_id != again
+
+
+def test_every_number_of_an_interval_has_its_definition_in_the_schema() -> None:
+    for name in ("callsteward.line-interval/1", "callsteward.operator-interval/1"):
+        schema = messages.json_schemas()[name]
+        own = schema["$defs"][schema["$ref"].rpartition("/")[2]]["properties"]
+        envelope = {"message_id", "boot_id", "seq", "ts", "site", "schema", "line", "operator"}
+        assert [
+            key for key, value in own.items() if key not in envelope and not value.get("description")
+        ] == []
+        assert all(value["description"] for value in schema["patternProperties"].values())
+        text = str(schema)
+        assert "interval of its arrival" in text
+        assert "alk excludes hold" in text
 
 
 def test_a_tag_is_told_without_its_value_and_without_the_number():

@@ -39,6 +39,7 @@ from tests.unit.feed.conftest import (
     free_port,
     listening,
 )
+from tests.unit.intervals.days import interval_rows
 
 Build = Callable[..., CallRecord]
 needs_mosquitto = pytest.mark.skipif(MOSQUITTO is None, reason="no Mosquitto: `make lab` brings one")
@@ -108,10 +109,13 @@ async def test_everything_said_is_heard_and_meets_its_schema(broker: AnyBroker, 
         feed.publish(_alert(1))
         feed.publish(CallEnded(record(started_at="2020-02-02T02:02:02.000Z")))
         feed.publish(MOVED)
+        for row in interval_rows():
+            feed.publish(row)
         feed.gauges(
             [LineNow(line="support", waiting=1, longest_wait_since_ms=_now_ms() - 5000)], [], _now_ms()
         )
         await heard.until(lambda: heard.on("calls/support/ended") and heard.on("callbacks/support"))
+        await heard.until(lambda: heard.on("operators/101/intervals/20261122T0800Z"))
         await heard.until(lambda: any(line["waiting"] for line in heard.on("lines/support/now")))
         await heard.until(lambda: heard.on("operators/101/now") and heard.on("lines/sales/now"))
         await heard.until(lambda: any(s["asterisk"] == "connected" for s in heard.on("main/status")))
@@ -135,7 +139,7 @@ async def test_everything_said_is_heard_and_meets_its_schema(broker: AnyBroker, 
         "offline",
         "stopped",
         0,
-        4,
+        6,
     )
 
 
