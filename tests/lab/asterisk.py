@@ -29,7 +29,7 @@ from tests.lab.pbx_config import Outbound, PbxSettings, config_files
 from tests.lab.ports import free_port
 from tests.lab.records import Cdr, Cel, QueueEvent, read_cdr, read_cel, read_queue_log
 from tests.lab.roots import Progress, ensure_root, say
-from tests.lab.sounds import write_tone
+from tests.lab.sounds import rating_prompts, write_tone
 
 START_TIMEOUT_S = 40.0
 
@@ -241,6 +241,7 @@ class Asterisk:
         (self.folder / "var" / "keys").mkdir(exist_ok=True)
         (self.folder / "moh").mkdir()
         write_tone(self.folder / "moh" / "music.wav", frequency_hz=440, seconds=4)
+        shutil.copytree(rating_prompts(), self.folder / "prompts")
         (self.folder / "pids").write_text(f"{os.getpid()} 0")
         for name, text in config_files(self._settings).items():
             (self.etc / name).write_text(text)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from callsteward.calls import outcome as policy
-from callsteward.calls import timeline
+from callsteward.calls import rating_id, timeline
 from callsteward.calls.callback_id import callback_of, origin_of
+from callsteward.calls.handover import ended_by
 from callsteward.calls.hangup import attribute
 from callsteward.calls.record import (
     Attempt,
@@ -19,6 +20,7 @@ from callsteward.calls.record import (
     CallRecord,
     Direction,
     Hold,
+    Outcome,
     Rating,
     Side,
     Silence,
@@ -134,6 +136,9 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
     if call.client is None and not call.client_gone:
         return None
     direction = call.direction
+    rating = rating_id.rating_of(call.id) is not None
+    if rating:
+        direction = Direction.RATING
     if direction is _INTERNAL and not (call.attempts or call.talks):
         return None
     if call.contact_ms is not None:
@@ -153,7 +158,11 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
         requests = call.requests
     else:
         requests = [item for item in call.requests if not (item.soft and item.side is _OPERATOR)]
-    hangup = attribute(requests, call.ends, profile.abnormal_causes)
+    handed_over = False
+    if call.handed_over_ms is None:
+        hangup = attribute(requests, call.ends, profile.abnormal_causes)
+    else:
+        hangup, handed_over = ended_by(call, requests, profile.abnormal_causes)
     attempts = [
         Attempt(
             item.operator,
@@ -163,7 +172,9 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
         )
         for item in call.attempts
     ]
-    if connected:
+    if connected and rating:
+        outcome = Outcome.COMPLETED
+    elif connected:
         outcome = policy.connected(
             direction,
             hangup,
@@ -172,7 +183,7 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
         )
     else:
         outcome = policy.unanswered(
-            direction,
+            call.direction,
             hangup,
             [item.result for item in attempts],
             call.client_dial,
@@ -194,11 +205,13 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
         holds_s=_operator_holds_s(desk, call) if call.holds else (),
         consultation_s=timeline.total(conversation.talks) / 1000 if conversation.talks else None,
         operator_interruptions=speech.operator_interruptions if speech is not None else None,
-        transfers=len(call.transfers),
+        transfers=sum(not item.to_rating for item in call.transfers) if call.transfers else 0,
+        handed_over=handed_over,
     )
     number = call.client_number
-    if callback_of(call.id) is not None:
-        direction = Direction.CALLBACK
+    origin = rating_id.origin_of(call.id) if rating else origin_of(call.id)
+    if not rating:
+        direction = direction_of(call)
     return CallRecord(
         call_id=call.id,
         site=desk.site,
@@ -227,8 +240,20 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
         standard=evaluate(measured, profile),
         complete=not call.unobserved,
         unobserved=_unobserved(call) if call.unobserved else (),
-        origin_call_id=origin_of(call.id) or msgspec.UNSET,
+        origin_call_id=origin or msgspec.UNSET,
     )
+
+
+def direction_of(call: Call) -> Direction:
+    """Which way the call went; a callback is told by its channel."""
+    return Direction.CALLBACK if callback_of(call.id) is not None else call.direction
+
+
+def greeted(desk: Desk, call: Call) -> bool:
+    """Whether the greeting of a talk that is over was over too, by what was seen of it."""
+    limits = desk.limits(call.line)
+    conversation = _Conversation(call, limits.silence_ms, armed=desk.armed)
+    return bool(call.talks) and (conversation.greeted(limits.greeting_ms) or _greeting_unseen(call))
 
 
 def _greeting_unseen(call: Call) -> bool:

@@ -47,7 +47,7 @@ class Attempt:
 class TransferMade:
     """A transfer as it happened; whether it completed is known when somebody else has the client."""
 
-    __slots__ = ("at_ms", "by", "kind", "result", "to")
+    __slots__ = ("at_ms", "by", "kind", "result", "to", "to_rating")
 
     def __init__(self, kind: TransferKind, by: str | None, to: str | None, at_ms: int) -> None:
         self.kind = kind
@@ -55,6 +55,8 @@ class TransferMade:
         self.to = to
         self.at_ms = at_ms
         self.result: TransferResult | None = None
+        # A hand-over to the rating, not to a colleague.
+        self.to_rating = False
 
 
 class Leg:
@@ -119,6 +121,7 @@ class Call:
         "direction",
         "ended_ms",
         "ends",
+        "handed_over_ms",
         "heard",
         "holds",
         "id",
@@ -187,6 +190,8 @@ class Call:
         self.spent = False
         # The leg that put the client on hold and then left the conversation to ask somebody.
         self.waits_for: Leg | None = None
+        # When the client came to the rating after a talk: what follows ends no conversation.
+        self.handed_over_ms: int | None = None
         # Somebody heard the client before the stream began.
         self.was_bridged = False
 

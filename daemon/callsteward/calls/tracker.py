@@ -11,11 +11,12 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from callsteward.ari import events as ari
-from callsteward.calls import attempts, linking, live, talk
+from callsteward.calls import attempts, linking, live, rating_entry, talk
 from callsteward.calls.deadlines import Limit
 from callsteward.calls.desk import Desk
 from callsteward.calls.directory import Directory
 from callsteward.calls.facts import CallEnded, Fact, Happening, LineNow, OperatorNow
+from callsteward.calls.handover import announced
 from callsteward.calls.hangup import LegEnd, Request, of_restart, requester, simultaneous
 from callsteward.calls.measure import record_of
 from callsteward.calls.model import Call, Leg, TransferMade
@@ -59,6 +60,7 @@ class Tracker:
             ari.BridgeBlindTransfer: self._blind_transferred,
             ari.BridgeAttendedTransfer: self._attended_transferred,
             ari.Dial: self._dialled,
+            ari.ChannelUserevent: self._said,
             ari.Snapshot: self._reconcile,
         }
 
@@ -119,6 +121,10 @@ class Tracker:
         """How many channels are known; 0 means that nothing is going on. Cheap, unlike `open_calls`."""
         return len(self._roster.legs)
 
+    def client_numbers(self) -> set[str]:
+        """The numbers, as the lines delivered them, of clients who are on a call now."""
+        return {call.client_number for call in self._roster.calls() if call.client is not None} - {""}
+
     def lines_now(self) -> list[LineNow]:
         """Gauges of each line that has calls."""
         return live.lines_now(self._roster.calls())
@@ -163,7 +169,7 @@ class Tracker:
             side = _OPERATOR  # the operator who dials out gives up
         if side is None and leg in call.last_contact and simultaneous(call.requests, ms):
             side = _OPERATOR  # both hung up at once, the bridge went between the two
-        if side is None:
+        if side is None or (call.handed_over_ms is not None and side is _CLIENT):
             return
         passed_back = attempts.passed_back(call, leg)
         third_party = leg.outsider and side is _OPERATOR
@@ -192,7 +198,8 @@ class Tracker:
         attempts.ended(desk, leg, ms, event.cause if event is not None else 0)
         if event is not None:
             if leg is call.client:
-                call.ends.append(_end(leg, _CLIENT, event, passed_back))
+                if call.handed_over_ms is None:
+                    call.ends.append(_end(leg, _CLIENT, event, passed_back))
             elif call.contact:
                 pass  # the talk went on without it
             elif leg in call.last_contact or not (leg.dialled or call.talks):
@@ -291,6 +298,13 @@ class Tracker:
                 desk.say(peer.call, Happening.STARTED, ms, operator=peer.call.operator)
         else:
             attempts.dial(desk, peer, event.dialstatus, ms)
+
+    def _said(self, event: ari.ChannelUserevent, ms: int) -> None:
+        if event.channel is None or not announced(event):
+            return
+        leg = self._roster.leg(event.channel, ms)
+        if leg is not None:
+            rating_entry.enter(self._desk, leg, ms)
 
     def _held(self, event: ari.ChannelHold, ms: int) -> None:
         leg = self._roster.leg(event.channel, ms)

@@ -13,7 +13,7 @@ import msgspec
 from callsteward.calls.record import Direction, Outcome, Party, RuleCheck, RuleResult
 from callsteward.standard.profile import Profile
 
-_INBOUND, _INTERNAL = Direction.INBOUND, Direction.INTERNAL
+_INBOUND, _INTERNAL, _RATING = Direction.INBOUND, Direction.INTERNAL, Direction.RATING
 _MET, _BROKEN, _NOT_APPLICABLE = RuleResult.MET, RuleResult.BROKEN, RuleResult.NOT_APPLICABLE
 _CLIENT, _OPERATOR = Party.CLIENT, Party.OPERATOR
 
@@ -36,12 +36,15 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     consultation_s: float | None
     operator_interruptions: int | None
     transfers: int
+    handed_over: bool = False
+    """The operator left the talk to the rating: that is no hang-up."""
 
 
 def evaluate(call: Measured, profile: Profile) -> tuple[RuleCheck, ...]:
     """Every rule, in the order of the standard."""
     # Talks among colleagues are not held against a standard for clients.
-    served = call.connected and call.direction is not _INTERNAL
+    direction = call.direction
+    served = call.connected and direction is not _INTERNAL and direction is not _RATING
     return (
         _answer_within(call, profile.answer_limit_s),
         _no_contact_lost(call),
@@ -138,7 +141,12 @@ def _interruptions(call: Measured, limit: int | None) -> RuleCheck:
 _HANGS_UP_AS_LIKED = RuleCheck("operator_hangs_up_last", _NOT_APPLICABLE, None, None)
 
 
+_HANDED_OVER = RuleCheck("operator_hangs_up_last", _MET, "hand_over", _CLIENT)
+
+
 def _operator_hangs_up_last(call: Measured) -> RuleCheck:
+    if call.handed_over:
+        return _HANDED_OVER
     first = call.hung_up_first
     result = _BROKEN if first is _OPERATOR else _MET if first is _CLIENT else _NOT_APPLICABLE
     return RuleCheck("operator_hangs_up_last", result, first, _CLIENT)
