@@ -6,7 +6,7 @@ import asyncio
 import gc
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +16,7 @@ import aiohttp
 import structlog
 from sqlalchemy.engine import make_url
 
+from callsteward.ari import events
 from callsteward.ari.census import Census
 from callsteward.ari.connection import open_link
 from callsteward.ari.counters import Counters
@@ -36,7 +37,10 @@ from callsteward.calls.tracker import Tracker
 from callsteward.clock import EventClock
 from callsteward.config import Config
 from callsteward.exceptions import CallstewardError
-from callsteward.pump import Pump
+from callsteward.pump import Judge, Listener, Pump
+from callsteward.rating import service as rating
+from callsteward.rating.service import Ratings
+from callsteward.rating.states import ComplaintRaised, RatingMoved
 from callsteward.store.journal import Journal
 from callsteward.store.records import CallQuery, Store
 
@@ -49,13 +53,15 @@ LINK_STOP_S = 1.2
 
 GAUGES_EVERY_S = 1.0
 
+Published = Fact | CallbackMoved | RatingMoved | ComplaintRaised
+
 
 class Output(Protocol):
     """The feed, as the daemon uses it."""
 
     async def run(self) -> None: ...
 
-    def publish(self, fact: Fact | CallbackMoved) -> None: ...
+    def publish(self, fact: Published) -> None: ...
 
     def recall(self, records: Iterable[CallRecord]) -> None: ...
 
@@ -72,7 +78,7 @@ class NoFeed:
     async def run(self) -> None:
         await asyncio.Event().wait()
 
-    def publish(self, fact: Fact | CallbackMoved) -> None:
+    def publish(self, fact: Published) -> None:
         pass
 
     def recall(self, records: Iterable[CallRecord]) -> None:
@@ -126,6 +132,14 @@ class Daemon:
             census = Census()
             clock = EventClock()
             callbacks = _callbacks(config, store, session, tracker, clock, feed)
+            ratings = rating.build(
+                config,
+                store,
+                session,
+                client_numbers=tracker.client_numbers,
+                now_ms=_now_by(clock),
+                publish=feed.publish,
+            )
             pump = Pump(
                 frames=frames,
                 tracker=tracker,
@@ -136,16 +150,15 @@ class Daemon:
                 clock=clock,
                 counters=self.counters,
                 recorder=self._recorder,
-                judge=None if callbacks is None else callbacks.decisions.judge,
-                listener=None if callbacks is None else callbacks.execution.hear,
+                judge=_judge(callbacks, ratings),
+                listener=_listener(callbacks, ratings),
             )
             log.info("starting", action="daemon_start", boot_id=self.boot_id, site=config.site.name)
             await _recall(store, config, feed)
             spare_the_collector()
-            on_change: OnChange = feed.link
             if callbacks is not None:
                 await callbacks.decisions.load()
-                on_change = _both(feed, callbacks.execution)
+            on_change = _on_change(feed, callbacks, ratings)
             gap_from = await pump.rerun()
             link = open_link(config, frames, census, session=session, on_change=on_change, gap_from=gap_from)
             tasks = {
@@ -156,6 +169,8 @@ class Daemon:
             }
             if callbacks is not None:
                 tasks["callbacks"] = asyncio.create_task(callbacks.execution.run(), name="callbacks")
+            if ratings is not None:
+                tasks["ratings"] = asyncio.create_task(ratings.run(), name="ratings")
             try:
                 await _until_stop(stop, list(tasks.values()))
             finally:
@@ -199,10 +214,7 @@ def _callbacks(
     if not config.callback.enabled:
         return None
 
-    def now_ms() -> int:
-        now = clock.now_ms()
-        return now if now is not None else time.time_ns() // 1_000_000
-
+    now_ms = _now_by(clock)
     ledger = Ledger(store.engine, config.site.name)
     policy = Policy(config)
     decisions = Decisions(
@@ -225,10 +237,50 @@ def _callbacks(
     return _Callbacks(decisions, execution)
 
 
-def _both(feed: Output, execution: Execution) -> OnChange:
+def _now_by(clock: EventClock) -> Callable[[], int]:
+    """Asterisk's clock, ours before it is known."""
+
+    def now_ms() -> int:
+        now = clock.now_ms()
+        return now if now is not None else time.time_ns() // 1_000_000
+
+    return now_ms
+
+
+def _judge(callbacks: _Callbacks | None, ratings: Ratings | None) -> Judge | None:
+    """The callback is decided first: who is called back is not asked for a rating."""
+    if ratings is None:
+        return None if callbacks is None else callbacks.decisions.judge
+
+    async def judge(facts: Sequence[Fact]) -> Sequence[Fact]:
+        if callbacks is not None:
+            facts = await callbacks.decisions.judge(facts)
+        return await ratings.decisions.judge(facts)
+
+    return judge
+
+
+def _listener(callbacks: _Callbacks | None, ratings: Ratings | None) -> Listener | None:
+    hears = [callbacks.execution.hear] if callbacks is not None else []
+    if ratings is not None:
+        hears.append(ratings.surveys.hear)
+    if not hears:
+        return None
+
+    def hear(event: events.Event) -> None:
+        for each in hears:
+            each(event)
+
+    return hear
+
+
+def _on_change(feed: Output, callbacks: _Callbacks | None, ratings: Ratings | None) -> OnChange:
     def on_change(connected: bool, detail: str) -> None:
         feed.link(connected, detail)
-        execution.link(connected)
+        if callbacks is not None:
+            callbacks.execution.link(connected)
+        if ratings is not None:
+            ratings.surveys.link(connected)
 
     return on_change
 
@@ -267,6 +319,9 @@ async def _until_stop(stop: asyncio.Event, tasks: list[asyncio.Task[None]]) -> N
 
 async def _wind_down(tasks: dict[str, asyncio.Task[None]], pump: Pump, feed: Output) -> None:
     """Stop in the order the data goes, so that what has arrived still goes out."""
+    if "ratings" in tasks:
+        # First of all: clients in the menu are sent on to be thanked.
+        await cancelled(tasks["ratings"])
     tasks["ari"].cancel()
     await asyncio.wait({tasks["ari"]}, timeout=LINK_STOP_S)
     pump.finish()

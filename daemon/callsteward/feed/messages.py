@@ -16,35 +16,18 @@ Each carries the same envelope beside its own fields, all at the top level:
 from __future__ import annotations
 
 import uuid
-from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
-from msgspec import Meta
 
 from callsteward import __version__
 from callsteward.callback.states import Actor, CallbackMoved, State
 from callsteward.calls.facts import Alert, CallHappened, Happening, LineNow, OperatorNow, OperatorState
 from callsteward.calls.record import CallRecord
+from callsteward.feed import envelope
+from callsteward.feed.envelope import BLANK, Count, Envelope, Seconds, Share, Stamp, identity
+from callsteward.feed.rating_messages import ComplaintMessage, RatingMessage
 from callsteward.feed.today import DayCounts
-
-Stamp = Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")]
-Count = Annotated[int, Meta(ge=0)]
-Seconds = Annotated[float, Meta(ge=0)]
-Share = Annotated[float, Meta(ge=0, le=1)]
-
-# Any constant will do, as long as it stays: the ids of records are made from it.
-_NAMESPACE = uuid.UUID("6ad1b1b6-2f0f-5c2c-9a35-0a6e0a2c7f11")
-
-
-class Envelope(msgspec.Struct, frozen=True, kw_only=True):
-    """What every message carries. A message is built with it empty and stamped when it goes out."""
-
-    message_id: str
-    boot_id: str
-    seq: Count
-    ts: Stamp
-    site: str
 
 
 class StatusMessage(Envelope, frozen=True, kw_only=True):
@@ -178,11 +161,13 @@ Message = (
     | AlertMessage
     | CallEndedMessage
     | CallbackMessage
+    | RatingMessage
+    | ComplaintMessage
 )
 M = TypeVar("M", bound=Message)
 
-_BLANK: dict[str, Any] = {"message_id": "", "boot_id": "", "seq": 0, "ts": ""}
 _encoder = msgspec.json.Encoder()
+stamp = envelope.stamp
 
 
 def encode(message: Message) -> bytes:
@@ -210,12 +195,6 @@ def json_schemas() -> dict[str, dict[str, Any]]:
     }
 
 
-def stamp(ms: float) -> str:
-    """RFC 3339 UTC with milliseconds, of ms since 1970."""
-    seconds, rest = divmod(round(ms), 1000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:03d}Z"
-
-
 def status(
     *,
     site: str,
@@ -231,7 +210,7 @@ def status(
     """The daemon's status. `dropped`: records, alerts, call events since it started."""
     records, alerts, events = dropped or (None, None, None)
     return StatusMessage(
-        **_BLANK,
+        **BLANK,
         site=site,
         state=state,
         reason=reason,
@@ -253,7 +232,7 @@ def line_now(
 ) -> LineNowMessage:
     since = now.longest_wait_since_ms
     return LineNowMessage(
-        **_BLANK,
+        **BLANK,
         site=site,
         line=now.line,
         waiting=now.waiting,
@@ -274,7 +253,7 @@ def line_now(
 def operator_now(site: str, now: OperatorNow, now_ms: int) -> OperatorNowMessage:
     held = now.hold_since_ms
     return OperatorNowMessage(
-        **_BLANK,
+        **BLANK,
         site=site,
         operator=now.operator,
         state=now.state,
@@ -289,7 +268,7 @@ def operator_now(site: str, now: OperatorNow, now_ms: int) -> OperatorNowMessage
 def call_event(site: str, fact: CallHappened) -> CallEventMessage:
     parts = (fact.call_id, fact.event.value, fact.at_ms, fact.operator, fact.by, fact.to)
     return CallEventMessage(
-        **{**_BLANK, "message_id": _id("events", site, *parts)},
+        **{**BLANK, "message_id": identity("events", site, *parts)},
         site=site,
         call_id=fact.call_id,
         line=fact.line,
@@ -305,7 +284,7 @@ def call_event(site: str, fact: CallHappened) -> CallEventMessage:
 
 def alert(site: str, fact: Alert) -> AlertMessage:
     return AlertMessage(
-        **{**_BLANK, "message_id": _id("alerts", site, fact.call_id, fact.rule, fact.since_ms)},
+        **{**BLANK, "message_id": identity("alerts", site, fact.call_id, fact.rule, fact.since_ms)},
         site=site,
         call_id=fact.call_id,
         line=fact.line,
@@ -320,7 +299,7 @@ def alert(site: str, fact: Alert) -> AlertMessage:
 def call_ended(record: CallRecord) -> CallEndedMessage:
     own = {name: getattr(record, name) for name in record.__struct_fields__}
     return CallEndedMessage(
-        **{**own, **_BLANK, "message_id": _id("ended", record.site, record.call_id)},
+        **{**own, **BLANK, "message_id": identity("ended", record.site, record.call_id)},
     )
 
 
@@ -328,7 +307,7 @@ def callback(site: str, fact: CallbackMoved) -> CallbackMessage:
     moved = fact.callback
     parts = (moved.origin_call_id, moved.state.value, moved.attempts, moved.changed_at_ms)
     return CallbackMessage(
-        **{**_BLANK, "message_id": _id("callbacks", site, *parts)},
+        **{**BLANK, "message_id": identity("callbacks", site, *parts)},
         site=site,
         callback_id=moved.id,
         origin_call_id=moved.origin_call_id,
@@ -345,11 +324,6 @@ def callback(site: str, fact: CallbackMoved) -> CallbackMessage:
         attempt=moved.attempts,
         call_id=moved.channel_id,
     )
-
-
-def _id(kind: str, *parts: object) -> str:
-    # JSON keeps ("a", "b") and ("a,b",) apart.
-    return str(uuid.uuid5(_NAMESPACE, _encoder.encode([kind, *parts]).decode()))
 
 
 def _elapsed(since_ms: int, now_ms: int) -> float:

@@ -21,16 +21,17 @@ import structlog
 
 from callsteward.ari.backoff import Backoff
 from callsteward.callback.states import CallbackMoved
-from callsteward.calls.facts import Alert, CallEnded, CallHappened, Fact, LineNow, OperatorNow
+from callsteward.calls.facts import Alert, CallEnded, CallHappened, Fact, HandOver, LineNow, OperatorNow
 from callsteward.calls.record import CallRecord
 from callsteward.config import Config
 from callsteward.exceptions import CallstewardError
-from callsteward.feed import broker, messages
+from callsteward.feed import broker, messages, rating_messages
 from callsteward.feed.backlog import Backlog, Kind, Waiting
 from callsteward.feed.gauges import Gauges
 from callsteward.feed.messages import Message, StatusMessage
 from callsteward.feed.today import Today
 from callsteward.feed.topics import Topics
+from callsteward.rating.states import ComplaintRaised, RatingMoved
 
 log = structlog.get_logger("callsteward.feed")
 
@@ -104,7 +105,7 @@ class Feed:
 
     # --- what the daemon says: none of these waits or fails -----------------------------------------
 
-    def publish(self, fact: Fact | CallbackMoved) -> None:
+    def publish(self, fact: Fact | CallbackMoved | RatingMoved | ComplaintRaised) -> None:
         """Publish a fact. Facts are delivered in the order given here, at least once."""
         match fact:
             case CallEnded(record):
@@ -120,6 +121,14 @@ class Feed:
             case CallbackMoved():
                 topic = self.topics.callbacks(fact.callback.line)
                 self._put(Kind.RECORD, topic, messages.callback(self._site, fact))
+            case RatingMoved(moved):
+                topic = self.topics.ratings(moved.line)
+                self._put(Kind.RECORD, topic, rating_messages.rating(self._site, moved))
+            case ComplaintRaised(raised):
+                topic = self.topics.alert(raised.line, "complaint_escalated")
+                self._put(Kind.ALERT, topic, rating_messages.complaint(self._site, raised))
+            case HandOver():
+                pass  # for the rating alone
 
     def gauges(self, lines: Sequence[LineNow], operators: Sequence[OperatorNow], now_ms: int) -> None:
         """Show this moment: every line and operator with a call; all others are at rest.

@@ -148,6 +148,9 @@ class Menu:
                 return self._time_over() if number == self._number and not self._playing else []
             case CommentOver(seconds):
                 return self._comment_over(seconds)
+            case Gone() if self._step is _Step.COMMENT:
+                # Hanging up is how most end their comment: the recording's end comes on its heels.
+                return [Wait(self._number)]
             case Gone(interrupted):
                 return self._leave(End.INTERRUPTED if interrupted else End.HUNG_UP, stays=False)
 
@@ -182,6 +185,8 @@ class Menu:
     def _time_over(self) -> list[Act]:
         if self._step is _Step.SCORE:
             return self._again("again", End.SILENCE)
+        if self._step is _Step.COMMENT:
+            return self._leave(End.ANSWERED)
         return self._after_question()
 
     def _comment_over(self, seconds: float | None) -> list[Act]:

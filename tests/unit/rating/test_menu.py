@@ -107,6 +107,14 @@ def test_a_comment_is_recorded_after_its_prompt() -> None:
     ]
 
 
+def test_a_comment_that_ends_with_hanging_up_is_kept() -> None:
+    acts = played(Menu(comment=True), Digit("1"), PromptOver(2), Gone(), CommentOver(4.0))
+    assert acts[-3:] == [Wait(2), Keep(comment_s=4.0), Leave(End.ANSWERED)]
+    # And where no end of the recording is heard of, the menu ends all the same.
+    acts = played(Menu(comment=True), Digit("1"), PromptOver(2), Gone(), TimeOver(2))
+    assert acts[-1] == Leave(End.ANSWERED)
+
+
 def test_a_comment_that_failed_is_none() -> None:
     acts = played(Menu(comment=True), Digit("1"), PromptOver(2), CommentOver(None))
     assert acts[-2:] == [Record(), Leave(End.ANSWERED)]
