@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from callsteward import __version__, cli_callbacks, config, logs
+from callsteward import __version__, cli_callbacks, cli_ratings, config, logs
 from callsteward.calls.record import CallRecord, Outcome, encode
 from callsteward.cli_options import ConfigOption, Form, ListForm, OptionalConfigOption, chosen
 from callsteward.exceptions import CallstewardError
@@ -45,6 +45,9 @@ _READER_GONE = 141
 app.add_typer(cli_callbacks.callbacks, name="callbacks")
 app.add_typer(cli_callbacks.dnc, name="dnc")
 app.add_typer(cli_callbacks.lost, name="lost")
+app.add_typer(cli_ratings.complaints, name="complaints")
+app.add_typer(cli_ratings.report, name="report")
+app.command("prompts")(cli_ratings.prompts)
 
 
 def main() -> NoReturn:

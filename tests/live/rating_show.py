@@ -1,7 +1,7 @@
 """Clients who are asked for a rating, with real phones and real RFC 4733 digits: one show a process.
 
-``python -m tests.live.rating_show NAME --sip-port PORT --lane N`` plays one and prints the truth as JSON lines;
-``over`` is the moment the client's call ended.
+``python -m tests.live.rating_show NAME --sip-port PORT --lane N`` plays one and prints the truth as JSON
+lines; ``over`` is the moment the client's call ended.
 """
 
 from __future__ import annotations
@@ -246,7 +246,7 @@ def called_and_not_answering(stage: Stage) -> None:
 @show
 def talks_again(stage: Stage) -> None:
     """The rating is due while the client is on another call: it waits for its end."""
-    operator, client, line = _dialogue(stage, CALL)
+    operator, client, _ = _dialogue(stage, CALL)
     client.line.bye()
     stage.until_over(operator)
     # On a line that does not ask afterwards.
@@ -266,8 +266,9 @@ def talks_again(stage: Stage) -> None:
 
 @show
 def waits_to_be_called(stage: Stage) -> None:
-    """As `called`, with the daemon restarted meanwhile."""
+    """As `called`, with the daemon restarted meanwhile, also while the client's phone rings."""
     _, client, line = _dialogue(stage, CALL)
+    client.answer_after_s = 5.0
     client.line.bye()
     _until_over(stage, line)
     stage.exchange.until(lambda: len(client.calls) == 2, 60, "the client to be called for the rating")

@@ -6,10 +6,10 @@ import pytest
 
 from callsteward.calls.facts import Alert, CallHappened, Happening, LineNow, OperatorNow, OperatorState
 from callsteward.calls.record import CallRecord, encode
-from callsteward.feed import messages
+from callsteward.feed import messages, rating_messages
 from callsteward.feed.messages import Message
 from callsteward.feed.today import DayCounts
-from tests.unit.feed.conftest import MOVED
+from tests.unit.feed.conftest import COMPLAINED, MOVED, RATED
 
 AT_MS = 1_795_314_131_654
 HOLD = CallHappened(
@@ -58,6 +58,8 @@ def _each(record: CallRecord) -> list[Message]:
         messages.alert("main", LATE),
         messages.call_ended(record),
         messages.callback("main", MOVED),
+        rating_messages.rating("main", RATED.rating),
+        rating_messages.complaint("main", COMPLAINED.complaint),
     ]
 
 
