@@ -235,7 +235,7 @@ class Asterisk:
         return f"{self._settings.home}/etc/asterisk.conf"
 
     def _install(self) -> None:
-        for name in ("etc", "spool", "run", "log", "cache", "log/cdr-custom", "log/cel-custom"):
+        for name in ("etc", "spool/recording", "run", "log", "cache", "log/cdr-custom", "log/cel-custom"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         shutil.copytree(self.root / "var/lib/asterisk", self.folder / "var", symlinks=True)
         (self.folder / "var" / "keys").mkdir(exist_ok=True)

@@ -268,7 +268,7 @@ def talks_again(stage: Stage) -> None:
 def waits_to_be_called(stage: Stage) -> None:
     """As `called`, with the daemon restarted meanwhile, also while the client's phone rings."""
     _, client, line = _dialogue(stage, CALL)
-    client.answer_after_s = 5.0
+    client.answer_after_s = 10.0
     client.line.bye()
     _until_over(stage, line)
     stage.exchange.until(lambda: len(client.calls) == 2, 60, "the client to be called for the rating")

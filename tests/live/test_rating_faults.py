@@ -89,7 +89,8 @@ def test_a_daemon_that_is_killed_before_a_rating_call_makes_it_once(
 ) -> None:
     """Between the call's end and the rating call, and on either side of its originate."""
     delay = 0.1 if fault else 0.15
-    with Daemon(tmp_path, "again", settings(pbx, tmp_path / "again.db", rating_delay_min=delay)) as daemon:
+    values = settings(pbx, tmp_path / "again.db", rating={"ring_s": 20}, rating_delay_min=delay)
+    with Daemon(tmp_path, "again", values) as daemon:
         daemon.start(fault=fault)
         show = Playing(pbx, "waits_to_be_called", lane, SHOWS)
         if fault:

@@ -235,7 +235,7 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
         transfers=_transfers(call) if call.transfers else (),
         hangup=hangup,
         outcome=outcome,
-        callback=policy.callback(direction, outcome, hangup),
+        callback=policy.callback(direction, outcome, hangup, handed_over=handed_over),
         rating=_NOT_ASKED,
         standard=evaluate(measured, profile),
         complete=not call.unobserved,

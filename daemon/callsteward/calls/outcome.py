@@ -90,8 +90,12 @@ _ENDED_BY = {
 _NOT_DUE = Decision.NOT_DUE
 
 
-def callback(direction: Direction, outcome: Outcome, hangup: Hangup) -> CallbackDecision:
+def callback(
+    direction: Direction, outcome: Outcome, hangup: Hangup, *, handed_over: bool = False
+) -> CallbackDecision:
     """Whether the call makes a callback due. Always decided, always with the reason."""
+    if handed_over:
+        return CallbackDecision(_NOT_DUE, "handed_over")
     if direction is _INTERNAL:
         return CallbackDecision(_NOT_DUE, "internal")
     if outcome is _MID_DIALOGUE_DROP:

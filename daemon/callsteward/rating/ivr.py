@@ -335,8 +335,19 @@ class Ivr:
             "beep": "true",
             "terminateOn": "#",
         }
-        if not await self._rest.send("POST", f"{client.path}/record", query):
-            client.happened.put_nowait(Gone())
+        try:
+            there = await self._rest.send("POST", f"{client.path}/record", query)
+        except AriError as error:
+            log.error(  # noqa: TRY400
+                "no comment can be recorded: Asterisk needs a folder `recording` in its spool folder,"
+                " such as /var/spool/asterisk/recording, that it may write to",
+                action="rating_record",
+                error=str(error),
+            )
+            client.happened.put_nowait(CommentOver())
+        else:
+            if not there:
+                client.happened.put_nowait(Gone())
 
     async def _continue(self, path: str) -> None:
         """On to the dialplan, which thanks and hangs up; whoever is not there any more has been."""

@@ -63,7 +63,7 @@ def test_the_operator_who_hangs_up_for_the_rating_has_not_hung_up_on_the_client(
     assert (record.hangup.first, record.hangup.confidence) == (Party.OPERATOR, Confidence.CERTAIN)
     assert record.hangup.evidence[-1] == "the client was handed over to the rating"
     assert record.outcome is Outcome.COMPLETED
-    assert record.callback.decision is Decision.NOT_DUE
+    assert (record.callback.decision, record.callback.reason) == (Decision.NOT_DUE, "handed_over")
     # Answered at 2, five seconds of talk, ten in the menu.
     assert (record.talk_s, record.hold_s, record.duration_s) == (5.0, 0.0, 17.0)
     assert record.ended_at == at(17)
