@@ -248,8 +248,9 @@ class Ivr:
                     await self._decisions.unanswered(rating, "interrupted")
             await self._continue(client.path)
         except Exception:
-            log.exception("the rating menu failed: please report it", action="rating_error")
+            # The client first: writing a traceback takes its time.
             await self._continue(client.path)
+            log.exception("the rating menu failed: please report it", action="rating_error")
         finally:
             if rating is not None:
                 self._decisions.menu_over(rating)

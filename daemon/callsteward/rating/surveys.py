@@ -76,6 +76,8 @@ class Surveys:
         self._looked_after: set[str] = set()
         self._asked_ms: dict[str, int] = {}
         self._not_before_ms: dict[str, int] = {}
+        # Since when a client who answered should be in the menu.
+        self._answered_ms: dict[str, int] = {}
         self._dialled_ms: deque[int] = deque()
         self._forgot_ms = 0
 
@@ -255,21 +257,24 @@ class Surveys:
 
     async def _over(self, rating: Rating, item: Heard) -> None:
         if item.status == "ANSWER":
-            # The client is in the menu, or was thanked because there was none.
-            self._looked_after.add(rating.id)
+            # The menu is the next to say something, or the client was thanked because there was none.
+            self._answered_ms.setdefault(rating.id, self._now_ms())
             return
         await self._move(rating, State.NOT_REACHED, reason=heard.not_reached(item.status, item.cause))
 
     async def _fence(self, rating: Rating, item: Heard) -> None:
         """An answer to our question, or a second attempt that met the fence."""
-        self._asked_ms.pop(rating.id, None)
+        now_ms = self._now_ms()
         lives = None if rating.channel_id is None else await self._lives(rating.channel_id)
         if not item.at:
             if lives is False and rating.state is State.DIALLING:
-                self._not_before_ms.setdefault(rating.id, self._now_ms() + AGAIN_MS)
+                if rating.attempts > 1:
+                    # Not the kill of a daemon: something keeps the dialplan from it.
+                    self._not_before_ms.setdefault(rating.id, now_ms + AGAIN_MS)
+                self._asked_ms.pop(rating.id, None)
                 await self._move(rating, State.SCHEDULED, reason="not_dialled")
         elif item.status == "ANSWER":
-            if self._now_ms() - rating.changed_at_ms > GRACE_MS:
+            if now_ms - self._answered_ms.setdefault(rating.id, now_ms) > GRACE_MS:
                 await self._move(rating, State.UNANSWERED, reason="interrupted", among=(State.DIALLING,))
         elif item.status or not lives:
             why = heard.not_reached(item.status, item.cause)
@@ -347,6 +352,7 @@ class Surveys:
         log.info("rating moved", action="rating_moved", rating=after.id, state=to.value, reason=reason)
         if to not in OPEN:
             self._not_before_ms.pop(after.id, None)
+            self._answered_ms.pop(after.id, None)
         self._publish(RatingMoved(after))
         self._wake.set()
         return after

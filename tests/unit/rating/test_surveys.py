@@ -350,9 +350,17 @@ async def test_after_a_restart_a_fence_nobody_claimed_lets_it_be_tried_again(hou
     assert house.pbx.questions == ["Local/1.1@callsteward-rating-ask"]
     house.says("fence", at="", result="")
     await house.work()
-    assert await house.state() == (State.SCHEDULED, "not_dialled")
-    await house.work(31)
+    assert [fact.rating.state.value for fact in house.told] == ["dialling", "scheduled", "dialling"]
+    assert house.told[1].rating.reason == "not_dialled"
     assert house.pbx.calls == [CHANNEL, "callsteward-rt-1.1-2-support"]
+    # Where that comes to nothing, too, the next try is not at once.
+    house.pbx.alive.clear()
+    house.says("fence", at="", result="")
+    await house.work(1)
+    await house.work(29)
+    assert len(house.pbx.calls) == 2
+    await house.work(1)
+    assert len(house.pbx.calls) == 3
 
 
 @pytest.mark.parametrize(
@@ -372,12 +380,30 @@ async def test_after_a_restart_the_fence_tells_what_became_of_it(
     house.pbx.alive.clear()
     house.restart()
     await house.work(6)
-    house.says("fence", at="1795345201", result=result)
-    await house.work()
+    for _ in range(2):
+        house.says("fence", at="1795345201", result=result)
+        await house.work(6)
     assert await house.state() == expected
     for _ in range(3):
         await house.work(600)
     assert house.pbx.calls == [CHANNEL]
+
+
+async def test_a_client_who_has_just_answered_is_given_the_time_to_come_into_the_menu(house: House) -> None:
+    rating = await house.due()
+    await house.work()
+    # Rung for long: the dial is long ago, the answer is not.
+    await house.work(25)
+    house.says("over", status="ANSWER", cause="0")
+    house.gone()
+    await house.work()
+    house.says("fence", at="1795345201", result="ANSWER")
+    await house.work(1)
+    assert await house.state() == (State.DIALLING, "")
+    assert await house.ledger.move(rating, State.ASKING, at_ms=house.now_ms) is not None
+    house.says("fence", at="1795345201", result="ANSWER")
+    await house.work(60)
+    assert await house.state() == (State.ASKING, "")
 
 
 async def test_a_client_who_is_being_asked_is_not_looked_after(house: House) -> None:
