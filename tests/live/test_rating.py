@@ -214,6 +214,16 @@ def test_a_rating_call_waits_until_the_client_has_hung_up(
     assert rung > hung_up
 
 
+def test_the_guard_is_in_no_book_and_ends_with_its_client(
+    pbx: Asterisk, played: Mapping[str, tuple[Played, dict[str, list[dict[str, Any]]]]]
+) -> None:
+    assert played["stay"][0].error == ""
+    rows = pbx.cdr()
+    assert len(rows) > len(ALL)
+    assert [row for row in rows if "rating-guard" in row.channel + row.context] == []
+    assert [channel["name"] for channel in pbx.request_list("/channels")] == []
+
+
 def test_scores_and_complaints_are_on_the_feed(
     daemon: Daemon,
     subscriber: Subscriber,
