@@ -140,7 +140,7 @@ class Decisions:
             return None
         self._publish(RatingMoved(kept))
         if score <= self._config.profile(kept.line).complaint_score:
-            await self._complain(
+            await self.escalate(
                 kept.call_id,
                 kept.line,
                 kept.operator,
@@ -231,7 +231,7 @@ class Decisions:
         record = fact.record
         tags = await self._tags_of(record.call_id)
         if COMPLAINT in tags and record.direction is not Direction.RATING:
-            await self._complain(
+            await self.escalate(
                 record.call_id,
                 record.line,
                 record.operator,
@@ -334,7 +334,7 @@ class Decisions:
         last_ms = await self._ledger.last_asked_ms(number=number, client_ref=client_ref, but=call_id)
         return None if last_ms is None else max(0, self._now_ms() - last_ms) / DAY_MS
 
-    async def _complain(
+    async def escalate(
         self,
         call_id: str,
         line: str,
@@ -345,6 +345,10 @@ class Decisions:
         reason: str,
         score: int | None,
     ) -> None:
+        """Put a call on the supervisors' list and tell it; nothing where it is, or was, on it.
+
+        Also for a tag `complaint` that comes after the call's end.
+        """
         raised = await self._complaints.raise_(
             call_id=call_id,
             line=line,
