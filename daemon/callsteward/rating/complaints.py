@@ -93,6 +93,19 @@ class Complaints:
                 return [_complaint(row) for row in await connection.execute(query)]
 
 
+class ByCommand:
+    """The list as a command from outside sees it: an acknowledgement that comes again is done already."""
+
+    def __init__(self, complaints: Complaints) -> None:
+        self._complaints = complaints
+
+    async def acknowledge(self, call_id: str, *, by: str, comment: str, at_ms: int) -> bool:
+        """Write down who has seen it; False where the call has no complaint. Raises StoreError."""
+        if await self._complaints.acknowledge(call_id, by=by, comment=comment, at_ms=at_ms) is not None:
+            return True
+        return any(item.call_id == call_id for item in await self._complaints.listed(everything=True))
+
+
 def _complaint(row: Row[Any]) -> Complaint:
     return Complaint(
         id=row.id,

@@ -9,7 +9,7 @@ import pytest
 
 from callsteward.callback.ledger import Ledger as Callbacks
 from callsteward.calls.record import CallbackDecision, Decision
-from callsteward.rating.complaints import Complaints
+from callsteward.rating.complaints import ByCommand, Complaints
 from callsteward.rating.ledger import DAY_MS, Ledger
 from callsteward.rating.states import ALLOWED, ASKED, OPEN, Mode, Rating, State, sources
 from callsteward.store.records import Store
@@ -210,3 +210,12 @@ async def test_a_complaint_is_acknowledged_once_by_number_or_call(complaints: Co
     assert await complaints.acknowledge(str(first.id), by="boss", comment="", at_ms=NOW) is None
     assert await complaints.acknowledge("no such", by="boss", comment="", at_ms=NOW) is None
     assert await complaints.acknowledge("1795313835.7", by="boss", comment="", at_ms=NOW) is not None
+
+
+async def test_by_command_an_acknowledgement_that_comes_again_is_done_already(complaints: Complaints) -> None:
+    by_command = ByCommand(complaints)
+    await raised(complaints)
+    for by in ("first", "second"):
+        assert await by_command.acknowledge("1.1", by=by, comment="seen", at_ms=NOW)
+    assert [item.acknowledged_by for item in await complaints.listed(everything=True)] == ["first"]
+    assert not await by_command.acknowledge("1.2", by="boss", comment="", at_ms=NOW)
