@@ -58,6 +58,7 @@ ARRIVAL_S = 1.5
 # Nobody is in the menu for longer, whatever happens; a comment comes on top.
 MENU_LIMIT_S = 120
 COMMENT_SILENCE_S = 4
+FAILED_AFTER_S = 0.3
 # Part of the 5 s that a stop of the daemon may take.
 SEND_ON_S = 0.5
 _UNNEEDED = (
@@ -196,8 +197,7 @@ class Ivr:
             case ari.PlaybackFinished():
                 found = self._playbacks.pop(event.playback.id, None)
                 if found is not None:
-                    client, number = found
-                    client.happened.put_nowait(PromptOver(number, event.playback.state == "failed"))
+                    self._prompt_over(*found, failed=event.playback.state == "failed")
             case ari.RecordingFinished() | ari.RecordingFailed():
                 recorded = self._recordings.pop(event.recording.name, None)
                 if recorded is not None:
@@ -209,6 +209,14 @@ class Ivr:
             case None:
                 pass
         return True
+
+    def _prompt_over(self, client: _Client, number: int, *, failed: bool) -> None:
+        over = PromptOver(number, failed)
+        if failed:
+            # So ends a prompt under a client who goes, too, and what became of them is told after it.
+            asyncio.get_running_loop().call_later(FAILED_AFTER_S, client.happened.put_nowait, over)
+        else:
+            client.happened.put_nowait(over)
 
     def _tell(self, channel: ari.Channel, happened: Happened) -> None:
         client = self._clients.get(channel.id)
@@ -269,7 +277,8 @@ class Ivr:
                 "timeout": "600",
                 "channelId": guard_id(client.channel.id),
             },
-            {"CS_CLIENT": client.channel.name},
+            # The far half has its like in the dialplan: neither is a call for the PBX's books.
+            {"CS_CLIENT": client.channel.name, "CDR_PROP(disable)": "1"},
         )
         limit_s = MENU_LIMIT_S + self._settings.comment_max_s
         for name, value in (("TIMEOUT(absolute)", str(limit_s)), ("CHANNEL(language)", client.language)):

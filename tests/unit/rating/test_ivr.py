@@ -189,7 +189,9 @@ async def test_a_client_is_asked_under_guard_and_sent_on_with_their_score(house:
     guard = asked.index(("POST", "channels"))
     assert guard < asked.index(("POST", f"channels/{CHANNEL}/play/callsteward-rt-{CHANNEL}-1"))
     assert house.asterisk.asked[guard][2]["endpoint"] == "Local/s@callsteward-rating-guard/n"
-    assert house.asterisk.asked[guard][3] == {"variables": {"CS_CLIENT": "PJSIP/trunk-1"}}
+    assert house.asterisk.asked[guard][3] == {
+        "variables": {"CS_CLIENT": "PJSIP/trunk-1", "CDR_PROP(disable)": "1"}
+    }
     variables = [query for _, path, query, _ in house.asterisk.asked if path.endswith("/variable")]
     assert {"variable": "CHANNEL(language)", "value": "en"} in variables
     await house.asterisk.presses("5")
@@ -253,6 +255,16 @@ async def test_a_prompt_that_is_missing_ends_the_menu(house: House) -> None:
     await house.asterisk.prompt_ends(1, "failed")
     await until(lambda: bool(house.asterisk.sent_on))
     assert await house.state() == (State.UNANSWERED, "prompt_failed")
+
+
+async def test_a_prompt_that_ends_under_a_client_who_goes_is_not_missing(house: House) -> None:
+    await house.start()
+    await house.enters()
+    await until(lambda: bool(house.asterisk.plays))
+    await house.asterisk.prompt_ends(1, "failed")
+    await house.asterisk.say("StasisEnd", channel={"id": CHANNEL, "name": "x"})
+    await until(lambda: bool(house.asterisk.sent_on))
+    assert await house.state() == (State.UNANSWERED, "interrupted")
 
 
 @pytest.mark.parametrize(("status", "reason"), [(404, "hung_up"), (500, "interrupted")])
