@@ -60,9 +60,10 @@ class Tracker:
             ari.BridgeBlindTransfer: self._blind_transferred,
             ari.BridgeAttendedTransfer: self._attended_transferred,
             ari.Dial: self._dialled,
-            ari.ChannelUserevent: self._said,
             ari.Snapshot: self._reconcile,
         }
+        if config.rating.enabled:
+            self._on[ari.ChannelUserevent] = self._said
 
     # --- what the shell calls ----------------------------------------------------------------------
 

@@ -176,7 +176,18 @@ def test_what_an_administrator_ended_nobody_handed_over() -> None:
     assert rule(record, "operator_hangs_up_last").result is RuleResult.NOT_APPLICABLE
 
 
-@pytest.mark.parametrize("settings", [config(), asking("off"), asking("call")])
+def test_switched_off_nobody_comes_to_the_rating() -> None:
+    s = Stream()
+    client, operator = talked(s)
+    s.hands_over(operator, client)
+    in_menu_and_out(s, client)
+    facts = s.play(Tracker(config()))
+    assert not [fact for fact in facts if isinstance(fact, HandOver)]
+    (record,) = ended(facts)
+    assert rule(record, "operator_hangs_up_last").result is RuleResult.BROKEN
+
+
+@pytest.mark.parametrize("settings", [asking("off"), asking("call")])
 def test_where_nobody_is_handed_over_a_hang_up_stays_one(settings: Config) -> None:
     s = Stream()
     client, operator = talked(s)
