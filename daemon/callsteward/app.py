@@ -51,6 +51,10 @@ from callsteward.keeping import Keeping
 from callsteward.notify import Notify
 from callsteward.progress import Progress
 from callsteward.pump import Judge, Listener, Pump
+from callsteward.rating import service as rating
+from callsteward.rating.complaints import Complaints
+from callsteward.rating.states import ComplaintRaised, RatingMoved
+from callsteward.rating.tags import no_tags
 from callsteward.reload import reloaded
 from callsteward.store.journal import Journal
 from callsteward.store.records import CallQuery, Store
@@ -66,13 +70,15 @@ STORE_STOP_S = 0.5
 
 GAUGES_EVERY_S = 1.0
 
+Published = Fact | CallbackMoved | RatingMoved | ComplaintRaised | IntervalRow | IntervalExpired
+
 
 class Output(Protocol):
     """The feed, as the daemon uses it."""
 
     async def run(self) -> None: ...
 
-    def publish(self, fact: Fact | CallbackMoved | IntervalRow | IntervalExpired) -> None: ...
+    def publish(self, fact: Published) -> None: ...
 
     def recall(self, records: Iterable[CallRecord]) -> None: ...
 
@@ -93,7 +99,7 @@ class NoFeed:
     async def run(self) -> None:
         await asyncio.Event().wait()
 
-    def publish(self, fact: Fact | CallbackMoved | IntervalRow | IntervalExpired) -> None:
+    def publish(self, fact: Published) -> None:
         pass
 
     def recall(self, records: Iterable[CallRecord]) -> None:
@@ -183,6 +189,19 @@ class Daemon:
                     now_ms=_asterisk_now(clock),
                     boot_id=self.boot_id,
                 )
+            ratings = rating.build(
+                config,
+                store,
+                session,
+                client_numbers=tracker.client_numbers,
+                now_ms=_asterisk_now(clock),
+                publish=feed.publish,
+                tags_of=no_tags if doors is None else doors.tags_of,
+            )
+            if doors is not None and ratings is not None:
+                doors.keep_complaints(
+                    Complaints(store.engine, config.site.name), ratings.decisions.escalate_call
+                )
             judge = None if callbacks is None else callbacks.decisions.judge
             if doors is not None:
                 judge = doors.tagging.judge
@@ -197,10 +216,16 @@ class Daemon:
                 counters=self.counters,
                 progress=progress,
                 heard_s=self._heard_s,
-                judge=lost.judge if judge is None else _in_turn(lost.judge, judge),
+                judge=_in_turn(
+                    lost.judge,
+                    judge,
+                    # The callback is decided first: who is called back is not asked for a rating.
+                    None if ratings is None else ratings.decisions.judge,
+                ),
                 listener=_all_of(
                     None if callbacks is None else callbacks.execution.hear,
                     None if intervals is None else intervals.watch.hear,
+                    None if ratings is None else ratings.surveys.hear,
                 ),
                 changed=changed,
             )
@@ -215,6 +240,9 @@ class Daemon:
             if intervals is not None:
                 told = intervals.link
                 listeners.append(lambda connected, _why: told(connected))
+            if ratings is not None:
+                surveys = ratings.surveys
+                listeners.append(lambda connected, _why: surveys.link(connected))
             on_change = _each(listeners)
             gap_from = await pump.rerun()
             link = open_link(config, frames, census, session=session, on_change=on_change, gap_from=gap_from)
@@ -244,6 +272,8 @@ class Daemon:
                 tasks["intervals"] = asyncio.create_task(intervals.publisher.run(), name="intervals")
             if doors is not None:
                 tasks |= {name: asyncio.create_task(work, name=name) for name, work in doors.tasks().items()}
+            if ratings is not None:
+                tasks["ratings"] = asyncio.create_task(ratings.run(), name="ratings")
             self._notify.ready()
             try:
                 await _until_stop(stop, list(tasks.values()))
@@ -372,9 +402,12 @@ def _callbacks(
     return _Callbacks(decisions, execution)
 
 
-def _in_turn(*judges: Judge) -> Judge:
+def _in_turn(*judges: Judge | None) -> Judge:
+    """One judge for those there are, in this order."""
+    present = [judge for judge in judges if judge is not None]
+
     async def judge(facts: Sequence[Fact]) -> Sequence[Fact]:
-        for one in judges:
+        for one in present:
             facts = await one(facts)
         return facts
 
@@ -467,6 +500,9 @@ async def _until_stop(stop: asyncio.Event, tasks: list[asyncio.Task[None]]) -> N
 
 async def _wind_down(tasks: dict[str, asyncio.Task[None]], pump: Pump, feed: Output) -> None:
     """Stop in the order the data goes, so that what has arrived still goes out."""
+    if "ratings" in tasks:
+        # First of all: clients in the menu are sent on to be thanked.
+        await cancelled(tasks["ratings"])
     tasks["ari"].cancel()
     await asyncio.wait({tasks["ari"]}, timeout=LINK_STOP_S)
     pump.finish()

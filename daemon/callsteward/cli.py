@@ -23,6 +23,7 @@ from callsteward import (
     cli_dnc,
     cli_feed,
     cli_lost,
+    cli_ratings,
     cli_report,
     cli_tags,
     cli_zones,
@@ -67,7 +68,9 @@ app.add_typer(cli_lost.lost, name="lost")
 app.add_typer(cli_zones.zones, name="zones")
 app.command("tags")(cli_tags.tags)
 app.command()(cli_feed.schema)
-app.command()(cli_report.report)
+app.add_typer(cli_report.report, name="report")
+app.add_typer(cli_ratings.complaints, name="complaints")
+app.command("prompts")(cli_ratings.prompts)
 
 
 def main() -> NoReturn:

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from callsteward import config
+from callsteward import cli_ratings, config
 from callsteward.cli_options import ConfigOption, moment, wrong
 
 if TYPE_CHECKING:
@@ -41,61 +41,117 @@ class ReportForm(StrEnum):
     PARQUET = "parquet"
 
 
-def report(
-    subject: Annotated[
-        Subject,
-        typer.Argument(help="intervals: sums per line; operators: sums per operator; calls: one row a call."),
-    ],
+FromOption = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="WHEN",
+        help="2026-11-22 (site's timezone) or 2026-11-22T08:30:00+03:00. Default: today.",
+    ),
+]
+ToOption = Annotated[
+    str | None,
+    typer.Option("--to", metavar="WHEN", help="Up to; a date includes that day. Default: today."),
+]
+EveryOption = Annotated[
+    Every | None, typer.Option(help="Length of a slot. Default: intervals.minutes of the configuration.")
+]
+OnlyOption = Annotated[
+    str | None, typer.Option("--only", metavar="NAME", help="Only this line, or this operator.")
+]
+UtcOption = Annotated[
+    bool, typer.Option("--utc", help="Read dates and show times in UTC, not in the site's timezone.")
+]
+ReportFormOption = Annotated[
+    ReportForm | None, typer.Option("--output", help="Default: a table on a terminal, csv in a pipe.")
+]
+FileOption = Annotated[
+    Path | None, typer.Option("--file", metavar="FILE", help="Write there, not to standard output.")
+]
+
+report = typer.Typer(no_args_is_help=True, help="Reports over stored calls, for WFM tools and people.")
+report.command("ratings")(cli_ratings.ratings_report)
+
+
+@report.command()
+def intervals(
     config_file: ConfigOption,
-    from_: Annotated[
-        str | None,
-        typer.Option(
-            "--from",
-            metavar="WHEN",
-            help="2026-11-22 (site's timezone) or 2026-11-22T08:30:00+03:00. Default: today.",
-        ),
-    ] = None,
-    to: Annotated[
-        str | None,
-        typer.Option("--to", metavar="WHEN", help="Up to; a date includes that day. Default: today."),
-    ] = None,
-    every: Annotated[
-        Every | None, typer.Option(help="Length of a slot. Default: intervals.minutes of the configuration.")
-    ] = None,
-    name: Annotated[
-        str | None, typer.Option("--only", metavar="NAME", help="Only this line, or this operator.")
-    ] = None,
-    utc: Annotated[
-        bool, typer.Option("--utc", help="Read dates and show times in UTC, not in the site's timezone.")
-    ] = False,
-    output: Annotated[
-        ReportForm | None, typer.Option(help="Default: a table on a terminal, csv in a pipe.")
-    ] = None,
-    file: Annotated[
-        Path | None, typer.Option("--file", metavar="FILE", help="Write there, not to standard output.")
-    ] = None,
+    from_: FromOption = None,
+    to: ToOption = None,
+    every: EveryOption = None,
+    name: OnlyOption = None,
+    utc: UtcOption = False,
+    output: ReportFormOption = None,
+    file: FileOption = None,
 ) -> None:
-    """Report stored calls: sums per slot and line, per slot and operator, or call by call.
+    """Sums per slot and line.
 
     Every slot of the time asked for has its row, also an empty one: zeros where nobody called, empty cells
     where nothing was observed. Slots are aligned to UTC. Rows hold sums, so that they can be added up; only
     the table has averages.
     """
+    _sums(Subject.INTERVALS, config_file, from_, to, every, name, utc, output, file)
+
+
+@report.command()
+def operators(
+    config_file: ConfigOption,
+    from_: FromOption = None,
+    to: ToOption = None,
+    every: EveryOption = None,
+    name: OnlyOption = None,
+    utc: UtcOption = False,
+    output: ReportFormOption = None,
+    file: FileOption = None,
+) -> None:
+    """Sums per slot and operator; otherwise as `report intervals`."""
+    _sums(Subject.OPERATORS, config_file, from_, to, every, name, utc, output, file)
+
+
+@report.command()
+def calls(
+    config_file: ConfigOption,
+    from_: FromOption = None,
+    to: ToOption = None,
+    name: OnlyOption = None,
+    utc: UtcOption = False,
+    output: ReportFormOption = None,
+    file: FileOption = None,
+) -> None:
+    """One row a call."""
     settings = config.load(config_file)
-    zone = ZoneInfo("UTC") if utc else settings.site.zone
+    zone, form = _shape(settings, utc, output, file)
+    from_ms, to_ms = _span(from_, to, zone)
+    asyncio.run(_calls(settings, from_ms, to_ms, name, zone, form, file))
+
+
+def _sums(
+    subject: Subject,
+    config_file: Path,
+    from_: str | None,
+    to: str | None,
+    every: Every | None,
+    name: str | None,
+    utc: bool,
+    output: ReportForm | None,
+    file: Path | None,
+) -> None:
+    settings = config.load(config_file)
+    zone, form = _shape(settings, utc, output, file)
+    from_ms, to_ms = _span(from_, to, zone)
+    minutes = settings.intervals.minutes if every is None else int(every.value.removesuffix("m"))
+    asyncio.run(_intervals(settings, subject, from_ms, to_ms, minutes, name, zone, form, file))
+
+
+def _shape(
+    settings: config.Config, utc: bool, output: ReportForm | None, file: Path | None
+) -> tuple[ZoneInfo, ReportForm]:
     form = output or (ReportForm.TABLE if file is None and sys.stdout.isatty() else ReportForm.CSV)
     if form is ReportForm.TABLE and file is not None:
         wrong("a table is for a terminal: add --output csv, jsonl or parquet", "--file")
     if form is ReportForm.PARQUET and file is None and sys.stdout.isatty():
         wrong("parquet is binary: add --file FILE, or send it into a pipe", "--output")
-    from_ms, to_ms = _span(from_, to, zone)
-    if subject is Subject.CALLS:
-        if every is not None:
-            wrong("calls have no slots: --every is for intervals and operators", "--every")
-        asyncio.run(_calls(settings, from_ms, to_ms, name, zone, form, file))
-        return
-    minutes = settings.intervals.minutes if every is None else int(every.value.removesuffix("m"))
-    asyncio.run(_intervals(settings, subject, from_ms, to_ms, minutes, name, zone, form, file))
+    return ZoneInfo("UTC") if utc else settings.site.zone, form
 
 
 def _span(from_: str | None, to: str | None, zone: ZoneInfo) -> tuple[int, int]:

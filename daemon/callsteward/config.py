@@ -44,6 +44,8 @@ DialString = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9]+/[A-Za-z0-9_.+/-]*\{number\}[A-Za-z0-9_.@-]*$")
 ]
 CallerId = Annotated[str, StringConstraints(pattern=r"^\+?[0-9]{2,15}$")]
+# A folder's name, and what Asterisk's CHANNEL(language) takes.
+Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(_[A-Z]{2})?$")]
 PhoneType = Literal["mobile", "fixed_line", "voip", "personal", "toll_free"]
 DEFAULT_PROFILE = "standard"
 DEFAULT_LINE = "default"
@@ -168,6 +170,7 @@ class Line(_Section):
     )
     callback_dial: DialString | None = Field(None, description="The line's own callback.dial.")
     callback_caller_id: CallerId | None = Field(None, description="The line's own callback.caller_id.")
+    language: Language | None = Field(None, description="Of its rating prompts; unset: rating.language.")
 
     _zone = field_validator("timezone")(_time_zone)
 
@@ -293,6 +296,30 @@ class Callback(_Section):
         return self
 
 
+class Rating(_Section):
+    """The rating after the call (standard.md: rating). Off unless switched on, and then by line's profile."""
+
+    enabled: bool = Field(False, description="false: nobody is asked.")
+    app: Name = Field(
+        "callsteward-ivr", description="The ARI application; the dialplan names it in Stasis()."
+    )
+    prompts_dir: str = Field(
+        "/var/lib/callsteward/prompts",
+        pattern=r"^/[A-Za-z0-9_./-]{1,200}$",
+        description="Folder of prompts as Asterisk sees it, one folder for each language in it.",
+    )
+    language: Language = Field("ru", description="Of the prompts, where neither call nor line says.")
+    answer_s: float = Field(6, ge=2, le=30, description="How long a key is waited for after a prompt.")
+    comment_max_s: int = Field(60, ge=5, le=600, description="The longest spoken comment.")
+    ring_s: int = Field(30, ge=5, le=180, description="call: how long the client's phone rings.")
+    expire_h: float = Field(24, gt=0, le=720, description="call: given up when so late.")
+    max_parallel: int = Field(2, ge=1, le=1000, description="call: rating calls in progress at once.")
+    per_minute: int = Field(10, ge=1, le=10_000, description="call: rating calls begun within a minute.")
+    retention_days: int = Field(
+        365, ge=1, le=3650, description="How long numbers and spoken comments are kept."
+    )
+
+
 class Intervals(_Section):
     """The sums per line and per operator for workforce management."""
 
@@ -401,6 +428,7 @@ class Config(BaseSettings):
     store: Store = Store()
     privacy: Privacy = Privacy()
     callback: Callback = Callback()
+    rating: Rating = Rating()
     intervals: Intervals = Intervals()
     agi: Agi = Agi()
     tags: Tags = Tags()
@@ -419,6 +447,13 @@ class Config(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         # The environment wins over the file, so that a secret can be kept out of it.
         return env_settings, init_settings
+
+    @model_validator(mode="after")
+    def _applications(self) -> Self:
+        if self.rating.app == self.asterisk.app:
+            message = "rating.app: must not be asterisk.app, the observer owns no channels"
+            raise ValueError(message)
+        return self
 
     @model_validator(mode="after")
     def _references(self) -> Self:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Protocol
 
 import structlog
@@ -14,10 +14,13 @@ from callsteward.callback.decisions import Decisions
 from callsteward.callback.do_not_call import DoNotCall
 from callsteward.callback.guard import Guard
 from callsteward.callback.ledger import Ledger
+from callsteward.calls.facts import CallTagged
+from callsteward.calls.record import CallRecord
 from callsteward.commands.core import Commands
 from callsteward.commands.done import CommandsDone
 from callsteward.config import Config
 from callsteward.exceptions import StoreError
+from callsteward.rating.complaints import TAGGED, ByCommand, Complaints
 from callsteward.store.records import Store
 from callsteward.tags.answers import PhoneAnswers
 from callsteward.tags.book import TagBook
@@ -27,6 +30,9 @@ from callsteward.tags.tagging import Tagging
 log = structlog.get_logger(__name__)
 
 FORGET_EVERY_S = 3600.0
+
+Escalate = Callable[[CallRecord, str], Awaitable[None]]
+"""Puts a call on the supervisors' list, for a reason."""
 
 
 class Door(Protocol):
@@ -86,6 +92,22 @@ class Doors:
             from callsteward.web.server import HttpDoor
 
             self._doors["web"] = HttpDoor(config, self.commands)
+
+    async def tags_of(self, call_id: str) -> frozenset[str]:
+        """The names of a call's tags at this moment. Raises StoreError."""
+        return frozenset(kept.tag for kept in await self._book.of(call_id))
+
+    def keep_complaints(self, complaints: Complaints, escalate: Escalate) -> None:
+        """Complaints are kept: a tag that comes after the call makes one, and a command acknowledges one."""
+
+        async def late(fact: CallTagged) -> None:
+            # While the call is on its record will bring the tag.
+            record = await self._book.record(fact.call_id) if fact.ended else None
+            if record is not None:
+                await escalate(record, TAGGED)
+
+        self.commands.complaints = ByCommand(complaints)
+        self.tagging.on_complaint = late
 
     def tasks(self) -> dict[str, Coroutine[Any, Any, None]]:
         """By name; none of them ends by itself."""

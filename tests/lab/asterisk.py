@@ -27,7 +27,7 @@ from tests.lab.ports import free_port
 from tests.lab.records import Cdr, Cel, QueueEvent, read_cdr, read_cel, read_queue_log
 from tests.lab.roots import Progress, ensure_root, say
 from tests.lab.server import Server
-from tests.lab.sounds import write_tone
+from tests.lab.sounds import rating_prompts, write_tone
 
 START_TIMEOUT_S = 40.0
 
@@ -221,12 +221,13 @@ class Asterisk(Server):
         return f"{self._settings.home}/etc/asterisk.conf"
 
     def _install(self) -> None:
-        for name in ("etc", "spool", "run", "log", "cache", "log/cdr-custom", "log/cel-custom"):
+        for name in ("etc", "spool/recording", "run", "log", "cache", "log/cdr-custom", "log/cel-custom"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         shutil.copytree(self.root / "var/lib/asterisk", self.folder / "var", symlinks=True)
         (self.folder / "var" / "keys").mkdir(exist_ok=True)
         (self.folder / "moh").mkdir()
         write_tone(self.folder / "moh" / "music.wav", frequency_hz=440, seconds=4)
+        shutil.copytree(rating_prompts(), self.folder / "prompts")
         (self.folder / "pids").write_text(f"{os.getpid()} 0")
         for name, text in config_files(self._settings).items():
             (self.etc / name).write_text(text)

@@ -137,6 +137,15 @@ class Daemon:
         self._process.send_signal(how)
         return self._process.wait(STOP_S)
 
+    def freeze(self) -> None:
+        """Stop it dead: it lives, and does nothing."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
     def callbacks(self) -> list[dict[str, Any]]:
         """The ledger's rows, oldest first."""
         return self._rows("SELECT * FROM callbacks ORDER BY id")

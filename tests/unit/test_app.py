@@ -15,13 +15,16 @@ from callsteward.callback.states import Callback as Moved
 from callsteward.calls import tracker as tracker_module
 from callsteward.calls.facts import Alert, CallEnded
 from callsteward.calls.record import encode
-from callsteward.config import Asterisk, Callback, Config, Intervals, Mqtt, Store
+from callsteward.config import Asterisk, Callback, Config, Intervals, Mqtt, Rating, Store
 from callsteward.demo.ari_server import FakeAri
 from callsteward.exceptions import StoreError
 from callsteward.health import Health
 from callsteward.intervals import publisher
 from callsteward.intervals.row import IntervalRow, Kind
+from callsteward.rating.ivr import Ivr
+from callsteward.rating.states import RatingMoved
 from callsteward.replay import Tally, replay
+from callsteward.standard.profile import Profile
 from callsteward.store import records as records_module
 from callsteward.store.journal import Journal
 
@@ -395,3 +398,32 @@ async def test_with_callbacks_on_the_ledger_has_the_callback_before_the_record_i
     assert (callback.state, fact.record.callback.decision) == ("due", "due")
     # This Asterisk has not the dialplan, so nobody was rung for nothing.
     assert not [call for call in ari.calls if call.startswith("POST /ari/channels")]
+
+
+async def test_the_rating_is_decided_behind_the_callback_and_told_in_the_record(ari, tmp_path, monkeypatch):
+    async def idle(_self) -> None:
+        await asyncio.Event().wait()
+
+    # The menu's own websocket is not this server's business.
+    monkeypatch.setattr(Ivr, "run", idle)
+    config = config_for(ari.url, tmp_path).model_copy(
+        update={
+            "callback": Callback(enabled=True, regions=("RU",)),
+            "rating": Rating(enabled=True),
+            "profiles": {"standard": Profile(rating="call", rating_delay_min=10_000)},
+        }
+    )
+    async with running(config) as live:
+        await ari.connected()
+        await ari.play(capture("client_bye"))
+        await live.until(lambda: len(live.feed.records) == 1)
+        await ari.play(capture("netdrop"))
+        await live.until(lambda: len(live.feed.records) == 2)
+    told = [json.loads(record) for record in live.feed.records]
+    assert [record["callback"]["decision"] for record in told] == ["not_due", "due"]
+    assert [record["rating"] for record in told] == [
+        {"status": "scheduled", "reason": "call", "score": None},
+        {"status": "not_asked", "reason": "callback_due", "score": None},
+    ]
+    moved = [fact.rating for fact in live.feed.facts if isinstance(fact, RatingMoved)]
+    assert [(rating.call_id, rating.state.value) for rating in moved] == [(told[0]["call_id"], "scheduled")]

@@ -45,6 +45,8 @@ class Pbx:
     dialplan: str = "1"
     callback: str = ""
     tags: str = ""
+    rating: str = ""
+    prompts: str = "/var/lib/callsteward/prompts"
     read_only: bool = False
     websocket: bool = True
     endpoints: dict[str, dict[str, str]] = field(
@@ -72,6 +74,10 @@ class Pbx:
                 return web.json_response({"value": self.callback})
             if request.query["variable"] == "CALLSTEWARD_TAGS":
                 return web.json_response({"value": self.tags})
+            if request.query["variable"] == "CALLSTEWARD_RATING":
+                return web.json_response({"value": self.rating})
+            if request.query["variable"] == "CALLSTEWARD_PROMPTS":
+                return web.json_response({"value": self.prompts})
             assert request.query["variable"] == "CALLSTEWARD_DIALPLAN"
             return web.json_response({"value": self.dialplan})
         if path == "endpoints":
@@ -185,6 +191,29 @@ async def test_a_proxy_without_websockets_is_found(asterisk):
 async def test_a_missing_dialplan_is_found(asterisk):
     asterisk.dialplan = ""
     assert await failures(asterisk) == ["dialplan"]
+
+
+async def rated(fake: Pbx, **sections: Any) -> tuple[Status, str, str | None]:
+    config = Config.model_validate(
+        {"asterisk": {"url": fake.url, "password": "right"}, "rating": {"enabled": True}, **sections}
+    )
+    (row,) = [row async for row in pbx.results(config) if row.check == "rating"]
+    return row.status, row.found, row.mend
+
+
+async def test_ratings_that_are_switched_on_need_their_dialplan_their_prompts_and_a_line(asterisk):
+    asks = {"profiles": {"standard": {"rating": "stay"}}}
+    status, told, mend = await rated(asterisk, **asks)
+    assert status is Status.FAILED
+    assert "callsteward-rating.conf is not included" in told
+    assert "dialplan reload" in str(mend)
+    asterisk.rating = "1"
+    assert (await rated(asterisk, **asks))[0] is Status.OK
+    assert (await rated(asterisk))[:2] == (Status.WARNING, "no line's profile asks")
+    asterisk.prompts = "/elsewhere"
+    status, told, _ = await rated(asterisk, **asks)
+    assert status is Status.WARNING
+    assert "/elsewhere" in told
 
 
 async def test_callbacks_that_are_switched_on_need_their_dialplan(asterisk):

@@ -129,7 +129,7 @@ def test_an_unknown_key_is_answered_with_the_keys_of_its_section(complaint):
     assert "hold_limit_s" in said
     assert complaint("[mqqt]\nport = 1").endswith(
         "allowed here: site, asterisk, endpoints, lines, default_line, profiles, operators, mqtt, store,"
-        " privacy, callback, intervals, agi, tags, commands, web, log"
+        " privacy, callback, rating, intervals, agi, tags, commands, web, log"
     )
 
 

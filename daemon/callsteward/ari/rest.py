@@ -191,6 +191,16 @@ class Rest:
         """The state of a device such as PJSIP/101, NOT_INUSE, UNAVAILABLE and so on (ast_devstate_str)."""
         return (await self.get(f"deviceStates/{quote(device, safe='')}", DeviceState)).state
 
+    async def send(
+        self, method: str, path: str, query: Mapping[str, str] | None = None, body: object | None = None
+    ) -> bool:
+        """Any request whose answer does not matter; False where what it is about is not there (404)."""
+        answer = await self._transport.request(method, path, query, body)
+        if answer.status == 404:
+            return False
+        self._checked(method, path, answer)
+        return True
+
     async def get(self, path: str, shape: type[T], query: Mapping[str, str] | None = None) -> T:
         """Any GET, decoded to a shape."""
         answer = await self._transport.request("GET", path, query)

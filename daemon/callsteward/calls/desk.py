@@ -93,6 +93,10 @@ class Desk:
             found = self._limits[line] = Limits(self._config.profile(line))
         return found
 
+    def asks_after_talk(self, line: str) -> bool:
+        """Whether operators of the line hand their clients over to the rating."""
+        return self._config.rating.enabled and self.limits(line).profile.rating in {"stay", "transfer"}
+
     def hold_limit_s(self, line: str, operator: str | None) -> float:
         profile = self.limits(line).profile
         grade = self.directory.grade(operator)

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
-from callsteward.calls.record import CallRecord
+from callsteward.calls.record import CallRecord, Direction
 from callsteward.tags.tag import Source, Tag
 
 
@@ -85,7 +85,28 @@ class CallTagged(msgspec.Struct, frozen=True, kw_only=True):
     """For the callback ledger alone, not published."""
 
 
-Fact = CallHappened | Alert | CallEnded | CallTagged
+class HandOver(msgspec.Struct, frozen=True, kw_only=True):
+    """A client's channel has come to the rating. For the rating alone, it is not published.
+
+    `dialogue`: the greeting was over. `handed_over`: the operator left the talk to the rating; false where
+    the talk ended otherwise, or there was none.
+    """
+
+    call_id: str
+    channel_id: str
+    line: str
+    direction: Direction
+    at_ms: int
+    operator: str | None
+    connected: bool
+    dialogue: bool
+    handed_over: bool
+    client_number: str
+    client_masked: str | None
+    client_ref: str | None
+
+
+Fact = CallHappened | Alert | CallEnded | CallTagged | HandOver
 
 
 class LineNow(msgspec.Struct, kw_only=True):

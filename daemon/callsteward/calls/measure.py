@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from callsteward.calls import outcome as policy
-from callsteward.calls import timeline
+from callsteward.calls import rating_id, timeline
 from callsteward.calls.callback_id import callback_of, origin_of
+from callsteward.calls.handover import ended_by
 from callsteward.calls.hangup import attribute
 from callsteward.calls.record import (
     Attempt,
@@ -19,6 +20,7 @@ from callsteward.calls.record import (
     CallRecord,
     Direction,
     Hold,
+    Outcome,
     Party,
     Rating,
     Side,
@@ -139,6 +141,9 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
     if call.client is None and not call.client_gone:
         return None
     direction = call.direction
+    rating = rating_id.rating_of(call.id) is not None
+    if rating:
+        direction = Direction.RATING
     if direction is _INTERNAL and not (call.attempts or call.talks):
         return None
     if call.contact_ms is not None:
@@ -158,7 +163,11 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
         requests = call.requests
     else:
         requests = [item for item in call.requests if not (item.soft and item.side is _OPERATOR)]
-    hangup = attribute(requests, call.ends, profile.abnormal_causes, end_seen=ended_ms is not None)
+    handed_over = False
+    if call.handed_over_ms is None:
+        hangup = attribute(requests, call.ends, profile.abnormal_causes, end_seen=ended_ms is not None)
+    else:
+        hangup, handed_over = ended_by(call, requests, profile.abnormal_causes)
     tagged = next((said for said in call.tags if said.given.tag is Tag.DROPPED), None)
     if tagged is not None:
         hangup = msgspec.structs.replace(hangup, evidence=(*hangup.evidence, tagged.evidence))
@@ -171,7 +180,9 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
         )
         for item in call.attempts
     ]
-    if connected:
+    if connected and rating:
+        outcome = Outcome.COMPLETED
+    elif connected:
         signs = _at_the_end(conversation) if hangup.first is _CLIENT_PARTY else ()
         if signs:
             evidence = (*hangup.evidence, *[_HEURISTICS[sign] for sign in signs])
@@ -186,7 +197,7 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
         )
     else:
         outcome = policy.unanswered(
-            direction,
+            call.direction,
             hangup,
             [item.result for item in attempts],
             call.client_dial,
@@ -208,14 +219,16 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
         holds_s=_operator_holds_s(desk, call) if call.holds else (),
         consultation_s=timeline.total(conversation.talks) / 1000 if conversation.talks else None,
         operator_interruptions=speech.operator_interruptions if speech is not None else None,
-        transfers=len(call.transfers),
+        transfers=sum(not item.to_rating for item in call.transfers) if call.transfers else 0,
+        handed_over=handed_over,
         tagged=desk.tags,
         ticket=any(said.given.tag is Tag.TICKET for said in call.tags),
         registered_s=_registered_s(call) if call.tags else None,
     )
     number = call.client_number
-    if callback_of(call.id) is not None:
-        direction = Direction.CALLBACK
+    origin = rating_id.origin_of(call.id) if rating else origin_of(call.id)
+    if not rating:
+        direction = direction_of(call)
     return CallRecord(
         call_id=call.id,
         site=desk.site,
@@ -239,12 +252,14 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
         transfers=_transfers(call) if call.transfers else (),
         hangup=hangup,
         outcome=outcome,
-        callback=policy.callback(direction, outcome, hangup, tagged=tagged is not None),
+        callback=policy.callback(
+            direction, outcome, hangup, tagged=tagged is not None, handed_over=handed_over
+        ),
         rating=_NOT_ASKED,
         standard=evaluate(measured, profile),
         complete=not call.unobserved,
         unobserved=_unobserved(call) if call.unobserved else (),
-        origin_call_id=origin_of(call.id) or msgspec.UNSET,
+        origin_call_id=origin or msgspec.UNSET,
     )
 
 
@@ -252,6 +267,18 @@ def _registered_s(call: Call) -> float | None:
     """How long after the talk's end the call was registered; 0 while it was on, None where it was not."""
     at_ms = min((said.at_ms for said in call.tags if said.given.tag is Tag.REGISTERED), default=None)
     return None if at_ms is None or not call.talks else max(0, at_ms - call.talks[-1][1]) / 1000
+
+
+def direction_of(call: Call) -> Direction:
+    """Which way the call went; a callback is told by its channel."""
+    return Direction.CALLBACK if callback_of(call.id) is not None else call.direction
+
+
+def greeted(desk: Desk, call: Call) -> bool:
+    """Whether the greeting of a talk that is over was over too, by what was seen of it."""
+    limits = desk.limits(call.line)
+    conversation = _Conversation(call, limits.silence_ms, armed=desk.armed)
+    return bool(call.talks) and (conversation.greeted(limits.greeting_ms) or _greeting_unseen(call))
 
 
 def _greeting_unseen(call: Call) -> bool:

@@ -49,7 +49,7 @@ class Attempt:
 class TransferMade:
     """A transfer as it happened; whether it completed is known when somebody else has the client."""
 
-    __slots__ = ("at_ms", "by", "kind", "result", "to")
+    __slots__ = ("at_ms", "by", "kind", "result", "to", "to_rating")
 
     def __init__(self, kind: TransferKind, by: str | None, to: str | None, at_ms: int) -> None:
         self.kind = kind
@@ -57,6 +57,8 @@ class TransferMade:
         self.to = to
         self.at_ms = at_ms
         self.result: TransferResult | None = None
+        # A hand-over to the rating, not to a colleague.
+        self.to_rating = False
 
 
 class Leg:
@@ -122,6 +124,7 @@ class Call:
         "direction",
         "ended_ms",
         "ends",
+        "handed_over_ms",
         "heard",
         "holds",
         "id",
@@ -196,6 +199,8 @@ class Call:
         self.died_ms: int | None = None
         # The operator may have spoken on until then.
         self.spoke_on = False
+        # When the client came to the rating after a talk: what follows ends no conversation.
+        self.handed_over_ms: int | None = None
         # Somebody heard the client before the stream began.
         self.was_bridged = False
         # Most calls have none.

@@ -107,9 +107,16 @@ TAGGED = "tagged_dropped"
 
 
 def callback(
-    direction: Direction, outcome: Outcome, hangup: Hangup, *, tagged: bool = False
+    direction: Direction,
+    outcome: Outcome,
+    hangup: Hangup,
+    *,
+    tagged: bool = False,
+    handed_over: bool = False,
 ) -> CallbackDecision:
     """Whether the call makes a callback due. Always decided, always with the reason."""
+    if handed_over:
+        return CallbackDecision(_NOT_DUE, "handed_over")
     if direction is _INTERNAL:
         return CallbackDecision(_NOT_DUE, "internal")
     if outcome is _MID_DIALOGUE_DROP:

@@ -11,11 +11,12 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from callsteward.ari import events as ari
-from callsteward.calls import attempts, linking, live, tagging, talk
+from callsteward.calls import attempts, linking, live, rating_entry, tagging, talk
 from callsteward.calls.deadlines import Limit
 from callsteward.calls.desk import Desk
 from callsteward.calls.directory import Directory
 from callsteward.calls.facts import CallEnded, Fact, Happening, LineNow, OperatorNow
+from callsteward.calls.handover import announced
 from callsteward.calls.hangup import LegEnd, Request, of_restart, requester, simultaneous
 from callsteward.calls.measure import record_of
 from callsteward.calls.model import Call, Leg, TransferMade
@@ -66,9 +67,12 @@ class Tracker:
             ari.Compacted: self._compacted,
             ari.Shed: self._shed,
         }
+        self._tags = config.tags.enabled
+        self._rating = config.rating.enabled
         if config.tags.enabled:
-            self._on[ari.ChannelUserevent] = self._told_by_phone
             self._on[ari.TagCommanded] = self._told_by_command
+        if config.tags.enabled or config.rating.enabled:
+            self._on[ari.ChannelUserevent] = self._said
 
     # --- what the shell calls ----------------------------------------------------------------------
 
@@ -140,6 +144,10 @@ class Tracker:
         """How many channels are known; 0 means that nothing is going on. Cheap, unlike `open_calls`."""
         return len(self._roster.legs)
 
+    def client_numbers(self) -> set[str]:
+        """The numbers, as the lines delivered them, of clients who are on a call now."""
+        return {call.client_number for call in self._roster.calls() if call.client is not None} - {""}
+
     def lines_now(self) -> list[LineNow]:
         """Gauges of each line that has calls."""
         return live.lines_now(self._roster.calls())
@@ -184,7 +192,7 @@ class Tracker:
             side = _OPERATOR  # the operator who dials out gives up
         if side is None and leg in call.last_contact and simultaneous(call.requests, ms):
             side = _OPERATOR  # both hung up at once, the bridge went between the two
-        if side is None:
+        if side is None or (call.handed_over_ms is not None and side is _CLIENT):
             return
         passed_back = attempts.passed_back(call, leg)
         third_party = leg.outsider and side is _OPERATOR
@@ -213,7 +221,8 @@ class Tracker:
         attempts.ended(desk, leg, ms, event.cause if event is not None else 0)
         if event is not None:
             if leg is call.client:
-                call.ends.append(_end(leg, _CLIENT, event, passed_back))
+                if call.handed_over_ms is None:
+                    call.ends.append(_end(leg, _CLIENT, event, passed_back))
             elif call.contact:
                 pass  # the talk went on without it
             elif leg in call.last_contact or not (leg.dialled or call.talks):
@@ -313,6 +322,15 @@ class Tracker:
         else:
             attempts.dial(desk, peer, event.dialstatus, ms)
 
+    def _said(self, event: ari.ChannelUserevent, ms: int) -> None:
+        if self._tags:
+            tagging.by_phone(self._desk, self._roster, event, ms)
+        if not self._rating or event.channel is None or not announced(event):
+            return
+        leg = self._roster.leg(event.channel, ms)
+        if leg is not None:
+            rating_entry.enter(self._desk, leg, ms)
+
     def _held(self, event: ari.ChannelHold, ms: int) -> None:
         leg = self._roster.leg(event.channel, ms)
         if leg is not None:
@@ -375,9 +393,6 @@ class Tracker:
         self._desk.say(call, Happening.TRANSFER, ms, operator=leg.operator, by=leg.operator, to=to)
 
     # --- tags ----------------------------------------------------------------------------------------
-
-    def _told_by_phone(self, event: ari.ChannelUserevent, ms: int) -> None:
-        tagging.by_phone(self._desk, self._roster, event, ms)
 
     def _told_by_command(self, event: ari.TagCommanded, ms: int) -> None:
         tagging.by_command(self._desk, self._roster, event, ms)

@@ -18,6 +18,7 @@ from callsteward.calls.directory import Directory, Kind
 from callsteward.check.result import Result, failed, ok, warning
 from callsteward.config import Config
 from callsteward.exceptions import AriError, AriUnauthorizedError, ConfigError
+from callsteward.rating import surveys
 
 # The daemon's own application name would replace a running daemon's connection.
 APPLICATION = "callsteward-check"
@@ -182,6 +183,8 @@ async def _dialplan_and_endpoints(
         yield await _callback(rest)
     if config.tags.enabled:
         yield await _tags(rest)
+    if config.rating.enabled:
+        yield await _rating(config, rest)
     endpoints = await _settings_of_endpoints(config, rest)
     yield _talk_detection(config, endpoints, dialplan=bool(marker))
     if endpoints:
@@ -211,6 +214,33 @@ async def _tags(rest: Rest) -> Result:
         "copy dialplan/callsteward-tags.conf to /etc/asterisk, put #include callsteward-tags.conf behind the"
         " include of callsteward.conf, include callsteward-codes where operators dial, then: dialplan reload",
     )
+
+
+async def _rating(config: Config, rest: Rest) -> Result:
+    version = await rest.variable(surveys.INCLUDED)
+    if not version:
+        return failed(
+            "rating",
+            "rating.enabled is true, but callsteward-rating.conf is not included: nobody will be asked",
+            "copy dialplan/callsteward-rating.conf to /etc/asterisk, put #include callsteward-rating.conf"
+            " behind the include of callsteward.conf, then: dialplan reload",
+        )
+    folder = await rest.variable("CALLSTEWARD_PROMPTS")
+    if folder != config.rating.prompts_dir:
+        return warning(
+            "rating",
+            f"the dialplan's prompts are in {folder}, the menu's in {config.rating.prompts_dir}",
+            "make CALLSTEWARD_PROMPTS in callsteward-rating.conf and rating.prompts_dir one folder",
+        )
+    if not any(config.profile(line).rating != "off" for line in _lines(config)):
+        return warning(
+            "rating", "no line's profile asks", 'set rating = "stay", "transfer" or "call" in a profile'
+        )
+    return ok("rating", f"callsteward-rating.conf is included (version {version})")
+
+
+def _lines(config: Config) -> list[str]:
+    return [*(line.name for line in config.lines), config.default_line]
 
 
 async def _settings_of_endpoints(config: Config, rest: Rest) -> dict[str, dict[str, str]]:

@@ -27,6 +27,7 @@ from callsteward.feed.messages import (
     ReplyMessage,
     StatusMessage,
 )
+from callsteward.feed.rating_messages import ComplaintMessage, RatingMessage
 from callsteward.intervals.message import LineIntervalMessage, OperatorIntervalMessage
 
 SHIPPED = Path(__file__).parents[1] / "contract"
@@ -56,6 +57,8 @@ CHANNELS: dict[str, Channel] = {
     "callEvents": Channel("calls/{line}/events", CallEventMessage),
     "alerts": Channel("alerts/{line}/{rule}", AlertMessage),
     "callbacks": Channel("callbacks/{line}", CallbackMessage),
+    "ratings": Channel("ratings/{line}", RatingMessage),
+    "complaints": Channel("alerts/{line}/complaint_escalated", ComplaintMessage),
     "replies": Channel("replies/{id}", ReplyMessage),
     **{
         f"{name}Command": Channel(f"commands/{name}", kind, from_daemon=False)

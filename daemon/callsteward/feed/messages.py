@@ -16,7 +16,6 @@ Each carries the same envelope beside its own fields, all at the top level:
 from __future__ import annotations
 
 import uuid
-from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar
 
 import msgspec
@@ -34,7 +33,9 @@ from callsteward.calls.facts import (
 )
 from callsteward.calls.record import CallRecord
 from callsteward.commands.reply import Reply, Status
-from callsteward.feed.envelope import Count, Envelope, Seconds, Share, Stamp
+from callsteward.feed import envelope
+from callsteward.feed.envelope import BLANK, Count, Envelope, Seconds, Share, Stamp, identity
+from callsteward.feed.rating_messages import ComplaintMessage, RatingMessage
 from callsteward.feed.today import DayCounts
 from callsteward.health import Health
 from callsteward.intervals import grid
@@ -42,9 +43,6 @@ from callsteward.intervals import message as interval_message
 from callsteward.intervals.message import LineIntervalMessage, OperatorIntervalMessage
 from callsteward.intervals.row import IntervalRow, Kind
 from callsteward.tags.tag import Source, Tag
-
-# Any constant will do, as long as it stays: the ids of records are made from it.
-_NAMESPACE = uuid.UUID("6ad1b1b6-2f0f-5c2c-9a35-0a6e0a2c7f11")
 
 
 class StatusMessage(Envelope, frozen=True, kw_only=True):
@@ -219,12 +217,14 @@ Message = (
     | ReplyMessage
     | LineIntervalMessage
     | OperatorIntervalMessage
+    | RatingMessage
+    | ComplaintMessage
 )
 M = TypeVar("M", bound=Message)
 
-_BLANK: dict[str, Any] = {"message_id": "", "boot_id": "", "seq": 0, "ts": ""}
 _UNKNOWN_HEALTH: dict[str, Any] = dict.fromkeys(Health.__struct_fields__)
 _encoder = msgspec.json.Encoder()
+stamp = envelope.stamp
 
 
 def encode(message: Message) -> bytes:
@@ -260,12 +260,6 @@ def schema_type(kind: type[msgspec.Struct]) -> Any:
     return kind
 
 
-def stamp(ms: float) -> str:
-    """RFC 3339 UTC with milliseconds, of ms since 1970."""
-    seconds, rest = divmod(round(ms), 1000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:03d}Z"
-
-
 def status(
     *,
     site: str,
@@ -282,7 +276,7 @@ def status(
     """The daemon's status. `dropped`: records, alerts, call events since it started."""
     records, alerts, events = dropped or (None, None, None)
     return StatusMessage(
-        **_BLANK,
+        **BLANK,
         site=site,
         state=state,
         reason=reason,
@@ -305,7 +299,7 @@ def line_now(
 ) -> LineNowMessage:
     since = now.longest_wait_since_ms
     return LineNowMessage(
-        **_BLANK,
+        **BLANK,
         site=site,
         line=now.line,
         waiting=now.waiting,
@@ -327,7 +321,7 @@ def line_now(
 def operator_now(site: str, now: OperatorNow, now_ms: int) -> OperatorNowMessage:
     held = now.hold_since_ms
     return OperatorNowMessage(
-        **_BLANK,
+        **BLANK,
         site=site,
         operator=now.operator,
         state=now.state,
@@ -342,7 +336,7 @@ def operator_now(site: str, now: OperatorNow, now_ms: int) -> OperatorNowMessage
 def call_event(site: str, fact: CallHappened) -> CallEventMessage:
     parts = (fact.call_id, fact.event.value, fact.at_ms, fact.operator, fact.by, fact.to)
     return CallEventMessage(
-        **{**_BLANK, "message_id": _id("events", site, *parts)},
+        **{**BLANK, "message_id": identity("events", site, *parts)},
         site=site,
         call_id=fact.call_id,
         line=fact.line,
@@ -361,7 +355,7 @@ def call_tag(site: str, fact: CallTagged) -> CallEventMessage:
     at_ms = fact.at_ms if fact.refused else None
     parts = (fact.call_id, fact.tag, fact.value, fact.by, fact.source.value, fact.refused, at_ms)
     return CallEventMessage(
-        **{**_BLANK, "message_id": _id("tags", site, *parts)},
+        **{**BLANK, "message_id": identity("tags", site, *parts)},
         site=site,
         call_id=fact.call_id,
         line=fact.line,
@@ -379,7 +373,10 @@ def call_tag(site: str, fact: CallTagged) -> CallEventMessage:
 
 def reply(site: str, answer: Reply) -> ReplyMessage:
     return ReplyMessage(
-        **{**_BLANK, "message_id": _id("replies", site, answer.id, answer.command, answer.status, answer.at)},
+        **{
+            **BLANK,
+            "message_id": identity("replies", site, answer.id, answer.command, answer.status, answer.at),
+        },
         site=site,
         id=answer.id,
         command=answer.command,
@@ -394,7 +391,7 @@ def reply(site: str, answer: Reply) -> ReplyMessage:
 
 def alert(site: str, fact: Alert) -> AlertMessage:
     return AlertMessage(
-        **{**_BLANK, "message_id": _id("alerts", site, fact.call_id, fact.rule, fact.since_ms)},
+        **{**BLANK, "message_id": identity("alerts", site, fact.call_id, fact.rule, fact.since_ms)},
         site=site,
         call_id=fact.call_id,
         line=fact.line,
@@ -409,7 +406,7 @@ def alert(site: str, fact: Alert) -> AlertMessage:
 def call_ended(record: CallRecord) -> CallEndedMessage:
     own = {name: getattr(record, name) for name in record.__struct_fields__}
     return CallEndedMessage(
-        **{**own, **_BLANK, "message_id": _id("ended", record.site, record.call_id)},
+        **{**own, **BLANK, "message_id": identity("ended", record.site, record.call_id)},
     )
 
 
@@ -417,7 +414,7 @@ def callback(site: str, fact: CallbackMoved) -> CallbackMessage:
     moved = fact.callback
     parts = (moved.origin_call_id, moved.state.value, moved.attempts, moved.changed_at_ms)
     return CallbackMessage(
-        **{**_BLANK, "message_id": _id("callbacks", site, *parts)},
+        **{**BLANK, "message_id": identity("callbacks", site, *parts)},
         site=site,
         callback_id=moved.id,
         origin_call_id=moved.origin_call_id,
@@ -440,8 +437,8 @@ def interval(row: IntervalRow) -> LineIntervalMessage | OperatorIntervalMessage:
     """A row as its message; the same revision of it has the same id on every try."""
     parts = (row.site, row.kind.value, row.name, row.start_ms, row.minutes, row.revision)
     own = {
-        **_BLANK,
-        "message_id": _id("intervals", *parts),
+        **BLANK,
+        "message_id": identity("intervals", *parts),
         "site": row.site,
         "start": grid.iso(row.start_ms),
         "end": grid.iso(row.end_ms),
@@ -453,11 +450,6 @@ def interval(row: IntervalRow) -> LineIntervalMessage | OperatorIntervalMessage:
     if row.kind is Kind.LINE:
         return interval_message.line_type(row.thresholds_s)(line=row.name, **own)
     return interval_message.operator_type(row.thresholds_s)(operator=row.name, **own)
-
-
-def _id(kind: str, *parts: object) -> str:
-    # JSON keeps ("a", "b") and ("a,b",) apart.
-    return str(uuid.uuid5(_NAMESPACE, _encoder.encode([kind, *parts]).decode()))
 
 
 def _elapsed(since_ms: int, now_ms: int) -> float:

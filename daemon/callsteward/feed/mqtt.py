@@ -21,11 +21,20 @@ import structlog
 
 from callsteward.ari.backoff import Backoff
 from callsteward.callback.states import CallbackMoved
-from callsteward.calls.facts import Alert, CallEnded, CallHappened, CallTagged, Fact, LineNow, OperatorNow
+from callsteward.calls.facts import (
+    Alert,
+    CallEnded,
+    CallHappened,
+    CallTagged,
+    Fact,
+    HandOver,
+    LineNow,
+    OperatorNow,
+)
 from callsteward.calls.record import CallRecord
 from callsteward.config import Config
 from callsteward.exceptions import CallstewardError
-from callsteward.feed import broker, messages
+from callsteward.feed import broker, messages, rating_messages
 from callsteward.feed.backlog import Backlog, Kind, Waiting
 from callsteward.feed.gauges import Gauges
 from callsteward.feed.messages import Message, StatusMessage
@@ -34,6 +43,7 @@ from callsteward.feed.topics import Topics
 from callsteward.health import Health
 from callsteward.intervals.row import IntervalExpired, IntervalRow
 from callsteward.intervals.row import Kind as RowKind
+from callsteward.rating.states import ComplaintRaised, RatingMoved
 
 log = structlog.get_logger("callsteward.feed")
 
@@ -108,7 +118,9 @@ class Feed:
 
     # --- what the daemon says: none of these waits or fails -----------------------------------------
 
-    def publish(self, fact: Fact | CallbackMoved | IntervalRow | IntervalExpired) -> None:
+    def publish(
+        self, fact: Fact | CallbackMoved | RatingMoved | ComplaintRaised | IntervalRow | IntervalExpired
+    ) -> None:
         """Publish a fact. Facts are delivered in the order given here, at least once."""
         match fact:
             case CallEnded(record):
@@ -134,6 +146,14 @@ class Feed:
                 # Only MQTT 5 has messages that expire; an empty one makes the broker forget.
                 topic = self._interval_topic(fact.kind, fact.name, fact.start_ms)
                 self._wait(Waiting(self._seq, Kind.RECORD, topic, b"", retain_s=0))
+            case RatingMoved(moved):
+                topic = self.topics.ratings(moved.line)
+                self._put(Kind.RECORD, topic, rating_messages.rating(self._site, moved))
+            case ComplaintRaised(raised):
+                topic = self.topics.alert(raised.line, "complaint_escalated")
+                self._put(Kind.ALERT, topic, rating_messages.complaint(self._site, raised))
+            case HandOver():
+                pass  # for the rating alone
 
     def gauges(self, lines: Sequence[LineNow], operators: Sequence[OperatorNow], now_ms: int) -> None:
         """Show this moment: every line and operator with a call; all others are at rest.

@@ -77,3 +77,6 @@ class Topics:
 
     def callbacks(self, line: str) -> str:
         return f"{self._base}/callbacks/{level(line)}"
+
+    def ratings(self, line: str) -> str:
+        return f"{self._base}/ratings/{level(line)}"

@@ -21,6 +21,7 @@ _BROKEN: Final = RuleResult.BROKEN
 _NOT_APPLICABLE: Final = RuleResult.NOT_APPLICABLE
 _CLIENT: Final = Party.CLIENT
 _OPERATOR: Final = Party.OPERATOR
+_RATING: Final = Direction.RATING
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,12 +47,15 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     ticket: bool = False
     registered_s: float | None = None
     """The tag `registered`, after the talk's end."""
+    handed_over: bool = False
+    """The operator left the talk to the rating: that is no hang-up."""
 
 
 def evaluate(call: Measured, profile: Profile) -> tuple[RuleCheck, ...]:
     """Every rule, in the order of the standard."""
     # Talks among colleagues are not held against a standard for clients.
-    served = call.connected and call.direction is not _INTERNAL
+    direction = call.direction
+    served = call.connected and direction is not _INTERNAL and direction is not _RATING
     return (
         _answer_within(call, profile.answer_limit_s),
         _no_contact_lost(call),
@@ -172,7 +176,12 @@ def registered_within(after_s: float | None, waited_s: float | None, limit: floa
 _HANGS_UP_AS_LIKED: Final = RuleCheck("operator_hangs_up_last", _NOT_APPLICABLE, None, None)
 
 
+_HANDED_OVER: Final = RuleCheck("operator_hangs_up_last", _MET, "hand_over", _CLIENT)
+
+
 def _operator_hangs_up_last(call: Measured) -> RuleCheck:
+    if call.handed_over:
+        return _HANDED_OVER
     first = call.hung_up_first
     result = _BROKEN if first is _OPERATOR else _MET if first is _CLIENT else _NOT_APPLICABLE
     return RuleCheck("operator_hangs_up_last", result, first, _CLIENT)

@@ -243,3 +243,65 @@ commands_done = Table(
     Column("at_ms", BigInteger, nullable=False),
     Index(None, "at_ms"),
 )
+
+# One row per call whose client is asked for a rating: the unique key is half of "asked once".
+ratings = Table(
+    "ratings",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("site", Text, nullable=False),
+    # The call that is rated, and the rating's name in channel ids and in Asterisk's database.
+    Column("call_id", Text, nullable=False),
+    Column("rating_id", Text, nullable=False),
+    # stay, transfer or call.
+    Column("mode", Text, nullable=False),
+    Column("line", Text, nullable=False),
+    Column("operator", Text),
+    # E.164; null where there is none, and after the retention.
+    Column("number", Text),
+    Column("client_masked", Text),
+    Column("client_ref", Text),
+    Column("state", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("score", Integer),
+    # The second question: 1 yes, 2 no.
+    Column("question", Integer),
+    # Name of the recording in Asterisk, and its length; null after the retention.
+    Column("comment_file", Text),
+    Column("comment_ms", Integer),
+    Column("created_at_ms", BigInteger, nullable=False),
+    # When a rating call is due; for the others when they were asked.
+    Column("due_at_ms", BigInteger, nullable=False),
+    Column("asked_at_ms", BigInteger),
+    Column("answered_at_ms", BigInteger),
+    Column("changed_at_ms", BigInteger, nullable=False),
+    # Rating calls begun so far, and the last one's first channel.
+    Column("attempts", Integer, nullable=False),
+    Column("channel_id", Text),
+    UniqueConstraint("site", "call_id"),
+    Index(None, "state"),
+    Index(None, "number", "created_at_ms"),
+    Index(None, "client_ref", "created_at_ms"),
+    Index(None, "line", "created_at_ms"),
+)
+
+# Low ratings and tagged complaints, until a supervisor acknowledges them.
+complaints = Table(
+    "complaints",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("site", Text, nullable=False),
+    Column("call_id", Text, nullable=False),
+    Column("line", Text, nullable=False),
+    Column("operator", Text),
+    Column("client_masked", Text),
+    Column("client_ref", Text),
+    Column("reason", Text, nullable=False),
+    Column("score", Integer),
+    Column("raised_at_ms", BigInteger, nullable=False),
+    Column("acknowledged_at_ms", BigInteger),
+    Column("acknowledged_by", Text),
+    Column("comment", Text),
+    UniqueConstraint("site", "call_id"),
+    Index(None, "acknowledged_at_ms"),
+)

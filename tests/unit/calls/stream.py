@@ -383,6 +383,25 @@ class Stream:
                 self.request(leg, 16, soft=True)
             self.destroy(leg, why)
 
+    def hands_over(self, operator: Phone, client: Phone, *, code: bool = False) -> None:
+        """The operator leaves, by hanging up or by the disconnect code; the client goes on to the rating."""
+        if not code:
+            self.request(operator)
+        room = operator.room
+        assert room is not None
+        self.leaves(operator)
+        self.leaves(client)
+        self.close(room)
+        self.destroy(operator)
+        self.comes_to_rating(client)
+
+    def comes_to_rating(self, phone: Phone) -> None:
+        """UserEvent() of dialplan/callsteward-rating.conf, then Stasis()."""
+        phone.app = ("UserEvent", "callsteward,state:rating,rt:")
+        said = {"eventname": "callsteward", "state": "rating", "rt": ""}
+        self._emit("ChannelUserevent", channel=phone, eventname="callsteward", userevent=said)
+        phone.app = ("Stasis", "callsteward-ivr,rating,,")
+
     # --- transfers and reconnects ------------------------------------------------------------------
 
     def blind(self, phone: Phone, client: Phone, exten: str, result: str = "Success") -> None:

@@ -16,11 +16,11 @@ from callsteward.calls.facts import (
 )
 from callsteward.calls.record import CallRecord, encode
 from callsteward.commands.reply import Reply
-from callsteward.feed import messages
+from callsteward.feed import messages, rating_messages
 from callsteward.feed.messages import Message
 from callsteward.feed.today import DayCounts
 from callsteward.tags.tag import Source, Tag
-from tests.unit.feed.conftest import MOVED
+from tests.unit.feed.conftest import COMPLAINED, MOVED, RATED
 from tests.unit.intervals.days import interval_rows
 
 AT_MS = 1_795_314_131_654
@@ -96,6 +96,8 @@ def _each(record: CallRecord) -> list[Message]:
         messages.call_ended(record),
         messages.callback("main", MOVED),
         *(messages.interval(row) for row in interval_rows()),
+        rating_messages.rating("main", RATED.rating),
+        rating_messages.complaint("main", COMPLAINED.complaint),
     ]
 
 

@@ -28,9 +28,11 @@ from callsteward.feed import mqtt as mqtt_module
 from callsteward.feed.backlog import Kind
 from callsteward.feed.mqtt import Feed
 from tests.unit.feed.conftest import (
+    COMPLAINED,
     MOSQUITTO,
     MOSQUITTO_PASSWD,
     MOVED,
+    RATED,
     AnyBroker,
     Heard,
     InProcess,
@@ -109,6 +111,8 @@ async def test_everything_said_is_heard_and_meets_its_schema(broker: AnyBroker, 
         feed.publish(_alert(1))
         feed.publish(CallEnded(record(started_at="2020-02-02T02:02:02.000Z")))
         feed.publish(MOVED)
+        feed.publish(RATED)
+        feed.publish(COMPLAINED)
         for row in interval_rows():
             feed.publish(row)
         feed.gauges(
@@ -116,6 +120,7 @@ async def test_everything_said_is_heard_and_meets_its_schema(broker: AnyBroker, 
         )
         await heard.until(lambda: heard.on("calls/support/ended") and heard.on("callbacks/support"))
         await heard.until(lambda: heard.on("operators/101/intervals/20261122T0800Z"))
+        await heard.until(lambda: heard.on("ratings/support") and heard.on("support/complaint_escalated"))
         await heard.until(lambda: any(line["waiting"] for line in heard.on("lines/support/now")))
         await heard.until(lambda: heard.on("operators/101/now") and heard.on("lines/sales/now"))
         await heard.until(lambda: any(s["asterisk"] == "connected" for s in heard.on("main/status")))
@@ -126,12 +131,8 @@ async def test_everything_said_is_heard_and_meets_its_schema(broker: AnyBroker, 
         assert payload["boot_id"] == "boot-1", topic
     # Replies go out where commands come in (tests/unit/commands).
     assert {payload["schema"] for _, payload, _ in heard.messages} == set(schemas) - {"callsteward.reply/1"}
-    assert [heard.on(end)[0]["seq"] for end in ("/events", "/late", "/ended", "/callbacks/support")] == [
-        1,
-        2,
-        3,
-        4,
-    ]
+    ends = ("/events", "/late", "/ended", "/callbacks/support", "/ratings/support", "/complaint_escalated")
+    assert [heard.on(end)[0]["seq"] for end in ends] == [1, 2, 3, 4, 5, 6]
     line = heard.on("lines/support/now")[-1]
     assert (line["offered_today"], line["longest_wait_s"] >= 5) == (0, True)  # the record is of another day
     last = heard.on("main/status")[-1]
