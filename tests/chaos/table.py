@@ -174,7 +174,10 @@ SHORT = ("placed", "records", "duplicated", "wrong")
 
 def _grid(title: str, shown: Sequence[Line], figures: Callable[[Line], Iterable[int]]) -> list[str]:
     phases = list(dict.fromkeys(line.phase for line in shown))
-    cells = {(line.fault, line.phase): " / ".join(map(str, figures(line))) for line in shown}
+    cells = {
+        (line.fault, line.phase): " / ".join(map(str, figures(line))) if line.runs else "not played"
+        for line in shown
+    }
     if not cells:
         return []
     return [

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import msgspec
+
 from tests.chaos import table
 from tests.chaos.record_verdict import Count
 from tests.chaos.result import Result
@@ -66,6 +68,12 @@ def test_in_short_faults_stand_against_phases() -> None:
     assert "| websocket cut | 0 / 1 / 1 |" in text
     assert "| websocket cut | 1 / 1 / 0 / 0 |" in text
     assert POINT.phase not in text
+
+
+def test_a_cell_that_could_not_be_played_says_so() -> None:
+    lost = msgspec.structs.replace(RECORD, count=None, trouble="a phone")
+    assert "| websocket cut | not played |" in table.grids([lost])
+    assert "| websocket cut | on hold | client | 0 | 0 | 0 |" in table.markdown([lost])
 
 
 def test_machines_get_the_seed_and_every_run() -> None:

@@ -151,9 +151,7 @@ def test_the_operators_phone_rings_at_once(played: Mapping[str, Played], daemon:
     assert min(delays) < TARGET_S
 
 
-def test_a_second_daemon_on_the_same_site_is_refused(
-    pbx: Asterisk, daemon: Daemon, played: Mapping[str, Played], tmp_path: Path
-) -> None:
+def test_a_second_daemon_on_the_same_site_is_refused(pbx: Asterisk, daemon: Daemon, tmp_path: Path) -> None:
     with Daemon(tmp_path, "second", settings(pbx, daemon.database)) as second:
         with pytest.raises(AssertionError, match="another callsteward runs with it"):
             second.start()
