@@ -5,6 +5,7 @@ One Asterisk, one daemon, one trouble after the other; each leaves a log line, a
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -126,16 +127,23 @@ def test_without_its_ari_module_asterisk_is_asked_until_it_has_it_again(scene: S
     ]
     for module in [*modules, "res_ari.so"]:
         scene.pbx.cli(f"module unload -f {module}")
-    # A module in use may stay; then the socket does, too, and nothing was to be noticed.
-    unloaded = "res_ari.so" not in scene.pbx.cli("module show like res_ari.so")
-    if unloaded:
-        status = scene.status(since, asterisk="disconnected", limit_s=60)
-        assert status["asterisk_detail"]
-    for module in ["res_ari.so", *modules]:
+    status = scene.status(since, asterisk="disconnected", limit_s=20)
+    assert status["asterisk_detail"]
+    scene.subscriber.wait(
+        NAME, "status", lambda body: "are res_ari and" in body["asterisk_detail"], since=since, limit_s=30
+    )
+    # In an order of Asterisk's own liking: what needs another one first is loaded in the second round.
+    for module in ["res_ari.so", *modules, "res_ari.so", *modules]:
         scene.pbx.cli(f"module load {module}")
-    if unloaded:
-        scene.daemon.wait_for_log("ari_connected", times=connects + 1, limit_s=40)
-    print(f"\ntrouble: res_ari {'was unloaded and loaded' if unloaded else 'would not be unloaded'}")
+    try:
+        scene.daemon.wait_for_log("ari_connected", times=connects + 1, limit_s=15)
+        how = "loaded again"
+    except AssertionError:
+        # Forced out, some versions do not take it back: that is Asterisk's, not ours.
+        scene.pbx.restart()
+        scene.daemon.wait_for_log("ari_connected", times=connects + 1, limit_s=30)
+        how = "back after a restart of Asterisk"
+    print(f"\ntrouble: res_ari was unloaded, and is {how}")
     wait_for(lambda: scene.latest()["asterisk"] == "connected", 15, "the daemon to be connected")
 
 
@@ -151,13 +159,17 @@ def test_a_graceful_restart_is_a_gap_and_no_more(scene: Scene) -> None:
 
 def test_a_flood_of_variables_costs_no_connection(scene: Scene) -> None:
     before = scene.latest()
-    scene.pbx.request(
-        "POST",
-        "/channels?endpoint=Local/s@callsteward-flood/n&app=nobody&timeout=60",
-    )
     began = time.monotonic()
-    wait_for(lambda: "0 active channels" in scene.pbx.cli("core show channels count"), 180, "the flood's end")
+    scene.pbx.cli("channel originate Local/s@callsteward-flood/n application Wait 300")
+
+    def channels() -> str:
+        return scene.pbx.cli("core show channels count")
+
+    wait_for(lambda: "0 active channels" not in channels(), 10, "the flood")
+    wait_for(lambda: "0 active channels" in channels(), 200, "the flood's end")
     print(f"\ntrouble: {FLOOD} variables set in {time.monotonic() - began:.0f} s")
+    scene.daemon.send(signal.SIGHUP)  # so that there is a status of after the flood
+    scene.daemon.wait_for_log("reloaded")
     after = scene.latest()
     assert after["asterisk"] == "connected"
     assert after["disconnects"] == before["disconnects"]

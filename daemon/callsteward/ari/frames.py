@@ -8,6 +8,7 @@ still (a disk that hangs), what waits is packed; where it does so for long, the 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -210,12 +211,8 @@ class FrameQueue:
 
     def take(self, limit: int) -> list[Frame]:
         """Up to `limit` frames that are there now. Call `done` when they are dealt with."""
-        batch: list[Frame] = []
-        for frame in self._next():
-            batch.append(frame)
-            self._bytes -= len(frame.raw)
-            if len(batch) >= limit:
-                break
+        batch = list(itertools.islice(self._next(), limit))
+        self._bytes -= sum(len(frame.raw) for frame in batch)
         self._count -= len(batch)
         if not self._count:
             self._arrived.clear()
