@@ -41,6 +41,8 @@ test: setup lint types ## Everything: lint, types, all tests with the live ones,
 	@$(PY) -m pytest --cov --cov-report=
 	@echo "==> coverage of the pure core"
 	@$(PY) -m coverage report --include='*/callsteward/calls/*,*/callsteward/standard/*' --fail-under=90
+	@echo "==> the compiled core: replay, property and unit tests against it"
+	@$(PY) -m tests.compiled
 
 .PHONY: test-fast
 test-fast: setup ## Tests without Asterisk: seconds
@@ -62,8 +64,13 @@ format: setup ## Bring all files into form
 	@$(PY) -m ruff check --fix .
 	@$(PY) -m ruff format .
 
+.PHONY: contract
+contract: setup ## After a change of a message: write the shipped schemas and the snapshots they are held against
+	@$(VENV)/bin/callsteward schema --to daemon/callsteward/contract
+	@$(PY) -m tests.contract
+
 .PHONY: bench
-bench: setup ## Events per second beside the bare floor, memory per live call
+bench: setup ## Events per second beside the bare floor, memory per live call; plain Python and compiled
 	@$(PY) -m tests.bench
 
 .PHONY: latency
@@ -73,6 +80,35 @@ latency: lab ## From an ARI event to its MQTT message, p50 and p99 at 50 and 200
 .PHONY: delivery
 delivery: lab ## 2,000 calls while broker and daemon are killed ten times each: does every message arrive?
 	@$(PY) -m tests.bench.delivery
+
+.PHONY: soak
+soak: setup ## 10 minutes at the highest rate this machine carries: nothing lost, doubled or leaked (MINUTES=, RATE=)
+	@$(PY) -m tests.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(RATE),--rate $(RATE))
+
+.PHONY: fuzz
+fuzz: setup ## A million hostile inputs for every reader of what comes from outside (some minutes)
+	@$(PY) -m pip install --quiet --group fuzz
+	@$(PY) -m tests.fuzz $(if $(INPUTS),--inputs $(INPUTS))
+
+.PHONY: wheel
+wheel: setup ## The wheel with the compiled core, for this Python and machine, into dist/
+	@scripts/compiler $(PY)
+	@CALLSTEWARD_COMPILE=1 $(PY) -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .
+	@ls dist/*.whl
+
+.PHONY: chaos
+chaos: setup ## Every fault in every phase of a callback, about 15 minutes; CHAOS='--matrix records', '--help' …
+	@$(PY) -m tests.lab.roots
+	@$(PY) -m tests.chaos --runs 120 $(CHAOS)
+
+.PHONY: harm
+harm: setup ## The PBX is never harmed: disk and broker frozen for 60 s under 100 calls a second (root)
+	@$(PY) -m tests.lab.roots
+	@CALLSTEWARD_HARM_STALL_S=60 CALLSTEWARD_HARM_RATE=100 $(PY) -m pytest -s -q tests/live/test_harm.py
+
+.PHONY: audit
+audit: setup ## Known vulnerabilities in the dependencies, where the service can be reached
+	@scripts/audit $(VENV)
 
 .PHONY: clean
 clean: ## Remove everything made here but the lab's cached root folders

@@ -11,14 +11,36 @@ import contextlib
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from callsteward import __version__, cli_callbacks, cli_feed, config, logs
+from callsteward import (
+    __version__,
+    cli_callbacks,
+    cli_dnc,
+    cli_feed,
+    cli_lost,
+    cli_ratings,
+    cli_report,
+    cli_tags,
+    cli_zones,
+    config,
+    crash,
+    logs,
+)
 from callsteward.calls.record import CallRecord, Outcome, encode
-from callsteward.cli_options import ConfigOption, Form, ListForm, OptionalConfigOption, chosen, moment, wrong
+from callsteward.cli_options import (
+    ConfigOption,
+    Form,
+    ListForm,
+    OptionalConfigOption,
+    chosen,
+    moment,
+    wrong,
+)
 from callsteward.exceptions import CallstewardError
 
 if TYPE_CHECKING:
@@ -41,13 +63,20 @@ app = typer.Typer(
 _READER_GONE = 141
 
 app.add_typer(cli_callbacks.callbacks, name="callbacks")
-app.add_typer(cli_callbacks.dnc, name="dnc")
-app.add_typer(cli_callbacks.lost, name="lost")
+app.add_typer(cli_dnc.dnc, name="dnc")
+app.add_typer(cli_lost.lost, name="lost")
+app.add_typer(cli_zones.zones, name="zones")
+app.command("tags")(cli_tags.tags)
 app.add_typer(cli_feed.feed, name="feed")
+app.command()(cli_feed.schema)
+app.add_typer(cli_report.report, name="report")
+app.add_typer(cli_ratings.complaints, name="complaints")
+app.command("prompts")(cli_ratings.prompts)
 
 
 def main() -> NoReturn:
     """The `callsteward` command."""
+    crash.tell_scrubbed()
     try:
         app()
     except CallstewardError as error:
@@ -57,6 +86,9 @@ def main() -> NoReturn:
         # Nobody reads on: say nothing, and let the interpreter's last flush go nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(_READER_GONE)
+    except Exception as error:  # noqa: BLE001  # a fault of ours: Python's own report would tell numbers
+        sys.stderr.write(crash.report(error))
+        sys.exit(1)
     sys.exit(0)
 
 
@@ -90,16 +122,23 @@ def run(
         typer.Option("--record", metavar="FILE", help="Also append every event to FILE, for `replay`."),
     ] = None,
 ) -> None:
-    """The daemon: follow calls, store and publish their records until SIGTERM or Ctrl-C."""
-    settings = _for_daemon(config_file)
+    """The daemon: follow calls, store and publish their records until SIGTERM or Ctrl-C.
+
+    SIGHUP reads the configuration anew: lines, profiles, operators and the log's level count at once, the
+    log and the topic `status` say what needs a restart; a wrong one changes nothing.
+    """
+    settings = _for_daemon(config_file, threaded=True)
+    from callsteward import last_resort
     from callsteward.app import Daemon
     from callsteward.ari.recorder import Recorder
 
     async def follow() -> None:
-        stop = _stop_on_signals()
+        stop = _stop_on_signals(then=last_resort.end_within)
         with contextlib.ExitStack() as stack:
             recorder = None if record_file is None else stack.enter_context(Recorder(record_file))
-            await Daemon(settings, recorder=recorder).run(stop)
+            daemon = Daemon(settings, recorder=recorder, load=lambda: config.load(config_file))
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, daemon.hang_up.set)
+            await daemon.run(stop)
 
     asyncio.run(follow())
 
@@ -126,6 +165,10 @@ def replay(
 
     Each FILE is a stream of its own. With jsonl, stdout has one record per call in order of ending and
     nothing else; broken lines are named on stderr as FILE:LINE and skipped.
+
+    The records are those the daemon made. With callbacks on, so is the decision, as far as the stream tells:
+    number guard, hours, limits, who called again or was spoken to. The do-not-call list, imported zones, an
+    admin's cancel and callbacks from before the stream stand in the database alone and are not asked.
     """
     from callsteward.replay import replay_files
 
@@ -263,28 +306,36 @@ def config_schema() -> None:
     typer.echo(json.dumps(config.Config.model_json_schema(), indent=2, ensure_ascii=False))
 
 
-def _for_daemon(config_file: Path) -> config.Config:
+def _for_daemon(config_file: Path, *, threaded: bool = False) -> config.Config:
     """The configuration with its secrets readable and logging set up."""
     settings = config.load(config_file)
     # Reading them now makes an unreadable secret file fail before anything starts.
-    _ = (settings.asterisk.secret, settings.mqtt.secret, settings.privacy.key)
-    logs.set_up(settings.log)
+    logs.hide(settings.asterisk.secret, settings.mqtt.secret, settings.privacy.key)
+    logs.set_up(settings.log, threaded=threaded)
     return settings
 
 
-def _stop_on_signals() -> asyncio.Event:
-    """An event that SIGTERM and Ctrl-C set; call it inside the running loop."""
+def _stop_on_signals(then: Callable[[], object] | None = None) -> asyncio.Event:
+    """An event that SIGTERM and Ctrl-C set; call it inside the running loop. `then` follows the first."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+
+    def on_signal() -> None:
+        if not stop.is_set() and then is not None:
+            then()
+        stop.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, on_signal)
     return stop
 
 
 async def _print_calls(settings: config.Config, query: CallQuery, form: ListForm) -> None:
+    import msgspec
 
     from callsteward import tables
     from callsteward.store.records import Store
+    from callsteward.tags.book import TagBook
 
     found: list[CallRecord] = []
     to_csv = tables.CsvWriter(sys.stdout) if form is ListForm.CSV else None
@@ -297,6 +348,13 @@ async def _print_calls(settings: config.Config, query: CallQuery, form: ListForm
                 to_csv.write(record)
             else:
                 found.append(record)
+        # A table is for people: it has what was decided after the record was made.
+        later = await TagBook(store.engine, settings.site.name).decided_later(
+            [item.call_id for item in found]
+        )
+        found = [
+            msgspec.structs.replace(item, callback=later.get(item.call_id, item.callback)) for item in found
+        ]
     finally:
         await store.close()
     sys.stdout.flush()

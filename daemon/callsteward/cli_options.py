@@ -47,12 +47,12 @@ def chosen(output: Form | None) -> Form:
 def moment(text: str, zone: ZoneInfo, option: str, *, end_of_day: bool = False) -> int:
     """Milliseconds since 1970 of a date (its start or, with end_of_day, its end) or RFC 3339 time."""
     try:
-        read = datetime.fromisoformat(text)
+        found = datetime.fromisoformat(text)
         if end_of_day and len(text) <= len("2026-11-22"):
-            read += timedelta(days=1)
-        if read.tzinfo is None:
-            read = read.replace(tzinfo=zone)
-        return round(read.timestamp() * 1000)
+            found += timedelta(days=1)
+        if found.tzinfo is None:
+            found = found.replace(tzinfo=zone)
+        return round(found.timestamp() * 1000)
     except (ValueError, OverflowError):
         wrong(
             f"{text!r} is no date or time; write 2026-11-22 or 2026-11-22T08:30:00+03:00"

@@ -34,6 +34,10 @@ class EventClock:
         elif self._offset_ms is None or offset > self._offset_ms:
             self._offset_ms = offset
 
+    def forget(self) -> None:
+        """The clock was set: believe nothing until the next event."""
+        self._offset_ms = self._older_ms = self._generation_s = self._guess_ms = None
+
     def guess(self, asterisk_ms: int, received_s: float) -> None:
         """Asterisk's time from another source, to go by until an event comes."""
         self._guess_ms = asterisk_ms - received_s * 1000

@@ -2,7 +2,9 @@
 
 `load(path)` returns a Config or raises ConfigError, which names the file, each wrong key, what is
 wrong with it and what is allowed. Secrets may come from the environment
-(`CALLSTEWARD_ASTERISK__PASSWORD`, `CALLSTEWARD_MQTT__PASSWORD`) or from a file (`password_file`).
+(`CALLSTEWARD_ASTERISK__PASSWORD`, `CALLSTEWARD_MQTT__PASSWORD`), from a file (`password_file`) or from
+systemd's credentials (`LoadCredential=asterisk_password:…`, `mqtt_password`, `hmac_key`). A file with secrets
+in it that everybody can read is refused.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
+from callsteward import secret_files
 from callsteward.config_errors import explain
 from callsteward.exceptions import ConfigError
 from callsteward.standard.profile import Profile
@@ -41,22 +44,24 @@ DialString = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9]+/[A-Za-z0-9_.+/-]*\{number\}[A-Za-z0-9_.@-]*$")
 ]
 CallerId = Annotated[str, StringConstraints(pattern=r"^\+?[0-9]{2,15}$")]
+# A folder's name, and what Asterisk's CHANNEL(language) takes.
+Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(_[A-Z]{2})?$")]
 PhoneType = Literal["mobile", "fixed_line", "voip", "personal", "toll_free"]
 DEFAULT_PROFILE = "standard"
 DEFAULT_LINE = "default"
+SHORTEST_TOKEN = 16
 
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def _secret(value: SecretStr | None, file: Path | None) -> str | None:
+def _secret(value: SecretStr | None, file: Path | None, credential: str) -> str | None:
+    """From the file named, else from systemd's credential of this name, else the value itself."""
+    if file is None:
+        file = secret_files.credential(credential)
     if file is not None:
-        try:
-            return file.read_text(encoding="utf-8").strip()
-        except OSError as error:
-            message = f"cannot read the secret file {file}: {error.strerror}"
-            raise ConfigError(message) from error
+        return secret_files.read(file)
     return value.get_secret_value() if value is not None else None
 
 
@@ -128,7 +133,7 @@ class Asterisk(_Section):
 
     @property
     def secret(self) -> str:
-        return _secret(self.password, self.password_file) or ""
+        return _secret(self.password, self.password_file, "asterisk_password") or ""
 
 
 class Endpoints(_Section):
@@ -165,6 +170,7 @@ class Line(_Section):
     )
     callback_dial: DialString | None = Field(None, description="The line's own callback.dial.")
     callback_caller_id: CallerId | None = Field(None, description="The line's own callback.caller_id.")
+    language: Language | None = Field(None, description="Of its rating prompts; unset: rating.language.")
 
     _zone = field_validator("timezone")(_time_zone)
 
@@ -201,7 +207,7 @@ class Mqtt(_Section):
 
     @property
     def secret(self) -> str | None:
-        return _secret(self.password, self.password_file)
+        return _secret(self.password, self.password_file, "mqtt_password")
 
     @model_validator(mode="after")
     def _tls(self) -> Self:
@@ -236,7 +242,7 @@ class Privacy(_Section):
 
     @property
     def key(self) -> bytes | None:
-        secret = _secret(self.hmac_key, self.hmac_key_file)
+        secret = _secret(self.hmac_key, self.hmac_key_file, "hmac_key")
         return secret.encode() if secret else None
 
 
@@ -263,6 +269,9 @@ class Callback(_Section):
     operator_ring_s: Span = Field(15, description="How long an operator's phone rings.")
     ask_again_s: Span = Field(20, description="Until an operator who did not answer is asked again.")
     ring_s: int = Field(30, ge=5, le=180, description="How long the client's phone rings.")
+    sticky: bool = Field(
+        False, description="Tell the dialplan which operator a client had, for one who calls again first."
+    )
     press_1: bool = Field(False, description="The operator presses 1 before the client is dialled.")
     press_1_s: int = Field(8, ge=2, le=60, description="How long the key is waited for.")
     max_parallel: int = Field(5, ge=1, le=1000, description="Callbacks in progress at once.")
@@ -297,6 +306,111 @@ class Callback(_Section):
         return self
 
 
+class Rating(_Section):
+    """The rating after the call (standard.md: rating). Off unless switched on, and then by line's profile."""
+
+    enabled: bool = Field(False, description="false: nobody is asked.")
+    app: Name = Field(
+        "callsteward-ivr", description="The ARI application; the dialplan names it in Stasis()."
+    )
+    prompts_dir: str = Field(
+        "/var/lib/callsteward/prompts",
+        pattern=r"^/[A-Za-z0-9_./-]{1,200}$",
+        description="Folder of prompts as Asterisk sees it, one folder for each language in it.",
+    )
+    language: Language = Field("ru", description="Of the prompts, where neither call nor line says.")
+    answer_s: float = Field(6, ge=2, le=30, description="How long a key is waited for after a prompt.")
+    comment_max_s: int = Field(60, ge=5, le=600, description="The longest spoken comment.")
+    ring_s: int = Field(30, ge=5, le=180, description="call: how long the client's phone rings.")
+    expire_h: float = Field(24, gt=0, le=720, description="call: given up when so late.")
+    max_parallel: int = Field(2, ge=1, le=1000, description="call: rating calls in progress at once.")
+    per_minute: int = Field(10, ge=1, le=10_000, description="call: rating calls begun within a minute.")
+    retention_days: int = Field(
+        365, ge=1, le=3650, description="How long numbers and spoken comments are kept."
+    )
+
+
+class Intervals(_Section):
+    """The sums per line and per operator for workforce management."""
+
+    enabled: bool = Field(True, description="false: no interval is published; `report` works all the same.")
+    minutes: Literal[15, 30] = Field(30, description="Length of an interval, aligned to UTC.")
+    answer_within_s: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=3600)], ...], Field(min_length=1, max_length=10)
+    ] = Field((10, 20, 30), description="Thresholds T of answered_le_T and the service levels.")
+    expire_hours: int = Field(48, ge=1, le=720, description="How long the broker keeps a published interval.")
+
+    @field_validator("answer_within_s")
+    @classmethod
+    def _thresholds(cls, values: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(sorted(set(values)))
+
+
+class Agi(_Section):
+    """FastAGI: questions a dialplan asks. It has no password, so it listens on this machine alone."""
+
+    enabled: bool = Field(False, description="true: answer AGI(agi://127.0.0.1:4573/…).")
+    host: Literal["127.0.0.1", "::1"] = Field("127.0.0.1", description="A loopback address.")
+    port: Port = 4573
+    last_operator_days: int = Field(
+        30, ge=1, le=3650, description="An operator who talked with the client earlier is not named."
+    )
+
+
+class Tags(_Section):
+    """What operators and integrations say of a call (dropped, dnc, ticket …). Off unless switched on."""
+
+    enabled: bool = Field(False, description="false: feature codes and commands that tag do nothing.")
+    wrap_up_s: float = Field(
+        60, ge=0, le=3600, description="So long after a call a dialled code means the operator's last call."
+    )
+    late_s: float = Field(
+        86_400,
+        ge=0,
+        le=30 * 86_400,
+        description="So long after its end a command may tag a call or ask to call back; the number of"
+        " each client is kept as long.",
+    )
+
+
+class Commands(_Section):
+    """Commands over MQTT and HTTP: tag, do-not-call, callback, complaint."""
+
+    mqtt: bool = Field(False, description="true: take commands on commands/NAME, answer on replies/ID.")
+    per_minute: int = Field(300, ge=1, le=100_000, description="Commands taken within a minute, by each way.")
+    remember_days: int = Field(
+        7, ge=1, le=365, description="A command that comes again within this gets the same answer again."
+    )
+
+
+class Web(_Section):
+    """The HTTP server. Off unless switched on, and then it needs a token."""
+
+    enabled: bool = False
+    host: str = Field(
+        "127.0.0.1", description="Where it listens; another address than loopback is for a proxy."
+    )
+    port: Port = 8089
+    token: SecretStr | None = Field(None, description="What a client sends as `Authorization: Bearer …`.")
+    token_file: Path | None = None
+
+    @property
+    def secret(self) -> str:
+        return _secret(self.token, self.token_file, "web_token") or ""
+
+    @model_validator(mode="after")
+    def _token(self) -> Self:
+        if self.enabled and self.token is None and self.token_file is None:
+            message = "enabled = true needs a token or a token_file: at least 16 characters nobody guesses"
+            raise ValueError(message)
+        if self.token is not None and len(self.token.get_secret_value()) < SHORTEST_TOKEN:
+            message = (
+                f"the token has fewer than {SHORTEST_TOKEN} characters: make one with openssl rand -hex 24"
+            )
+            raise ValueError(message)
+        return self
+
+
 class Log(_Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["auto", "console", "json"] = Field(
@@ -324,6 +438,12 @@ class Config(BaseSettings):
     store: Store = Store()
     privacy: Privacy = Privacy()
     callback: Callback = Callback()
+    rating: Rating = Rating()
+    intervals: Intervals = Intervals()
+    agi: Agi = Agi()
+    tags: Tags = Tags()
+    commands: Commands = Commands()
+    web: Web = Web()
     log: Log = Log()
 
     @classmethod
@@ -337,6 +457,13 @@ class Config(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         # The environment wins over the file, so that a secret can be kept out of it.
         return env_settings, init_settings
+
+    @model_validator(mode="after")
+    def _applications(self) -> Self:
+        if self.rating.app == self.asterisk.app:
+            message = "rating.app: must not be asterisk.app, the observer owns no channels"
+            raise ValueError(message)
+        return self
 
     @model_validator(mode="after")
     def _references(self) -> Self:
@@ -387,6 +514,7 @@ def load(path: Path | None) -> Config:
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             message = f"{path}: not TOML: {error}"
             raise ConfigError(message) from error
+        secret_files.refuse_open(path, values)
     file = str(path) if path is not None else "environment"
     try:
         return Config(**values)

@@ -9,9 +9,12 @@ from __future__ import annotations
 import logging
 import re
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import structlog
+
+from callsteward.log_writer import LogWriter
 
 if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor, WrappedLogger
@@ -25,18 +28,56 @@ _CREDENTIALS_IN_URL = re.compile(r"(?<=://)[^/@\s]+@|(?<=api_key=)[^&\s]+")
 HIDDEN = "***"
 
 
+_hidden: set[str] = set()
+# Shorter ones would take words out of every line.
+_SECRET_FROM = 6
+
+
+def hide(*secrets: str | bytes | None) -> None:
+    """Take these very words out of all that is said from now on."""
+    for secret in secrets:
+        text = secret.decode(errors="replace") if isinstance(secret, bytes) else secret
+        if text and len(text) >= _SECRET_FROM:
+            _hidden.add(text)
+
+
+def scrubbed(text: str) -> str:
+    """A text without phone numbers and secrets."""
+    for secret in _hidden:
+        text = text.replace(secret, HIDDEN)
+    return _NUMBER.sub(HIDDEN, _CREDENTIALS_IN_URL.sub(HIDDEN, text))
+
+
 def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """The log entry without phone numbers and secrets (a structlog processor)."""
     for key, value in event.items():
-        if _SECRET_KEY.search(key):
-            event[key] = HIDDEN
-        elif isinstance(value, str):
-            event[key] = _NUMBER.sub(HIDDEN, _CREDENTIALS_IN_URL.sub(HIDDEN, value))
+        event[key] = HIDDEN if _SECRET_KEY.search(key) else _clean(value)
     return event
 
 
-def set_up(log: Log) -> None:
-    """Send structlog's and the standard library's messages to stderr in the configured form."""
+def _clean(value: object) -> object:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, Mapping):
+        return {
+            scrubbed(str(key)): HIDDEN if _SECRET_KEY.search(str(key)) else _clean(item)
+            for key, item in value.items()
+        }
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_clean(item) for item in value]
+    return scrubbed(value if isinstance(value, str) else str(value))
+
+
+def set_level(log: Log) -> None:
+    """How much callsteward itself says."""
+    logging.getLogger("callsteward").setLevel(log.level.upper())
+
+
+def set_up(log: Log, *, threaded: bool = False) -> None:
+    """Send structlog's and the standard library's messages to stderr in the configured form.
+
+    `threaded`: in a thread, for a daemon that must not wait for whoever reads them.
+    """
     console = log.format == "console" or (log.format == "auto" and sys.stderr.isatty())
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -53,13 +94,13 @@ def set_up(log: Log) -> None:
         if console
         else structlog.processors.JSONRenderer(),
     ]
-    handler = logging.StreamHandler(sys.stderr)
+    handler = LogWriter(sys.stderr) if threaded else logging.StreamHandler(sys.stderr)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=final, foreign_pre_chain=shared))
     root = logging.getLogger()
     root.handlers = [handler]
     # Libraries speak up from warning on; only callsteward's own detail is asked for by `level`.
     root.setLevel(logging.WARNING)
-    logging.getLogger("callsteward").setLevel(log.level.upper())
+    set_level(log)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

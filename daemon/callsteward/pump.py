@@ -1,7 +1,7 @@
 """The pump: frames in, through journal, tracker and store, facts out.
 
 The order is what makes a kill harmless. A frame is in the journal before the tracker sees it, a record is
-in the store before it is published, and the journal is emptied only when no channel is left. A daemon
+in the store before it is published, and a call's frames leave the journal only after that. A daemon
 that is killed anywhere re-runs the journal, and publishes of it just the records the store had not got.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Protocol, TypeVar
 
 import structlog
@@ -19,14 +19,16 @@ from callsteward.ari.backoff import Backoff
 from callsteward.ari.census import Census
 from callsteward.ari.counters import Counters
 from callsteward.ari.frames import FrameQueue
+from callsteward.ari.marks import ADVANCED, SEEN, advanced, seen
 from callsteward.ari.reader import stamp
-from callsteward.ari.recorder import Recorder
-from callsteward.calls.facts import CallEnded, Fact
+from callsteward.callback import faults
+from callsteward.calls.facts import Alert, CallEnded, CallHappened, Fact, HandOver
 from callsteward.calls.record import CallRecord
 from callsteward.calls.tracker import Tracker
 from callsteward.clock import EventClock
 from callsteward.exceptions import MalformedEventError, StoreError
-from callsteward.store.journal import Journal
+from callsteward.keeping import Keeping
+from callsteward.progress import Progress
 
 log = structlog.get_logger(__name__)
 
@@ -36,12 +38,18 @@ BATCH = 256
 # An event stamped before a limit may still be on its way when the limit is reached.
 LAG_MS = 20
 
-# How long a store that fails is tried again before the daemon gives up and lets itself be restarted.
-STORE_PATIENCE_S = 60.0
+# Events that the daemon itself puts into the stream: their stamps are its own.
+_NOT_ASTERISKS = (events.Snapshot, events.TagCommanded)
 
-# Written to the journal when a limit ran out without an event, so that a re-run says it at the same
-# point and not a second time.
-_ADVANCED = "CallstewardAdvanced"
+# What judges say nothing in, but for the records.
+_TOLD_AS_THEY_ARE = (CallEnded, CallHappened, Alert, HandOver)
+
+# How often a quiet journal says that Asterisk was heard all the same: so exact is the span that nobody saw
+# if the daemon is killed.
+HEARD_EVERY_S = 5.0
+
+# How long a store that fails is tried again before the daemon gives up and lets itself be restarted.
+STORE_PATIENCE_S = 300.0
 
 T = TypeVar("T")
 Save = Callable[[Sequence[CallRecord]], Awaitable[list[CallRecord]]]
@@ -67,30 +75,33 @@ class Pump:
         *,
         frames: FrameQueue,
         tracker: Tracker,
-        journal: Journal,
+        keeping: Keeping,
         save: Save,
         outlet: Outlet,
         census: Census,
         clock: EventClock,
         counters: Counters,
-        recorder: Recorder | None = None,
+        progress: Progress | None = None,
+        heard_s: Callable[[], float | None] = lambda: None,
         judge: Judge | None = None,
         listener: Listener | None = None,
+        changed: asyncio.Event | None = None,
     ) -> None:
         self._frames = frames
         self._tracker = tracker
-        self._journal = journal
+        self._keeping = keeping
         self._save = save
         self._outlet = outlet
         self._census = census
         self._clock = clock
         self._counters = counters
-        self._recorder = recorder
+        self._progress = progress or Progress()
+        self._heard_s = heard_s
+        self._heard_ms = 0
         self._judge = judge
         self._listener = listener
         self._finishing = False
-        self._journal_broken = False
-        self.changed = asyncio.Event()
+        self.changed = changed or asyncio.Event()
         """Set when something has happened that the gauges may show."""
 
     async def rerun(self) -> str:
@@ -98,24 +109,24 @@ class Pump:
         facts: list[Fact] = []
         last = ""
         count = 0
-        for raw in self._journal.frames():
+        for raw in self._keeping.left():
             count += 1
             kind, moment = stamp(raw)
-            last = moment or last
-            if kind == _ADVANCED:
+            if kind != ADVANCED:  # which says nothing of whether Asterisk was heard
+                last = moment or last
+            if kind == ADVANCED:
                 now = events.epoch_ms(moment)
                 facts += self._tracker.advance(now) if now is not None else ()
+            if kind in {ADVANCED, SEEN}:
                 continue
-            # A recording that this daemon goes on with has them; one that begins here needs them.
-            if self._recorder is not None and self._recorder.empty:
-                self._recorder.write(raw)
+            self._keeping.record_left(raw)
             facts += self._handled(raw)
             if count % BATCH == 0:
                 await self._deliver_rerun(facts)
                 facts.clear()
                 await asyncio.sleep(0)
         await self._deliver_rerun(facts)
-        self._forget_ended()
+        await self._tidy()
         if count:
             log.info(
                 "took up the journal",
@@ -129,7 +140,9 @@ class Pump:
     async def run(self) -> None:
         """Work until `finish` is called and nothing waits any more."""
         while True:
+            self._progress.idle()
             arrived = await self._frames.wait(self._idle_s())
+            self._progress.working()
             batch = self._frames.take(BATCH)
             if batch:
                 await self._work([(frame.raw, frame.received_s) for frame in batch])
@@ -140,6 +153,7 @@ class Pump:
                 return
             elif not arrived:
                 await self._time_passed()
+                await self._heard()
 
     def finish(self) -> None:
         """Make `run` return once the queue is empty."""
@@ -147,22 +161,16 @@ class Pump:
         self._frames.wake()
 
     async def _work(self, batch: list[tuple[bytes, float]]) -> None:
-        recorder = self._recorder
-        for raw, _ in batch:
-            self._journal.append(raw)
-            if recorder is not None:
-                recorder.write(raw)
-        self._flush_journal()
-        if recorder is not None:
-            recorder.flush()
+        with self._progress.waiting("disk"):
+            await self._keeping.keep([raw for raw, _ in batch])
         facts: list[Fact] = []
         for raw, received_s in batch:
             facts += self._handled(raw, received_s)
         self.changed.set()
         await self._deliver(facts)
-        self._forget_ended()
+        await self._tidy()
 
-    def _handled(self, raw: bytes, received_s: float | None = None) -> list[Fact]:
+    def _handled(self, raw: bytes, received_s: float | None = None) -> Sequence[Fact]:
         """The facts of one frame. Whatever is wrong with it, the next one gets its turn."""
         counters = self._counters
         try:
@@ -180,17 +188,11 @@ class Pump:
             self._observe(moment, received_s)
             return []
         counters.events += 1
-        self._observe(event.timestamp, received_s, exact=not isinstance(event, events.Snapshot))
+        self._observe(event.timestamp, received_s, exact=not isinstance(event, _NOT_ASTERISKS))
         self._census.observe(event)
-        facts: list[Fact] = []
+        facts: Sequence[Fact] = ()
         try:
-            # As in a replay: limits that ran out before the event come first, but not those of calls
-            # that a Snapshot finds gone.
-            now = None if isinstance(event, events.Snapshot) else events.epoch_ms(event.timestamp)
-            deadline = self._tracker.next_deadline_ms
-            if now is not None and deadline is not None and deadline <= now:
-                facts += self._tracker.advance(now)
-            facts += self._tracker.handle(event)
+            facts = self._tracker.handle(event)
         except Exception:
             counters.tracker_errors += 1
             log.exception(
@@ -210,18 +212,32 @@ class Pump:
         ms = events.epoch_ms(moment)
         if ms is None:
             return
+        self._heard_ms = ms
         if exact:
             self._clock.observe(ms, received_s)
         else:
             self._clock.guess(ms, received_s)
 
     def _idle_s(self) -> float | None:
-        """Seconds until the next limit runs out, None where none is running."""
+        """Seconds until the next limit runs out or the next mark is due, None without a call."""
+        most = HEARD_EVERY_S if self._tracker.open_legs else None
         deadline = self._tracker.next_deadline_ms
-        if deadline is None:
-            return None
-        when = self._clock.monotonic_s(deadline + LAG_MS)
-        return None if when is None else max(0.001, when - time.monotonic())
+        when = None if deadline is None else self._clock.monotonic_s(deadline + LAG_MS)
+        if when is None:
+            return most
+        left = max(0.001, when - time.monotonic())
+        return left if most is None else min(left, most)
+
+    async def _heard(self) -> None:
+        """While calls are on and nothing happens to them: say up to when Asterisk was certainly heard."""
+        heard_s = self._heard_s()
+        if heard_s is None or not self._tracker.open_legs:
+            return
+        now = self._clock.now_ms(heard_s)
+        if now is not None and now - self._heard_ms >= HEARD_EVERY_S * 1000:
+            self._heard_ms = now
+            with self._progress.waiting("disk"):
+                await self._keeping.mark(seen(now))
 
     async def _time_passed(self) -> None:
         now = self._clock.now_ms()
@@ -229,42 +245,37 @@ class Pump:
         if now is None or deadline is None or deadline + LAG_MS > now:
             return
         facts = list(self._tracker.advance(now - LAG_MS))
-        tick = f'{{"type":"{_ADVANCED}","timestamp":"{events.timestamp(now - LAG_MS)}"}}'
-        self._journal.append(tick.encode())
-        self._flush_journal()
+        # So that a re-run says it at the same point and not a second time.
+        with self._progress.waiting("disk"):
+            await self._keeping.mark(advanced(now - LAG_MS))
         self.changed.set()
         await self._deliver(facts)
-        self._forget_ended()
+        await self._tidy()
 
-    def _flush_journal(self) -> None:
-        try:
-            self._journal.flush()
-        except StoreError as error:
-            # Calls are followed all the same; what a kill would cost is the calls in progress.
-            if not self._journal_broken:
-                log.error("the journal cannot be written", action="journal_broken", error=str(error))  # noqa: TRY400
-            self._journal_broken = True
-        else:
-            if self._journal_broken:
-                log.info("the journal is written again", action="journal_mended")
-            self._journal_broken = False
-
-    def _forget_ended(self) -> None:
-        if self._journal.size and not self._tracker.open_legs and not self._census.alive:
-            self._journal.clear()
+    async def _tidy(self) -> None:
+        calls_on = bool(self._tracker.open_legs or self._census.alive)
+        with self._progress.waiting("disk"):
+            await self._keeping.tidy(calls_on=calls_on)
 
     async def _deliver(self, facts: Sequence[Fact]) -> None:
         """Publish what happened, at once; store the records, then publish them."""
         if not facts:
             return
-        # All of it lies before its call's record, and need not wait for the disk.
-        for fact in facts:
-            if not isinstance(fact, CallEnded):
-                self._outlet.publish(fact)
+        # All of it lies before its call's record, and need not wait for the disk; but nothing may pass a
+        # fact that is told only as it was judged.
+        at_once = all(isinstance(fact, _TOLD_AS_THEY_ARE) for fact in facts)
+        if at_once:
+            self._publish(fact for fact in facts if not isinstance(fact, CallEnded))
         facts, new = await self._written(facts)
+        self._publish(
+            fact
+            for fact in facts
+            if (fact.record.call_id in new if isinstance(fact, CallEnded) else not at_once)
+        )
+
+    def _publish(self, facts: Iterable[Fact]) -> None:
         for fact in facts:
-            if isinstance(fact, CallEnded) and fact.record.call_id in new:
-                self._outlet.publish(fact)
+            self._outlet.publish(fact)
 
     async def _deliver_rerun(self, facts: Sequence[Fact]) -> None:
         """Of what an earlier process may have published, only the records it did not get to store."""
@@ -282,7 +293,9 @@ class Pump:
         records = [fact.record for fact in facts if isinstance(fact, CallEnded)]
         if not records:
             return facts, set()
+        faults.reached("before:record")
         stored = await self._patiently(lambda: self._save(records), len(records))
+        faults.reached("after:record")
         return facts, {record.call_id for record in stored}
 
     async def _patiently(self, write: Callable[[], Awaitable[T]], count: int) -> T:
@@ -291,7 +304,8 @@ class Pump:
         give_up = time.monotonic() + STORE_PATIENCE_S
         while True:
             try:
-                return await write()
+                with self._progress.waiting("store"):
+                    return await write()
             except StoreError as error:
                 if self._finishing or time.monotonic() > give_up:
                     raise

@@ -19,6 +19,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from callsteward import tables
 from callsteward.ari import events
+from callsteward.callback.rehearsal import Rehearsal
 from callsteward.calls.facts import CallEnded, Fact
 from callsteward.calls.record import CallRecord, encode
 from callsteward.calls.tracker import Tracker
@@ -47,6 +48,7 @@ def replay(lines: Iterable[bytes], config: Config, tally: Tally, on_broken: OnBr
     goes to `on_broken` and is skipped, unless that raises. Empty lines are nothing.
     """
     tracker = Tracker(config)
+    rehearsal = Rehearsal(config, tracker) if config.callback.enabled else None
     for number, line in enumerate(lines, start=1):
         if not (frame := line.strip()):
             continue
@@ -60,8 +62,13 @@ def replay(lines: Iterable[bytes], config: Config, tally: Tally, on_broken: OnBr
             tally.unknown += 1
             continue
         tally.events += 1
-        yield from _records(tracker.handle(event), tally)
-    yield from _records(tracker.finish(), tally)
+        facts = tracker.handle(event)
+        if rehearsal is not None:
+            facts = rehearsal.judge(facts)
+            rehearsal.hear(event)
+        yield from _records(facts, tally)
+    facts = tracker.finish()
+    yield from _records(facts if rehearsal is None else rehearsal.judge(facts), tally)
 
 
 def _records(facts: Sequence[Fact], tally: Tally) -> Iterator[CallRecord]:

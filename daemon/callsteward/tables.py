@@ -193,6 +193,12 @@ class CsvWriter:
         self._writer.writerow(_csv_row(record))
 
 
+def flat(record: CallRecord) -> dict[str, object]:
+    """A record as a row under CSV_COLUMNS, a truth value as such."""
+    row = dict(zip(CSV_COLUMNS, _csv_row(record), strict=True))
+    return {**row, "complete": record.complete}
+
+
 def _csv_row(record: CallRecord) -> tuple[object, ...]:
     speech = record.speech
     hangup = record.hangup

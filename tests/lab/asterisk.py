@@ -7,7 +7,6 @@ once, and cleaning up is removing one folder.
 
 from __future__ import annotations
 
-import atexit
 import base64
 import json
 import os
@@ -21,15 +20,14 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from tests.lab.errors import LabError
 from tests.lab.pbx_config import Outbound, PbxSettings, config_files
 from tests.lab.ports import free_port
 from tests.lab.records import Cdr, Cel, QueueEvent, read_cdr, read_cel, read_queue_log
 from tests.lab.roots import Progress, ensure_root, say
-from tests.lab.sounds import write_tone
+from tests.lab.server import Server
+from tests.lab.sounds import rating_prompts, write_tone
 
 START_TIMEOUT_S = 40.0
 
@@ -52,7 +50,7 @@ class AriAddress:
         return f"Basic {token}"
 
 
-class Asterisk:
+class Asterisk(Server):
     """One Asterisk process; use as a context manager.
 
     ``with Asterisk() as pbx:`` starts it, answers ARI on return, removes everything at
@@ -67,6 +65,7 @@ class Asterisk:
         talk_endpoints: bool = True,
         rtp_timeout_s: int = 5,
         outbound: Outbound | None = None,
+        ari_password: str = "",
         keep: bool = False,
         progress: Progress = say,
     ) -> None:
@@ -74,17 +73,17 @@ class Asterisk:
             message = "Asterisk 16 has no outbound websocket"
             raise LabError(message)
         self.version = version
-        self.root = ensure_root(version, progress)
-        _remove_stale(self.root)
-        self.name = f"a{secrets.token_hex(4)}"
-        self.folder = self.root / "lab" / self.name
+        root = ensure_root(version, progress)
+        _remove_stale(root)
+        _name_this_machine(root)
+        super().__init__(root, "a", keep=keep)
         self.sip_port = free_port(socket.SOCK_DGRAM)
         self.http_port = free_port()
-        self.keep = keep
-        self.ari = AriAddress(f"http://127.0.0.1:{self.http_port}/ari", "callsteward", secrets.token_hex(8))
+        password = ari_password or secrets.token_hex(8)
+        self.ari = AriAddress(f"http://127.0.0.1:{self.http_port}/ari", "callsteward", password)
         self._settings = PbxSettings(
             version=version,
-            home=f"/lab/{self.name}",
+            home=self.home,
             sip_port=self.sip_port,
             http_port=self.http_port,
             ari_password=self.ari.password,
@@ -93,25 +92,7 @@ class Asterisk:
             rtp_timeout_s=rtp_timeout_s,
             outbound=outbound,
         )
-        self._process: subprocess.Popen[bytes] | None = None
         self._install()
-        atexit.register(self.stop)
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
 
     @property
     def etc(self) -> Path:
@@ -122,25 +103,14 @@ class Asterisk:
     def log(self) -> Path:
         return self.folder / "log"
 
-    @property
-    def running(self) -> bool:
-        return self._process is not None and self._process.poll() is None
-
     def start(self) -> None:
         """Start and wait until ARI answers and every module is loaded."""
         if self.running:
             return
-        command = ["chroot", str(self.root), "/usr/sbin/asterisk", "-f", "-C", self._conf]
-        with (self.log / "console").open("ab") as console:
-            # A session of its own: Ctrl-C at the tests must not take the PBX first.
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=console,
-                stderr=console,
-                start_new_session=True,
-            )
-        (self.folder / "pids").write_text(f"{os.getpid()} {self._process.pid}")
+        # A killed one leaves its control socket behind.
+        (self.folder / "run" / "asterisk.ctl").unlink(missing_ok=True)
+        process = self._launch(self.log / "console", "/usr/sbin/asterisk", "-f", "-C", self._conf)
+        (self.folder / "pids").write_text(f"{os.getpid()} {process.pid}")
         deadline = time.monotonic() + START_TIMEOUT_S
         while not self._answers():
             if not self.running:
@@ -188,24 +158,29 @@ class Asterisk:
             raise LabError(message)
         return answer
 
-    def stop(self) -> None:
-        """End it and remove its folder; safe to call again."""
+    def _end(self) -> None:
+        self.thaw()
         if self.running:
             try:
                 self.cli("core stop now")
                 self._wait(8)
             except (subprocess.TimeoutExpired, OSError):
                 self.kill()
-        self._process = None
-        if not self.keep:
-            shutil.rmtree(self.folder, ignore_errors=True)
-        atexit.unregister(self.stop)
 
     def kill(self) -> None:
         """End it like a power cut: calls are gone, nothing is said to anybody."""
         if self._process is not None and self._process.poll() is None:
             os.kill(self._process.pid, signal.SIGKILL)
             self._wait(5)
+
+    def freeze(self) -> None:
+        """SIGSTOP: connections stay, and nobody answers on them. Until `thaw`, or `stop`."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        if self.running and self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
 
     def restart(self) -> None:
         """``core restart``-like: end (calls drop), start with the same folder and ports."""
@@ -215,8 +190,19 @@ class Asterisk:
                 self._wait(10)
             except subprocess.TimeoutExpired:
                 self.kill()
-        (self.folder / "run" / "asterisk.ctl").unlink(missing_ok=True)
         self.start()
+
+    def restart_in_place(self) -> None:
+        """``core restart now``: calls drop, the same process begins anew; returns once it answers again."""
+        before = self._booted()
+        self.cli("core restart now")
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while self._booted() in {"", before}:
+            if time.monotonic() > deadline or not self.running:
+                message = f"Asterisk {self.version} does not come back:\n{self._tail()}"
+                raise LabError(message)
+            time.sleep(0.05)
+        self.cli("core waitfullybooted")
 
     def cdr(self) -> list[Cdr]:
         """Every CDR row so far, oldest first."""
@@ -235,12 +221,13 @@ class Asterisk:
         return f"{self._settings.home}/etc/asterisk.conf"
 
     def _install(self) -> None:
-        for name in ("etc", "spool", "run", "log", "cache", "log/cdr-custom", "log/cel-custom"):
+        for name in ("etc", "spool/recording", "run", "log", "cache", "log/cdr-custom", "log/cel-custom"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         shutil.copytree(self.root / "var/lib/asterisk", self.folder / "var", symlinks=True)
         (self.folder / "var" / "keys").mkdir(exist_ok=True)
         (self.folder / "moh").mkdir()
         write_tone(self.folder / "moh" / "music.wav", frequency_hz=440, seconds=4)
+        shutil.copytree(rating_prompts(), self.folder / "prompts")
         (self.folder / "pids").write_text(f"{os.getpid()} 0")
         for name, text in config_files(self._settings).items():
             (self.etc / name).write_text(text)
@@ -256,6 +243,15 @@ class Asterisk:
             return False
         return True
 
+    def _booted(self) -> str:
+        """When it started, as it says; empty where it does not answer."""
+        try:
+            answer = self.request("GET", "/asterisk/info?only=status")
+        except (OSError, ValueError):
+            return ""
+        status = answer.get("status") if isinstance(answer, dict) else None
+        return str(status.get("startup_time", "")) if isinstance(status, dict) else ""
+
     def _tail(self) -> str:
         lines: list[str] = []
         for name in ("console", "full"):
@@ -263,6 +259,21 @@ class Asterisk:
             if path.exists():
                 lines += path.read_text(errors="replace").splitlines()[-15:]
         return "\n".join(lines)
+
+
+def _name_this_machine(root: Path) -> None:
+    """Let the root know this machine's name.
+
+    Asterisk looks its own name up for every SIP leg. Where only a name server that does not answer could
+    know it, each look-up holds a SIP thread for 5 s, and at some ten calls a second the PBX stands still.
+    """
+    name = socket.gethostname()
+    hosts = root / "etc" / "hosts"
+    known = hosts.read_text() if hosts.exists() else ""
+    if name not in known.split():
+        new = hosts.with_name(f"hosts.{os.getpid()}")
+        new.write_text(f"{known}127.0.0.1 localhost {name}\n")
+        new.replace(hosts)
 
 
 def _remove_stale(root: Path) -> None:

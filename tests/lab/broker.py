@@ -5,10 +5,8 @@ It runs in the Asterisk 22 root with chroot, so that the host gets no system bro
 
 from __future__ import annotations
 
-import atexit
 import os
 import secrets
-import shutil
 import signal
 import socket
 import ssl
@@ -16,19 +14,18 @@ import subprocess
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import trustme
 
 from tests.lab.errors import LabError
 from tests.lab.ports import free_port
 from tests.lab.roots import Progress, ensure_root, say
+from tests.lab.server import Server
 
 START_TIMEOUT_S = 10.0
 
 
-class Mosquitto:
+class Mosquitto(Server):
     """One broker process; use as a context manager.
 
     ``tls=True`` listens with TLS on ``port``; ``ca_file`` is the CA to trust. ``acl`` is
@@ -48,35 +45,14 @@ class Mosquitto:
         keep: bool = False,
         progress: Progress = say,
     ) -> None:
-        self.root = ensure_root("22", progress)
+        super().__init__(ensure_root("22", progress), "m", keep=keep)
         self.host = "127.0.0.1"
         self.port = free_port()
         self.user = "callsteward"
         self.password = secrets.token_hex(8)
         self.users = {self.user: self.password, **(users or {})}
         self.tls = tls
-        self.keep = keep
-        self.name = f"m{secrets.token_hex(4)}"
-        self.folder = self.root / "lab" / self.name
-        self._process: subprocess.Popen[bytes] | None = None
         self._install(acl, persistence, options)
-        atexit.register(self.stop)
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
 
     @property
     def ca_file(self) -> Path:
@@ -88,22 +64,11 @@ class Mosquitto:
         path = self.folder / "log"
         return path.read_text(errors="replace") if path.exists() else ""
 
-    @property
-    def running(self) -> bool:
-        return self._process is not None and self._process.poll() is None
-
     def start(self) -> None:
         """Start and wait until it takes connections."""
         if self.running:
             return
-        with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                ["chroot", str(self.root), "/usr/sbin/mosquitto", "-c", f"{self._home}/conf"],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+        self._launch(self.folder / "log", "/usr/sbin/mosquitto", "-c", f"{self.home}/conf")
         deadline = time.monotonic() + START_TIMEOUT_S
         while not self._listens():
             if not self.running or time.monotonic() > deadline:
@@ -117,26 +82,26 @@ class Mosquitto:
 
     def restart(self) -> None:
         """End politely and start again on the same port."""
-        self._end(signal.SIGTERM)
+        self._end()
         self.start()
+
+    def freeze(self) -> None:
+        """SIGSTOP: connections stay, and nobody answers on them. Until `thaw`, or `stop`."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        if self.running and self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
 
     def reload(self) -> None:
         """Read users and ACL again."""
         if self._process is not None:
             self._process.send_signal(signal.SIGHUP)
 
-    def stop(self) -> None:
-        """End it and remove its folder; safe to call again."""
-        self._end(signal.SIGTERM)
-        if not self.keep:
-            shutil.rmtree(self.folder, ignore_errors=True)
-        atexit.unregister(self.stop)
-
-    @property
-    def _home(self) -> str:
-        return f"/lab/{self.name}"
-
-    def _end(self, how: signal.Signals) -> None:
+    def _end(self, how: signal.Signals = signal.SIGTERM) -> None:
+        if how is signal.SIGTERM:
+            self.thaw()
         if self._process is None or self._process.poll() is not None:
             return
         self._process.send_signal(how)
@@ -159,7 +124,7 @@ class Mosquitto:
 
     def _install(self, acl: str | None, persistence: bool, options: str) -> None:
         (self.folder / "data").mkdir(parents=True)
-        home = self._home
+        home = self.home
         conf = [
             # Root in the chroot: it needs no other user's rights to these files.
             "user root",

@@ -2,8 +2,8 @@
 
 ``python -m tests.lab.capture [NAME…]`` plays scenarios on real Asterisks (``--workers``
 at once, each with one scenario at a time, so that a stream holds one call) and writes
-into tests/replay/streams/: NAME.jsonl (ARI events), NAME.truth.json (what the phones
-did) and NAME.pbx.json (CDR, CEL and queue_log rows of the same call).
+into tests/replay/streams/ (``--endings``: tests/replay/endings/): NAME.jsonl (ARI events),
+NAME.truth.json (what the phones did) and NAME.pbx.json (CDR, CEL and queue_log rows of the same call).
 """
 
 from __future__ import annotations
@@ -20,11 +20,13 @@ from pathlib import Path
 import aiohttp
 
 from tests.lab.asterisk import Asterisk
+from tests.lab.endings import ENDINGS
 from tests.lab.errors import LabError
 from tests.lab.pbx_config import REPOSITORY
 from tests.lab.scenarios import SCENARIOS
 
 STREAMS = REPOSITORY / "tests" / "replay" / "streams"
+ENDED = REPOSITORY / "tests" / "replay" / "endings"
 APPLICATION = "callsteward"
 UNFILTERED = frozenset({"dial_hold_twice", "queue_second"})
 """Kept exactly as sent, so that a test sees what the filter leaves out."""
@@ -48,7 +50,7 @@ class Played:
 def scenario_command(pbx: Asterisk, name: str, lane: int = 0) -> list[str]:
     """The command line that plays ``name`` on ``pbx``."""
     return [
-        sys.executable, "-m", "tests.lab.scenarios", name,
+        sys.executable, "-m", "tests.lab.endings" if name in ENDINGS else "tests.lab.scenarios", name,
         "--sip-port", str(pbx.sip_port), "--lane", str(lane),
         "--ari-url", pbx.ari.base_url, "--ari-authorization", pbx.ari.authorization,
     ]  # fmt: skip
@@ -152,14 +154,15 @@ async def _worker(version: str, names: asyncio.Queue[str], folder: Path, failed:
 
 async def _capture(arguments: argparse.Namespace) -> int:
     names: asyncio.Queue[str] = asyncio.Queue()
-    for name in arguments.names or SCENARIOS:
-        if name not in SCENARIOS:
-            message = f"no scenario {name!r}; there are: {', '.join(sorted(SCENARIOS))}"
+    plays = ENDINGS if arguments.endings else SCENARIOS
+    for name in arguments.names or plays:
+        if name not in plays:
+            message = f"no scenario {name!r}; there are: {', '.join(sorted(plays))}"
             raise LabError(message)
         names.put_nowait(name)
     failed: list[str] = []
     workers = min(arguments.workers, names.qsize())
-    folder = Path(arguments.folder)
+    folder = Path(arguments.folder or (ENDED if arguments.endings else STREAMS))
     await asyncio.gather(*(_worker(arguments.version, names, folder, failed) for _ in range(workers)))
     if failed:
         print(f"failed: {' '.join(failed)}", file=sys.stderr)
@@ -171,7 +174,8 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="NAME")
     parser.add_argument("--version", default="22", choices=("22", "16"))
     parser.add_argument("--workers", type=int, default=4)
-    parser.add_argument("--folder", default=str(STREAMS))
+    parser.add_argument("--folder")
+    parser.add_argument("--endings", action="store_true", help="those of tests.lab.endings")
     return asyncio.run(_capture(parser.parse_args()))
 
 

@@ -148,6 +148,11 @@ class PbxSettings:
     rtp_timeout_s: int = 5
     outbound: Outbound | None = None
 
+    @property
+    def prompts(self) -> str:
+        """The rating's prompts as Asterisk sees them."""
+        return f"{self.home}/prompts"
+
 
 def config_files(settings: PbxSettings) -> dict[str, str]:
     """File name → text, for the instance's etc folder."""
@@ -167,7 +172,7 @@ def config_files(settings: PbxSettings) -> dict[str, str]:
         "pjsip.conf": _pjsip(settings),
         "queues.conf": _queues(),
         "res_parking.conf": _parking(),
-        "features.conf": _FEATURES,
+        "features.conf": _FEATURES + _shipped("features.conf"),
         "musiconhold.conf": f"[default]\nmode = files\ndirectory = {settings.home}/moh\n",
         # Empty, so that their modules load.
         "confbridge.conf": "[general]\n",
@@ -176,6 +181,8 @@ def config_files(settings: PbxSettings) -> dict[str, str]:
         "congestion = 480+620/250,0/250\n",
         "callsteward.conf": (DIALPLAN / "callsteward.conf").read_text(),
         "callsteward-callback.conf": (DIALPLAN / "callsteward-callback.conf").read_text(),
+        "callsteward-tags.conf": (DIALPLAN / "callsteward-tags.conf").read_text(),
+        "callsteward-rating.conf": _rating(settings),
         "callsteward-examples.conf": (DIALPLAN / "callsteward-examples.conf").read_text(),
         "extensions.conf": _extensions(),
     }
@@ -197,6 +204,15 @@ def _shipped(name: str, *changes: tuple[str, str]) -> str:
             raise ValueError(message)
         text = text.replace(old, new)
     return text
+
+
+def _rating(settings: PbxSettings) -> str:
+    text = (DIALPLAN / "callsteward-rating.conf").read_text()
+    shipped = "CALLSTEWARD_PROMPTS = /var/lib/callsteward/prompts"
+    if shipped not in text:
+        message = f"dialplan/callsteward-rating.conf has no {shipped!r} any more: adjust the lab"
+        raise ValueError(message)
+    return text.replace(shipped, f"CALLSTEWARD_PROMPTS = {settings.prompts}")
 
 
 def _asterisk(settings: PbxSettings) -> str:
@@ -274,7 +290,7 @@ allow = ulaw
 direct_media = no
 rtp_timeout = {settings.rtp_timeout_s}
 device_state_busy_at = 0
-[operator](!,phone{talk})
+[operator](!,phone{talk},callsteward-tags)
 context = from-internal
 [outside](!,phone{talk})
 context = from-trunk
@@ -375,6 +391,8 @@ atxfernoanswertimeout = 10
 [featuremap]
 blindxfer = #1
 atxfer = *2
+; The operator's hand-over code (option h of Dial and Queue).
+disconnect = *9
 """
 
 
@@ -385,12 +403,15 @@ def _extensions() -> str:
         "writeprotect = yes",
         "#include callsteward.conf",
         "#include callsteward-callback.conf",
+        "#include callsteward-tags.conf",
+        "#include callsteward-rating.conf",
         "#include callsteward-examples.conf",
         "",
         "; Outside lines come in here.",
         "[from-trunk]",
         "include => callsteward-example-inbound",
         "include => callsteward-example-queue",
+        "include => callsteward-example-sticky",
         "include => callsteward-example-queue-local",
     ]
     for lane in every_lane():
@@ -400,6 +421,7 @@ def _extensions() -> str:
         "; Operators dial here, and calls they transfer go on here.",
         "[from-internal]",
         "include => parkedcalls",
+        "include => callsteward-codes",
     ]
     for lane in every_lane():
         lines.extend(_internal(lane))
@@ -444,6 +466,20 @@ def _inbound(lane: Lane) -> Iterator[str]:
     yield from queue(23, "optimised", "")
     yield from queue(24, "solo", limit_s=8)
     yield from queue(25, "empty")
+    # The client stays for the rating when the operator leaves.
+    yield from _extension(
+        lane.did(30),
+        _ARM,
+        "Answer()",
+        f"Queue({lane.queue('support')},ch{_PREDIAL},,,300)",
+        'GotoIf($["${QUEUESTATUS}" = "CONTINUE"]?callsteward-rating,s,1)',
+        "Hangup()",
+    )
+    yield from dial(
+        31,
+        f"Dial({first},20,gh{_PREDIAL})",
+        'GotoIf($["${DIALSTATUS}" = "ANSWER"]?callsteward-rating,s,1)',
+    )
 
 
 def _internal(lane: Lane) -> Iterator[str]:
@@ -468,6 +504,8 @@ def _internal(lane: Lane) -> Iterator[str]:
             f"Dial(PJSIP/${{EXTEN}}@{line.endpoint},8,{_PREDIAL})",
             "Hangup()",
         )
+    # Where operators transfer a client to for the rating.
+    yield from _extension(lane.did(39), "Goto(callsteward-rating,s,1)")
     # An operator who hands a client back to the queue.
     name = f"Queue({lane.queue('support')},{_PREDIAL},,,300)"
     yield from _extension(lane.did(20), _ARM, lot, name, "Hangup()")

@@ -55,8 +55,8 @@ class Recipe:
 
 _SOUNDS = ("asterisk-core-sounds-en-gsm", "asterisk-core-sounds-ru-gsm", "ca-certificates")
 RECIPES = {
-    # Mosquitto comes with it, so that the host never gets a system broker.
-    "22": Recipe("22", "forky", ("asterisk", *_SOUNDS, "mosquitto")),
+    # Mosquitto and sipp come with it, so that the host never gets a system broker.
+    "22": Recipe("22", "forky", ("asterisk", *_SOUNDS, "mosquitto", "sip-tester")),
     "16": Recipe("16", "bullseye", ("asterisk", *_SOUNDS)),
 }
 

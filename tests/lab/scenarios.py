@@ -10,7 +10,7 @@ import argparse
 import json
 import sys
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from tests.lab.errors import LabError
@@ -92,7 +92,7 @@ def scenario(play: Scenario) -> Scenario:
     return play
 
 
-def _connected(stage: Stage, number: str | None = None) -> tuple[Phone, Phone]:
+def connected(stage: Stage, number: str | None = None) -> tuple[Phone, Phone]:
     """The client calls, operator 1 answers after 2 s: the start of most scenarios."""
     operator = stage.operator(1)
     client = stage.client()
@@ -106,7 +106,7 @@ def _connected(stage: Stage, number: str | None = None) -> tuple[Phone, Phone]:
 @scenario
 def dial_client_bye(stage: Stage) -> None:
     """Answered, a dialogue, the client hangs up."""
-    operator, client = _connected(stage)
+    operator, client = connected(stage)
     stage.dialogue(operator, client)
     client.line.bye()
     stage.until_over(operator, client)
@@ -115,7 +115,7 @@ def dial_client_bye(stage: Stage) -> None:
 @scenario
 def dial_operator_bye(stage: Stage) -> None:
     """Answered, a dialogue, the operator hangs up."""
-    operator, client = _connected(stage)
+    operator, client = connected(stage)
     stage.dialogue(operator, client)
     operator.line.bye()
     stage.until_over(operator, client)
@@ -124,7 +124,7 @@ def dial_operator_bye(stage: Stage) -> None:
 @scenario
 def dial_hold_twice(stage: Stage) -> None:
     """Two holds by the operator (4 s, 3 s), then the client hangs up."""
-    operator, client = _connected(stage)
+    operator, client = connected(stage)
     stage.dialogue(operator, client, turns=1)
     for seconds in (4.0, 3.0):
         operator.line.hold()
@@ -139,7 +139,7 @@ def dial_hold_twice(stage: Stage) -> None:
 @scenario
 def client_hold(stage: Stage) -> None:
     """The client's own phone holds the operator for 4 s."""
-    operator, client = _connected(stage)
+    operator, client = connected(stage)
     stage.dialogue(operator, client, turns=1)
     client.line.hold()
     stage.wait(4.0)
@@ -153,7 +153,7 @@ def client_hold(stage: Stage) -> None:
 @scenario
 def hangup_while_on_hold(stage: Stage) -> None:
     """The client gives up while on hold."""
-    operator, client = _connected(stage)
+    operator, client = connected(stage)
     stage.dialogue(operator, client, turns=1)
     operator.line.hold()
     stage.wait(4.0)
@@ -164,7 +164,7 @@ def hangup_while_on_hold(stage: Stage) -> None:
 @scenario
 def early_greeting(stage: Stage) -> None:
     """The client hangs up 1.6 s into the greeting."""
-    operator, client = _connected(stage)
+    operator, client = connected(stage)
     operator.line.talk()
     stage.wait(1.6)
     client.line.bye()
@@ -174,7 +174,7 @@ def early_greeting(stage: Stage) -> None:
 @scenario
 def early_silent(stage: Stage) -> None:
     """The operator answers and says nothing, the client hangs up after 4 s."""
-    operator, client = _connected(stage)
+    operator, client = connected(stage)
     stage.wait(4.0)
     client.line.bye()
     stage.until_over(operator, client)
@@ -183,7 +183,7 @@ def early_silent(stage: Stage) -> None:
 @scenario
 def both_bye(stage: Stage) -> None:
     """Both hang up at the same moment."""
-    operator, client = _connected(stage)
+    operator, client = connected(stage)
     stage.dialogue(operator, client)
     ours, theirs = operator.line, client.line
     theirs.bye()
@@ -194,7 +194,7 @@ def both_bye(stage: Stage) -> None:
 @scenario
 def silence(stage: Stage) -> None:
     """Nobody says anything for 12 s in mid-dialogue."""
-    operator, client = _connected(stage)
+    operator, client = connected(stage)
     stage.dialogue(operator, client, turns=1)
     stage.wait(12.0)
     stage.say(operator, 2.0)
@@ -205,7 +205,7 @@ def silence(stage: Stage) -> None:
 @scenario
 def talkover(stage: Stage) -> None:
     """The client talks into the operator's sentence for 2 s, later the other way round."""
-    operator, client = _connected(stage)
+    operator, client = connected(stage)
     stage.dialogue(operator, client, turns=1)
     for first, second in ((operator, client), (client, operator)):
         first.line.talk()
@@ -223,7 +223,7 @@ def talkover(stage: Stage) -> None:
 @scenario
 def pbx_hangup(stage: Stage) -> None:
     """Dial's L(8000) ends the talk: no request from anybody."""
-    operator, client = _connected(stage, stage.lane.did(12))
+    operator, client = connected(stage, stage.lane.did(12))
     stage.dialogue(operator, client, turns=1)
     operator.line.talk()
     stage.until_over(operator, client)
@@ -232,7 +232,7 @@ def pbx_hangup(stage: Stage) -> None:
 @scenario
 def pbx_hangup_ari(stage: Stage) -> None:
     """Somebody else's ARI program deletes the client's channel in mid-talk."""
-    operator, client = _connected(stage)
+    operator, client = connected(stage)
     stage.dialogue(operator, client, turns=1)
     _ari_delete(stage, f"PJSIP/{stage.lane.outside(1).endpoint}-")
     stage.until_over(operator, client)
@@ -456,7 +456,7 @@ def queue_no_members_abandon(stage: Stage) -> None:
 
 
 def _queue_with_hold(stage: Stage, number: str) -> None:
-    operator, client = _connected(stage, number)
+    operator, client = connected(stage, number)
     stage.until_talking(operator)
     stage.dialogue(operator, client, turns=1)
     operator.line.hold()
@@ -484,7 +484,7 @@ def local_optimised(stage: Stage) -> None:
 @scenario
 def blind(stage: Stage) -> None:
     """Operator 1 transfers the client to operator 2 without asking."""
-    operator, client = _connected(stage)
+    operator, client = connected(stage)
     second = stage.operator(2)
     stage.dialogue(operator, client, turns=1)
     operator.line.transfer(second.number)
@@ -498,7 +498,7 @@ def blind(stage: Stage) -> None:
 @scenario
 def blind_noanswer_return(stage: Stage) -> None:
     """Operator 2 does not answer the transfer for 8 s: the client returns to operator 1."""
-    operator, client = _connected(stage)
+    operator, client = connected(stage)
     second = stage.operator(2, answer_after_s=None)
     stage.dialogue(operator, client, turns=1)
     first_line = operator.line
@@ -515,7 +515,7 @@ def blind_noanswer_return(stage: Stage) -> None:
 @scenario
 def blind_abandon(stage: Stage) -> None:
     """The client gives up while the transfer's target rings."""
-    operator, client = _connected(stage)
+    operator, client = connected(stage)
     second = stage.operator(2, answer_after_s=None)
     stage.dialogue(operator, client, turns=1)
     first_line = operator.line
@@ -530,7 +530,7 @@ def blind_abandon(stage: Stage) -> None:
 @scenario
 def blind_outside(stage: Stage) -> None:
     """Operator 1 transfers the client to a number outside."""
-    operator, client = _connected(stage)
+    operator, client = connected(stage)
     third = stage.client(2)
     stage.dialogue(operator, client, turns=1)
     operator.line.transfer(third.number)
@@ -543,7 +543,7 @@ def blind_outside(stage: Stage) -> None:
 @scenario
 def blind_queue(stage: Stage) -> None:
     """Operator 1 hands the client back to the queue, where operator 2 answers."""
-    operator, client = _connected(stage)
+    operator, client = connected(stage)
     stage.dialogue(operator, client, turns=1)
     operator.answer_after_s = None
     second = stage.operator(2)
@@ -555,7 +555,7 @@ def blind_queue(stage: Stage) -> None:
 
 
 def _attended(stage: Stage, number: str) -> None:
-    operator, client = _connected(stage, number)
+    operator, client = connected(stage, number)
     stage.until_talking(operator)
     second = stage.operator(2)
     stage.dialogue(operator, client, turns=1)
@@ -587,7 +587,7 @@ def attended_queue(stage: Stage) -> None:
 @scenario
 def attended_back(stage: Stage) -> None:
     """Operator 1 asks operator 2, comes back and ends the call: no transfer at all."""
-    operator, client = _connected(stage)
+    operator, client = connected(stage)
     second = stage.operator(2)
     stage.dialogue(operator, client, turns=1)
     first_line = operator.line
@@ -607,7 +607,7 @@ def attended_back(stage: Stage) -> None:
 @scenario
 def attended_outside(stage: Stage) -> None:
     """Operator 1 asks somebody outside and connects the client with them."""
-    operator, client = _connected(stage)
+    operator, client = connected(stage)
     third = stage.client(2)
     stage.dialogue(operator, client, turns=1)
     first_line = operator.line
@@ -625,7 +625,7 @@ def attended_outside(stage: Stage) -> None:
 @scenario
 def blonde(stage: Stage) -> None:
     """Operator 1 connects the client while operator 2's phone still rings."""
-    operator, client = _connected(stage)
+    operator, client = connected(stage)
     second = stage.operator(2, answer_after_s=4.0)
     stage.dialogue(operator, client, turns=1)
     first_line = operator.line
@@ -669,7 +669,7 @@ def three_way(stage: Stage) -> None:
 
 
 def _by_feature_code(stage: Stage) -> tuple[Phone, Phone, Phone]:
-    operator, client = _connected(stage, stage.lane.did(14))
+    operator, client = connected(stage, stage.lane.did(14))
     second = stage.operator(2)
     stage.dialogue(operator, client, turns=1)
     operator.line.press("*2")
@@ -765,7 +765,7 @@ def forward_noanswer(stage: Stage) -> None:
 @scenario
 def park_retrieve(stage: Stage) -> None:
     """Operator 1 parks the client (blind transfer), operator 2 fetches them."""
-    operator, client = _connected(stage)
+    operator, client = connected(stage)
     second = stage.operator(2)
     stage.dialogue(operator, client, turns=1)
     operator.line.transfer(stage.lane.park_extension, do="park")
@@ -824,7 +824,7 @@ def internal(stage: Stage) -> None:
 @scenario
 def concurrent(stage: Stage) -> None:
     """Operator 1 holds one client for another's call, then returns to the first."""
-    operator, client = _connected(stage)
+    operator, client = connected(stage)
     stage.dialogue(operator, client, turns=1)
     operator.answer_after_s = None
     other = stage.client(2)
@@ -847,10 +847,10 @@ def concurrent(stage: Stage) -> None:
     stage.until_over(operator, client)
 
 
-def main() -> int:
+def main(plays: Mapping[str, Scenario] = SCENARIOS) -> int:
     """Play one scenario."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("name", choices=sorted(SCENARIOS))
+    parser.add_argument("name", choices=sorted(plays))
     parser.add_argument("--sip-port", type=int, required=True)
     parser.add_argument("--lane", type=int, default=0)
     parser.add_argument("--ari-url", default="")
@@ -862,7 +862,7 @@ def main() -> int:
     status = 0
     with exchange:
         try:
-            SCENARIOS[arguments.name](stage)
+            plays[arguments.name](stage)
         except LabError as error:
             print(f"{arguments.name}: {error}", file=sys.stderr, flush=True)
             status = 1

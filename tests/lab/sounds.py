@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import array
+import hashlib
 import math
+import shutil
+import tempfile
 import wave
 from pathlib import Path
+
+from callsteward.rating import prompts
+from tests.lab.roots import cache_folder
 
 RATE = 8000
 
@@ -34,6 +40,35 @@ def write_tone(path: Path, *, frequency_hz: float, seconds: float) -> None:
     """One steady tone (music on hold)."""
     turn = 2 * math.pi * frequency_hz / RATE
     _write(path, [2000 * math.sin(turn * n) for n in range(int(seconds * RATE))])
+
+
+def rating_prompts() -> Path:
+    """The rating's prompts as `callsteward prompts` makes them, made once and cached.
+
+    Where there is no espeak-ng they are tones of the usual length.
+    """
+    spoken = shutil.which("espeak-ng") is not None
+    recipe = hashlib.sha256(f"{spoken}{prompts.TEXTS}{Path(prompts.__file__).read_text()}".encode())
+    folder = cache_folder() / f"prompts-{recipe.hexdigest()[:10]}"
+    if folder.is_dir():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    made = Path(tempfile.mkdtemp(dir=folder.parent, prefix="prompts-making-"))
+    made.chmod(0o755)
+    if spoken:
+        prompts.generate(made)
+    else:
+        for language in prompts.TEXTS:
+            (made / language).mkdir()
+            for name in prompts.NAMES:
+                length_s = 1.5 if name == "thanks" else 3.0
+                write_tone(made / language / f"{name}.wav", frequency_hz=330, seconds=length_s)
+    try:
+        made.rename(folder)
+    except OSError:
+        # Another test session was quicker.
+        shutil.rmtree(made)
+    return folder
 
 
 def _write(path: Path, samples: list[float]) -> None:

@@ -81,6 +81,7 @@ class Daemon:
         self.config.write_text("".join(f"{key} = {_toml(value)}\n" for key, value in values.items()))
         self.config.chmod(0o600)
         self.log_file = folder / f"{name}.log"
+        self.recording = folder / f"{name}.jsonl"
         self.database = Path(str(values["store"]["url"]).removeprefix("sqlite:///"))
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -108,7 +109,7 @@ class Daemon:
         with self.log_file.open("ab") as log:
             said = log.tell()
             self._process = subprocess.Popen(
-                [COMMAND, "run", "-c", self.config],
+                [COMMAND, "run", "-c", self.config, "--record", self.recording],
                 cwd=REPOSITORY,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -135,6 +136,15 @@ class Daemon:
         assert self._process is not None
         self._process.send_signal(how)
         return self._process.wait(STOP_S)
+
+    def freeze(self) -> None:
+        """Stop it dead: it lives, and does nothing."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
 
     def callbacks(self) -> list[dict[str, Any]]:
         """The ledger's rows, oldest first."""
@@ -185,12 +195,12 @@ class Played:
 class Playing:
     """A show that runs, in a process of its own."""
 
-    def __init__(self, pbx: Asterisk, name: str, lane: int) -> None:
+    def __init__(self, pbx: Asterisk, name: str, lane: int, shows: str = "tests.live.callback_show") -> None:
         self.name = name
         self.lane = Lane(lane)
         self._process = subprocess.Popen(
             [
-                sys.executable, "-m", "tests.live.callback_show", name,
+                sys.executable, "-m", shows, name,
                 "--sip-port", str(pbx.sip_port), "--lane", str(lane),
             ],
             cwd=REPOSITORY,
@@ -216,7 +226,9 @@ class Playing:
         return Played(self.name, self.lane, acts, error)
 
 
-def play_all(pbx: Asterisk, names: Sequence[str], at_once: int) -> dict[str, Played]:
+def play_all(
+    pbx: Asterisk, names: Sequence[str], at_once: int, shows: str = "tests.live.callback_show"
+) -> dict[str, Played]:
     """Play shows, each on a lane of its own, so many at a time."""
     waiting: queue.SimpleQueue[tuple[int, str]] = queue.SimpleQueue()
     for place, name in enumerate(names):
@@ -229,7 +241,7 @@ def play_all(pbx: Asterisk, names: Sequence[str], at_once: int) -> dict[str, Pla
                 lane, name = waiting.get_nowait()
             except queue.Empty:
                 return
-            played[name] = Playing(pbx, name, lane).end()
+            played[name] = Playing(pbx, name, lane, shows).end()
             done = played[name]
             print(f"[{len(played)}/{len(names)}] {name}: {done.invites} INVITEs {done.error}", flush=True)
 

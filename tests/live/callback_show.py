@@ -22,6 +22,8 @@ SHOWS: dict[str, Show] = {}
 
 GREETING_S = 1.6
 """Past the lab's greeting_s of 1 s."""
+STICKY = "210"
+"""dialplan/callsteward-examples.conf, callsteward-example-sticky; lane 0's operators are in its queue."""
 AFTERWARDS_S = 8.0
 """Long enough for a second call to the client, if one were made."""
 
@@ -264,6 +266,132 @@ def pbx_restarted(stage: Stage) -> None:
     stage.exchange.until(lambda: len(client.calls) == 2, 80, "the client to be called back")
     stage.exchange.until(lambda: client.calls[1].up, 10, "the client to answer")
     stage.wait(AFTERWARDS_S)
+
+
+@show
+def pbx_restarted_in_the_greeting(stage: Stage) -> None:
+    """The PBX dies when the operator has hardly begun to greet."""
+    operator = stage.operator(1, answer_after_s=0.5)
+    client = stage.client(1, answer_after_s=1.0)
+    stage.until_up(client.dial(stage.lane.did(10)))
+    stage.until_talking(operator)
+    stage.say(operator, 0.4)
+    tell("greeted")
+    stage.wait(50)
+
+
+@show
+def sticky(stage: Stage) -> None:
+    """Operator 2 had the client; who calls again comes to operator 2, anybody else to the queue."""
+    first = stage.operator(1, answer_after_s=None)
+    second = stage.operator(2, answer_after_s=0.5)
+    with RemotePhone.outside(stage.exchange, stage.lane.outside(1), "client") as client:
+        client.dial(stage.lane.did(13))
+        stage.until_talking(second)
+        stage.say(second, GREETING_S, pause_s=0.3)
+        client.talk()
+        stage.wait(1.0)
+        client.vanish()
+    second.answer_after_s = None
+    back = _back(stage)
+    stage.exchange.until(second.is_idle, 20, "the drop to be noticed")
+    stage.until_ringing(second)
+    offered = second.line
+    first.answer_after_s = 0.5
+    line = back.dial(STICKY)
+    stage.exchange.until(lambda: offered.over, 5, "the operator's phone to stop ringing")
+    stage.until_ringing(second)
+    second.line.pick_up()
+    stage.until_up(line)
+    stage.say(second, GREETING_S)
+    stage.say(back, 1.0)
+    back.line.bye()
+    stage.until_over(second, back)
+    other = stage.client(2)
+    other.dial(STICKY)
+    stage.until_talking(first)
+    stage.say(first, GREETING_S)
+    other.line.bye()
+    stage.until_over(first, other)
+    stage.wait(AFTERWARDS_S)
+
+
+@show
+def called_by_hand(stage: Stage) -> None:
+    """While operator 1 is asked, operator 2 calls the client by themselves."""
+    first = stage.operator(1, answer_after_s=0.5)
+    second = stage.operator(2, answer_after_s=None)
+    _broken(stage, first)
+    first.answer_after_s = None
+    client = _back(stage, answer_after_s=0.5)
+    stage.exchange.until(first.is_idle, 20, "the drop to be noticed")
+    stage.until_ringing(first)
+    offered = first.line
+    line = second.dial(client.number)
+    stage.until_up(line)
+    stage.exchange.until(lambda: offered.over, 5, "operator 1's phone to stop ringing")
+    stage.say(second, GREETING_S)
+    client.line.bye()
+    stage.until_over(first, second, client)
+    stage.wait(AFTERWARDS_S)
+
+
+@show
+def rung_by_hand_in_vain(stage: Stage) -> None:
+    """Operator 2 rings the client by hand and gives up; only then an operator is asked, and reaches them."""
+    first = stage.operator(1, answer_after_s=0.5)
+    second = stage.operator(2, answer_after_s=None)
+    _broken(stage, first)
+    client = _back(stage, answer_after_s=None)
+    line = second.dial(client.number)
+    stage.until_ringing(client)
+    tell("by_hand")
+    stage.exchange.until(first.is_idle, 20, "the drop to be noticed")
+    stage.wait(2.0)
+    tell("gives_up")
+    line.bye()
+    stage.until_over(client)
+    client.answer_after_s = 0.5
+    stage.exchange.until(lambda: len(client.calls) == 2, 20, "the client to be called back")
+    stage.until_talking(client, first)
+    stage.say(first, 1.0)
+    client.line.bye()
+    stage.until_over(first, client)
+    stage.wait(AFTERWARDS_S)
+
+
+@show
+def nobody_answers(stage: Stage) -> None:
+    """No operator takes the callback: it waits too long, then it expires."""
+    operator = stage.operator(1, answer_after_s=0.5)
+    _broken(stage, operator)
+    operator.answer_after_s = None
+    _back(stage)
+    stage.exchange.until(operator.is_idle, 20, "the drop to be noticed")
+    stage.wait(28.0)
+
+
+@show
+def nobody_answers_the_client(stage: Stage) -> None:
+    """A lost call; a second client is lost and then called by an operator."""
+    operator = stage.operator(1, answer_after_s=None)
+    first, second = stage.client(1), stage.client(2, answer_after_s=0.5)
+    for client in (first, second):
+        client.dial(stage.lane.did(10))
+        stage.until_ringing(operator)
+        stage.wait(1.0)
+        client.line.bye()
+        stage.until_over(client, operator)
+    tell("lost")
+    stage.wait(4.0)
+    tell("calls")
+    stage.until_up(operator.dial(second.number))
+    # The line of operators' own calls has the standard's greeting of 3 s.
+    stage.say(operator, 3.5)
+    second.line.bye()
+    stage.until_over(operator, second)
+    tell("spoken")
+    stage.wait(2.0)
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-"""A wire that can be cut: a TCP relay between the daemon and Asterisk."""
+"""A wire that can be cut, or go dead without a word: a TCP relay between the daemon and Asterisk."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ class Wire:
         self._listener: socket.socket | None = None
         self._ends: list[socket.socket] = []
         self._lock = threading.Lock()
+        self._flows = threading.Event()
+        self._flows.set()
 
     def __enter__(self) -> Self:
         self.mend()
@@ -38,8 +40,17 @@ class Wire:
         self._listener = listener
         threading.Thread(target=self._accept, args=(listener,), name="wire", daemon=True).start()
 
+    def stall(self) -> None:
+        """Half-open: every connection stands, old and new, and not a byte gets through."""
+        self._flows.clear()
+
+    def flow(self) -> None:
+        """What was held back is delivered late, as after a network that comes back."""
+        self._flows.set()
+
     def cut(self) -> None:
         """Every connection breaks, and no new one is taken."""
+        self._flows.set()
         with self._lock:
             listener, self._listener = self._listener, None
             if listener is not None:
@@ -71,16 +82,19 @@ class Wire:
                     return
                 self._ends += [near, far]
             both = [
-                threading.Thread(target=_relay, args=ends, name="wire", daemon=True)
+                threading.Thread(target=_relay, args=(*ends, self._flows), name="wire", daemon=True)
                 for ends in ((near, far), (far, near))
             ]
             threading.Thread(target=_close_after, args=(both, near, far), name="wire", daemon=True).start()
 
 
-def _relay(source: socket.socket, target: socket.socket) -> None:
+def _relay(source: socket.socket, target: socket.socket, flows: threading.Event) -> None:
     with contextlib.suppress(OSError):
         while chunk := source.recv(65536):
+            flows.wait()
             target.sendall(chunk)
+    # The end of a connection gets through no sooner than its bytes.
+    flows.wait()
     for end in (source, target):
         with contextlib.suppress(OSError):
             end.shutdown(socket.SHUT_RDWR)

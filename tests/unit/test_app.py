@@ -15,10 +15,16 @@ from callsteward.callback.states import Callback as Moved
 from callsteward.calls import tracker as tracker_module
 from callsteward.calls.facts import Alert, CallEnded
 from callsteward.calls.record import encode
-from callsteward.config import Asterisk, Callback, Config, Mqtt, Store
+from callsteward.config import Asterisk, Callback, Config, Intervals, Mqtt, Rating, Store
 from callsteward.demo.ari_server import FakeAri
 from callsteward.exceptions import StoreError
+from callsteward.health import Health
+from callsteward.intervals import publisher
+from callsteward.intervals.row import IntervalRow, Kind
+from callsteward.rating.ivr import Ivr
+from callsteward.rating.states import RatingMoved
 from callsteward.replay import Tally, replay
+from callsteward.standard.profile import Profile
 from callsteward.store import records as records_module
 from callsteward.store.journal import Journal
 
@@ -36,6 +42,7 @@ class KeptFeed:
     def __init__(self) -> None:
         self.facts: list[object] = []
         self.links: list[tuple[bool, str]] = []
+        self.healths: list[Health] = []
         self.gauged: list[tuple[object, object, int]] = []
         self.drained = False
         self.fail: Exception | None = None
@@ -56,6 +63,12 @@ class KeptFeed:
 
     def link(self, asterisk_connected, detail) -> None:
         self.links.append((asterisk_connected, detail))
+
+    def health(self, health) -> None:
+        self.healths.append(health)
+
+    def reconfigure(self, config) -> None:
+        self.config = config
 
     async def drain(self, timeout_s) -> None:
         self.drained = True
@@ -136,6 +149,45 @@ async def test_records_are_in_the_store_before_they_are_published(ari, tmp_path)
     stored = [record async for record in store.calls(records_module.CallQuery())]
     await store.close()
     assert stored == [fact.record for fact in live.feed.facts if isinstance(fact, CallEnded)]
+
+
+async def test_an_interval_is_published_when_asterisks_clock_has_passed_it(ari, tmp_path, monkeypatch):
+    monkeypatch.setattr(publisher, "EVERY_S", 0.02)
+    config = config_for(ari.url, tmp_path)
+
+    def rows(live: Running) -> list[IntervalRow]:
+        return [fact for fact in live.feed.facts if isinstance(fact, IntervalRow)]
+
+    async with running(config) as live:
+        await ari.connected()
+        await ari.play(capture("client_bye"))
+        await live.until(lambda: live.feed.records)
+        await asyncio.sleep(0.2)
+        assert rows(live) == []
+        event = {"type": "DeviceStateChanged", "device_state": {"name": "PJSIP/101", "state": "INUSE"}}
+        await ari.send(json.dumps({**event, "timestamp": "2026-11-22T02:30:03.000+0000"}))
+        await live.until(lambda: len(rows(live)) == 2)
+        line, operator = rows(live)
+    assert (line.kind, line.name, line.start_ms) == (
+        Kind.LINE,
+        "default",
+        epoch_ms("2026-11-22T02:00:00.000+0000"),
+    )
+    assert (line.revision, line.values["offered"], line.values["answered"]) == (1, 1, 1)
+    assert (operator.kind, operator.name, operator.values["answered"]) == (Kind.OPERATOR, "101", 1)
+
+
+async def test_with_intervals_off_none_is_published(ari, tmp_path, monkeypatch):
+    monkeypatch.setattr(publisher, "EVERY_S", 0.02)
+    config = config_for(ari.url, tmp_path).model_copy(update={"intervals": Intervals(enabled=False)})
+    async with running(config) as live:
+        await ari.connected()
+        await ari.play(capture("client_bye"))
+        await live.until(lambda: live.feed.records)
+        event = {"type": "DeviceStateChanged", "device_state": {"name": "PJSIP/101", "state": "INUSE"}}
+        await ari.send(json.dumps({**event, "timestamp": "2026-11-22T02:30:03.000+0000"}))
+        await asyncio.sleep(0.3)
+    assert not [fact for fact in live.feed.facts if isinstance(fact, IntervalRow)]
 
 
 async def test_a_killed_daemon_goes_on_with_the_same_call(ari, tmp_path):
@@ -346,3 +398,32 @@ async def test_with_callbacks_on_the_ledger_has_the_callback_before_the_record_i
     assert (callback.state, fact.record.callback.decision) == ("due", "due")
     # This Asterisk has not the dialplan, so nobody was rung for nothing.
     assert not [call for call in ari.calls if call.startswith("POST /ari/channels")]
+
+
+async def test_the_rating_is_decided_behind_the_callback_and_told_in_the_record(ari, tmp_path, monkeypatch):
+    async def idle(_self) -> None:
+        await asyncio.Event().wait()
+
+    # The menu's own websocket is not this server's business.
+    monkeypatch.setattr(Ivr, "run", idle)
+    config = config_for(ari.url, tmp_path).model_copy(
+        update={
+            "callback": Callback(enabled=True, regions=("RU",)),
+            "rating": Rating(enabled=True),
+            "profiles": {"standard": Profile(rating="call", rating_delay_min=10_000)},
+        }
+    )
+    async with running(config) as live:
+        await ari.connected()
+        await ari.play(capture("client_bye"))
+        await live.until(lambda: len(live.feed.records) == 1)
+        await ari.play(capture("netdrop"))
+        await live.until(lambda: len(live.feed.records) == 2)
+    told = [json.loads(record) for record in live.feed.records]
+    assert [record["callback"]["decision"] for record in told] == ["not_due", "due"]
+    assert [record["rating"] for record in told] == [
+        {"status": "scheduled", "reason": "call", "score": None},
+        {"status": "not_asked", "reason": "callback_due", "score": None},
+    ]
+    moved = [fact.rating for fact in live.feed.facts if isinstance(fact, RatingMoved)]
+    assert [(rating.call_id, rating.state.value) for rating in moved] == [(told[0]["call_id"], "scheduled")]

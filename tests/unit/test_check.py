@@ -44,6 +44,9 @@ class Pbx:
     modules: tuple[str, ...] = MODULES
     dialplan: str = "1"
     callback: str = ""
+    tags: str = ""
+    rating: str = ""
+    prompts: str = "/var/lib/callsteward/prompts"
     read_only: bool = False
     websocket: bool = True
     endpoints: dict[str, dict[str, str]] = field(
@@ -69,6 +72,12 @@ class Pbx:
         if path == "asterisk/variable":
             if request.query["variable"] == "CALLSTEWARD_CALLBACK":
                 return web.json_response({"value": self.callback})
+            if request.query["variable"] == "CALLSTEWARD_TAGS":
+                return web.json_response({"value": self.tags})
+            if request.query["variable"] == "CALLSTEWARD_RATING":
+                return web.json_response({"value": self.rating})
+            if request.query["variable"] == "CALLSTEWARD_PROMPTS":
+                return web.json_response({"value": self.prompts})
             assert request.query["variable"] == "CALLSTEWARD_DIALPLAN"
             return web.json_response({"value": self.dialplan})
         if path == "endpoints":
@@ -114,12 +123,13 @@ async def asterisk():
 
 
 async def found(
-    fake: Pbx, *, callback: bool = False, **settings: Any
+    fake: Pbx, *, callback: bool = False, tags: bool = False, **settings: Any
 ) -> dict[str, tuple[Status, str, str | None]]:
     config = Config.model_validate(
         {
             "asterisk": {"url": fake.url, "password": "right", **settings},
             "callback": {"enabled": callback},
+            "tags": {"enabled": tags},
         }
     )
     return {row.check: (row.status, row.found, row.mend) async for row in pbx.results(config)}
@@ -181,6 +191,29 @@ async def test_a_proxy_without_websockets_is_found(asterisk):
 async def test_a_missing_dialplan_is_found(asterisk):
     asterisk.dialplan = ""
     assert await failures(asterisk) == ["dialplan"]
+
+
+async def rated(fake: Pbx, **sections: Any) -> tuple[Status, str, str | None]:
+    config = Config.model_validate(
+        {"asterisk": {"url": fake.url, "password": "right"}, "rating": {"enabled": True}, **sections}
+    )
+    (row,) = [row async for row in pbx.results(config) if row.check == "rating"]
+    return row.status, row.found, row.mend
+
+
+async def test_ratings_that_are_switched_on_need_their_dialplan_their_prompts_and_a_line(asterisk):
+    asks = {"profiles": {"standard": {"rating": "stay"}}}
+    status, told, mend = await rated(asterisk, **asks)
+    assert status is Status.FAILED
+    assert "callsteward-rating.conf is not included" in told
+    assert "dialplan reload" in str(mend)
+    asterisk.rating = "1"
+    assert (await rated(asterisk, **asks))[0] is Status.OK
+    assert (await rated(asterisk))[:2] == (Status.WARNING, "no line's profile asks")
+    asterisk.prompts = "/elsewhere"
+    status, told, _ = await rated(asterisk, **asks)
+    assert status is Status.WARNING
+    assert "/elsewhere" in told
 
 
 async def test_callbacks_that_are_switched_on_need_their_dialplan(asterisk):
@@ -281,3 +314,14 @@ async def test_the_password_of_a_database_is_not_shown():
     row = await services.store(config)
     assert row.status is Status.FAILED
     assert "hunter2" not in json.dumps([row.found, row.mend])
+
+
+async def test_codes_that_are_switched_on_need_their_dialplan(asterisk):
+    status, told, mend = (await found(asterisk, tags=True))["tags"]
+    assert status is Status.WARNING
+    assert "callsteward-tags.conf is not included" in told
+    assert mend is not None
+    assert "callsteward-codes" in mend
+    asterisk.tags = "1"
+    assert (await found(asterisk, tags=True))["tags"][0] is Status.OK
+    assert "tags" not in await found(asterisk)

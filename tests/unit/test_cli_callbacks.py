@@ -9,7 +9,9 @@ import msgspec
 import pytest
 
 from callsteward.callback.ledger import Ledger
+from callsteward.callback.lost import LostCalls
 from callsteward.callback.states import Actor, State
+from callsteward.calls.facts import CallEnded
 from callsteward.calls.record import CallbackDecision, Decision, Direction, Outcome
 from callsteward.store.records import Store
 from tests.unit.store.samples import RECORD
@@ -190,18 +192,18 @@ def hotline(config: Path, tmp_path: Path) -> Path:
 
     async def fill() -> None:
         store = await Store.open(f"sqlite:///{tmp_path}/calls.db")
-        await store.save(
-            [
-                call("1", 0, "aa", Outcome.ABANDONED),
-                call("2", 1, "bb", Outcome.SHORT_ABANDONED),
-                call("3", 2, "cc", Outcome.NO_ANSWER, line="sales"),
-                call("4", 3, "aa", Outcome.COMPLETED, direction=Direction.OUTBOUND),
-                call("5", 4, "bb", Outcome.BUSY),
-                call("6", 5, "dd", Outcome.COMPLETED),
-                call("7", 6, None, Outcome.ABANDONED),
-                call("8", 7, "ee", Outcome.NO_ANSWER, direction=Direction.OUTBOUND),
-            ]
-        )
+        records = [
+            call("1", 0, "aa", Outcome.ABANDONED),
+            call("2", 1, "bb", Outcome.SHORT_ABANDONED),
+            call("3", 2, "cc", Outcome.NO_ANSWER, line="sales"),
+            call("4", 3, "aa", Outcome.COMPLETED, direction=Direction.OUTBOUND),
+            call("5", 4, "bb", Outcome.BUSY),
+            call("6", 5, "dd", Outcome.COMPLETED),
+            call("7", 6, None, Outcome.ABANDONED),
+            call("8", 7, "ee", Outcome.NO_ANSWER, direction=Direction.OUTBOUND),
+        ]
+        await LostCalls(store.engine, "main").note([CallEnded(record) for record in records], lambda _: None)
+        await store.save(records)
         await store.close()
 
     asyncio.run(fill())
@@ -229,3 +231,28 @@ def test_lost_calls_as_a_table(hotline):
     result = callsteward("lost", "--output", "table", "-c", hotline)
     assert b"abandoned" in result.stdout
     assert result.stderr == b"lost calls: 4\n"
+
+
+# --- clients' zones --------------------------------------------------------------------------------------
+
+
+def test_zones_are_imported_listed_and_removed(config, tmp_path):
+    file = tmp_path / "zones.csv"
+    file.write_text("number,zone\n+7 903 123-45-67,Asia/Omsk\n89000000001,Europe/Samara\n")
+    assert callsteward("zones", "import", file, "-c", config).stderr == b"imported 2\n"
+    found = rows("zones", "list", "-c", config)
+    assert [(row["client_masked"], row["zone"]) for row in found] == [
+        ("+7900***0001", "Europe/Samara"),
+        ("+7903***4567", "Asia/Omsk"),
+    ]
+    file.write_text("79031234567,Asia/Tomsk\n79000000001,Nowhere\n")
+    wrong = callsteward("zones", "import", file, "-c", config)
+    assert wrong.returncode == 1
+    assert b"zones.csv:2: 'Nowhere' is no IANA time zone" in wrong.stderr
+    assert b"nothing was imported" in wrong.stderr
+    assert callsteward("zones", "remove", "89000000001", "-c", config).returncode == 0
+    gone = callsteward("zones", "remove", "89000000001", "-c", config)
+    assert (gone.returncode, b"not on the list" in gone.stderr) == (1, True)
+    table = callsteward("zones", "list", "--output", "table", "-c", config)
+    assert b"Asia/Omsk" in table.stdout
+    assert table.stderr == b"clients: 1\n"

@@ -44,3 +44,12 @@ def test_a_guess_serves_until_an_event_comes_and_not_a_moment_longer():
     assert clock.now_ms(101.0) == NOON + 1_000
     clock.observe(NOON - 3_600_000, 102.0)
     assert clock.now_ms(102.0) == NOON - 3_600_000
+
+
+def test_a_clock_that_was_set_is_unknown_until_the_next_event():
+    clock = EventClock()
+    clock.observe(3_600_000, 10.0)
+    clock.forget()
+    assert clock.now_ms(11.0) is None
+    clock.observe(5_000, 12.0)
+    assert clock.now_ms(12.0) == 5_000

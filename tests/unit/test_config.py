@@ -129,7 +129,7 @@ def test_an_unknown_key_is_answered_with_the_keys_of_its_section(complaint):
     assert "hold_limit_s" in said
     assert complaint("[mqqt]\nport = 1").endswith(
         "allowed here: site, asterisk, endpoints, lines, default_line, profiles, operators, mqtt, store,"
-        " privacy, callback, log"
+        " privacy, callback, rating, intervals, agi, tags, commands, web, log"
     )
 
 
@@ -211,3 +211,17 @@ def test_secrets_do_not_show_in_the_configuration_printed():
     config = Config.model_validate({"mqtt": {"password": "hunter2"}, "privacy": {"hmac_key": "hunter2"}})
     assert "hunter2" not in repr(config)
     assert config.mqtt.secret == "hunter2"
+
+
+def test_the_thresholds_of_intervals_are_sorted_and_stand_once():
+    assert Config.model_validate(
+        {"intervals": {"answer_within_s": [30, 10, 30]}}
+    ).intervals.answer_within_s == (
+        10,
+        30,
+    )
+
+
+def test_intervals_are_a_quarter_or_half_an_hour(complaint):
+    assert complaint("[intervals]\nminutes = 20").startswith("intervals.minutes: ")
+    assert complaint("[intervals]\nanswer_within_s = []").startswith("intervals.answer_within_s: ")

@@ -32,7 +32,7 @@ from callsteward.ari.link import (
 from callsteward.ari.reader import LastStamp, Reader
 from callsteward.ari.rest import HttpTransport, Rest, authorization, unauthorized, unreachable
 from callsteward.config import Config
-from callsteward.exceptions import AriError
+from callsteward.exceptions import AriError, AriUnauthorizedError
 
 log = structlog.get_logger(__name__)
 
@@ -67,6 +67,7 @@ class ClientLink:
         self._last = LastStamp(gap_from)
         self._backoff = backoff or Backoff()
         self._rest = Rest(HttpTransport(session, config.asterisk))
+        self._lost_ms: int | None = None
 
     async def run(self) -> None:
         """Keep connected until cancelled. A refused login is tried again, too: an admin may be mending it."""
@@ -75,6 +76,8 @@ class ClientLink:
             try:
                 why = await self._connection()
             except AriError as error:
+                if isinstance(error, AriUnauthorizedError):
+                    self._frames.counters.refused += 1
                 why = str(error)
             if time.monotonic() - began > GOOD_AFTER_S:
                 self._backoff.reset()
@@ -112,6 +115,7 @@ class ClientLink:
             await cancelled(draining)
             self._frames.release()
             kind = self._last.note(reader.last)
+            self._lost_ms = time.time_ns() // 1_000_000
             self._frames.counters.disconnects += 1
             await socket.close()
             if kind == "ApplicationReplaced":
@@ -124,7 +128,7 @@ class ClientLink:
     async def _resume(self) -> None:
         """Subscribe and put the Snapshot into the stream."""
         await subscribe(self._rest, self._settings.app, self._sources)
-        found = await snapshot(self._rest, self._last.value)
+        found = await snapshot(self._rest, self._last.value, self._lost_ms)
         self._frames.release(snapshot_frame(found))
         self._frames.counters.snapshots += 1
         self._frames.counters.connects += 1
@@ -145,13 +149,24 @@ class ClientLink:
         subscribed and then got no event at all; most likely the old application's shutdown came after.
         """
         pause = FIRST_LOOK_S
+        refused = False
         while True:
             await asyncio.sleep(pause)
             pause = LOOK_EVERY_S
             try:
                 found = await self._rest.application(self._settings.app)
+            except AriUnauthorizedError as error:
+                # The socket stays open, but the next one will not come about.
+                refused = True
+                self._frames.counters.refused += 1
+                self._on_change(True, f"still connected, but: {error}")
+                log.error("Asterisk refuses us by now", action="ari_refused", error=str(error))  # noqa: TRY400
+                continue
             except AriError:
                 continue  # the heartbeat is the judge of a connection that does not answer
+            if refused:
+                refused = False
+                self._on_change(True, "")
             if found is None or not (found.hears_all_channels and found.hears_all_bridges):
                 return
 

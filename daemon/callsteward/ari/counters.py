@@ -20,3 +20,18 @@ class Counters:
     overflows: int = 0
     snapshots: int = 0
     max_depth: int = 0
+    shed: Counter[str] = field(default_factory=Counter)
+    """Frames left out where too many waited, by what they were (`ari.shedding.Shed`)."""
+    refused: int = 0
+    """Times that Asterisk refused the ARI user or password."""
+    silences: int = 0
+    """Links given up since Asterisk did not answer the heartbeat."""
+    clock_steps: int = 0
+    """Times that Asterisk's clock was set, by more than a second."""
+    disk_stalls: int = 0
+    """Times that the journal's disk took longer than a second for a write."""
+    disk_errors: int = 0
+    """Times that the disk began to refuse the journal."""
+    compactions: int = 0
+    reloads: int = 0
+    reload_errors: int = 0

@@ -200,13 +200,45 @@ class Snapshot(_Event, frozen=True, gc=False, kw_only=True, tag="CallstewardSnap
     `timestamp` is when the lists were read; `gap_from` when the last event before was stamped (empty
     when there was none). With it a replay reconciles at the same moment as the daemon did, and so
     gives the same records. `booted` is since when Asterisk runs: after the gap's beginning it says that
-    the PBX went away under every call that was on.
+    the PBX went away under every call that was on. `lost` is when this process saw the link go (empty when
+    it had none): no call went on for longer than that.
     """
 
     channels: tuple[Channel, ...] = ()
     bridges: tuple[Bridge, ...] = ()
     gap_from: str = ""
     booted: str = ""
+    lost: str = ""
+
+
+class TagCommanded(_Event, frozen=True, gc=False, kw_only=True, tag="CallstewardTag"):
+    """Not from Asterisk: a tag given by a command, put into the stream so that a replay has it too.
+
+    It is checked before it gets here. `command` names whoever waits for what came of it.
+    """
+
+    call_id: str
+    tag: str
+    value: str = ""
+    by: str = ""
+    source: str = ""
+    command: str = ""
+
+
+class Compacted(_Event, frozen=True, gc=False, kw_only=True, tag="CallstewardCompacted"):
+    """Not from Asterisk: heads a compacted journal. `gone`: channels that ended, whose frames went."""
+
+    gone: tuple[str, ...] = ()
+
+
+class Shed(_Event, frozen=True, gc=False, kw_only=True, tag="CallstewardShed"):
+    """Not from Asterisk: from `timestamp` to `until` a flooded daemon left out events of a channel.
+
+    Stands where the first of them would have stood. Only speech is ever left out so (`ari.shedding`).
+    """
+
+    channel_id: str
+    until: str = ""
 
 
 Event = (
@@ -229,6 +261,9 @@ Event = (
     | ChannelUserevent
     | DeviceStateChanged
     | Snapshot
+    | TagCommanded
+    | Compacted
+    | Shed
 )
 
 _decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)

@@ -1,27 +1,63 @@
 """The queue between the socket and everything else.
 
 Asterisk cuts a reader that does not drain (100 ms), so the reader's whole work is `put`. Decoding,
-tracking and storing take frames from the other end, in batches, in another task.
+tracking and storing take frames from the other end, in batches, in another task. Where that one stands
+still (a disk that hangs), what waits is packed; where it does so for long, the cheapest goes (`shedding`).
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Iterator
+
+import msgspec
+import structlog
 
 from callsteward.ari.counters import Counters
+from callsteward.ari.events import Shed as ShedMark
+from callsteward.ari.packing import PACK_FRAMES, Frame, Packed, pack, unpack
+from callsteward.ari.shedding import USELESS_FROM, Shed, shed
 
-DEFAULT_LIMIT_BYTES = 64 * 1024 * 1024
+log = structlog.get_logger(__name__)
+
+__all__ = ["DEFAULT_LIMIT_BYTES", "Frame", "FrameQueue"]
+
+# As packed: ten minutes of 100 calls a second.
+DEFAULT_LIMIT_BYTES = 96 * 1024 * 1024
+# What waits behind so much is packed: a second's backlog is not worth the work.
+PACK_FROM_BYTES = 8 * 1024 * 1024
+LOG_EVERY_S = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """One event exactly as it came, and when: `received_s` is time.monotonic()."""
+class _Channel(msgspec.Struct):
+    id: str = ""
 
-    raw: bytes
-    received_s: float
+
+class _Head(msgspec.Struct):
+    type: str = ""
+    timestamp: str = ""
+    channel: _Channel | None = None
+
+
+_heads = msgspec.json.Decoder(_Head)
+
+
+class _Notice:
+    """Stands where speech of a channel was left out, until it is taken."""
+
+    __slots__ = ("channel_id", "received_s", "since", "until")
+
+    def __init__(self, channel_id: str, since: str, received_s: float) -> None:
+        self.channel_id = channel_id
+        self.since = self.until = since
+        self.received_s = received_s
+
+    def frame(self) -> Frame:
+        mark = ShedMark(timestamp=self.since, channel_id=self.channel_id, until=self.until)
+        return Frame(msgspec.json.encode(mark), self.received_s)
 
 
 class FrameQueue:
@@ -34,20 +70,35 @@ class FrameQueue:
     def __init__(self, counters: Counters, limit_bytes: int = DEFAULT_LIMIT_BYTES) -> None:
         self.counters = counters
         self._limit_bytes = limit_bytes
-        self._frames: deque[Frame] = deque()
+        self._shed_from = int(limit_bytes * USELESS_FROM)
+        self._pack_from = min(PACK_FROM_BYTES, limit_bytes // 4)
+        # In this order: what is taken next, what is packed, what is about to be.
+        self._frames: deque[Frame | _Notice] = deque()
+        self._packed: deque[Packed] = deque()
+        self._tail: list[Frame | _Notice] = []
         self._held: deque[Frame] | None = None
+        self._notices: dict[str, _Notice] = {}
+        self._count = 0
         self._bytes = 0
         self._taken = 0
         self._put = 0
+        self._deaf = False
+        self._last_raw = b""
+        self._logged_s = 0.0
         self._arrived = asyncio.Event()
         self._progress = asyncio.Condition()
+        self.overflowed = asyncio.Event()
+        """Set while frames are left out whatever they are (`ignore`)."""
 
     def put(self, raw: bytes | str) -> None:
-        """Append a frame as of now."""
+        """Append a frame as of now, or leave it out where too much waits."""
         if isinstance(raw, str):
             raw = raw.encode()
         self.counters.frames += 1
+        if (self._bytes >= self._shed_from or self._deaf) and self._sheds(raw):
+            return
         self._bytes += len(raw)
+        self._last_raw = raw
         frame = Frame(raw, time.monotonic())
         if self._held is not None:
             self._held.append(frame)
@@ -56,6 +107,8 @@ class FrameQueue:
 
     def hold(self) -> None:
         """Keep back what arrives from now on."""
+        self._deaf = False
+        self.overflowed.clear()
         if self._held is None:
             self._held = deque()
 
@@ -68,18 +121,100 @@ class FrameQueue:
         for frame in held or ():
             self._append(frame)
 
-    def _append(self, frame: Frame) -> None:
-        self._frames.append(frame)
+    def ignore(self) -> bytes:
+        """Leave everything out until `hold`: the last frame that was taken in before."""
+        if not self._deaf:
+            self._deaf = True
+            self.counters.overflows += 1
+            self.overflowed.set()
+        return self._last_raw
+
+    def _sheds(self, raw: bytes) -> bool:
+        if self._deaf:
+            self._say(Shed.ALL)
+            return True
+        try:
+            head = _heads.decode(raw)
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            return False
+        what = shed(head.type, self._bytes / self._limit_bytes)
+        if what is None:
+            return False
+        self._say(what)
+        if what is Shed.SPEECH and head.channel is not None and self._held is None:
+            self._note(head.channel.id, head.timestamp)
+        return True
+
+    def _note(self, channel_id: str, stamp: str) -> None:
+        notice = self._notices.get(channel_id)
+        if notice is None:
+            notice = self._notices[channel_id] = _Notice(channel_id, stamp, time.monotonic())
+            self._append(notice)
+        else:
+            notice.until = stamp
+
+    def _say(self, what: Shed) -> None:
+        counters = self.counters
+        counters.shed[what.value] += 1
+        now_s = time.monotonic()
+        if now_s - self._logged_s >= LOG_EVERY_S:
+            self._logged_s = now_s
+            log.warning(
+                "too many events wait: the cheapest are left out",
+                action="ari_shedding",
+                waiting=self._count,
+                megabytes=round(self._bytes / 1e6, 1),
+                **counters.shed,
+            )
+
+    def _append(self, frame: Frame | _Notice) -> None:
+        if not self._packed and not self._tail and self._bytes <= self._pack_from:
+            self._frames.append(frame)
+        else:
+            self._tail.append(frame)
+            if len(self._tail) >= PACK_FRAMES:
+                self._pack()
         self._put += 1
-        self.counters.max_depth = max(self.counters.max_depth, len(self._frames))
+        self._count += 1
+        self.counters.max_depth = max(self.counters.max_depth, self._count)
         self._arrived.set()
+
+    def _pack(self) -> None:
+        frames = [self._rendered(item) for item in self._tail]
+        self._tail.clear()
+        packed = pack(frames)
+        self._packed.append(packed)
+        self._bytes += len(packed.blob) - sum(len(frame.raw) for frame in frames)
+
+    def _rendered(self, item: Frame | _Notice) -> Frame:
+        if isinstance(item, Frame):
+            return item
+        self._notices.pop(item.channel_id, None)
+        frame = item.frame()
+        self._bytes += len(frame.raw)
+        return frame
+
+    def _next(self) -> Iterator[Frame]:
+        while True:
+            if not self._frames:
+                if self._packed:
+                    packed = self._packed.popleft()
+                    frames = unpack(packed)
+                    self._bytes += sum(len(frame.raw) for frame in frames) - len(packed.blob)
+                    self._frames.extend(frames)
+                elif self._tail:
+                    self._frames.extend(self._tail)
+                    self._tail.clear()
+                else:
+                    return
+            yield self._rendered(self._frames.popleft())
 
     def take(self, limit: int) -> list[Frame]:
         """Up to `limit` frames that are there now. Call `done` when they are dealt with."""
-        frames = self._frames
-        batch = [frames.popleft() for _ in range(min(limit, len(frames)))]
+        batch = list(itertools.islice(self._next(), limit))
         self._bytes -= sum(len(frame.raw) for frame in batch)
-        if not frames:
+        self._count -= len(batch)
+        if not self._count:
             self._arrived.clear()
         return batch
 
@@ -109,11 +244,21 @@ class FrameQueue:
         self._arrived.set()
 
     @property
+    def idle(self) -> bool:
+        """Whether everything that came is dealt with."""
+        return self._taken >= self._put and not self._held
+
+    @property
     def depth(self) -> int:
         """Frames waiting."""
-        return len(self._frames) + len(self._held or ())
+        return self._count + len(self._held or ())
+
+    @property
+    def bytes_waiting(self) -> int:
+        """What the frames that wait take up, as they are kept."""
+        return self._bytes
 
     @property
     def full(self) -> bool:
-        """Too many bytes wait: the reader must stop."""
+        """Too many bytes wait: nothing more is taken in."""
         return self._bytes > self._limit_bytes

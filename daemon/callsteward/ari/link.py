@@ -20,6 +20,8 @@ UNNEEDED_EVENTS = ("ChannelVarset", "ChannelDialplan", "ChannelCallerId", "Chann
 
 # A ping each 5 s, its pong due within 2.5 s: a half-open socket is known within 10 s.
 HEARTBEAT_S = 5.0
+# A link that is up has brought us all that is older than this: a dead one is given up sooner.
+CERTAIN_AFTER_S = 2 * HEARTBEAT_S
 
 # A list of 10,000 channels comes as one message in outbound mode.
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
@@ -45,8 +47,12 @@ def sources(config: Config) -> list[str]:
     Not subscribeAll: that one takes in every device state and can deadlock Asterisk on a disconnect
     (asterisk#2170).
     """
-    devices = (name if "/" in name else f"PJSIP/{name}" for name in config.operators)
-    return ["channel:", "bridge:", *(f"deviceState:{device}" for device in devices)]
+    return ["channel:", "bridge:", *(f"deviceState:{name}" for name in devices(config))]
+
+
+def devices(config: Config) -> dict[str, str]:
+    """The phones of the configured operators, such as PJSIP/101, each with its operator's name."""
+    return {name if "/" in name else f"PJSIP/{name}": name for name in config.operators}
 
 
 async def subscribe(rest: Rest, app: str, wanted: Sequence[str]) -> None:
@@ -55,22 +61,24 @@ async def subscribe(rest: Rest, app: str, wanted: Sequence[str]) -> None:
     await rest.subscribe(app, wanted)
 
 
-async def snapshot(rest: Rest, gap_from: str) -> Snapshot:
-    """What is there now, by Asterisk's clock. Raises AriError."""
+async def snapshot(rest: Rest, gap_from: str, lost_ms: int | None = None) -> Snapshot:
+    """What is there now, by Asterisk's clock; `lost_ms` is by ours. Raises AriError."""
     # Asked only where a gap tells a restart from a link that was cut.
     booted = (await rest.info()).started_at if gap_from else ""
     channels = await rest.channels()
     bridges = await rest.bridges()
     now = time.time_ns() // 1_000_000
     ahead = rest.ahead_ms or 0
-    if abs(ahead) > SAME_CLOCK_MS:
-        now += ahead
+    if abs(ahead) <= SAME_CLOCK_MS:
+        ahead = 0
+    now += ahead
     return Snapshot(
         timestamp=timestamp(now),
         channels=channels,
         bridges=bridges,
         gap_from=gap_from,
         booted=booted,
+        lost="" if lost_ms is None else timestamp(lost_ms + ahead),
     )
 
 

@@ -80,6 +80,7 @@ class OutboundLink:
         self._socket: web.WebSocketResponse | None = None
         self._gone = asyncio.Event()
         self._gone.set()
+        self._lost_ms: int | None = None
 
     async def run(self) -> None:
         """Listen until cancelled. Raises AriError if the port cannot be had."""
@@ -134,6 +135,9 @@ class OutboundLink:
     async def _accept(self, request: web.Request) -> web.StreamResponse:
         """One websocket from Asterisk, from handshake to end."""
         if not self._allowed(request):
+            self._frames.counters.refused += 1
+            if self._socket is None:
+                self._on_change(False, f"a websocket from {request.remote} had a wrong user or password")
             log.error(
                 "a websocket with a wrong user or password was refused: compare username and password of"
                 " websocket_client.conf with asterisk.username and asterisk.password",
@@ -164,6 +168,7 @@ class OutboundLink:
             await cancelled(setup)
             self._frames.release()
             self._last.note(reader.last)
+            self._lost_ms = time.time_ns() // 1_000_000
             self._frames.counters.disconnects += 1
             self._socket = None
             self._gone.set()
@@ -181,6 +186,9 @@ class OutboundLink:
             self._on_change(True, "")
             log.info("Asterisk is connected", action="ari_connected", app=self._settings.app)
             await self._reconcile(rest)
+            while True:
+                await self._frames.overflowed.wait()
+                await self._recover(rest)
         except AriError as error:
             log.warning("Asterisk is connected but refuses", action="ari_refused", error=str(error))
             # It dials again; an answer that never came is the only sign of a socket that went deaf.
@@ -210,7 +218,7 @@ class OutboundLink:
         if not missed:
             return
         self._frames.hold()
-        found = await snapshot(rest, self._last.value)
+        found = await snapshot(rest, self._last.value, self._lost_ms)
         self._frames.release(snapshot_frame(found))
         self._frames.counters.snapshots += 1
         log.warning(
@@ -220,6 +228,22 @@ class OutboundLink:
             count=len(missed),
             gap_from=found.gap_from,
         )
+
+    async def _recover(self, rest: Rest) -> None:
+        """After an overflow: once what waits is worked off, go on from Asterisk's lists."""
+        gap_from = stamp(self._frames.ignore())[1]
+        log.error(
+            "the daemon is too slow: events are left out until what waits is worked off",
+            action="ari_overflow",
+            waiting=self._frames.depth,
+            gap_from=gap_from,
+        )
+        await self._frames.settled()
+        self._frames.hold()
+        found = await snapshot(rest, gap_from)
+        self._frames.release(snapshot_frame(found))
+        self._frames.counters.snapshots += 1
+        log.warning("going on after an overflow", action="ari_recovered", channels=len(found.channels))
 
     async def _disagreement(self, rest: Rest) -> frozenset[str]:
         channels = await rest.channels()
@@ -245,6 +269,11 @@ class _OutboundReader(Reader):
                 return False
             if kind == "ApplicationRegistered":
                 self._registered.set()
+        return True
+
+    def _reads_on(self) -> bool:
+        # A socket closed now would have Asterisk queue up all that follows, without a limit.
+        self._frames.ignore()
         return True
 
     async def registered_or_quiet(self) -> None:

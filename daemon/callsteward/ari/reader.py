@@ -55,16 +55,23 @@ class Reader:
                 continue
             self.last = message.data
             frames.put(message.data)
-            if frames.full:
+            if frames.full and not self._reads_on():
                 frames.counters.overflows += 1
                 return "the daemon is too slow: its queue is full"
         if message.type is aiohttp.WSMsgType.ERROR:
+            if isinstance(message.data, TimeoutError):
+                frames.counters.silences += 1
+                return "Asterisk does not answer the heartbeat: it hangs, or the way to it does"
             return f"connection lost: {message.data}"
         return f"closed with code {socket.close_code}"
 
     def _take(self, _raw: str | bytes) -> bool:
         """False for what is no event and does not belong into the queue."""
         return True
+
+    def _reads_on(self) -> bool:
+        """Whether to go on with a full queue, which then leaves out what arrives."""
+        return False
 
 
 class LastStamp:

@@ -20,7 +20,7 @@ from urllib.parse import quote
 import aiohttp
 import msgspec
 
-from callsteward.ari.events import Bridge, Channel, epoch_ms
+from callsteward.ari.events import Bridge, Channel, DeviceState, epoch_ms
 from callsteward.config import Asterisk as Settings
 from callsteward.exceptions import AriError, AriUnauthorizedError, ConfigError
 
@@ -172,6 +172,12 @@ class Rest:
         answer = await self._transport.request("POST", "channels", query, body)
         return _decoded(self._checked("POST", "channels", answer), Channel)
 
+    async def set_variable(self, name: str, value: str | None) -> None:
+        """Set a global variable, or remove it (None). It goes in the body: a URL may be logged."""
+        body = {"variable": name} if value is None else {"variable": name, "value": value}
+        answer = await self._transport.request("POST", "asterisk/variable", None, body)
+        self._checked("POST", "asterisk/variable", answer)
+
     async def hang_up(self, channel_id: str) -> bool:
         """End a channel; whether there was one."""
         path = f"channels/{quote(channel_id, safe='')}"
@@ -179,6 +185,20 @@ class Rest:
         if answer.status == 404:
             return False
         self._checked("DELETE", path, answer)
+        return True
+
+    async def device_state(self, device: str) -> str:
+        """The state of a device such as PJSIP/101, NOT_INUSE, UNAVAILABLE and so on (ast_devstate_str)."""
+        return (await self.get(f"deviceStates/{quote(device, safe='')}", DeviceState)).state
+
+    async def send(
+        self, method: str, path: str, query: Mapping[str, str] | None = None, body: object | None = None
+    ) -> bool:
+        """Any request whose answer does not matter; False where what it is about is not there (404)."""
+        answer = await self._transport.request(method, path, query, body)
+        if answer.status == 404:
+            return False
+        self._checked(method, path, answer)
         return True
 
     async def get(self, path: str, shape: type[T], query: Mapping[str, str] | None = None) -> T:

@@ -6,48 +6,63 @@ stored or published. What a journal brings a second time finds its row and is to
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
 import msgspec
-import structlog
 
-from callsteward.callback.do_not_call import DoNotCall
+from callsteward.callback.book import Book, NotToCall, Whereabouts
 from callsteward.callback.guard import Checked, Guard
-from callsteward.callback.ledger import Ledger
 from callsteward.callback.policy import Case, Policy, Reason
 from callsteward.callback.states import CANCELLABLE, Actor, Callback, CallbackMoved, State
+from callsteward.calls.callback_id import callback_of
 from callsteward.calls.facts import CallEnded, CallHappened, Fact, Happening
-from callsteward.calls.record import CallbackDecision, CallRecord, Decision, Party, Side
-
-log = structlog.get_logger(__name__)
+from callsteward.calls.record import (
+    CallbackDecision,
+    CallRecord,
+    Decision,
+    Direction,
+    Outcome,
+    Party,
+    Side,
+)
 
 # Clients whose last call is remembered, to know who called again before their drop was noticed.
 _REMEMBERED = 10_000
+# A phone that an operator rings by hand rings no longer; so long no callback is offered beside it.
+_RINGS_MS = 120_000
+_SPOKEN_TO = frozenset({Outcome.COMPLETED, Outcome.MID_DIALOGUE_DROP})
 
 
 class Decisions:
-    """Decides for each call that ends; cancels a callback when its client calls first."""
+    """Decides for each call that ends; cancels a callback when its client calls or is spoken to first."""
 
     def __init__(
         self,
         *,
         guard: Guard,
         policy: Policy,
-        ledger: Ledger,
-        do_not_call: DoNotCall,
+        ledger: Book,
+        do_not_call: NotToCall,
+        zones: Whereabouts,
         now_ms: Callable[[], int],
     ) -> None:
         self._guard = guard
         self._policy = policy
         self._ledger = ledger
         self._do_not_call = do_not_call
+        self._zones = zones
         self._now_ms = now_ms
         self.on_move: Callable[[CallbackMoved], None] = _nobody
-        """Told of each callback that is written down or cancelled here."""
-        # By number: when the client's last call began, and which it is.
-        self._last: OrderedDict[str, tuple[int, str]] = OrderedDict()
+        """Told of each callback that is written down or cancelled here, once all facts given are judged."""
+        self._moves: list[CallbackMoved] = []
+        self.judging = False
+        """Whether more callbacks may come this moment: when a PBX dies the newest of all comes first."""
+        # By number: when the client last called or answered, in which call, and why no callback is made then.
+        self._last: OrderedDict[str, tuple[int, str, Reason]] = OrderedDict()
+        # By number: calls by which an operator rings the client, and since when.
+        self._ringing: defaultdict[str, dict[str, int]] = defaultdict(dict)
         self._forestalling: OrderedDict[str, None] = OrderedDict()
         # Callbacks that a call of the client's own cancels, by number and callback.
         self._waiting: dict[str, dict[str, Callback]] = {}
@@ -74,42 +89,66 @@ class Decisions:
     async def judge(self, facts: Sequence[Fact]) -> Sequence[Fact]:
         """The facts with each ended call's decision in its record. Raises StoreError; may be asked again."""
         judged: list[Fact] = []
-        for fact in facts:
-            if isinstance(fact, CallEnded):
-                judged.append(await self._ended(fact))
-                continue
-            if isinstance(fact, CallHappened) and fact.event is Happening.STARTED:
-                await self._started(fact)
-            judged.append(fact)
+        self.judging = True
+        try:
+            for fact in facts:
+                if isinstance(fact, CallEnded):
+                    judged.append(await self._ended(fact))
+                    continue
+                if isinstance(fact, CallHappened) and fact.client_number:
+                    await self._happened(fact)
+                judged.append(fact)
+        finally:
+            self.judging = False
+            moves, self._moves = self._moves, []
+            for moved in moves:
+                self.on_move(moved)
         return judged
 
-    async def _started(self, fact: CallHappened) -> None:
+    def being_called(self, callback: Callback) -> bool:
+        """Whether an operator rings the client by hand at this moment: a second phone call would annoy."""
+        since = self._ringing.get(callback.number or "")
+        return since is not None and any(self._now_ms() - at_ms < _RINGS_MS for at_ms in since.values())
+
+    async def _happened(self, fact: CallHappened) -> None:
+        """The client called, or a talk with them began: in either direction the callback is in vain."""
         number = self._guard.read(fact.client_number)
         if number is None:
             return
-        self._last[number] = (fact.at_ms, fact.call_id)
+        if fact.outbound and fact.event is Happening.STARTED:
+            if callback_of(fact.call_id) is None:
+                self._ringing[number][fact.call_id] = fact.at_ms
+            return
+        if not fact.outbound and fact.event is not Happening.STARTED:
+            return  # it was all said when they called
+        reason = Reason.SPOKEN_TO if fact.outbound else Reason.CALLED_AGAIN
+        self._last[number] = (fact.at_ms, fact.call_id, reason)
         self._last.move_to_end(number)
         if len(self._last) > _REMEMBERED:
             self._last.popitem(last=False)
-        for callback in list(self._waiting.get(number, {}).values()):
-            # A journal that is run again begins with the very call that broke.
-            if fact.at_ms > callback.dropped_at_ms:
-                await self._cancel(callback, fact.call_id)
+        # A journal that is run again begins with the very call that broke.
+        await self._cancel(number, fact.call_id, reason, after_ms=fact.at_ms)
 
-    async def _cancel(self, callback: Callback, call_id: str) -> None:
-        moved = await self._ledger.move(
-            callback,
-            State.CANCELLED,
-            actor=Actor.CLIENT,
-            at_ms=self._now_ms(),
-            reason=Reason.CALLED_AGAIN.value,
-            evidence=f"call {call_id}",
-            among=CANCELLABLE,
-        )
-        self.over(callback)
-        if moved is not None:
-            self._forestalled_by(call_id)
-            self.on_move(CallbackMoved(moved, Actor.CLIENT))
+    async def _cancel(self, number: str, call_id: str, reason: Reason, *, after_ms: int) -> None:
+        """Cancel the client's open callbacks of drops before a moment, but for the call's own."""
+        actor = Actor.CLIENT if reason is Reason.CALLED_AGAIN else Actor.OPERATOR
+        own = callback_of(call_id)
+        for callback in list(self._waiting.get(number, {}).values()):
+            if callback.dropped_at_ms >= after_ms or own == callback.id:
+                continue
+            moved = await self._ledger.move(
+                callback,
+                State.CANCELLED,
+                actor=actor,
+                at_ms=self._now_ms(),
+                reason=reason.value,
+                evidence=f"call {call_id}",
+                among=CANCELLABLE,
+            )
+            self.over(callback)
+            if moved is not None:
+                self._forestalled_by(call_id)
+                self._moves.append(CallbackMoved(moved, actor))
 
     def _forestalled_by(self, call_id: str) -> None:
         self._forestalling[call_id] = None
@@ -118,6 +157,7 @@ class Decisions:
 
     async def _ended(self, fact: CallEnded) -> CallEnded:
         record = fact.record
+        await self._talked(record, fact.client_number)
         case = await self._case(record, self._guard.check(fact.client_number))
         decision = self._policy.decide(case)
         if record.callback.decision is Decision.DUE:
@@ -127,19 +167,37 @@ class Decisions:
         self._forestalling.pop(record.call_id, None)
         return msgspec.structs.replace(fact, record=msgspec.structs.replace(record, callback=decision))
 
+    async def _talked(self, record: CallRecord, client_number: str) -> None:
+        """A call is over: nobody rings the client by it any more; a talk that no answer told of counts."""
+        number = self._guard.read(client_number)
+        if number is None:
+            return
+        if record.direction is Direction.OUTBOUND and number in self._ringing:
+            self._ringing[number].pop(record.call_id, None)
+            if not self._ringing[number]:
+                del self._ringing[number]
+        ended_ms = _ms(record.ended_at)
+        if (
+            record.direction in {Direction.OUTBOUND, Direction.CALLBACK}
+            and record.outcome in _SPOKEN_TO
+            and ended_ms is not None
+        ):
+            await self._cancel(number, record.call_id, Reason.SPOKEN_TO, after_ms=ended_ms)
+
     async def _case(self, record: CallRecord, client: Checked) -> Case:
         now_ms = self._now_ms()
         started_ms, ended_ms = _ms(record.started_at), _ms(record.ended_at)
         base = record.callback
         number = client.number
         due = base.decision is Decision.DUE and number is not None
-        listed, today, hour, again = False, 0, 0, False
+        listed, today, hour, again, zone = False, 0, 0, None, None
         if due and number is not None:
             listed = await self._do_not_call.has(number)
             today, hour = await self._ledger.counts(number, record.line, now_ms)
-            last_ms, last_call = self._last.get(number, (0, record.call_id))
-            again = last_call != record.call_id and last_ms > (started_ms or 0)
-            if again:
+            zone = await self._zones.of(number)
+            last_ms, last_call, why = self._last.get(number, (0, record.call_id, None))
+            if last_call != record.call_id and last_ms > (started_ms or 0):
+                again = why
                 self._forestalled_by(last_call)
         return Case(
             decision=base,
@@ -148,7 +206,9 @@ class Decisions:
             dropped_ms=now_ms if ended_ms is None else ended_ms,
             now_ms=now_ms,
             do_not_call=listed,
-            called_again=again,
+            called_again=again is Reason.CALLED_AGAIN,
+            spoken_to=again is Reason.SPOKEN_TO,
+            zone=zone,
             to_number_today=today,
             of_line_this_hour=hour,
             forestalled=record.call_id in self._forestalling,
@@ -160,20 +220,12 @@ class Decisions:
         )
         if callback is None:
             return await self._ledger.decided(record.call_id) or decision
-        log.info(
-            "callback decided",
-            action="callback_decided",
-            callback=callback.id,
-            line=callback.line,
-            state=callback.state.value,
-            reason=callback.reason,
-        )
         if callback.state is State.DUE and callback.number is not None:
             self._wait_for(callback)
             lost = record.hangup.first is Party.NETWORK and record.hangup.lost_side is Side.OPERATOR
             if lost and record.operator is not None:
                 self.lost_operators[callback.id] = record.operator
-        self.on_move(CallbackMoved(callback, Actor.DAEMON))
+        self._moves.append(CallbackMoved(callback, Actor.DAEMON))
         return decision
 
 

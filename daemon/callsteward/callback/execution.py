@@ -18,11 +18,19 @@ from callsteward.ari import events as ari
 from callsteward.ari.rest import Rest
 from callsteward.callback import faults, heard
 from callsteward.callback.decisions import Decisions
-from callsteward.callback.heard import Heard, Said
-from callsteward.callback.ledger import DAY_MS, Ledger
+from callsteward.callback.dialplan import Dialplan
+from callsteward.callback.heard import Heard
+from callsteward.callback.hearing import Hearing
+from callsteward.callback.ledger import Ledger
 from callsteward.callback.operators import choose
 from callsteward.callback.policy import Policy, Reason
-from callsteward.callback.states import FINAL, UNDER_WAY, Actor, Callback, CallbackMoved, State
+from callsteward.callback.retention import Retention
+from callsteward.callback.states import UNDER_WAY, Actor, Callback, CallbackMoved, State
+from callsteward.callback.steps import Steps
+from callsteward.callback.sticky import Sticky
+from callsteward.callback.strays import end_strays
+from callsteward.callback.watch import Watch
+from callsteward.callback.zones import ClientZones
 from callsteward.calls.callback_id import channel_id
 from callsteward.calls.facts import Alert, OperatorNow
 from callsteward.config import Config
@@ -30,15 +38,9 @@ from callsteward.exceptions import AriError, StoreError
 
 log = structlog.get_logger(__name__)
 
-CONTEXT = "callsteward-callback"
-INCLUDED = "CALLSTEWARD_CALLBACK"
-"""The dialplan's global that says callsteward-callback.conf is there."""
 # While something is open the ledger is looked at this often; an admin's cancel comes by it alone.
 LOOK_EVERY_S = 1.0
 LOOK_IDLE_S = 5.0
-# What the events should have said by then is asked of Asterisk.
-GRACE_MS = 5_000
-ASK_EVERY_MS = 10_000
 _UNREACHABLE = frozenset({"UNAVAILABLE", "INVALID"})
 _MINUTE_MS = 60_000
 
@@ -53,6 +55,7 @@ class Execution:
         decisions: Decisions,
         policy: Policy,
         ledger: Ledger,
+        zones: ClientZones,
         rest: Rest,
         operators_now: Callable[[], Iterable[OperatorNow]],
         now_ms: Callable[[], int],
@@ -61,26 +64,26 @@ class Execution:
         self._config = config
         self._settings = config.callback
         self._decisions = decisions
-        decisions.on_move = self.moved
         self._policy = policy
         self._ledger = ledger
-        self._rest = rest
+        self._zones = zones
         self._operators_now = operators_now
         self._now_ms = now_ms
         self._publish = publish
         self._wake = asyncio.Event()
+        self._steps = Steps(ledger, decisions, now_ms=now_ms, publish=publish, wake=self._wake.set)
+        decisions.on_move = self._steps.told
+        self._rest = rest
+        self._dialplan = Dialplan(config, rest)
+        self._hearing = Hearing(ledger, self._steps, self._dialplan, now_ms=now_ms)
+        self._retention = Retention(config, ledger, self._dialplan, now_ms=now_ms)
+        self._sticky = Sticky(config, ledger, self._dialplan, now_ms=now_ms)
+        self._watch = Watch(config, ledger, self._steps, self._dialplan, now_ms=now_ms)
         self._heard: deque[Heard] = deque()
         self._linked = False
-        self._included: bool | None = None
-        # Callbacks whose channel this process has seen to since the link was made, and when it last asked.
-        self._looked_after: set[str] = set()
-        self._asked_ms: dict[str, int] = {}
-        self._tried: dict[str, dict[str, int]] = {}
+        self._strays_ended = False
         self._originated_ms: deque[int] = deque()
         self._unreachable: set[str] = set()
-        self._alerted: set[str] = set()
-        self._known: dict[str, Callback] = {}
-        self._forgot_ms = 0
 
     # --- what the shell says: none of these waits ----------------------------------------------------
 
@@ -102,15 +105,10 @@ class Execution:
     def link(self, connected: bool) -> None:
         """Asterisk is there, or gone: what happened meanwhile has to be asked for."""
         self._linked = connected
-        self._included = None
-        self._looked_after.clear()
-        self._asked_ms.clear()
-        self._wake.set()
-
-    def moved(self, fact: CallbackMoved) -> None:
-        """The decision wrote a callback down or cancelled one."""
-        self._publish(fact)
-        self._known[fact.callback.id] = fact.callback
+        self._strays_ended = False
+        self._dialplan.unknown()
+        self._steps.linked()
+        self._sticky.linked()
         self._wake.set()
 
     # --- the work ------------------------------------------------------------------------------------
@@ -135,67 +133,59 @@ class Execution:
         """Everything that is to be done now; how many callbacks are open afterwards."""
         while self._heard:
             # Taken off when it is written down: a store that fails is told again.
-            await self._believe(self._heard[0])
+            await self._hearing.take(self._heard[0])
             self._heard.popleft()
+        if self._linked and not self._strays_ended:
+            self._strays_ended = await end_strays(self._ledger, self._rest)
         opened = await self._ledger.opened()
-        if opened and self._linked and not self._included:
-            await self._look_for_dialplan()
-        await self._notice_others(opened)
-        busy = {item.operator for item in self._operators_now()}
-        busy |= {name for name in self._config.operators if self._phone(name) in self._unreachable}
-        busy |= {callback.asked for callback in opened if callback.asked is not None}
+        if opened and self._linked and not self._dialplan.included:
+            await self._dialplan.look()
+        # Before any phone is rung: the client may be calling again this moment.
+        await self._sticky.work(opened, self._decisions.lost_operators, linked=self._linked)
+        for untold in await self._watch.notice_others(opened, linked=self._linked):
+            self._publish(untold)
+        busy = self._busy(opened)
         under_way = 0
         for callback in opened:
             if callback.state in UNDER_WAY:
                 under_way += 1
                 if self._linked:
-                    await self._look_after(callback)
+                    await self._watch.look_after(callback)
         for callback in opened:
-            if callback.state is State.DUE:
+            if callback.state is State.DUE and not self._decisions.judging:
                 asked = await self._next(callback, busy, room=under_way < self._settings.max_parallel)
                 if asked is not None:
                     busy.add(asked)
                     under_way += 1
-        await self._forget_old()
+        await self._retention.work(linked=self._linked)
         return len(opened)
 
-    async def _look_for_dialplan(self) -> None:
-        """Without its dialplan an operator would be rung and sent nowhere."""
-        before = self._included
-        try:
-            self._included = bool(await self._rest.variable(INCLUDED))
-        except AriError as error:
-            log.warning("Asterisk does not say", action="callback_ask", error=str(error))
-            return
-        if not self._included and before is None:
-            log.error(
-                "nobody is called back: include callsteward-callback.conf in extensions.conf",
-                action="callback_dialplan",
-            )
+    def _busy(self, opened: Iterable[Callback]) -> set[str]:
+        """Operators who are not to be asked now: on a call, unreachable, or being asked."""
+        busy = {item.operator for item in self._operators_now()}
+        busy |= {name for name in self._config.operators if self._dialplan.phone(name) in self._unreachable}
+        busy |= {callback.asked for callback in opened if callback.asked is not None}
+        return busy
 
     async def _next(self, callback: Callback, busy: set[str], *, room: bool) -> str | None:
         """What a due callback comes to now; the operator who is asked, if one is."""
         now_ms = self._now_ms()
-        settings = self._settings
-        late_ms = callback.dropped_at_ms + int(settings.alert_s * 1000)
-        if now_ms >= late_ms and callback.id not in self._alerted:
-            self._alerted.add(callback.id)
-            self._alert(callback, "callback_late", settings.alert_s, callback.dropped_at_ms)
+        settings, steps = self._settings, self._steps
+        steps.alert_late(callback, settings.alert_s)
         if now_ms - callback.created_at_ms > settings.expire_s * 1000:
-            if await self._move(callback, State.EXPIRED, Actor.DAEMON, reason="nobody_free") is not None:
-                self._alert(callback, "callback_expired", settings.expire_s, callback.created_at_ms)
+            if await steps.move(callback, State.EXPIRED, Actor.DAEMON, reason="nobody_free") is not None:
+                steps.alert(callback, "callback_expired", settings.expire_s, callback.created_at_ms)
             return None
         number = callback.number
-        if number is None or not self._policy.may_call(
-            number, callback.line, dropped_ms=callback.dropped_at_ms, at_ms=now_ms
-        ):
-            await self._move(callback, State.SUPPRESSED, Actor.DAEMON, reason=Reason.CALLING_HOURS.value)
+        if number is None or not await self._may_call(callback, number, now_ms):
+            await steps.move(callback, State.SUPPRESSED, Actor.DAEMON, reason=Reason.CALLING_HOURS.value)
             return None
         while self._originated_ms and self._originated_ms[0] <= now_ms - _MINUTE_MS:
             self._originated_ms.popleft()
-        if not (self._linked and self._included and room) or len(self._originated_ms) >= settings.per_minute:
+        paced = room and len(self._originated_ms) < settings.per_minute
+        if not (self._linked and self._dialplan.included and paced) or self._decisions.being_called(callback):
             return None
-        tried = self._tried.setdefault(callback.id, {})
+        tried = steps.tried.setdefault(callback.id, {})
         lost = self._decisions.lost_operators.get(callback.id)
         if lost is not None:
             # Their line is the one that broke: the others first.
@@ -206,256 +196,35 @@ class Execution:
             await self._offer(callback, operator, number)
         return operator
 
+    async def _may_call(self, callback: Callback, number: str, now_ms: int) -> bool:
+        """Whether the hours allow it now, where the client is."""
+        dropped_ms = callback.dropped_at_ms
+        zone = None
+        if self._policy.hours_bind(dropped_ms=dropped_ms, at_ms=now_ms):
+            zone = await self._zones.of(number)
+        return self._policy.may_call(number, callback.line, dropped_ms=dropped_ms, at_ms=now_ms, zone=zone)
+
     async def _offer(self, callback: Callback, operator: str, number: str) -> None:
         """Ring an operator; written down first, so that a kill in between cannot ring two at once unseen."""
+        steps = self._steps
         channel = channel_id(callback.id, callback.attempts + 1, callback.line)
-        offered = await self._move(
+        offered = await steps.move(
             callback, State.OFFERED, Actor.DAEMON, asked=operator, channel=channel, among=(State.DUE,)
         )
         if offered is None:
             return
         self._originated_ms.append(self._now_ms())
-        self._looked_after.add(callback.id)
+        steps.looked_after.add(callback.id)
         faults.reached("before:originate")
         try:
-            await self._rest.originate(
-                {
-                    "endpoint": self._phone(operator),
-                    "context": CONTEXT,
-                    "extension": "s",
-                    "priority": "1",
-                    "callerId": self._caller_id(callback),
-                    "timeout": str(round(self._settings.operator_ring_s)),
-                    "channelId": channel,
-                },
-                self._variables(offered, number),
-            )
+            await self._dialplan.ring(offered, operator, number, self._now_ms())
         except AriError as error:
-            if await self._lives(channel) is False:
-                self._tried.setdefault(callback.id, {})[operator] = self._now_ms()
-                await self._move(
+            if await self._dialplan.lives(channel) is False:
+                steps.tried.setdefault(callback.id, {})[operator] = self._now_ms()
+                await steps.move(
                     offered, State.DUE, Actor.ASTERISK, reason="operator_offline", evidence=str(error)
                 )
             else:
                 # It may ring after all: then the events will tell, or Asterisk when it is asked.
-                self._looked_after.discard(callback.id)
+                steps.looked_after.discard(callback.id)
         faults.reached("after:originate")
-
-    def _phone(self, operator: str) -> str:
-        return self._settings.operator_dial.replace("{operator}", operator)
-
-    def _caller_id(self, callback: Callback) -> str:
-        """Who and why, on the operator's phone. No number to press redial on: that would be a second call."""
-        ago_s = max(0, self._now_ms() - callback.dropped_at_ms) // 1000
-        ago = f"{ago_s}s" if ago_s < 600 else f"{ago_s // 60}min"
-        return f'"CB {callback.client_masked or "client"} {ago}" <callback>'
-
-    def _variables(self, callback: Callback, number: str) -> dict[str, str]:
-        line = self._config.line(callback.line)
-        prefix, suffix = (line.callback_dial or self._settings.dial).split("{number}")
-        return {
-            "CS_ID": callback.id,
-            "CS_ATTEMPT": str(callback.attempts),
-            "CS_NUMBER": number.removeprefix("+"),
-            "CS_PREFIX": prefix,
-            "CS_SUFFIX": suffix,
-            "CS_RING": str(self._settings.ring_s),
-            "CS_CALLER": (line.callback_caller_id or self._settings.caller_id or ""),
-            "CS_PRESS": str(self._settings.press_1_s if self._settings.press_1 else 0),
-        }
-
-    # --- what Asterisk said --------------------------------------------------------------------------
-
-    async def _believe(self, item: Heard) -> None:
-        callback = await self._ledger.find(item.callback)
-        if callback is None:
-            return
-        match item.said:
-            case Said.OPERATOR_ANSWERED:
-                await self._move(callback, State.OPERATOR_ANSWERED, Actor.OPERATOR, among=(State.OFFERED,))
-            case Said.DECLINED:
-                await self._ask_another(callback, "operator_declined", Actor.OPERATOR)
-            case Said.DIALLING:
-                await self._move(callback, State.DIALLING, Actor.ASTERISK, evidence="the fence was claimed")
-            case Said.OVER:
-                await self._over(callback, item, "the dial ended")
-            case Said.FENCE:
-                await self._fence(callback, item)
-            case Said.REFUSED:
-                await self._move(callback, State.CANCELLED, Actor.ASTERISK, reason="refused_by_dialplan")
-            case Said.GONE:
-                await self._gone(callback, item)
-            case Said.LOCKED:
-                log.warning("the fence was locked", action="callback_locked", callback=callback.id)
-
-    async def _over(self, callback: Callback, item: Heard, evidence: str) -> None:
-        told = f"{evidence}: {item.status or 'no result'}"
-        if item.status == "ANSWER":
-            await self._move(callback, State.REACHED, Actor.ASTERISK, reason="answered", evidence=told)
-            return
-        why = heard.not_reached(item.status, item.cause)
-        await self._move(callback, State.NOT_REACHED, Actor.ASTERISK, reason=why, evidence=told)
-
-    async def _fence(self, callback: Callback, item: Heard) -> None:
-        """An answer to our question, or a second attempt that met the fence."""
-        self._asked_ms.pop(callback.id, None)
-        lives = None if callback.channel_id is None else await self._lives(callback.channel_id)
-        another = item.channel_id != callback.channel_id
-        if item.at and (item.status or not (lives and another)):
-            await self._over(callback, item, f"the fence was claimed at {item.at}")
-        elif not item.at and lives is False and callback.state is State.DIALLING:
-            # It was claimed, and Asterisk's database has lost that: whether it rang, nobody knows.
-            await self._over(callback, item, "the fence is lost")
-        elif not item.at and lives is False and callback.state in UNDER_WAY:
-            # Nobody was asked in vain: whoever is free may be asked at once.
-            await self._move(callback, State.DUE, Actor.ASTERISK, reason="not_dialled")
-
-    async def _gone(self, callback: Callback, item: Heard) -> None:
-        """The operator's channel ended. What it came to was said before; else nobody was dialled."""
-        if item.channel_id != callback.channel_id:
-            return
-        if callback.state is State.OFFERED:
-            await self._ask_another(callback, heard.not_answered(item.cause), Actor.ASTERISK)
-        elif callback.state is State.OPERATOR_ANSWERED:
-            await self._ask_another(callback, "operator_hung_up", Actor.OPERATOR)
-        elif callback.state is State.DIALLING:
-            self._looked_after.discard(callback.id)
-
-    async def _ask_another(self, callback: Callback, reason: str, actor: Actor) -> None:
-        if callback.asked is not None:
-            self._tried.setdefault(callback.id, {})[callback.asked] = self._now_ms()
-        await self._move(callback, State.DUE, actor, reason=reason)
-
-    # --- what nobody said ----------------------------------------------------------------------------
-
-    async def _look_after(self, callback: Callback) -> None:
-        """See to a callback under way that this process knows nothing of, or that takes too long."""
-        now_ms = self._now_ms()
-        due_ms = callback.changed_at_ms + self._patience_ms(callback.state)
-        if callback.id in self._looked_after and now_ms < due_ms:
-            return
-        if now_ms - self._asked_ms.get(callback.id, 0) < ASK_EVERY_MS:
-            return
-        self._asked_ms[callback.id] = now_ms
-        lives = None if callback.channel_id is None else await self._lives(callback.channel_id)
-        if lives:
-            self._looked_after.add(callback.id)
-            return
-        if lives is False:
-            await self._local("ask", callback.id)
-
-    def _patience_ms(self, state: State) -> int:
-        seconds = {
-            State.OFFERED: self._settings.operator_ring_s,
-            State.OPERATOR_ANSWERED: self._settings.press_1_s,
-            State.DIALLING: self._settings.ring_s,
-        }
-        return int(seconds.get(state, 0) * 1000) + GRACE_MS
-
-    async def _lives(self, channel: str) -> bool | None:
-        """Whether a channel is there, None where Asterisk does not say."""
-        try:
-            return await self._rest.channel(channel) is not None
-        except AriError as error:
-            log.warning("Asterisk does not say", action="callback_ask", error=str(error))
-            return None
-
-    async def _local(self, verb: str, callback_id: str) -> None:
-        """Run one of the dialplan's small contexts that ring no phone; the answer is a UserEvent."""
-        try:
-            await self._rest.originate(
-                {
-                    "endpoint": f"Local/{callback_id}@{CONTEXT}-{verb}",
-                    "context": CONTEXT,
-                    "extension": "h",
-                    "priority": "1",
-                    "timeout": "5",
-                }
-            )
-        except AriError as error:
-            log.warning("the fence could not be asked", action="callback_ask", error=str(error))
-
-    async def _notice_others(self, opened: list[Callback]) -> None:
-        """Callbacks that somebody else ended: an admin at the command line, the client by calling."""
-        still = {callback.id: callback for callback in opened}
-        for name in self._known.keys() - still.keys():
-            before = self._known[name]
-            now = await self._ledger.find(name)
-            if now is None or now.state not in FINAL:
-                continue
-            self._decisions.over(now)
-            self._tried.pop(name, None)
-            if before.state not in FINAL:
-                self._publish(CallbackMoved(now, Actor.ADMIN))
-            if now.state is State.CANCELLED and now.channel_id is not None and self._linked:
-                try:
-                    await self._rest.hang_up(now.channel_id)
-                except AriError as error:
-                    log.warning("a phone rings on", action="callback_hang_up", error=str(error))
-        self._known = still
-
-    def _alert(self, callback: Callback, rule: str, limit_s: float, since_ms: int) -> None:
-        self._publish(
-            Alert(
-                call_id=callback.origin_call_id,
-                line=callback.line,
-                rule=rule,
-                at_ms=since_ms + int(limit_s * 1000),
-                operator=callback.operator,
-                limit_s=limit_s,
-                since_ms=since_ms,
-            )
-        )
-
-    async def _forget_old(self) -> None:
-        """Once a day: numbers and fences that are past the retention."""
-        now_ms = self._now_ms()
-        if not self._linked or now_ms - self._forgot_ms < DAY_MS:
-            return
-        self._forgot_ms = now_ms
-        for callback in await self._ledger.forget_numbers(now_ms - self._settings.retention_days * DAY_MS):
-            if callback.attempts:
-                await self._local("forget", callback.id)
-
-    async def _move(
-        self,
-        callback: Callback,
-        to: State,
-        actor: Actor,
-        *,
-        reason: str = "",
-        evidence: str = "",
-        among: tuple[State, ...] | None = None,
-        asked: str | None = None,
-        channel: str | None = None,
-    ) -> Callback | None:
-        """A step in the ledger, told on the feed; None where it may not be made (any more)."""
-        after = await self._ledger.move(
-            callback,
-            to,
-            actor=actor,
-            at_ms=self._now_ms(),
-            reason=reason,
-            evidence=evidence,
-            among=among,
-            asked=asked,
-            channel_id=channel,
-        )
-        if after is None:
-            return None
-        log.info(
-            "callback moved",
-            action="callback_moved",
-            callback=after.id,
-            state=to.value,
-            reason=reason,
-            operator=after.asked,
-        )
-        self._known[after.id] = after
-        if to in FINAL or to is State.DIALLING:
-            self._decisions.over(after)
-            self._alerted.discard(after.id)
-        self._publish(CallbackMoved(after, actor))
-        # What is due again may have somebody to ask at once.
-        self._wake.set()
-        return after

@@ -22,6 +22,7 @@ class Said(StrEnum):
     FENCE = "fence"
     LOCKED = "locked"
     REFUSED = "refused"
+    FORGOTTEN = "forgotten"
     GONE = "gone"
 
 

@@ -2,7 +2,8 @@
 
 standard.md, `calling_hours`: 09:00 to 20:00 where the client is; a callback within 15 minutes of the drop
 is exempt. A number names its zones (`phonenumbers`: one for a Moscow landline, 16 for a Russian mobile),
-so the rule is "allowed in every zone the number can be in", or the line's own zone by configuration.
+so the rule is "allowed in every zone the number can be in", or the line's own zone by configuration. A zone
+of the client's own, from the imported list, wins over both.
 """
 
 from __future__ import annotations
@@ -51,14 +52,23 @@ class Hours:
         self._config = config
         self._settings = config.callback
 
-    def zones(self, number: str, line: str) -> tuple[ZoneInfo, ...]:
-        """The zones that must all be open for a call to the number; at least one."""
+    def zones(self, number: str, line: str, own: ZoneInfo | None = None) -> tuple[ZoneInfo, ...]:
+        """The zones that must all be open for a call to the number; at least one. `own`: the client's."""
+        if own is not None:
+            return (own,)
         of_line = (ZoneInfo(self._config.line(line).timezone or self._config.site.timezone),)
         if self._settings.zones == "line":
             return of_line
         return candidate_zones(number) or of_line
 
-    def allow(self, number: str, line: str, *, dropped_ms: int, at_ms: int) -> bool:
+    def exempt(self, *, dropped_ms: int, at_ms: int) -> bool:
+        """Whether the hours do not bind yet."""
+        return at_ms - dropped_ms <= self._settings.exempt_s * 1000
+
+    def allow(
+        self, number: str, line: str, *, dropped_ms: int, at_ms: int, own: ZoneInfo | None = None
+    ) -> bool:
         """Whether a callback may be dialled at a moment (ms since 1970)."""
-        exempt = at_ms - dropped_ms <= self._settings.exempt_s * 1000
-        return exempt or open_in_every(self.zones(number, line), self._settings, at_ms)
+        if self.exempt(dropped_ms=dropped_ms, at_ms=at_ms):
+            return True
+        return open_in_every(self.zones(number, line, own), self._settings, at_ms)

@@ -200,6 +200,24 @@ class Ledger:
                 ]
         return found[0], found[1]
 
+    async def fenced_until(self, before_ms: int, limit: int) -> list[Callback]:
+        """Callbacks over by then whose fence Asterisk may still have, oldest first."""
+        query = self._mine().where(
+            callbacks.c.changed_at_ms < before_ms,
+            callbacks.c.state.not_in([state.value for state in OPEN]),
+            # No operator was asked: nothing was ever claimed.
+            callbacks.c.attempts > 0,
+            callbacks.c.fence_gone_at_ms.is_(None),
+        )
+        return await self._read(query.order_by(callbacks.c.id).limit(limit))
+
+    async def fence_gone(self, callback: Callback, at_ms: int) -> None:
+        """Asterisk says that it has no fence of a callback any more."""
+        where = (callbacks.c.site == self._site, callbacks.c.origin_call_id == callback.origin_call_id)
+        with failing("write to"):
+            async with writing(self._engine) as connection:
+                await connection.execute(update(callbacks).where(*where).values(fence_gone_at_ms=at_ms))
+
     async def forget_numbers(self, before_ms: int) -> list[Callback]:
         """Takes the number out of every callback that was over by then; returns those, as they were."""
         where = (

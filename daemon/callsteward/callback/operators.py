@@ -14,8 +14,12 @@ if TYPE_CHECKING:
     from callsteward.callback.states import Callback
     from callsteward.config import Callback as Settings
 
-# The name becomes part of a dial string.
 _PLAIN = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z")
+
+
+def dialable(operator: str) -> bool:
+    """Whether an operator's name may become part of a dial string."""
+    return _PLAIN.match(operator) is not None
 
 
 def choose(
@@ -37,7 +41,7 @@ def choose(
     free = [
         name
         for name in names
-        if name not in busy and tried.get(name, again_ms) <= again_ms and _PLAIN.match(name)
+        if name not in busy and tried.get(name, again_ms) <= again_ms and dialable(name)
     ]
     # min() keeps the order of those it cannot tell apart.
     return min(free, key=lambda name: tried.get(name, 0), default=None)

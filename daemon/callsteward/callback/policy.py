@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -25,6 +26,7 @@ class Reason(StrEnum):
 
     DO_NOT_CALL = "do_not_call"
     CALLED_AGAIN = "client_called_again"
+    SPOKEN_TO = "client_spoken_to"
     CALLING_HOURS = "calling_hours"
     NUMBER_LIMIT = "number_limit"
     LINE_LIMIT = "line_limit"
@@ -44,6 +46,9 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     now_ms: int
     do_not_call: bool = False
     called_again: bool = False
+    spoken_to: bool = False
+    zone: ZoneInfo | None = None
+    """Where the client is, as an admin imported it."""
     to_number_today: int = 0
     of_line_this_hour: int = 0
     forestalled: bool = False
@@ -73,7 +78,11 @@ class Policy:
             return Reason.DO_NOT_CALL.value
         if case.called_again:
             return Reason.CALLED_AGAIN.value
-        if not self.may_call(number, case.line, dropped_ms=case.dropped_ms, at_ms=case.now_ms):
+        if case.spoken_to:
+            return Reason.SPOKEN_TO.value
+        if not self.may_call(
+            number, case.line, dropped_ms=case.dropped_ms, at_ms=case.now_ms, zone=case.zone
+        ):
             return Reason.CALLING_HOURS.value
         if case.to_number_today >= self._settings.per_number_a_day:
             return Reason.NUMBER_LIMIT.value
@@ -81,6 +90,12 @@ class Policy:
             return Reason.LINE_LIMIT.value
         return None
 
-    def may_call(self, number: str, line: str, *, dropped_ms: int, at_ms: int) -> bool:
+    def hours_bind(self, *, dropped_ms: int, at_ms: int) -> bool:
+        """Whether the client's zone matters at a moment."""
+        return not self._hours.exempt(dropped_ms=dropped_ms, at_ms=at_ms)
+
+    def may_call(
+        self, number: str, line: str, *, dropped_ms: int, at_ms: int, zone: ZoneInfo | None = None
+    ) -> bool:
         """Whether the hours allow it at a moment; asked again each time an operator is to be rung."""
-        return self._hours.allow(number, line, dropped_ms=dropped_ms, at_ms=at_ms)
+        return self._hours.allow(number, line, dropped_ms=dropped_ms, at_ms=at_ms, own=zone)

@@ -34,6 +34,7 @@ class Actor(StrEnum):
     CLIENT = "client"
     OPERATOR = "operator"
     ADMIN = "admin"
+    INTEGRATION = "integration"
 
 
 _DIALLED = frozenset({State.DIALLING, State.REACHED, State.NOT_REACHED})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from callsteward.calls.callback_id import callback_of
 from callsteward.calls.deadlines import Limit
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from callsteward.calls.desk import Desk
 
 # DIALSTATUS as the Dial event carries it (Asterisk: main/dial.c, apps/app_dial.c, app_queue.c).
-_RESULTS = {
+_RESULTS: Final = {
     "ANSWER": AttemptResult.ANSWERED,
     "NOANSWER": AttemptResult.NO_ANSWER,
     "BUSY": AttemptResult.BUSY,
@@ -23,9 +23,9 @@ _RESULTS = {
     "CHANUNAVAIL": AttemptResult.UNAVAILABLE,
     "CONGESTION": AttemptResult.FAILED,
 }
-_PROGRESS = frozenset({"", "RINGING", "PROGRESS", "PROCEEDING"})
+_PROGRESS: Final = frozenset({"", "RINGING", "PROGRESS", "PROCEEDING"})
 # Q.850 causes of a channel that was never answered.
-_CAUSES = {
+_CAUSES: Final = {
     17: AttemptResult.BUSY,
     18: AttemptResult.NO_ANSWER,
     19: AttemptResult.NO_ANSWER,
@@ -35,11 +35,12 @@ _CAUSES = {
     16: AttemptResult.CANCELLED,
     26: AttemptResult.CANCELLED,
 }
-_NEVER_TRIED = frozenset({AttemptResult.BUSY, AttemptResult.UNAVAILABLE, AttemptResult.FAILED})
-_ANSWERED = AttemptResult.ANSWERED
-_INTERNAL = Direction.INTERNAL
-_SAY_RINGING, _SAY_ANSWERED = Happening.RINGING, Happening.ANSWERED
-_RING = Limit.RING
+_NEVER_TRIED: Final = frozenset({AttemptResult.BUSY, AttemptResult.UNAVAILABLE, AttemptResult.FAILED})
+_ANSWERED: Final = AttemptResult.ANSWERED
+_INTERNAL: Final = Direction.INTERNAL
+_SAY_RINGING: Final = Happening.RINGING
+_SAY_ANSWERED: Final = Happening.ANSWERED
+_RING: Final = Limit.RING
 
 
 def dial(desk: Desk, leg: Leg, status: str, ms: int) -> None:

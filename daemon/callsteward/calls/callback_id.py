@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import re
+from typing import Final
 
-_PREFIX = "callsteward-cb-"
+_PREFIX: Final = "callsteward-cb-"
 # What may stand in a channel id, in a key of Asterisk's database and in a dialplan extension.
-_HASHED = re.compile(r"x[0-9a-f]{24}\Z")
-_PLAIN = re.compile(r"[A-Za-z0-9._]{1,64}\Z")
+_HASHED: Final = re.compile(r"x[0-9a-f]{24}\Z")
+_PLAIN: Final = re.compile(r"[A-Za-z0-9._]{1,64}\Z")
 
 
 def callback_id(origin_call_id: str) -> str:

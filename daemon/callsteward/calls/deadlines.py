@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import heapq
 from enum import Enum
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 T = TypeVar("T")
-_NEVER = 1 << 62
+_NEVER: Final = 1 << 62
 
 
 class Limit(Enum):
@@ -89,6 +89,3 @@ class Deadlines(Generic[T]):
         if first is None or first > now_ms:
             return None
         return heapq.heappop(self._heap)[2]
-
-    def __len__(self) -> int:
-        return len(self._heap) - self._dead

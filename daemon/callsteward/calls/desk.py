@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from callsteward.calls.deadlines import Deadline, Deadlines
 from callsteward.calls.facts import Alert, CallHappened, Fact, Happening
@@ -15,8 +15,19 @@ if TYPE_CHECKING:
     from callsteward.config import Config
     from callsteward.standard.profile import Profile
 
-_STARTED = Happening.STARTED
-_INBOUND, _INTERNAL = Direction.INBOUND, Direction.INTERNAL
+_STARTED: Final = Happening.STARTED
+_ANSWERED: Final = Happening.ANSWERED
+_OUTBOUND: Final = Direction.OUTBOUND
+_INTERNAL: Final = Direction.INTERNAL
+
+
+def _told_number(call: Call, event: Happening) -> str:
+    """The client's number with the facts that matter to their callback."""
+    if call.direction is _INTERNAL:
+        return ""
+    # A callback's operator answers before anybody talks to the client.
+    talks = event is _ANSWERED and call.answered_ms is not None
+    return call.client_number if event is _STARTED or talks else ""
 
 
 class Limits:
@@ -42,6 +53,14 @@ class Limits:
         self.interruption_ms = int(profile.interruption_min_s * 1000)
 
 
+class Left(NamedTuple):
+    """An operator left the conversation of a call."""
+
+    call_id: str
+    line: str
+    at_ms: int
+
+
 class Desk:
     """One for a tracker, handed to all its parts."""
 
@@ -55,14 +74,28 @@ class Desk:
         self.armed = config.asterisk.talk_detect == "on"
         self.deaf = config.asterisk.talk_detect == "off"
         self.silence_ms = config.asterisk.silence_ms
+        self.tags = config.tags.enabled
+        self.wrap_up_ms = int(config.tags.wrap_up_s * 1000)
+        # By operator: the call whose conversation they left last. A code dialled afterwards means that one.
+        self.left: dict[str, Left] = {}
         self._config = config
         self._limits: dict[str, Limits] = {}
+
+    def reconfigure(self, config: Config, directory: Directory) -> None:
+        self.default_line = config.default_line
+        self.directory = directory
+        self._config = config
+        self._limits.clear()
 
     def limits(self, line: str) -> Limits:
         found = self._limits.get(line)
         if found is None:
             found = self._limits[line] = Limits(self._config.profile(line))
         return found
+
+    def asks_after_talk(self, line: str) -> bool:
+        """Whether operators of the line hand their clients over to the rating."""
+        return self._config.rating.enabled and self.limits(line).profile.rating in {"stay", "transfer"}
 
     def hold_limit_s(self, line: str, operator: str | None) -> float:
         profile = self.limits(line).profile
@@ -94,7 +127,8 @@ class Desk:
                 by=by,
                 to=to,
                 duration_s=None if duration_ms is None else duration_ms / 1000,
-                client_number=call.client_number if event is _STARTED and call.direction is _INBOUND else "",
+                client_number=_told_number(call, event),
+                outbound=call.direction is _OUTBOUND,
             )
         )
 

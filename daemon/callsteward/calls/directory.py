@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from enum import Enum
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from callsteward.config import Config
@@ -22,7 +22,7 @@ class Kind(Enum):
 
 # Channel technologies at whose end no person can be (Asterisk: main/bridge_channel.c, res_stasis_*,
 # app_confbridge, core_unreal, main/channel.c for the two masquerade leftovers).
-_MACHINES = frozenset(
+_MACHINES: Final = frozenset(
     {
         "Announcer",
         "AsyncGoto",
@@ -38,7 +38,7 @@ _MACHINES = frozenset(
         "AudioSocket",
     }
 )
-_PHONE_BY_NAME = re.compile(r"[0-9]{2,6}\Z")
+_PHONE_BY_NAME: Final = re.compile(r"[0-9]{2,6}\Z")
 
 
 class Endpoint:
@@ -104,4 +104,4 @@ class Directory:
         return known.grade if known is not None else ""
 
 
-_RELAY = Endpoint("Local", Kind.RELAY)
+_RELAY: Final = Endpoint("Local", Kind.RELAY)

@@ -6,7 +6,8 @@ from enum import StrEnum
 
 import msgspec
 
-from callsteward.calls.record import CallRecord
+from callsteward.calls.record import CallRecord, Direction
+from callsteward.tags.tag import Source, Tag
 
 
 class Happening(StrEnum):
@@ -20,6 +21,7 @@ class Happening(StrEnum):
     SILENCE = "silence"
     TRANSFER = "transfer"
     HANGUP = "hangup"
+    TAG = "tag"
 
 
 class CallHappened(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,7 +37,9 @@ class CallHappened(msgspec.Struct, frozen=True, kw_only=True):
     to: str | None = None
     duration_s: float | None = None
     client_number: str = ""
-    """Of a client who calls in, as the line delivered it; for the callback ledger alone, not published."""
+    """Where a call starts or a talk begins; for the callback ledger alone, not published."""
+    outbound: bool = False
+    """The client was called; not published."""
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,17 +61,66 @@ class CallEnded(msgspec.Struct, frozen=True):
     client_number: str = ""
 
 
-Fact = CallHappened | Alert | CallEnded
+class CallTagged(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody said something about a call. `at_ms` is Asterisk's clock.
+
+    `call_id` is empty where the tracker does not know the operator's last call, `ended` says that the
+    call's record is made already. `refused` says why nothing follows, `result` what did (the shell's
+    word). `channel` is the phone that waits for an answer, `command` the command that does.
+    """
+
+    call_id: str
+    line: str
+    tag: Tag | None
+    at_ms: int
+    by: str
+    source: Source
+    value: str = ""
+    ended: bool = False
+    refused: str = ""
+    result: str = ""
+    channel: str = ""
+    command: str = ""
+    client_number: str = ""
+    """For the callback ledger alone, not published."""
+
+
+class HandOver(msgspec.Struct, frozen=True, kw_only=True):
+    """A client's channel has come to the rating. For the rating alone, it is not published.
+
+    `dialogue`: the greeting was over. `handed_over`: the operator left the talk to the rating; false where
+    the talk ended otherwise, or there was none.
+    """
+
+    call_id: str
+    channel_id: str
+    line: str
+    direction: Direction
+    at_ms: int
+    operator: str | None
+    connected: bool
+    dialogue: bool
+    handed_over: bool
+    client_number: str
+    client_masked: str | None
+    client_ref: str | None
+
+
+Fact = CallHappened | Alert | CallEnded | CallTagged | HandOver
 
 
 class LineNow(msgspec.Struct, kw_only=True):
-    """A line's gauges at one moment. `longest_wait_since_ms`: when the client waiting longest came."""
+    """A line's gauges at one moment. `longest_wait_since_ms`: when the client waiting longest came.
+
+    `lost`: unanswered calls nobody has dealt with yet; it comes from the store, the tracker leaves it 0.
+    """
 
     line: str
     waiting: int = 0
     ringing: int = 0
     talking: int = 0
     on_hold: int = 0
+    lost: int = 0
     longest_wait_since_ms: int | None = None
 
 

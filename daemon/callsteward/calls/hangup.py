@@ -8,19 +8,20 @@ that is no Local half, names the party. With `soft` the cause is a set of flags 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Final
 
 import msgspec
 
 from callsteward.calls.record import Confidence, Hangup, Party, Side
 
 # AST_SOFTHANGUP_* in include/asterisk/channel.h.
-_DRIVER = 1  # the channel driver ended it: RTP timeout
-_SHUTDOWN = 4
-_TIMEOUT = 8  # TIMEOUT(absolute)
-_EXPLICIT = 32  # ARI DELETE, CLI, SoftHangup()
+_DRIVER: Final = 1  # the channel driver ended it: RTP timeout
+_SHUTDOWN: Final = 4
+_TIMEOUT: Final = 8  # TIMEOUT(absolute)
+_EXPLICIT: Final = 32  # ARI DELETE, CLI, SoftHangup()
 
 # Two BYEs on the wire at once arrive in either order; within this the first one is only likely.
-SIMULTANEOUS_MS = 200
+SIMULTANEOUS_MS: Final = 200
 
 
 class Request(msgspec.Struct, frozen=True, gc=False):
@@ -55,14 +56,23 @@ class LegEnd(msgspec.Struct, frozen=True, gc=False):
     passed_back: bool = False
 
 
-_PARTY = {Side.CLIENT: Party.CLIENT, Side.OPERATOR: Party.OPERATOR}
-_CERTAIN, _LIKELY = Confidence.CERTAIN, Confidence.LIKELY
+_PARTY: Final = {Side.CLIENT: Party.CLIENT, Side.OPERATOR: Party.OPERATOR}
+_CERTAIN: Final = Confidence.CERTAIN
+_LIKELY: Final = Confidence.LIKELY
 
 
 def attribute(
-    requests: Sequence[Request], ends: Sequence[LegEnd], abnormal_causes: Collection[int]
+    requests: Sequence[Request],
+    ends: Sequence[LegEnd],
+    abnormal_causes: Collection[int],
+    *,
+    end_seen: bool = True,
 ) -> Hangup:
-    """Who ended the conversation, from its hang-up requests in order and the ends of its legs."""
+    """Who ended the conversation, from its hang-up requests in order and the ends of its legs.
+
+    `end_seen`: the client's last channel ended before our eyes. Where it did not, nothing follows from no
+    request having been seen: another leg's end is that of a colleague who transferred the call earlier.
+    """
     for index, request in enumerate(requests):
         if request.soft:
             verdict = _soft(request, ends, abnormal_causes)
@@ -80,6 +90,8 @@ def attribute(
         if end.cause in abnormal_causes and not end.passed_back:
             evidence = f"{end.channel} destroyed with cause {end.cause}: abnormal"
             return Hangup(Party.NETWORK, end.cause, end.tech_cause, (evidence,), Confidence.CERTAIN, end.side)
+    if not end_seen:
+        return Hangup(Party.UNKNOWN, None, None, ("the end was not observed",), Confidence.UNKNOWN)
     return _unrequested(requests, ends)
 
 

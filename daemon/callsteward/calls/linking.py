@@ -7,9 +7,9 @@ two: a conference of two clients is two contacts.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from callsteward.calls import talk
+from callsteward.calls import rating_id, talk
 from callsteward.calls.callback_id import line_of
 from callsteward.calls.facts import Happening
 from callsteward.calls.model import Call, Leg
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from callsteward.ari.events import Channel
     from callsteward.calls.desk import Desk
 
-_INBOUND, _OUTBOUND, _INTERNAL = Direction.INBOUND, Direction.OUTBOUND, Direction.INTERNAL
+_INBOUND: Final = Direction.INBOUND
+_OUTBOUND: Final = Direction.OUTBOUND
+_INTERNAL: Final = Direction.INTERNAL
 
 
 def has_outsider(call: Call) -> bool:
@@ -52,6 +54,7 @@ def merge(desk: Desk, left: Call, right: Call) -> Call | None:
         winner.attempts.extend(loser.attempts)
         winner.attempts.sort(key=lambda attempt: attempt.dial_ms)
     winner.unobserved.extend(loser.unobserved)
+    winner.tags += loser.tags
     desk.disarm(loser)
     for leg in loser.contact:
         leg.contacts = tuple(item for item in leg.contacts if item is not loser)
@@ -108,9 +111,9 @@ def _make_client(desk: Desk, call: Call, leg: Leg, ms: int, channel: Channel | N
         caller = next((item for item in call.legs if item.endpoint.is_operator), None)
         if caller is not None and call.operator is None:
             call.operator = caller.operator
-    callback_line = line_of(call.id)
-    if callback_line is not None:
-        call.line, call.line_from_queue = callback_line, True  # no queue, but as settled as one
+    named_line = line_of(call.id) or rating_id.line_of(call.id)
+    if named_line is not None:
+        call.line, call.line_from_queue = named_line, True  # no queue, but as settled as one
     if not call.line:
         call.line = desk.default_line
     if channel is not None:

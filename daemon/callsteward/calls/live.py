@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from callsteward.calls.facts import LineNow, OperatorNow, OperatorState
 from callsteward.calls.model import Call, Leg
@@ -39,7 +40,7 @@ def lines_now(calls: Iterable[Call]) -> list[LineNow]:
     return list(lines.values())
 
 
-_BUSIEST = (
+_BUSIEST: Final = (
     OperatorState.IDLE,
     OperatorState.RINGING,
     OperatorState.ON_HOLD,

@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 from array import array
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from callsteward.calls import outcome as policy
-from callsteward.calls import timeline
+from callsteward.calls import rating_id, timeline
 from callsteward.calls.callback_id import callback_of, origin_of
+from callsteward.calls.handover import ended_by
 from callsteward.calls.hangup import attribute
 from callsteward.calls.record import (
     Attempt,
@@ -19,6 +20,8 @@ from callsteward.calls.record import (
     CallRecord,
     Direction,
     Hold,
+    Outcome,
+    Party,
     Rating,
     Side,
     Silence,
@@ -28,11 +31,11 @@ from callsteward.calls.record import (
     TransferResult,
 )
 from callsteward.standard.rules import Measured, evaluate
+from callsteward.tags.tag import Tag
 
 if TYPE_CHECKING:
     from callsteward.calls.desk import Desk
     from callsteward.calls.model import Call
-    from callsteward.standard.profile import Profile
 
 
 def rfc3339(ms: int | None) -> str | None:
@@ -40,7 +43,7 @@ def rfc3339(ms: int | None) -> str | None:
     return None if ms is None else _rfc3339(ms)
 
 
-_MILLIS = tuple(f".{ms:03d}Z" for ms in range(1000))
+_MILLIS: Final = tuple(f".{ms:03d}Z" for ms in range(1000))
 
 
 def _rfc3339(ms: int) -> str:
@@ -62,8 +65,8 @@ def seconds(ms: int | None) -> float | None:
 def _spans(speech: array[int] | None) -> list[tuple[int, int]]:
     if speech is None:
         return []
-    numbers = iter(speech)
-    return timeline.union(zip(numbers, numbers, strict=True))
+    numbers = speech.tolist()
+    return timeline.union(list(zip(numbers[::2], numbers[1::2], strict=True)))
 
 
 class _Conversation:
@@ -118,15 +121,19 @@ class _Conversation:
             seconds(word),
         )
 
-    def greeted(self, greeting_ms: float) -> bool:
-        """Whether the operator had spoken the greeting; without talk detection, had had the time to."""
-        return (self.operator_ms if self.listened else self.talk_ms) >= greeting_ms
+    def greeted(self, greeting_ms: float, unheard_ms: int = 0) -> bool:
+        """Whether the operator had spoken the greeting; without talk detection, had had the time to.
+
+        `unheard_ms`: for how long they may have spoken besides.
+        """
+        return (self.operator_ms if self.listened else self.talk_ms) + unheard_ms >= greeting_ms
 
 
-_INTERNAL = Direction.INTERNAL
-_OPERATOR = Side.OPERATOR
-_CANCELLED = AttemptResult.CANCELLED
-_NOT_ASKED = Rating("not_asked", "not_configured")
+_INTERNAL: Final = Direction.INTERNAL
+_OPERATOR: Final = Side.OPERATOR
+_CLIENT_PARTY: Final = Party.CLIENT
+_CANCELLED: Final = AttemptResult.CANCELLED
+_NOT_ASKED: Final = Rating("not_asked", "not_configured")
 
 
 def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
@@ -134,6 +141,9 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
     if call.client is None and not call.client_gone:
         return None
     direction = call.direction
+    rating = rating_id.rating_of(call.id) is not None
+    if rating:
+        direction = Direction.RATING
     if direction is _INTERNAL and not (call.attempts or call.talks):
         return None
     if call.contact_ms is not None:
@@ -153,7 +163,14 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
         requests = call.requests
     else:
         requests = [item for item in call.requests if not (item.soft and item.side is _OPERATOR)]
-    hangup = attribute(requests, call.ends, profile.abnormal_causes)
+    handed_over = False
+    if call.handed_over_ms is None:
+        hangup = attribute(requests, call.ends, profile.abnormal_causes, end_seen=ended_ms is not None)
+    else:
+        hangup, handed_over = ended_by(call, requests, profile.abnormal_causes)
+    tagged = next((said for said in call.tags if said.given.tag is Tag.DROPPED), None)
+    if tagged is not None:
+        hangup = msgspec.structs.replace(hangup, evidence=(*hangup.evidence, tagged.evidence))
     attempts = [
         Attempt(
             item.operator,
@@ -163,16 +180,24 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
         )
         for item in call.attempts
     ]
-    if connected:
+    if connected and rating:
+        outcome = Outcome.COMPLETED
+    elif connected:
+        signs = _at_the_end(conversation) if hangup.first is _CLIENT_PARTY else ()
+        if signs:
+            evidence = (*hangup.evidence, *[_HEURISTICS[sign] for sign in signs])
+            hangup = msgspec.structs.replace(hangup, evidence=evidence)
         outcome = policy.connected(
             direction,
             hangup,
-            greeted=conversation.greeted(limits.greeting_ms) or _greeting_unseen(call),
-            heuristic_drop=_heuristic_drop(conversation, profile),
+            greeted=conversation.greeted(limits.greeting_ms, _unheard_ms(call, conversation))
+            or _greeting_unseen(call),
+            heuristic_drop=not profile.drop_on_bye.isdisjoint(signs),
+            tagged=tagged is not None,
         )
     else:
         outcome = policy.unanswered(
-            direction,
+            call.direction,
             hangup,
             [item.result for item in attempts],
             call.client_dial,
@@ -194,11 +219,16 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
         holds_s=_operator_holds_s(desk, call) if call.holds else (),
         consultation_s=timeline.total(conversation.talks) / 1000 if conversation.talks else None,
         operator_interruptions=speech.operator_interruptions if speech is not None else None,
-        transfers=len(call.transfers),
+        transfers=sum(not item.to_rating for item in call.transfers) if call.transfers else 0,
+        handed_over=handed_over,
+        tagged=desk.tags,
+        ticket=any(said.given.tag is Tag.TICKET for said in call.tags),
+        registered_s=_registered_s(call) if call.tags else None,
     )
     number = call.client_number
-    if callback_of(call.id) is not None:
-        direction = Direction.CALLBACK
+    origin = rating_id.origin_of(call.id) if rating else origin_of(call.id)
+    if not rating:
+        direction = direction_of(call)
     return CallRecord(
         call_id=call.id,
         site=desk.site,
@@ -222,21 +252,51 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
         transfers=_transfers(call) if call.transfers else (),
         hangup=hangup,
         outcome=outcome,
-        callback=policy.callback(direction, outcome, hangup),
+        callback=policy.callback(
+            direction, outcome, hangup, tagged=tagged is not None, handed_over=handed_over
+        ),
         rating=_NOT_ASKED,
         standard=evaluate(measured, profile),
         complete=not call.unobserved,
         unobserved=_unobserved(call) if call.unobserved else (),
-        origin_call_id=origin_of(call.id) or msgspec.UNSET,
+        origin_call_id=origin or msgspec.UNSET,
     )
+
+
+def _registered_s(call: Call) -> float | None:
+    """How long after the talk's end the call was registered; 0 while it was on, None where it was not."""
+    at_ms = min((said.at_ms for said in call.tags if said.given.tag is Tag.REGISTERED), default=None)
+    return None if at_ms is None or not call.talks else max(0, at_ms - call.talks[-1][1]) / 1000
+
+
+def direction_of(call: Call) -> Direction:
+    """Which way the call went; a callback is told by its channel."""
+    return Direction.CALLBACK if callback_of(call.id) is not None else call.direction
+
+
+def greeted(desk: Desk, call: Call) -> bool:
+    """Whether the greeting of a talk that is over was over too, by what was seen of it."""
+    limits = desk.limits(call.line)
+    conversation = _Conversation(call, limits.silence_ms, armed=desk.armed)
+    return bool(call.talks) and (conversation.greeted(limits.greeting_ms) or _greeting_unseen(call))
 
 
 def _greeting_unseen(call: Call) -> bool:
     """Whether the operator may have greeted while nobody watched: then nobody is told they did not."""
     answered_ms = call.answered_ms
-    return bool(call.unobserved) and (
-        answered_ms is None or any(end is None or end > answered_ms for _, end in call.unobserved)
+    # A talk that died with Asterisk did not go on in the gap behind it.
+    unobserved = call.unobserved[:-1] if call.died_ms is not None else call.unobserved
+    return bool(unobserved) and (
+        answered_ms is None or any(end is None or end > answered_ms for _, end in unobserved)
     )
+
+
+def _unheard_ms(call: Call, conversation: _Conversation) -> int:
+    """How long a greeting can have gone on unheard before Asterisk died under it."""
+    if call.died_ms is None or (conversation.listened and not call.spoke_on):
+        return 0
+    seen_ms = call.unobserved[-1][0]
+    return 0 if seen_ms is None else max(0, call.died_ms - seen_ms)
 
 
 def _beginning_seen(call: Call, greeting_within_ms: int) -> bool:
@@ -295,13 +355,21 @@ def _transfers(call: Call) -> tuple[Transfer, ...]:
     return tuple(made)
 
 
-def _heuristic_drop(conversation: _Conversation, profile: Profile) -> bool:
-    """The speech heuristics a profile switched on, at the moment of the hang-up."""
-    if not conversation.talks or not profile.drop_on_bye:
-        return False
+# The speech heuristics of a profile's `drop_on_bye`, as the evidence has them.
+_HEURISTICS = {
+    "operator_mid_word": "the operator was speaking",
+    "client_on_hold": "the client was on hold",
+}
+
+
+def _at_the_end(conversation: _Conversation) -> tuple[str, ...]:
+    """Which of the heuristics' signs there were when the talk ended."""
+    if not conversation.talks:
+        return ()
     end = conversation.talks[-1][1]
-    mid_word = bool(conversation.operator) and end - conversation.operator[-1][1] <= 0
-    on_hold = bool(conversation.held) and end - conversation.held[-1][1] <= 0
-    return ("operator_mid_word" in profile.drop_on_bye and mid_word) or (
-        "client_on_hold" in profile.drop_on_bye and on_hold
-    )
+    signs: tuple[str, ...] = ()
+    if conversation.operator and end <= conversation.operator[-1][1]:
+        signs = ("operator_mid_word",)
+    if conversation.held and end <= conversation.held[-1][1]:
+        signs = (*signs, "client_on_hold")
+    return signs

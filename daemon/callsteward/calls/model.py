@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from callsteward.calls.record import AttemptResult, Direction, Side, TransferKind, TransferResult
 
@@ -12,11 +12,13 @@ if TYPE_CHECKING:
     from callsteward.calls.deadlines import Deadline
     from callsteward.calls.directory import Endpoint
     from callsteward.calls.hangup import LegEnd, Request
+    from callsteward.calls.tagging import Said
 
 # An enum's member costs ten times a constant (its class is searched through the metaclass); what is asked
 # for every event is read once, here as in the other modules of the tracker.
-_INTERNAL = Direction.INTERNAL
-_CLIENT, _OPERATOR = Side.CLIENT, Side.OPERATOR
+_INTERNAL: Final = Direction.INTERNAL
+_CLIENT: Final = Side.CLIENT
+_OPERATOR: Final = Side.OPERATOR
 
 
 class Bridge:
@@ -47,7 +49,7 @@ class Attempt:
 class TransferMade:
     """A transfer as it happened; whether it completed is known when somebody else has the client."""
 
-    __slots__ = ("at_ms", "by", "kind", "result", "to")
+    __slots__ = ("at_ms", "by", "kind", "result", "to", "to_rating")
 
     def __init__(self, kind: TransferKind, by: str | None, to: str | None, at_ms: int) -> None:
         self.kind = kind
@@ -55,6 +57,8 @@ class TransferMade:
         self.to = to
         self.at_ms = at_ms
         self.result: TransferResult | None = None
+        # A hand-over to the rating, not to a colleague.
+        self.to_rating = False
 
 
 class Leg:
@@ -116,9 +120,11 @@ class Call:
         "contact",
         "contact_ms",
         "created_ms",
+        "died_ms",
         "direction",
         "ended_ms",
         "ends",
+        "handed_over_ms",
         "heard",
         "holds",
         "id",
@@ -136,7 +142,9 @@ class Call:
         "silence",
         "silent_since_ms",
         "spent",
+        "spoke_on",
         "started_ms",
+        "tags",
         "talk_limit",
         "talks",
         "transfers",
@@ -187,8 +195,16 @@ class Call:
         self.spent = False
         # The leg that put the client on hold and then left the conversation to ask somebody.
         self.waits_for: Leg | None = None
+        # Asterisk died under the talk, at this moment or before; seen of it was what came before the gap.
+        self.died_ms: int | None = None
+        # The operator may have spoken on until then.
+        self.spoke_on = False
+        # When the client came to the rating after a talk: what follows ends no conversation.
+        self.handed_over_ms: int | None = None
         # Somebody heard the client before the stream began.
         self.was_bridged = False
+        # Most calls have none.
+        self.tags: tuple[Said, ...] = ()
 
     def side(self, leg: Leg) -> Side | None:
         """Which side of this call's conversation a leg is on, None for a bystander."""

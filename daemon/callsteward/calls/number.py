@@ -24,6 +24,7 @@ class Numbers:
         self._length = 0 if example is None else len(phonenumbers.national_significant_number(example))
         # A call's number is asked for several times; reading it costs more than the rest of the record.
         self._read = functools.lru_cache(maxsize=1024)(self._parse)
+        self._mask = functools.lru_cache(maxsize=1024)(self._hide)
 
     def e164(self, raw: str) -> str | None:
         """The number as +79031234567, or None for what cannot be one.
@@ -54,6 +55,9 @@ class Numbers:
 
     def masked(self, raw: str) -> str | None:
         """+7903***4567; a short internal number as it is; None for what is no number at all."""
+        return self._mask(raw)
+
+    def _hide(self, raw: str) -> str | None:
         number = self.e164(raw)
         if number is not None:
             return f"{number[:5]}***{number[-4:]}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Final
 
 from callsteward.calls.record import (
     AttemptResult,
@@ -15,12 +16,17 @@ from callsteward.calls.record import (
     Party,
 )
 
-_INTERNAL, _OUTBOUND = Direction.INTERNAL, Direction.OUTBOUND
-_CLIENT, _OPERATOR, _PBX, _NETWORK = Party.CLIENT, Party.OPERATOR, Party.PBX, Party.NETWORK
-_COMPLETED, _MID_DIALOGUE_DROP = Outcome.COMPLETED, Outcome.MID_DIALOGUE_DROP
-_FAILED_RESULTS = frozenset({AttemptResult.UNAVAILABLE, AttemptResult.FAILED})
-_ORDINARY_CAUSES = frozenset({None, 0, 16, 18, 19, 31, 127})
-_DIAL_OUTCOMES = {
+_INTERNAL: Final = Direction.INTERNAL
+_OUTBOUND: Final = Direction.OUTBOUND
+_CLIENT: Final = Party.CLIENT
+_OPERATOR: Final = Party.OPERATOR
+_PBX: Final = Party.PBX
+_NETWORK: Final = Party.NETWORK
+_COMPLETED: Final = Outcome.COMPLETED
+_MID_DIALOGUE_DROP: Final = Outcome.MID_DIALOGUE_DROP
+_FAILED_RESULTS: Final = frozenset({AttemptResult.UNAVAILABLE, AttemptResult.FAILED})
+_ORDINARY_CAUSES: Final = frozenset({None, 0, 16, 18, 19, 31, 127})
+_DIAL_OUTCOMES: Final = {
     "BUSY": Outcome.BUSY,
     "CONGESTION": Outcome.FAILED,
     "CHANUNAVAIL": Outcome.FAILED,
@@ -52,13 +58,19 @@ def unanswered(
     return Outcome.NO_ANSWER
 
 
-def connected(direction: Direction, hangup: Hangup, *, greeted: bool, heuristic_drop: bool) -> Outcome:
+def connected(
+    direction: Direction, hangup: Hangup, *, greeted: bool, heuristic_drop: bool, tagged: bool = False
+) -> Outcome:
     """The outcome of a call somebody answered. `greeted`: the greeting was over.
+
+    `tagged`: somebody who knows said that the connection broke, whoever's BYE it ended with.
 
     The standard (callback section, points 1 and 2): a client lost before or in the greeting is not
     called back, one lost in the dialogue is called back once. A plain hang-up is neither.
     """
     first = hangup.first
+    if tagged and direction is not _INTERNAL:
+        return _MID_DIALOGUE_DROP if greeted else Outcome.EARLY_DROP
     if first is _OPERATOR or direction is _INTERNAL:
         return _COMPLETED
     broke = first is _NETWORK or _pbx_went_away(hangup)
@@ -74,7 +86,7 @@ def _pbx_went_away(hangup: Hangup) -> bool:
     return hangup.first is _PBX and any("shut down" in item for item in hangup.evidence)
 
 
-_REASONS = {
+_REASONS: Final = {
     Outcome.ABANDONED: "not_answered",
     Outcome.SHORT_ABANDONED: "not_answered",
     Outcome.BUSY: "not_answered",
@@ -82,22 +94,35 @@ _REASONS = {
     Outcome.FAILED: "not_answered",
     Outcome.EARLY_DROP: "early_drop",
 }
-_ENDED_BY = {
+_ENDED_BY: Final = {
     Party.CLIENT: "client_hung_up",
     Party.OPERATOR: "operator_hung_up",
     Party.PBX: "pbx_ended",
 }
-_NOT_DUE = Decision.NOT_DUE
+_NOT_DUE: Final = Decision.NOT_DUE
 
 
-def callback(direction: Direction, outcome: Outcome, hangup: Hangup) -> CallbackDecision:
+TAGGED = "tagged_dropped"
+"""The reason of a callback that is due because somebody said that the call broke."""
+
+
+def callback(
+    direction: Direction,
+    outcome: Outcome,
+    hangup: Hangup,
+    *,
+    tagged: bool = False,
+    handed_over: bool = False,
+) -> CallbackDecision:
     """Whether the call makes a callback due. Always decided, always with the reason."""
+    if handed_over:
+        return CallbackDecision(_NOT_DUE, "handed_over")
     if direction is _INTERNAL:
         return CallbackDecision(_NOT_DUE, "internal")
     if outcome is _MID_DIALOGUE_DROP:
         if direction in {Direction.CALLBACK, Direction.RATING}:
             return CallbackDecision(Decision.SUPPRESSED, f"was_{direction.value}")
-        return CallbackDecision(Decision.DUE, "mid_dialogue_drop")
+        return CallbackDecision(Decision.DUE, TAGGED if tagged else "mid_dialogue_drop")
     reason = _REASONS.get(outcome) or _ENDED_BY.get(hangup.first)
     if reason is None:
         observed = hangup.confidence is not Confidence.UNKNOWN

@@ -193,7 +193,7 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
     complete: bool
     unobserved: tuple[Span, ...]
     origin_call_id: str | msgspec.UnsetType = msgspec.UNSET
-    """Of a callback alone: the call that broke. Any other record does not have the field."""
+    """Of a callback the call that broke, of a rating call the call that is rated. No other record has it."""
 
 
 _encoder = msgspec.json.Encoder()

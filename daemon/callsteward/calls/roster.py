@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from typing import Final
 
 from callsteward.ari import events as ari
 from callsteward.calls import attempts, linking, talk
 from callsteward.calls.desk import Desk
 from callsteward.calls.model import Bridge, Call, Leg
 
-_REMEMBERED = 10_000
+_REMEMBERED: Final = 10_000
 
 
 class Roster:

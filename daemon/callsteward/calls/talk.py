@@ -7,18 +7,22 @@ while the client waits is not in this conversation.
 from __future__ import annotations
 
 from array import array
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from callsteward.calls.deadlines import Deadline, Limit
+from callsteward.calls.desk import Left
 from callsteward.calls.facts import Happening
 from callsteward.calls.model import Bridge, Call, Leg
-from callsteward.calls.record import Side, TransferResult
+from callsteward.calls.record import Direction, Side, TransferResult
 
 if TYPE_CHECKING:
     from callsteward.calls.desk import Desk
 
-_CLIENT, _OPERATOR = Side.CLIENT, Side.OPERATOR
-_TALK, _SILENCE = Limit.TALK, Limit.SILENCE
+_CLIENT: Final = Side.CLIENT
+_OPERATOR: Final = Side.OPERATOR
+_TALK: Final = Limit.TALK
+_SILENCE: Final = Limit.SILENCE
+_INTERNAL: Final = Direction.INTERNAL
 
 
 def hearers(client: Leg) -> list[Leg]:
@@ -109,6 +113,7 @@ def _begin(desk: Desk, call: Call, ms: int) -> None:
     # What was asked before belongs to an earlier talk of the same call (a transfer, a second queue).
     call.requests.clear()
     call.ends.clear()
+    call.handed_over_ms = None
     call.last_contact = []
     if call.answered_ms is None and all(leg.joined_ms is None for leg in call.contact):
         # Nobody's phone was dialled for it: a pickup, a parked client fetched.
@@ -128,6 +133,8 @@ def _leave(desk: Desk, call: Call, leg: Leg, ms: int, *, talk_goes_on: bool) -> 
         call.waits_for = leg
     if leg.talking_ms is not None:
         close_speech(leg, ms, only=call)
+    if desk.tags and not leg.outsider and call.direction is not _INTERNAL:
+        desk.left[leg.operator] = Left(call.id, call.line, ms)
     if leg.contacts == (call,):
         leg.contacts = ()
     else:

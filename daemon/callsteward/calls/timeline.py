@@ -6,13 +6,16 @@ sorted and has no overlaps.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 Spans = Sequence[tuple[int, int]]
 
 
-def union(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+def union(spans: Spans) -> list[tuple[int, int]]:
     """The spans sorted, those that touch or overlap made one, empty ones dropped."""
+    # Most calls have one talk, and many one hold or one word.
+    if len(spans) < 2:
+        return [(start, end) for start, end in spans if end > start]
     merged: list[tuple[int, int]] = []
     reach = 0
     for span in sorted(spans):

@@ -8,30 +8,33 @@ nothing here raises for what an event says.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from callsteward.ari import events as ari
-from callsteward.calls import attempts, linking, live, talk
+from callsteward.calls import attempts, linking, live, rating_entry, tagging, talk
 from callsteward.calls.deadlines import Limit
 from callsteward.calls.desk import Desk
 from callsteward.calls.directory import Directory
 from callsteward.calls.facts import CallEnded, Fact, Happening, LineNow, OperatorNow
+from callsteward.calls.handover import announced
 from callsteward.calls.hangup import LegEnd, Request, of_restart, requester, simultaneous
 from callsteward.calls.measure import record_of
 from callsteward.calls.model import Call, Leg, TransferMade
 from callsteward.calls.number import Numbers
 from callsteward.calls.record import Side, TransferKind, TransferResult
 from callsteward.calls.roster import Roster
+from callsteward.calls.stamps import Stamps
 
 if TYPE_CHECKING:
     from callsteward.config import Config
 
 # An operator's phone can outlive the call it served (a conference, an agent always on the line). This
 # long after the client's last channel the record is written without waiting for it.
-LINGER_MS = 5_000
-_CLIENT, _OPERATOR = Side.CLIENT, Side.OPERATOR
-_HANGUP = Happening.HANGUP
-_NONE: Sequence[Fact] = ()
+LINGER_MS: Final = 5_000
+_CLIENT: Final = Side.CLIENT
+_OPERATOR: Final = Side.OPERATOR
+_HANGUP: Final = Happening.HANGUP
+_NONE: Final[Sequence[Fact]] = ()
 
 
 class Tracker:
@@ -41,6 +44,7 @@ class Tracker:
         self._desk = Desk(config, Directory(config), Numbers(config.site.region, config.privacy.key))
         self._roster = Roster(self._desk)
         self.last_event_ms = 0
+        self._stamps = Stamps()
         self._stamp = ""
         self._on: dict[type, Callable[[Any, int], None]] = {
             ari.ChannelCreated: self._created,
@@ -60,38 +64,50 @@ class Tracker:
             ari.BridgeAttendedTransfer: self._attended_transferred,
             ari.Dial: self._dialled,
             ari.Snapshot: self._reconcile,
+            ari.Compacted: self._compacted,
+            ari.Shed: self._shed,
         }
+        self._tags = config.tags.enabled
+        self._rating = config.rating.enabled
+        if config.tags.enabled:
+            self._on[ari.TagCommanded] = self._told_by_command
+        if config.tags.enabled or config.rating.enabled:
+            self._on[ari.ChannelUserevent] = self._said
 
     # --- what the shell calls ----------------------------------------------------------------------
 
     def handle(self, event: ari.Event) -> Sequence[Fact]:
         """The facts that follow from an event; limits crossed before it come first."""
+        desk = self._desk
         handler = self._on.get(type(event))
         if handler is None:
-            return _NONE
+            # It tells of no call, but of the time all the same.
+            told = self._stamps.ms(event.timestamp)
+            if told is not None and desk.deadlines.may_be_due(told):
+                self._fire(told)
+            return self._told() if desk.facts else _NONE
         # What happens at once is stamped alike: a bridge and those who enter it, a call and its end.
         stamp = event.timestamp
         if stamp != self._stamp:
             self._stamp = stamp
-            read = ari.epoch_ms(stamp)
+            read = self._stamps.ms(stamp)
             if read is not None:
                 self.last_event_ms = read
         ms = self.last_event_ms
-        desk = self._desk
         # What a snapshot finds gone may have gone before its limit: then it is not told.
-        if desk.deadlines.may_be_due(ms) and handler != self._reconcile:
+        if desk.deadlines.may_be_due(ms) and not isinstance(event, ari.Snapshot):
             self._fire(ms)
         handler(event, ms)
-        if not desk.facts:
-            return _NONE
-        facts, desk.facts = desk.facts, []
-        return facts
+        return self._told() if desk.facts else _NONE
 
     def advance(self, now_ms: int) -> Sequence[Fact]:
         """The facts that follow from time alone, up to a moment on Asterisk's clock."""
         self._fire(now_ms)
-        facts, self._desk.facts = self._desk.facts, []
-        return facts
+        return self._told()
+
+    def reconfigure(self, config: Config) -> None:
+        """Go on with other lines, profiles and operators; limits that run already stay as they are."""
+        self._desk.reconfigure(config, Directory(config))
 
     def finish(self) -> Sequence[Fact]:
         """The stream ended: every call still on gets a record that says so."""
@@ -101,6 +117,10 @@ class Tracker:
                 call.unobserved.append((ms, None))
             self._end_call(call)
         self._roster.clear()
+        return self._told()
+
+    def _told(self) -> Sequence[Fact]:
+        """The facts so far, handed out once."""
         facts, self._desk.facts = self._desk.facts, []
         return facts
 
@@ -115,9 +135,18 @@ class Tracker:
         return sum(1 for call in self._roster.calls() if call.client is not None or call.client_gone)
 
     @property
+    def open_since_ms(self) -> int | None:
+        """When the oldest call that is on began, None where none is."""
+        return min((call.started_ms for call in self._roster.calls()), default=None)
+
+    @property
     def open_legs(self) -> int:
         """How many channels are known; 0 means that nothing is going on. Cheap, unlike `open_calls`."""
         return len(self._roster.legs)
+
+    def client_numbers(self) -> set[str]:
+        """The numbers, as the lines delivered them, of clients who are on a call now."""
+        return {call.client_number for call in self._roster.calls() if call.client is not None} - {""}
 
     def lines_now(self) -> list[LineNow]:
         """Gauges of each line that has calls."""
@@ -163,7 +192,7 @@ class Tracker:
             side = _OPERATOR  # the operator who dials out gives up
         if side is None and leg in call.last_contact and simultaneous(call.requests, ms):
             side = _OPERATOR  # both hung up at once, the bridge went between the two
-        if side is None:
+        if side is None or (call.handed_over_ms is not None and side is _CLIENT):
             return
         passed_back = attempts.passed_back(call, leg)
         third_party = leg.outsider and side is _OPERATOR
@@ -192,7 +221,8 @@ class Tracker:
         attempts.ended(desk, leg, ms, event.cause if event is not None else 0)
         if event is not None:
             if leg is call.client:
-                call.ends.append(_end(leg, _CLIENT, event, passed_back))
+                if call.handed_over_ms is None:
+                    call.ends.append(_end(leg, _CLIENT, event, passed_back))
             elif call.contact:
                 pass  # the talk went on without it
             elif leg in call.last_contact or not (leg.dialled or call.talks):
@@ -292,6 +322,15 @@ class Tracker:
         else:
             attempts.dial(desk, peer, event.dialstatus, ms)
 
+    def _said(self, event: ari.ChannelUserevent, ms: int) -> None:
+        if self._tags:
+            tagging.by_phone(self._desk, self._roster, event, ms)
+        if not self._rating or event.channel is None or not announced(event):
+            return
+        leg = self._roster.leg(event.channel, ms)
+        if leg is not None:
+            rating_entry.enter(self._desk, leg, ms)
+
     def _held(self, event: ari.ChannelHold, ms: int) -> None:
         leg = self._roster.leg(event.channel, ms)
         if leg is not None:
@@ -353,6 +392,11 @@ class Tracker:
         call.requests = [item for item in call.requests if item.channel not in names]
         self._desk.say(call, Happening.TRANSFER, ms, operator=leg.operator, by=leg.operator, to=to)
 
+    # --- tags ----------------------------------------------------------------------------------------
+
+    def _told_by_command(self, event: ari.TagCommanded, ms: int) -> None:
+        tagging.by_command(self._desk, self._roster, event, ms)
+
     # --- time, ends, reconciliation ------------------------------------------------------------------
 
     def _fire(self, now_ms: int) -> None:
@@ -400,24 +444,50 @@ class Tracker:
     def _reconcile(self, event: ari.Snapshot, ms: int) -> None:
         """Asterisk's own list after a (re)connect: what vanished, what is new, what was not seen."""
         gap = ari.epoch_ms(event.gap_from) if event.gap_from else None
+        present = {channel.id for channel in event.channels}
+        vanished = [leg for leg in self._roster.legs.values() if leg.id not in present]
         if gap is not None:
+            self._restarted(event, gap, vanished)
             for call in self._roster.calls():
                 call.unobserved.append((gap, ms))
                 call.silent_since_ms = None  # somebody may have spoken meanwhile
             for leg in self._roster.legs.values():
                 talk.close_speech(leg, gap)  # the end of it may be missed; if not, it tells its length
         seen_ms = ms if gap is None else gap
-        present = {channel.id for channel in event.channels}
-        vanished = [leg for leg in self._roster.legs.values() if leg.id not in present]
-        booted = ari.epoch_ms(event.booted) if event.booted else None
-        if gap is not None and booted is not None and booted > gap:
-            for call in self._roster.calls():
-                if call.contact and call.client is not None and call.client in vanished:
-                    call.requests.append(of_restart(gap, Side.CLIENT, call.client.name))
         for leg in vanished:
             self._roster.remember(leg.id)
             self._remove(leg, seen_ms, None)
         self._roster.place(event.channels, event.bridges, ms, seen_ms)
+
+    def _restarted(self, event: ari.Snapshot, gap: int, vanished: Sequence[Leg]) -> None:
+        """Talks that were on when Asterisk was started anew died with it, and no later than that."""
+        booted = ari.epoch_ms(event.booted) if event.booted else None
+        if booted is None or booted <= gap:
+            return
+        lost = ari.epoch_ms(event.lost) if event.lost else None
+        died = booted if lost is None else max(gap, min(booted, lost))
+        for call in self._roster.calls():
+            if call.contact and call.client is not None and call.client in vanished:
+                call.requests.append(of_restart(gap, Side.CLIENT, call.client.name))
+                call.died_ms = died
+                # While somebody listened, who began to speak was heard.
+                call.spoke_on = lost is None or any(leg.talking_ms is not None for leg in call.contact)
+
+    def _compacted(self, event: ari.Compacted, _ms: int) -> None:
+        """A compacted journal begins: a late event of a channel whose frames went brings no call back."""
+        for channel_id in event.gone:
+            self._roster.remember(channel_id)
+
+    def _shed(self, event: ari.Shed, ms: int) -> None:
+        """Speech on a channel went unheard: its calls say so, as after a gap."""
+        leg = self._roster.legs.get(event.channel_id)
+        if leg is None:
+            return
+        until = ari.epoch_ms(event.until)
+        talk.close_speech(leg, ms)
+        for call in dict.fromkeys((leg.call, *leg.contacts)):
+            call.unobserved.append((ms, ms if until is None else max(ms, until)))
+            call.silent_since_ms = None
 
 
 def _end(leg: Leg, side: Side, event: ari.ChannelDestroyed, passed_back: bool = False) -> LegEnd:

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from callsteward.check import pbx, services
+from callsteward.check.hours import calling_hours
 from callsteward.check.result import Result, Status, failed, ok, warning
 from callsteward.config import Config, load
 from callsteward.exceptions import ConfigError
@@ -37,6 +38,8 @@ async def run(config_file: Path) -> AsyncIterator[Result]:
         yield failed("config", str(error), "correct the file, then check again")
         raise
     yield _config(config, config_file)
+    if config.callback.enabled:
+        yield calling_hours(config)
     async for result in pbx.results(config):
         yield result
     yield await services.broker(config)

@@ -13,16 +13,18 @@ import msgspec
 
 from callsteward.ari.link import sources, subscribe
 from callsteward.ari.rest import HttpTransport, Rest, authorization, open_session
-from callsteward.callback.execution import INCLUDED
+from callsteward.callback.dialplan import INCLUDED
 from callsteward.calls.directory import Directory, Kind
 from callsteward.check.result import Result, failed, ok, warning
 from callsteward.config import Config
 from callsteward.exceptions import AriError, AriUnauthorizedError, ConfigError
+from callsteward.rating import surveys
 
 # The daemon's own application name would replace a running daemon's connection.
 APPLICATION = "callsteward-check"
 # Set by dialplan/callsteward.conf in [globals]: the only trace of a dialplan that ARI can read.
 DIALPLAN_VARIABLE = "CALLSTEWARD_DIALPLAN"
+TAGS_VARIABLE = "CALLSTEWARD_TAGS"
 _MODULES = (
     "res_ari",
     "res_ari_applications",
@@ -179,6 +181,10 @@ async def _dialplan_and_endpoints(
         )
     if config.callback.enabled:
         yield await _callback(rest)
+    if config.tags.enabled:
+        yield await _tags(rest)
+    if config.rating.enabled:
+        yield await _rating(config, rest)
     endpoints = await _settings_of_endpoints(config, rest)
     yield _talk_detection(config, endpoints, dialplan=bool(marker))
     if endpoints:
@@ -195,6 +201,46 @@ async def _callback(rest: Rest) -> Result:
         "copy dialplan/callsteward-callback.conf to /etc/asterisk, put #include callsteward-callback.conf"
         " behind the include of callsteward.conf, then: dialplan reload",
     )
+
+
+async def _tags(rest: Rest) -> Result:
+    version = await rest.variable(TAGS_VARIABLE)
+    if version:
+        return ok("tags", f"callsteward-tags.conf is included (version {version})")
+    # Tags by command need no dialplan.
+    return warning(
+        "tags",
+        "tags.enabled is true, but callsteward-tags.conf is not included: operators have no codes",
+        "copy dialplan/callsteward-tags.conf to /etc/asterisk, put #include callsteward-tags.conf behind the"
+        " include of callsteward.conf, include callsteward-codes where operators dial, then: dialplan reload",
+    )
+
+
+async def _rating(config: Config, rest: Rest) -> Result:
+    version = await rest.variable(surveys.INCLUDED)
+    if not version:
+        return failed(
+            "rating",
+            "rating.enabled is true, but callsteward-rating.conf is not included: nobody will be asked",
+            "copy dialplan/callsteward-rating.conf to /etc/asterisk, put #include callsteward-rating.conf"
+            " behind the include of callsteward.conf, then: dialplan reload",
+        )
+    folder = await rest.variable("CALLSTEWARD_PROMPTS")
+    if folder != config.rating.prompts_dir:
+        return warning(
+            "rating",
+            f"the dialplan's prompts are in {folder}, the menu's in {config.rating.prompts_dir}",
+            "make CALLSTEWARD_PROMPTS in callsteward-rating.conf and rating.prompts_dir one folder",
+        )
+    if not any(config.profile(line).rating != "off" for line in _lines(config)):
+        return warning(
+            "rating", "no line's profile asks", 'set rating = "stay", "transfer" or "call" in a profile'
+        )
+    return ok("rating", f"callsteward-rating.conf is included (version {version})")
+
+
+def _lines(config: Config) -> list[str]:
+    return [*(line.name for line in config.lines), config.default_line]
 
 
 async def _settings_of_endpoints(config: Config, rest: Rest) -> dict[str, dict[str, str]]:

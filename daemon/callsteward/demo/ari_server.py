@@ -47,6 +47,7 @@ class FakeAri:
         self.sources: list[str] = []
         self.channels: dict[str, dict[str, Any]] = {}
         self.bridges: dict[str, dict[str, Any]] = {}
+        self.device_states: dict[str, str] = {}
         self.refuse_status: int | None = None
         """Answer every request with this status."""
         self.has_event_filter = True
@@ -73,6 +74,7 @@ class FakeAri:
         app.router.add_get("/ari/bridges", self._list_bridges)
         app.router.add_get("/ari/asterisk/info", self._info)
         app.router.add_get("/ari/asterisk/modules", self._modules)
+        app.router.add_get("/ari/deviceStates/{device}", self._device_state)
         app.router.add_get("/ari/applications/{app}", self._application)
         app.router.add_put("/ari/applications/{app}/eventFilter", self._event_filter)
         app.router.add_post("/ari/applications/{app}/subscription", self._subscribe)
@@ -181,6 +183,11 @@ class FakeAri:
     async def _modules(self, _: web.Request) -> web.Response:
         names = ("res_ari.so", "res_ari_events.so", "res_http_websocket.so", "func_talkdetect.so")
         return web.json_response([{"name": name, "status": "Running"} for name in names])
+
+    async def _device_state(self, request: web.Request) -> web.Response:
+        device = request.match_info["device"]
+        # Asterisk knows every name; one that no phone has is INVALID.
+        return web.json_response({"name": device, "state": self.device_states.get(device, "INVALID")})
 
     async def _application(self, request: web.Request) -> web.Response:
         if not self._sockets:

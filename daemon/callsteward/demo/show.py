@@ -131,6 +131,8 @@ async def _play(
 
 def _kind(topic: str) -> str:
     """A topic's messages by name: the last level, where records and call events differ."""
+    if "/intervals/" in topic:
+        return "intervals"
     return {"ended": "records", "events": "call events", "now": "gauges", "status": "status"}.get(
         topic.rpartition("/")[2], "alerts"
     )

@@ -39,9 +39,16 @@ class Client(aiomqtt.Client):
 
 
 def client(
-    config: Config, *, identifier: str, version: str | None = None, will: aiomqtt.Will | None = None
+    config: Config,
+    *,
+    identifier: str,
+    version: str | None = None,
+    will: aiomqtt.Will | None = None,
+    incoming: int | None = None,
 ) -> Client:
     """A client for the configured broker, not connected yet. `version`: "5" or "3.1.1".
+
+    `incoming`: how many received messages may wait to be looked at; more are thrown away.
 
     Raises FeedError where a certificate or key file cannot be used, ConfigError where the password's cannot.
     """
@@ -64,6 +71,7 @@ def client(
         will=will,
         # Without it a small message waits for the one before to be acknowledged, up to 40 ms (Nagle).
         socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
+        max_queued_incoming_messages=incoming,
     )
 
 
@@ -101,13 +109,13 @@ def refuses_version(error: Exception) -> bool:
 
 
 @functools.lru_cache(maxsize=64)
-def json_properties(expire_s: int | None = None) -> Properties:
-    """MQTT 5: the payload is text, JSON, and how long it is worth keeping. Nothing depends on it."""
+def json_properties(*, expiry_s: int | None = None) -> Properties:
+    """MQTT 5: the payload is text, JSON, and worth so many seconds. Nothing depends on it."""
     properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
     properties.PayloadFormatIndicator = 1
     properties.ContentType = "application/json"
-    if expire_s is not None:
-        properties.MessageExpiryInterval = expire_s
+    if expiry_s:
+        properties.MessageExpiryInterval = expiry_s
     return properties
 
 

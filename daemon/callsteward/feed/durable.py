@@ -1,7 +1,7 @@
 """The messages that must arrive, as they go into the outbox. Pure.
 
-Records, callbacks, ratings and intervals are made here, inside the transaction of what they tell. Their
-`message_id` follows from what they say, so the same thing told again, also in another year by
+Records, callbacks, ratings, complaints and intervals are made here, inside the transaction of what they
+tell. Their `message_id` follows from what they say, so the same thing told again, also in another year by
 `callsteward feed resend`, has the same one.
 """
 
@@ -12,9 +12,11 @@ import msgspec
 from callsteward.callback.states import CallbackMoved
 from callsteward.calls.record import CallRecord
 from callsteward.config import Config
-from callsteward.feed import messages
+from callsteward.feed import messages, rating_messages
 from callsteward.feed.messages import Message
 from callsteward.feed.topics import Topics
+from callsteward.intervals.row import IntervalRow, Kind
+from callsteward.rating.states import Complaint, Rating
 from callsteward.store.outbox import DurableKind, Outgoing
 
 
@@ -23,6 +25,7 @@ class Durable:
 
     def __init__(self, config: Config) -> None:
         self._site = config.site.name
+        self._expire_s = config.intervals.expire_hours * 3600
         self.topics = Topics(config.mqtt.root, self._site)
 
     def record(self, record: CallRecord, stored_ms: int) -> list[Outgoing]:
@@ -35,6 +38,34 @@ class Durable:
         line, at_ms = moved.callback.line, moved.callback.changed_at_ms
         told = messages.callback(self._site, moved)
         return [self.message(DurableKind.CALLBACK, line, self.topics.callbacks(line), told, at_ms)]
+
+    def rating(self, moved: Rating) -> list[Outgoing]:
+        """A rating has a new state, or more was answered."""
+        told = rating_messages.rating(self._site, moved)
+        topic = self.topics.ratings(moved.line)
+        return [self.message(DurableKind.RATING, moved.line, topic, told, moved.changed_at_ms)]
+
+    def complaint(self, raised: Complaint) -> list[Outgoing]:
+        """A call was put on the supervisors' list."""
+        told = rating_messages.complaint(self._site, raised)
+        topic = self.topics.complaint(raised.line)
+        return [self.message(DurableKind.COMPLAINT, raised.line, topic, told, raised.raised_at_ms)]
+
+    def interval(self, row: IntervalRow, stored_ms: int) -> list[Outgoing]:
+        """A row of an interval has a new revision. The broker keeps it, with MQTT 5 until it expires."""
+        topic = self.topics.interval(row.kind, row.name, row.start_ms)
+        return [
+            self.message(
+                DurableKind.INTERVAL,
+                # An operator's row is on no line.
+                row.name if row.kind is Kind.LINE else "",
+                topic,
+                messages.interval(row),
+                stored_ms,
+                retain=True,
+                expire_s=self._expire_s,
+            )
+        ]
 
     def message(
         self,

@@ -67,6 +67,14 @@ class Gauges:
                 self._changed.add((False, name))
             self._operators[name] = msgspec.structs.replace(operator)
 
+    def add(self, lines: Iterable[str], operators: Iterable[str]) -> None:
+        """Lines and operators that are to be shown also while nothing happens to them."""
+        for name in lines:
+            if name not in self._lines:
+                self._lines[name] = LineNow(line=name)
+                self._changed.add((True, name))
+        self._idle = tuple(dict.fromkeys((*self._idle, *operators)))
+
     def count(self, record: CallRecord) -> None:
         """Count an ended call into its line's day."""
         self._today.add(record)

@@ -18,35 +18,33 @@ Each carries the same envelope beside its own fields, all at the top level:
 from __future__ import annotations
 
 import uuid
-from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
-from msgspec import Meta
 
 from callsteward import __version__
 from callsteward.callback.states import Actor, CallbackMoved, State
-from callsteward.calls.facts import Alert, CallHappened, Happening, LineNow, OperatorNow, OperatorState
+from callsteward.calls.facts import (
+    Alert,
+    CallHappened,
+    CallTagged,
+    Happening,
+    LineNow,
+    OperatorNow,
+    OperatorState,
+)
 from callsteward.calls.record import CallRecord
+from callsteward.commands.reply import Reply, Status
+from callsteward.feed import envelope
+from callsteward.feed.envelope import BLANK, Count, Envelope, Seconds, Share, Stamp, identity
+from callsteward.feed.rating_messages import ComplaintMessage, RatingMessage
 from callsteward.feed.today import DayCounts
-
-Stamp = Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")]
-Count = Annotated[int, Meta(ge=0)]
-Seconds = Annotated[float, Meta(ge=0)]
-Share = Annotated[float, Meta(ge=0, le=1)]
-
-# Any constant will do, as long as it stays: the ids of records are made from it.
-_NAMESPACE = uuid.UUID("6ad1b1b6-2f0f-5c2c-9a35-0a6e0a2c7f11")
-
-
-class Envelope(msgspec.Struct, frozen=True, kw_only=True):
-    """What every message carries. A message is built with it empty and stamped when it goes out."""
-
-    message_id: str
-    boot_id: str
-    seq: Count
-    ts: Stamp
-    site: str
+from callsteward.health import Health
+from callsteward.intervals import grid
+from callsteward.intervals import message as interval_message
+from callsteward.intervals.message import LineIntervalMessage, OperatorIntervalMessage
+from callsteward.intervals.row import IntervalRow, Kind
+from callsteward.tags.tag import Source, Tag
 
 
 class StatusMessage(Envelope, frozen=True, kw_only=True):
@@ -56,6 +54,7 @@ class StatusMessage(Envelope, frozen=True, kw_only=True):
     when the daemon vanishes: that one was made when the connection was, so what it cannot know is null.
     `outbox` is filling when the broker takes less than is made, and dropping while the oldest messages are
     given up; `outbox_depth` and `outbox_oldest_at` are from the last time it was measured (5 s).
+    From `frames_waiting` on it is how the daemon itself does (`health`); counts are since its start.
     """
 
     schema: Literal["callsteward.status/1"] = "callsteward.status/1"
@@ -74,12 +73,26 @@ class StatusMessage(Envelope, frozen=True, kw_only=True):
     outbox: Literal["normal", "filling", "dropping"] | None = None
     outbox_depth: Count | None = None
     outbox_oldest_at: Stamp | None = None
+    frames_waiting: Count | None
+    frames_shed: Count | None
+    overflows: Count | None
+    disconnects: Count | None
+    refused: Count | None
+    silences: Count | None
+    malformed: Count | None
+    tracker_errors: Count | None
+    clock_steps: Count | None
+    disk: Literal["working", "hangs", "refuses"] | None
+    disk_detail: str | None
+    config: Literal["current", "refused", "needs_restart"] | None
+    config_detail: str | None
 
 
 class LineNowMessage(Envelope, frozen=True, kw_only=True):
     """`lines/LINE/now`: clients on the line at this moment, and the line's inbound calls of `day`.
 
     `longest_wait_s` is null while nobody waits, and counts up once a second while somebody does.
+    `lost` counts calls of any day that nobody answered and nobody has dealt with since.
     The `…_today` fields: see `feed.today`. `service_level_today` is a share from 0 to 1, null without
     calls.
     """
@@ -90,6 +103,7 @@ class LineNowMessage(Envelope, frozen=True, kw_only=True):
     ringing: Count
     talking: Count
     on_hold: Count
+    lost: Count
     longest_wait_s: Seconds | None
     day: str
     offered_today: Count
@@ -114,7 +128,13 @@ class OperatorNowMessage(Envelope, frozen=True, kw_only=True):
 
 
 class CallEventMessage(Envelope, frozen=True, kw_only=True):
-    """`calls/LINE/events`: something happened to a call. `at` is Asterisk's clock."""
+    """`calls/LINE/events`: something happened to a call. `at` is Asterisk's clock.
+
+    Of a `tag` event alone `tag` (null all the same for keys that are none) and `result` are set: noted,
+    do_not_call, callback_due, callback_suppressed: why, callback_not_due: why, or refused: why. `by` is
+    who gave it.
+    A tag's value, which may be anything, is not published.
+    """
 
     schema: Literal["callsteward.call-event/1"] = "callsteward.call-event/1"
     call_id: str
@@ -126,6 +146,8 @@ class CallEventMessage(Envelope, frozen=True, kw_only=True):
     by: str | None
     to: str | None
     duration_s: Seconds | None
+    tag: Tag | None = None
+    result: str | None = None
 
 
 class AlertMessage(Envelope, frozen=True, kw_only=True):
@@ -191,6 +213,20 @@ class CallbackMessage(Envelope, frozen=True, kw_only=True):
     call_id: str | None
 
 
+class ReplyMessage(Envelope, frozen=True, kw_only=True):
+    """`replies/ID`: what came of a command. `id` is the command's own; not numbered, so `seq` is 0."""
+
+    schema: Literal["callsteward.reply/1"] = "callsteward.reply/1"
+    id: str
+    command: str
+    status: Status
+    reason: str
+    detail: str
+    result: str | None
+    call_id: str | None
+    at: Stamp
+
+
 Message = (
     StatusMessage
     | LineNowMessage
@@ -200,11 +236,17 @@ Message = (
     | DaemonAlertMessage
     | CallEndedMessage
     | CallbackMessage
+    | ReplyMessage
+    | LineIntervalMessage
+    | OperatorIntervalMessage
+    | RatingMessage
+    | ComplaintMessage
 )
 M = TypeVar("M", bound=Message)
 
-_BLANK: dict[str, Any] = {"message_id": "", "boot_id": "", "seq": 0, "ts": ""}
+_UNKNOWN_HEALTH: dict[str, Any] = dict.fromkeys(Health.__struct_fields__)
 _encoder = msgspec.json.Encoder()
+stamp = envelope.stamp
 
 
 def encode(message: Message) -> bytes:
@@ -224,11 +266,10 @@ def stamped(message: M, *, boot_id: str, seq: int, now_ms: int) -> M:
 
 def json_schemas() -> dict[str, dict[str, Any]]:
     """The JSON Schema of each message, by the name in its `schema` field."""
-    types = Message.__args__
     return {
         next(field.default for field in msgspec.structs.fields(kind) if field.name == "schema"): schema
-        for kind in types
-        for schema in [msgspec.json.schema(kind)]
+        for kind in Message.__args__
+        for schema in [msgspec.json.schema(schema_type(kind))]
     }
 
 
@@ -241,10 +282,13 @@ def addressed(payload: bytes, *, boot_id: str, seq: int) -> bytes:
     return _encoder.encode({**body, "boot_id": boot_id, "seq": seq})
 
 
-def stamp(ms: float) -> str:
-    """RFC 3339 UTC with milliseconds, of ms since 1970."""
-    seconds, rest = divmod(round(ms), 1000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:03d}Z"
+def schema_type(kind: type[msgspec.Struct]) -> Any:
+    """What the schema of a message is made from: the type itself, but for one that depends on settings."""
+    if kind is LineIntervalMessage:
+        return interval_message.described(interval_message.line_type())
+    if kind is OperatorIntervalMessage:
+        return interval_message.described(interval_message.operator_type())
+    return kind
 
 
 def status(
@@ -261,11 +305,12 @@ def status(
     outbox: Literal["normal", "filling", "dropping"] | None = None,
     outbox_depth: int | None = None,
     outbox_oldest_ms: int | None = None,
+    health: Health | None = None,
 ) -> StatusMessage:
     """The daemon's status. `dropped`: records, alerts, call events since it started."""
     records, alerts, events = dropped or (None, None, None)
     return StatusMessage(
-        **_BLANK,
+        **BLANK,
         site=site,
         state=state,
         reason=reason,
@@ -282,6 +327,7 @@ def status(
         outbox=outbox,
         outbox_depth=outbox_depth,
         outbox_oldest_at=None if outbox_oldest_ms is None else stamp(outbox_oldest_ms),
+        **(_UNKNOWN_HEALTH if health is None else msgspec.structs.asdict(health)),
     )
 
 
@@ -290,13 +336,14 @@ def line_now(
 ) -> LineNowMessage:
     since = now.longest_wait_since_ms
     return LineNowMessage(
-        **_BLANK,
+        **BLANK,
         site=site,
         line=now.line,
         waiting=now.waiting,
         ringing=now.ringing,
         talking=now.talking,
         on_hold=now.on_hold,
+        lost=now.lost,
         longest_wait_s=None if since is None else _elapsed(since, now_ms),
         day=day,
         offered_today=counts.offered,
@@ -311,7 +358,7 @@ def line_now(
 def operator_now(site: str, now: OperatorNow, now_ms: int) -> OperatorNowMessage:
     held = now.hold_since_ms
     return OperatorNowMessage(
-        **_BLANK,
+        **BLANK,
         site=site,
         operator=now.operator,
         state=now.state,
@@ -326,7 +373,7 @@ def operator_now(site: str, now: OperatorNow, now_ms: int) -> OperatorNowMessage
 def call_event(site: str, fact: CallHappened) -> CallEventMessage:
     parts = (fact.call_id, fact.event.value, fact.at_ms, fact.operator, fact.by, fact.to)
     return CallEventMessage(
-        **{**_BLANK, "message_id": _id("events", site, *parts)},
+        **{**BLANK, "message_id": identity("events", site, *parts)},
         site=site,
         call_id=fact.call_id,
         line=fact.line,
@@ -340,9 +387,48 @@ def call_event(site: str, fact: CallHappened) -> CallEventMessage:
     )
 
 
+def call_tag(site: str, fact: CallTagged) -> CallEventMessage:
+    # Taken, it is the same one however often; refused, each try is one of its own.
+    at_ms = fact.at_ms if fact.refused else None
+    parts = (fact.call_id, fact.tag, fact.value, fact.by, fact.source.value, fact.refused, at_ms)
+    return CallEventMessage(
+        **{**BLANK, "message_id": identity("tags", site, *parts)},
+        site=site,
+        call_id=fact.call_id,
+        line=fact.line,
+        event=Happening.TAG,
+        at=stamp(fact.at_ms),
+        operator=fact.by if fact.source in {Source.PHONE, Source.WRAP_UP} else None,
+        client_masked=None,
+        by=fact.by,
+        to=None,
+        duration_s=None,
+        tag=fact.tag,
+        result=f"refused: {fact.refused}" if fact.refused else fact.result,
+    )
+
+
+def reply(site: str, answer: Reply) -> ReplyMessage:
+    return ReplyMessage(
+        **{
+            **BLANK,
+            "message_id": identity("replies", site, answer.id, answer.command, answer.status, answer.at),
+        },
+        site=site,
+        id=answer.id,
+        command=answer.command,
+        status=answer.status,
+        reason=answer.reason,
+        detail=answer.detail,
+        result=answer.result,
+        call_id=answer.call_id,
+        at=answer.at,
+    )
+
+
 def alert(site: str, fact: Alert) -> AlertMessage:
     return AlertMessage(
-        **{**_BLANK, "message_id": _id("alerts", site, fact.call_id, fact.rule, fact.since_ms)},
+        **{**BLANK, "message_id": identity("alerts", site, fact.call_id, fact.rule, fact.since_ms)},
         site=site,
         call_id=fact.call_id,
         line=fact.line,
@@ -358,14 +444,14 @@ def daemon_alert(
     site: str, rule: str, at_ms: int, *, value: float | None, limit: float | None, detail: str
 ) -> DaemonAlertMessage:
     return DaemonAlertMessage(
-        **_BLANK, site=site, rule=rule, at=stamp(at_ms), value=value, limit=limit, detail=detail
+        **BLANK, site=site, rule=rule, at=stamp(at_ms), value=value, limit=limit, detail=detail
     )
 
 
 def call_ended(record: CallRecord) -> CallEndedMessage:
     own = {name: getattr(record, name) for name in record.__struct_fields__}
     return CallEndedMessage(
-        **{**own, **_BLANK, "message_id": _id("ended", record.site, record.call_id)},
+        **{**own, **BLANK, "message_id": identity("ended", record.site, record.call_id)},
     )
 
 
@@ -373,7 +459,7 @@ def callback(site: str, fact: CallbackMoved) -> CallbackMessage:
     moved = fact.callback
     parts = (moved.origin_call_id, moved.state.value, moved.attempts, moved.changed_at_ms)
     return CallbackMessage(
-        **{**_BLANK, "message_id": _id("callbacks", site, *parts)},
+        **{**BLANK, "message_id": identity("callbacks", site, *parts)},
         site=site,
         callback_id=moved.id,
         origin_call_id=moved.origin_call_id,
@@ -392,9 +478,23 @@ def callback(site: str, fact: CallbackMoved) -> CallbackMessage:
     )
 
 
-def _id(kind: str, *parts: object) -> str:
-    # JSON keeps ("a", "b") and ("a,b",) apart.
-    return str(uuid.uuid5(_NAMESPACE, _encoder.encode([kind, *parts]).decode()))
+def interval(row: IntervalRow) -> LineIntervalMessage | OperatorIntervalMessage:
+    """A row as its message; the same revision of it has the same id on every try."""
+    parts = (row.site, row.kind.value, row.name, row.start_ms, row.minutes, row.revision)
+    own = {
+        **BLANK,
+        "message_id": identity("intervals", *parts),
+        "site": row.site,
+        "start": grid.iso(row.start_ms),
+        "end": grid.iso(row.end_ms),
+        "minutes": row.minutes,
+        "revision": row.revision,
+        "final": row.final,
+        **row.values,
+    }
+    if row.kind is Kind.LINE:
+        return interval_message.line_type(row.thresholds_s)(line=row.name, **own)
+    return interval_message.operator_type(row.thresholds_s)(operator=row.name, **own)
 
 
 def _elapsed(since_ms: int, now_ms: int) -> float:

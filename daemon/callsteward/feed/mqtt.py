@@ -25,11 +25,20 @@ import structlog
 from callsteward.ari.backoff import Backoff
 from callsteward.ari.link import cancelled
 from callsteward.callback.states import CallbackMoved
-from callsteward.calls.facts import Alert, CallEnded, CallHappened, Fact, LineNow, OperatorNow
+from callsteward.calls.facts import (
+    Alert,
+    CallEnded,
+    CallHappened,
+    CallTagged,
+    Fact,
+    HandOver,
+    LineNow,
+    OperatorNow,
+)
 from callsteward.calls.record import CallRecord
 from callsteward.config import Config
 from callsteward.exceptions import CallstewardError
-from callsteward.feed import broker, messages
+from callsteward.feed import broker, messages, rating_messages
 from callsteward.feed.backlog import Kind, Waiting
 from callsteward.feed.delivery import Delivery
 from callsteward.feed.gauges import Gauges
@@ -38,6 +47,9 @@ from callsteward.feed.post import Post
 from callsteward.feed.presence import Presence
 from callsteward.feed.today import Today
 from callsteward.feed.topics import Topics
+from callsteward.health import Health
+from callsteward.intervals.row import IntervalExpired, IntervalRow
+from callsteward.rating.states import ComplaintRaised, RatingMoved
 
 log = structlog.get_logger("callsteward.feed")
 
@@ -114,7 +126,9 @@ class Feed:
 
     # --- what the daemon says: none of these waits or fails -----------------------------------------
 
-    def publish(self, fact: Fact | CallbackMoved) -> None:
+    def publish(
+        self, fact: Fact | CallbackMoved | RatingMoved | ComplaintRaised | IntervalRow | IntervalExpired
+    ) -> None:
         """Publish a fact. Facts are delivered in the order given here, at least once."""
         if not self._config.mqtt.enabled:
             return
@@ -129,9 +143,28 @@ class Feed:
             case CallHappened():
                 topic = self.topics.call_events(fact.line)
                 self._post.put(Kind.EVENT, topic, messages.call_event(self._site, fact))
+            case CallTagged():
+                topic = self.topics.call_events(fact.line)
+                self._post.put(Kind.EVENT, topic, messages.call_tag(self._site, fact))
             case CallbackMoved():
                 topic = self.topics.callbacks(fact.callback.line)
                 self._post.put_durable(topic, messages.callback(self._site, fact))
+            case IntervalRow():
+                # With an outbox they come from there alone: `intervals.publisher` enqueues them.
+                topic = self.topics.interval(fact.kind, fact.name, fact.start_ms)
+                expire_s = self._config.intervals.expire_hours * 3600
+                self._post.put_durable(topic, messages.interval(fact), retain=True, expire_s=expire_s)
+            case IntervalExpired() if self._version == "3.1.1":
+                # Only MQTT 5 has messages that expire; an empty one makes the broker forget.
+                self._post.clear(self.topics.interval(fact.kind, fact.name, fact.start_ms))
+            case RatingMoved(moved):
+                topic = self.topics.ratings(moved.line)
+                self._post.put_durable(topic, rating_messages.rating(self._site, moved))
+            case ComplaintRaised(raised):
+                topic = self.topics.complaint(raised.line)
+                self._post.put_durable(topic, rating_messages.complaint(self._site, raised), kind=Kind.ALERT)
+            case HandOver():
+                pass  # for the rating alone
 
     def gauges(self, lines: Sequence[LineNow], operators: Sequence[OperatorNow], now_ms: int) -> None:
         """Show this moment: every line and operator with a call; all others are at rest.
@@ -157,6 +190,18 @@ class Feed:
         """Alert to something that is wrong with the daemon's own work, on `alerts/$daemon/RULE`."""
         if self._config.mqtt.enabled:
             self._post.warn(rule, detail, value=value, limit=limit)
+
+    def reconfigure(self, config: Config) -> None:
+        """Show other lines and operators from now on; the broker stays the same."""
+        self._gauges.add([line.name for line in config.lines], config.operators)
+        self._moved.set()
+
+    def health(self, health: Health) -> None:
+        """Say on `status` how the daemon itself does."""
+        news = health.news != self._presence.health.news
+        self._presence.health = health
+        if news:
+            self._moved.set()
 
     async def drain(self, timeout_s: float) -> int:
         """Wait until the broker has everything, say goodbye on `status` and end `run`.
@@ -315,12 +360,13 @@ class Feed:
 
     async def _send_backlog(self, opened: aiomqtt.Client) -> None:
         """Send in order, up to WINDOW before the first is acknowledged; what was not, waits again."""
+        # By identity: messages that clear a topic have no number of their own.
         under_way: dict[int, Waiting] = {}
         try:
             async with asyncio.TaskGroup() as group:
                 while True:
                     for item in self._post.next(WINDOW - len(under_way)):
-                        under_way[item.seq] = item
+                        under_way[id(item)] = item
                         group.create_task(self._deliver_waiting(opened, item, under_way))
                     await self._post.news.wait()
         except* aiomqtt.MqttError as failed:
@@ -332,7 +378,7 @@ class Feed:
         self, opened: aiomqtt.Client, item: Waiting, under_way: dict[int, Waiting]
     ) -> None:
         await self._deliver(opened, item.topic, item.payload, item)
-        del under_way[item.seq]
+        del under_way[id(item)]
         self._post.acknowledged(item)
 
     async def _send_gauges(self, opened: aiomqtt.Client) -> None:
@@ -364,7 +410,7 @@ class Feed:
     ) -> None:
         """Return once the broker has the message; without an `item` it is a gauge or status, and retained."""
         expire_s = None if item is None else item.expire_s
-        properties = broker.json_properties(expire_s) if self._version == "5" else None
+        properties = broker.json_properties(expiry_s=expire_s) if self._version == "5" else None
         retain = item is None or item.retain
         try:
             await opened.publish(topic, payload, qos=1, retain=retain, properties=properties)

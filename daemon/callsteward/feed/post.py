@@ -16,7 +16,7 @@ import structlog
 from callsteward.feed import messages
 from callsteward.feed.backlog import Backlog, Kind, Waiting
 from callsteward.feed.delivery import Delivery, Level
-from callsteward.feed.messages import CallbackMessage, CallEndedMessage, Message
+from callsteward.feed.messages import CallEndedMessage, Message
 from callsteward.feed.topics import Topics
 from callsteward.store.outbox import Measure, Stored
 
@@ -59,18 +59,43 @@ class Post:
         """The message with its envelope; of a gauge or status, which take no number, the last one's."""
         return messages.stamped(message, boot_id=self._boot_id, seq=self.seq, now_ms=self._now_ms())
 
-    def put(self, kind: Kind, topic: str, message: Message, *, stored: bool = False) -> None:
+    def put(
+        self,
+        kind: Kind,
+        topic: str,
+        message: Message,
+        *,
+        stored: bool = False,
+        retain: bool = False,
+        expire_s: int | None = None,
+    ) -> None:
         """Number a message and keep it in memory. `stored`: it is in the outbox too."""
         self.seq += 1
         payload = messages.encode(self.stamped(message))
-        self._queue(Waiting(self.seq, kind, topic, payload, message.message_id if stored else None))
+        name = message.message_id if stored else None
+        self._queue(Waiting(self.seq, kind, topic, payload, name, retain, expire_s))
 
-    def put_durable(self, topic: str, message: CallEndedMessage | CallbackMessage) -> None:
+    def put_durable(
+        self,
+        topic: str,
+        message: Message,
+        *,
+        kind: Kind = Kind.RECORD,
+        retain: bool = False,
+        expire_s: int | None = None,
+    ) -> None:
         """A message that must arrive: with an outbox it is in there already, and may go now."""
         self.emptied.clear()
-        by_hand = isinstance(message, CallEndedMessage)
-        if self._outbox is None or self._outbox.release(message.message_id, self.room(), by_hand=by_hand):
-            self.put(Kind.RECORD, topic, message, stored=self._outbox is not None)
+        if self._outbox is None:
+            self.put(kind, topic, message, retain=retain, expire_s=expire_s)
+        elif self._outbox.release(
+            message.message_id, self.room(), by_hand=isinstance(message, CallEndedMessage)
+        ):
+            self.put(Kind.RECORD, topic, message, stored=True)
+
+    def clear(self, topic: str) -> None:
+        """Have the broker forget what it keeps of a topic. An empty message, which takes no number."""
+        self._queue(Waiting(self.seq, Kind.RECORD, topic, b"", retain=True))
 
     def warn(self, rule: str, detail: str, *, value: float | None = None, limit: float | None = None) -> None:
         """Alert to something that is wrong with the daemon's own work."""

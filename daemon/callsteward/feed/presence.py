@@ -8,6 +8,7 @@ from callsteward.feed import messages
 from callsteward.feed.backlog import Backlog, Kind
 from callsteward.feed.delivery import Delivery
 from callsteward.feed.messages import StatusMessage
+from callsteward.health import Health
 
 # Status is sent when something in it changes, and this often all the same: its numbers grow old.
 STATUS_EVERY_S = 30.0
@@ -25,6 +26,8 @@ class Presence:
         self._delivery = delivery
         self.asterisk: tuple[bool, str] = (False, "not connected yet")
         """Whether Asterisk is connected, and why not."""
+        self.health = Health()
+        """How the daemon itself does."""
         self._sent: tuple[object, ...] = ()
         self._sent_s = 0.0
 
@@ -58,9 +61,10 @@ class Presence:
             outbox=None if delivery is None else delivery.level.value,
             outbox_depth=None if delivery is None else delivery.measure.messages,
             outbox_oldest_ms=None if delivery is None else delivery.measure.oldest_ms,
+            health=self.health,
         )
 
     def _news(self) -> tuple[object, ...]:
-        """What is worth a status at once: Asterisk's link, messages dropped, an outbox that fills."""
+        """What is worth a status at once: link, health, what was dropped, an outbox that fills."""
         level = None if self._delivery is None else self._delivery.level
-        return (self.asterisk, level, *self._backlog.dropped.values())
+        return (self.asterisk, level, *self.health.news, *self._backlog.dropped.values())

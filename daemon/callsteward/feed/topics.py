@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
+from callsteward.intervals.grid import topic_name
+from callsteward.intervals.row import Kind
+
 # quote() lets letters, digits and `_.-~` through; `+ # /`, NUL, blanks and whatever is not ASCII become
 # %XX, and so does `%` itself: two names never share a level.
 _EMPTY = "%"
@@ -45,6 +48,15 @@ class Topics:
     def operator_now(self, operator: str) -> str:
         return f"{self._base}/operators/{level(operator)}/now"
 
+    def line_interval(self, line: str, start_ms: int) -> str:
+        return f"{self._base}/lines/{level(line)}/intervals/{topic_name(start_ms)}"
+
+    def operator_interval(self, operator: str, start_ms: int) -> str:
+        return f"{self._base}/operators/{level(operator)}/intervals/{topic_name(start_ms)}"
+
+    def interval(self, kind: Kind, name: str, start_ms: int) -> str:
+        return (self.line_interval if kind is Kind.LINE else self.operator_interval)(name, start_ms)
+
     def call_ended(self, line: str) -> str:
         return f"{self._base}/calls/{level(line)}/ended"
 
@@ -58,5 +70,24 @@ class Topics:
         """Beside the lines: no line's level begins with a dollar sign."""
         return f"{self._base}/alerts/$daemon/{level(rule)}"
 
+    def complaint(self, line: str) -> str:
+        return self.alert(line, "complaint_escalated")
+
+    @property
+    def commands(self) -> str:
+        """The filter that matches every command; the last level is the command's name."""
+        return f"{self._base}/commands/+"
+
+    def reply(self, command_id: str) -> str:
+        return f"{self._base}/replies/{level(command_id)}"
+
+    @property
+    def replies(self) -> str:
+        """What every topic for a reply begins with, also one a client asks for."""
+        return f"{self._base}/replies/"
+
     def callbacks(self, line: str) -> str:
         return f"{self._base}/callbacks/{level(line)}"
+
+    def ratings(self, line: str) -> str:
+        return f"{self._base}/ratings/{level(line)}"

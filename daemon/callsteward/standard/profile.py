@@ -37,6 +37,10 @@ class Profile(BaseModel):
     )
     talk_limit_s: Seconds = Field(900, gt=0, description="A consultation lasts no longer.")
     max_transfers: int = Field(1, ge=0, le=100, description="Transfers per contact (standard 4.10).")
+    transfer_needs_ticket: bool = Field(True, description="A transfer only with a ticket (tag ticket).")
+    registered_within_s: Seconds = Field(
+        300, gt=0, description="The call is registered in the CRM (tag registered) within this of its end."
+    )
     interruptions_limit: int | None = Field(
         None, ge=0, description="Interruptions by the operator that break the rule; unset: only counted."
     )
@@ -57,3 +61,24 @@ class Profile(BaseModel):
         " Off by default: a farewell sounds the same.",
     )
     ring_alert: bool = Field(True, description="Alert while the phone still rings past answer_limit_s.")
+    rating: Literal["off", "stay", "transfer", "call"] = Field(
+        "off",
+        description="How a client is asked for a rating: stay (the operator leaves, the client stays),"
+        " transfer (the operator transfers the client) or call (called back later).",
+    )
+    rating_share: float = Field(1.0, ge=0, le=1, description="The share of calls that is asked.")
+    rating_quiet_days: float = Field(
+        30, ge=0, le=3650, description="A client who was asked is not asked again for so long."
+    )
+    rating_after_callback: bool = Field(False, description="Ask at the end of a callback, too.")
+    rating_delay_min: float = Field(5, ge=0, le=10_080, description="call: how long after the talk.")
+    rating_question: bool = Field(
+        False, description="Ask as well whether the question is settled (1 yes, 2 no)."
+    )
+    rating_comment: bool = Field(False, description="Let the client leave a spoken comment.")
+    complaint_score: int = Field(
+        2,
+        ge=0,
+        le=5,
+        description="A score at or under it reaches a supervisor (standard: complaint_escalated).",
+    )

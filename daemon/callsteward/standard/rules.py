@@ -7,15 +7,21 @@ was not observed is not applicable: nobody is judged by a number that is not the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
 from callsteward.calls.record import Direction, Outcome, Party, RuleCheck, RuleResult
 from callsteward.standard.profile import Profile
 
-_INBOUND, _INTERNAL = Direction.INBOUND, Direction.INTERNAL
-_MET, _BROKEN, _NOT_APPLICABLE = RuleResult.MET, RuleResult.BROKEN, RuleResult.NOT_APPLICABLE
-_CLIENT, _OPERATOR = Party.CLIENT, Party.OPERATOR
+_INBOUND: Final = Direction.INBOUND
+_INTERNAL: Final = Direction.INTERNAL
+_MET: Final = RuleResult.MET
+_BROKEN: Final = RuleResult.BROKEN
+_NOT_APPLICABLE: Final = RuleResult.NOT_APPLICABLE
+_CLIENT: Final = Party.CLIENT
+_OPERATOR: Final = Party.OPERATOR
+_RATING: Final = Direction.RATING
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,12 +42,20 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     consultation_s: float | None
     operator_interruptions: int | None
     transfers: int
+    tagged: bool = False
+    """Tags are in use, so that a missing one means something."""
+    ticket: bool = False
+    registered_s: float | None = None
+    """The tag `registered`, after the talk's end."""
+    handed_over: bool = False
+    """The operator left the talk to the rating: that is no hang-up."""
 
 
 def evaluate(call: Measured, profile: Profile) -> tuple[RuleCheck, ...]:
     """Every rule, in the order of the standard."""
     # Talks among colleagues are not held against a standard for clients.
-    served = call.connected and call.direction is not _INTERNAL
+    direction = call.direction
+    served = call.connected and direction is not _INTERNAL and direction is not _RATING
     return (
         _answer_within(call, profile.answer_limit_s),
         _no_contact_lost(call),
@@ -57,7 +71,9 @@ def _rules_of_talk(call: Measured, profile: Profile) -> tuple[RuleCheck, ...]:
         _at_most("talk_limit", call.consultation_s, profile.talk_limit_s),
         _interruptions(call, profile.interruptions_limit),
         _at_most("transfers", float(call.transfers), float(profile.max_transfers)),
+        _transfer_with_ticket(call, needed=profile.transfer_needs_ticket),
         _operator_hangs_up_last(call) if profile.operator_hangs_up_last else _HANGS_UP_AS_LIKED,
+        registered_within(call.registered_s, None, profile.registered_within_s),
     )
 
 
@@ -70,7 +86,9 @@ def _no_talk(profile: Profile) -> tuple[RuleCheck, ...]:
         RuleCheck("talk_limit", _NOT_APPLICABLE, None, profile.talk_limit_s),
         RuleCheck("interruptions", _NOT_APPLICABLE, None, profile.interruptions_limit),
         RuleCheck("transfers", _NOT_APPLICABLE, None, float(profile.max_transfers)),
+        _NO_TICKET_NEEDED,
         _HANGS_UP_AS_LIKED,
+        registered_within(None, None, profile.registered_within_s),
     )
 
 
@@ -91,9 +109,9 @@ def _answer_within(call: Measured, limit: float) -> RuleCheck:
     return _at_most("answer_within", value, limit)
 
 
-_CONTACT_MADE = RuleCheck("no_contact_lost", _MET, value=True, limit=True)
-_CONTACT_LOST = RuleCheck("no_contact_lost", _BROKEN, value=False, limit=True)
-_NO_CONTACT = RuleCheck("no_contact_lost", _NOT_APPLICABLE, None, limit=True)
+_CONTACT_MADE: Final = RuleCheck("no_contact_lost", _MET, value=True, limit=True)
+_CONTACT_LOST: Final = RuleCheck("no_contact_lost", _BROKEN, value=False, limit=True)
+_NO_CONTACT: Final = RuleCheck("no_contact_lost", _NOT_APPLICABLE, None, limit=True)
 
 
 def _no_contact_lost(call: Measured) -> RuleCheck:
@@ -135,10 +153,35 @@ def _interruptions(call: Measured, limit: int | None) -> RuleCheck:
     return _at_most("interruptions", float(value), float(limit))
 
 
-_HANGS_UP_AS_LIKED = RuleCheck("operator_hangs_up_last", _NOT_APPLICABLE, None, None)
+_NO_TICKET_NEEDED: Final = RuleCheck("transfer_with_ticket", _NOT_APPLICABLE, None, limit=True)
+
+
+def _transfer_with_ticket(call: Measured, *, needed: bool) -> RuleCheck:
+    """A ticket that comes after the call has ended was not there when the client was transferred."""
+    if not (needed and call.tagged and call.transfers):
+        return _NO_TICKET_NEEDED
+    return RuleCheck("transfer_with_ticket", _MET if call.ticket else _BROKEN, call.ticket, limit=True)
+
+
+def registered_within(after_s: float | None, waited_s: float | None, limit: float) -> RuleCheck:
+    """`after_s`: the tag `registered`, from the talk's end; `waited_s`: time since then without it.
+
+    When the record is made the time is not over yet: a call that is not registered by then is not judged.
+    """
+    if after_s is None and waited_s is not None and waited_s > limit:
+        return RuleCheck("registered_within", _BROKEN, None, limit)
+    return _at_most("registered_within", after_s, limit)
+
+
+_HANGS_UP_AS_LIKED: Final = RuleCheck("operator_hangs_up_last", _NOT_APPLICABLE, None, None)
+
+
+_HANDED_OVER: Final = RuleCheck("operator_hangs_up_last", _MET, "hand_over", _CLIENT)
 
 
 def _operator_hangs_up_last(call: Measured) -> RuleCheck:
+    if call.handed_over:
+        return _HANDED_OVER
     first = call.hung_up_first
     result = _BROKEN if first is _OPERATOR else _MET if first is _CLIENT else _NOT_APPLICABLE
     return RuleCheck("operator_hangs_up_last", result, first, _CLIENT)

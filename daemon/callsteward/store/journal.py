@@ -4,6 +4,9 @@ A daemon that is killed forgets the calls it was following. The frames are in th
 successor replays them and goes on with the same calls. Records of ended calls are in the database; the
 journal is emptied whenever no call is open, and compacted when it grows while some are.
 
+Each method that writes may wait for the disk for as long as the disk likes: the daemon calls them in a
+thread (`disk.Disk`), one at a time.
+
 The frames hold what Asterisk said, full phone numbers included: the file is readable by its owner alone.
 """
 
@@ -11,7 +14,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NoReturn
@@ -19,25 +21,31 @@ from typing import NoReturn
 import structlog
 
 from callsteward.exceptions import StoreError
+from callsteward.store.compaction import compact
+from callsteward.store.disk import Syncer
 
 log = structlog.get_logger("callsteward.store.journal")
 
-FSYNC_EVERY_S = 0.1
 # What is kept in memory while the disk refuses it (full, read-only), to be written once it can be.
 UNWRITTEN_LIMIT = 8 * 1024 * 1024
+# Smaller than this it is not worth compacting, and from here on each time it has doubled.
+COMPACT_FROM = 8 * 1024 * 1024
+# What is left of it after compacting: some 10,000 calls at once.
+COMPACTED_LIMIT = 256 * 1024 * 1024
+_CHUNK = 1024 * 1024
 
 
 class Journal:
     """An append-only file of frames, locked by one process. `Journal(None)` keeps nothing.
 
-    Raises StoreError when the file cannot be opened or another daemon holds it. With `fsync`, `flush`
-    also waits for the disk, at most every 100 ms: that survives a power cut, flush alone a SIGKILL.
+    Raises StoreError when the file cannot be opened or another daemon holds it. What was flushed survives a
+    SIGKILL. With `fsync` a thread brings it to the disk itself within 100 ms: that survives a power cut.
     """
 
     def __init__(self, path: Path | None, *, fsync: bool = False) -> None:
         self._path = path
-        self._fsync = fsync
-        self._fsynced_at = 0.0
+        self._syncer: Syncer | None = None
+        self._compact_at = COMPACT_FROM
         self._pending: list[bytes] = []
         self._pending_size = 0
         self._file = -1
@@ -50,6 +58,13 @@ class Journal:
         if path is not None:
             self._file = _open_locked(path)
             self._size = self._left = self._whole_lines()
+            if fsync:
+                self._syncer = Syncer(self._sync)
+
+    @property
+    def keeps(self) -> bool:
+        """False for `Journal(None)`, and once it is closed."""
+        return self._path is not None
 
     @property
     def size(self) -> int:
@@ -73,19 +88,21 @@ class Journal:
             chunk = b"".join(self._pending)
             try:
                 _write(self._file, chunk)
-                if self._fsync and time.monotonic() - self._fsynced_at >= FSYNC_EVERY_S:
-                    os.fsync(self._file)
-                    self._fsynced_at = time.monotonic()
             except OSError as error:
                 self._take_back(error)
             self._size += len(chunk)
             self._forget_pending()
+            if self._syncer is not None:
+                self._syncer.wrote()
 
     def frames(self) -> Iterator[bytes]:
         """The frames that an earlier process left, without what was appended since."""
-        if self._path is None or self._left == 0:
+        return self._lines(self._left)
+
+    def _lines(self, left: int) -> Iterator[bytes]:
+        """The frames in the file's first so many bytes."""
+        if self._path is None or left == 0:
             return
-        left = self._left
         with self._path.open("rb") as file:
             while left > 0 and (line := file.readline()):
                 left -= len(line)
@@ -103,6 +120,26 @@ class Journal:
             message = f"cannot empty the journal {self._path}: {error.strerror}"
             raise StoreError(message) from error
         self._size = 0
+        self._compact_at = COMPACT_FROM
+        if self._syncer is not None:
+            self._syncer.wrote()
+
+    @property
+    def grown(self) -> bool:
+        """Worth compacting."""
+        return self._size >= self._compact_at
+
+    def compact(self) -> int:
+        """Leave out the frames of calls that are over; returns by how many bytes it shrank.
+
+        To be called where every record that the frames lead to is stored. Raises StoreError as `rewrite`;
+        then it is tried again when the journal has grown further.
+        """
+        before = self._size
+        self._compact_at = before + max(COMPACT_FROM, before // 2)
+        self.rewrite(compact(lambda: self._lines(before), limit_bytes=COMPACTED_LIMIT))
+        self._compact_at = max(COMPACT_FROM, 2 * self._size)
+        return before - self._size
 
     def rewrite(self, frames: Iterable[bytes]) -> None:
         """Replace everything, what is not flushed included, by `frames`; a crash leaves the old or the new.
@@ -112,13 +149,15 @@ class Journal:
         if self._path is None:
             return
         new_path = self._path.with_name(self._path.name + ".new")
-        chunk = b"".join(map(_line, frames))
+        size = 0
         new = -1
         try:
             new = os.open(new_path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
             # Locked before it has the journal's name: there is no moment for a second daemon.
             fcntl.flock(new, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _write(new, chunk)
+            for chunk in _chunks(frames):
+                _write(new, chunk)
+                size += len(chunk)
             os.fsync(new)
             new_path.replace(self._path)
         except OSError as error:
@@ -129,7 +168,7 @@ class Journal:
             raise StoreError(message) from error
         os.close(self._file)
         self._file = new
-        self._size = len(chunk)
+        self._size = size
         self._left = 0
         self._forget_pending()
         _sync_folder(self._path.parent)
@@ -140,10 +179,24 @@ class Journal:
             return
         try:
             self.flush()
+            if self._syncer is not None:
+                self._syncer.close()
+                os.fdatasync(self._file)
         finally:
             os.close(self._file)
             self._file = -1
             self._path = None
+
+    def _sync(self) -> None:
+        """In the syncer's thread: its own handle, since the file may be closed or replaced meanwhile."""
+        try:
+            handle = os.dup(self._file)
+        except OSError:
+            return  # closed just now, and synced by that
+        try:
+            os.fdatasync(handle)
+        finally:
+            os.close(handle)
 
     def _forget_pending(self) -> None:
         self._pending.clear()
@@ -181,6 +234,21 @@ class Journal:
 def _line(frame: bytes) -> bytes:
     # Between JSON's tokens a line break is only white space; within a string it cannot stand.
     return frame.replace(b"\r", b" ").replace(b"\n", b" ") + b"\n"
+
+
+def _chunks(frames: Iterable[bytes]) -> Iterator[bytes]:
+    """The lines of frames, some at a time: a large journal is not built up in memory."""
+    lines: list[bytes] = []
+    size = 0
+    for frame in frames:
+        lines.append(_line(frame))
+        size += len(lines[-1])
+        if size >= _CHUNK:
+            yield b"".join(lines)
+            lines.clear()
+            size = 0
+    if lines:
+        yield b"".join(lines)
 
 
 def _write(file: int, chunk: bytes) -> None:

@@ -40,6 +40,7 @@ class DurableKind(StrEnum):
     RECORD = "record"
     CALLBACK = "callback"
     RATING = "rating"
+    COMPLAINT = "complaint"
     INTERVAL = "interval"
 
 

@@ -82,6 +82,8 @@ callbacks = Table(
     Column("attempts", Integer, nullable=False),
     Column("asked", Text),
     Column("channel_id", Text),
+    # When Asterisk said that it has no fence of it any more, past the retention.
+    Column("fence_gone_at_ms", BigInteger),
     UniqueConstraint("site", "origin_call_id"),
     Index(None, "state"),
     Index(None, "number", "created_at_ms"),
@@ -113,7 +115,36 @@ do_not_call = Table(
     Column("comment", Text, nullable=False),
 )
 
-# Unanswered calls that somebody dealt with otherwise than by talking to the client.
+# Where clients are, as an admin imported it: it wins over what their number says.
+client_zones = Table(
+    "client_zones",
+    metadata,
+    # E.164.
+    Column("number", Text, primary_key=True),
+    # IANA.
+    Column("zone", Text, nullable=False),
+    Column("added_at_ms", BigInteger, nullable=False),
+    Column("added_by", Text, nullable=False),
+)
+
+# Unanswered calls that nobody has dealt with yet. A row and the number in it last no longer than that.
+lost_calls = Table(
+    "lost_calls",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("site", Text, nullable=False),
+    Column("call_id", Text, nullable=False),
+    Column("line", Text, nullable=False),
+    # E.164; null where there is none, and past the retention.
+    Column("number", Text),
+    Column("client_ref", Text),
+    Column("at_ms", BigInteger, nullable=False),
+    UniqueConstraint("site", "call_id"),
+    Index(None, "number"),
+    Index(None, "client_ref"),
+)
+
+# Unanswered calls that were dealt with: who talked to the client, or what somebody did instead.
 lost_calls_settled = Table(
     "lost_calls_settled",
     metadata,
@@ -124,6 +155,155 @@ lost_calls_settled = Table(
     Column("settled_by", Text, nullable=False),
     Column("comment", Text, nullable=False),
     UniqueConstraint("site", "call_id"),
+)
+
+# The rows of intervals as they were published last; what they say is summed from the calls each time.
+interval_revisions = Table(
+    "interval_revisions",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("site", Text, nullable=False),
+    # line or operator, and its name.
+    Column("kind", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("start_ms", BigInteger, nullable=False),
+    Column("minutes", Integer, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("final", Boolean, nullable=False),
+    # Of what the row said: a row that says something else gets a new revision.
+    Column("digest", Text, nullable=False),
+    Column("changed_at_ms", BigInteger, nullable=False),
+    UniqueConstraint("site", "start_ms", "kind", "name", "minutes"),
+)
+
+# The spans in which the daemon heard Asterisk: without one, no calls means nothing.
+watched = Table(
+    "watched",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("site", Text, nullable=False),
+    Column("from_ms", BigInteger, nullable=False),
+    Column("to_ms", BigInteger, nullable=False),
+    Index(None, "site", "to_ms"),
+)
+
+# Changes of the state of operators' phones; null where it stopped being known.
+phone_states = Table(
+    "phone_states",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("site", Text, nullable=False),
+    Column("operator", Text, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("state", Text),
+    Index(None, "site", "operator", "at_ms"),
+)
+
+# What somebody said of a call. A repeat is no second one.
+call_tags = Table(
+    "call_tags",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("site", Text, nullable=False),
+    Column("call_id", Text, nullable=False),
+    Column("tag", Text, nullable=False),
+    # Empty for a tag that has none: NULLs would not be unique.
+    Column("value", Text, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    # Who, and by which way: phone, wrap_up, mqtt, http.
+    Column("given_by", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    # What followed, as the call's event said it.
+    Column("result", Text, nullable=False),
+    UniqueConstraint("site", "call_id", "tag", "value"),
+)
+
+# The number of each client for as long as a call may still be tagged; a record has it only masked.
+call_clients = Table(
+    "call_clients",
+    metadata,
+    Column("site", Text, primary_key=True),
+    Column("call_id", Text, primary_key=True),
+    Column("number", Text, nullable=False),
+    Column("started_at_ms", BigInteger, nullable=False),
+    Column("ended_at_ms", BigInteger, nullable=False),
+    Index(None, "number", "started_at_ms"),
+    Index(None, "ended_at_ms"),
+)
+
+# Commands that were carried out, with their answers: one that comes again changes nothing.
+commands_done = Table(
+    "commands_done",
+    metadata,
+    Column("site", Text, primary_key=True),
+    Column("command_id", Text, primary_key=True),
+    # SHA-256 of name and body: the same id with another content is a mistake, and is told so.
+    Column("digest", Text, nullable=False),
+    Column("reply", Text, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Index(None, "at_ms"),
+)
+
+# One row per call whose client is asked for a rating: the unique key is half of "asked once".
+ratings = Table(
+    "ratings",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("site", Text, nullable=False),
+    # The call that is rated, and the rating's name in channel ids and in Asterisk's database.
+    Column("call_id", Text, nullable=False),
+    Column("rating_id", Text, nullable=False),
+    # stay, transfer or call.
+    Column("mode", Text, nullable=False),
+    Column("line", Text, nullable=False),
+    Column("operator", Text),
+    # E.164; null where there is none, and after the retention.
+    Column("number", Text),
+    Column("client_masked", Text),
+    Column("client_ref", Text),
+    Column("state", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("score", Integer),
+    # The second question: 1 yes, 2 no.
+    Column("question", Integer),
+    # Name of the recording in Asterisk, and its length; null after the retention.
+    Column("comment_file", Text),
+    Column("comment_ms", Integer),
+    Column("created_at_ms", BigInteger, nullable=False),
+    # When a rating call is due; for the others when they were asked.
+    Column("due_at_ms", BigInteger, nullable=False),
+    Column("asked_at_ms", BigInteger),
+    Column("answered_at_ms", BigInteger),
+    Column("changed_at_ms", BigInteger, nullable=False),
+    # Rating calls begun so far, and the last one's first channel.
+    Column("attempts", Integer, nullable=False),
+    Column("channel_id", Text),
+    UniqueConstraint("site", "call_id"),
+    Index(None, "state"),
+    Index(None, "number", "created_at_ms"),
+    Index(None, "client_ref", "created_at_ms"),
+    Index(None, "line", "created_at_ms"),
+)
+
+# Low ratings and tagged complaints, until a supervisor acknowledges them.
+complaints = Table(
+    "complaints",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("site", Text, nullable=False),
+    Column("call_id", Text, nullable=False),
+    Column("line", Text, nullable=False),
+    Column("operator", Text),
+    Column("client_masked", Text),
+    Column("client_ref", Text),
+    Column("reason", Text, nullable=False),
+    Column("score", Integer),
+    Column("raised_at_ms", BigInteger, nullable=False),
+    Column("acknowledged_at_ms", BigInteger),
+    Column("acknowledged_by", Text),
+    Column("comment", Text),
+    UniqueConstraint("site", "call_id"),
+    Index(None, "acknowledged_at_ms"),
 )
 
 # Messages that must arrive, from the transaction that made them to the broker's acknowledgement.

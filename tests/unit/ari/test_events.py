@@ -103,8 +103,14 @@ def test_noise_is_malformed_or_none_and_nothing_else(raw: bytes | str):
 
 
 def test_every_type_in_use_is_known():
-    assert len(events.KNOWN_TYPES) == 19
-    assert {"ChannelCreated", "Dial", "BridgeMerged", "CallstewardSnapshot"} <= events.KNOWN_TYPES
+    assert len(events.KNOWN_TYPES) == 22
+    assert {
+        "ChannelCreated",
+        "Dial",
+        "BridgeMerged",
+        "CallstewardSnapshot",
+        "CallstewardTag",
+    } <= events.KNOWN_TYPES
     assert events.event_type(frame(type="Dial")) == "Dial"
     assert events.event_type(b"{}") is None
     assert events.event_type(b"\xff") is None

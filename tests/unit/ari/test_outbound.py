@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from callsteward.ari.census import Census
 from callsteward.ari.counters import Counters
 from callsteward.ari.events import Snapshot, decode
-from callsteward.ari.frames import FrameQueue
+from callsteward.ari.frames import DEFAULT_LIMIT_BYTES, FrameQueue
 from callsteward.ari.outbound import OutboundLink
 from callsteward.config import Asterisk, Config
 from callsteward.exceptions import AriError
@@ -40,10 +40,13 @@ class Listening:
         self.channels: list[dict[str, str]] = []
         self.requests: list[str] = []
         self.refusals = 0
+        self.stalled = asyncio.Event()
 
     async def consume(self) -> None:
         while True:
             await self.frames.wait(None)
+            while self.stalled.is_set():  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
             batch = self.frames.take(10)
             for frame in batch:
                 self.got.append(frame.raw)
@@ -102,10 +105,10 @@ class Listening:
 
 
 @asynccontextmanager
-async def listening():
+async def listening(limit_bytes: int = DEFAULT_LIMIT_BYTES):
     port = free_port()
     settings = Config(asterisk=Asterisk(connect="outbound", listen_port=port, password=SecretStr(SECRET)))
-    frames, census = FrameQueue(Counters()), Census()
+    frames, census = FrameQueue(Counters(), limit_bytes), Census()
     states: list[tuple[bool, str]] = []
     link = OutboundLink(
         settings,
@@ -198,6 +201,32 @@ async def test_a_channel_whose_event_is_still_on_its_way_is_no_disagreement():
         await socket.send_str(created("1"))
         await asyncio.sleep(0.3)
     assert daemon.snapshots == []
+
+
+async def test_a_queue_that_overflows_closes_no_socket_and_goes_on_from_asterisks_lists():
+    """A closed socket would have Asterisk queue up without a limit all that follows."""
+    async with listening(limit_bytes=20_000) as daemon, daemon.asterisk() as socket:
+        await socket.send_str(REGISTERED)
+        await daemon.until(lambda: daemon.states[-1][0])
+        await daemon.until(lambda: daemon.census.alive == set())
+        daemon.stalled.set()
+        for number in range(400):
+            await socket.send_str(created(str(number)))
+        await daemon.until(lambda: daemon.frames.counters.shed["all"] > 0)
+        assert daemon.frames.full
+        daemon.channels = [{"id": "7", "name": "PJSIP/7"}]
+        daemon.stalled.clear()
+        await daemon.until(lambda: daemon.snapshots)
+        (snapshot,) = daemon.snapshots
+        assert [channel.id for channel in snapshot.channels] == ["7"]
+        assert snapshot.gap_from == "2026-11-22T02:00:01.000+0000"
+        await socket.send_str(created("after"))
+        await daemon.until(lambda: daemon.got[-1] == created("after").encode())
+        assert daemon.states[-1][0]
+        counters = daemon.frames.counters
+        assert (counters.overflows, counters.disconnects) == (1, 0)
+        frames = sum(1 for raw in daemon.got if b"ChannelCreated" in raw)
+        assert frames + counters.shed["all"] == 401
 
 
 async def test_an_asterisk_that_still_boots_is_asked_again():

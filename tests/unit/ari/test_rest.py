@@ -32,6 +32,16 @@ async def test_version_lists_and_modules_are_typed():
             assert subscribed.hears_all_bridges
 
 
+async def test_the_state_of_a_phone_is_asked_for_by_its_device():
+    async with FakeAri(password=SECRET) as ari:
+        ari.device_states["PJSIP/101"] = "INUSE"
+        config = settings(ari.url)
+        async with open_session(config) as session:
+            rest = Rest(HttpTransport(session, config))
+            assert await rest.device_state("PJSIP/101") == "INUSE"
+            assert await rest.device_state("PJSIP/nobody/else?") == "INVALID"
+
+
 async def test_a_wrong_password_names_the_two_places_to_compare():
     async with FakeAri(password=SECRET) as ari:
         config = settings(ari.url, "wrong")

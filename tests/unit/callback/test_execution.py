@@ -15,6 +15,7 @@ from callsteward.callback.guard import Guard
 from callsteward.callback.ledger import Ledger
 from callsteward.callback.policy import Policy
 from callsteward.callback.states import Actor, CallbackMoved, State
+from callsteward.callback.zones import ClientZones
 from callsteward.calls.facts import Alert, CallEnded, CallHappened, Happening, OperatorNow, OperatorState
 from callsteward.calls.record import (
     CallbackDecision,
@@ -44,9 +45,20 @@ class Pbx:
         self.hung_up: list[str] = []
         self.refuse: AriError | None = None
         self.included = "1"
+        self.globals: dict[str, str] = {}
+        self.mute = False
+        self.context = "callsteward-callback"
 
     async def variable(self, _name: str) -> str:
         return self.included
+
+    async def set_variable(self, name: str, value: str | None) -> None:
+        if self.refuse is not None:
+            raise self.refuse
+        if value is None:
+            self.globals.pop(name, None)
+        else:
+            self.globals[name] = value
 
     async def originate(
         self, query: Mapping[str, str], variables: Mapping[str, str] | None = None
@@ -60,6 +72,13 @@ class Pbx:
 
     async def channel(self, channel_id: str) -> ari.Channel | None:
         return ari.Channel(channel_id, "x") if channel_id in self.alive else None
+
+    async def channels(self) -> tuple[ari.Channel, ...]:
+        if self.mute:
+            raise AriError
+        return tuple(
+            ari.Channel(name, "x", dialplan=ari.DialplanPosition(self.context)) for name in sorted(self.alive)
+        )
 
     async def hang_up(self, channel_id: str) -> bool:
         self.hung_up.append(channel_id)
@@ -87,6 +106,7 @@ class Hotline:
         self.store = store
         self.ledger = Ledger(store.engine, "main")
         self.dnc = DoNotCall(store.engine)
+        self.zones = ClientZones(store.engine)
         self.pbx = Pbx()
         self.told: list[CallbackMoved | Alert] = []
         self.busy: list[str] = []
@@ -100,6 +120,7 @@ class Hotline:
             policy=policy,
             ledger=self.ledger,
             do_not_call=self.dnc,
+            zones=self.zones,
             now_ms=lambda: self.now_ms,
         )
         self.execution = Execution(
@@ -107,6 +128,7 @@ class Hotline:
             decisions=self.decisions,
             policy=policy,
             ledger=self.ledger,
+            zones=self.zones,
             rest=self.pbx,  # type: ignore[arg-type]
             operators_now=lambda: [
                 OperatorNow(operator=name, state=OperatorState.TALKING, since_ms=0) for name in self.busy
@@ -156,16 +178,28 @@ class Hotline:
 
     async def calls(self, call_id: str, number: str = NUMBER) -> None:
         """The client calls in."""
+        await self.happens(call_id, Happening.STARTED, number)
+
+    async def happens(
+        self, call_id: str, event: Happening, number: str = NUMBER, *, outbound: bool = False
+    ) -> None:
         await self.decisions.judge(
             [
                 CallHappened(
                     call_id=call_id,
                     line="support",
-                    event=Happening.STARTED,
+                    event=event,
                     at_ms=self.now_ms,
                     client_number=number,
+                    outbound=outbound,
                 )
             ]
+        )
+
+    async def ends(self, call_id: str, outcome: Outcome, number: str = NUMBER) -> CallRecord:
+        """A call of an operator to the client is over."""
+        return await self.drop(
+            call_id, number, outcome=outcome, direction=Direction.OUTBOUND, callback=NOT_DUE
         )
 
     @property
@@ -496,11 +530,95 @@ async def test_no_more_at_once_and_a_minute_than_allowed_and_the_newest_first(st
     assert len(hotline.pbx.offers) == 4
 
 
+async def test_while_a_batch_is_judged_nobody_is_asked(hotline, monkeypatch):
+    """A PBX that dies drops many at once: the newest of all is the first, not the first written down."""
+    opened = hotline.ledger.open
+    states = []
+
+    async def slowly(*args: Any, **more: Any) -> Any:
+        callback = await opened(*args, **more)
+        await hotline.work()
+        states.append((len(hotline.pbx.offers), list(hotline.told_states)))
+        return callback
+
+    monkeypatch.setattr(hotline.ledger, "open", slowly)
+    hotline.busy = ["102"]
+    facts = [
+        CallEnded(
+            msgspec.structs.replace(
+                RECORD,
+                call_id=f"1.{index}",
+                started_at=stamp(NOON - 60_000),
+                ended_at=stamp(NOON),
+                outcome=Outcome.MID_DIALOGUE_DROP,
+                callback=CallbackDecision(Decision.DUE, "mid_dialogue_drop"),
+            ),
+            f"7900000001{index}",
+        )
+        for index in range(3)
+    ]
+    await hotline.decisions.judge(facts)
+    assert states == [(0, [])] * 3
+    await hotline.work()
+    assert [offer["channelId"] for offer in hotline.pbx.offers] == ["callsteward-cb-1.2-1-support"]
+
+
 async def test_after_an_operators_own_loss_the_others_are_asked_first(hotline):
     lost = Hangup(Party.NETWORK, 44, None, ("RTP timeout",), RECORD.hangup.confidence, Side.OPERATOR)
     await hotline.drop(hangup=lost)
     await hotline.work()
     assert [offer["endpoint"] for offer in hotline.pbx.offers] == ["PJSIP/102"]
+
+
+async def cancelled_while_it_rings(hotline: Hotline) -> str:
+    """The client calls while the operator's phone rings, and that is written down. The channel that rings."""
+    await hotline.drop()
+    await hotline.work()
+    (offer,) = hotline.pbx.offers
+    hotline.pbx.alive.add("1.7")  # somebody else's
+    hotline.now_ms += 5_000
+    await hotline.calls("2.2")
+    assert await hotline.state() is State.CANCELLED
+    assert hotline.pbx.hung_up == []
+    return offer["channelId"]
+
+
+async def test_a_daemon_killed_at_a_cancel_stops_the_phone_in_its_next_life(hotline):
+    ringing = await cancelled_while_it_rings(hotline)
+    hotline.restart()
+    await hotline.work()
+    assert hotline.pbx.hung_up == [ringing]
+    await hotline.work(1)
+    assert hotline.pbx.hung_up == [ringing]
+
+
+async def test_a_client_who_was_dialled_before_the_cancel_is_not_cut_off(hotline):
+    await cancelled_while_it_rings(hotline)
+    hotline.pbx.context = "callsteward-callback-dial"
+    hotline.restart()
+    await hotline.work()
+    assert hotline.pbx.hung_up == []
+
+
+async def test_a_cancel_without_a_link_stops_the_phone_once_there_is_one(hotline):
+    ringing = await cancelled_while_it_rings(hotline)
+    hotline.execution.link(False)
+    await hotline.work()
+    assert hotline.pbx.hung_up == []
+    hotline.execution.link(True)
+    await hotline.work()
+    assert hotline.pbx.hung_up == [ringing]
+
+
+async def test_an_asterisk_that_does_not_say_is_asked_again_for_phones_that_ring_in_vain(hotline):
+    ringing = await cancelled_while_it_rings(hotline)
+    hotline.restart()
+    hotline.pbx.mute = True
+    await hotline.work()
+    assert hotline.pbx.hung_up == []
+    hotline.pbx.mute = False
+    await hotline.work(1)
+    assert hotline.pbx.hung_up == [ringing]
 
 
 async def test_an_admins_cancel_from_another_process_stops_the_phone(hotline):
@@ -522,6 +640,116 @@ async def test_a_callback_that_breaks_makes_no_other(hotline):
     assert await hotline.ledger.listed() == []
 
 
+# --- the client is spoken to otherwise -----------------------------------------------------------------
+
+
+async def test_an_operator_who_calls_the_client_by_hand_cancels_the_callback(hotline):
+    hotline.busy = ["101"]
+    await hotline.drop(operator="102")
+    await hotline.work()
+    assert [offer["endpoint"] for offer in hotline.pbx.offers] == ["PJSIP/102"]
+    hotline.now_ms += 5000
+    await hotline.happens("3.3", Happening.STARTED, "89031234567", outbound=True)
+    await hotline.happens("3.3", Happening.ANSWERED, "89031234567", outbound=True)
+    callback = await hotline.ledger.find("1.1")
+    assert callback is not None
+    assert (callback.state, callback.reason) == (State.CANCELLED, "client_spoken_to")
+    story = await hotline.ledger.story(callback)
+    assert (story[-1].actor, story[-1].evidence) == (Actor.OPERATOR, "call 3.3")
+    await hotline.work()
+    assert hotline.pbx.hung_up == ["callsteward-cb-1.1-1-support"]
+    talk = await hotline.ends("3.3", Outcome.COMPLETED)
+    assert talk.callback.reason == "instead_of_callback"
+
+
+async def test_while_an_operator_rings_the_client_by_hand_nobody_else_is_asked_to(hotline):
+    hotline.now_ms += 1000
+    await hotline.happens("3.3", Happening.STARTED, outbound=True)
+    await hotline.drop()
+    await hotline.work(10)
+    assert hotline.pbx.offers == []
+    await hotline.ends("3.3", Outcome.NO_ANSWER)
+    await hotline.work(1)
+    assert len(hotline.pbx.offers) == 1
+
+
+async def test_a_call_by_hand_whose_end_nobody_saw_holds_no_callback_up_for_ever(hotline):
+    await hotline.happens("3.3", Happening.STARTED, outbound=True)
+    await hotline.drop()
+    await hotline.work(119)
+    assert hotline.pbx.offers == []
+    await hotline.work(2)
+    assert len(hotline.pbx.offers) == 1
+
+
+async def test_a_talk_by_hand_before_the_drop_is_noticed_suppresses_the_callback(hotline):
+    await hotline.happens("3.3", Happening.ANSWERED, outbound=True)
+    hotline.now_ms += 5000
+    record = await hotline.drop()
+    assert (record.callback.decision, record.callback.reason) == (Decision.SUPPRESSED, "client_spoken_to")
+
+
+async def test_a_talk_whose_answer_was_not_told_counts_when_it_ends(hotline):
+    await hotline.drop()
+    hotline.now_ms += 60_000
+    await hotline.ends("3.3", Outcome.COMPLETED)
+    callback = await hotline.ledger.find("1.1")
+    assert callback is not None
+    assert (callback.state, callback.reason) == (State.CANCELLED, "client_spoken_to")
+
+
+async def test_a_call_by_hand_that_was_not_answered_cancels_nothing(hotline):
+    await hotline.drop()
+    hotline.now_ms += 5000
+    await hotline.happens("3.3", Happening.STARTED, outbound=True)
+    await hotline.ends("3.3", Outcome.NO_ANSWER)
+    assert await hotline.state() is State.DUE
+
+
+async def test_a_talk_with_somebody_else_cancels_nothing(hotline):
+    await hotline.drop()
+    hotline.now_ms += 5000
+    await hotline.happens("3.3", Happening.ANSWERED, "79000000001", outbound=True)
+    assert await hotline.state() is State.DUE
+
+
+async def test_a_callback_that_reaches_the_client_cancels_another_and_not_itself(hotline):
+    await hotline.drop("1.1")
+    await hotline.drop("1.2")
+    hotline.now_ms += 5000
+    await hotline.happens("callsteward-cb-1.2-1-support", Happening.STARTED, outbound=True)
+    await hotline.happens("callsteward-cb-1.2-1-support", Happening.ANSWERED, outbound=True)
+    assert await hotline.state("1.1") is State.CANCELLED
+    assert await hotline.state("1.2") is State.DUE
+
+
+# --- where the client is -------------------------------------------------------------------------------
+
+
+async def test_past_the_exemption_the_clients_own_zone_counts(hotline):
+    hotline.busy = ["101", "102"]
+    await hotline.zones.put({"+79031234567": "Europe/Moscow"}, by="admin")
+    # 13:20 in Moscow, night in Kamchatka where a mobile can be as well.
+    hotline.now_ms = NOON + 80 * 60_000
+    await hotline.drop()
+    await hotline.work(1200)
+    assert await hotline.state() is State.DUE
+    await hotline.zones.remove("+79031234567")
+    await hotline.work(1)
+    assert await hotline.state() is State.SUPPRESSED
+
+
+async def test_a_drop_told_late_is_decided_in_the_clients_own_zone(store):
+    hotline = Hotline(store, exempt_s=0)
+    await hotline.zones.put({"+79031234567": "Asia/Kamchatka"}, by="admin")
+    hotline.now_ms = NOON - 60 * 60_000
+    record = await hotline.drop(ended_at=stamp(hotline.now_ms - 1000))
+    assert (record.callback.decision, record.callback.reason) == (Decision.SUPPRESSED, "calling_hours")
+
+
+# --- what is past the retention --------------------------------------------------------------------------
+
+
 async def test_fences_past_the_retention_are_removed(store):
     hotline = Hotline(store, retention_days=1)
     await hotline.drop()
@@ -534,6 +762,45 @@ async def test_fences_past_the_retention_are_removed(store):
     callback = await hotline.ledger.find("1.1")
     assert callback is not None
     assert callback.number is None
+    # Until Asterisk says so it is asked again.
+    await hotline.work(61)
+    assert len(hotline.pbx.questions) == 2
+    hotline.says("forgotten", attempt=9)
+    await hotline.work(61)
+    await hotline.work(86_400)
+    assert len(hotline.pbx.questions) == 2
+
+
+async def test_the_fence_of_an_open_callback_is_not_believed_gone(store):
+    hotline = Hotline(store, retention_days=1)
+    await hotline.drop()
+    await hotline.work()
+    hotline.says("forgotten")
+    hotline.says("dialling")
+    hotline.says("over", status="BUSY")
+    await hotline.work()
+    await hotline.work(2 * 86_400)
+    assert hotline.pbx.questions == ["Local/1.1@callsteward-callback-forget"]
+
+
+async def test_without_its_dialplan_fences_wait_and_numbers_do_not(store):
+    hotline = Hotline(store, retention_days=1)
+    await hotline.drop()
+    await hotline.work()
+    hotline.says("over", status="BUSY")
+    await hotline.work()
+    hotline.execution.link(False)
+    await hotline.work(2 * 86_400)
+    callback = await hotline.ledger.find("1.1")
+    assert callback is not None
+    assert (callback.number, hotline.pbx.questions) == (None, [])
+    hotline.execution.link(True)
+    hotline.pbx.included = ""
+    await hotline.work(1)
+    assert hotline.pbx.questions == []
+    hotline.pbx.included = "1"
+    await hotline.work(86_400)
+    assert len(hotline.pbx.questions) == 1
 
 
 async def test_nothing_is_rung_that_is_not_written_down(hotline, monkeypatch):

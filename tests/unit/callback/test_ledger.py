@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 from itertools import pairwise
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -181,17 +182,22 @@ async def test_do_not_call_knows_a_number_by_its_digits(store):
     assert await dnc.add([], by="x") == 0
 
 
-def test_a_fault_point_does_nothing_unless_the_environment_names_it():
+def test_a_fault_point_does_nothing_unless_the_environment_names_it(tmp_path):
     code = "from callsteward.callback import faults; faults.reached('after:offered'); print('alive')"
 
-    def run(armed: str | None) -> subprocess.CompletedProcess[bytes]:
+    def run(armed: str | None, file: Path | None = None) -> subprocess.CompletedProcess[bytes]:
         env = {key: value for key, value in os.environ.items() if key != faults.VARIABLE}
         if armed is not None:
             env[faults.VARIABLE] = armed
+        if file is not None:
+            env[faults.FILE_VARIABLE] = str(file)
         return subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, check=False)
 
     assert run(None).stdout == b"alive\n"
     assert run("after:due").stdout == b"alive\n"
     assert run("after:offered").returncode == -9
-    assert len(set(faults.points())) == 20
+    assert run("after:offered", tmp_path / "armed").stdout == b"alive\n"
+    (tmp_path / "armed").touch()
+    assert run("after:offered", tmp_path / "armed").returncode == -9
+    assert len(set(faults.points())) == 32
     assert all(left != right for left, right in pairwise(faults.points()))

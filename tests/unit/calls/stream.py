@@ -383,6 +383,25 @@ class Stream:
                 self.request(leg, 16, soft=True)
             self.destroy(leg, why)
 
+    def hands_over(self, operator: Phone, client: Phone, *, code: bool = False) -> None:
+        """The operator leaves, by hanging up or by the disconnect code; the client goes on to the rating."""
+        if not code:
+            self.request(operator)
+        room = operator.room
+        assert room is not None
+        self.leaves(operator)
+        self.leaves(client)
+        self.close(room)
+        self.destroy(operator)
+        self.comes_to_rating(client)
+
+    def comes_to_rating(self, phone: Phone) -> None:
+        """UserEvent() of dialplan/callsteward-rating.conf, then Stasis()."""
+        phone.app = ("UserEvent", "callsteward,state:rating,rt:")
+        said = {"eventname": "callsteward", "state": "rating", "rt": ""}
+        self._emit("ChannelUserevent", channel=phone, eventname="callsteward", userevent=said)
+        phone.app = ("Stasis", "callsteward-ivr,rating,,")
+
     # --- transfers and reconnects ------------------------------------------------------------------
 
     def blind(self, phone: Phone, client: Phone, exten: str, result: str = "Success") -> None:
@@ -437,7 +456,9 @@ class Stream:
             self.request(second, 16, soft=True)
             self.destroy(second)
 
-    def snapshot(self, gap_from: float | None = None, booted: float | None = None) -> None:
+    def snapshot(
+        self, gap_from: float | None = None, booted: float | None = None, lost: float | None = None
+    ) -> None:
         """What the daemon finds when it connects: every phone and bridge there is."""
         frame = {
             "type": "CallstewardSnapshot",
@@ -446,6 +467,7 @@ class Stream:
             "bridges": [self._bridge(room) for room in self.rooms],
             "gap_from": "" if gap_from is None else events.timestamp(NOON + round(gap_from * 1000)),
             "booted": "" if booted is None else events.timestamp(NOON + round(booted * 1000)),
+            "lost": "" if lost is None else events.timestamp(NOON + round(lost * 1000)),
         }
         self._frames.append((self.ms, frame))
 

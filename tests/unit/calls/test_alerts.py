@@ -2,10 +2,11 @@
 
 import pytest
 
+from callsteward.ari import events as ari
 from callsteward.calls.facts import Alert, Fact, Happening
 from callsteward.calls.tracker import Tracker
 from callsteward.config import Config
-from tests.unit.calls.stream import NOON, Stream, alerts, config, happenings
+from tests.unit.calls.stream import NOON, Stream, alerts, at, config, happenings
 
 
 def advance(tracker: Tracker, second: float) -> list[Fact]:
@@ -267,3 +268,17 @@ def test_a_hold_that_ended_while_nobody_watched_is_not_told():
     s.at(400)
     s.snapshot(gap_from=10)
     assert alerts(s.play(tracker)) == []
+
+
+def test_an_event_that_tells_of_no_call_tells_the_time_all_the_same():
+    s = Stream()
+    client = s.incoming()
+    s.ring(s.dial(client, "101"))
+    tracker = following(s)
+    before = tracker.last_event_ms
+    assert tracker.handle(ari.ChannelUserevent(timestamp=at(4.999))) == ()
+    assert tracker.handle(ari.ChannelUserevent(timestamp="soon")) == ()
+    told = tracker.handle(ari.ChannelUserevent(timestamp=at(7)))
+    assert alerts(told) == [("answer_within", 5.0, "101")]
+    assert tracker.handle(ari.ChannelUserevent(timestamp=at(8))) == ()
+    assert tracker.last_event_ms == before

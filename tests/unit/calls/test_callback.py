@@ -135,7 +135,7 @@ def test_other_channels_are_nobodys(channel):
 # --- the PBX goes away -----------------------------------------------------------------------------------
 
 
-def restarted(greeting_s: float, booted: float | None) -> CallRecord:
+def restarted(greeting_s: float, booted: float | None, lost: float | None = None) -> CallRecord:
     s = Stream()
     _, phone = s.talk()
     s.speak(phone, greeting_s)
@@ -147,7 +147,11 @@ def restarted(greeting_s: float, booted: float | None) -> CallRecord:
     s.rooms.clear()
     s.ms = ended_at + 20_000
     second = (seen - 1_795_348_800_000) / 1000
-    s.snapshot(gap_from=second, booted=None if booted is None else second + booted)
+    s.snapshot(
+        gap_from=second,
+        booted=None if booted is None else second + booted,
+        lost=None if lost is None else second + lost,
+    )
     (record,) = ended(s.play(tracker))
     assert not record.complete
     return record
@@ -168,3 +172,41 @@ def test_a_talk_that_ended_while_the_link_was_down_is_not_called_back(booted):
     record = restarted(5, booted=booted)
     assert record.outcome is Outcome.COMPLETED
     assert (record.callback.decision, record.callback.reason) == (Decision.NOT_DUE, "end_not_observed")
+
+
+@pytest.mark.parametrize(
+    ("greeting_s", "booted", "lost", "outcome"),
+    [
+        # Asterisk runs again half a second later: 3 s of greeting cannot have been spoken.
+        (1, 0.5, None, Outcome.EARLY_DROP),
+        (1, 60, 0.5, Outcome.EARLY_DROP),
+        # Whether the operator spoke on before Asterisk died, nobody heard.
+        (1, 60, None, Outcome.MID_DIALOGUE_DROP),
+        # The link was there, and the operator was silent.
+        (1, 60, 2.5, Outcome.EARLY_DROP),
+        (1, 60, 30, Outcome.EARLY_DROP),
+        (5, 0.5, 0.5, Outcome.MID_DIALOGUE_DROP),
+    ],
+)
+def test_a_restart_in_the_greeting_is_an_early_drop(greeting_s, booted, lost, outcome):
+    record = restarted(greeting_s, booted, lost)
+    assert record.outcome is outcome
+    due = outcome is Outcome.MID_DIALOGUE_DROP
+    assert record.callback.decision is (Decision.DUE if due else Decision.NOT_DUE)
+
+
+@pytest.mark.parametrize(("lost", "outcome"), [(2.5, Outcome.EARLY_DROP), (3.5, Outcome.MID_DIALOGUE_DROP)])
+def test_an_operator_who_was_speaking_when_asterisk_died_spoke_until_the_link_went(lost, outcome):
+    s = Stream()
+    _, phone = s.talk()
+    s.wait(0.5)
+    s.starts(phone)
+    tracker = Tracker(config())
+    assert ended(s.play(tracker)) == []
+    second = (s.ms - 1_795_348_800_000) / 1000
+    s.phones.clear()
+    s.rooms.clear()
+    s.ms += 80_000
+    s.snapshot(gap_from=second, booted=second + 60, lost=second + lost)
+    (record,) = ended(s.play(tracker))
+    assert record.outcome is outcome

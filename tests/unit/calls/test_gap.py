@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from callsteward.calls.record import CallRecord, Silence
+from callsteward.calls.record import CallRecord, Confidence, Party, Silence
 from callsteward.calls.tracker import Tracker
 from tests.unit.calls.stream import Stream, alerts, at, config, ended
 
@@ -52,6 +52,25 @@ def test_speech_that_went_on_over_the_gap_counts_whole() -> None:
     speech = _ended(s, tracker).speech
     assert speech is not None
     assert speech.client_s == pytest.approx(8.0)
+
+
+def test_who_ended_it_in_the_gap_is_not_known_though_a_colleague_had_left_before() -> None:
+    s = Stream()
+    client, phone = s.talk()
+    s.speak(phone, 4, at=1)
+    s.at(6)
+    s.blind(phone, client, "102")
+    tracker = Tracker(config())
+    s.play(tracker)
+    s.at(20)
+    s.bye(client)
+    s.unseen()
+    s.at(60)
+    s.snapshot(gap_from=6)
+    record = _ended(s, tracker)
+    assert record.complete is False
+    assert (record.hangup.first, record.hangup.confidence) == (Party.UNKNOWN, Confidence.UNKNOWN)
+    assert record.callback.reason == "end_not_observed"
 
 
 def test_a_gap_is_no_silence() -> None:

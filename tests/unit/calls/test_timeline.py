@@ -67,7 +67,7 @@ def test_difference_and_intersection_make_up_the_left(left: list[Span], right: l
 def test_silences_are_the_pauses_of_at_least_the_limit(talk: list[Span], speech: list[Span], limit: int):
     found = timeline.silences(talk, speech, limit)
     quiet = moments(talk) - moments(speech)
-    runs = timeline.union((ms, ms + 1) for ms in quiet)
+    runs = timeline.union([(ms, ms + 1) for ms in quiet])
     assert found == [(start, end) for start, end in runs if end - start >= limit]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from callsteward.ari import events
-from callsteward.calls.facts import Happening
+from callsteward.calls.facts import CallHappened, Happening
 from callsteward.calls.record import (
     CallRecord,
     Direction,
@@ -1104,3 +1104,35 @@ def test_a_phone_rung_for_no_client_is_nobodys_news():
     s.wait(30)
     s.destroy(phone, 19)
     assert s.facts() == []
+
+
+def test_where_a_call_starts_and_a_talk_begins_the_clients_number_is_told_the_ledger():
+    s = Stream()
+    client, _ = s.talk()
+    s.bye(client)
+    operator = s.dials("102", "79000000001")
+    called = s.dial(operator, "trunk", number="79000000001")
+    s.ring(called)
+    s.answer(called, after=2)
+    s.bridge(operator, called)
+    s.bye(called)
+    told = [
+        (fact.event.value, fact.client_number, fact.outbound)
+        for fact in s.facts()
+        if isinstance(fact, CallHappened) and fact.client_number
+    ]
+    assert told == [
+        ("started", CLIENT, False),
+        ("answered", CLIENT, False),
+        ("started", "79000000001", True),
+        ("answered", "79000000001", True),
+    ]
+
+
+def test_the_answer_of_an_operator_who_is_asked_to_call_back_is_no_talk():
+    s = Stream()
+    operator = s.originated("101", "callsteward-cb-1.1-1-support")
+    s.ring(operator)
+    s.answer(operator, after=3)
+    facts = s.facts()
+    assert [fact.client_number for fact in facts if isinstance(fact, CallHappened)] == [""] * len(facts)

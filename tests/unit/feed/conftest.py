@@ -18,6 +18,8 @@ from amqtt.broker import Broker as Amqtt
 from callsteward.callback.states import Actor, Callback, CallbackMoved, State
 from callsteward.calls.record import CallRecord
 from callsteward.config import Config
+from callsteward.rating.states import Complaint, ComplaintRaised, Mode, Rating, RatingMoved
+from callsteward.rating.states import State as RatingState
 from tests.lab.roots import is_built, root_folder
 from tests.unit.store.samples import RECORD
 
@@ -205,4 +207,45 @@ MOVED = CallbackMoved(
         channel_id="callsteward-cb-1795314131.35-1-support",
     ),
     Actor.DAEMON,
+)
+
+RATED = RatingMoved(
+    Rating(
+        id="1795314131.35",
+        site="main",
+        call_id="1795314131.35",
+        mode=Mode.CALL,
+        line="support",
+        operator="101",
+        number="+79031234567",
+        client_masked="+7903***4567",
+        client_ref="5f0c",
+        state=RatingState.ANSWERED,
+        reason="",
+        score=2,
+        question=1,
+        comment_file="callsteward-rating-1795314131.35",
+        comment_ms=4200,
+        created_at_ms=1_795_314_131_654,
+        due_at_ms=1_795_314_131_654,
+        asked_at_ms=1_795_314_131_654,
+        answered_at_ms=1_795_314_134_154,
+        changed_at_ms=1_795_314_134_154,
+        attempts=1,
+        channel_id="callsteward-rt-1795314131.35-1-support",
+    )
+)
+COMPLAINED = ComplaintRaised(
+    Complaint(
+        id=7,
+        site="main",
+        call_id="1795314131.35",
+        line="support",
+        operator="101",
+        client_masked="+7903***4567",
+        client_ref="5f0c",
+        reason="low_rating",
+        score=2,
+        raised_at_ms=1_795_314_134_154,
+    )
 )

@@ -1,15 +1,27 @@
+import re
 from collections.abc import Callable
 
 import jsonschema
 import msgspec
 import pytest
 
-from callsteward.calls.facts import Alert, CallHappened, Happening, LineNow, OperatorNow, OperatorState
+from callsteward.calls.facts import (
+    Alert,
+    CallHappened,
+    CallTagged,
+    Happening,
+    LineNow,
+    OperatorNow,
+    OperatorState,
+)
 from callsteward.calls.record import CallRecord, encode
-from callsteward.feed import messages
+from callsteward.commands.reply import Reply
+from callsteward.feed import messages, rating_messages
 from callsteward.feed.messages import Message
 from callsteward.feed.today import DayCounts
-from tests.unit.feed.conftest import MOVED
+from callsteward.tags.tag import Source, Tag
+from tests.unit.feed.conftest import COMPLAINED, MOVED, RATED
+from tests.unit.intervals.days import interval_rows
 
 AT_MS = 1_795_314_131_654
 HOLD = CallHappened(
@@ -20,6 +32,28 @@ HOLD = CallHappened(
     operator="101",
     client_masked="+7903***4567",
     by="operator",
+)
+TAGGED = CallTagged(
+    call_id="1.1",
+    line="support",
+    tag=Tag.COMMENT,
+    value="asks for +7 903 123-45-67",
+    at_ms=AT_MS,
+    by="101",
+    source=Source.PHONE,
+    result="noted",
+    client_number="79031234567",
+)
+REFUSED = msgspec.structs.replace(TAGGED, tag=None, refused="wrap_up_over", source=Source.MQTT)
+REPLY = Reply(
+    id="crm-1",
+    command="tag",
+    status="done",
+    reason="",
+    detail="",
+    at="2026-11-22T02:22:11.654Z",
+    result="noted",
+    call_id="1.1",
 )
 LATE = Alert(
     call_id="1.1",
@@ -55,10 +89,16 @@ def _each(record: CallRecord) -> list[Message]:
         messages.line_now("main", LineNow(line="support"), "2026-11-22", DayCounts(), 20.0, AT_MS),
         messages.operator_now("main", on_hold, AT_MS),
         messages.call_event("main", HOLD),
+        messages.call_tag("main", TAGGED),
+        messages.call_tag("main", REFUSED),
+        messages.reply("main", REPLY),
         messages.alert("main", LATE),
         messages.daemon_alert("main", "outbox_filling", AT_MS, value=9.0, limit=10.0, detail="3 wait"),
         messages.call_ended(record),
         messages.callback("main", MOVED),
+        *(messages.interval(row) for row in interval_rows()),
+        rating_messages.rating("main", RATED.rating),
+        rating_messages.complaint("main", COMPLAINED.complaint),
     ]
 
 
@@ -80,7 +120,11 @@ def test_every_message_is_flat_carries_the_envelope_and_meets_its_schema(
         # every field is there, null where unknown; but this one is a callback's alone
         own = {"origin_call_id"} if wire["schema"] == "callsteward.call/1" else set()
         name = schema["$ref"].rpartition("/")[2]
-        assert set(wire) == set(schema["$defs"][name]["properties"]) - own
+        # the keys that end in a threshold are patterns in the schema: thresholds are configured
+        patterns = schema.get("patternProperties", {})
+        fixed = {key for key in wire if not any(re.match(pattern, key) for pattern in patterns)}
+        assert fixed == set(schema["$defs"][name]["properties"]) - own
+        assert all(any(re.match(pattern, key) for key in wire) for pattern in patterns)
         if wire["schema"] != "callsteward.call/1":
             assert not [key for key, value in wire.items() if isinstance(value, dict | list)]
         seen.add(wire["schema"])
@@ -150,3 +194,43 @@ def test_only_a_callbacks_record_names_the_call_it_follows(record: Callable[...,
     assert "origin_call_id" not in plain
     after = messages.call_ended(record(origin_call_id="1795314131.35"))
     assert msgspec.json.decode(messages.encode(after))["origin_call_id"] == "1795314131.35"
+
+
+def test_a_revision_of_an_interval_keeps_its_id_and_the_next_one_has_another() -> None:
+    row = interval_rows()[0]
+    again = messages.interval(row).message_id
+    assert messages.interval(row).message_id == again
+    assert messages.interval(msgspec.structs.replace(row, revision=2)).message_id != again
+    assert messages.interval(msgspec.structs.replace(row, start_ms=row.end_ms)).message_id != again
+
+
+def test_every_number_of_an_interval_has_its_definition_in_the_schema() -> None:
+    for name in ("callsteward.line-interval/1", "callsteward.operator-interval/1"):
+        schema = messages.json_schemas()[name]
+        own = schema["$defs"][schema["$ref"].rpartition("/")[2]]["properties"]
+        envelope = {"message_id", "boot_id", "seq", "ts", "site", "schema", "line", "operator"}
+        assert [
+            key for key, value in own.items() if key not in envelope and not value.get("description")
+        ] == []
+        assert all(value["description"] for value in schema["patternProperties"].values())
+        text = str(schema)
+        assert "interval of its arrival" in text
+        assert "alk excludes hold" in text
+
+
+def test_a_tag_is_told_without_its_value_and_without_the_number():
+    wire = messages.encode(messages.call_tag("main", TAGGED)).decode()
+    assert "903" not in wire
+    told = messages.call_tag("main", TAGGED)
+    assert (told.event, told.tag, told.result, told.operator) == (Happening.TAG, Tag.COMMENT, "noted", "101")
+    refused = messages.call_tag("main", REFUSED)
+    assert (refused.tag, refused.result, refused.operator) == (None, "refused: wrap_up_over", None)
+
+
+def test_each_refused_try_is_a_message_of_its_own_and_a_tag_is_one_however_often():
+    later = {"at_ms": AT_MS + 1}
+    again = msgspec.structs.replace(TAGGED, **later)
+    assert messages.call_tag("main", TAGGED).message_id == messages.call_tag("main", again).message_id
+    refused_again = msgspec.structs.replace(REFUSED, **later)
+    first, second = messages.call_tag("main", REFUSED), messages.call_tag("main", refused_again)
+    assert first.message_id != second.message_id

@@ -27,9 +27,11 @@ from callsteward.feed import messages, presence
 from callsteward.feed.backlog import Kind
 from callsteward.feed.mqtt import Feed
 from tests.unit.feed.conftest import (
+    COMPLAINED,
     MOSQUITTO,
     MOSQUITTO_PASSWD,
     MOVED,
+    RATED,
     AnyBroker,
     Heard,
     InProcess,
@@ -38,6 +40,7 @@ from tests.unit.feed.conftest import (
     free_port,
     listening,
 )
+from tests.unit.intervals.days import interval_rows
 
 Build = Callable[..., CallRecord]
 needs_mosquitto = pytest.mark.skipif(MOSQUITTO is None, reason="no Mosquitto: `make lab` brings one")
@@ -108,11 +111,17 @@ async def test_everything_said_is_heard_and_meets_its_schema(broker: AnyBroker, 
         feed.publish(CallEnded(record(started_at="2020-02-02T02:02:02.000Z")))
         feed.publish(MOVED)
         feed.warn("outbox_filling", "3 messages wait", value=8.0, limit=10.0)
+        feed.publish(RATED)
+        feed.publish(COMPLAINED)
+        for row in interval_rows():
+            feed.publish(row)
         feed.gauges(
             [LineNow(line="support", waiting=1, longest_wait_since_ms=_now_ms() - 5000)], [], _now_ms()
         )
         await heard.until(lambda: heard.on("calls/support/ended") and heard.on("callbacks/support"))
         await heard.until(lambda: heard.on("alerts/$daemon/outbox_filling"))
+        await heard.until(lambda: heard.on("operators/101/intervals/20261122T0800Z"))
+        await heard.until(lambda: heard.on("ratings/support") and heard.on("support/complaint_escalated"))
         await heard.until(lambda: any(line["waiting"] for line in heard.on("lines/support/now")))
         await heard.until(lambda: heard.on("operators/101/now") and heard.on("lines/sales/now"))
         await heard.until(lambda: any(s["asterisk"] == "connected" for s in heard.on("main/status")))
@@ -121,13 +130,18 @@ async def test_everything_said_is_heard_and_meets_its_schema(broker: AnyBroker, 
     for topic, payload, _ in heard.messages:
         jsonschema.Draft202012Validator(schemas[payload["schema"]]).validate(payload)
         assert payload["boot_id"] == "boot-1", topic
-    assert {payload["schema"] for _, payload, _ in heard.messages} == set(schemas)
-    assert [heard.on(end)[0]["seq"] for end in ("/events", "/late", "/ended", "/callbacks/support")] == [
-        1,
-        2,
-        3,
-        4,
-    ]
+    # Replies go out where commands come in (tests/unit/commands).
+    assert {payload["schema"] for _, payload, _ in heard.messages} == set(schemas) - {"callsteward.reply/1"}
+    ends = (
+        "/events",
+        "/late",
+        "/ended",
+        "/callbacks/support",
+        "/outbox_filling",
+        "/ratings/support",
+        "/complaint_escalated",
+    )
+    assert [heard.on(end)[0]["seq"] for end in ends] == [1, 2, 3, 4, 5, 6, 7]
     line = heard.on("lines/support/now")[-1]
     assert (line["offered_today"], line["longest_wait_s"] >= 5) == (0, True)  # the record is of another day
     last = heard.on("main/status")[-1]
@@ -135,7 +149,7 @@ async def test_everything_said_is_heard_and_meets_its_schema(broker: AnyBroker, 
         "offline",
         "stopped",
         0,
-        5,
+        9,
     )
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from callsteward.calls.record import Direction, Outcome, Party, RuleCheck, RuleResult
 from callsteward.standard.profile import Profile
-from callsteward.standard.rules import Measured, evaluate
+from callsteward.standard.rules import Measured, evaluate, registered_within
 
 MET, BROKEN, NOT_APPLICABLE = RuleResult.MET, RuleResult.BROKEN, RuleResult.NOT_APPLICABLE
 
@@ -53,13 +53,17 @@ def test_every_rule_stands_once_in_the_order_of_the_standard():
         "talk_limit",
         "interruptions",
         "transfers",
+        "transfer_with_ticket",
         "operator_hangs_up_last",
+        "registered_within",
     ]
 
 
 def test_a_good_call_breaks_nothing():
     results = {item.rule: item.result for item in evaluate(GOOD, Profile())}
     assert results.pop("interruptions") is NOT_APPLICABLE  # only counted
+    assert results.pop("transfer_with_ticket") is NOT_APPLICABLE  # nobody was transferred
+    assert results.pop("registered_within") is NOT_APPLICABLE  # the time for it is not over
     assert set(results.values()) == {MET}
 
 
@@ -190,3 +194,47 @@ def test_a_talk_that_was_none_with_a_client_is_not_judged_as_one(call: Measured)
 def test_a_profile_with_an_impossible_number_is_refused(numbers: dict[str, object]):
     with pytest.raises(ValueError, match="1 validation error"):
         Profile.model_validate(numbers)
+
+
+@pytest.mark.parametrize(
+    ("changes", "result", "value"),
+    [
+        ({"transfers": 1, "ticket": True}, MET, True),
+        ({"transfers": 1, "ticket": False}, BROKEN, False),
+        ({"transfers": 0, "ticket": True}, NOT_APPLICABLE, None),
+        # A site that gives no tags is not judged by their absence.
+        ({"transfers": 1, "tagged": False}, NOT_APPLICABLE, None),
+    ],
+)
+def test_a_transfer_takes_a_ticket(changes, result, value):
+    found = check("transfer_with_ticket", **({"tagged": True} | changes))
+    assert (found.result, found.value, found.limit) == (result, value, True)
+
+
+def test_a_line_may_transfer_without_a_ticket():
+    profile = Profile(transfer_needs_ticket=False)
+    found = check("transfer_with_ticket", profile=profile, tagged=True, transfers=1)
+    assert found.result is NOT_APPLICABLE
+
+
+@pytest.mark.parametrize(
+    ("after_s", "waited_s", "result"),
+    [
+        (0.0, None, MET),
+        (300.0, None, MET),
+        (300.001, None, BROKEN),
+        (None, None, NOT_APPLICABLE),
+        (None, 300.0, NOT_APPLICABLE),
+        (None, 300.001, BROKEN),
+        (200.0, 500.0, MET),
+    ],
+)
+def test_a_call_is_registered_in_time(after_s, waited_s, result):
+    assert registered_within(after_s, waited_s, 300.0) == RuleCheck(
+        "registered_within", result, after_s, 300.0
+    )
+
+
+def test_a_call_nobody_answered_has_nothing_to_register():
+    assert check("registered_within", LOST, tagged=True).result is NOT_APPLICABLE
+    assert check("registered_within", registered_s=12.0).value == 12.0

@@ -154,3 +154,41 @@ async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / "calls.db").write_bytes(b"no database at all, but long enough to look like one" * 50)
     with pytest.raises(StoreError, match="not a database"):
         await Store.open(f"sqlite:///{tmp_path}/calls.db")
+
+
+async def test_lost_calls_of_before_stay_listed(tmp_path: Path) -> None:
+    """From 0003 on: those that nobody had settled or spoken to."""
+    engine = await connect(f"sqlite:///{tmp_path}/calls.db")
+
+    def down(connection: Connection) -> None:
+        command.downgrade(alembic_config(connection), "0003")
+
+    async with writing(engine) as connection:
+        await connection.run_sync(down)
+        for call_id, outcome, ref, at_ms, answered in (
+            ("1", "abandoned", "aa", 1, None),
+            ("2", "completed", "aa", 2, 2),
+            ("3", "busy", "aa", 3, None),
+            ("4", "no_answer", None, 4, None),
+            ("5", "failed", "bb", 5, None),
+        ):
+            await connection.execute(
+                text(
+                    "INSERT INTO calls (site, call_id, line, direction, outcome, client_ref, at_ms,"
+                    " answered_at_ms, complete, stored_at_ms, record)"
+                    " VALUES ('main', :call_id, 'support', 'inbound', :outcome, :ref, :at_ms, :answered,"
+                    " true, 0, '{}')"
+                ),
+                {"call_id": call_id, "outcome": outcome, "ref": ref, "at_ms": at_ms, "answered": answered},
+            )
+        await connection.execute(
+            text(
+                "INSERT INTO lost_calls_settled (site, call_id, at_ms, settled_by, comment)"
+                " VALUES ('main', '5', 9, 'admin', 'wrote')"
+            )
+        )
+    async with writing(engine) as connection:
+        await connection.run_sync(migrate)
+        rows = (await connection.execute(text("SELECT call_id, line FROM lost_calls ORDER BY id"))).all()
+    await engine.dispose()
+    assert [tuple(row) for row in rows] == [("3", "support"), ("4", "support")]

@@ -1,8 +1,13 @@
 import errno
+import json
 import os
 import signal
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -173,18 +178,46 @@ def test_a_disk_that_stays_full_does_not_fill_the_memory(path: Path, monkeypatch
     journal.close()
 
 
-def test_fsync_waits_for_the_disk_at_most_every_100_ms(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    synced: list[int] = []
-    now = [1000.0]
-    monkeypatch.setattr(os, "fsync", synced.append)
-    monkeypatch.setattr("time.monotonic", lambda: now[0])
+def test_what_was_flushed_is_synced_within_100_ms_and_once_for_all_that_came_meanwhile(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[float] = []
+    monkeypatch.setattr(os, "fdatasync", lambda _file: synced.append(time.monotonic()))
     journal = Journal(path, fsync=True)
-    for at in (1000.0, 1000.05, 1000.09, 1000.1, 1000.15, 1000.21):
-        now[0] = at
+    began = time.monotonic()
+    while time.monotonic() - began < 0.4:
         journal.append(b"frame")
         journal.flush()
-    assert len(synced) == 3
+        time.sleep(0.005)
+    last = time.monotonic()
+    time.sleep(0.3)
+    assert 3 <= len(synced) <= 6
+    assert synced[-1] > last
+    assert max(after - before for before, after in pairwise([began, *synced])) < 0.2
     journal.close()
+
+
+def test_a_disk_that_hangs_in_a_sync_stops_no_write(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hangs, mended = threading.Event(), threading.Event()
+
+    def hang(_file: int) -> None:
+        hangs.set()
+        mended.wait(5)
+
+    monkeypatch.setattr(os, "fdatasync", hang)
+    journal = Journal(path, fsync=True)
+    journal.append(b"first")
+    journal.flush()
+    assert hangs.wait(2)
+    began = time.monotonic()
+    for _ in range(100):
+        journal.append(b"more")
+        journal.flush()
+    journal.rewrite([b"new"])
+    assert time.monotonic() - began < 1
+    mended.set()
+    journal.close()
+    assert path.read_bytes() == b"new\n"
 
 
 def test_only_the_owner_may_read_the_numbers_in_it(path: Path) -> None:
@@ -207,3 +240,63 @@ def test_without_a_path_nothing_is_kept() -> None:
 def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=f"{tmp_path}/nowhere/calls.journal: No such file"):
         Journal(tmp_path / "nowhere" / "calls.journal")
+
+
+def _call(number: int, kinds: tuple[str, ...], padding: int = 0) -> Iterator[bytes]:
+    for second, kind in enumerate(kinds):
+        channel = {"id": f"{number}.0", "name": f"PJSIP/trunk-{number:08x}", "state": "x" * padding}
+        moment = f"2026-11-22T{number // 60 % 24:02d}:{number % 60:02d}:{second:02d}.000+0000"
+        yield json.dumps({"type": kind, "timestamp": moment, "channel": channel}).encode()
+
+
+def test_compacting_leaves_the_calls_in_progress_and_appending_goes_on(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_module, "COMPACT_FROM", 20_000)
+    journal = Journal(path)
+    (on,) = _call(0, ("ChannelCreated",))
+    journal.append(on)
+    number = 0
+    while not journal.grown:
+        number += 1
+        for frame in _call(number, ("ChannelCreated", "ChannelDestroyed"), padding=500):
+            journal.append(frame)
+        journal.flush()
+    before = journal.size
+    removed = journal.compact()
+    assert before - removed == journal.size == path.stat().st_size
+    # The last ended only just now: a word of it may still be late.
+    assert journal.size < 0.2 * before
+    assert not journal.grown
+    (later,) = _call(0, ("ChannelHold",))
+    journal.append(later)
+    journal.close()
+    again = Journal(path)
+    left = list(again.frames())
+    again.close()
+    assert left[0].startswith(b'{"type":"CallstewardCompacted"')
+    assert left[1] == on
+    assert left[-1] == later
+
+
+def test_compacting_that_fails_keeps_everything_and_is_not_tried_at_once_again(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_module, "COMPACT_FROM", 100)
+    journal = Journal(path)
+    for frame in _call(1, ("ChannelCreated", "ChannelHold")):
+        journal.append(frame)
+    journal.flush()
+    assert journal.grown
+    kept = path.read_bytes()
+    with monkeypatch.context() as broken:
+        broken.setattr(Path, "replace", _no_room)
+        with pytest.raises(StoreError, match="cannot compact"):
+            journal.compact()
+    assert path.read_bytes() == kept
+    assert not journal.grown
+    journal.close()
+
+
+def _no_room(_self: Path, _target: Path) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")

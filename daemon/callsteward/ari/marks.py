@@ -1,0 +1,30 @@
+"""Frames that callsteward itself puts into the stream, beside the Snapshot.
+
+They stand in the journal only, so that a re-run of it comes to the same records at the same points. Their
+types are none of Asterisk's; a replay passes over those it has no use for.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from callsteward.ari.events import Compacted, timestamp
+
+ADVANCED = "CallstewardAdvanced"
+"""Time passed up to here, so that limits ran out. It does not say that Asterisk was heard."""
+
+SEEN = "CallstewardSeen"
+"""Asterisk was heard here, but what it said is no longer kept: it was of calls that are over."""
+
+
+def advanced(ms: int) -> bytes:
+    return f'{{"type":"{ADVANCED}","timestamp":"{timestamp(ms)}"}}'.encode()
+
+
+def seen(ms: int) -> bytes:
+    return f'{{"type":"{SEEN}","timestamp":"{timestamp(ms)}"}}'.encode()
+
+
+def compacted(gone: tuple[str, ...]) -> bytes:
+    """The head of a compacted journal: channels whose frames went, so that none is taken for a new one."""
+    return msgspec.json.encode(Compacted(gone=gone))

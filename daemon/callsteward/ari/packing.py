@@ -1,0 +1,42 @@
+"""Frames that wait for long, packed: ARI's JSON repeats itself and shrinks to about a tenth."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import msgspec
+
+# Some 200 KB together, 2 ms of the reader's time.
+PACK_FRAMES = 256
+# The fastest: the reader waits for it.
+_LEVEL = 1
+
+
+class Frame(NamedTuple):
+    """One event exactly as it came, and when: `received_s` is time.monotonic()."""
+
+    raw: bytes
+    received_s: float
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(list[tuple[bytes, float]])
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """Frames in order of arrival, as few bytes."""
+
+    count: int
+    blob: bytes
+
+
+def pack(frames: Sequence[Frame]) -> Packed:
+    return Packed(len(frames), zlib.compress(_encoder.encode(frames), _LEVEL))
+
+
+def unpack(packed: Packed) -> list[Frame]:
+    return [Frame(raw, received_s) for raw, received_s in _decoder.decode(zlib.decompress(packed.blob))]

@@ -1,0 +1,57 @@
+"""What a decision is made from: the ledger, the do-not-call list and the clients' zones, as it asks them.
+
+The daemon has them in its database, a replay has what its stream tells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Protocol
+from zoneinfo import ZoneInfo
+
+from callsteward.callback.states import Actor, Callback, State
+from callsteward.calls.record import CallbackDecision, CallRecord
+
+
+class Book(Protocol):
+    """The callbacks; see `ledger.Ledger`."""
+
+    async def decided(self, call_id: str) -> CallbackDecision | None: ...
+
+    async def open(
+        self,
+        record: CallRecord,
+        decision: CallbackDecision,
+        *,
+        number: str | None,
+        dropped_ms: int,
+        at_ms: int,
+    ) -> Callback | None: ...
+
+    async def move(
+        self,
+        callback: Callback,
+        to: State,
+        *,
+        actor: Actor,
+        at_ms: int,
+        reason: str = "",
+        evidence: str = "",
+        among: Collection[State] | None = None,
+    ) -> Callback | None: ...
+
+    async def opened(self) -> list[Callback]: ...
+
+    async def counts(self, number: str, line: str, at_ms: int) -> tuple[int, int]: ...
+
+
+class NotToCall(Protocol):
+    """Clients who asked not to be called; see `do_not_call.DoNotCall`."""
+
+    async def has(self, number: str) -> bool: ...
+
+
+class Whereabouts(Protocol):
+    """Clients' own zones; see `zones.ClientZones`."""
+
+    async def of(self, number: str) -> ZoneInfo | None: ...

@@ -1,0 +1,192 @@
+"""The callback decision of a recorded stream, as the daemon made it: `Decisions` on a book in memory.
+
+What the stream tells is the same to the byte: number guard, hours at the moment of the drop, who called
+again or was spoken to, the limits of a number and a line. What stands in the database alone is not in a
+stream: the do-not-call list, clients' imported zones, an admin's cancel, and callbacks before it began.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Coroutine, Sequence
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from callsteward.ari import events as ari
+from callsteward.callback import heard
+from callsteward.callback.decisions import Decisions
+from callsteward.callback.guard import Guard
+from callsteward.callback.heard import Said
+from callsteward.callback.ledger import DAY_MS, HOUR_MS
+from callsteward.callback.policy import Policy
+from callsteward.callback.states import FINAL, OPEN, Actor, Callback, State, sources
+from callsteward.calls.callback_id import callback_id
+from callsteward.calls.facts import Fact
+from callsteward.calls.record import CallbackDecision, CallRecord, Decision
+from callsteward.calls.tracker import Tracker
+from callsteward.config import Config
+
+T = TypeVar("T")
+# What the dialplan says of a callback, and the state it has then.
+_STATES = {
+    Said.OPERATOR_ANSWERED: State.OPERATOR_ANSWERED,
+    Said.DECLINED: State.DUE,
+    Said.DIALLING: State.DIALLING,
+    Said.REFUSED: State.CANCELLED,
+}
+_NOT_COUNTED = frozenset({State.SUPPRESSED, State.CANCELLED})
+
+
+class Rehearsal:
+    """Decides for the calls of one stream, on the stream's own clock."""
+
+    def __init__(self, config: Config, tracker: Tracker) -> None:
+        self._tracker = tracker
+        policy = Policy(config)
+        self._book = _Memory(policy, expire_ms=int(config.callback.expire_s * 1000), site=config.site.name)
+        self._decisions = Decisions(
+            guard=Guard(config),
+            policy=policy,
+            ledger=self._book,
+            do_not_call=_Nobody(),
+            zones=_Nowhere(),
+            now_ms=self._now_ms,
+        )
+
+    def _now_ms(self) -> int:
+        return self._tracker.last_event_ms
+
+    def judge(self, facts: Sequence[Fact]) -> Sequence[Fact]:
+        """The facts with each ended call's decision in its record."""
+        if not facts:
+            return facts
+        self._book.pass_time(self._now_ms())
+        return _at_once(self._decisions.judge(facts))
+
+    def hear(self, event: ari.Event) -> None:
+        """What the dialplan said of a callback."""
+        item = heard.read(event)
+        callback = None if item is None else self._book.find(item.callback)
+        if item is None or callback is None:
+            return
+        state = _STATES.get(item.said)
+        if item.said is Said.OVER or (item.said is Said.FENCE and item.at):
+            state = State.REACHED if item.status == "ANSWER" else State.NOT_REACHED
+        if state is not None:
+            self._book.set(callback, state)
+            if state in FINAL or state is State.DIALLING:
+                self._decisions.over(callback)
+
+
+class _Memory:
+    """The callbacks of a stream."""
+
+    def __init__(self, policy: Policy, *, expire_ms: int, site: str) -> None:
+        self._policy = policy
+        self._expire_ms = expire_ms
+        self._site = site
+        self._rows: dict[str, Callback] = {}
+
+    def find(self, name: str) -> Callback | None:
+        return self._rows.get(name)
+
+    def set(self, callback: Callback, to: State) -> Callback | None:
+        """The step, where it may be made."""
+        if callback.state not in sources(to):
+            return None
+        after = self._rows[callback.id] = msgspec.structs.replace(callback, state=to)
+        return after
+
+    def pass_time(self, now_ms: int) -> None:
+        """What the daemon does with callbacks that wait: they expire, or the hours come over them."""
+        for callback in list(self._rows.values()):
+            if callback.state not in OPEN:
+                if callback.created_at_ms < now_ms - DAY_MS:
+                    del self._rows[callback.id]
+            elif callback.state is State.DUE:
+                if now_ms - callback.created_at_ms > self._expire_ms:
+                    self.set(callback, State.EXPIRED)
+                elif callback.number is None or not self._policy.may_call(
+                    callback.number, callback.line, dropped_ms=callback.dropped_at_ms, at_ms=now_ms
+                ):
+                    self.set(callback, State.SUPPRESSED)
+
+    async def decided(self, _call_id: str) -> CallbackDecision | None:
+        return None
+
+    async def open(
+        self,
+        record: CallRecord,
+        decision: CallbackDecision,
+        *,
+        number: str | None,
+        dropped_ms: int,
+        at_ms: int,
+    ) -> Callback | None:
+        name = callback_id(record.call_id)
+        callback = self._rows[name] = Callback(
+            id=name,
+            site=self._site,
+            origin_call_id=record.call_id,
+            line=record.line,
+            number=number,
+            client_masked=record.client_masked,
+            client_ref=record.client_ref,
+            operator=record.operator,
+            state=State.DUE if decision.decision is Decision.DUE else State.SUPPRESSED,
+            reason=decision.reason,
+            dropped_at_ms=dropped_ms,
+            created_at_ms=at_ms,
+            changed_at_ms=at_ms,
+        )
+        return callback
+
+    async def move(
+        self,
+        callback: Callback,
+        to: State,
+        *,
+        actor: Actor,
+        at_ms: int,
+        reason: str = "",
+        evidence: str = "",
+        among: Collection[State] | None = None,
+    ) -> Callback | None:
+        del actor, at_ms, reason, evidence
+        now = self._rows.get(callback.id)
+        if now is None or (among is not None and now.state not in among):
+            return None
+        return self.set(now, to)
+
+    async def opened(self) -> list[Callback]:
+        return []
+
+    async def counts(self, number: str, line: str, at_ms: int) -> tuple[int, int]:
+        counted = [row for row in self._rows.values() if row.state not in _NOT_COUNTED]
+        return (
+            sum(row.number == number and row.created_at_ms > at_ms - DAY_MS for row in counted),
+            sum(row.line == line and row.created_at_ms > at_ms - HOUR_MS for row in counted),
+        )
+
+
+class _Nobody:
+    async def has(self, _number: str) -> bool:
+        return False
+
+
+class _Nowhere:
+    async def of(self, _number: str) -> ZoneInfo | None:
+        return None
+
+
+def _at_once(work: Coroutine[Any, Any, T]) -> T:
+    """What a coroutine comes to that waits for nothing: a book in memory never does."""
+    try:
+        work.send(None)
+    except StopIteration as done:
+        value: T = done.value
+        return value
+    work.close()
+    message = "a decision in memory waited"
+    raise RuntimeError(message)

@@ -1,0 +1,46 @@
+"""The hand-over to the rating: the operator leaves the talk, the client goes on to the IVR.
+
+dialplan/callsteward-rating.conf says so with a UserEvent as the client's channel comes in. From then on the
+client's own hang-up ends no conversation any more, so who ended the talk is what was known by then. An
+operator who left it that way has not hung up on the client (standard.md, `operator_hangs_up_last`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from callsteward.calls.hangup import Request, attribute
+from callsteward.calls.record import Confidence, Hangup, Party
+
+if TYPE_CHECKING:
+    from callsteward.ari.events import ChannelUserevent
+    from callsteward.calls.model import Call
+
+_OPERATOR = Party.OPERATOR
+
+
+def announced(event: ChannelUserevent) -> bool:
+    """Whether it says that a channel has come to the rating."""
+    return event.eventname == "callsteward" and event.userevent.get("state") == "rating"
+
+
+def ended_by(call: Call, requests: Sequence[Request], abnormal: Collection[int]) -> tuple[Hangup, bool]:
+    """Who ended the talk before the client came to the rating, and whether that was a hand-over.
+
+    An operator's BYE and a transfer are certain. Where Asterisk tells of no request at all the operator
+    pressed the disconnect code (Dial and Queue, option h): likely, since an end over AMI looks the same.
+    """
+    if call.transfers and call.transfers[-1].to_rating:
+        told = f"transferred to the rating by {call.transfers[-1].by or 'an operator'}"
+        return Hangup(_OPERATOR, None, None, (told,), Confidence.CERTAIN), True
+    hangup = attribute(requests, call.ends, abnormal)
+    if hangup.first is _OPERATOR:
+        noted = (*hangup.evidence, "the client was handed over to the rating")
+        return msgspec.structs.replace(hangup, evidence=noted), True
+    if not requests and hangup.first in {Party.PBX, Party.UNKNOWN}:
+        told = "no hang-up request, the client was handed over to the rating"
+        return Hangup(_OPERATOR, hangup.cause, hangup.tech_cause, (told,), Confidence.LIKELY), True
+    return hangup, False

@@ -1,0 +1,48 @@
+"""A client's channel comes to the rating, as the dialplan says: the talk is weighed, the fact told."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from callsteward.calls import measure
+from callsteward.calls.facts import HandOver
+from callsteward.calls.handover import ended_by
+from callsteward.calls.rating_id import rating_of
+from callsteward.calls.record import Direction, TransferResult
+
+if TYPE_CHECKING:
+    from callsteward.calls.desk import Desk
+    from callsteward.calls.model import Leg
+
+
+def enter(desk: Desk, leg: Leg, ms: int) -> None:
+    """The leg has come to the rating."""
+    call = leg.call
+    if call.client is not leg:
+        return
+    rating_call = rating_of(call.id) is not None
+    handed_over = False
+    if call.talks and not call.contact and not rating_call and desk.asks_after_talk(call.line):
+        call.handed_over_ms = ms
+        last = call.transfers[-1] if call.transfers else None
+        if last is not None and last.result is None:
+            # Nobody else has the client, and yet it has not failed.
+            last.to_rating = True
+            last.result = TransferResult.COMPLETED
+        _, handed_over = ended_by(call, call.requests, desk.limits(call.line).profile.abnormal_causes)
+    desk.facts.append(
+        HandOver(
+            call_id=call.id,
+            channel_id=leg.id,
+            line=call.line or desk.default_line,
+            direction=Direction.RATING if rating_call else measure.direction_of(call),
+            at_ms=ms,
+            operator=call.operator,
+            connected=bool(call.talks) or call.answered_ms is not None,
+            dialogue=measure.greeted(desk, call),
+            handed_over=handed_over,
+            client_number=call.client_number,
+            client_masked=desk.numbers.masked(call.client_number),
+            client_ref=desk.numbers.ref(call.client_number),
+        )
+    )

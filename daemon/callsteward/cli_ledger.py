@@ -1,0 +1,116 @@
+"""What the commands on the ledger share: opening it, reading numbers, printing.
+
+A number is printed masked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime, tzinfo
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from callsteward import config
+
+if TYPE_CHECKING:
+    from callsteward.callback.ledger import Ledger
+    from callsteward.store.records import Store
+
+T = TypeVar("T")
+
+MaybeConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help="The TOML file; config/callsteward.toml is a commented example."),
+]
+
+
+def settings_of(config_file: Path | None) -> config.Config:
+    if config_file is None:
+        message = "the configuration file is missing"
+        raise typer.BadParameter(message, param_hint="--config")
+    return config.load(config_file)
+
+
+def with_store(settings: config.Config, act: Callable[[Store], Awaitable[T]]) -> T:
+    async def run() -> T:
+        from callsteward.store.records import Store
+
+        store = await Store.open(settings.store.url)
+        try:
+            return await act(store)
+        finally:
+            await store.close()
+
+    return asyncio.run(run())
+
+
+def with_ledger(settings: config.Config, act: Callable[[Ledger], Awaitable[T]]) -> T:
+    async def run(store: Store) -> T:
+        from callsteward.callback.ledger import Ledger
+        from callsteward.feed.durable import Durable
+
+        # A step made here is told on the feed, too: the daemon finds it in the outbox.
+        announce = Durable(settings).callback if settings.mqtt.enabled else None
+        return await act(Ledger(store.engine, settings.site.name, announce))
+
+    return with_store(settings, run)
+
+
+def read_numbers(settings: config.Config, written: Sequence[str]) -> list[str]:
+    from callsteward.callback.guard import Guard
+
+    guard = Guard(settings)
+    numbers = []
+    for text in written:
+        number = guard.read(text)
+        if number is None:
+            message = f"{text!r} is no telephone number of {settings.site.region} or with a country code"
+            raise typer.BadParameter(message, param_hint="NUMBER")
+        numbers.append(number)
+    return list(dict.fromkeys(numbers))
+
+
+def print_json(values: dict[str, Any]) -> None:
+    import msgspec
+
+    typer.echo(msgspec.json.encode(values).decode())
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    from callsteward import tables
+
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0))
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    tables.console().print(table)
+
+
+def clock(ms: int, zone: tzinfo) -> str:
+    return f"{datetime.fromtimestamp(ms / 1000, zone):%Y-%m-%d %H:%M:%S}"
+
+
+def rfc3339(ms: int) -> str:
+    from callsteward.calls import measure
+
+    return measure.rfc3339(ms) or ""
+
+
+def now_ms() -> int:
+    return int(datetime.now(UTC).timestamp() * 1000)
+
+
+def who() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "admin"

@@ -1,0 +1,272 @@
+"""`callsteward report`: intervals, operators and calls for WFM tools, notebooks and people."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from datetime import datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Annotated
+from zoneinfo import ZoneInfo
+
+import typer
+
+from callsteward import cli_ratings, config
+from callsteward.cli_options import ConfigOption, moment, wrong
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from callsteward.intervals.row import IntervalRow
+    from callsteward.report import Writer
+
+
+class Subject(StrEnum):
+    INTERVALS = "intervals"
+    OPERATORS = "operators"
+    CALLS = "calls"
+
+
+class Every(StrEnum):
+    QUARTER = "15m"
+    HALF = "30m"
+    HOUR = "60m"
+
+
+class ReportForm(StrEnum):
+    TABLE = "table"
+    CSV = "csv"
+    JSONL = "jsonl"
+    PARQUET = "parquet"
+
+
+FromOption = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="WHEN",
+        help="2026-11-22 (site's timezone) or 2026-11-22T08:30:00+03:00. Default: today.",
+    ),
+]
+ToOption = Annotated[
+    str | None,
+    typer.Option("--to", metavar="WHEN", help="Up to; a date includes that day. Default: today."),
+]
+EveryOption = Annotated[
+    Every | None, typer.Option(help="Length of a slot. Default: intervals.minutes of the configuration.")
+]
+OnlyOption = Annotated[
+    str | None, typer.Option("--only", metavar="NAME", help="Only this line, or this operator.")
+]
+UtcOption = Annotated[
+    bool, typer.Option("--utc", help="Read dates and show times in UTC, not in the site's timezone.")
+]
+ReportFormOption = Annotated[
+    ReportForm | None, typer.Option("--output", help="Default: a table on a terminal, csv in a pipe.")
+]
+FileOption = Annotated[
+    Path | None, typer.Option("--file", metavar="FILE", help="Write there, not to standard output.")
+]
+
+report = typer.Typer(no_args_is_help=True, help="Reports over stored calls, for WFM tools and people.")
+report.command("ratings")(cli_ratings.ratings_report)
+
+
+@report.command()
+def intervals(
+    config_file: ConfigOption,
+    from_: FromOption = None,
+    to: ToOption = None,
+    every: EveryOption = None,
+    name: OnlyOption = None,
+    utc: UtcOption = False,
+    output: ReportFormOption = None,
+    file: FileOption = None,
+) -> None:
+    """Sums per slot and line.
+
+    Every slot of the time asked for has its row, also an empty one: zeros where nobody called, empty cells
+    where nothing was observed. Slots are aligned to UTC. Rows hold sums, so that they can be added up; only
+    the table has averages.
+    """
+    _sums(Subject.INTERVALS, config_file, from_, to, every, name, utc, output, file)
+
+
+@report.command()
+def operators(
+    config_file: ConfigOption,
+    from_: FromOption = None,
+    to: ToOption = None,
+    every: EveryOption = None,
+    name: OnlyOption = None,
+    utc: UtcOption = False,
+    output: ReportFormOption = None,
+    file: FileOption = None,
+) -> None:
+    """Sums per slot and operator; otherwise as `report intervals`."""
+    _sums(Subject.OPERATORS, config_file, from_, to, every, name, utc, output, file)
+
+
+@report.command()
+def calls(
+    config_file: ConfigOption,
+    from_: FromOption = None,
+    to: ToOption = None,
+    name: OnlyOption = None,
+    utc: UtcOption = False,
+    output: ReportFormOption = None,
+    file: FileOption = None,
+) -> None:
+    """One row a call."""
+    settings = config.load(config_file)
+    zone, form = _shape(settings, utc, output, file)
+    from_ms, to_ms = _span(from_, to, zone)
+    asyncio.run(_calls(settings, from_ms, to_ms, name, zone, form, file))
+
+
+def _sums(
+    subject: Subject,
+    config_file: Path,
+    from_: str | None,
+    to: str | None,
+    every: Every | None,
+    name: str | None,
+    utc: bool,
+    output: ReportForm | None,
+    file: Path | None,
+) -> None:
+    settings = config.load(config_file)
+    zone, form = _shape(settings, utc, output, file)
+    from_ms, to_ms = _span(from_, to, zone)
+    minutes = settings.intervals.minutes if every is None else int(every.value.removesuffix("m"))
+    asyncio.run(_intervals(settings, subject, from_ms, to_ms, minutes, name, zone, form, file))
+
+
+def _shape(
+    settings: config.Config, utc: bool, output: ReportForm | None, file: Path | None
+) -> tuple[ZoneInfo, ReportForm]:
+    form = output or (ReportForm.TABLE if file is None and sys.stdout.isatty() else ReportForm.CSV)
+    if form is ReportForm.TABLE and file is not None:
+        wrong("a table is for a terminal: add --output csv, jsonl or parquet", "--file")
+    if form is ReportForm.PARQUET and file is None and sys.stdout.isatty():
+        wrong("parquet is binary: add --file FILE, or send it into a pipe", "--output")
+    return ZoneInfo("UTC") if utc else settings.site.zone, form
+
+
+def _span(from_: str | None, to: str | None, zone: ZoneInfo) -> tuple[int, int]:
+    today = datetime.now(zone).date()
+    from_ms = moment(from_ or today.isoformat(), zone, "--from")
+    to_ms = moment(to or today.isoformat(), zone, "--to", end_of_day=True)
+    if from_ms >= to_ms:
+        wrong(
+            f"nothing lies between --from {from_ or today} and --to {to or today}: --to is not after --from",
+            "--to",
+        )
+    if to_ms - from_ms > timedelta(days=3660).total_seconds() * 1000:
+        wrong("more than ten years", "--from")
+    return from_ms, to_ms
+
+
+async def _intervals(
+    settings: config.Config,
+    subject: Subject,
+    from_ms: int,
+    to_ms: int,
+    minutes: int,
+    name: str | None,
+    zone: ZoneInfo,
+    form: ReportForm,
+    file: Path | None,
+) -> None:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from callsteward import report as reporting
+    from callsteward import report_table, tables
+    from callsteward.intervals.row import Kind
+    from callsteward.store.records import Store
+
+    kind = Kind.LINE if subject is Subject.INTERVALS else Kind.OPERATOR
+    columns = reporting.columns(kind, settings.intervals.answer_within_s)
+    shown: list[IntervalRow] = []
+    count = 0
+    stderr = Console(stderr=True)
+    store = await Store.open(settings.store.url)
+    try:
+        with (
+            Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as progress,
+            reporting.Target(file) as out,
+        ):
+            writer = None if form is ReportForm.TABLE else _writer(form, out, columns)
+            days = -(-(to_ms - from_ms) // reporting.CHUNK_MS)
+            task = progress.add_task("days", total=days)
+            async for rows in reporting.intervals(settings, store, kind, from_ms, to_ms, minutes, name):
+                count += len(rows)
+                if writer is None:
+                    shown += rows
+                else:
+                    writer.write(reporting.cells(row, zone) for row in rows)
+                progress.advance(task)
+            if writer is not None:
+                writer.close()
+    finally:
+        await store.close()
+    if form is ReportForm.TABLE:
+        console = tables.console()
+        console.print(report_table.interval_table(shown, kind, zone, console.width))
+    slots = (to_ms - from_ms) // (minutes * 60_000)
+    typer.echo(f"{count} rows: {slots} slots of {minutes} min, {zone.key}" if count else "no rows", err=True)
+
+
+async def _calls(
+    settings: config.Config,
+    from_ms: int,
+    to_ms: int,
+    line: str | None,
+    zone: ZoneInfo,
+    form: ReportForm,
+    file: Path | None,
+) -> None:
+    from callsteward import report as reporting
+    from callsteward import tables
+    from callsteward.calls.record import CallRecord, encode
+    from callsteward.store.records import CallQuery, Store
+
+    found: list[CallRecord] = []
+    count = 0
+    store = await Store.open(settings.store.url)
+    query = CallQuery(line=line, from_ms=from_ms, to_ms=to_ms)
+    try:
+        with reporting.Target(file) as out:
+            writer = None
+            if form in {ReportForm.CSV, ReportForm.PARQUET}:
+                writer = _writer(form, out, tables.CSV_COLUMNS)
+            async for record in store.calls(query):
+                count += 1
+                if form is ReportForm.TABLE:
+                    found.append(record)
+                elif writer is None:
+                    # The record as it was published, lists and all.
+                    out.write(encode(record) + b"\n")
+                else:
+                    writer.write([tables.flat(record)])
+            if writer is not None:
+                writer.close()
+            out.flush()
+    finally:
+        await store.close()
+    if form is ReportForm.TABLE:
+        console = tables.console()
+        console.print(tables.records_table(found, zone, width=console.width))
+    typer.echo(f"calls: {count}" if count else "no such calls", err=True)
+
+
+def _writer(form: ReportForm, out: IO[bytes], columns: Sequence[str]) -> Writer:
+    from callsteward import report as reporting
+
+    if form is ReportForm.CSV:
+        return reporting.Csv(out, columns)
+    if form is ReportForm.JSONL:
+        return reporting.JsonLines(out, columns)
+    return reporting.Parquet(out, columns)

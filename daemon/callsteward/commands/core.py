@@ -1,0 +1,273 @@
+"""Carries commands out, whichever door they came by, one after the other.
+
+A command that was carried out is remembered with its answer, and its effects are such as may be done
+twice: a kill between the effect and the memory only makes the next try do nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+import structlog
+
+from callsteward.ari import events as ari
+from callsteward.callback.states import FINAL, Actor
+from callsteward.calls.record import Decision
+from callsteward.commands.done import CommandsDone, digest
+from callsteward.commands.rate import Rate
+from callsteward.commands.reply import DETAILS, Reply, Status
+from callsteward.commands.request import (
+    CallbackCommand,
+    Command,
+    ComplaintCommand,
+    DncCommand,
+    MalformedCommandError,
+    TagCommand,
+    parse,
+)
+from callsteward.exceptions import StoreError
+from callsteward.tags import late
+from callsteward.tags.consequences import Consequences
+from callsteward.tags.tag import Source
+from callsteward.tags.tagging import Tagging, ended_ms
+
+if TYPE_CHECKING:
+    from callsteward.config import Config
+
+log = structlog.get_logger(__name__)
+
+# How long a command may take: the store may be busy, the stream has a queue.
+PATIENCE_S = 10.0
+# An event stamped before a command may still be on its way (as in the pump).
+_LAG_MS = 20
+
+
+class Complaints(Protocol):
+    """Where complaints are kept; acknowledging one twice is done once. Raises StoreError."""
+
+    async def acknowledge(self, call_id: str, *, by: str, comment: str, at_ms: int) -> bool:
+        """Write down who has seen it; False where the call has no complaint."""
+        ...
+
+
+class Commands:
+    """One for a daemon. `put` takes a frame into the stream, False where there is no room."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        consequences: Consequences,
+        tagging: Tagging,
+        done: CommandsDone,
+        put: Callable[[bytes], bool],
+        now_ms: Callable[[], int],
+        complaints: Complaints | None = None,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
+        self._config = config
+        self._consequences = consequences
+        self._tagging = tagging
+        self._done = done
+        self._put = put
+        self._now_ms = now_ms
+        self.complaints = complaints
+        self._patience_s = patience_s
+        per_minute = config.commands.per_minute
+        self._rates = {source: Rate(per_minute) for source in (Source.MQTT, Source.HTTP)}
+        self._turn = asyncio.Lock()
+
+    async def handle(self, name: str, body: bytes, source: Source) -> Reply:
+        """What a command came to. Never raises for what is in it; `id` is empty where none could be read."""
+        try:
+            command = parse(name, body)
+        except MalformedCommandError as error:
+            log.warning("command refused", action="command_refused", reason=error.reason, source=source.value)
+            return self._reply(error.id, name, "refused", error.reason, str(error))
+        if not self._rates[source].take(time.monotonic()):
+            return self._reply(command.id, name, "refused", "rate_limited")
+        try:
+            async with asyncio.timeout(self._patience_s), self._turn:
+                reply = await self._once(name, command, source)
+        except TimeoutError:
+            reply = self._reply(command.id, name, "failed", "not_in_time")
+        except StoreError as error:
+            log.error("a command waits for the store", action="command_store", error=str(error))  # noqa: TRY400
+            reply = self._reply(command.id, name, "failed", "store_failed")
+        except Exception:
+            log.exception("failed on a command: please report it", action="command_error", command=name)
+            reply = self._reply(command.id, name, "failed", "internal")
+        return reply
+
+    async def forget_old(self, now_ms: int) -> None:
+        """Answers past `commands.remember_days`."""
+        await self._done.forget(now_ms - self._config.commands.remember_days * 86_400_000)
+
+    async def _once(self, name: str, command: Command, source: Source) -> Reply:
+        content = digest(name, command)
+        known = await self._done.find(command.id)
+        if known is not None:
+            before, answer = known
+            if before == content:
+                return answer
+            return self._reply(command.id, name, "refused", "id_used")
+        match command:
+            case TagCommand():
+                reply = await self._tag(command, source)
+            case DncCommand():
+                reply = await self._dnc(command, source)
+            case CallbackCommand():
+                reply = await self._callback(command, source)
+            case ComplaintCommand():
+                reply = await self._complaint(command, source)
+        if reply.status != "failed":
+            await self._done.keep(content, reply, self._now_ms())
+        log.info(
+            "command",
+            action="command",
+            command=name,
+            id=reply.id,
+            source=source.value,
+            by=command.by,
+            status=reply.status,
+            reason=reply.reason,
+            result=reply.result,
+            call_id=reply.call_id,
+        )
+        return reply
+
+    # --- each command --------------------------------------------------------------------------------
+
+    async def _tag(self, command: TagCommand, source: Source) -> Reply:
+        """Put into the stream, where a call that is on meets it in time and a replay finds it."""
+        if not self._config.tags.enabled:
+            return self._refused(command, "tag", "tags_off")
+        token = uuid.uuid4().hex
+        given = command.given
+        event = ari.TagCommanded(
+            timestamp=ari.timestamp(self._now_ms() - _LAG_MS),
+            call_id=command.call_id,
+            tag=given.tag.value,
+            value=given.value,
+            by=command.by,
+            source=source.value,
+            command=token,
+        )
+        outcome = self._tagging.expect(token)
+        if not self._put(msgspec.json.encode(event)):
+            outcome.cancel()
+            return self._reply(command.id, "tag", "failed", "not_in_time", call_id=command.call_id)
+        fact = await outcome
+        if fact.refused:
+            return self._refused(command, "tag", fact.refused)
+        return self._did(command, "tag", fact.result)
+
+    async def _dnc(self, command: DncCommand, source: Source) -> Reply:
+        number = command.number
+        if command.call_id:
+            number = await self._consequences.book.number(command.call_id)
+            if not number:
+                return self._refused(command, "dnc", "no_number")
+        e164 = self._consequences.guard.read(number)
+        if e164 is None:
+            return self._refused(command, "dnc", "not_a_number")
+        async with self._consequences.lock:
+            if command.action == "remove":
+                removed = await self._consequences.permit(e164)
+                return self._did(command, "dnc", "removed" if removed else "was_not_listed")
+            added = await self._consequences.forbid(
+                e164, by=_who(command, source), comment=command.comment, actor=Actor.INTEGRATION
+            )
+        return self._did(command, "dnc", "added" if added else "was_listed")
+
+    async def _callback(self, command: CallbackCommand, source: Source) -> Reply:
+        async with self._consequences.lock:
+            if command.action == "cancel":
+                return await self._cancel(command, source)
+            return await self._request(command, source)
+
+    async def _cancel(self, command: CallbackCommand, source: Source) -> Reply:
+        callback = await self._consequences.find(command.call_id)
+        if callback is None:
+            return self._refused(command, "callback", "no_callback")
+        if callback.state in FINAL:
+            return self._refused(command, "callback", "callback_over", result=callback.state.value)
+        evidence = f"{_who(command, source)}: {command.comment}" if command.comment else _who(command, source)
+        cancelled = await self._consequences.cancel(
+            callback, actor=Actor.INTEGRATION, reason="cancelled_by_command", evidence=evidence
+        )
+        if not cancelled:
+            return self._refused(command, "callback", "callback_over", result=callback.state.value)
+        return self._did(command, "callback", "cancelled")
+
+    async def _request(self, command: CallbackCommand, source: Source) -> Reply:
+        book = self._consequences.book
+        record = await book.record(command.call_id)
+        if record is None:
+            return self._refused(command, "callback", "call_not_known")
+        if self._now_ms() - ended_ms(record) > self._config.tags.late_s * 1000:
+            return self._refused(command, "callback", "too_late")
+        decision, decided_now = await self._consequences.call_back(
+            record,
+            late.requested(record),
+            await book.number(command.call_id),
+            f"asked for by {_who(command, source)}",
+        )
+        if not decided_now:
+            callback = await self._consequences.find(command.call_id)
+            state = None if callback is None else callback.state.value
+            return self._refused(command, "callback", "callback_decided", result=state)
+        if decision.decision is Decision.DUE:
+            return self._did(command, "callback", "callback_due")
+        return self._refused(command, "callback", decision.reason)
+
+    async def _complaint(self, command: ComplaintCommand, source: Source) -> Reply:
+        if self.complaints is None:
+            return self._refused(command, "complaint", "complaints_off")
+        known = await self.complaints.acknowledge(
+            command.call_id, by=_who(command, source), comment=command.comment, at_ms=self._now_ms()
+        )
+        if not known:
+            return self._refused(command, "complaint", "no_complaint")
+        return self._did(command, "complaint", "acknowledged")
+
+    # --- answers ---------------------------------------------------------------------------------------
+
+    def _did(self, command: Command, name: str, result: str) -> Reply:
+        return self._reply(command.id, name, "done", "", "", result=result, call_id=command.call_id or None)
+
+    def _refused(self, command: Command, name: str, reason: str, *, result: str | None = None) -> Reply:
+        return self._reply(
+            command.id, name, "refused", reason, result=result, call_id=command.call_id or None
+        )
+
+    def _reply(
+        self,
+        command_id: str,
+        name: str,
+        status: Status,
+        reason: str,
+        detail: str | None = None,
+        *,
+        result: str | None = None,
+        call_id: str | None = None,
+    ) -> Reply:
+        return Reply(
+            id=command_id,
+            command=name,
+            status=status,
+            reason=reason,
+            detail=DETAILS.get(reason, "") if detail is None else detail,
+            at=ari.timestamp(self._now_ms()).replace("+0000", "Z"),
+            result=result,
+            call_id=call_id,
+        )
+
+
+def _who(command: Command, source: Source) -> str:
+    return f"{command.by or 'nobody named'} ({source.value})"

@@ -1,0 +1,43 @@
+"""What a command came to."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+Status = Literal["done", "refused", "failed"]
+"""`failed`: nothing was done and nothing is remembered, the same command may be sent again."""
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True):
+    """One answer. `id` is empty where none could be read; `at` is RFC 3339 UTC."""
+
+    id: str
+    command: str
+    status: Status
+    reason: str
+    detail: str
+    at: str
+    result: str | None = None
+    call_id: str | None = None
+
+
+DETAILS = {
+    "call_in_progress": "the call is still on",
+    "call_not_known": "no record of such a call",
+    "callback_over": "the callback is over already",
+    "complaints_off": "complaints are not kept here",
+    "id_used": "another command had this id: choose a new one",
+    "internal": "callsteward failed on this command, its log says how",
+    "no_call_to_tag": "no call of this operator ended in time",
+    "no_callback": "no callback of this call",
+    "no_number": "no number is kept of such a call; while a call is on, give it the tag dnc",
+    "not_a_number": "not a number that can be called; +79031234567",
+    "not_in_time": "not carried out in time: send it again with the same id",
+    "rate_limited": "too many commands: send it again later with the same id",
+    "store_failed": "the database cannot be written: send it again with the same id",
+    "tags_off": "tags are off: [tags] enabled = true",
+    "too_late": "the call is over for too long ([tags] late_s)",
+    "unknown_call": "no such call, on or over",
+}

@@ -1,0 +1,178 @@
+"""The contract: an AsyncAPI 3 document and JSON Schemas, made from the message types.
+
+A message is in it by one entry in CHANNELS and by its type in `messages.Message`. The package ships what is
+made here (`callsteward/contract/`), so that a subscriber needs no daemon to read it.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from callsteward import __version__
+from callsteward.commands.request import KINDS as COMMANDS
+from callsteward.commands.request import Command
+from callsteward.feed import messages
+from callsteward.feed.messages import (
+    AlertMessage,
+    CallbackMessage,
+    CallEndedMessage,
+    CallEventMessage,
+    DaemonAlertMessage,
+    LineNowMessage,
+    Message,
+    OperatorNowMessage,
+    ReplyMessage,
+    StatusMessage,
+)
+from callsteward.feed.rating_messages import ComplaintMessage, RatingMessage
+from callsteward.intervals.message import LineIntervalMessage, OperatorIntervalMessage
+
+SHIPPED = Path(__file__).parents[1] / "contract"
+ROOT = "callsteward/{site}"
+ASYNCAPI_VERSION = "3.0.0"
+
+
+class Channel(NamedTuple):
+    """A topic below the site's, its message, whether the broker keeps the last one, who sends it."""
+
+    topic: str
+    message: type[Message | Command]
+    retained: bool = False
+    from_daemon: bool = True
+
+
+# One line for each topic.
+CHANNELS: dict[str, Channel] = {
+    "status": Channel("status", StatusMessage, retained=True),
+    "lineNow": Channel("lines/{line}/now", LineNowMessage, retained=True),
+    "operatorNow": Channel("operators/{operator}/now", OperatorNowMessage, retained=True),
+    "lineInterval": Channel("lines/{line}/intervals/{start}", LineIntervalMessage, retained=True),
+    "operatorInterval": Channel(
+        "operators/{operator}/intervals/{start}", OperatorIntervalMessage, retained=True
+    ),
+    "callEnded": Channel("calls/{line}/ended", CallEndedMessage),
+    "callEvents": Channel("calls/{line}/events", CallEventMessage),
+    "alerts": Channel("alerts/{line}/{rule}", AlertMessage),
+    "daemonAlerts": Channel("alerts/$daemon/{rule}", DaemonAlertMessage),
+    "callbacks": Channel("callbacks/{line}", CallbackMessage),
+    "ratings": Channel("ratings/{line}", RatingMessage),
+    "complaints": Channel("alerts/{line}/complaint_escalated", ComplaintMessage),
+    "replies": Channel("replies/{id}", ReplyMessage),
+    **{
+        f"{name}Command": Channel(f"commands/{name}", kind, from_daemon=False)
+        for name, kind in COMMANDS.items()
+    },
+}
+
+_PARAMETERS = {
+    "site": "The PBX (site.name).",
+    "line": "The hotline. What is not a letter, digit or one of `_.-~` in its name is escaped as %XX.",
+    "operator": "The operator, by endpoint name such as 101; escaped as a line is.",
+    "start": "Start of the interval, ISO 8601 basic in UTC, such as 20261122T0930Z.",
+    "rule": "The rule that broke.",
+    "id": "The id of the command that is answered.",
+}
+
+
+def json_schemas() -> dict[str, dict[str, Any]]:
+    """The JSON Schema (2020-12) of each message, by the name in its `schema` field, and of each command."""
+    dialect = "https://json-schema.org/draft/2020-12/schema"
+    commands = {_version_of(kind): msgspec.json.schema(kind) for kind in COMMANDS.values()}
+    return {
+        name: {"$schema": dialect, **schema} for name, schema in (messages.json_schemas() | commands).items()
+    }
+
+
+def asyncapi(root: str = ROOT) -> dict[str, Any]:
+    """The AsyncAPI document. `root`: what stands before each topic."""
+    kinds = [channel.message for channel in CHANNELS.values()]
+    typed: dict[Any, Any] = {kind: messages.schema_type(kind) for kind in kinds}
+    made, components = msgspec.json.schema_components(
+        list(typed.values()), ref_template="#/components/schemas/{name}"
+    )
+    payloads: dict[str, dict[str, Any]] = {}
+    for kind, schema in zip(kinds, made, strict=True):
+        reference = schema.pop("$ref")
+        payloads[kind.__name__] = {"$ref": reference}
+        # A sibling of $ref means nothing in the draft that AsyncAPI builds on: it goes where it points.
+        components[reference.rpartition("/")[2]].update(schema)
+    return {
+        "asyncapi": ASYNCAPI_VERSION,
+        "info": {
+            "title": "callsteward",
+            "version": __version__,
+            "description": "What callsteward publishes over MQTT (3.1.1 and 5) and takes as commands. Every"
+            " message is JSON, sent with QoS 1, and carries the same envelope: a subscriber leaves out what"
+            " came twice by message_id, and sees by a gap in seq that a message was dropped. Nothing depends"
+            " on the properties of MQTT 5. Times are RFC 3339 UTC, durations seconds in fields ending _s, and"
+            " what was not observed is null, never 0.",
+            "license": {"name": "Apache-2.0"},
+        },
+        "defaultContentType": "application/json",
+        "channels": {name: _channel(root, channel) for name, channel in CHANNELS.items()},
+        "operations": {
+            ("publish" if channel.from_daemon else "take") + name[0].upper() + name[1:]: {
+                "action": "send" if channel.from_daemon else "receive",
+                "channel": {"$ref": f"#/channels/{name}"},
+                "bindings": {"mqtt": {"qos": 1, "retain": channel.retained}},
+            }
+            for name, channel in CHANNELS.items()
+        },
+        "components": {
+            "messages": {
+                channel.message.__name__: {
+                    "name": _version_of(channel.message),
+                    "title": _title(channel.message),
+                    "contentType": "application/json",
+                    "payload": payloads[channel.message.__name__],
+                }
+                for channel in CHANNELS.values()
+            },
+            "schemas": {name: components[name] for name in sorted(components)},
+        },
+    }
+
+
+def shipped_files() -> dict[str, str]:
+    """What the package ships, by file name: the document, and each schema under its name and version."""
+    files = {"asyncapi.json": text(asyncapi())}
+    for name, schema in json_schemas().items():
+        files[f"{name.replace('/', '.')}.schema.json"] = text(schema)
+    return files
+
+
+def text(document: dict[str, Any]) -> str:
+    """A document as it is printed and shipped."""
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def _channel(root: str, channel: Channel) -> dict[str, Any]:
+    address = f"{root}/{channel.topic}"
+    named = {
+        name: {"description": meaning} for name, meaning in _PARAMETERS.items() if f"{{{name}}}" in address
+    }
+    kind = channel.message.__name__
+    return {
+        "address": address,
+        **({"parameters": named} if named else {}),
+        "messages": {kind: {"$ref": f"#/components/messages/{kind}"}},
+    }
+
+
+def _version_of(kind: type[Message | Command]) -> str:
+    for name, command in COMMANDS.items():
+        # A command carries no schema: its name is in its topic, and keys it does not know are refused.
+        if kind is command:
+            return f"callsteward.command-{name}/1"
+    fields = msgspec.structs.fields(kind)
+    return str(next(field.default for field in fields if field.name == "schema"))
+
+
+def _title(kind: type[Message | Command]) -> str:
+    """The first sentence of the type's description, without the topic before it."""
+    first = (kind.__doc__ or kind.__name__).strip().splitlines()[0]
+    return first.partition(": ")[2].rstrip(".") or first.rstrip(".")

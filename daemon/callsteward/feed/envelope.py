@@ -1,0 +1,42 @@
+"""What every message carries, and the types its fields are made of: see `feed.messages`."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+Stamp = Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")]
+Count = Annotated[int, Meta(ge=0)]
+Seconds = Annotated[float, Meta(ge=0)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+
+# Any constant will do, as long as it stays: the ids of records are made from it.
+_NAMESPACE = uuid.UUID("6ad1b1b6-2f0f-5c2c-9a35-0a6e0a2c7f11")
+BLANK: dict[str, Any] = {"message_id": "", "boot_id": "", "seq": 0, "ts": ""}
+"""An envelope that is stamped when the message goes out."""
+
+
+class Envelope(msgspec.Struct, frozen=True, kw_only=True):
+    """What every message carries. A message is built with it empty and stamped when it goes out."""
+
+    message_id: str
+    boot_id: str
+    seq: Count
+    ts: Stamp
+    site: str
+
+
+def identity(kind: str, *parts: object) -> str:
+    """A message's id made from what it says: the same on every try."""
+    # JSON keeps ("a", "b") and ("a,b",) apart.
+    return str(uuid.uuid5(_NAMESPACE, msgspec.json.encode([kind, *parts]).decode()))
+
+
+def stamp(ms: float) -> str:
+    """RFC 3339 UTC with milliseconds, of ms since 1970."""
+    seconds, rest = divmod(round(ms), 1000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:03d}Z"

@@ -1,0 +1,76 @@
+"""Builds what publishes intervals, from the configuration and the daemon's parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from callsteward.ari.link import devices
+from callsteward.ari.rest import Rest
+from callsteward.config import Config
+from callsteward.intervals.publisher import Enqueue, Open, Publisher
+from callsteward.intervals.row import IntervalExpired, IntervalRow
+from callsteward.intervals.slot import Scheme
+from callsteward.intervals.watch import Watch
+from callsteward.store.intervals import IntervalStore
+from callsteward.store.outbox import Outgoing, enqueue
+
+Announce = Callable[[IntervalRow, int], Sequence[Outgoing]]
+"""The messages that tell of a row which is stored at this moment (ms since 1970)."""
+
+
+class Intervals:
+    """The publisher and what it watches, as the daemon uses them.
+
+    With `announce` the rows go into the outbox, in the transaction that writes their revisions down, and
+    `publish` gets only what expired.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        engine: AsyncEngine,
+        rest: Rest,
+        *,
+        now_ms: Callable[[], int],
+        still_open: Callable[[], Open],
+        publish: Callable[[IntervalRow | IntervalExpired], None],
+        announce: Announce | None = None,
+    ) -> None:
+        store = IntervalStore(engine, config.site.name)
+        self._now_ms = now_ms
+        self.watch = Watch(store, rest, devices(config), keeps_events=config.asterisk.connect == "outbound")
+        self.publisher = Publisher(
+            scheme(config),
+            store,
+            self.watch,
+            now_ms=now_ms,
+            still_open=still_open,
+            publish=publish,
+            enqueue=None if announce is None else _enqueue(announce, now_ms),
+            expire_s=config.intervals.expire_hours * 3600,
+        )
+
+    def link(self, connected: bool) -> None:
+        """The link to Asterisk was made, or lost."""
+        self.watch.link(connected, self._now_ms())
+
+
+def _enqueue(announce: Announce, now_ms: Callable[[], int]) -> Enqueue:
+    async def put(connection: AsyncConnection, rows: Sequence[IntervalRow]) -> None:
+        at_ms = now_ms()
+        await enqueue(connection, [message for row in rows for message in announce(row, at_ms)])
+
+    return put
+
+
+def scheme(config: Config, minutes: int | None = None) -> Scheme:
+    """Which rows there are; `minutes` other than the configured ones for a report."""
+    return Scheme(
+        site=config.site.name,
+        minutes=minutes or config.intervals.minutes,
+        thresholds_s=config.intervals.answer_within_s,
+        lines=tuple(line.name for line in config.lines) or (config.default_line,),
+        operators=tuple(config.operators),
+    )

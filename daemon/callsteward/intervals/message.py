@@ -1,0 +1,173 @@
+"""An interval row as a message: flat, every number with its definition in the schema.
+
+The thresholds T are configured, and with them the keys that end in one; the message type of a configuration
+is made from the table of measures (`line_type`, `operator_type`). The contract has them as patterns.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from callsteward.feed.envelope import Count, Envelope, Seconds, Share
+from callsteward.intervals.measures import (
+    AVAILABLE,
+    CONCURRENT,
+    LINE_MEASURES,
+    OPERATOR_MEASURES,
+    STAFFED,
+    Measure,
+    Unit,
+)
+from callsteward.intervals.service_level import (
+    MEANINGS,
+    Formula,
+    abandoned_key,
+    answered_key,
+    denominator_key,
+    numerator_key,
+    share_key,
+)
+
+SlotTime = Annotated[
+    str, Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:00Z$", description="ISO 8601 UTC, aligned to the slot.")
+]
+
+
+class IntervalMessage(Envelope, frozen=True, kw_only=True):
+    """What the rows of lines and of operators have in common."""
+
+    start: SlotTime
+    end: SlotTime
+    minutes: Annotated[Literal[15, 30], Meta(description="Length of the interval.")]
+    revision: Annotated[
+        int, Meta(ge=1, description="Grows with each change of a published row; the highest one counts.")
+    ]
+    final: Annotated[
+        bool,
+        Meta(
+            description="Nothing the daemon knows of can change the row any more: the interval is over, and"
+            " no call and no callback that may belong to it is open."
+        ),
+    ]
+    observed_s: Annotated[
+        Seconds | None,
+        Meta(
+            description="Seconds of the interval in which the daemon heard Asterisk. Less than its length:"
+            " calls may be missing. 0 and no call known: every sum is null. Null: not known."
+        ),
+    ]
+
+
+class LineIntervalMessage(IntervalMessage, frozen=True, kw_only=True):
+    """`lines/LINE/intervals/START`: a line's sums over one interval of 15 or 30 minutes, aligned to UTC.
+
+    A call belongs to the interval of its arrival, with all that came of it later, so a late call revises a
+    published row. Talk excludes hold. Sums and counts only, for each can be added up over intervals; the
+    service levels (`service_level_FORMULA_T`) are derived from them. An interval without calls has zeros, a
+    value that was not observed is null.
+    """
+
+    schema: Literal["callsteward.line-interval/1"] = "callsteward.line-interval/1"
+    line: str
+    concurrent_max: Annotated[Count | None, Meta(description=CONCURRENT)]
+
+
+class OperatorIntervalMessage(IntervalMessage, frozen=True, kw_only=True):
+    """`operators/OPERATOR/intervals/START`: an operator's sums over one interval, on all lines.
+
+    A call belongs to the interval of its arrival. Talk excludes hold. Each call counts for every operator it
+    had to do with, so the rows of operators do not add up to those of lines.
+    """
+
+    schema: Literal["callsteward.operator-interval/1"] = "callsteward.operator-interval/1"
+    operator: str
+    staffed_s: Annotated[Seconds | None, Meta(description=STAFFED)]
+    available_s: Annotated[Seconds | None, Meta(description=AVAILABLE)]
+
+
+@functools.cache
+def line_type(thresholds_s: tuple[int, ...] = ()) -> type[LineIntervalMessage]:
+    """The message type of lines' rows with these thresholds."""
+    kind: type[LineIntervalMessage] = _type(LineIntervalMessage, LINE_MEASURES, thresholds_s)
+    return kind
+
+
+@functools.cache
+def operator_type(thresholds_s: tuple[int, ...] = ()) -> type[OperatorIntervalMessage]:
+    """The message type of operators' rows with these thresholds."""
+    kind: type[OperatorIntervalMessage] = _type(OperatorIntervalMessage, OPERATOR_MEASURES, thresholds_s)
+    return kind
+
+
+def described(kind: type[IntervalMessage]) -> Any:
+    """The type with the patterns of the keys that end in a threshold, for its schema."""
+    return Annotated[kind, Meta(extra_json_schema={"patternProperties": threshold_patterns()})]
+
+
+def threshold_patterns() -> dict[str, dict[str, Any]]:
+    """JSON Schema `patternProperties` for the keys that end in a threshold."""
+    count = {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "null"}]}
+    share = {"anyOf": [{"type": "number", "minimum": 0, "maximum": 1}, {"type": "null"}]}
+    return {
+        f"^{name.removesuffix('0')}[0-9]+$": {"description": meaning, **(share if kind is Share else count)}
+        for name, kind, meaning in _threshold_fields(0)
+    }
+
+
+def _type(base: type[IntervalMessage], measures: Iterable[Measure], thresholds_s: Sequence[int]) -> Any:
+    fields = [(measure.name, _annotated(measure.unit, measure.meaning)) for measure in measures]
+    fields += [
+        (
+            denominator_key(formula),
+            Annotated[
+                Count | None, Meta(description=f"Denominator of the service level: {MEANINGS[formula]}.")
+            ],
+        )
+        for formula in Formula
+    ]
+    of_each = [_threshold_fields(threshold_s) for threshold_s in thresholds_s]
+    for position in range(len(of_each[0]) if of_each else 0):
+        for named in of_each:
+            name, kind, meaning = named[position]
+            fields.append((name, Annotated[kind | None, Meta(description=meaning)]))
+    return msgspec.defstruct(
+        base.__name__,
+        fields,
+        bases=(base,),
+        namespace={"__doc__": base.__doc__},
+        frozen=True,
+        kw_only=True,
+    )
+
+
+def _annotated(unit: Unit, meaning: str) -> Any:
+    return Annotated[(Seconds if unit is Unit.SECONDS else Count) | None, Meta(description=meaning)]
+
+
+def _threshold_fields(threshold_s: int) -> list[tuple[str, Any, str]]:
+    """Key, kind and meaning of each value that depends on the threshold."""
+    return [
+        (answered_key(threshold_s), Count, "Answered calls whose wait was at most T seconds (T in the key)."),
+        (abandoned_key(threshold_s), Count, "Abandoned calls whose wait was at most T seconds."),
+        *(
+            (
+                numerator_key(formula, threshold_s),
+                Count,
+                f"Numerator of the service level: {MEANINGS[formula]}.",
+            )
+            for formula in Formula
+        ),
+        *(
+            (
+                share_key(formula, threshold_s),
+                Share,
+                f"Service level, 0 to 1 (derived; do not add or average it): {MEANINGS[formula]}.",
+            )
+            for formula in Formula
+        ),
+    ]

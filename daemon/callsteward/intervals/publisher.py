@@ -1,0 +1,232 @@
+"""Publishes each interval when it is over, and again when something in it changed.
+
+Everything is summed from the stored calls each time. What was published last is known by its digest, with
+its revision, in the store: a restart neither repeats a row nor goes back to a lower revision.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import NamedTuple
+
+import msgspec
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from callsteward.callback.states import OPEN
+from callsteward.exceptions import StoreError
+from callsteward.intervals import grid, slot
+from callsteward.intervals.grid import MINUTE_MS
+from callsteward.intervals.row import IntervalExpired, IntervalRow
+from callsteward.intervals.scope import Contact
+from callsteward.intervals.slot import Known, Scheme
+from callsteward.intervals.watch import Watch
+from callsteward.store.intervals import Cursor, IntervalStore
+
+log = structlog.get_logger(__name__)
+
+EVERY_S = 5.0
+# Until the last events of an interval are through: of its end, and of a link that was just made.
+SETTLE_MS = 2_000
+LINK_SETTLES_MS = 30_000
+# Looked at again on a start: what the process before stored and did not come to publish.
+LOOK_BACK_MS = 48 * 60 * MINUTE_MS
+# Revisions are forgotten after this; a record that comes even later revises nothing.
+KEPT_MS = 35 * 24 * 60 * MINUTE_MS
+# An interval is summed again at the soonest after so many times as long as that took: 2 % of a core. What
+# takes less is not worth the wait.
+REST = 50
+QUICK_S = 0.05
+# Intervals summed between two looks at the clock: after a long pause there are many.
+AT_ONCE = 50
+
+
+class Open(NamedTuple):
+    """What may still change an interval.
+
+    `since_ms`: when the oldest call that is on began, None where none is. `settled`: whether everything
+    that Asterisk has told so far is in the store.
+    """
+
+    since_ms: int | None
+    settled: bool
+
+
+Enqueue = Callable[[AsyncConnection, Sequence[IntervalRow]], Awaitable[None]]
+
+
+class Publisher:
+    """One site's. `publish` gets each new revision, in order of time; it must neither wait nor fail.
+
+    `enqueue`, where it is given, takes the revisions instead, in the transaction that writes them down.
+    """
+
+    def __init__(
+        self,
+        scheme: Scheme,
+        store: IntervalStore,
+        watch: Watch,
+        *,
+        now_ms: Callable[[], int],
+        still_open: Callable[[], Open],
+        publish: Callable[[IntervalRow | IntervalExpired], None],
+        enqueue: Enqueue | None = None,
+        expire_s: int = 48 * 3600,
+        every_s: float | None = None,
+    ) -> None:
+        self._scheme = scheme
+        self._store = store
+        self._watch = watch
+        self._now_ms = now_ms
+        self._still_open = still_open
+        self._publish = publish
+        self._enqueue = enqueue
+        self._expire_ms = expire_s * 1000
+        self._every_s = EVERY_S if every_s is None else every_s
+        self._length_ms = scheme.minutes * MINUTE_MS
+        self._cursor: Cursor | None = None
+        self._next_ms = 0
+        # Starts of intervals to be summed, and of those that are published and not final.
+        self._changed: set[int] = set()
+        self._unfinished: set[int] = set()
+        # Until when an interval that takes long to sum is left alone (time.monotonic()).
+        self._resting: dict[int, float] = {}
+        self._forgot_ms = 0
+        self._expired_ms = 0
+
+    async def run(self) -> None:
+        """Work until cancelled. A store that fails is tried again."""
+        while True:
+            try:
+                if self._cursor is None:
+                    await self.load()
+                await self.step()
+            except StoreError as error:
+                log.error("intervals wait for the store", action="intervals_store", error=str(error))  # noqa: TRY400
+            await asyncio.sleep(self._every_s)
+
+    async def load(self) -> None:
+        """Take up what an earlier process left. Raises StoreError."""
+        now_ms = self._now_ms()
+        await self._watch.load()
+        cursor = await self._store.newest()
+        unfinished, published = await self._store.unfinished(self._scheme.minutes)
+        self._unfinished = set(unfinished)
+        # The first time of all begins with this interval: of those before, nobody knows enough.
+        self._next_ms = grid.slot_of(now_ms, self._scheme.minutes)
+        if published is not None:
+            oldest_ms, newest_ms = published
+            self._next_ms = max(newest_ms + self._length_ms, now_ms - KEPT_MS)
+            self._next_ms = grid.slot_of(self._next_ms, self._scheme.minutes)
+            back_ms = max(now_ms - LOOK_BACK_MS, oldest_ms)
+            self._changed = set(grid.slots(back_ms, self._next_ms, self._scheme.minutes))
+        # Those that expired while the daemon was down, for two days at the most.
+        self._expired_ms = now_ms - self._expire_ms - LOOK_BACK_MS
+        self._cursor = cursor
+
+    async def step(self) -> None:
+        """Publish what is new. Raises StoreError."""
+        now_ms = self._now_ms()
+        await self._watch.step(now_ms)
+        await self._read_news(now_ms)
+        over_ms = now_ms - SETTLE_MS
+        while self._next_ms + self._length_ms <= over_ms:
+            self._changed.add(self._next_ms)
+            self._next_ms += self._length_ms
+        # Before the calls are read: what ends meanwhile is then still open here.
+        final_before_ms = self._final_before_ms(now_ms)
+        due = {start for start in self._changed if start + self._length_ms <= over_ms}
+        due |= {start for start in self._unfinished if start + self._length_ms <= final_before_ms}
+        if due:
+            await self._watch.mark(now_ms)
+        for start_ms in self._rested(due)[:AT_ONCE]:
+            took_s = await self._sum(start_ms, final_before_ms, now_ms)
+            self._changed.discard(start_ms)
+            if took_s > QUICK_S:
+                self._resting[start_ms] = time.monotonic() + REST * took_s
+        await self._expire(now_ms)
+        if now_ms - self._forgot_ms > 3_600_000:
+            await self._store.forget(now_ms - KEPT_MS)
+            self._forgot_ms = now_ms
+
+    def _rested(self, due: Collection[int]) -> list[int]:
+        now_s = time.monotonic()
+        for start_ms in [start for start, until_s in self._resting.items() if until_s <= now_s]:
+            del self._resting[start_ms]
+        return sorted(start for start in due if start not in self._resting)
+
+    async def _read_news(self, now_ms: int) -> None:
+        assert self._cursor is not None
+        cursor, calls = await self._store.news(self._cursor)
+        for arrived_ms, ended_ms in calls:
+            # It counts where it came, and as one of the concurrent calls of each interval it was on in.
+            touched = grid.slots(arrived_ms, max(arrived_ms, ended_ms) + 1, self._scheme.minutes)
+            self._changed.update(
+                start for start in touched[: LOOK_BACK_MS // self._length_ms] if start > now_ms - KEPT_MS
+            )
+        self._cursor = cursor
+
+    def _final_before_ms(self, now_ms: int) -> int:
+        """Up to when nothing that is not stored yet can have begun."""
+        still = self._still_open()
+        linked_ms = self._watch.linked_since_ms
+        if not still.settled or linked_ms is None or now_ms - linked_ms < LINK_SETTLES_MS:
+            return 0
+        quiet_ms = now_ms - SETTLE_MS
+        return quiet_ms if still.since_ms is None else min(still.since_ms, quiet_ms)
+
+    async def _expire(self, now_ms: int) -> None:
+        until_ms = grid.slot_of(now_ms - self._expire_ms, self._scheme.minutes)
+        if until_ms <= self._expired_ms:
+            return
+        for expired in await self._store.published(self._expired_ms, until_ms):
+            self._publish(expired)
+        self._expired_ms = until_ms
+
+    async def _sum(self, start_ms: int, final_before_ms: int, now_ms: int) -> float:
+        """Sum and publish; returns the seconds of processor time that the sums took."""
+        end_ms = start_ms + self._length_ms
+        known = await self._store.known(start_ms, end_ms, self._scheme.operators)
+        # Some ten milliseconds for a busy line: not on the loop that reads Asterisk's socket.
+        rows, took_s = await asyncio.to_thread(_timed_rows, self._scheme, start_ms, known)
+        final = end_ms <= final_before_ms and not any(map(_awaits_callback, known.contacts))
+        revised = await self._revise(rows, final=final, now_ms=now_ms)
+        if self._enqueue is None:
+            for row in revised:
+                self._publish(row)
+        if final:
+            self._unfinished.discard(start_ms)
+        elif revised:
+            self._unfinished.add(start_ms)
+        return took_s
+
+    async def _revise(self, rows: Sequence[IntervalRow], *, final: bool, now_ms: int) -> list[IntervalRow]:
+        """The rows that are not what was published last, with their revision, which is on disk.
+
+        What was final stays final until it says something else: after a restart nothing is, for a while.
+        """
+        revised: list[IntervalRow] = []
+        async with self._store.writing() as connection:
+            start_ms, minutes = rows[0].start_ms, rows[0].minutes
+            before = await self._store.revisions(connection, start_ms, minutes)
+            for row in rows:
+                last = before.get((row.kind, row.name))
+                if last is not None and last.digest == row.digest and (last.final or not final):
+                    continue
+                revision = 1 if last is None else last.revision + 1
+                revised.append(msgspec.structs.replace(row, revision=revision, final=final))
+            await self._store.revise(connection, revised, now_ms)
+            if self._enqueue is not None:
+                await self._enqueue(connection, revised)
+        return revised
+
+
+def _timed_rows(scheme: Scheme, start_ms: int, known: Known) -> tuple[list[IntervalRow], float]:
+    began = time.thread_time()
+    return slot.rows(scheme, start_ms, known), time.thread_time() - began
+
+
+def _awaits_callback(contact: Contact) -> bool:
+    return contact.callback is not None and contact.callback in OPEN

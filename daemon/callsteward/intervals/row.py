@@ -1,0 +1,51 @@
+"""A row of an interval, as a value: what the daemon publishes and `callsteward report` prints."""
+
+from __future__ import annotations
+
+import hashlib
+from enum import StrEnum
+
+import msgspec
+
+from callsteward.intervals.grid import MINUTE_MS
+
+Value = int | float | None
+
+
+class Kind(StrEnum):
+    LINE = "line"
+    OPERATOR = "operator"
+
+
+class IntervalExpired(msgspec.Struct, frozen=True):
+    """A published row that a broker which cannot expire messages should forget."""
+
+    kind: Kind
+    name: str
+    start_ms: int
+
+
+class IntervalRow(msgspec.Struct, frozen=True, kw_only=True):
+    """`values` holds every sum by its key, with `observed_s` and what is the kind's own.
+
+    `revision` is 0 for a row that was not published.
+    """
+
+    site: str
+    kind: Kind
+    name: str
+    start_ms: int
+    minutes: int
+    thresholds_s: tuple[int, ...]
+    values: dict[str, Value]
+    revision: int = 0
+    final: bool = False
+
+    @property
+    def end_ms(self) -> int:
+        return self.start_ms + self.minutes * MINUTE_MS
+
+    @property
+    def digest(self) -> str:
+        """Of the values: rows that say the same have the same."""
+        return hashlib.sha256(msgspec.json.encode(self.values, order="sorted")).hexdigest()[:32]

@@ -1,0 +1,153 @@
+"""Keeping what arrived, before anybody acts on it: the journal and the recording, off the event loop.
+
+The pump waits for the disk here; the reader, in the same loop, does not. So a disk that hangs delays
+records and alerts, and Asterisk does not notice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+import structlog
+
+from callsteward.ari.counters import Counters
+from callsteward.ari.recorder import Recorder
+from callsteward.callback import faults
+from callsteward.exceptions import StoreError
+from callsteward.store.disk import Disk
+from callsteward.store.journal import Journal
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+# What a write may take before somebody must hear of it.
+STALL_S = 1.0
+# A stop does not wait longer for a disk that hangs: what is not written by then is lost, and said.
+CLOSE_S = 0.5
+
+
+class Keeping:
+    """The journal and, where there is one, the recording. Nothing here raises because of the disk."""
+
+    def __init__(self, journal: Journal, recorder: Recorder | None, counters: Counters) -> None:
+        self._journal = journal
+        self._recorder = recorder
+        self._counters = counters
+        self._disk: Disk | None = None
+        self.trouble = ""
+        """What the disk refused at last, empty while it works."""
+
+    @property
+    def stalled_s(self) -> float:
+        """For how long the disk has been at one piece of work; only what `STALL_S` exceeds is a stall."""
+        return 0.0 if self._disk is None else self._disk.busy_s
+
+    @property
+    def journal_bytes(self) -> int:
+        return self._journal.size
+
+    def left(self) -> Iterator[bytes]:
+        """The frames an earlier process left."""
+        return self._journal.frames()
+
+    def record_left(self, raw: bytes) -> None:
+        """Such a frame into the recording: one that this daemon goes on with has it, a new one needs it."""
+        if self._recorder is not None and self._recorder.empty:
+            self._recorder.write(raw)
+
+    async def keep(self, frames: Sequence[bytes]) -> None:
+        """Frames as they came; survive a SIGKILL once this returns, a power cut 100 ms later."""
+        journal, recorder = self._journal, self._recorder
+        if not journal.keeps and recorder is None:
+            return
+
+        def work() -> None:
+            try:
+                for raw in frames:
+                    journal.append(raw)
+                faults.reached("before:journal")
+                journal.flush()
+                faults.reached("after:journal")
+            finally:
+                if recorder is not None:
+                    for raw in frames:
+                        recorder.write(raw)
+                    recorder.flush()
+
+        await self._guarded(work)
+
+    async def mark(self, frame: bytes) -> None:
+        """A mark of callsteward's own, which no recording needs."""
+        if self._journal.keeps:
+
+            def work() -> None:
+                self._journal.append(frame)
+                self._journal.flush()
+
+            await self._guarded(work)
+
+    async def tidy(self, *, calls_on: bool) -> None:
+        """To be called when every record is stored: what no call needs any more goes."""
+        journal = self._journal
+        if not journal.size:
+            return
+        if not calls_on:
+            faults.reached("before:clear")
+            await self._guarded(journal.clear)
+            faults.reached("after:clear")
+        elif journal.grown:
+            shrunk = await self._guarded(journal.compact)
+            if shrunk is not None:
+                self._counters.compactions += 1
+                log.info(
+                    "compacted the journal",
+                    action="journal_compacted",
+                    bytes=journal.size,
+                    removed=shrunk,
+                )
+
+    async def close(self) -> None:
+        """Write what is left and unlock, as far as the disk answers."""
+        try:
+            async with asyncio.timeout(CLOSE_S):
+                await self._do(self._journal.close)
+        except TimeoutError:
+            log.error("stopping without the journal's disk, which hangs", action="disk_hangs_at_stop")  # noqa: TRY400
+        except StoreError as error:
+            log.error("stopping without the journal's disk", action="disk_fails_at_stop", error=str(error))  # noqa: TRY400
+        if self._disk is not None:
+            self._disk.close()
+
+    async def _guarded(self, work: Callable[[], T]) -> T | None:
+        """What `work` returns; None where the disk refused it, which is said once."""
+        try:
+            result = await self._do(work)
+        except (StoreError, OSError) as error:
+            # Calls are followed all the same; what a kill would cost is the calls in progress.
+            if not self.trouble:
+                self._counters.disk_errors += 1
+                log.error("the journal cannot be written", action="journal_broken", error=str(error))  # noqa: TRY400
+            self.trouble = str(error)
+            return None
+        if self.trouble:
+            self.trouble = ""
+            log.info("the journal is written again", action="journal_mended")
+        return result
+
+    async def _do(self, work: Callable[[], T]) -> T:
+        if self._disk is None:
+            self._disk = Disk("journal")
+        doing = asyncio.ensure_future(self._disk.do(work))
+        try:
+            await asyncio.wait({doing}, timeout=STALL_S)
+            if not doing.done():
+                self._counters.disk_stalls += 1
+                log.error("the disk hangs: calls are heard and wait", action="disk_stalled")
+                await asyncio.wait({doing})
+                log.warning("the disk works again", action="disk_resumed")
+        except asyncio.CancelledError:
+            doing.cancel()
+            raise
+        return doing.result()

@@ -1,0 +1,161 @@
+"""A line's calls as Prometheus counts them: by line, never by call, client or operator.
+
+Counters start at 0 with the process, as Prometheus expects; what must survive a restart is in the store
+and in the intervals on MQTT.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from callsteward.callback.states import CallbackMoved
+from callsteward.calls.facts import Alert, CallEnded, Fact, LineNow
+from callsteward.calls.record import CallRecord, Direction
+
+# Around the standard's numbers: the answer within 4 to 5 s, 80/20, a hold of 120 or 180 s, a talk of 15 min.
+_ANSWER = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30)
+_WAIT = (1, 3, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600)
+_HOLD = (5, 10, 20, 30, 60, 90, 120, 180, 300, 600)
+_TALK = (10, 30, 60, 120, 180, 300, 450, 600, 900, 1200, 1800, 3600)
+
+
+class CallMetrics:
+    """Counts facts. Every series of a configured line is there from the start, at 0."""
+
+    def __init__(self, registry: CollectorRegistry, lines: Iterable[str]) -> None:
+        self._ended = Counter(
+            "callsteward_calls",
+            "Calls that ended, by outcome.",
+            ("line", "direction", "outcome"),
+            registry=registry,
+        )
+        self._hangups = Counter(
+            "callsteward_first_hangups",
+            "Who hung up first, of connected calls (network: the connection was lost).",
+            ("line", "party"),
+            registry=registry,
+        )
+        self._rules = Counter(
+            "callsteward_rule_checks",
+            "Rules of the service standard held against calls that ended; only those that applied.",
+            ("line", "rule", "result"),
+            registry=registry,
+        )
+        self._alerts = Counter(
+            "callsteward_alerts",
+            "Rules that broke while the call was still on.",
+            ("line", "rule"),
+            registry=registry,
+        )
+        self._callbacks = Counter(
+            "callsteward_callback_transitions",
+            "Steps of callbacks, by the state they led to.",
+            ("line", "state"),
+            registry=registry,
+        )
+        self._incomplete = Counter(
+            "callsteward_incomplete_calls",
+            "Calls of which a part was not observed.",
+            ("line",),
+            registry=registry,
+        )
+        self._answer = Histogram(
+            "callsteward_answer_latency_seconds",
+            "From the first ring of the phone that was answered first to its answer.",
+            ("line",),
+            buckets=_ANSWER,
+            registry=registry,
+        )
+        self._wait = Histogram(
+            "callsteward_wait_seconds",
+            "From the arrival of inbound calls to their answer, or to their end where nobody answered.",
+            ("line", "answered"),
+            buckets=_WAIT,
+            registry=registry,
+        )
+        self._talk = Histogram(
+            "callsteward_talk_seconds",
+            "Client bridged with an operator, holds taken out.",
+            ("line",),
+            buckets=_TALK,
+            registry=registry,
+        )
+        self._hold = Histogram(
+            "callsteward_hold_seconds",
+            "Each hold of a call that ended.",
+            ("line",),
+            buckets=_HOLD,
+            registry=registry,
+        )
+        self._now = Gauge(
+            "callsteward_line_calls",
+            "Calls at this moment, by what their client does.",
+            ("line", "state"),
+            registry=registry,
+        )
+        self._longest_wait = Gauge(
+            "callsteward_line_longest_wait_seconds",
+            "How long the client who waits longest has waited; 0 while nobody waits.",
+            ("line",),
+            registry=registry,
+        )
+        self._lines = set(lines)
+        for line in self._lines:
+            self._show(LineNow(line=line), 0)
+            self._answer.labels(line)
+            self._talk.labels(line)
+            self._hold.labels(line)
+            self._incomplete.labels(line)
+            for answered in ("true", "false"):
+                self._wait.labels(line, answered)
+
+    def observe(self, fact: Fact | CallbackMoved) -> None:
+        """Count a fact."""
+        match fact:
+            case CallEnded(record):
+                self._count(record)
+            case Alert():
+                self._alerts.labels(fact.line, fact.rule).inc()
+            case CallbackMoved():
+                self._callbacks.labels(fact.callback.line, fact.callback.state.value).inc()
+
+    def gauges(self, lines: Iterable[LineNow], now_ms: int) -> None:
+        """Show this moment; a line that is not named has no call. `now_ms` is Asterisk's clock."""
+        busy = {line.line: line for line in lines}
+        self._lines.update(busy)
+        for name in self._lines:
+            self._show(busy.get(name) or LineNow(line=name), now_ms)
+
+    def _show(self, line: LineNow, now_ms: int) -> None:
+        name = line.line
+        self._now.labels(name, "waiting").set(line.waiting)
+        self._now.labels(name, "ringing").set(line.ringing)
+        self._now.labels(name, "talking").set(line.talking)
+        self._now.labels(name, "on_hold").set(line.on_hold)
+        since_ms = line.longest_wait_since_ms
+        waited_s = 0.0 if since_ms is None else max(0, now_ms - since_ms) / 1000
+        self._longest_wait.labels(name).set(waited_s)
+
+    def _count(self, record: CallRecord) -> None:
+        line = record.line
+        self._ended.labels(line, record.direction.value, record.outcome.value).inc()
+        if not record.complete:
+            self._incomplete.labels(line).inc()
+        if record.answered_at is not None:
+            self._hangups.labels(line, record.hangup.first.value).inc()
+        for check in record.standard:
+            # "not_applicable" says nothing about anybody's work.
+            if check.result.value != "not_applicable":
+                self._rules.labels(line, check.rule, check.result.value).inc()
+        if record.wait_s is not None and record.direction is Direction.INBOUND:
+            answered = "false" if record.answered_at is None else "true"
+            self._wait.labels(line, answered).observe(record.wait_s)
+        # What was not observed is null and counts nowhere, least of all as 0.
+        if record.answer_latency_s is not None:
+            self._answer.labels(line).observe(record.answer_latency_s)
+        if record.talk_s is not None and record.answered_at is not None:
+            self._talk.labels(line).observe(record.talk_s)
+        for hold in record.holds:
+            self._hold.labels(line).observe(hold.duration_s)

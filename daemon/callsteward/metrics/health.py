@@ -1,0 +1,100 @@
+"""How the daemon itself is: read from its parts when Prometheus asks, so that counting costs nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+
+import msgspec
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from callsteward import __version__
+from callsteward.ari.counters import Counters
+
+# A type's name comes off the wire: a label for each, but not without end.
+_UNKNOWN_TYPES = 50
+_OTHER = "other"
+
+
+class Health(msgspec.Struct, kw_only=True):
+    """Where the daemon's state is read. Lags in seconds, depths in messages or frames."""
+
+    counters: Counters
+    asterisk_connected: Callable[[], bool]
+    broker_connected: Callable[[], bool]
+    open_calls: Callable[[], int]
+    event_lag_s: Callable[[], float]
+    frames_waiting: Callable[[], int]
+    messages_waiting: Callable[[], int]
+    messages_dropped: Callable[[], Mapping[str, int]]
+    journal_bytes: Callable[[], int]
+
+
+class HealthCollector(Collector):
+    """Health as metrics."""
+
+    def __init__(self, health: Health) -> None:
+        self._health = health
+
+    def collect(self) -> Iterator[Metric]:
+        """The metrics of this moment."""
+        health = self._health
+        counters = health.counters
+        info = InfoMetricFamily("callsteward_build", "The version that runs.")
+        info.add_metric([], {"version": __version__})
+        yield info
+        yield _gauge("asterisk_connected", "1 while ARI is connected.", health.asterisk_connected())
+        yield _gauge("broker_connected", "1 while the MQTT broker is connected.", health.broker_connected())
+        yield _gauge("open_calls", "Calls in progress that are followed.", health.open_calls())
+        yield _gauge(
+            "event_lag_seconds",
+            "How long the oldest event of the batch handled last had waited in the daemon.",
+            health.event_lag_s(),
+        )
+        yield _gauge("event_queue_frames", "Events that wait for the tracker.", health.frames_waiting())
+        yield _gauge(
+            "event_queue_frames_max", "The most that ever waited for the tracker.", counters.max_depth
+        )
+        yield _gauge(
+            "feed_queue_messages",
+            "Messages the MQTT broker has not acknowledged yet.",
+            health.messages_waiting(),
+        )
+        yield _gauge("journal_bytes", "The journal's size.", health.journal_bytes())
+        yield _counter("ari_frames", "Frames off the websocket.", counters.frames)
+        yield _counter("ari_events", "Events that reached the tracker.", counters.events)
+        yield _counter("ari_malformed_frames", "Frames that were no ARI event.", counters.malformed)
+        yield _counter("ari_connects", "Connections to Asterisk that were made.", counters.connects)
+        yield _counter("ari_disconnects", "Connections to Asterisk that were lost.", counters.disconnects)
+        yield _counter("ari_overflows", "Connections given up since the queue was full.", counters.overflows)
+        yield _counter("tracker_errors", "Events on which the tracker failed.", counters.tracker_errors)
+        unknown = CounterMetricFamily(
+            "callsteward_ari_unknown_events", "Events of types callsteward does not use.", labels=["type"]
+        )
+        for kind, count in _bounded(counters.unknown).items():
+            unknown.add_metric([kind], count)
+        yield unknown
+        dropped = CounterMetricFamily(
+            "callsteward_feed_dropped_messages",
+            "Messages given up since too many waited for the broker.",
+            labels=["kind"],
+        )
+        for kind, count in health.messages_dropped().items():
+            dropped.add_metric([kind], count)
+        yield dropped
+
+
+def _bounded(unknown: Counter[str]) -> dict[str, int]:
+    """The commonest types by name, all the rest under one."""
+    shown = dict(unknown.most_common(_UNKNOWN_TYPES))
+    rest = unknown.total() - sum(shown.values())
+    return shown | {_OTHER: rest + shown.get(_OTHER, 0)} if rest else shown
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"callsteward_{name}", text, value=float(value))
+
+
+def _counter(name: str, text: str, value: float) -> Metric:
+    return CounterMetricFamily(f"callsteward_{name}", text, value=float(value))

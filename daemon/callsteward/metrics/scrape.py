@@ -1,0 +1,35 @@
+"""What one scrape is answered with."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client.exposition import choose_encoder
+
+from callsteward.callback.states import CallbackMoved
+from callsteward.calls.facts import Fact
+from callsteward.config import Config
+from callsteward.metrics.calls import CallMetrics
+from callsteward.metrics.health import Health, HealthCollector
+
+
+class Metrics:
+    """All metrics of one daemon, in a registry of their own."""
+
+    def __init__(self, config: Config, health: Health) -> None:
+        self._registry = CollectorRegistry()
+        lines = [line.name for line in config.lines]
+        self.calls = CallMetrics(self._registry, [*lines, config.default_line])
+        self._registry.register(HealthCollector(health))
+        # Memory, CPU time and descriptors of the process.
+        ProcessCollector(registry=self._registry)
+        PlatformCollector(registry=self._registry)
+        GCCollector(registry=self._registry)
+
+    def observe(self, fact: Fact | CallbackMoved) -> None:
+        """Count a fact."""
+        self.calls.observe(fact)
+
+    def scrape(self, accept: str = "") -> tuple[bytes, str]:
+        """The body and its content type: OpenMetrics where `accept` asks for it, else Prometheus' text."""
+        encode, content_type = choose_encoder(accept)
+        return encode(self._registry), content_type

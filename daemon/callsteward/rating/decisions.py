@@ -1,0 +1,395 @@
+"""The decision as clients come to the rating and as calls end, told in the call's record.
+
+Runs behind the callbacks' decision, between the tracker and the store: a rating call is in the ledger before
+the record that announces it is stored or published. What a journal brings a second time finds its row and is
+told the same again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+import msgspec
+import structlog
+
+from callsteward.callback.do_not_call import DoNotCall
+from callsteward.callback.guard import Guard
+from callsteward.calls.facts import CallEnded, Fact, HandOver
+from callsteward.calls.rating_id import rating_of
+from callsteward.calls.record import CallRecord, Direction, Outcome, Party
+from callsteward.calls.record import Rating as Told
+from callsteward.config import Config
+from callsteward.rating.complaints import LOW_RATING, TAGGED, Complaints
+from callsteward.rating.eligibility import COMPLAINT, Talk, against
+from callsteward.rating.ledger import DAY_MS, Ledger
+from callsteward.rating.states import ComplaintRaised, Mode, Rating, RatingMoved, State
+from callsteward.rating.tags import TagsOf, no_tags
+
+log = structlog.get_logger(__name__)
+
+_REMEMBERED = 10_000
+# The end of the call and the key that was pressed come by two sockets: so long the record waits for the key.
+SETTLE_S = 0.7
+
+Publish = Callable[[RatingMoved | ComplaintRaised], None]
+
+
+class Decisions:
+    """Decides who is asked, and says in each record what became of it. Methods raise StoreError."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        ledger: Ledger,
+        complaints: Complaints,
+        guard: Guard,
+        do_not_call: DoNotCall,
+        now_ms: Callable[[], int],
+        publish: Publish,
+        tags_of: TagsOf = no_tags,
+    ) -> None:
+        self._config = config
+        self._ledger = ledger
+        self._complaints = complaints
+        self._guard = guard
+        self._do_not_call = do_not_call
+        self._now_ms = now_ms
+        self._publish = publish
+        self._tags_of = tags_of
+        self.on_schedule: Callable[[], None] = _nobody
+        """Told when a rating call is scheduled."""
+        # By channel: who has come to the rating, and who waits to hear of it.
+        self._arrived: OrderedDict[str, HandOver] = OrderedDict()
+        self._expected: dict[str, asyncio.Future[HandOver]] = {}
+        # By call: why a client who came was not asked; None where the menu began, or could not.
+        self._came: OrderedDict[str, str | None] = OrderedDict()
+        self._menus: dict[str, asyncio.Event] = {}
+
+    # --- the client is in the menu --------------------------------------------------------------------
+
+    async def arrival(self, channel_id: str, limit_s: float) -> HandOver | None:
+        """What is known of a channel that has come to the rating; None where nobody saw its call."""
+        found = self._arrived.pop(channel_id, None)
+        if found is not None:
+            return found
+        future: asyncio.Future[HandOver] = asyncio.get_running_loop().create_future()
+        self._expected[channel_id] = future
+        try:
+            async with asyncio.timeout(limit_s):
+                return await future
+        except TimeoutError:
+            return None
+        finally:
+            self._expected.pop(channel_id, None)
+
+    async def admit(self, client: HandOver) -> Rating | str:
+        """The rating, written down as being asked; or the rule by which the client is not asked."""
+        rating, why = await self._admitted(client)
+        if rating is None:
+            self._remember_came(client.call_id, why)
+            return why
+        self._menus[rating.call_id] = asyncio.Event()
+        self._publish(RatingMoved(rating))
+        return rating
+
+    async def _admitted(self, client: HandOver) -> tuple[Rating | None, str]:
+        now_ms = self._now_ms()
+        name = rating_of(client.call_id)
+        if name is not None:
+            rating = await self._ledger.find(name)
+            if rating is not None:
+                rating = await self._ledger.move(rating, State.ASKING, at_ms=now_ms)
+            return rating, "already_asked"
+        number = self._guard.read(client.client_number)
+        profile = self._config.profile(client.line)
+        talk = Talk(
+            call_id=client.call_id,
+            direction=client.direction,
+            connected=client.connected,
+            dialogue=client.dialogue,
+            broke=not client.handed_over,
+            callback_pending=await self._ledger.callback_open(number),
+            tags=await self._tags_of(client.call_id),
+            asked_days_ago=await self._asked_days_ago(number, client.client_ref, client.call_id),
+        )
+        # The client is here: whether their number may be dialled does not matter.
+        here = profile.model_copy(update={"rating": "stay"}) if profile.rating == "call" else profile
+        why = against(talk, here, enabled=self._config.rating.enabled)
+        if why is not None:
+            return None, why
+        rating = await self._ledger.open(
+            call_id=client.call_id,
+            mode=Mode.TRANSFER if profile.rating == "transfer" else Mode.STAY,
+            line=client.line,
+            operator=client.operator,
+            number=number,
+            client_masked=client.client_masked,
+            client_ref=client.client_ref,
+            at_ms=now_ms,
+        )
+        return rating, "already_asked"
+
+    async def keep(self, rating: Rating, *, score: int) -> Rating | None:
+        """Write the score down, tell it, and escalate a low one; None where there was a score already."""
+        kept = await self._ledger.keep(rating, at_ms=self._now_ms(), score=score)
+        if kept is None:
+            return None
+        self._publish(RatingMoved(kept))
+        if score <= self._config.profile(kept.line).complaint_score:
+            await self.escalate(
+                kept.call_id,
+                kept.line,
+                kept.operator,
+                kept.client_masked,
+                kept.client_ref,
+                reason=LOW_RATING,
+                score=score,
+            )
+        return kept
+
+    async def add(
+        self,
+        rating: Rating,
+        *,
+        question: int | None = None,
+        comment_file: str | None = None,
+        comment_ms: int | None = None,
+    ) -> None:
+        """Write down what came with the score."""
+        kept = await self._ledger.keep(
+            rating,
+            at_ms=self._now_ms(),
+            question=question,
+            comment_file=comment_file,
+            comment_ms=comment_ms,
+        )
+        if kept is not None:
+            self._publish(RatingMoved(kept))
+
+    async def unanswered(self, rating: Rating, why: str) -> None:
+        """The menu ended without a score."""
+        moved = await self._ledger.move(
+            rating,
+            State.UNANSWERED,
+            at_ms=self._now_ms(),
+            reason=why,
+            among=(State.ASKING, State.DIALLING),
+        )
+        if moved is not None:
+            self._publish(RatingMoved(moved))
+
+    def menu_over(self, rating: Rating) -> None:
+        """Nothing more is going to be written for it: the record need not wait."""
+        over = self._menus.pop(rating.call_id, None)
+        if over is not None:
+            over.set()
+
+    async def end_interrupted(self) -> None:
+        """Ratings that an earlier process was asking: their clients have been thanked by the dialplan."""
+        for rating in await self._ledger.asking():
+            if rating.call_id not in self._menus:
+                await self.unanswered(rating, "interrupted")
+
+    # --- the call ends --------------------------------------------------------------------------------
+
+    async def judge(self, facts: Sequence[Fact]) -> Sequence[Fact]:
+        """The facts with each ended call's rating in its record. Raises StoreError; may be asked again."""
+        judged: list[Fact] = []
+        for fact in facts:
+            if isinstance(fact, HandOver):
+                self._arrive(fact)
+            elif isinstance(fact, CallEnded):
+                told = await self._ended(fact)
+                judged.append(
+                    msgspec.structs.replace(fact, record=msgspec.structs.replace(fact.record, rating=told))
+                )
+            else:
+                judged.append(fact)
+        return judged
+
+    def _arrive(self, client: HandOver) -> None:
+        if client.call_id not in self._came:
+            self._remember_came(client.call_id, None)
+        future = self._expected.get(client.channel_id)
+        if future is not None and not future.done():
+            future.set_result(client)
+            return
+        self._arrived[client.channel_id] = client
+        if len(self._arrived) > _REMEMBERED:
+            self._arrived.popitem(last=False)
+
+    def _remember_came(self, call_id: str, why: str | None) -> None:
+        self._came[call_id] = why
+        if len(self._came) > _REMEMBERED:
+            self._came.popitem(last=False)
+
+    async def _ended(self, fact: CallEnded) -> Told:
+        record = fact.record
+        tags = await self._tags_of(record.call_id)
+        if COMPLAINT in tags and record.direction is not Direction.RATING:
+            await self.escalate_call(record, TAGGED)
+        if record.direction is Direction.RATING:
+            return await self._of_rating_call(record)
+        rating = await self._ledger.of_call(record.call_id)
+        if rating is None:
+            return await self._not_asked(fact, tags)
+        if rating.mode is Mode.CALL:
+            return _SCHEDULED
+        return await self._outcome(rating)
+
+    async def _of_rating_call(self, record: CallRecord) -> Told:
+        rating = await self._ledger.find(rating_of(record.call_id) or "")
+        if rating is None or record.answered_at is None:
+            return Told("not_asked", "not_reached")
+        return await self._outcome(rating)
+
+    async def _outcome(self, rating: Rating) -> Told:
+        """What became of a rating whose client has hung up."""
+        menu = self._menus.get(rating.call_id)
+        if menu is not None:
+            try:
+                async with asyncio.timeout(SETTLE_S):
+                    await menu.wait()
+            except TimeoutError:
+                log.warning("the record did not wait for the key", action="rating_late", rating=rating.id)
+        elif rating.state is State.ASKING:
+            await self.unanswered(rating, "interrupted")
+        now = await self._ledger.of_call(rating.call_id) or rating
+        if now.state is State.ANSWERED:
+            return Told("answered", now.mode.value, now.score)
+        return Told("unanswered", now.reason or "hung_up")
+
+    async def _not_asked(self, fact: CallEnded, tags: frozenset[str]) -> Told:
+        record = fact.record
+        config = self._config
+        profile = config.profile(record.line)
+        checked = self._guard.check(fact.client_number)
+        # The limits of who may be dialled are for dialling; the client is the same.
+        number = checked.number or self._guard.read(fact.client_number)
+        # Asked of the database only where the configuration and the call itself forbid nothing.
+        talk = Talk(
+            call_id=record.call_id,
+            direction=record.direction,
+            connected=record.answered_at is not None or bool(record.talk_s),
+            dialogue=_dialogue(record, profile.greeting_s),
+            broke=record.outcome is Outcome.MID_DIALOGUE_DROP,
+            callback=record.callback.decision,
+            tags=tags,
+            client=checked,
+        )
+        why = against(talk, profile, enabled=config.rating.enabled)
+        if why is None or talk.connected:
+            talk = msgspec.structs.replace(
+                talk,
+                callback_pending=await self._ledger.callback_open(number),
+                do_not_call=number is not None and await self._do_not_call.has(number),
+                asked_days_ago=await self._asked_days_ago(number, record.client_ref, record.call_id),
+            )
+            why = against(talk, profile, enabled=config.rating.enabled)
+        if why is not None:
+            return Told("not_asked", why)
+        refused = self._came.get(record.call_id)
+        if refused is not None:
+            return Told("not_asked", refused)
+        if profile.rating == "call":
+            return await self._schedule(record, number, profile.rating_delay_min)
+        if record.call_id in self._came:
+            return Told("not_asked", "not_available")
+        if record.hangup.first is Party.CLIENT:
+            return Told("not_asked", "client_hung_up")
+        return Told("not_asked", "not_handed_over" if profile.rating == "stay" else "not_transferred")
+
+    async def _schedule(self, record: CallRecord, number: str | None, delay_min: float) -> Told:
+        now_ms = self._now_ms()
+        ended_ms = _ms(record.ended_at)
+        rating = await self._ledger.open(
+            call_id=record.call_id,
+            mode=Mode.CALL,
+            line=record.line,
+            operator=record.operator,
+            number=number,
+            client_masked=record.client_masked,
+            client_ref=record.client_ref,
+            at_ms=now_ms,
+            due_ms=(now_ms if ended_ms is None else ended_ms) + int(delay_min * 60_000),
+        )
+        if rating is not None:
+            self._publish(RatingMoved(rating))
+            self.on_schedule()
+        return _SCHEDULED
+
+    async def _asked_days_ago(self, number: str | None, client_ref: str | None, call_id: str) -> float | None:
+        last_ms = await self._ledger.last_asked_ms(number=number, client_ref=client_ref, but=call_id)
+        return None if last_ms is None else max(0, self._now_ms() - last_ms) / DAY_MS
+
+    async def escalate_call(self, record: CallRecord, reason: str) -> None:
+        """Put a call that has ended on the supervisors' list."""
+        await self.escalate(
+            record.call_id,
+            record.line,
+            record.operator,
+            record.client_masked,
+            record.client_ref,
+            reason=reason,
+            score=None,
+        )
+
+    async def escalate(
+        self,
+        call_id: str,
+        line: str,
+        operator: str | None,
+        client_masked: str | None,
+        client_ref: str | None,
+        *,
+        reason: str,
+        score: int | None,
+    ) -> None:
+        """Put a call on the supervisors' list and tell it; nothing where it is, or was, on it.
+
+        Also for a tag `complaint` that comes after the call's end.
+        """
+        raised = await self._complaints.raise_(
+            call_id=call_id,
+            line=line,
+            operator=operator,
+            client_masked=client_masked,
+            client_ref=client_ref,
+            reason=reason,
+            score=score,
+            at_ms=self._now_ms(),
+        )
+        if raised is not None:
+            log.warning(
+                "complaint escalated",
+                action="complaint_escalated",
+                complaint=raised.id,
+                call_id=call_id,
+                line=line,
+                reason=reason,
+                score=score,
+            )
+            self._publish(ComplaintRaised(raised))
+
+
+_SCHEDULED = Told("scheduled", Mode.CALL.value)
+
+
+def _dialogue(record: CallRecord, greeting_s: float) -> bool:
+    """Whether the greeting was over; where part of the call was not seen, nobody is told it was not."""
+    if record.outcome is Outcome.EARLY_DROP:
+        return False
+    spoken = record.talk_s if record.speech is None else record.speech.operator_s
+    return (spoken or 0) >= greeting_s or not record.complete
+
+
+def _ms(moment: str | None) -> int | None:
+    return None if moment is None else round(datetime.fromisoformat(moment).timestamp() * 1000)
+
+
+def _nobody() -> None:
+    pass

@@ -1,0 +1,276 @@
+"""The ledger of ratings: one row per call whose client is asked, durable before each act.
+
+A step is made from the states it may follow and from no other, so a restart that comes to the same step
+again finds it made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+
+from sqlalchemy import Row, Select, func, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from callsteward.callback.states import OPEN as OPEN_CALLBACKS
+from callsteward.calls.rating_id import rating_id
+from callsteward.rating.states import ASKED, OPEN, Mode, Rating, State, sources
+from callsteward.store.engine import failing, writing
+from callsteward.store.outbox import Outgoing, enqueue
+from callsteward.store.tables import callbacks, ratings
+
+DAY_MS = 86_400_000
+
+Announce = Callable[[Rating], Sequence[Outgoing]]
+"""The messages that tell of a step, or of an answer."""
+
+
+class Ledger:
+    """One site's ratings. Every method raises StoreError when the database fails.
+
+    `announce` makes the messages that a step is told with; they are stored in the step's transaction.
+    """
+
+    def __init__(self, engine: AsyncEngine, site: str, announce: Announce | None = None) -> None:
+        self._engine = engine
+        self._site = site
+        self._announce = announce
+        self._insert = (
+            postgresql.insert(ratings) if engine.dialect.name == "postgresql" else sqlite.insert(ratings)
+        ).on_conflict_do_nothing(index_elements=["site", "call_id"])
+
+    async def open(
+        self,
+        *,
+        call_id: str,
+        mode: Mode,
+        line: str,
+        operator: str | None,
+        number: str | None,
+        client_masked: str | None,
+        client_ref: str | None,
+        at_ms: int,
+        due_ms: int | None = None,
+    ) -> Rating | None:
+        """Write down that a call's client is asked now, or with `due_ms` is called then.
+
+        None where the call has its rating already: nobody is asked twice.
+        """
+        scheduled = due_ms is not None
+        values = {
+            "site": self._site,
+            "call_id": call_id,
+            "rating_id": rating_id(call_id),
+            "mode": mode.value,
+            "line": line,
+            "operator": operator,
+            "number": number,
+            "client_masked": client_masked,
+            "client_ref": client_ref,
+            "state": (State.SCHEDULED if scheduled else State.ASKING).value,
+            "reason": "",
+            "created_at_ms": at_ms,
+            "due_at_ms": at_ms if due_ms is None else due_ms,
+            "asked_at_ms": None if scheduled else at_ms,
+            "changed_at_ms": at_ms,
+            "attempts": 0,
+        }
+        with failing("write to"):
+            async with writing(self._engine) as connection:
+                row = (
+                    await connection.execute(self._insert.values(**values).returning(*ratings.c))
+                ).one_or_none()
+                return await self._told(connection, row)
+
+    async def move(
+        self,
+        rating: Rating,
+        to: State,
+        *,
+        at_ms: int,
+        reason: str = "",
+        among: Collection[State] | None = None,
+        channel_id: str | None = None,
+    ) -> Rating | None:
+        """Make a step, durably; None where the rating is in no state it may follow.
+
+        `channel_id` begins a rating call. The answer is not a step of its own: see `keep`.
+        """
+        allowed = sources(to) if among is None else sources(to) & frozenset(among)
+        changes: dict[str, Any] = {"state": to.value, "reason": reason, "changed_at_ms": at_ms}
+        if to is State.DIALLING:
+            changes |= {"attempts": ratings.c.attempts + 1, "channel_id": channel_id}
+        elif to is State.ASKING:
+            changes["asked_at_ms"] = at_ms
+        return await self._change(rating, allowed, changes)
+
+    async def keep(
+        self,
+        rating: Rating,
+        *,
+        at_ms: int,
+        score: int | None = None,
+        question: int | None = None,
+        comment_file: str | None = None,
+        comment_ms: int | None = None,
+    ) -> Rating | None:
+        """Write an answer down. The first score stays; None where it does."""
+        changes: dict[str, Any] = {"changed_at_ms": at_ms}
+        if score is not None:
+            changes |= {
+                "state": State.ANSWERED.value,
+                "reason": "",
+                "score": score,
+                "answered_at_ms": at_ms,
+            }
+            return await self._change(rating, sources(State.ANSWERED), changes)
+        if question is not None:
+            changes["question"] = question
+        if comment_file is not None:
+            changes |= {"comment_file": comment_file, "comment_ms": comment_ms}
+        return await self._change(rating, {State.ANSWERED}, changes)
+
+    async def _change(
+        self, rating: Rating, allowed: Collection[State], changes: dict[str, Any]
+    ) -> Rating | None:
+        where = (
+            ratings.c.site == self._site,
+            ratings.c.call_id == rating.call_id,
+            ratings.c.state.in_([state.value for state in allowed]),
+        )
+        with failing("write to"):
+            async with writing(self._engine) as connection:
+                row = (
+                    await connection.execute(
+                        update(ratings).where(*where).values(**changes).returning(*ratings.c)
+                    )
+                ).one_or_none()
+                return await self._told(connection, row)
+
+    async def _told(self, connection: AsyncConnection, row: Row[Any] | None) -> Rating | None:
+        """What a row says now, with the message that tells it put into the outbox."""
+        if row is None:
+            return None
+        rating = _rating(row)
+        if self._announce is not None:
+            await enqueue(connection, self._announce(rating))
+        return rating
+
+    async def of_call(self, call_id: str) -> Rating | None:
+        """The rating of a call, None where its client was not asked."""
+        return next(iter(await self._read(self._mine().where(ratings.c.call_id == call_id))), None)
+
+    async def find(self, name: str) -> Rating | None:
+        """A rating by its id or by the call it is about."""
+        query = self._mine().where((ratings.c.rating_id == name) | (ratings.c.call_id == name))
+        return next(iter(await self._read(query)), None)
+
+    async def opened(self) -> list[Rating]:
+        """Rating calls that are to be made or under way, the one due first first."""
+        query = self._mine().where(ratings.c.state.in_([state.value for state in OPEN]))
+        return await self._read(query.order_by(ratings.c.due_at_ms, ratings.c.id))
+
+    async def asking(self) -> list[Rating]:
+        """Ratings whose client is in the menu, or was when a daemon died."""
+        return await self._read(self._mine().where(ratings.c.state == State.ASKING.value))
+
+    async def between(
+        self, from_ms: int | None, to_ms: int | None, *, line: str | None = None
+    ) -> list[Rating]:
+        """Ratings of calls that ended in [from_ms, to_ms), oldest first."""
+        query = self._mine().order_by(ratings.c.id)
+        if from_ms is not None:
+            query = query.where(ratings.c.created_at_ms >= from_ms)
+        if to_ms is not None:
+            query = query.where(ratings.c.created_at_ms < to_ms)
+        if line is not None:
+            query = query.where(ratings.c.line == line)
+        return await self._read(query)
+
+    async def last_asked_ms(self, *, number: str | None, client_ref: str | None, but: str) -> int | None:
+        """When a client was last asked, or is going to be; None for never. `but`: not by this call."""
+        known = []
+        if number is not None:
+            known.append(ratings.c.number == number)
+        if client_ref is not None:
+            known.append(ratings.c.client_ref == client_ref)
+        if not known:
+            return None
+        counted = [state.value for state in ASKED | OPEN]
+        query = select(func.max(ratings.c.created_at_ms)).where(
+            ratings.c.site == self._site,
+            ratings.c.call_id != but,
+            ratings.c.state.in_(counted),
+            or_(*known),
+        )
+        with failing("read"):
+            async with self._engine.connect() as connection:
+                last: int | None = (await connection.execute(query)).scalar_one()
+        return last
+
+    async def callback_open(self, number: str | None) -> bool:
+        """Whether a callback to the number is due or under way."""
+        if number is None:
+            return False
+        query = (
+            select(callbacks.c.id)
+            .where(
+                callbacks.c.site == self._site,
+                callbacks.c.number == number,
+                callbacks.c.state.in_([state.value for state in OPEN_CALLBACKS]),
+            )
+            .limit(1)
+        )
+        with failing("read"):
+            async with self._engine.connect() as connection:
+                return (await connection.execute(query)).first() is not None
+
+    async def forget(self, before_ms: int) -> list[Rating]:
+        """Takes number and comment out of the ratings that were over by then; returns those, as they were."""
+        where = (
+            ratings.c.site == self._site,
+            ratings.c.changed_at_ms < before_ms,
+            ratings.c.state.not_in([state.value for state in OPEN]),
+            or_(ratings.c.number.is_not(None), ratings.c.comment_file.is_not(None)),
+        )
+        with failing("write to"):
+            async with writing(self._engine) as connection:
+                rows = (await connection.execute(select(ratings).where(*where))).all()
+                await connection.execute(update(ratings).where(*where).values(number=None, comment_file=None))
+        return [_rating(row) for row in rows]
+
+    def _mine(self) -> Select[Any]:
+        return select(ratings).where(ratings.c.site == self._site)
+
+    async def _read(self, query: Select[Any]) -> list[Rating]:
+        with failing("read"):
+            async with self._engine.connect() as connection:
+                return [_rating(row) for row in await connection.execute(query)]
+
+
+def _rating(row: Row[Any]) -> Rating:
+    return Rating(
+        id=row.rating_id,
+        site=row.site,
+        call_id=row.call_id,
+        mode=Mode(row.mode),
+        line=row.line,
+        operator=row.operator,
+        number=row.number,
+        client_masked=row.client_masked,
+        client_ref=row.client_ref,
+        state=State(row.state),
+        reason=row.reason,
+        score=row.score,
+        question=row.question,
+        comment_file=row.comment_file,
+        comment_ms=row.comment_ms,
+        created_at_ms=row.created_at_ms,
+        due_at_ms=row.due_at_ms,
+        asked_at_ms=row.asked_at_ms,
+        answered_at_ms=row.answered_at_ms,
+        changed_at_ms=row.changed_at_ms,
+        attempts=row.attempts,
+        channel_id=row.channel_id,
+    )

@@ -1,0 +1,119 @@
+"""The report on ratings: sums by operator or line, from the records and the ledger. Pure.
+
+Counts and sums come first, so that rows of several periods can be added up; mean and shares are made of them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Literal
+
+import msgspec
+
+from callsteward.calls.record import CallRecord, Direction
+from callsteward.rating.menu import HIGHEST, LOWEST
+from callsteward.rating.states import Rating, State
+
+By = Literal["operator", "line"]
+NOBODY = "-"
+
+
+class Row(msgspec.Struct, kw_only=True):
+    """One operator or line. `calls`: inbound talks. Shares are from 0 to 1, null where nothing is shared."""
+
+    key: str
+    calls: int = 0
+    asked: int = 0
+    """Heard the menu; a rating call counts once the client answered it."""
+    answered: int = 0
+    score_sum: int = 0
+    scores: dict[int, int] = msgspec.field(
+        default_factory=lambda: dict.fromkeys(range(LOWEST, HIGHEST + 1), 0)
+    )
+    not_asked: dict[str, int] = msgspec.field(default_factory=dict)
+    """By rule, the commonest first."""
+    waiting: int = 0
+    """Rating calls that are still to be made."""
+
+    @property
+    def mean(self) -> float | None:
+        return round(self.score_sum / self.answered, 3) if self.answered else None
+
+    @property
+    def share_asked(self) -> float | None:
+        return round(self.asked / self.calls, 4) if self.calls else None
+
+    @property
+    def share_answered(self) -> float | None:
+        return round(self.answered / self.asked, 4) if self.asked else None
+
+
+class Tally:
+    """Takes records one by one, so that a year of calls needs no memory."""
+
+    def __init__(self, by: By, ratings: Iterable[Rating]) -> None:
+        self._by = by
+        self._ratings: Mapping[str, Rating] = {rating.call_id: rating for rating in ratings}
+        self._rows: dict[str, Row] = {}
+        self._reasons: dict[str, Counter[str]] = {}
+
+    def add(self, record: CallRecord) -> None:
+        """Count a call, if it is one a client could be asked about."""
+        asked_after = record.direction is Direction.INBOUND or record.rating.status in {
+            "answered",
+            "unanswered",
+            "scheduled",
+        }
+        if record.answered_at is None or not asked_after or record.direction is Direction.RATING:
+            return
+        key = (record.operator if self._by == "operator" else record.line) or NOBODY
+        row = self._rows.setdefault(key, Row(key=key))
+        row.calls += 1
+        status, reason, score = record.rating.status, record.rating.reason, record.rating.score
+        if status == "scheduled":
+            # The record was told before the client was called.
+            status, reason, score = _since(self._ratings.get(record.call_id))
+        if status == "waiting":
+            row.waiting += 1
+        elif status == "not_asked":
+            self._reasons.setdefault(key, Counter())[reason] += 1
+        else:
+            row.asked += 1
+            if score is not None:
+                row.answered += 1
+                row.score_sum += score
+                row.scores[score] = row.scores.get(score, 0) + 1
+
+    def rows(self) -> list[Row]:
+        """A row for each operator or line, by name; the sum of all last, where there are several."""
+        rows = sorted(self._rows.values(), key=lambda row: row.key)
+        for row in rows:
+            row.not_asked = dict(self._reasons.get(row.key, Counter()).most_common())
+        return rows if len(rows) < 2 else [*rows, total(rows)]
+
+
+def total(rows: Iterable[Row]) -> Row:
+    """The rows added up."""
+    whole = Row(key="all")
+    reasons: Counter[str] = Counter()
+    for row in rows:
+        whole.calls += row.calls
+        whole.asked += row.asked
+        whole.answered += row.answered
+        whole.score_sum += row.score_sum
+        whole.waiting += row.waiting
+        for score, count in row.scores.items():
+            whole.scores[score] = whole.scores.get(score, 0) + count
+        reasons.update(row.not_asked)
+    whole.not_asked = dict(reasons.most_common())
+    return whole
+
+
+def _since(rating: Rating | None) -> tuple[str, str, int | None]:
+    """What became of a rating call."""
+    if rating is None or rating.state in {State.SCHEDULED, State.DIALLING}:
+        return "waiting", "", None
+    if rating.state in {State.ANSWERED, State.UNANSWERED, State.ASKING}:
+        return "asked", rating.reason, rating.score
+    return "not_asked", rating.reason or rating.state.value, None

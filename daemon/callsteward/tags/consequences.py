@@ -1,0 +1,120 @@
+"""What follows from a tag or a command: the do-not-call list, a callback decided late, one cancelled.
+
+Everything here may be done twice and is then done once: the ledger has one row per call, the list one per
+number. `lock` keeps it apart from the calls that end meanwhile, so that a client who calls again is
+never met between two steps.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+
+import msgspec
+
+from callsteward.callback.decisions import Decisions
+from callsteward.callback.do_not_call import DoNotCall
+from callsteward.callback.guard import Guard
+from callsteward.callback.ledger import Ledger
+from callsteward.callback.policy import Reason
+from callsteward.callback.states import CANCELLABLE, Actor, Callback, CallbackMoved, State
+from callsteward.calls.facts import CallEnded
+from callsteward.calls.record import CallbackDecision, CallRecord, Decision
+from callsteward.tags.book import TagBook
+
+OFF = "callbacks_off"
+
+
+class Consequences:
+    """Without `decisions` and `ledger` callbacks are switched off, and none is made or cancelled."""
+
+    def __init__(
+        self,
+        *,
+        guard: Guard,
+        do_not_call: DoNotCall,
+        book: TagBook,
+        ledger: Ledger,
+        decisions: Decisions | None,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self.guard = guard
+        self.book = book
+        self.lock = asyncio.Lock()
+        self._do_not_call = do_not_call
+        self._ledger = ledger
+        self._decisions = decisions
+        self._now_ms = now_ms
+
+    async def forbid(self, number: str, *, by: str, comment: str, actor: Actor) -> bool:
+        """Put an E.164 number on the do-not-call list and cancel its callbacks; whether it was not on it."""
+        added = await self._do_not_call.add([number], by=by, comment=comment)
+        for callback in await self._ledger.opened():
+            if callback.number == number:
+                await self.cancel(callback, actor=actor, reason=Reason.DO_NOT_CALL.value, evidence=by)
+        return bool(added)
+
+    async def permit(self, number: str) -> bool:
+        """Take a number off the list; whether it was on it."""
+        return await self._do_not_call.remove(number)
+
+    async def cancel(self, callback: Callback, *, actor: Actor, reason: str, evidence: str) -> bool:
+        """Cancel a callback whose client has not been dialled; False where it is too late for that."""
+        moved = await self._ledger.move(
+            callback,
+            State.CANCELLED,
+            actor=actor,
+            at_ms=self._now_ms(),
+            reason=reason,
+            evidence=evidence,
+            among=CANCELLABLE,
+        )
+        if moved is None:
+            return False
+        if self._decisions is not None:
+            self._decisions.over(moved)
+            # The execution hears of it: a phone that rings for it stops.
+            self._decisions.on_move(CallbackMoved(moved, actor))
+        return True
+
+    async def find(self, name: str) -> Callback | None:
+        """A callback by its id or by the call that broke."""
+        return await self._ledger.find(name)
+
+    async def call_back(
+        self, record: CallRecord, base: CallbackDecision, number: str, evidence: str
+    ) -> tuple[CallbackDecision, bool]:
+        """Decide on a callback after the record was made; with it, whether this is what decided it.
+
+        The decision goes through the same policy and ledger as that of a call that just ended. `evidence`
+        joins what the ledger's row rests on.
+        """
+        decided = await self._ledger.decided(record.call_id)
+        if decided is not None:
+            return decided, False
+        if base.decision is not Decision.DUE:
+            return base, True
+        decisions = self._decisions
+        if decisions is None:
+            return CallbackDecision(Decision.NOT_DUE, OFF), True
+        hangup = msgspec.structs.replace(record.hangup, evidence=(*record.hangup.evidence, evidence))
+        record = msgspec.structs.replace(record, callback=base, hangup=hangup)
+        e164 = self.guard.read(number)
+        if e164 is not None and await self.book.spoken_since(record.call_id, e164):
+            return await self._suppressed(decisions, record, e164), True
+        (fact,) = await decisions.judge([CallEnded(record, number)])
+        assert isinstance(fact, CallEnded)
+        return fact.record.callback, True
+
+    async def _suppressed(self, decisions: Decisions, record: CallRecord, number: str) -> CallbackDecision:
+        decision = CallbackDecision(Decision.SUPPRESSED, Reason.CALLED_AGAIN.value)
+        now_ms = self._now_ms()
+        ended = record.ended_at
+        dropped_ms = now_ms if ended is None else round(datetime.fromisoformat(ended).timestamp() * 1000)
+        callback = await self._ledger.open(
+            record, decision, number=number, dropped_ms=dropped_ms, at_ms=now_ms
+        )
+        if callback is not None:
+            decisions.on_move(CallbackMoved(callback, Actor.DAEMON))
+        return decision

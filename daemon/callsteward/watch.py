@@ -1,0 +1,126 @@
+"""Once a second: how the daemon does, to the feed and to systemd, which restarts one that is stuck."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+import structlog
+
+from callsteward.ari.counters import Counters
+from callsteward.ari.frames import FrameQueue
+from callsteward.health import ConfigState, DiskState, Health
+from callsteward.keeping import STALL_S, Keeping
+from callsteward.notify import Notify
+from callsteward.progress import Progress
+
+log = structlog.get_logger(__name__)
+
+EVERY_S = 1.0
+# Less is what NTP does to a clock that is nearly right.
+STEP_S = 1.0
+
+
+class Hears(Protocol):
+    def health(self, health: Health) -> None: ...
+
+
+class WallClock:
+    """Tells when the machine's clock was set: wall and monotonic time drifted apart."""
+
+    def __init__(
+        self, wall: Callable[[], float] = time.time, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._wall = wall
+        self._monotonic = monotonic
+        self._ahead_s = wall() - monotonic()
+
+    def step_s(self) -> float:
+        """By how much it was set since this was last asked, 0 where it was not."""
+        ahead_s = self._wall() - self._monotonic()
+        step_s = ahead_s - self._ahead_s
+        self._ahead_s = ahead_s
+        return step_s if abs(step_s) >= STEP_S else 0.0
+
+
+class Watched(NamedTuple):
+    """What is looked at."""
+
+    counters: Counters
+    frames: FrameQueue
+    keeping: Keeping
+    progress: Progress
+    asterisk: Callable[[], tuple[bool, str]]
+    """Whether Asterisk is connected, and why not."""
+    config: Callable[[], tuple[ConfigState, str]]
+    """The state of the configuration that SIGHUP read, and its detail."""
+    clock_set: Callable[[], None]
+    """What is to be done where the machine's clock was set."""
+
+
+def health_of(watched: Watched) -> Health:
+    """The health at this moment."""
+    counters, keeping = watched.counters, watched.keeping
+    disk: DiskState = "working"
+    detail = ""
+    if keeping.stalled_s > STALL_S:
+        disk, detail = "hangs", "a write to the journal does not end: calls are heard, and wait"
+    elif keeping.trouble:
+        disk, detail = "refuses", keeping.trouble
+    config, config_detail = watched.config()
+    return Health(
+        frames_waiting=watched.frames.depth,
+        frames_shed=sum(counters.shed.values()),
+        overflows=counters.overflows,
+        disconnects=counters.disconnects,
+        refused=counters.refused,
+        silences=counters.silences,
+        malformed=counters.malformed,
+        tracker_errors=counters.tracker_errors,
+        clock_steps=counters.clock_steps,
+        disk=disk,
+        disk_detail=detail,
+        config=config,
+        config_detail=config_detail,
+    )
+
+
+def in_a_line(watched: Watched, health: Health) -> str:
+    """For `systemctl status`."""
+    connected, why = watched.asterisk()
+    parts = ["connected to Asterisk" if connected else f"no link to Asterisk: {why}"]
+    if health.disk != "working":
+        parts.append(f"the disk {health.disk}")
+    if health.config != "current":
+        parts.append(health.config_detail)
+    if health.frames_shed:
+        parts.append(f"{health.frames_shed} events left out")
+    return "; ".join(parts)
+
+
+async def watch(watched: Watched, feed: Hears, notify: Notify, clock: WallClock | None = None) -> None:
+    """Look until cancelled."""
+    clock = clock or WallClock()
+    said = ""
+    while True:
+        step_s = clock.step_s()
+        if step_s:
+            watched.counters.clock_steps += 1
+            watched.clock_set()
+            log.warning(
+                "the machine's clock was set: spans of calls that were on are wrong by that much",
+                action="clock_step",
+                step_s=round(step_s, 3),
+            )
+        health = health_of(watched)
+        feed.health(health)
+        notify.status(in_a_line(watched, health))
+        stuck = watched.progress.stuck(watched.frames.depth)
+        if not stuck:
+            notify.alive()
+        elif not said:
+            log.error("no progress: systemd's watchdog will restart the daemon", action="stuck", why=stuck)
+        said = stuck
+        await asyncio.sleep(EVERY_S)

@@ -1,0 +1,127 @@
+"""The HTTP door to the same commands. A token opens it, and nothing else does.
+
+    POST /api/v1/calls/CALL_ID/tags       {"id": …, "tag": "ticket", "value": "INC-1042"}
+    POST /api/v1/calls/CALL_ID/callback   {"id": …, "action": "request"}
+    POST /api/v1/calls/CALL_ID/complaint  {"id": …, "action": "acknowledge"}
+    POST /api/v1/dnc                      {"id": …, "action": "add", "number": "+7 903 123-45-67"}
+
+`id` may be left out: then a repeat is a new command. No number ever stands in an address.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import structlog
+from aiohttp import web
+
+from callsteward.commands.core import Commands
+from callsteward.commands.reply import Reply
+from callsteward.commands.request import LARGEST
+from callsteward.config import SHORTEST_TOKEN
+from callsteward.exceptions import ConfigError
+from callsteward.tags.tag import Source
+
+if TYPE_CHECKING:
+    from callsteward.config import Config
+
+log = structlog.get_logger(__name__)
+
+_MALFORMED = frozenset({"malformed", "not_a_number", "too_large", "unknown_command"})
+_NOT_FOUND = frozenset({"call_not_known", "no_callback", "no_complaint", "unknown_call"})
+
+
+class HttpDoor:
+    """Serves until cancelled. Raises ConfigError where it cannot listen."""
+
+    def __init__(self, config: Config, commands: Commands) -> None:
+        self._settings = config.web
+        self._commands = commands
+        self._token = self._settings.secret.encode()
+        if len(self._token) < SHORTEST_TOKEN:
+            message = (
+                f"web.token_file: fewer than {SHORTEST_TOKEN} characters: make one with openssl rand -hex 24"
+            )
+            raise ConfigError(message)
+        self.port = self._settings.port
+
+    def application(self) -> web.Application:
+        application = web.Application(client_max_size=LARGEST, middlewares=[self._let_in])
+        application.router.add_post("/api/v1/calls/{call_id}/tags", self._of_call("tag"))
+        application.router.add_post("/api/v1/calls/{call_id}/callback", self._of_call("callback"))
+        application.router.add_post("/api/v1/calls/{call_id}/complaint", self._of_call("complaint"))
+        application.router.add_post("/api/v1/dnc", self._of_call("dnc"))
+        return application
+
+    async def run(self) -> None:
+        runner = web.AppRunner(self.application(), access_log=None, shutdown_timeout=1.0)
+        await runner.setup()
+        try:
+            site = web.TCPSite(runner, self._settings.host, self._settings.port)
+            try:
+                await site.start()
+            except OSError as error:
+                message = (
+                    f"[web]: cannot listen on {self._settings.host} port {self._settings.port}:"
+                    f" {error.strerror or error}"
+                )
+                raise ConfigError(message) from error
+            log.info("listening", action="web_open", host=self._settings.host, port=self._settings.port)
+            await asyncio.Event().wait()
+        finally:
+            await runner.cleanup()
+
+    @web.middleware
+    async def _let_in(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        # Compared in a time that does not tell how much of it was right.
+        same = hmac.compare_digest(token.strip().encode("utf-8", "surrogateescape"), self._token)
+        if scheme.lower() != "bearer" or not same:
+            answer = {"error": "a token is needed: Authorization: Bearer …"}
+            return web.json_response(answer, status=401, headers={"WWW-Authenticate": "Bearer"})
+        response: web.StreamResponse = await handler(request)
+        return response
+
+    def _of_call(self, name: str) -> Any:
+        async def handle(request: web.Request) -> web.Response:
+            try:
+                body = await request.read()
+            except web.HTTPRequestEntityTooLarge:
+                return web.json_response({"error": f"a command has at most {LARGEST} bytes"}, status=413)
+            reply = await self._commands.handle(name, _completed(body, request), Source.HTTP)
+            return _response(reply)
+
+        return handle
+
+
+def _completed(body: bytes, request: web.Request) -> bytes:
+    """The command with what the address says; what is no JSON object goes on as it is, to be refused."""
+    try:
+        fields = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return body
+    if not isinstance(fields, dict):
+        return body
+    fields.setdefault("id", uuid.uuid4().hex)
+    if "call_id" in request.match_info:
+        fields["call_id"] = request.match_info["call_id"]
+    return msgspec.json.encode(fields)
+
+
+def _response(reply: Reply) -> web.Response:
+    status = 200
+    if reply.status == "failed":
+        status = 503
+    elif reply.status == "refused":
+        status = 409
+        if reply.reason in _MALFORMED:
+            status = 400
+        elif reply.reason in _NOT_FOUND:
+            status = 404
+        elif reply.reason == "rate_limited":
+            status = 429
+    return web.Response(body=msgspec.json.encode(reply), status=status, content_type="application/json")

@@ -1,0 +1,160 @@
+"""The daemon as systemd runs it: started again whenever it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from callsteward.callback import faults
+from tests.lab.errors import LabError
+from tests.lab.pbx_config import REPOSITORY
+from tests.live import callback_lab
+
+START_LIMIT_S = 40.0
+STOP_S = 8.0
+
+
+class Guarded(callback_lab.Daemon):
+    """`callsteward run`, revived `pause_s` after each end. Use as a context manager.
+
+    `armed`: the fault point at which its first, second … life ends; `arm()` makes them count, where they
+    do not from the start.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        values: Mapping[str, Any],
+        *,
+        armed: Sequence[str] = (),
+        later: bool = False,
+        pause_s: float = 0.3,
+    ) -> None:
+        super().__init__(folder, "callsteward", values)
+        self.lives: list[int] = []
+        """Exit codes of its lives so far."""
+        self.ended_at: list[float] = []
+        self._armed = list(armed)
+        self._trigger = folder / "armed"
+        self._later = later
+        self._pause_s = pause_s
+        self._wanted = threading.Event()
+        self._guard = threading.Thread(target=self._revive, name="guard", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._wanted.set()
+        self._launch()
+        self._guard.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.leave()
+
+    def leave(self) -> int | None:
+        """Stop it for good with SIGTERM; its exit code, None where it had to be killed."""
+        if not self._wanted.is_set():
+            return None
+        self._wanted.clear()
+        self._guard.join(self._pause_s + 10)
+        process = self._process
+        if process is None:
+            return None
+        process.send_signal(signal.SIGTERM)
+        try:
+            return process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            return None
+
+    def arm(self) -> None:
+        """From now on its fault point counts."""
+        self._trigger.touch()
+
+    def until_connected(self, limit_s: float = START_LIMIT_S, *, times: int = 1) -> None:
+        """Wait until it has reported a link to Asterisk so many times, in all its lives."""
+        deadline = time.monotonic() + limit_s
+        while self.connects < times:
+            if time.monotonic() > deadline:
+                message = f"the daemon does not connect:\n{self.log_file.read_text()[-2000:]}"
+                raise LabError(message)
+            time.sleep(0.02)
+
+    @property
+    def connects(self) -> int:
+        return self.log_file.read_bytes().count(b'"ari_connected"')
+
+    @property
+    def connected_at(self) -> list[float]:
+        """When it reported a link to Asterisk, Unix seconds."""
+        entries = [json.loads(line) for line in self.log_file.read_text().splitlines() if line[:1] == "{"]
+        return [
+            datetime.fromisoformat(entry["timestamp"]).timestamp()
+            for entry in entries
+            if entry.get("action") == "ari_connected"
+        ]
+
+    def signal(self, how: signal.Signals) -> None:
+        """End this life; the guard begins the next."""
+        process = self._process
+        if process is not None and process.poll() is None:
+            process.send_signal(how)
+
+    def until_ended(self, times: int, limit_s: float) -> None:
+        """Wait until it has ended so often."""
+        deadline = time.monotonic() + limit_s
+        while len(self.lives) < times:
+            if time.monotonic() > deadline:
+                point = self._armed[len(self.lives)] if len(self.lives) < len(self._armed) else "no point"
+                message = f"the daemon did not come past {point}"
+                raise LabError(message)
+            time.sleep(0.02)
+
+    def _launch(self) -> None:
+        environment = {
+            key: value
+            for key, value in os.environ.items()
+            if key not in {faults.VARIABLE, faults.FILE_VARIABLE}
+        }
+        life = len(self.lives)
+        if life < len(self._armed) and self._armed[life]:
+            environment[faults.VARIABLE] = self._armed[life]
+            if self._later:
+                environment[faults.FILE_VARIABLE] = str(self._trigger)
+        with self.log_file.open("ab") as log:
+            self._process = subprocess.Popen(
+                [callback_lab.COMMAND, "run", "-c", self.config],
+                cwd=REPOSITORY,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environment,
+            )
+
+    def _revive(self) -> None:
+        while self._wanted.is_set():
+            process = self._process
+            assert process is not None
+            try:
+                code = process.wait(0.1)
+            except subprocess.TimeoutExpired:
+                continue
+            self.ended_at.append(time.time())
+            self.lives.append(code)
+            time.sleep(self._pause_s)
+            if self._wanted.is_set():
+                self._launch()

@@ -1,0 +1,102 @@
+"""Where a worker plays its runs: a PBX, a wire between it and the daemon, a broker where one is wanted."""
+
+from __future__ import annotations
+
+import secrets
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from tests.chaos.dashboard import Dashboard
+from tests.chaos.record_cells import Connect
+from tests.lab.asterisk import Asterisk
+from tests.lab.broker import Mosquitto
+from tests.lab.pbx_config import Outbound
+from tests.lab.ports import free_port
+from tests.live.wire import Wire
+
+RTP_TIMEOUT_S = 2
+
+
+class Field:
+    """One worker's own. Context manager.
+
+    `connect`: which side dials; the wire lies in that connection. `broker`: with a Mosquitto and a dashboard.
+    """
+
+    def __init__(self, folder: Path, *, connect: Connect = Connect.CLIENT, broker: bool = False) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.connect = connect
+        self._stack = ExitStack()
+        self._outbound: Outbound | None = None
+        self.listen_port = free_port()
+        if connect is Connect.OUTBOUND:
+            self.wire = Wire(self.listen_port)
+            # One password both ways: callbacks go over HTTP here, too.
+            password = secrets.token_hex(8)
+            self._outbound = Outbound(
+                uri=f"ws://127.0.0.1:{self.wire.port}/ari", user="callsteward", password=password
+            )
+            self.pbx = Asterisk(rtp_timeout_s=RTP_TIMEOUT_S, outbound=self._outbound, ari_password=password)
+        else:
+            self.pbx = Asterisk(rtp_timeout_s=RTP_TIMEOUT_S)
+            self.wire = Wire(self.pbx.http_port)
+        self._broker = Mosquitto() if broker else None
+        self._dashboard = None if self._broker is None else Dashboard(self._broker)
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            stack.enter_context(self.pbx)
+            stack.enter_context(self.wire)
+            if self._broker is not None and self._dashboard is not None:
+                stack.enter_context(self._broker)
+                stack.enter_context(self._dashboard)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+
+    @property
+    def broker(self) -> Mosquitto:
+        assert self._broker is not None, "this field has no broker"
+        return self._broker
+
+    @property
+    def dashboard(self) -> Dashboard:
+        assert self._dashboard is not None, "this field has no dashboard"
+        return self._dashboard
+
+    def tidy(self) -> None:
+        """As at the beginning, whatever the run before left."""
+        self.wire.flow()
+        self.wire.cut()
+        self.wire.mend()
+        if not self.pbx.running:
+            self.pbx.start()
+        if self._broker is not None and not self._broker.running:
+            self._broker.start()
+        self.pbx.cli("channel request hangup all")
+
+    def asterisk_settings(self) -> dict[str, Any]:
+        """The daemon's `[asterisk]`, with the wire in it."""
+        settings: dict[str, Any] = {"talk_detect": "on"}
+        if self._outbound is None:
+            return settings | {
+                "url": f"http://127.0.0.1:{self.wire.port}",
+                "password": self.pbx.ari.password,
+            }
+        return settings | {
+            "connect": "outbound",
+            "url": self.pbx.ari.base_url.removesuffix("/ari"),
+            "listen_port": self.listen_port,
+            "username": self._outbound.user,
+            "password": self._outbound.password,
+        }

@@ -1,0 +1,132 @@
+"""The phones of one run, in a process of their own: obeys commands on stdin, tells the truth on stdout.
+
+``python -m tests.chaos.phones --sip-port PORT --lane N``. Each command is a line of JSON, answered by
+``{"done": …, "error": …}``. Between commands the phones live by their habits, since after a fault nobody
+knows what comes next: they answer after a while, and a client who has talked enough hangs up.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import selectors
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from tests.lab.errors import LabError
+from tests.lab.lanes import Lane
+from tests.lab.phones import Exchange, Line, Phone
+from tests.lab.remote_phone import RemotePhone
+from tests.lab.truth import tell
+
+LIMIT_S = 30
+
+
+class Show:
+    """Phones by name: op1 … op4, client, client2, and `mobile`, the client's phone that can vanish."""
+
+    def __init__(self, exchange: Exchange, lane: Lane) -> None:
+        self._exchange = exchange
+        self._lane = lane
+        self._phones: dict[str, Phone] = {}
+        self._mobile: RemotePhone | None = None
+        self._talks_s: dict[str, float] = {}
+        self._up_since: dict[Line, float] = {}
+
+    def keep_habits(self) -> None:
+        """Who has talked long enough hangs up."""
+        now = time.monotonic()
+        for name, seconds in self._talks_s.items():
+            phone = self._phones.get(name)
+            for line in [] if phone is None else phone.calls:
+                if line.up and not line.over and now - self._up_since.setdefault(line, now) > seconds:
+                    line.bye()
+
+    def obey(self, do: str, who: str, value: Any) -> None:
+        match do:
+            case "operator":
+                phone = self._exchange.operator(self._lane.operator(int(who.removeprefix("op"))))
+                self._phones[who] = phone
+                self._habits(who, value)
+            case "client":
+                place = int(who.removeprefix("client") or 1)
+                self._phones[who] = self._exchange.outside(self._lane.outside(place), who)
+                self._habits(who, value)
+                tell("back", who=who)
+            case "habits":
+                self._habits(who, value)
+            case "mobile":
+                self._mobile = RemotePhone.outside(self._exchange, self._lane.outside(1), "client")
+                self._mobile.__enter__()
+            case "register":
+                for phone in self._phones.values():
+                    phone.setRegistration(True)
+            case "until_talking" | "until_ringing" | "until_idle":
+                phone = self._phones[who]
+                what = do.removeprefix("until_")
+                self._until(
+                    {"talking": phone.is_talking, "ringing": phone.is_ringing, "idle": phone.is_idle}[what],
+                    f"{who} to be {what}",
+                )
+            case "transfer":
+                self._phones[who].line.transfer(self._lane.operator(int(str(value).removeprefix("op"))))
+            case "dial" if who != "mobile":
+                self._phones[who].dial(str(value))
+            case _:
+                self._act(do, who, value)
+
+    def _until(self, happened: Callable[[], bool], what: str) -> None:
+        def so() -> bool:
+            self.keep_habits()
+            return happened()
+
+        self._exchange.until(so, LIMIT_S, what)
+
+    def _act(self, do: str, who: str, value: Any) -> None:
+        if who != "mobile":
+            getattr(self._phones[who].line, do)()
+            return
+        if self._mobile is None:
+            message = "there is no mobile phone"
+            raise LabError(message)
+        getattr(self._mobile, do)(*(() if value is None else (value,)))
+
+    def _habits(self, who: str, habits: dict[str, Any] | None) -> None:
+        for name, value in (habits or {}).items():
+            if name == "talks_s":
+                self._talks_s[who] = value
+            else:
+                setattr(self._phones[who], name, value)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sip-port", type=int, required=True)
+    parser.add_argument("--lane", type=int, required=True)
+    arguments = parser.parse_args()
+    commands = selectors.DefaultSelector()
+    commands.register(sys.stdin, selectors.EVENT_READ)
+    with Exchange(arguments.sip_port) as exchange:
+        show = Show(exchange, Lane(arguments.lane))
+        while True:
+            exchange.pump()
+            show.keep_habits()
+            if not commands.select(timeout=0):
+                continue
+            text = sys.stdin.readline()
+            if not text:
+                break
+            command = json.loads(text)
+            error = ""
+            try:
+                show.obey(**command)
+            except LabError as trouble:
+                error = str(trouble)
+            print(json.dumps({"done": command["do"], "error": error}), flush=True)
+    exchange.leave()
+
+
+if __name__ == "__main__":
+    main()

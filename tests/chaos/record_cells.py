@@ -1,0 +1,65 @@
+"""Faults in the phases of a call, and what must not go wrong there: its record. Pure."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+
+class Phase(StrEnum):
+    """Where the fault comes. A rating's IVR is one more phase once it is there."""
+
+    RINGING = "ringing"
+    GREETING = "greeting"
+    DIALOGUE = "dialogue"
+    HOLD = "on hold"
+    TRANSFER = "transfer"
+    WRAP_UP = "wrap-up"
+    CALLBACK = "callback ringing"
+
+
+class Outer(StrEnum):
+    KILL = "SIGKILL of the daemon"
+    TERM = "SIGTERM of the daemon"
+    CUT = "websocket cut"
+    BROKER = "SIGKILL of the broker"
+    RESTART = "core restart now"
+    PBX_KILL = "SIGKILL of Asterisk"
+
+
+OF_THE_PBX = frozenset({Outer.RESTART, Outer.PBX_KILL})
+"""They end the calls in progress."""
+
+
+class Connect(StrEnum):
+    """`asterisk.connect`."""
+
+    CLIENT = "client"
+    OUTBOUND = "outbound"
+
+
+class RecordCell(msgspec.Struct, frozen=True):
+    """One cell of the table."""
+
+    fault: Outer
+    phase: Phase
+    connect: Connect = Connect.CLIENT
+
+    @property
+    def title(self) -> str:
+        return f"records: {self.fault} / {self.phase} / {self.connect}"
+
+
+def every_record_cell() -> tuple[RecordCell, ...]:
+    return tuple(
+        RecordCell(fault, phase, connect) for connect in Connect for fault in Outer for phase in Phase
+    )
+
+
+SHARPEST_RECORDS: tuple[RecordCell, ...] = (
+    RecordCell(Outer.KILL, Phase.HOLD),
+    RecordCell(Outer.CUT, Phase.TRANSFER),
+    RecordCell(Outer.PBX_KILL, Phase.DIALOGUE),
+)
+"""Those that `make test` plays."""

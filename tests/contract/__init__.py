@@ -1,0 +1,1 @@
+"""The published contract held against what was promised before, and against AsyncAPI's own parser."""

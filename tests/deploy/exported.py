@@ -1,0 +1,62 @@
+"""What the daemon exports to Prometheus, after one fact of each kind."""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+from prometheus_client.parser import text_string_to_metric_families
+
+from callsteward.ari.counters import Counters
+from callsteward.callback.states import Actor, Callback, CallbackMoved, State
+from callsteward.calls.facts import Alert, CallEnded
+from callsteward.config import Config
+from callsteward.metrics.health import Health
+from callsteward.metrics.scrape import Metrics
+from tests.unit.store.samples import RECORD
+
+_NAME = re.compile(r"\b(callsteward_[a-z_]+|process_[a-z_]+)\b")
+
+
+def scrape() -> bytes:
+    """A scrape in which every metric has a sample."""
+    counters = Counters()
+    counters.unknown["ChannelVarset"] += 1
+    health = Health(
+        counters=counters,
+        asterisk_connected=lambda: True,
+        broker_connected=lambda: True,
+        open_calls=lambda: 0,
+        event_lag_s=lambda: 0.0,
+        frames_waiting=lambda: 0,
+        messages_waiting=lambda: 0,
+        messages_dropped=lambda: {"record": 0},
+        journal_bytes=lambda: 0,
+    )
+    metrics = Metrics(Config(), health)
+    alert = Alert(
+        call_id="1", line="support", rule="hold_limit", at_ms=2, operator="101", limit_s=1, since_ms=1
+    )
+    callback = Callback(
+        id="c", site="main", origin_call_id="1", line="support", number=None, client_masked=None,
+        client_ref=None, operator=None, state=State.EXPIRED, reason="", dropped_at_ms=1, created_at_ms=1,
+        changed_at_ms=1, attempts=0, asked=None, channel_id=None,
+    )  # fmt: skip
+    metrics.observe(CallEnded(RECORD))
+    metrics.observe(CallEnded(msgspec.structs.replace(RECORD, complete=False)))
+    metrics.observe(alert)
+    metrics.observe(CallbackMoved(callback, Actor.DAEMON))
+    return metrics.scrape()[0]
+
+
+def exported_names() -> set[str]:
+    return {
+        sample.name
+        for family in text_string_to_metric_families(scrape().decode())
+        for sample in family.samples
+    }
+
+
+def used_names(text: str) -> set[str]:
+    """Names of metrics in PromQL. `job="callsteward"` is none."""
+    return set(_NAME.findall(text))

@@ -1,0 +1,103 @@
+"""What is fuzzed: everything that reads what the network, the phone line or a file says.
+
+A target takes any bytes. It may refuse them with the error its module promises; anything else that it
+raises is a fault.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from callsteward.agi.request import AgiError, parse
+from callsteward.ari import events
+from callsteward.ari.reader import stamp
+from callsteward.calls.record import encode
+from callsteward.calls.tracker import Tracker
+from callsteward.config import Config
+from callsteward.exceptions import MalformedEventError
+from callsteward.replay import Tally, replay
+from callsteward.store.records import decode
+
+CAPTURES = Path(__file__).resolve().parents[1] / "replay" / "captures"
+FOUND = Path(__file__).with_name("found")
+"""Inputs that once broke a target, a folder for each: they are tests now."""
+
+_CONFIG = Config()
+_AGI = (
+    b"agi_network: yes\nagi_network_script: arrival?x=1\nagi_uniqueid: 17.1\nagi_callerid: 79031234567\n"
+    b"agi_calleridname: unknown\nagi_dnid: 100\nagi_context: from-trunk\nagi_extension: 100\nagi_arg_1: a\n\n"
+)
+
+
+@dataclass(frozen=True)
+class Target:
+    """`one` takes an input of up to `max_len` bytes; `share` of a run's inputs are its."""
+
+    one: Callable[[bytes], None]
+    seeds: Callable[[], Iterator[bytes]]
+    max_len: int
+    share: float
+
+
+def _ari(data: bytes) -> None:
+    kind, moment = stamp(data)
+    assert isinstance(kind, str)
+    assert isinstance(moment, str)
+    try:
+        event = events.decode(data)
+    except MalformedEventError:
+        return
+    if event is not None:
+        tracker = Tracker(_CONFIG)
+        tracker.handle(event)
+        tracker.finish()
+        assert tracker.open_calls == 0
+
+
+def _replay(data: bytes) -> None:
+    tally = Tally()
+    broken: list[int] = []
+    lines = data.split(b"\n")
+    records = list(replay(lines, _CONFIG, tally, lambda number, _error: broken.append(number)))
+    assert tally.records == len(records)
+    assert tally.broken == len(broken)
+    assert tally.events + tally.unknown + tally.broken == sum(bool(line.strip()) for line in lines)
+    for record in records:
+        assert decode(encode(record)) == record
+
+
+def _agi(data: bytes) -> None:
+    try:
+        request = parse(data)
+    except AgiError:
+        return
+    assert request.script.replace("-", "a").isalpha()
+
+
+def _frames() -> Iterator[bytes]:
+    """One frame of each type that the captures hold."""
+    seen: set[str] = set()
+    for capture in sorted(CAPTURES.glob("*.jsonl")):
+        for line in capture.read_bytes().splitlines():
+            kind, _ = stamp(line)
+            if kind not in seen:
+                seen.add(kind)
+                yield line
+
+
+def _streams() -> Iterator[bytes]:
+    """The first frames of each capture that make a call: more than that is the property tests' field."""
+    for capture in sorted(CAPTURES.glob("*.jsonl")):
+        lines = capture.read_bytes().splitlines()
+        wanted = [line for line in lines if events.event_type(line) is not None]
+        yield b"\n".join(islice(wanted, 12))
+
+
+TARGETS = {
+    "ari": Target(_ari, _frames, 4_000, 0.45),
+    "agi": Target(_agi, lambda: iter((_AGI,)), 1_000, 0.4),
+    "replay": Target(_replay, _streams, 30_000, 0.15),
+}

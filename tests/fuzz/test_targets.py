@@ -1,0 +1,37 @@
+"""The fuzz targets without a fuzzer: their seeds, what was found once, and some inputs of any kind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.fuzz.targets import FOUND, TARGETS
+
+FOUND_ONCE = sorted(path for path in FOUND.glob("*/*") if path.is_file())
+
+
+@pytest.mark.parametrize("path", FOUND_ONCE, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_what_was_found_once_is_harmless(path: Path) -> None:
+    TARGETS[path.parent.name].one(path.read_bytes())
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_the_seeds_are_inputs_of_their_target(name: str) -> None:
+    target = TARGETS[name]
+    seeds = list(target.seeds())
+    assert seeds
+    for seed in seeds:
+        assert len(seed) <= target.max_len
+        target.one(seed)
+
+
+@pytest.mark.parametrize("name", TARGETS)
+@given(data=st.data())
+def test_bytes_spliced_into_seeds_are_harmless(name: str, data: st.DataObject) -> None:
+    target = TARGETS[name]
+    seed = data.draw(st.sampled_from(list(target.seeds())))
+    at = data.draw(st.integers(0, len(seed)))
+    target.one(seed[:at] + data.draw(st.binary(max_size=20)) + seed[at + data.draw(st.integers(0, 20)) :])

@@ -1,0 +1,303 @@
+"""Clients who are asked for a rating, with real phones and real RFC 4733 digits: one show a process.
+
+``python -m tests.live.rating_show NAME --sip-port PORT --lane N`` plays one and prints the truth as JSON
+lines; ``over`` is the moment the client's call ended.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+
+from tests.lab.errors import LabError
+from tests.lab.lanes import Lane
+from tests.lab.phones import Exchange, Line, Phone
+from tests.lab.remote_phone import RemotePhone
+from tests.lab.scenarios import Stage
+from tests.lab.truth import tell
+
+Show = Callable[[Stage], None]
+SHOWS: dict[str, Show] = {}
+STAY, DIRECT, CALL = 30, 31, 10
+MENU_S = 12.0
+"""Longer than two prompts and the time to answer each, with the farewell."""
+
+
+def show(play: Show) -> Show:
+    SHOWS[play.__name__] = play
+    return play
+
+
+def _dialogue(stage: Stage, kind: int) -> tuple[Phone, Phone, Line]:
+    """A talk past the greeting; the client's line with it."""
+    operator = stage.operator(1, answer_after_s=0.5)
+    client = stage.client(answer_after_s=0.7)
+    line = client.dial(stage.lane.did(kind))
+    stage.until_up(line)
+    stage.until_talking(operator)
+    stage.say(operator, 1.6, pause_s=0.3)
+    stage.say(client, 0.8, pause_s=0.3)
+    return operator, client, line
+
+
+def _handed_over(stage: Stage) -> tuple[Phone, Line]:
+    operator, client, line = _dialogue(stage, STAY)
+    operator.line.bye()
+    stage.until_over(operator)
+    return client, line
+
+
+def _until_over(stage: Stage, line: Line, limit_s: float = 25) -> None:
+    stage.exchange.until(lambda: line.over, limit_s, "the client's call to end")
+    tell("over", who="client")
+
+
+@show
+def stay(stage: Stage) -> None:
+    """The operator hangs up, the client hears the prompts out and presses 4."""
+    client, line = _handed_over(stage)
+    stage.wait(8.0)
+    client.line.press("4")
+    _until_over(stage, line)
+
+
+@show
+def code(stage: Stage) -> None:
+    """The operator presses the hand-over code instead of hanging up."""
+    operator, client, line = _dialogue(stage, STAY)
+    operator.line.press("*9")
+    stage.until_over(operator)
+    stage.wait(1.0)
+    client.line.press("5")
+    _until_over(stage, line)
+
+
+@show
+def transfer(stage: Stage) -> None:
+    """The operator transfers the client to the rating."""
+    operator, client, line = _dialogue(stage, DIRECT)
+    operator.line.transfer(stage.lane.did(39))
+    stage.until_over(operator)
+    stage.wait(1.0)
+    client.line.press("3")
+    _until_over(stage, line)
+
+
+@show
+def dialled(stage: Stage) -> None:
+    """A line without a queue: Dial with g."""
+    operator, client, line = _dialogue(stage, DIRECT)
+    operator.line.bye()
+    stage.until_over(operator)
+    stage.wait(1.0)
+    client.line.press("5")
+    _until_over(stage, line)
+
+
+@show
+def barge_in(stage: Stage) -> None:
+    """A low score in the middle of the greeting."""
+    client, line = _handed_over(stage)
+    stage.wait(0.8)
+    client.line.press("1")
+    _until_over(stage, line)
+
+
+@show
+def wrong_digit(stage: Stage) -> None:
+    """7, then the question once more, then 5."""
+    client, line = _handed_over(stage)
+    stage.wait(0.8)
+    client.line.press("7")
+    stage.wait(1.0)
+    client.line.press("5")
+    _until_over(stage, line)
+
+
+@show
+def two_wrong_digits(stage: Stage) -> None:
+    client, line = _handed_over(stage)
+    stage.wait(0.8)
+    client.line.press("0")
+    stage.wait(1.0)
+    client.line.press("9")
+    _until_over(stage, line)
+
+
+@show
+def reprompt(stage: Stage) -> None:
+    """Silence, the question once more, then 2."""
+    client, line = _handed_over(stage)
+    # Greeting and question, 7 s, the time to answer, 2 s, and into the second question.
+    stage.wait(11.0)
+    client.line.press("2")
+    _until_over(stage, line)
+
+
+@show
+def silence(stage: Stage) -> None:
+    """Not a key, to the end."""
+    _, line = _handed_over(stage)
+    _until_over(stage, line, limit_s=40)
+
+
+@show
+def hang_up_in_prompt(stage: Stage) -> None:
+    client, line = _handed_over(stage)
+    stage.wait(1.5)
+    client.line.bye()
+    _until_over(stage, line)
+
+
+@show
+def press_and_hang_up(stage: Stage) -> None:
+    """The key and the BYE in one breath."""
+    client, line = _handed_over(stage)
+    stage.wait(1.5)
+    client.line.press("4")
+    client.line.bye()
+    _until_over(stage, line)
+
+
+@show
+def no_dialogue(stage: Stage) -> None:
+    """The operator leaves at once: nothing to rate."""
+    operator = stage.operator(1, answer_after_s=0.5)
+    client = stage.client()
+    line = client.dial(stage.lane.did(STAY))
+    stage.until_up(line)
+    stage.until_talking(operator)
+    stage.wait(0.4)
+    operator.line.bye()
+    _until_over(stage, line)
+
+
+@show
+def client_bye(stage: Stage) -> None:
+    """The client hangs up after the talk: they cannot be asked."""
+    _, client, line = _dialogue(stage, STAY)
+    client.line.bye()
+    _until_over(stage, line)
+
+
+@show
+def all_questions(stage: Stage) -> None:
+    """Score, second question, and a spoken comment ended by hanging up."""
+    client, line = _handed_over(stage)
+    stage.wait(0.8)
+    client.line.press("5")
+    stage.wait(0.8)
+    client.line.press("1")
+    stage.wait(7.5)
+    stage.say(line, 2.0, pause_s=0.2)
+    line.bye()
+    _until_over(stage, line)
+
+
+@show
+def operator_lost(stage: Stage) -> None:
+    """The operator's network is lost: the client comes to the rating and is not asked."""
+    client = stage.client()
+    with RemotePhone.operator(stage.exchange, stage.lane.operator(1)) as lost:
+        line = client.dial(stage.lane.did(DIRECT))
+        stage.until_up(line)
+        lost.talk()
+        stage.wait(1.6)
+        lost.hush()
+        stage.say(client, 1.0)
+        lost.vanish()
+    _until_over(stage, line)
+
+
+@show
+def forever(stage: Stage) -> None:
+    """In the menu until something happens to it."""
+    _, line = _handed_over(stage)
+    tell("in_menu", who="client")
+    _until_over(stage, line, limit_s=60)
+
+
+@show
+def called(stage: Stage) -> None:
+    """Called later for the rating; the client presses 5."""
+    _, client, line = _dialogue(stage, CALL)
+    client.line.bye()
+    _until_over(stage, line)
+    stage.exchange.until(lambda: len(client.calls) == 2, 40, "the client to be called for the rating")
+    stage.until_talking(client)
+    stage.wait(3.0)
+    client.line.press("5")
+    _until_over(stage, client.calls[1])
+    stage.wait(6.0)
+
+
+@show
+def called_and_not_answering(stage: Stage) -> None:
+    _, client, line = _dialogue(stage, CALL)
+    client.answer_after_s = None
+    client.line.bye()
+    _until_over(stage, line)
+    stage.exchange.until(lambda: len(client.calls) == 2, 40, "the client to be called for the rating")
+    _until_over(stage, client.calls[1])
+    stage.wait(6.0)
+
+
+@show
+def talks_again(stage: Stage) -> None:
+    """The rating is due while the client is on another call: it waits for its end."""
+    operator, client, _ = _dialogue(stage, CALL)
+    client.line.bye()
+    stage.until_over(operator)
+    # On a line that does not ask afterwards.
+    second = client.dial(stage.lane.did(DIRECT))
+    stage.until_up(second)
+    stage.until_talking(operator)
+    stage.wait(9.0)
+    tell("hangs_up", who="client")
+    second.bye()
+    stage.until_over(operator)
+    stage.exchange.until(lambda: len(client.calls) == 3, 40, "the client to be called for the rating")
+    stage.until_talking(client)
+    client.line.press("4")
+    _until_over(stage, client.calls[2])
+    stage.wait(4.0)
+
+
+@show
+def waits_to_be_called(stage: Stage) -> None:
+    """As `called`, with the daemon restarted meanwhile, also while the client's phone rings."""
+    _, client, line = _dialogue(stage, CALL)
+    client.answer_after_s = 10.0
+    client.line.bye()
+    _until_over(stage, line)
+    stage.exchange.until(lambda: len(client.calls) == 2, 60, "the client to be called for the rating")
+    stage.until_talking(client)
+    stage.wait(1.0)
+    client.line.press("2")
+    _until_over(stage, client.calls[1])
+    stage.wait(8.0)
+
+
+def main() -> int:
+    """Play one show."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name", choices=sorted(SHOWS))
+    parser.add_argument("--sip-port", type=int, required=True)
+    parser.add_argument("--lane", type=int, default=0)
+    arguments = parser.parse_args()
+    exchange = Exchange(arguments.sip_port)
+    stage = Stage(exchange, Lane(arguments.lane))
+    status = 0
+    with exchange:
+        try:
+            SHOWS[arguments.name](stage)
+        except LabError as error:
+            print(f"{arguments.name}: {error}", file=sys.stderr, flush=True)
+            status = 1
+    exchange.leave(status)
+    return status
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

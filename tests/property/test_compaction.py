@@ -1,0 +1,254 @@
+"""A journal compacted anywhere, however often, leads to the very records that the whole one leads to."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import structlog
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from callsteward import pump as pump_module
+from callsteward.ari import events
+from callsteward.ari.census import Census
+from callsteward.ari.counters import Counters
+from callsteward.ari.frames import FrameQueue
+from callsteward.ari.link import snapshot_frame
+from callsteward.ari.marks import advanced
+from callsteward.calls.facts import CallEnded, Fact
+from callsteward.calls.record import CallRecord, encode
+from callsteward.calls.tracker import Tracker
+from callsteward.clock import EventClock
+from callsteward.config import Config
+from callsteward.keeping import Keeping
+from callsteward.pump import Pump
+from callsteward.store import compaction
+from callsteward.store.compaction import compact
+from tests.bench.load import copy_of, interleaved
+from tests.replay.streams import CAPTURES, STREAMS
+
+ALL = [*CAPTURES, *STREAMS]
+CONFIG = Config()
+NO_LIMIT = 1 << 40
+
+
+class _Left:
+    """A journal that an earlier process left, held in memory."""
+
+    size = 0
+    stalled_s = 0.0
+
+    def __init__(self, frames: Sequence[bytes]) -> None:
+        self._frames = frames
+
+    def left(self) -> Iterator[bytes]:
+        return iter(self._frames)
+
+    def record_left(self, raw: bytes) -> None:
+        pass
+
+    async def tidy(self, *, calls_on: bool) -> None:
+        pass
+
+
+class _Nowhere:
+    def publish(self, fact: Fact) -> None:
+        pass
+
+
+def rerun(frames: Sequence[bytes]) -> tuple[list[CallRecord], Tracker, str]:
+    """What the daemon itself makes of a journal: records, the tracker as it goes on, the last stamp."""
+    tracker = Tracker(CONFIG)
+    saved: list[CallRecord] = []
+
+    async def save(records: Sequence[CallRecord]) -> list[CallRecord]:
+        saved.extend(records)
+        return list(records)
+
+    async def follow() -> str:
+        counters = Counters()
+        pump = Pump(
+            frames=FrameQueue(counters),
+            tracker=tracker,
+            keeping=cast("Keeping", _Left(frames)),
+            save=save,
+            outlet=_Nowhere(),
+            census=Census(),
+            clock=EventClock(),
+            counters=counters,
+        )
+        last = await pump.rerun()
+        assert counters.tracker_errors == 0
+        return last
+
+    last = asyncio.run(follow())
+    return saved, tracker, last
+
+
+def compacted(frames: Sequence[bytes], limit_bytes: int = NO_LIMIT) -> list[bytes]:
+    return list(compact(lambda: frames, limit_bytes=limit_bytes))
+
+
+def ended(tracker: Tracker, frames: Iterable[bytes]) -> list[bytes]:
+    """The records of what follows the re-run, to the end of the stream."""
+    facts: list[Any] = []
+    for frame in frames:
+        event = events.decode(frame)
+        if event is not None:
+            facts += tracker.handle(event)
+    facts += tracker.finish()
+    return [encode(fact.record) for fact in facts if isinstance(fact, CallEnded)]
+
+
+def check(before: Sequence[bytes], after: Sequence[bytes], *, cuts: Sequence[int] = ()) -> int:
+    """Compact `before` at each of `cuts` and at its end; returns how many bytes went."""
+    journal: list[bytes] = []
+    done = 0
+    for cut in sorted({*cuts, len(before)}):
+        journal = compacted([*journal, *before[done:cut]])
+        done = cut
+    whole_records, whole, whole_last = rerun(before)
+    left_records, left, left_last = rerun(journal)
+    on = [encode(record) for record in whole_records]
+    kept = [encode(record) for record in left_records]
+    # Of the calls that had ended some may be left; those are the same, in the same order.
+    rest = iter(on)
+    assert all(record in rest for record in kept)
+    assert left.open_calls == whole.open_calls
+    assert left.open_legs == whole.open_legs
+    assert left_last == whole_last
+    assert left.next_deadline_ms == whole.next_deadline_ms
+    assert ended(left, after) == ended(whole, after)
+    return sum(map(len, before)) - sum(map(len, journal))
+
+
+@functools.cache
+def lines(path: Path) -> tuple[bytes, ...]:
+    return tuple(path.read_bytes().splitlines())
+
+
+@functools.cache
+def load() -> tuple[bytes, ...]:
+    return tuple(interleaved(60, 6))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_grace() -> Iterator[None]:
+    """Everything that may go goes at once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compaction, "GRACE_MS", 0)
+        patch.setattr(pump_module, "log", structlog.wrap_logger(None, processors=[_drop]))
+        yield
+
+
+def _drop(_logger: Any, _method: str, _event: Any) -> Any:
+    raise structlog.DropEvent
+
+
+@pytest.mark.parametrize("path", ALL, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_compacted_after_any_event_the_calls_in_progress_end_the_same(path: Path) -> None:
+    whole = lines(path)
+    for cut in range(0, len(whole) + 1, max(1, len(whole) // 20)):
+        check(whole[:cut], whole[cut:])
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    end=st.integers(0, 1 << 20),
+    cuts=st.lists(st.integers(0, 1 << 20), max_size=4),
+    seed=st.integers(0, 1 << 32),
+)
+def test_many_calls_at_once_compacted_at_random_moments(end: int, cuts: list[int], seed: int) -> None:
+    whole = list(load())
+    end %= len(whole) + 1
+    dice = random.Random(seed)
+    for _ in range(dice.randrange(4)):
+        # Marks of time that passed, as the daemon writes them.
+        at = dice.randrange(end + 1)
+        stamp = events.decode(whole[min(at, len(whole) - 1)])
+        ms = events.epoch_ms(stamp.timestamp) if stamp is not None else None
+        if ms is not None:
+            whole.insert(at, advanced(ms))
+    check(whole[:end], whole[end:], cuts=[cut % (end + 1) for cut in cuts])
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    parts=st.lists(st.sampled_from(ALL), min_size=2, max_size=5),
+    seed=st.integers(0, 1 << 32),
+    damages=st.integers(0, 8),
+)
+def test_mixed_and_damaged_streams(parts: list[Path], seed: int, damages: int) -> None:
+    """Copies of recordings under ids of their own, one begun after the other, with events lost or late."""
+    dice = random.Random(seed)
+    streams = [copy_of(list(lines(path)), number) for number, path in enumerate(parts)]
+    whole: list[bytes] = []
+    while streams := [stream for stream in streams if stream]:
+        # Mostly from the first: so calls end while others go on.
+        whole.append(streams[min(int(dice.expovariate(1.5)), len(streams) - 1)].pop(0))
+    for _ in range(damages):
+        here, there = dice.randrange(len(whole)), dice.randrange(len(whole))
+        frame = whole.pop(here)
+        if dice.random() < 0.6:
+            whole.insert(min(there, here + 30), frame)
+    end = dice.randrange(len(whole) + 1)
+    check(whole[:end], whole[end:], cuts=[dice.randrange(end + 1) for _ in range(3)])
+
+
+@settings(max_examples=30, deadline=None)
+@given(gap_at=st.integers(0, 1 << 20), length=st.integers(1, 80), end=st.integers(0, 1 << 20))
+def test_a_gap_and_its_snapshot(gap_at: int, length: int, end: int) -> None:
+    """Events missed in between, then Asterisk's own list: the spans nobody saw are the same, too."""
+    whole = list(load())
+    gap_at %= len(whole) - 1
+    missed = whole[gap_at : gap_at + length]
+    census = {}
+    stamp = ""
+    for frame in whole[: gap_at + len(missed)]:
+        event = events.decode(frame)
+        if isinstance(event, events.ChannelCreated):
+            census[event.channel.id] = event.channel
+        elif isinstance(event, events.ChannelDestroyed):
+            census.pop(event.channel.id, None)
+        if event is not None:
+            stamp = event.timestamp
+    before = events.decode(whole[max(0, gap_at - 1)])
+    found = events.Snapshot(
+        timestamp=stamp,
+        channels=tuple(census.values()),
+        gap_from=before.timestamp if before is not None else "",
+    )
+    whole[gap_at : gap_at + length] = [snapshot_frame(found)]
+    end = gap_at + end % (len(whole) - gap_at)
+    check(whole[:end], whole[end:], cuts=[gap_at, gap_at + 1] if gap_at < end else [])
+
+
+def test_the_frames_of_calls_that_are_over_go() -> None:
+    whole = load()
+    removed = check(whole, [])
+    assert removed > 0.95 * sum(map(len, whole))
+
+
+def test_a_journal_over_the_limit_loses_the_oldest_of_its_longest_thread_and_its_call_says_so() -> None:
+    hold = list(lines(next(path for path in STREAMS if path.stem == "dial_hold_twice")))
+    whole = hold[: len(hold) * 3 // 4]
+    limit = sum(map(len, compacted(whole))) // 2
+    left = compacted(whole, limit)
+    assert sum(map(len, left)) < 1.3 * limit  # the marks come on top
+    (record,) = ended(rerun(left)[1], hold[len(whole) :])
+    assert b'"complete":false' in record
+    assert b'"complete":true' in ended(rerun(whole)[1], hold[len(whole) :])[0]
+
+
+def test_ended_channels_are_remembered_so_that_a_late_event_opens_no_call() -> None:
+    stream = list(lines(next(path for path in CAPTURES if path.stem == "client_bye")))
+    late = next(line for line in stream if b'"ChannelStateChange"' in line)
+    left = compacted(stream)
+    _, tracker, _ = rerun([*left, late])
+    assert tracker.open_legs == 0

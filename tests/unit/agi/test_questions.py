@@ -1,0 +1,177 @@
+"""What a dialplan is told, from a database with calls, callbacks and a do-not-call list in it."""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from callsteward.agi.lookups import Caller, Lookups
+from callsteward.agi.questions import Questions
+from callsteward.agi.request import AgiError, Request
+from callsteward.agi.site import site_questions
+from callsteward.callback.do_not_call import DoNotCall
+from callsteward.callback.ledger import Ledger
+from callsteward.callback.policy import Reason
+from callsteward.callback.states import OPEN, Actor, State
+from callsteward.calls.number import Numbers
+from callsteward.calls.record import CallbackDecision, Decision
+from callsteward.config import Config
+from callsteward.store.records import Store
+from tests.unit.store.samples import RECORD
+
+NUMBER = "+79031234567"
+OTHER = "+79000000001"
+KEY = "a key"
+NOW_MS = 1_795_348_800_000
+DAY_MS = 86_400_000
+DUE = CallbackDecision(Decision.DUE, "mid_dialogue_drop")
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    store = await Store.open(f"sqlite:///{tmp_path}/calls.db")
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+def config() -> Config:
+    return Config(privacy={"hmac_key": KEY})
+
+
+@pytest.fixture
+def questions(store: Store, config: Config) -> Questions:
+    return site_questions(config, store.engine, now_ms=lambda: NOW_MS)
+
+
+def asked(script: str = "arrival", caller: str | None = NUMBER, **params: str) -> Request:
+    return Request(script=script, channel_id="17.1", caller=caller, language="ru", params=params)
+
+
+async def talked(
+    store: Store, call_id: str, *, operator: str | None, ago_ms: int, number: str = NUMBER
+) -> None:
+    record = msgspec.structs.replace(
+        RECORD,
+        call_id=call_id,
+        operator=operator,
+        client_ref=Numbers("RU", KEY.encode()).ref(number),
+        started_at=datetime.fromtimestamp((NOW_MS - ago_ms) / 1000, UTC).isoformat(),
+    )
+    await store.save([record])
+
+
+async def dropped(store: Store, *states: State, at_ms: int = NOW_MS, reason: str = "") -> None:
+    ledger = Ledger(store.engine, "main")
+    callback = await ledger.open(RECORD, DUE, number=NUMBER, dropped_ms=at_ms, at_ms=at_ms)
+    for state in states:
+        assert callback is not None
+        callback = await ledger.move(callback, state, actor=Actor.DAEMON, at_ms=at_ms, reason=reason)
+
+
+NOTHING = {
+    "CALLSTEWARD_LAST_OPERATOR": "",
+    "CALLSTEWARD_CALLBACK": "",
+    "CALLSTEWARD_DNC": "0",
+    "CALLSTEWARD_LANGUAGE": "ru",
+}
+
+
+async def test_nothing_is_known_of_a_stranger(questions: Questions) -> None:
+    assert await questions.arrival(asked()) == NOTHING
+
+
+@pytest.mark.parametrize("caller", [None, "anonymous", "101", "7903123456x", "+7903'; DROP TABLE calls"])
+async def test_nothing_is_known_of_who_has_no_number(store, questions, caller: str | None) -> None:
+    await talked(store, "1", operator="101", ago_ms=1000)
+    assert await questions.arrival(asked(caller=caller)) == NOTHING
+
+
+@pytest.mark.parametrize("written", [NUMBER, "79031234567", "89031234567", "8 (903) 123-45-67"])
+async def test_who_talked_last_with_the_client_however_the_number_is_written(
+    store, questions, written
+) -> None:
+    await talked(store, "1", operator="101", ago_ms=3000)
+    await talked(store, "2", operator="102", ago_ms=2000)
+    await talked(store, "3", operator=None, ago_ms=1000)
+    await talked(store, "4", operator="103", ago_ms=500, number=OTHER)
+    answer = await questions.arrival(asked(caller=written))
+    assert answer["CALLSTEWARD_LAST_OPERATOR"] == "102"
+
+
+async def test_a_talk_long_ago_names_nobody(store, questions, config) -> None:
+    await talked(store, "1", operator="101", ago_ms=config.agi.last_operator_days * DAY_MS + 1000)
+    assert (await questions.arrival(asked()))["CALLSTEWARD_LAST_OPERATOR"] == ""
+
+
+async def test_without_a_key_nobody_is_named(store: Store) -> None:
+    await store.save([msgspec.structs.replace(RECORD, client_ref=None)])
+    known = await Lookups(store.engine, "main").caller(NUMBER, None, since_ms=0, now_ms=NOW_MS)
+    assert known == Caller()
+
+
+@pytest.mark.parametrize("state", sorted(OPEN))
+async def test_an_open_callback_is_told(store, questions, state: State) -> None:
+    await dropped(store, *(() if state is State.DUE else (State.OFFERED,)))
+    if state not in {State.DUE, State.OFFERED}:
+        found = await Ledger(store.engine, "main").find(RECORD.call_id)
+        assert found is not None
+        await Ledger(store.engine, "main").move(found, state, actor=Actor.DAEMON, at_ms=NOW_MS)
+    assert (await questions.arrival(asked()))["CALLSTEWARD_CALLBACK"] == state.value
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "ago_ms", "told"),
+    [
+        (State.CANCELLED, Reason.CALLED_AGAIN.value, 1_000, "cancelled"),
+        (State.CANCELLED, Reason.CALLED_AGAIN.value, 60_000, ""),
+        (State.CANCELLED, "by a supervisor", 1_000, ""),
+        (State.EXPIRED, "", 1_000, ""),
+        (State.NOT_REACHED, "", 1_000, ""),
+    ],
+)
+async def test_a_callback_that_is_over_is_not(store, questions, state, reason, ago_ms, told) -> None:
+    await dropped(store, state, at_ms=NOW_MS - ago_ms, reason=reason)
+    assert (await questions.arrival(asked()))["CALLSTEWARD_CALLBACK"] == told
+
+
+async def test_another_sites_callback_is_none_of_ours(store: Store) -> None:
+    await dropped(store)
+    known = await Lookups(store.engine, "branch").caller(NUMBER, None, since_ms=0, now_ms=NOW_MS)
+    assert known.callback is None
+
+
+async def test_the_do_not_call_list_is_asked_and_kept(store: Store, questions: Questions) -> None:
+    async def dnc(**params: str) -> Mapping[str, str]:
+        return await questions.dnc(asked("dnc", **params))
+
+    assert await dnc() == {"CALLSTEWARD_DNC": "0"}
+    assert await dnc(action="add") == {"CALLSTEWARD_DNC": "1"}
+    assert (await questions.arrival(asked()))["CALLSTEWARD_DNC"] == "1"
+    assert [(row.number, row.added_by) for row in await DoNotCall(store.engine).listed()] == [(NUMBER, "agi")]
+    assert await dnc(action="remove") == {"CALLSTEWARD_DNC": "0"}
+    assert await dnc(action="add", number=OTHER) == {"CALLSTEWARD_DNC": "1"}
+    assert await dnc() == {"CALLSTEWARD_DNC": "0"}
+
+
+@pytest.mark.parametrize(
+    ("request_", "why"),
+    [
+        (asked("dnc", action="drop"), "action: check, add or remove"),
+        (asked("dnc", caller=None, action="add"), "no number"),
+        (asked("dnc", action="add", number="112"), "no number"),
+        (asked("dnc", action="add", number="7903123456&SIP/x"), "no number"),
+    ],
+)
+async def test_what_cannot_be_listed_is_refused(store, questions, request_: Request, why: str) -> None:
+    with pytest.raises(AgiError, match=why):
+        await questions.dnc(request_)
+    assert await DoNotCall(store.engine).listed() == []
+
+
+def test_every_script_has_its_answer(questions: Questions) -> None:
+    scripts: dict[str, Callable[..., Any]] = dict(questions.scripts())
+    assert sorted(scripts) == ["arrival", "dnc"]

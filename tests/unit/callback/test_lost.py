@@ -1,0 +1,167 @@
+"""Lost calls: listed until their client has been spoken to, counted for the gauges."""
+
+import asyncio
+from typing import Any
+
+import msgspec
+import pytest
+
+from callsteward.ari.link import cancelled
+from callsteward.callback.lost import LostCalls
+from callsteward.callback.lost_watch import LostWatch
+from callsteward.calls.facts import CallEnded, LineNow
+from callsteward.calls.record import CallRecord, Direction, Outcome
+from callsteward.config import Config
+from callsteward.exceptions import StoreError
+from callsteward.store.records import Store
+from tests.unit.store.samples import RECORD
+
+MARIA, IVAN = "+7 903 123-45-67", "89000000001"
+
+
+def call(call_id: str, minute: int, outcome: Outcome, **more: Any) -> CallRecord:
+    values: dict[str, Any] = {
+        "call_id": call_id,
+        "client_ref": None,
+        "outcome": outcome,
+        "started_at": f"2026-11-22T08:{minute:02d}:00.000Z",
+        "ended_at": f"2026-11-22T08:{minute:02d}:30.000Z",
+    }
+    return msgspec.structs.replace(RECORD, **(values | more))
+
+
+class Hotline:
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.lost = LostCalls(store.engine, "main")
+        self.changes = 0
+        self.changed = asyncio.Event()
+        self.watch = LostWatch(Config(), self.lost, changed=self._changed)
+
+    def _changed(self) -> None:
+        self.changes += 1
+        self.changed.set()
+
+    async def ends(self, record: CallRecord, number: str = MARIA) -> None:
+        await self.watch.judge([CallEnded(record, number)])
+        await self.store.save([record])
+
+    async def listed(self) -> list[str]:
+        return [record.call_id for record in await self.lost.listed()]
+
+    async def shown(self, *lines: LineNow) -> dict[str, int]:
+        await self.watch.count()
+        return {line.line: line.lost for line in self.watch.on(lines)}
+
+
+@pytest.fixture
+def hotline(store: Store) -> Hotline:
+    return Hotline(store)
+
+
+@pytest.mark.parametrize("direction", [Direction.INBOUND, Direction.OUTBOUND, Direction.CALLBACK])
+async def test_a_talk_settles_the_lost_calls_of_the_same_number_without_any_key(hotline, direction):
+    await hotline.ends(call("1", 0, Outcome.ABANDONED))
+    await hotline.ends(call("2", 1, Outcome.BUSY), IVAN)
+    await hotline.ends(call("3", 2, Outcome.COMPLETED, direction=direction), "79031234567")
+    assert await hotline.listed() == ["2"]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "direction"),
+    [
+        (Outcome.EARLY_DROP, Direction.INBOUND),
+        (Outcome.NO_ANSWER, Direction.OUTBOUND),
+        (Outcome.COMPLETED, Direction.INTERNAL),
+        (Outcome.COMPLETED, Direction.RATING),
+    ],
+)
+async def test_who_was_not_spoken_to_stays_listed(hotline, outcome, direction):
+    await hotline.ends(call("1", 0, Outcome.ABANDONED))
+    await hotline.ends(call("2", 1, outcome, direction=direction))
+    assert await hotline.listed() == ["1"]
+
+
+async def test_an_earlier_talk_settles_nothing(hotline):
+    await hotline.ends(call("1", 5, Outcome.ABANDONED))
+    await hotline.ends(call("2", 1, Outcome.COMPLETED))
+    assert await hotline.listed() == ["1"]
+
+
+async def test_clients_without_a_number_are_not_one_client(hotline):
+    await hotline.ends(call("1", 0, Outcome.ABANDONED), "anonymous")
+    await hotline.ends(call("2", 1, Outcome.COMPLETED), "anonymous")
+    assert await hotline.listed() == ["1"]
+
+
+async def test_the_number_is_gone_with_the_row(hotline):
+    await hotline.ends(call("1", 0, Outcome.ABANDONED))
+    await hotline.ends(call("2", 1, Outcome.COMPLETED))
+    async with hotline.store.engine.connect() as connection:
+        rows = (await connection.exec_driver_sql("SELECT count(*) FROM lost_calls")).scalar_one()
+        (settled,) = (await connection.exec_driver_sql("SELECT * FROM lost_calls_settled")).mappings()
+    assert rows == 0
+    assert (settled["call_id"], settled["settled_by"], settled["comment"]) == ("1", "talk", "call 2")
+
+
+async def test_a_journal_that_is_run_again_lists_nothing_twice_and_nothing_settled(hotline):
+    for _ in range(2):
+        await hotline.ends(call("1", 0, Outcome.ABANDONED))
+        await hotline.ends(call("2", 1, Outcome.COMPLETED))
+        await hotline.ends(call("3", 2, Outcome.NO_ANSWER))
+    assert await hotline.listed() == ["3"]
+    assert await hotline.lost.settle("3", by="admin", comment="wrote")
+    await hotline.ends(call("3", 2, Outcome.NO_ANSWER))
+    assert await hotline.listed() == []
+    assert not await hotline.lost.settle("3", by="admin", comment="again")
+
+
+async def test_the_gauge_counts_by_line_and_lasts_over_a_restart(hotline, store):
+    await hotline.ends(call("1", 0, Outcome.ABANDONED, line="support"))
+    await hotline.ends(call("2", 1, Outcome.ABANDONED, line="support"), IVAN)
+    await hotline.ends(call("3", 2, Outcome.BUSY, line="sales"), IVAN)
+    again = Hotline(store)
+    busy = LineNow(line="support", waiting=1)
+    assert await again.shown(busy, LineNow(line="quiet")) == {"support": 2, "quiet": 0, "sales": 1}
+    (first, *_) = again.watch.on([busy])
+    assert (first.waiting, busy.lost) == (1, 0)
+    assert again.changes == 1
+    # Somebody settles one in another process.
+    assert await LostCalls(store.engine, "main").settle("1", by="admin", comment="e-mail")
+    assert await again.shown() == {"support": 1, "sales": 1}
+    assert again.changes == 2
+
+
+async def test_another_site_in_the_same_database_has_a_list_of_its_own(hotline, store):
+    await hotline.ends(call("1", 0, Outcome.ABANDONED))
+    other = LostCalls(store.engine, "other")
+    assert (await other.counts(), await other.settle("1", by="x", comment="x")) == ({}, False)
+
+
+async def test_numbers_past_the_retention_are_forgotten_and_the_call_stays_listed(hotline):
+    await hotline.ends(call("1", 0, Outcome.ABANDONED))
+    await hotline.lost.forget_numbers(2_000_000_000_000)
+    await hotline.ends(call("2", 1, Outcome.COMPLETED))
+    assert await hotline.listed() == ["1"]
+
+
+async def test_the_watch_counts_at_once_and_outlives_a_store_that_fails(hotline, monkeypatch):
+    count = hotline.lost.counts
+    failures = 0
+
+    async def failing() -> dict[str, int]:
+        nonlocal failures
+        failures += 1
+        message = "cannot read the database"
+        raise StoreError(message)
+
+    monkeypatch.setattr(hotline.lost, "counts", failing)
+    task = asyncio.create_task(hotline.watch.run())
+    await asyncio.sleep(0.02)
+    assert failures == 1
+    monkeypatch.setattr(hotline.lost, "counts", count)
+    await hotline.ends(call("1", 0, Outcome.ABANDONED))
+    async with asyncio.timeout(2):
+        await hotline.changed.wait()
+    assert [line.lost for line in hotline.watch.on([])] == [1]
+    await cancelled(task)

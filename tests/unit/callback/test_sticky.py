@@ -1,0 +1,105 @@
+"""Which operator a client had, told to the dialplan for one who calls again first."""
+
+import pytest
+
+from callsteward.callback.states import Actor, State
+from callsteward.callback.sticky import written
+from callsteward.exceptions import AriError
+from tests.unit.callback.test_execution import NOON, Hotline
+
+KEYS = {"79031234567", "89031234567", "9031234567"}
+UNTIL = NOON // 1000 + 1800
+
+
+@pytest.fixture
+def hotline(store):
+    hotline = Hotline(store, sticky=True)
+    hotline.busy = ["101", "102"]
+    return hotline
+
+
+def told(hotline: Hotline) -> dict[str, str]:
+    return {name.removeprefix("CALLSTEWARD_STICKY_"): value for name, value in hotline.pbx.globals.items()}
+
+
+async def test_the_dialplan_knows_the_operator_however_the_line_writes_the_number(hotline):
+    await hotline.drop()
+    await hotline.work()
+    assert told(hotline) == dict.fromkeys(KEYS, f"101:{UNTIL}")
+
+
+async def test_off_by_default(store):
+    hotline = Hotline(store)
+    await hotline.drop()
+    await hotline.work()
+    assert told(hotline) == {}
+
+
+async def test_for_a_client_who_calls_again_it_stays_until_it_counts_no_more(hotline):
+    await hotline.drop()
+    await hotline.work()
+    hotline.now_ms += 1000
+    await hotline.calls("2.2")
+    await hotline.work()
+    assert await hotline.state() is State.CANCELLED
+    assert told(hotline).keys() == KEYS
+    await hotline.work(1800)
+    assert told(hotline) == {}
+
+
+async def test_when_it_is_cancelled_or_done_it_is_taken_back(hotline):
+    await hotline.drop()
+    await hotline.work()
+    callback = await hotline.ledger.find("1.1")
+    assert await hotline.ledger.move(callback, State.CANCELLED, actor=Actor.ADMIN, at_ms=NOON)
+    await hotline.work(1)
+    assert told(hotline) == {}
+
+
+async def test_after_a_restart_of_asterisk_it_is_told_again(hotline):
+    await hotline.drop()
+    await hotline.work()
+    hotline.pbx.globals.clear()
+    hotline.execution.link(False)
+    await hotline.work()
+    assert told(hotline) == {}
+    hotline.execution.link(True)
+    await hotline.work()
+    assert told(hotline).keys() == KEYS
+
+
+async def test_an_asterisk_that_does_not_take_it_is_told_later(hotline):
+    await hotline.drop()
+    hotline.pbx.refuse = AriError("Asterisk does not answer")
+    await hotline.work()
+    assert told(hotline) == {}
+    hotline.pbx.refuse = None
+    await hotline.work()
+    assert told(hotline).keys() == KEYS
+
+
+async def test_of_two_callbacks_the_one_that_is_open_counts(hotline):
+    await hotline.drop()
+    await hotline.work()
+    hotline.now_ms += 1000
+    await hotline.calls("2.2")
+    hotline.now_ms += 60_000
+    await hotline.drop("2.2", operator="102")
+    await hotline.work()
+    until = UNTIL + 61
+    assert told(hotline) == dict.fromkeys(KEYS, f"102:{until}")
+    await hotline.work(1740)
+    assert told(hotline) == dict.fromkeys(KEYS, f"102:{until}")
+
+
+@pytest.mark.parametrize("operator", [None, "101&PJSIP/102", "101:9", "${EVIL}"])
+async def test_a_name_that_may_stand_in_no_dial_string_is_not_told(hotline, operator):
+    await hotline.drop(operator=operator)
+    await hotline.work()
+    assert told(hotline) == {}
+
+
+def test_a_number_of_elsewhere_has_its_country_code():
+    assert written("+79031234567", "RU") == ["79031234567", "89031234567", "9031234567"]
+    assert written("+79031234567", "DE") == ["79031234567"]
+    assert written("+4930123456", "RU") == ["4930123456"]

@@ -1,0 +1,63 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from callsteward.ari.events import epoch_ms, timestamp
+from callsteward.calls.stamps import Stamps
+
+NOON = 1_795_348_800_000
+
+
+def test_stamps_of_one_second_are_told_apart_by_their_milliseconds():
+    stamps = Stamps()
+    assert stamps.ms("2026-11-22T12:00:00.000+0000") == NOON
+    assert stamps.ms("2026-11-22T12:00:00.999+0000") == NOON + 999
+    assert stamps.ms("2026-11-22T12:00:01.001+0000") == NOON + 1_001
+    assert stamps.ms("2026-11-22T12:00:00.059+0000") == NOON + 59
+
+
+def test_the_same_second_in_another_zone_is_another_moment():
+    stamps = Stamps()
+    assert stamps.ms("2026-11-22T12:00:00.000+0000") == NOON
+    assert stamps.ms("2026-11-22T12:00:00.000+0300") == NOON - 3 * 3_600_000
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "",
+        "yesterday",
+        "2026-11-22T12:00:00",
+        "2026-11-22T12:00:00.",
+        "2026-11-22T12:00:00.0x1+0000",
+        "2026-11-22T12:00:00.001",
+        "2026-11-22T25:00:00.001+0000",
+        "2026-11-22T12:00:00.001+9999",
+    ],
+)
+def test_what_is_no_timestamp_is_none_and_spoils_nothing(wrong: str):
+    stamps = Stamps()
+    assert stamps.ms(wrong) is None
+    assert stamps.ms("2026-11-22T12:00:00.001+0000") == NOON + 1
+    assert stamps.ms(wrong) is None
+    assert stamps.ms("2026-11-22T12:00:00.002+0000") == NOON + 2
+
+
+PIECES = st.lists(
+    st.one_of(
+        st.integers(0, 2_000).map(lambda ms: timestamp(NOON + ms)),
+        st.integers(0, 10**13).map(timestamp),
+        st.integers(0, 1999).map(lambda ms: timestamp(NOON + ms).replace("+0000", "+0530")),
+        st.tuples(st.integers(0, 1999), st.integers(0, 28), st.text(max_size=2)).map(
+            lambda damage: timestamp(NOON + damage[0])[: damage[1]] + damage[2] + "9+0000"
+        ),
+        st.text(max_size=30),
+    ),
+    max_size=12,
+)
+
+
+@given(PIECES)
+def test_whatever_came_before_a_stamp_is_read_as_epoch_ms_reads_it(stream: list[str]):
+    stamps = Stamps()
+    assert [stamps.ms(stamp) for stamp in stream] == [epoch_ms(stamp) for stamp in stream]

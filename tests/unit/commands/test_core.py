@@ -1,0 +1,194 @@
+"""Commands carried out, each once."""
+
+import asyncio
+from typing import Any
+
+import msgspec
+import pytest
+
+from callsteward.callback.states import Actor, State
+from callsteward.calls.record import CallbackDecision, Decision, Outcome
+from callsteward.commands.core import Complaints
+from callsteward.commands.done import CommandsDone
+from callsteward.config import Commands as Settings
+from callsteward.config import Tags
+from callsteward.exceptions import StoreError
+from callsteward.store.records import Store
+from callsteward.tags.tag import Source
+from tests.unit.tags.desk import E164, FrontDesk, stamp
+
+
+@pytest.fixture
+def desk(store: Store) -> FrontDesk:
+    return FrontDesk(store)
+
+
+async def test_the_same_command_is_carried_out_once_and_answered_alike(desk: FrontDesk):
+    await desk.talk()
+    first = await desk.send("tag", call_id="1.1", tag="dropped", by="crm")
+    assert (first.status, first.result, first.call_id) == ("done", "callback_due", "1.1")
+    desk.now_ms += 5_000
+    desk.restart()
+    assert await desk.send("tag", call_id="1.1", tag="dropped", by="crm") == first
+    assert len(await desk.states()) == 1
+    other = await desk.send("tag", call_id="1.1", tag="complaint", by="crm")
+    assert (other.status, other.reason, other.id) == ("refused", "id_used", "c-1")
+    assert [item.tag for item in await desk.book.of("1.1")] == ["dropped"]
+
+
+async def test_two_at_the_same_moment_are_one(desk: FrontDesk):
+    await desk.talk()
+    replies = await asyncio.gather(*(desk.send("tag", call_id="1.1", tag="dropped") for _ in range(5)))
+    assert {reply.result for reply in replies} == {"callback_due"}
+    assert len(set(map(msgspec.json.encode, replies))) == 1
+    assert len(await desk.states()) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ({"call_id": "9.9", "tag": "dropped"}, "unknown_call"),
+        ({"call_id": "1.1", "tag": "dropped"}, "too_late"),
+    ],
+)
+async def test_a_tag_that_comes_to_nothing_says_why(store: Store, body: dict[str, Any], reason: str):
+    desk = FrontDesk(store, tags=Tags(enabled=True, late_s=100))
+    await desk.talk()
+    desk.now_ms += 101_000
+    reply = await desk.send("tag", **body)
+    assert (reply.status, reply.reason) == ("refused", reason)
+    assert reply.detail
+    assert await desk.states() == []
+
+
+async def test_with_tags_off_there_is_nothing_to_tag(store: Store):
+    desk = FrontDesk(store, tags=Tags(enabled=False))
+    await desk.talk()
+    assert (await desk.send("tag", call_id="1.1", tag="dropped")).reason == "tags_off"
+
+
+async def test_what_takes_too_long_failed_and_may_be_sent_again(store: Store):
+    desk = FrontDesk(store, patience_s=0.05)
+    await desk.talk()
+    desk.stuck = True
+    reply = await desk.send("tag", call_id="1.1", tag="dropped")
+    assert (reply.status, reply.reason) == ("failed", "not_in_time")
+    desk.stuck, desk.full = False, True
+    assert (await desk.send("tag", call_id="1.1", tag="dropped")).reason == "not_in_time"
+    desk.full = False
+    desk._patience_s = 5
+    desk.restart()
+    assert (await desk.send("tag", call_id="1.1", tag="dropped")).result == "callback_due"
+
+
+async def test_a_store_that_fails_is_told_and_nothing_is_remembered(desk: FrontDesk, monkeypatch):
+    async def fail(*_args: Any) -> None:
+        message = "disk full"
+        raise StoreError(message)
+
+    async def break_down(*_args: Any) -> None:
+        raise RuntimeError
+
+    await desk.talk()
+    body: dict[str, Any] = {"action": "add", "number": E164}
+    with monkeypatch.context() as patched:
+        patched.setattr(CommandsDone, "keep", fail)
+        assert (await desk.send("dnc", **body)).reason == "store_failed"
+        patched.setattr(CommandsDone, "keep", break_down)
+        assert (await desk.send("dnc", **body)).reason == "internal"
+    # The effect was there before the memory of it: the next try says what it finds.
+    assert (await desk.send("dnc", **body)).result == "was_listed"
+
+
+async def test_too_many_are_refused_until_there_is_room(store: Store):
+    desk = FrontDesk(store, commands=Settings(per_minute=3))
+    replies = [await desk.send("dnc", id=f"n{n}", action="add", number=E164) for n in range(5)]
+    assert [reply.reason for reply in replies] == ["", "", "", "rate_limited", "rate_limited"]
+    by_http = await desk.send("dnc", Source.HTTP, id="h", action="add", number=E164)
+    assert by_http.status == "done"
+    assert await desk.done.find("n4") is None
+
+
+async def test_dnc_adds_removes_and_cancels(desk: FrontDesk):
+    await desk.talk()
+    await desk.send("tag", id="t", call_id="1.1", tag="dropped")
+    added = await desk.send(
+        "dnc", id="1", action="add", number="8 (903) 123-45-67", by="crm", comment="asked"
+    )
+    assert (added.status, added.result) == ("done", "added")
+    (listed,) = await desk.dnc.listed()
+    assert (listed.number, listed.added_by, listed.comment) == (E164, "crm (mqtt)", "asked")
+    assert await desk.states() == [("cancelled", "do_not_call")]
+    assert desk.moves[-1].actor is Actor.INTEGRATION
+    assert (await desk.send("dnc", id="2", action="remove", number=E164)).result == "removed"
+    assert (await desk.send("dnc", id="3", action="remove", number=E164)).result == "was_not_listed"
+    assert (await desk.send("dnc", id="4", action="add", call_id="1.1")).result == "added"
+    assert (await desk.send("dnc", id="5", action="add", call_id="9.9")).reason == "no_number"
+    assert (await desk.send("dnc", id="6", action="add", number="emergency")).reason == "not_a_number"
+
+
+async def test_a_callback_is_asked_for_once(desk: FrontDesk):
+    await desk.talk(outcome=Outcome.ABANDONED, answered_at=None, talk_s=0.0)
+    reply = await desk.send("callback", id="1", action="request", call_id="1.1", by="crm")
+    assert (reply.status, reply.result) == ("done", "callback_due")
+    assert await desk.states() == [("due", "requested")]
+    again = await desk.send("callback", id="2", action="request", call_id="1.1")
+    assert (again.reason, again.result) == ("callback_decided", "due")
+    cancelled = await desk.send("callback", id="3", action="cancel", call_id="1.1", comment="reached by mail")
+    assert cancelled.result == "cancelled"
+    assert await desk.states() == [("cancelled", "cancelled_by_command")]
+    late = await desk.send("callback", id="4", action="cancel", call_id="1.1")
+    assert (late.reason, late.result) == ("callback_over", "cancelled")
+    once_more = await desk.send("callback", id="5", action="request", call_id="1.1")
+    assert (once_more.reason, once_more.result) == ("callback_decided", "cancelled")
+
+
+async def test_a_callback_asked_for_is_guarded_like_any_other(desk: FrontDesk):
+    await desk.dnc.add([E164], by="test")
+    await desk.talk()
+    refused = await desk.send("callback", id="1", action="request", call_id="1.1")
+    assert (refused.status, refused.reason) == ("refused", "do_not_call")
+    assert await desk.states() == [("suppressed", "do_not_call")]
+    assert (await desk.send("callback", id="2", action="request", call_id="9.9")).reason == "call_not_known"
+    assert (await desk.send("callback", id="3", action="cancel", call_id="9.9")).reason == "no_callback"
+    desk.now_ms += 25 * 3_600_000
+    assert (await desk.send("callback", id="4", action="request", call_id="1.1")).reason == "too_late"
+
+
+async def test_a_callback_that_is_being_dialled_cannot_be_cancelled(desk: FrontDesk):
+    due = CallbackDecision(Decision.DUE, "mid_dialogue_drop")
+    await desk.talk(callback=due, outcome=Outcome.MID_DIALOGUE_DROP)
+    callback = await desk.ledger.find("1.1")
+    assert callback is not None
+    await desk.ledger.move(callback, State.DIALLING, actor=Actor.ASTERISK, at_ms=desk.now_ms)
+    reply = await desk.send("callback", id="1", action="cancel", call_id="1.1")
+    assert (reply.reason, reply.result) == ("callback_over", "dialling")
+    tagged = await desk.send("tag", id="2", call_id="1.1", tag="dropped")
+    assert tagged.result == "callback_due"
+    assert await desk.states() == [("dialling", "")]
+
+
+class _Kept(Complaints):
+    async def acknowledge(self, call_id: str, *, by: str, comment: str, at_ms: int) -> bool:
+        return (call_id, by, comment) == ("1.1", "boss (mqtt)", "called")
+
+
+async def test_a_complaint_is_acknowledged_where_complaints_are_kept(desk: FrontDesk):
+    body: dict[str, Any] = {"action": "acknowledge", "call_id": "1.1", "by": "boss", "comment": "called"}
+    assert (await desk.send("complaint", id="1", **body)).reason == "complaints_off"
+    desk.commands.complaints = _Kept()
+    assert (await desk.send("complaint", id="2", **body)).result == "acknowledged"
+    assert (await desk.send("complaint", id="3", **(body | {"call_id": "2.2"}))).reason == "no_complaint"
+
+
+async def test_answers_are_forgotten_in_time(desk: FrontDesk):
+    await desk.send("dnc", action="add", number=E164)
+    await desk.commands.forget_old(desk.now_ms + 7 * 86_400_000)
+    assert await desk.done.find("c-1") is not None
+    await desk.commands.forget_old(desk.now_ms + 7 * 86_400_000 + 1)
+    assert await desk.done.find("c-1") is None
+
+
+async def test_the_moment_of_an_answer_is_asterisks_clock(desk: FrontDesk):
+    reply = await desk.send("tag", call_id="9.9", tag="dropped")
+    assert reply.at == stamp(desk.now_ms)

@@ -1,0 +1,129 @@
+"""A disk that hangs or refuses: the pump waits for it, the event loop does not."""
+
+import asyncio
+import os
+import threading
+import time
+
+import pytest
+
+from callsteward import keeping as keeping_module
+from callsteward.ari.counters import Counters
+from callsteward.ari.recorder import Recorder
+from callsteward.keeping import Keeping
+from callsteward.store import journal as journal_module
+from callsteward.store.journal import Journal
+
+
+class HungDisk:
+    """Writes to the journal's file hang until `mend`."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._mended = threading.Event()
+        self.hanging = threading.Event()
+        write = journal_module._write
+
+        def hang(file: int, chunk: bytes) -> None:
+            self.hanging.set()
+            assert self._mended.wait(20)
+            write(file, chunk)
+
+        monkeypatch.setattr(journal_module, "_write", hang)
+
+    def mend(self) -> None:
+        self._mended.set()
+
+
+async def longest_stall_s(until: asyncio.Event) -> float:
+    """The longest that the event loop stood still."""
+    worst, before = 0.0, time.monotonic()
+    while not until.is_set():
+        await asyncio.sleep(0.005)
+        now = time.monotonic()
+        worst, before = max(worst, now - before), now
+    return worst
+
+
+async def test_a_disk_that_hangs_is_said_and_stops_only_who_waits_for_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(keeping_module, "STALL_S", 0.2)
+    counters = Counters()
+    keeping = Keeping(Journal(tmp_path / "j"), None, counters)
+    disk = HungDisk(monkeypatch)
+    over = asyncio.Event()
+    loop = asyncio.create_task(longest_stall_s(over))
+    kept = asyncio.create_task(keeping.keep([b"frame"]))
+    await asyncio.sleep(0.5)
+    assert not kept.done()
+    assert 0.3 < keeping.stalled_s < 1
+    assert counters.disk_stalls == 1
+    disk.mend()
+    await kept
+    over.set()
+    assert await loop < 0.15
+    assert keeping.stalled_s == 0
+    await keeping.close()
+    assert (tmp_path / "j").read_bytes() == b"frame\n"
+    said = capsys.readouterr().out
+    assert "disk_stalled" in said
+    assert "disk_resumed" in said
+
+
+async def test_a_stop_does_not_wait_for_a_disk_that_hangs(tmp_path, monkeypatch):
+    keeping = Keeping(Journal(tmp_path / "j"), None, Counters())
+    disk = HungDisk(monkeypatch)
+    kept = asyncio.create_task(keeping.keep([b"frame"]))
+    await asyncio.to_thread(disk.hanging.wait, 2)
+    kept.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await kept
+    began = time.monotonic()
+    await keeping.close()
+    assert time.monotonic() - began < 1
+    disk.mend()
+
+
+async def test_a_full_disk_is_counted_once_and_loses_neither_frame_nor_recording(tmp_path, monkeypatch):
+    counters = Counters()
+    with Recorder(tmp_path / "recording") as recorder:
+        keeping = Keeping(Journal(tmp_path / "j"), recorder, counters)
+        with monkeypatch.context() as broken:
+            broken.setattr(os, "write", no_room)
+            await keeping.keep([b"one"])
+            await keeping.keep([b"two"])
+            assert "No space left" in keeping.trouble
+        await keeping.keep([b"three"])
+        assert keeping.trouble == ""
+        await keeping.mark(b"mark")
+        await keeping.close()
+    assert counters.disk_errors == 1
+    assert (tmp_path / "j").read_bytes() == b"one\ntwo\nthree\nmark\n"
+    assert (tmp_path / "recording").read_bytes() == b"one\ntwo\nthree\n"
+
+
+def no_room(_file: int, _chunk: bytes) -> int:
+    raise OSError(28, "No space left on device")
+
+
+async def test_what_no_call_needs_goes(tmp_path, monkeypatch):
+    monkeypatch.setattr(journal_module, "COMPACT_FROM", 50)
+    counters = Counters()
+    keeping = Keeping(Journal(tmp_path / "j"), None, counters)
+    await keeping.keep([b'{"type":"Unknown","timestamp":"2026-11-22T02:00:00.000+0000"}'] * 10)
+    before = keeping.journal_bytes
+    await keeping.tidy(calls_on=True)
+    assert counters.compactions == 1
+    assert 0 < keeping.journal_bytes < before
+    await keeping.tidy(calls_on=False)
+    assert keeping.journal_bytes == 0
+    await keeping.close()
+    assert (tmp_path / "j").read_bytes() == b""
+
+
+async def test_without_a_journal_and_a_recording_no_thread_is_needed():
+    keeping = Keeping(Journal(None), None, Counters())
+    await keeping.keep([b"frame"])
+    await keeping.mark(b"mark")
+    await keeping.tidy(calls_on=False)
+    assert keeping.stalled_s == 0
+    assert not [thread for thread in threading.enumerate() if thread.name == "journal"]
+    await keeping.close()

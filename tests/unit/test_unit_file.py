@@ -1,0 +1,40 @@
+"""The shipped systemd unit: hardened, no root, and what systemd itself thinks of it."""
+
+import configparser
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from tests.lab.pbx_config import REPOSITORY
+
+UNIT = REPOSITORY / "deploy" / "callsteward.service"
+
+
+def test_it_runs_as_nobody_in_particular_and_is_watched():
+    unit = configparser.RawConfigParser(strict=False)
+    unit.optionxform = str  # type: ignore[assignment, method-assign]
+    unit.read(UNIT)
+    service = unit["Service"]
+    assert service["DynamicUser"] == "yes"
+    assert "User" not in service
+    assert service["Type"] == "notify"
+    assert int(service["WatchdogSec"]) >= 2 * 30  # progress.WORK_LIMIT_S
+    assert service["ExecReload"].endswith("-HUP $MAINPID")
+    assert int(service["TimeoutStopSec"]) > 5
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze here")
+def test_systemd_finds_little_exposed():
+    done = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--no-pager", UNIT],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found = re.search(r"exposure level for \S+: ([0-9.]+)", done.stdout)
+    if found is None:
+        pytest.skip(f"this systemd-analyze cannot: {done.stderr.strip()}")
+    print(f"\nsystemd-analyze security: {found.group(1)} (0 is best, 10 worst)")
+    assert float(found.group(1)) <= 1.5
