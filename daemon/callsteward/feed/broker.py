@@ -8,12 +8,16 @@ import functools
 import socket
 import ssl
 from collections.abc import AsyncIterator
+from typing import Any
 
 import aiomqtt
 from aiomqtt.exceptions import MqttConnectError
+from paho.mqtt import client as mqtt
 from paho.mqtt.client import MQTT_CLEAN_START_FIRST_ONLY
+from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
 
 from callsteward.config import Config, Mqtt
 from callsteward.exceptions import FeedError
@@ -27,8 +31,17 @@ _WRONG_VERSION = {132, 1}
 _abandoned: set[asyncio.Task[None]] = set()
 
 
+class RefusedError(Exception):
+    """The broker has answered a message with an error (MQTT 5): it has not taken it, and never will."""
+
+
 class Client(aiomqtt.Client):
-    """An aiomqtt client that can be given up while it connects."""
+    """An aiomqtt client that can be given up while it connects, and that looks at what the broker answers."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        # By packet id: who waits for the broker's answer.
+        self._answers: dict[int, asyncio.Future[ReasonCode]] = {}
+        super().__init__(*arguments, **options)
 
     def hang_up(self) -> bool:
         """Close the socket at once, also one on which the broker has not answered; False: there is none."""
@@ -36,6 +49,38 @@ class Client(aiomqtt.Client):
             return False
         self._client.disconnect()
         return True
+
+    async def deliver(
+        self, topic: str, payload: bytes, *, retain: bool, properties: Properties | None
+    ) -> None:
+        """Publish with QoS 1 and return once the broker has taken it; aiomqtt's own does not look whether.
+
+        Raises RefusedError where the broker refused it, ValueError where MQTT cannot carry it, MqttError.
+        """
+        sent = self._client.publish(topic, payload, 1, retain, properties)
+        if sent.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            raise aiomqtt.MqttCodeError(sent.rc, "Could not publish message")
+        answer: asyncio.Future[ReasonCode] = asyncio.get_running_loop().create_future()
+        self._answers[sent.mid] = answer
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                reason = await answer
+        except TimeoutError as error:
+            message = "the broker does not answer"
+            raise aiomqtt.MqttError(message) from error
+        finally:
+            self._answers.pop(sent.mid, None)
+        if reason.is_failure:
+            raise RefusedError(str(reason))
+
+    def _on_publish(
+        self, client: mqtt.Client, userdata: Any, mid: int, reason_code: ReasonCode, properties: Properties
+    ) -> None:
+        answer = self._answers.pop(mid, None)
+        if answer is None:
+            super()._on_publish(client, userdata, mid, reason_code, properties)
+        elif not answer.done():
+            answer.set_result(reason_code)
 
 
 def client(

@@ -98,6 +98,7 @@ class Delivery:
         self._removed: set[str] = set()
         self._released: dict[str, float] = {}
         self._sent: list[str] = []
+        self._refused: list[str] = []
         self._news = asyncio.Event()
         self._acknowledged = asyncio.Event()
         self._measured_s = float("-inf")
@@ -134,6 +135,10 @@ class Delivery:
         """The broker has these."""
         self._sent += names
         self._acknowledged.set()
+
+    def refused(self, name: str) -> None:
+        """The broker has answered that it does not take this one; it is told as `sent` besides."""
+        self._refused.append(name)
 
     def stop(self) -> None:
         """Let `run` return after what it is doing: nothing of the database is cut off half way."""
@@ -227,7 +232,9 @@ class Delivery:
         return not 0 <= time.time() * 1000 - message.made_at_ms <= UNRELEASED_MS
 
     async def _tidy(self, sink: Sink) -> None:
-        await self._remove_sent()
+        if self._sent:
+            await asyncio.sleep(GATHER_S)
+            await self._remove_sent()
         now_s = time.monotonic()
         if now_s - self._measured_s < MEASURE_EVERY_S:
             return
@@ -237,12 +244,15 @@ class Delivery:
     async def _remove_sent(self) -> None:
         if not self._sent:
             return
-        await asyncio.sleep(GATHER_S)
         names, self._sent = self._sent, []
+        refused, self._refused = self._refused, []
         try:
+            if refused:
+                await self._outbox.note_refused(refused)
             await self._outbox.remove(names)
         except StoreError:
             self._sent = names + self._sent
+            self._refused = refused + self._refused
             raise
         self._removed.update(names)
 
@@ -260,8 +270,13 @@ class Delivery:
                 limit_megabytes=round(self._limit_bytes / 1e6, 3),
             )
         if measure.size > self._limit_bytes and self.level is Level.DROPPING:
+            # What the broker has by now is not there to be dropped.
+            await self._remove_sent()
+            measure = await self._outbox.measure()
+        if measure.size > self._limit_bytes and self.level is Level.DROPPING:
             too_much = measure.size - int(AFTER_DROP * self._limit_bytes)
-            names = await self._outbox.drop_oldest(too_much, spare=sink.on_the_way())
+            spare = {*sink.on_the_way(), *self._sent}
+            names = await self._outbox.drop_oldest(too_much, spare=spare)
             self._removed.update(names)
             sink.dropped(names)
             log.error(

@@ -110,6 +110,8 @@ class Feed:
         self._emptied = self._post.emptied
         self._closing = asyncio.Event()
         self._begun = False
+        # Messages that the broker has answered with an error.
+        self._refusals = 0
         self._ended = asyncio.Event()
         self.connected = False
         """Whether the broker can be reached at this moment."""
@@ -300,7 +302,7 @@ class Feed:
 
     def _client(self) -> broker.Client:
         will = self._post.stamped(self._presence.will())
-        opened = broker.client(
+        return broker.client(
             self._config,
             # Always the same: when the daemon returns before the broker has missed it, the broker ends the
             # old connection (and publishes its will) first.
@@ -308,10 +310,8 @@ class Feed:
             version=self._version,
             will=aiomqtt.Will(self.topics.status, messages.encode(will), qos=1, retain=True),
         )
-        opened.pending_calls_threshold = 4 * WINDOW
-        return opened
 
-    async def _serve(self, opened: aiomqtt.Client) -> None:
+    async def _serve(self, opened: broker.Client) -> None:
         """Publish on a connection until it is lost (MqttError) or the feed closes."""
         lost = False
         try:
@@ -348,7 +348,7 @@ class Feed:
                     async with asyncio.timeout(GOODBYE_S):
                         await self._say_goodbye(opened)
 
-    async def _say_goodbye(self, opened: aiomqtt.Client) -> None:
+    async def _say_goodbye(self, opened: broker.Client) -> None:
         """The last gauges, then that the daemon stopped: after a clean DISCONNECT no will is published."""
         await self._send_due_gauges(opened, at_once=True)
         if self._outbox is not None:
@@ -358,7 +358,7 @@ class Feed:
     async def _wait_for_closing(self) -> None:
         await self._closing.wait()
 
-    async def _send_backlog(self, opened: aiomqtt.Client) -> None:
+    async def _send_backlog(self, opened: broker.Client) -> None:
         """Send in order, up to WINDOW before the first is acknowledged; what was not, waits again."""
         # By identity: messages that clear a topic have no number of their own.
         under_way: dict[int, Waiting] = {}
@@ -375,13 +375,13 @@ class Feed:
             self._post.unsent(under_way.values())
 
     async def _deliver_waiting(
-        self, opened: aiomqtt.Client, item: Waiting, under_way: dict[int, Waiting]
+        self, opened: broker.Client, item: Waiting, under_way: dict[int, Waiting]
     ) -> None:
         await self._deliver(opened, item.topic, item.payload, item)
         del under_way[id(item)]
         self._post.acknowledged(item)
 
-    async def _send_gauges(self, opened: aiomqtt.Client) -> None:
+    async def _send_gauges(self, opened: broker.Client) -> None:
         while True:
             self._moved.clear()
             await self._send_due_gauges(opened)
@@ -392,41 +392,61 @@ class Feed:
                 async with asyncio.timeout(wait_s):
                     await self._moved.wait()
 
-    async def _send_due_gauges(self, opened: aiomqtt.Client, *, at_once: bool = False) -> None:
+    async def _send_due_gauges(self, opened: broker.Client, *, at_once: bool = False) -> None:
         now_ms = self._now_ms() + self._asterisk_ahead_ms
         due = self._gauges.due(now_ms, time.monotonic(), at_once=at_once)
         for start in range(0, len(due), WINDOW):
             await _together(self._send(opened, topic, gauge) for topic, gauge in due[start : start + WINDOW])
 
-    async def _send_due_status(self, opened: aiomqtt.Client) -> None:
+    async def _send_due_status(self, opened: broker.Client) -> None:
         if self._presence.due():
             await self._send(opened, self.topics.status, self._presence.status(self._post.seq))
 
-    async def _send(self, opened: aiomqtt.Client, topic: str, message: Message) -> None:
+    async def _send(self, opened: broker.Client, topic: str, message: Message) -> None:
         await self._deliver(opened, topic, messages.encode(self._post.stamped(message)))
 
     async def _deliver(
-        self, opened: aiomqtt.Client, topic: str, payload: bytes, item: Waiting | None = None
+        self, opened: broker.Client, topic: str, payload: bytes, item: Waiting | None = None
     ) -> None:
         """Return once the broker has the message; without an `item` it is a gauge or status, and retained."""
         expire_s = None if item is None else item.expire_s
         properties = broker.json_properties(expiry_s=expire_s) if self._version == "5" else None
         retain = item is None or item.retain
         try:
-            await opened.publish(topic, payload, qos=1, retain=retain, properties=properties)
+            await opened.deliver(topic, payload, retain=retain, properties=properties)
+        except broker.RefusedError as error:
+            self._refused(topic, str(error), item)
         except ValueError as error:
             # MQTT cannot carry it. Tried again it would stop all that wait behind it, for ever.
             log.warning(
                 "not a message MQTT can carry", action="mqtt_impossible", topic=topic, error=str(error)
             )
             if item is not None:
-                self._post.backlog.dropped[item.kind] += 1
+                self._post.refused(item)
+
+    def _refused(self, topic: str, why: str, item: Waiting | None) -> None:
+        """The broker has answered that it does not take a message. Tried again it would stop what waits."""
+        self._refusals += 1
+        if item is not None:
+            self._post.refused(item)
+        if self._refusals > 10 and self._refusals % 1000:
+            return
+        log.error(
+            "the broker refuses a message: is callsteward allowed to publish there?",
+            action="mqtt_refused",
+            topic=topic,
+            reason=why,
+            refused=self._refusals,
+        )
+        # No alert because of an alert: it may well be refused too.
+        if item is not None and item.kind is not Kind.ALERT:
+            self.warn("publish_refused", f"{topic}: {why}", value=self._refusals)
 
     def _now_ms(self) -> int:
         return int(self._clock() * 1000)
 
 
-async def _watch(opened: aiomqtt.Client) -> None:
+async def _watch(opened: broker.Client) -> None:
     """Raise MqttError when the connection is lost; a publish alone would notice it only by its timeout."""
     async for _ in opened.messages:
         pass

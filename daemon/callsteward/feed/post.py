@@ -120,6 +120,12 @@ class Post:
             if self.backlog.waiting(Kind.RECORD) < HELD // 2:
                 self._outbox.go_on()
 
+    def refused(self, item: Waiting) -> None:
+        """The broker does not take it, now or later; the caller goes on as if it were `acknowledged`."""
+        self.backlog.dropped[item.kind] += 1
+        if self._outbox is not None and item.message_id is not None:
+            self._outbox.refused(item.message_id)
+
     def unsent(self, items: Iterable[Waiting]) -> None:
         """The broker may not have these: they go out again, in the same order."""
         self.backlog.unsent(items)
@@ -145,16 +151,14 @@ class Post:
             if self._outbox is not None:
                 self._outbox.sent([message.message_id])
             return
+        retain, expire_s = message.retain, message.expire_s
+        if expire_s is not None:
+            # Counted from when it was made: what has waited too long is told, but no longer kept.
+            expire_s -= max(0, self._now_ms() - message.made_at_ms) // 1000
+            if expire_s <= 0:
+                retain, expire_s = False, None
         self._queue(
-            Waiting(
-                self.seq,
-                Kind.RECORD,
-                message.topic,
-                payload,
-                message.message_id,
-                message.retain,
-                message.expire_s,
-            )
+            Waiting(self.seq, Kind.RECORD, message.topic, payload, message.message_id, retain, expire_s)
         )
 
     def on_the_way(self) -> Collection[str]:

@@ -26,6 +26,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from callsteward.exceptions import StoreError
+from callsteward.store.sqlite import opened
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 # How long a writer waits for another one's transaction (`callsteward calls` beside the daemon, a backup).
@@ -166,7 +167,9 @@ def reason(error: BaseException) -> str:
 def _engine(url: URL) -> AsyncEngine:
     if url.get_backend_name() != "sqlite":
         return create_async_engine(url, pool_pre_ping=True)
-    engine = create_async_engine(url, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
+    engine = create_async_engine(
+        url, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000, "async_creator_fn": opened}
+    )
 
     @event.listens_for(engine.sync_engine, "connect")
     def _pragmas(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:

@@ -203,6 +203,20 @@ class Outbox:
                     await self._note_drop(connection, len(dropped), min(moments), max(moments))
         return dropped
 
+    async def note_refused(self, names: Sequence[str]) -> None:
+        """Take away what the broker refused, by message_id, and write down that it was dropped."""
+        with failing("write to"):
+            async with writing(self._engine) as connection:
+                moments: list[int] = []
+                for start in range(0, len(names), _AT_ONCE):
+                    these = (self._mine, outbox.c.message_id.in_(names[start : start + _AT_ONCE]))
+                    gone = await connection.execute(
+                        delete(outbox).where(*these).returning(outbox.c.made_at_ms)
+                    )
+                    moments += [at_ms for (at_ms,) in gone]
+                if moments:
+                    await self._note_drop(connection, len(moments), min(moments), max(moments))
+
     async def drops(self, limit: int = 10) -> list[Drop]:
         """The last times messages were dropped, newest first."""
         query = select(outbox_drops).where(outbox_drops.c.site == self._site)

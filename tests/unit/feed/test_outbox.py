@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -26,8 +27,11 @@ from callsteward.feed.delivery import Delivery
 from callsteward.feed.durable import Durable
 from callsteward.feed.mqtt import Feed
 from callsteward.feed.resend import Span, resend
+from callsteward.rating.complaints import Complaints
+from callsteward.rating.ledger import Ledger as RatingLedger
+from callsteward.rating.states import ComplaintRaised, Mode, RatingMoved
 from callsteward.store.engine import writing
-from callsteward.store.outbox import DurableKind, Outbox
+from callsteward.store.outbox import DurableKind, Measure, Outbox
 from callsteward.store.records import Store
 from tests.unit.feed.conftest import (
     MOSQUITTO,
@@ -38,6 +42,7 @@ from tests.unit.feed.conftest import (
     free_port,
     listening,
 )
+from tests.unit.intervals.days import interval_rows
 
 Build = Callable[..., CallRecord]
 
@@ -98,6 +103,112 @@ async def test_a_record_is_heard_and_leaves_the_outbox(
     jsonschema.Draft202012Validator(messages.json_schemas()["callsteward.call/1"]).validate(body)
     assert (body["boot_id"], body["seq"]) == ("boot-1", 2)
     assert heard.on("main/status")[-1]["outbox_depth"] == 0
+
+
+async def test_what_the_broker_refuses_is_told_and_stops_nothing(tmp_path: Path, record: Build) -> None:
+    if MOSQUITTO is None:
+        pytest.skip("no Mosquitto: `make lab` brings one")
+    rules = tmp_path / "acl"
+    rules.write_text("topic readwrite callsteward/#\ntopic deny callsteward/main/calls/sales/ended\n")
+    rules.chmod(0o600)
+    broker = Mosquitto(free_port(), tmp_path, f"allow_anonymous true\nacl_file {rules}")
+    await broker.start()
+    try:
+        config = config_for(broker.port, version="5")
+        async with listening(broker.port) as heard, site(tmp_path, config) as there:
+            await there.end(record(call_id="1", line="sales"), record(call_id="2", line="support"))
+            await heard.until(lambda: heard.on("/ended") and heard.on("$daemon/publish_refused"))
+            assert await there.feed.drain(5) == 0
+            await there.empty()
+            [drop] = await there.outbox.drops()
+            assert there.feed.dropped[Kind.RECORD] == 1
+            assert await there.outbox.measure() == Measure()
+    finally:
+        await broker.kill()
+    assert [body["call_id"] for body in heard.on("/ended")] == ["2"]
+    [alert] = heard.on("$daemon/publish_refused")
+    assert alert["detail"] == "callsteward/main/calls/sales/ended: Not authorized"
+    assert drop.messages == 1
+    assert heard.on("main/status")[-1]["dropped_records"] == 1
+
+
+async def test_ratings_complaints_and_intervals_go_through_the_outbox(
+    broker: AnyBroker, tmp_path: Path
+) -> None:
+    config = config_for(broker.port)
+    durable = Durable(config)
+    async with listening(broker.port) as heard, site(tmp_path, config) as there:
+        ledger = RatingLedger(there.store.engine, "main", durable.rating)
+        complaints = Complaints(there.store.engine, "main", durable.complaint)
+        rating = await ledger.open(
+            call_id="1",
+            mode=Mode.STAY,
+            line="support",
+            operator="101",
+            number=None,
+            client_masked=None,
+            client_ref=None,
+            at_ms=1,
+        )
+        assert rating is not None
+        there.feed.publish(RatingMoved(rating))
+        kept = await ledger.keep(rating, at_ms=2, score=1)
+        assert kept is not None
+        # Not told by its maker, as if it died here: in the outbox all the same.
+        more = await ledger.keep(kept, at_ms=2, question=2)
+        assert more is not None
+        raised = await complaints.raise_(
+            call_id="1",
+            line="support",
+            operator="101",
+            client_masked=None,
+            client_ref=None,
+            reason="low_rating",
+            score=1,
+            at_ms=3,
+        )
+        assert raised is not None
+        there.feed.publish(ComplaintRaised(raised))
+        assert (
+            await complaints.raise_(
+                call_id="1",
+                line="support",
+                operator="101",
+                client_masked=None,
+                client_ref=None,
+                reason="tagged",
+                score=None,
+                at_ms=4,
+            )
+            is None
+        )
+        for row in interval_rows():
+            await there.outbox.put(durable.interval(row, 5))
+        await heard.until(lambda: len(heard.on("ratings/support")) == 3)
+        await heard.until(lambda: heard.on("support/complaint_escalated"))
+        await heard.until(lambda: heard.on("operators/101/intervals/20261122T0800Z"))
+        assert await there.feed.drain(5) == 0
+        await there.empty()
+    assert [(body["state"], body["question"]) for body in heard.on("ratings/support")] == [
+        ("asking", None),
+        ("answered", None),
+        ("answered", 2),
+    ]
+    assert len({body["message_id"] for body in heard.on("ratings/support")}) == 3
+    assert len(heard.on("complaint_escalated")) == 1
+    durable_seq = [body["seq"] for _, body, _ in heard.messages if body["schema"] in _THESE]
+    assert durable_seq == sorted(durable_seq)
+    schemas = messages.json_schemas()
+    for _, body, _ in heard.messages:
+        jsonschema.Draft202012Validator(schemas[body["schema"]]).validate(body)
+
+
+_THESE = {
+    "callsteward.rating/1",
+    "callsteward.complaint/1",
+    "callsteward.line-interval/1",
+    "callsteward.operator-interval/1",
+}
 
 
 @pytest.mark.parametrize("version", ["3.1.1", "5"])
@@ -164,8 +275,9 @@ async def test_a_full_outbox_drops_the_oldest_says_so_and_shows_the_gap(
         for number in range(100):
             await there.end(record(call_id=str(number)))
         async with asyncio.timeout(10):
-            while (left := await there.left()) > 59 or not there.feed.dropped[Kind.RECORD]:  # noqa: ASYNC110
+            while (await there.outbox.measure()).size > 60_000 or not there.feed.dropped[Kind.RECORD]:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
+        left = await there.left()
         gone = there.feed.dropped[Kind.RECORD]
         assert gone == 100 - left
         from tests.unit.feed.conftest import InProcess
@@ -213,6 +325,7 @@ async def test_an_interval_is_retained_and_a_rating_is_not(broker: AnyBroker, tm
     config = config_for(broker.port)
     durable = Durable(config)
     told = messages.callback("main", MOVED)
+    now_ms = time.time_ns() // 1_000_000
     made = [
         durable.message(DurableKind.RATING, "support", "callsteward/main/ratings/support", told, 1),
         durable.message(
@@ -220,7 +333,16 @@ async def test_an_interval_is_retained_and_a_rating_is_not(broker: AnyBroker, tm
             "support",
             "callsteward/main/lines/support/intervals/x",
             msgspec.structs.replace(told, message_id="another"),
-            2,
+            now_ms,
+            retain=True,
+            expire_s=3600,
+        ),
+        durable.message(
+            DurableKind.INTERVAL,
+            "support",
+            "callsteward/main/lines/support/intervals/waited",
+            msgspec.structs.replace(told, message_id="waited too long"),
+            now_ms - 3_600_000,
             retain=True,
             expire_s=3600,
         ),
@@ -231,6 +353,7 @@ async def test_an_interval_is_retained_and_a_rating_is_not(broker: AnyBroker, tm
         async with listening(broker.port, "callsteward/main/#") as late:
             await late.until(lambda: late.on("/intervals/x"))
     assert late.on("/ratings/support") == []
+    assert late.on("/intervals/waited") == []
     assert late.on("/intervals/x")[0]["message_id"] == "another"
 
 
