@@ -169,7 +169,8 @@ class AlertMessage(Envelope, frozen=True, kw_only=True):
 class DaemonAlertMessage(Envelope, frozen=True, kw_only=True):
     """`alerts/$daemon/RULE`: something is wrong with the daemon's own work, on no line in particular.
 
-    `outbox_filling`, `outbox_dropping`: `value` and `limit` are bytes.
+    `outbox_filling`, `outbox_dropping`: `value` and `limit` are bytes. `publish_refused`: the broker has
+    answered a message with an error (MQTT 5), which is dropped; `value` is how many so far.
     """
 
     schema: Literal["callsteward.daemon-alert/1"] = "callsteward.daemon-alert/1"

@@ -3,8 +3,9 @@
 `publish`, `gauges` and `link` return at once and never fail, whatever the broker does; `run` does the
 publishing, connects again after every loss, and sends what waited in the order it happened.
 
-With an outbox, what must arrive (records, callbacks) comes from there: it was stored in the transaction that
-made it, and `publish` only says that it may go. Alerts, call events and gauges never touch the disk.
+With an outbox, what must arrive (records, callbacks, ratings, complaints, intervals) comes from there: it was
+stored in the transaction that made it, and `publish` only says that it may go. Alerts, call events and gauges
+never touch the disk.
 
 Everything goes out with QoS 1. Records and alerts must arrive; call events must too, since a subscriber
 that misses an `unhold` shows a hold that never ends, and MQTT keeps the order of messages of one QoS
