@@ -140,7 +140,7 @@ async def test_everything_said_is_heard_and_meets_its_schema(broker: AnyBroker, 
         "offline",
         "stopped",
         0,
-        6,
+        8,
     )
 
 
