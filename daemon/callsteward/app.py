@@ -43,11 +43,14 @@ from callsteward.clock import EventClock
 from callsteward.config import Config
 from callsteward.doors import Doors, wanted
 from callsteward.exceptions import CallstewardError
-from callsteward.health import ConfigState, Health
+from callsteward.health import ConfigState, FeedState, Health
 from callsteward.intervals.compose import Intervals
 from callsteward.intervals.publisher import Open
 from callsteward.intervals.row import IntervalExpired, IntervalRow
 from callsteward.keeping import Keeping
+from callsteward.metrics.counted import CountedFeed
+from callsteward.metrics.health import Readings
+from callsteward.metrics.scrape import Metrics
 from callsteward.notify import Notify
 from callsteward.progress import Progress
 from callsteward.pump import Judge, Listener, Pump
@@ -90,6 +93,8 @@ class Output(Protocol):
 
     def reconfigure(self, config: Config) -> None: ...
 
+    def state(self) -> FeedState: ...
+
     async def drain(self, timeout_s: float) -> Any: ...
 
 
@@ -116,6 +121,9 @@ class NoFeed:
 
     def reconfigure(self, config: Config) -> None:
         pass
+
+    def state(self) -> FeedState:
+        return FeedState()
 
     async def drain(self, timeout_s: float) -> None:
         pass
@@ -174,6 +182,22 @@ class Daemon:
             census = Census()
             clock = EventClock()
             progress = Progress()
+            metrics: Metrics | None = None
+            if config.web.enabled:
+                metrics = Metrics(
+                    config,
+                    Readings(
+                        counters=self.counters,
+                        asterisk_connected=lambda: self._asterisk[0],
+                        feed=feed.state,
+                        open_calls=lambda: tracker.open_calls,
+                        event_lag_s=lambda: pump.lag_s,
+                        frames_waiting=lambda: frames.depth,
+                        journal_bytes=lambda: keeping.journal_bytes,
+                        tasks=lambda: len(asyncio.all_tasks()),
+                    ),
+                )
+                feed = CountedFeed(feed, metrics.calls)
             callbacks = _callbacks(config, store, session, tracker, clock, feed)
             intervals = _intervals(config, store, session, tracker, clock, frames, feed)
             changed = asyncio.Event()
@@ -188,6 +212,7 @@ class Daemon:
                     decisions=None if callbacks is None else callbacks.decisions,
                     now_ms=_asterisk_now(clock),
                     boot_id=self.boot_id,
+                    metrics=metrics,
                 )
             ratings = rating.build(
                 config,

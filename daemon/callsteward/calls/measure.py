@@ -278,7 +278,8 @@ def greeted(desk: Desk, call: Call) -> bool:
     """Whether the greeting of a talk that is over was over too, by what was seen of it."""
     limits = desk.limits(call.line)
     conversation = _Conversation(call, limits.silence_ms, armed=desk.armed)
-    return bool(call.talks) and (conversation.greeted(limits.greeting_ms) or _greeting_unseen(call))
+    heard = conversation.greeted(limits.greeting_ms, _unheard_ms(call, conversation))
+    return bool(call.talks) and (heard or _greeting_unseen(call))
 
 
 def _greeting_unseen(call: Call) -> bool:
