@@ -35,6 +35,7 @@ from callsteward.tags.tag import Tag
 
 if TYPE_CHECKING:
     from callsteward.calls.desk import Desk
+    from callsteward.calls.model import Attempt as TrackedAttempt
     from callsteward.calls.model import Call
 
 
@@ -178,7 +179,7 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
             None if item.ring_ms is None or item.end_ms is None else seconds(item.end_ms - item.ring_ms),
             item.result or _CANCELLED,
         )
-        for item in call.attempts
+        for item in _as_they_rang(call.attempts)
     ]
     if connected and rating:
         outcome = Outcome.COMPLETED
@@ -261,6 +262,15 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
         unobserved=_unobserved(call) if call.unobserved else (),
         origin_call_id=origin or msgspec.UNSET,
     )
+
+
+def _rang_ms(attempt: TrackedAttempt) -> int:
+    return attempt.dial_ms if attempt.ring_ms is None else attempt.ring_ms
+
+
+def _as_they_rang(attempts: list[TrackedAttempt]) -> list[TrackedAttempt]:
+    """Phones dialled at once may ring in another order than they were dialled in."""
+    return attempts if len(attempts) < 2 else sorted(attempts, key=_rang_ms)
 
 
 def _registered_s(call: Call) -> float | None:
