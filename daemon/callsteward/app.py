@@ -290,7 +290,13 @@ class Daemon:
             tasks["watch"] = asyncio.create_task(watch(watched, feed, self._notify), name="watch")
             tasks["reload"] = asyncio.create_task(self._reloads(tracker, feed), name="reload")
             if config.agi.enabled:
-                tasks["agi"] = asyncio.create_task(open_agi(config, store.engine).run(), name="agi")
+                agi = open_agi(
+                    config,
+                    store.engine,
+                    commands=None if doors is None else doors.commands,
+                    ratings=None if ratings is None else ratings.decisions,
+                )
+                tasks["agi"] = asyncio.create_task(agi.run(), name="agi")
             if callbacks is not None:
                 tasks["callbacks"] = asyncio.create_task(callbacks.execution.run(), name="callbacks")
             if intervals is not None:
