@@ -2,10 +2,10 @@
 
 | script | sets |
 |---|---|
-| arrival | CALLSTEWARD_LAST_OPERATOR, CALLSTEWARD_CALLBACK, CALLSTEWARD_DNC, CALLSTEWARD_LANGUAGE |
+| arrival | CALLSTEWARD_LAST_OPERATOR, CALLSTEWARD_OPEN_CALLBACK, CALLSTEWARD_DNC, CALLSTEWARD_LANGUAGE |
 | dnc | CALLSTEWARD_DNC, after ?action=add or remove was carried out; ?action=check changes nothing |
 | tag | CALLSTEWARD_TAG: `done`, or why not; ?tag=complaint&value=…&call=ID (the channel's own call) |
-| rating-eligible | CALLSTEWARD_RATING: `ask`, or the rule against it; ?line=NAME (by the number dialled) |
+| rating-eligible | CALLSTEWARD_ELIGIBLE: `ask`, or the rule against it; ?line=NAME (by the number dialled) |
 
 A variable is always set, to the empty string where there is nothing to say, so that a dialplan never reads
 what an earlier call left in an inherited one.
@@ -20,10 +20,10 @@ from callsteward.agi.request import AgiError, Request
 from callsteward.agi.server import Answer
 
 LAST_OPERATOR = "CALLSTEWARD_LAST_OPERATOR"
-CALLBACK = "CALLSTEWARD_CALLBACK"
+CALLBACK = "CALLSTEWARD_OPEN_CALLBACK"
 DNC = "CALLSTEWARD_DNC"
 TAG = "CALLSTEWARD_TAG"
-RATING = "CALLSTEWARD_RATING"
+RATING = "CALLSTEWARD_ELIGIBLE"
 LANGUAGE = "CALLSTEWARD_LANGUAGE"
 
 _YES = "1"

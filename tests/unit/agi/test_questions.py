@@ -80,7 +80,7 @@ async def dropped(store: Store, *states: State, at_ms: int = NOW_MS, reason: str
 
 NOTHING = {
     "CALLSTEWARD_LAST_OPERATOR": "",
-    "CALLSTEWARD_CALLBACK": "",
+    "CALLSTEWARD_OPEN_CALLBACK": "",
     "CALLSTEWARD_DNC": "0",
     "CALLSTEWARD_LANGUAGE": "ru",
 }
@@ -126,7 +126,7 @@ async def test_an_open_callback_is_told(store, questions, state: State) -> None:
         found = await Ledger(store.engine, "main").find(RECORD.call_id)
         assert found is not None
         await Ledger(store.engine, "main").move(found, state, actor=Actor.DAEMON, at_ms=NOW_MS)
-    assert (await questions.arrival(asked()))["CALLSTEWARD_CALLBACK"] == state.value
+    assert (await questions.arrival(asked()))["CALLSTEWARD_OPEN_CALLBACK"] == state.value
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ async def test_an_open_callback_is_told(store, questions, state: State) -> None:
 )
 async def test_a_callback_that_is_over_is_not(store, questions, state, reason, ago_ms, told) -> None:
     await dropped(store, state, at_ms=NOW_MS - ago_ms, reason=reason)
-    assert (await questions.arrival(asked()))["CALLSTEWARD_CALLBACK"] == told
+    assert (await questions.arrival(asked()))["CALLSTEWARD_OPEN_CALLBACK"] == told
 
 
 async def test_another_sites_callback_is_none_of_ours(store: Store) -> None:
@@ -226,7 +226,7 @@ async def test_who_would_be_asked_for_a_rating(store: Store) -> None:
 
     async def told(channel_id: str = "17.1", called: str = "100", **params: str) -> str:
         request = Request(script="x", channel_id=channel_id, caller=NUMBER, called=called, params=params)
-        return (await questions.rating_eligible(request))["CALLSTEWARD_RATING"]
+        return (await questions.rating_eligible(request))["CALLSTEWARD_ELIGIBLE"]
 
     assert await told() == "ask"
     assert await told(called="200") == "line_does_not_ask"
