@@ -6,8 +6,8 @@ the heap is dead (as asyncio's loop does it), so an hour-long limit keeps no end
 
 from __future__ import annotations
 
-import heapq
 from enum import Enum
+from heapq import heapify, heappop, heappush
 from typing import Final, Generic, TypeVar
 
 T = TypeVar("T")
@@ -52,7 +52,7 @@ class Deadlines(Generic[T]):
     def add(self, at_ms: int, limit: Limit, since_ms: int, target: T) -> Deadline[T]:
         deadline = Deadline(at_ms, limit, since_ms, target)
         self._added += 1
-        heapq.heappush(self._heap, (at_ms, self._added, deadline))
+        heappush(self._heap, (at_ms, self._added, deadline))
         self._first_ms = self._heap[0][0]
         return deadline
 
@@ -63,7 +63,7 @@ class Deadlines(Generic[T]):
         self._dead += 1
         if self._dead > 64 and self._dead * 2 > len(self._heap):
             self._heap = [item for item in self._heap if item[2].target is not None]
-            heapq.heapify(self._heap)
+            heapify(self._heap)
             self._dead = 0
 
     @property
@@ -71,7 +71,7 @@ class Deadlines(Generic[T]):
         """When the first one is due, or None."""
         heap = self._heap
         while heap and heap[0][2].target is None:
-            heapq.heappop(heap)
+            heappop(heap)
             self._dead -= 1
         if not heap:
             self._first_ms = _NEVER
@@ -88,4 +88,4 @@ class Deadlines(Generic[T]):
         first = self.next_ms
         if first is None or first > now_ms:
             return None
-        return heapq.heappop(self._heap)[2]
+        return heappop(self._heap)[2]

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 from callsteward.calls.record import AttemptResult, Direction, Side, TransferKind, TransferResult
 
 if TYPE_CHECKING:
-    from callsteward.ari.events import DialplanPosition
     from callsteward.calls.deadlines import Deadline
     from callsteward.calls.directory import Endpoint
     from callsteward.calls.hangup import LegEnd, Request
@@ -117,11 +116,13 @@ class Call:
         "client_speech",
         "contact",
         "contact_ms",
+        "context",
         "created_ms",
         "died_ms",
         "direction",
         "ended_ms",
         "ends",
+        "exten",
         "heard",
         "holds",
         "id",
@@ -133,7 +134,7 @@ class Call:
         "linger",
         "operator",
         "operator_speech",
-        "position",
+        "placed",
         "quiet_ms",
         "requests",
         "silence",
@@ -163,7 +164,9 @@ class Call:
         self.direction = _INTERNAL
         self.line = ""
         # Where in the dialplan the line was last looked up.
-        self.position: DialplanPosition | None = None
+        self.placed = False
+        self.exten = ""
+        self.context = ""
         self.line_from_queue = False
         self.operator: str | None = None
         self.started_ms = first.created_ms

@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from callsteward.ari.events import epoch_ms
+
+_MILLIS: Final = {f"{ms:03d}": ms for ms in range(1000)}
 
 
 class Stamps:
     """Reads timestamps of one stream. What two of them share, the second and the zone, is parsed once."""
 
-    __slots__ = ("_base_ms", "_second", "_zone")
+    __slots__ = ("_base_ms", "_length", "_second", "_zone")
 
     def __init__(self) -> None:
-        # 2026-11-22T02:06:46. and +0000 of the last one read, and the moment the two mean.
+        # 2026-11-22T02:06:46. and +0000 of the last one read, its length, and the moment the two mean.
         self._second = ""
         self._zone = ""
+        self._length = -1
         self._base_ms = 0
 
     def ms(self, stamp: str) -> int | None:
         """Just what `epoch_ms` says of it: ms since 1970, None for what is no timestamp."""
-        second, millis, zone = stamp[:20], stamp[20:23], stamp[23:]
-        if second != self._second or zone != self._zone:
-            read = epoch_ms(stamp)
-            if read is None:
-                return None
-            self._second, self._zone = second, zone
-            self._base_ms = read - int(millis)
-            return read
-        try:
-            return self._base_ms + int(millis)
-        except ValueError:
-            return None
+        millis = _MILLIS.get(stamp[20:23])
+        if millis is None:
+            return epoch_ms(stamp)
+        if len(stamp) == self._length and stamp.startswith(self._second) and stamp.endswith(self._zone):
+            return self._base_ms + millis
+        read = epoch_ms(stamp)
+        if read is not None:
+            self._second, self._zone, self._length = stamp[:20], stamp[23:], len(stamp)
+            self._base_ms = read - millis
+        return read

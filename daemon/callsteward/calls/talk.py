@@ -270,16 +270,16 @@ def _spoken(call: Call, leg: Leg, start: int, end: int) -> None:
     if end <= start:
         return
     # Two numbers a span in an array: a long talk stays small.
+    span = (start, end)
     if call.client is leg:
-        speech = call.client_speech
-        if speech is None:
-            speech = call.client_speech = array("q")
+        if call.client_speech is None:
+            call.client_speech = array("q", span)
+        else:
+            call.client_speech.extend(span)
+    elif call.operator_speech is None:
+        call.operator_speech = array("q", span)
     else:
-        speech = call.operator_speech
-        if speech is None:
-            speech = call.operator_speech = array("q")
-    speech.append(start)
-    speech.append(end)
+        call.operator_speech.extend(span)
 
 
 def _quiet_from(desk: Desk, call: Call, ms: int) -> None:

@@ -6,9 +6,7 @@ sorted and has no overlaps.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-Spans = Sequence[tuple[int, int]]
+Spans = list[tuple[int, int]]
 
 
 def union(spans: Spans) -> list[tuple[int, int]]:
@@ -18,7 +16,7 @@ def union(spans: Spans) -> list[tuple[int, int]]:
         return [(start, end) for start, end in spans if end > start]
     merged: list[tuple[int, int]] = []
     reach = 0
-    for span in sorted(spans):
+    for span in _ordered(spans):
         start, end = span
         if end <= start:
             continue
@@ -30,6 +28,16 @@ def union(spans: Spans) -> list[tuple[int, int]]:
             merged.append(span)
             reach = end
     return merged
+
+
+def _ordered(spans: Spans) -> Spans:
+    """Sorted; mostly they are, and then these very ones."""
+    before = spans[0][0]
+    for start, _ in spans:
+        if start < before:
+            return sorted(spans)
+        before = start
+    return spans
 
 
 def total(spans: Spans) -> int:
