@@ -140,11 +140,14 @@ def find_line(desk: Desk, call: Call, channel: Channel) -> None:
         return
     position = channel.dialplan
     if position.app_name == "Queue":
-        line = desk.directory.line_of_queue(position.app_data.partition(",")[0])
-        if line is not None:
-            call.line = line
-            call.line_from_queue = True
-            return
+        queue = position.app_data
+        if queue != call.queue:
+            call.queue = queue
+            line = desk.directory.line_of_queue(queue.partition(",")[0])
+            if line is not None:
+                call.line = line
+                call.line_from_queue = True
+                return
     # The line is looked up where there is news, until a queue has told it.
     exten, context = position.exten, position.context
     if call.placed and exten == call.exten and context == call.context:

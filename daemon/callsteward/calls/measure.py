@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -75,11 +74,8 @@ def seconds(ms: int | None) -> float | None:
     return ms / 1000 if ms > 0 else 0.0
 
 
-def _spans(speech: array[int] | None) -> list[tuple[int, int]]:
-    if speech is None:
-        return []
-    numbers: list[int] = speech.tolist()
-    return timeline.union([(numbers[at], numbers[at + 1]) for at in range(0, len(numbers), 2)])
+def _spans(speech: timeline.Spoken | None) -> timeline.Spans:
+    return [] if speech is None else timeline.union(speech.spans())
 
 
 class _Conversation:

@@ -6,7 +6,6 @@ while the client waits is not in this conversation.
 
 from __future__ import annotations
 
-from array import array
 from typing import TYPE_CHECKING, Final
 
 from callsteward.calls.deadlines import Deadline, Limit
@@ -14,6 +13,7 @@ from callsteward.calls.desk import Left
 from callsteward.calls.facts import Happening
 from callsteward.calls.model import Bridge, Call, Leg
 from callsteward.calls.record import Direction, Side, TransferResult
+from callsteward.calls.timeline import Spoken
 
 if TYPE_CHECKING:
     from callsteward.calls.desk import Desk
@@ -269,17 +269,15 @@ def close_speech(leg: Leg, ms: int, only: Call | None = None) -> None:
 def _spoken(call: Call, leg: Leg, start: int, end: int) -> None:
     if end <= start:
         return
-    # Two numbers a span in an array: a long talk stays small.
-    span = (start, end)
     if call.client is leg:
-        if call.client_speech is None:
-            call.client_speech = array("q", span)
-        else:
-            call.client_speech.extend(span)
-    elif call.operator_speech is None:
-        call.operator_speech = array("q", span)
+        speech = call.client_speech
+        if speech is None:
+            speech = call.client_speech = Spoken()
     else:
-        call.operator_speech.extend(span)
+        speech = call.operator_speech
+        if speech is None:
+            speech = call.operator_speech = Spoken()
+    speech.add(start, end)
 
 
 def _quiet_from(desk: Desk, call: Call, ms: int) -> None:

@@ -297,6 +297,8 @@ class Tracker:
         desk = self._desk
         calling, called = event.caller, event.peer
         caller = self._roster.leg(calling, ms) if calling is not None else None
+        # A client's line was looked up with that; one who becomes it only by this dial has none yet.
+        known = caller.call if caller is not None and caller.call.client is caller else None
         peer = self._roster.leg(called, ms)
         if peer is None:
             return
@@ -313,7 +315,9 @@ class Tracker:
                 linking.merge(desk, caller.call, peer.call)
         linking.cast(desk, peer.call, ms)
         if calling is not None and caller is not None and caller.call.client is caller:
-            linking.find_line(desk, caller.call, calling)
+            call = caller.call
+            if call is not known or not call.client_number:
+                linking.find_line(desk, call, calling)
         status = event.dialstatus
         if peer.call.client is peer:
             attempts.client_dial(desk, peer, called, calling, status)
