@@ -40,30 +40,26 @@ def rfc3339(ms: int | None) -> str | None:
 
 
 _MILLIS: Final = tuple(f".{ms:03d}Z" for ms in range(1000))
-
-
 _MINUTES: Final = tuple(f"T{minute // 60:02d}:{minute % 60:02d}:" for minute in range(24 * 60))
 _SECONDS: Final = tuple(f"{second:02d}" for second in range(60))
+_dates: Final[dict[int, str]] = {}
 
 
 def _rfc3339(ms: int) -> str:
     """Put together from parts made once: five times for every call."""
     second = ms // 1000
-    return (
-        _date(second // 86_400) + _MINUTES[second // 60 % 1440] + _SECONDS[second % 60] + _MILLIS[ms % 1000]
-    )
-
-
-_dates: dict[int, str] = {}
+    day = second // 86_400
+    date = _dates.get(day)
+    if date is None:
+        date = _date(day)
+    return f"{date}{_MINUTES[second // 60 % 1440]}{_SECONDS[second % 60]}{_MILLIS[ms % 1000]}"
 
 
 def _date(day: int) -> str:
-    """The date so many days after 1970-01-01."""
-    date = _dates.get(day)
-    if date is None:
-        if len(_dates) >= 64:
-            _dates.clear()
-        date = _dates[day] = datetime.fromtimestamp(day * 86_400, UTC).isoformat()[:10]
+    """The date so many days after 1970-01-01, from now on at hand."""
+    if len(_dates) >= 64:
+        _dates.clear()
+    date = _dates[day] = datetime.fromtimestamp(day * 86_400, UTC).isoformat()[:10]
     return date
 
 

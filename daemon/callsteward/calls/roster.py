@@ -124,8 +124,12 @@ class Roster:
                     linking.merge(self._desk, first.call, leg.call)
         self.regroup(bridge.legs, ms)
 
-    def regroup(self, legs: Sequence[Leg], ms: int) -> None:
+    def regroup(self, legs: list[Leg], ms: int) -> None:
         """Everybody whose conversation a change at these legs can touch."""
+        only = _only_call(legs)
+        if only is not None:
+            talk.regroup(self._desk, only, ms)
+            return
         calls: dict[Call, None] = {}
         for leg in legs:
             calls[leg.call] = None
@@ -175,3 +179,15 @@ class Roster:
                     known.legs.append(member)
             if known.legs:
                 self.connect(known, ms)
+
+
+def _only_call(legs: list[Leg]) -> Call | None:
+    """The call that all these legs serve and none beside it: the usual talk of two."""
+    call = legs[0].call
+    for leg in legs:
+        if leg.call is not call or leg.half is not None:
+            return None
+        for other in leg.contacts:
+            if other is not call:
+                return None
+    return call

@@ -87,9 +87,7 @@ class Tracker:
         stamp = event.timestamp
         if stamp != self._stamp:
             self._stamp = stamp
-            read = self._stamps.ms(stamp)
-            if read is not None:
-                self.last_event_ms = read
+            self.last_event_ms = self._stamps.ms_or(stamp, self.last_event_ms)
         ms = self.last_event_ms
         # What a snapshot finds gone may have gone before its limit: then it is not told.
         if desk.deadlines.may_be_due(ms) and not isinstance(event, ari.Snapshot):
@@ -158,7 +156,8 @@ class Tracker:
         leg.dialled = state == "Down" or state == "Rsrvd"  # noqa: PLR1714
         if not leg.dialled:
             linking.cast(self._desk, leg.call, ms, channel)
-        self._roster.leg(channel, ms)
+        # A client's line was looked up with that.
+        leg.up = state == "Up"
 
     def _state_changed(self, event: ari.ChannelStateChange) -> None:
         ms = self.last_event_ms
