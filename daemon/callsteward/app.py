@@ -45,11 +45,14 @@ from callsteward.doors import Doors, wanted
 from callsteward.exceptions import CallstewardError
 from callsteward.feed.delivery import Delivery
 from callsteward.feed.durable import Durable
-from callsteward.health import ConfigState, Health
+from callsteward.health import ConfigState, FeedState, Health
 from callsteward.intervals.compose import Intervals
 from callsteward.intervals.publisher import Open
 from callsteward.intervals.row import IntervalExpired, IntervalRow
 from callsteward.keeping import Keeping
+from callsteward.metrics.counted import CountedFeed
+from callsteward.metrics.health import Readings
+from callsteward.metrics.scrape import Metrics
 from callsteward.notify import Notify
 from callsteward.progress import Progress
 from callsteward.pump import Judge, Listener, Pump
@@ -93,6 +96,8 @@ class Output(Protocol):
 
     def reconfigure(self, config: Config) -> None: ...
 
+    def state(self) -> FeedState: ...
+
     async def drain(self, timeout_s: float) -> Any: ...
 
 
@@ -119,6 +124,9 @@ class NoFeed:
 
     def reconfigure(self, config: Config) -> None:
         pass
+
+    def state(self) -> FeedState:
+        return FeedState()
 
     async def drain(self, timeout_s: float) -> None:
         pass
@@ -178,6 +186,22 @@ class Daemon:
             census = Census()
             clock = EventClock()
             progress = Progress()
+            metrics: Metrics | None = None
+            if config.web.enabled:
+                metrics = Metrics(
+                    config,
+                    Readings(
+                        counters=self.counters,
+                        asterisk_connected=lambda: self._asterisk[0],
+                        feed=feed.state,
+                        open_calls=lambda: tracker.open_calls,
+                        event_lag_s=lambda: pump.lag_s,
+                        frames_waiting=lambda: frames.depth,
+                        journal_bytes=lambda: keeping.journal_bytes,
+                        tasks=lambda: len(asyncio.all_tasks()),
+                    ),
+                )
+                feed = CountedFeed(feed, metrics.calls)
             callbacks = _callbacks(config, store, session, tracker, clock, feed, durable)
             intervals = _intervals(config, store, session, tracker, clock, frames, feed, durable)
             changed = asyncio.Event()
@@ -193,6 +217,7 @@ class Daemon:
                     now_ms=_asterisk_now(clock),
                     boot_id=self.boot_id,
                     announce=None if durable is None else durable.callback,
+                    metrics=metrics,
                 )
             ratings = rating.build(
                 config,
@@ -271,7 +296,13 @@ class Daemon:
             tasks["watch"] = asyncio.create_task(watch(watched, feed, self._notify), name="watch")
             tasks["reload"] = asyncio.create_task(self._reloads(tracker, feed), name="reload")
             if config.agi.enabled:
-                tasks["agi"] = asyncio.create_task(open_agi(config, store.engine).run(), name="agi")
+                agi = open_agi(
+                    config,
+                    store.engine,
+                    commands=None if doors is None else doors.commands,
+                    ratings=None if ratings is None else ratings.decisions,
+                )
+                tasks["agi"] = asyncio.create_task(agi.run(), name="agi")
             if callbacks is not None:
                 tasks["callbacks"] = asyncio.create_task(callbacks.execution.run(), name="callbacks")
             if intervals is not None:

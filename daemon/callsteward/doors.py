@@ -20,6 +20,7 @@ from callsteward.commands.core import Commands
 from callsteward.commands.done import CommandsDone
 from callsteward.config import Config
 from callsteward.exceptions import StoreError
+from callsteward.metrics.scrape import Metrics
 from callsteward.rating.complaints import TAGGED, ByCommand, Complaints
 from callsteward.store.records import Store
 from callsteward.tags.answers import PhoneAnswers
@@ -53,6 +54,7 @@ class Doors:
         now_ms: Callable[[], int],
         boot_id: str,
         announce: Announce | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
         self._config = config
         self._now_ms = now_ms
@@ -92,7 +94,7 @@ class Doors:
         if config.web.enabled:
             from callsteward.web.server import HttpDoor
 
-            self._doors["web"] = HttpDoor(config, self.commands)
+            self._doors["web"] = HttpDoor(config, self.commands, metrics)
 
     async def tags_of(self, call_id: str) -> frozenset[str]:
         """The names of a call's tags at this moment. Raises StoreError."""

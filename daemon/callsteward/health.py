@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
 
 import msgspec
 
 ConfigState = Literal["current", "refused", "needs_restart"]
 DiskState = Literal["working", "hangs", "refuses"]
+
+
+class FeedState(NamedTuple):
+    """How the feed does: whether the broker is connected, and its messages, waiting and given up by kind."""
+
+    connected: bool = False
+    waiting: int = 0
+    dropped: Mapping[str, int] = {}
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):

@@ -101,6 +101,8 @@ class Pump:
         self._judge = judge
         self._listener = listener
         self._finishing = False
+        self.lag_s = 0.0
+        """How long the oldest frame of the batch worked on last had waited."""
         self.changed = changed or asyncio.Event()
         """Set when something has happened that the gauges may show."""
 
@@ -161,6 +163,7 @@ class Pump:
         self._frames.wake()
 
     async def _work(self, batch: list[tuple[bytes, float]]) -> None:
+        self.lag_s = max(0.0, time.monotonic() - batch[0][1])
         with self._progress.waiting("disk"):
             await self._keeping.keep([raw for raw, _ in batch])
         facts: list[Fact] = []

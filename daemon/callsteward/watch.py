@@ -67,6 +67,8 @@ def health_of(watched: Watched) -> Health:
     detail = ""
     if keeping.stalled_s > STALL_S:
         disk, detail = "hangs", "a write to the journal does not end: calls are heard, and wait"
+    elif _store_hangs(watched.progress):
+        disk, detail = "hangs", "a write to the database does not end: calls are heard, and wait"
     elif keeping.trouble:
         disk, detail = "refuses", keeping.trouble
     config, config_detail = watched.config()
@@ -87,6 +89,10 @@ def health_of(watched: Watched) -> Health:
     )
 
 
+def _store_hangs(progress: Progress) -> bool:
+    return progress.waits_for == "store" and progress.since_s > STALL_S
+
+
 def in_a_line(watched: Watched, health: Health) -> str:
     """For `systemctl status`."""
     connected, why = watched.asterisk()
@@ -104,7 +110,15 @@ async def watch(watched: Watched, feed: Hears, notify: Notify, clock: WallClock 
     """Look until cancelled."""
     clock = clock or WallClock()
     said = ""
+    hung = False
     while True:
+        hangs = _store_hangs(watched.progress)
+        if hangs and not hung:
+            watched.counters.disk_stalls += 1
+            log.error("the store hangs: calls are heard and wait", action="disk_stalled")
+        elif hung and not hangs:
+            log.warning("the store works again", action="disk_resumed")
+        hung = hangs
         step_s = clock.step_s()
         if step_s:
             watched.counters.clock_steps += 1

@@ -66,7 +66,7 @@ async def _measured(url: str) -> tuple[list[float], list[float]]:
 async def _nothing(_request: Request) -> Mapping[str, str]:
     return {
         "CALLSTEWARD_LAST_OPERATOR": "",
-        "CALLSTEWARD_CALLBACK": "",
+        "CALLSTEWARD_OPEN_CALLBACK": "",
         "CALLSTEWARD_DNC": "0",
         "CALLSTEWARD_LANGUAGE": "",
     }

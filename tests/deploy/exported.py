@@ -11,7 +11,8 @@ from callsteward.ari.counters import Counters
 from callsteward.callback.states import Actor, Callback, CallbackMoved, State
 from callsteward.calls.facts import Alert, CallEnded
 from callsteward.config import Config
-from callsteward.metrics.health import Health
+from callsteward.health import FeedState
+from callsteward.metrics.health import Readings
 from callsteward.metrics.scrape import Metrics
 from tests.unit.store.samples import RECORD
 
@@ -22,18 +23,18 @@ def scrape() -> bytes:
     """A scrape in which every metric has a sample."""
     counters = Counters()
     counters.unknown["ChannelVarset"] += 1
-    health = Health(
+    counters.shed["speech"] += 1
+    readings = Readings(
         counters=counters,
         asterisk_connected=lambda: True,
-        broker_connected=lambda: True,
+        feed=lambda: FeedState(True, 0, {"record": 0}),
         open_calls=lambda: 0,
         event_lag_s=lambda: 0.0,
         frames_waiting=lambda: 0,
-        messages_waiting=lambda: 0,
-        messages_dropped=lambda: {"record": 0},
         journal_bytes=lambda: 0,
+        tasks=lambda: 0,
     )
-    metrics = Metrics(Config(), health)
+    metrics = Metrics(Config(), readings)
     alert = Alert(
         call_id="1", line="support", rule="hold_limit", at_ms=2, operator="101", limit_s=1, since_ms=1
     )

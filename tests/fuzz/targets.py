@@ -16,6 +16,7 @@ from callsteward.ari import events
 from callsteward.ari.reader import stamp
 from callsteward.calls.record import encode
 from callsteward.calls.tracker import Tracker
+from callsteward.commands import request as commands
 from callsteward.config import Config
 from callsteward.exceptions import MalformedEventError
 from callsteward.replay import Tally, replay
@@ -29,6 +30,12 @@ _CONFIG = Config()
 _AGI = (
     b"agi_network: yes\nagi_network_script: arrival?x=1\nagi_uniqueid: 17.1\nagi_callerid: 79031234567\n"
     b"agi_calleridname: unknown\nagi_dnid: 100\nagi_context: from-trunk\nagi_extension: 100\nagi_arg_1: a\n\n"
+)
+_COMMANDS = (
+    b'tag\n{"id":"a","call_id":"1.1","tag":"ticket","value":"INC-7","by":"crm"}',
+    b'dnc\n{"id":"b","action":"add","number":"+7 903 123-45-67","comment":"asked"}',
+    b'callback\n{"id":"c","action":"cancel","call_id":"1.1"}',
+    b'complaint\n{"id":"d","action":"acknowledge","call_id":"1.1","comment":"called"}',
 )
 
 
@@ -77,6 +84,16 @@ def _agi(data: bytes) -> None:
     assert request.script.replace("-", "a").isalpha()
 
 
+def _commands(data: bytes) -> None:
+    # The topic's last level comes from outside as well.
+    name, _, body = data.partition(b"\n")
+    try:
+        command = commands.parse(name.decode("utf-8", "replace"), body)
+    except commands.MalformedCommandError:
+        return
+    assert command.id
+
+
 def _frames() -> Iterator[bytes]:
     """One frame of each type that the captures hold."""
     seen: set[str] = set()
@@ -97,7 +114,8 @@ def _streams() -> Iterator[bytes]:
 
 
 TARGETS = {
-    "ari": Target(_ari, _frames, 4_000, 0.45),
-    "agi": Target(_agi, lambda: iter((_AGI,)), 1_000, 0.4),
+    "ari": Target(_ari, _frames, 4_000, 0.35),
+    "agi": Target(_agi, lambda: iter((_AGI,)), 1_000, 0.25),
+    "commands": Target(_commands, lambda: iter(_COMMANDS), 2_000, 0.25),
     "replay": Target(_replay, _streams, 30_000, 0.15),
 }

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from callsteward.calls.record import CallRecord
+from callsteward.calls.record import Attempt, CallRecord
 from tests.judge.expected import Expected
 from tests.judge.truth import TIMES_S, Truth, answer_errors, epoch, hold_errors, speech_errors
+
+# A PBX dials the phones of a ring-all one after the other, in an order of its own.
+AT_ONCE_S = 0.1
 
 
 def main_record(records: Sequence[CallRecord], expected: Expected) -> CallRecord:
@@ -14,6 +17,18 @@ def main_record(records: Sequence[CallRecord], expected: Expected) -> CallRecord
     candidates = [item for item in records if item.direction.value == expected.direction]
     assert candidates, f"no {expected.direction} record among {[str(item.direction) for item in records]}"
     return min(candidates, key=lambda item: item.started_at or "")
+
+
+def _by_name_where_at_once(attempts: Sequence[Attempt]) -> list[Attempt]:
+    """In order of ringing; phones that a ring-all rings at once in the order of their names."""
+    ordered: list[Attempt] = []
+    at_once: list[Attempt] = []
+    for attempt in attempts:
+        if at_once and epoch(attempt.at) - epoch(at_once[0].at) > AT_ONCE_S:
+            ordered += sorted(at_once, key=lambda item: item.operator)
+            at_once.clear()
+        at_once.append(attempt)
+    return ordered + sorted(at_once, key=lambda item: item.operator)
 
 
 def errors(
@@ -37,7 +52,7 @@ def errors(
         ("complete", record.complete, True),
         (
             "attempts",
-            tuple((item.operator, item.result.value) for item in record.attempts),
+            tuple((item.operator, item.result.value) for item in _by_name_where_at_once(record.attempts)),
             tuple((names.get(who, who), result) for who, result in expected.attempts),
         ),
         (

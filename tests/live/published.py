@@ -64,8 +64,11 @@ def story_errors(events: Sequence[dict[str, Any]], record: CallRecord) -> list[s
         for index in range(len(events) - 1)
         if moments[index + 1] < moments[index] and moments[index + 1][:-4] != moments[index][:-4]
     ]
-    rung = [event["operator"] for event in events if event["event"] == "ringing"]
+    # Phones that began to ring in the same millisecond have no order.
+    ringing = [event for event in events if event["event"] == "ringing"]
+    rung = [event["operator"] for event in sorted(ringing, key=lambda item: (item["at"], item["operator"]))]
     rings = [attempt for attempt in record.attempts if attempt.ring_s is not None]
+    rings.sort(key=lambda item: (item.at, item.operator))
     # A colleague asked during a hold may ring in a call of its own, until the two become one.
     plain = [attempt.operator for attempt in rings if not _on_hold(record, attempt.at)]
     if rung not in (plain, [attempt.operator for attempt in rings]):

@@ -36,13 +36,17 @@ def asking(root_22: Path, port: int) -> Iterator[Asterisk]:
         " same => n,AGI(agi://127.0.0.1:{port}/{url})\n"
         " same => n,Log(NOTICE,ASKED ${{FROM}} {name} status=${{AGISTATUS}} answer=${{CALLSTEWARD_ANSWER}}"
         " dnc=${{CALLSTEWARD_DNC}} operator=${{CALLSTEWARD_LAST_OPERATOR}}"
-        " callback=${{CALLSTEWARD_CALLBACK}} end)\n"
+        " callback=${{CALLSTEWARD_OPEN_CALLBACK}} tag=${{CALLSTEWARD_TAG}} rating=${{CALLSTEWARD_ELIGIBLE}}"
+        " language=${{CALLSTEWARD_LANGUAGE}} end)\n"
         " same => n,Hangup()\n"
     )
     urls = {
         "arrival": "arrival",
         "add": "dnc?action=add",
         "remove": "dnc?action=remove",
+        "tag": "tag?tag=complaint",
+        "eligible": "rating-eligible?line=support",
+        "elsewhere": "rating-eligible?line=direct",
         "nothing": "no-such-script",
         "broken": "dnc?action=add&action=remove",
     }
@@ -57,8 +61,17 @@ def asking(root_22: Path, port: int) -> Iterator[Asterisk]:
 @pytest.fixture(scope="module")
 def answering(asking: Asterisk, port: int, folder: Path) -> Iterator[Daemon]:
     settings = merged(
-        lab_settings(folder, asking, None, name="agi"), {"agi": {"enabled": True, "port": port}}
+        lab_settings(folder, asking, None, name="agi"),
+        {
+            "agi": {"enabled": True, "port": port},
+            "tags": {"enabled": True},
+            "rating": {"enabled": True, "language": "en"},
+            "profiles": {"standard": {"rating": "stay"}, "silent": {"rating": "off"}},
+        },
     )
+    for line in settings["lines"]:
+        if line["name"] == "direct":
+            line["profile"] = "silent"
     with Daemon(folder, "agi", settings) as daemon:
         daemon.start(until="agi_listening")
         yield daemon
@@ -93,7 +106,20 @@ def ask(pbx: Asterisk, name: str, limit_s: float = ANSWERED_S) -> dict[str, str]
 
 def test_a_dialplan_is_told_who_calls(answering: Daemon, asking: Asterisk) -> None:
     told = ask(asking, "arrival")
-    assert told == {"status": "SUCCESS", "answer": "ok", "dnc": "0", "operator": "", "callback": ""}
+    assert told == {
+        "status": "SUCCESS", "answer": "ok", "dnc": "0", "operator": "", "callback": "", "tag": "",
+        "rating": "", "language": "en",
+    }  # fmt: skip
+
+
+def test_a_dialplan_asks_whether_a_client_would_be_rated(answering: Daemon, asking: Asterisk) -> None:
+    assert ask(asking, "eligible")["rating"] == "ask"
+    assert ask(asking, "elsewhere")["rating"] == "line_does_not_ask"
+
+
+def test_a_dialplan_that_tags_no_call_of_a_client_is_told(answering: Daemon, asking: Asterisk) -> None:
+    # Nobody's phone is behind this Local channel, so there is no call to tag.
+    assert ask(asking, "tag")["tag"] == "unknown_call"
 
 
 def test_a_dialplan_puts_its_caller_on_the_do_not_call_list(answering: Daemon, asking: Asterisk) -> None:
@@ -112,6 +138,7 @@ def test_what_cannot_be_answered_fails_and_the_call_goes_on(
 ) -> None:
     told = ask(asking, name)
     assert (told["status"], told["answer"]) == ("FAILURE", "")
+    assert not any(told[name] for name in ("callback", "operator", "dnc", "tag", "rating", "language"))
     assert answering.said("agi_failed")
     assert NUMBER not in answering.log_file.read_text()
 

@@ -102,6 +102,7 @@ async def test_dropped_over_mqtt_is_one_call_to_the_client_however_often_it_is_s
         assert (first["status"], first["result"], first["call_id"]) == ("done", "callback_due", call_id)
         # The same answer, and the same message, but for the boot they are sent in.
         assert first == second
+        await crm.until("replies/box/7", 2)
         boxed = [(body, properties) for topic, body, properties in crm.received if topic == "replies/box/7"]
         assert [body for body, _ in boxed] == [first, first]
         assert [properties.CorrelationData for _, properties in boxed] == [b"\x007", b"\x007"]
@@ -214,9 +215,9 @@ async def test_a_reply_goes_nowhere_but_below_replies(broker: Mosquitto, daemon:
         connected(broker, broker.user, "#") as everything,
         connected(broker, "integration", "replies/#") as crm,
     ):
-        for number, topic in enumerate(
-            ("callsteward/lab/calls/support/ended", "elsewhere", "callsteward/lab/replies/#")
-        ):
+        # One with a wildcard never gets here: Mosquitto ends a connection that asks for that
+        # (tests/unit/commands has it, for a broker that lets it through).
+        for number, topic in enumerate(("callsteward/lab/calls/support/ended", "elsewhere")):
             body = {"id": f"deputy-{number}", "action": "cancel", "call_id": "999.9"}
             await crm.send("callback", body, respond_on=topic)
             await crm.until(f"replies/deputy-{number}")

@@ -111,6 +111,9 @@ def test_a_frozen_disk_and_a_frozen_broker_cost_asterisk_nothing_and_lose_no_cal
         wait_for_records(daemon, account.placed)
         caught_up_s = time.monotonic() - frozen_at - stalled_s
         records = stored(daemon)
+        wait_for(
+            lambda: len(daemon.said("disk_resumed")) == len(daemon.said("disk_stalled")), 5, "its last word"
+        )
         said = {action: len(daemon.said(action)) for action in ("disk_stalled", "disk_resumed")}
         disconnected = daemon.said("ari_disconnected")
         shed = daemon.said("ari_shedding")
@@ -124,7 +127,8 @@ def test_a_frozen_disk_and_a_frozen_broker_cost_asterisk_nothing_and_lose_no_cal
     assert account.unanswered == 0
     assert account.answered == account.placed
     assert disconnected == []
-    assert said == {"disk_stalled": 1, "disk_resumed": 1}
+    # Which write met the frozen disk first is chance: the journal's, the store's, or one after the other.
+    assert said["disk_stalled"] == said["disk_resumed"] >= 1
     assert shed == []
     assert len(records) == len({call_id for call_id, _ in records}) == account.placed
     assert all(whole for _, whole in records)

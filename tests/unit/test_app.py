@@ -18,7 +18,7 @@ from callsteward.calls.record import encode
 from callsteward.config import Asterisk, Callback, Config, Intervals, Mqtt, Rating, Store
 from callsteward.demo.ari_server import FakeAri
 from callsteward.exceptions import StoreError
-from callsteward.health import Health
+from callsteward.health import FeedState, Health
 from callsteward.intervals import publisher
 from callsteward.intervals.row import IntervalRow, Kind
 from callsteward.rating.ivr import Ivr
@@ -69,6 +69,9 @@ class KeptFeed:
 
     def reconfigure(self, config) -> None:
         self.config = config
+
+    def state(self) -> FeedState:
+        return FeedState()
 
     async def drain(self, timeout_s) -> None:
         self.drained = True

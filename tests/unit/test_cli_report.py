@@ -217,7 +217,7 @@ def test_calls_are_reported_one_by_one(config: Path, tmp_path: Path) -> None:
         (("intervals", "--from", "1999-01-01", "--to", "2026-11-22"), "more than ten years"),
         (("intervals", "--from", "yesterday"), "no date or time"),
         (("intervals", "--every", "45m"), "45m"),
-        (("calls", "--every", "30m"), "calls have no slots"),
+        (("calls", "--every", "30m"), "No such option: --every"),
         (("intervals", "--output", "table", "--file", "x"), "a table is for a terminal"),
         (("everything",), "everything"),
     ],

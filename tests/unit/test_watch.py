@@ -135,3 +135,18 @@ async def test_a_disk_that_hangs_is_seen(monkeypatch):
     what = watched()
     monkeypatch.setattr(Keeping, "stalled_s", property(lambda _: 2.0))
     assert health_of(what).disk == "hangs"
+
+
+async def test_a_store_that_hangs_is_counted_and_said_once(capsys):
+    now_s = 0.0
+    progress = Progress(lambda: now_s)
+    what = watched(progress)
+    with progress.waiting("store"):
+        now_s = 2.0
+        feed, _ = await looked(what)
+    assert feed.healths[-1].disk == "hangs"
+    assert "database" in feed.healths[-1].disk_detail
+    assert what.counters.disk_stalls == 1
+    assert capsys.readouterr().out.count("disk_stalled") == 1
+    feed, _ = await looked(what)
+    assert feed.healths[-1].disk == "working"

@@ -2,8 +2,10 @@
 
 | script | sets |
 |---|---|
-| arrival | CALLSTEWARD_LAST_OPERATOR, CALLSTEWARD_CALLBACK, CALLSTEWARD_DNC, CALLSTEWARD_LANGUAGE |
+| arrival | CALLSTEWARD_LAST_OPERATOR, CALLSTEWARD_OPEN_CALLBACK, CALLSTEWARD_DNC, CALLSTEWARD_LANGUAGE |
 | dnc | CALLSTEWARD_DNC, after ?action=add or remove was carried out; ?action=check changes nothing |
+| tag | CALLSTEWARD_TAG: `done`, or why not; ?tag=complaint&value=…&call=ID (the channel's own call) |
+| rating-eligible | CALLSTEWARD_ELIGIBLE: `ask`, or the rule against it; ?line=NAME (by the number dialled) |
 
 A variable is always set, to the empty string where there is nothing to say, so that a dialplan never reads
 what an earlier call left in an inherited one.
@@ -18,12 +20,23 @@ from callsteward.agi.request import AgiError, Request
 from callsteward.agi.server import Answer
 
 LAST_OPERATOR = "CALLSTEWARD_LAST_OPERATOR"
-CALLBACK = "CALLSTEWARD_CALLBACK"
+CALLBACK = "CALLSTEWARD_OPEN_CALLBACK"
 DNC = "CALLSTEWARD_DNC"
+TAG = "CALLSTEWARD_TAG"
+RATING = "CALLSTEWARD_ELIGIBLE"
 LANGUAGE = "CALLSTEWARD_LANGUAGE"
 
 _YES = "1"
 _NO = "0"
+
+
+ASK = "ask"
+
+Tagger = Callable[[str, str, str], Awaitable[str]]
+"""Gives a call (by its id) a tag with a value; returns `done` or why not."""
+
+Eligible = Callable[[Request], Awaitable[str | None]]
+"""The rule against asking the caller for a rating, None where they would be asked."""
 
 
 class Questions:
@@ -42,6 +55,8 @@ class Questions:
         add: Callable[[str], Awaitable[object]],
         remove: Callable[[str], Awaitable[object]],
         language: Callable[[Request], str],
+        tag: Tagger | None = None,
+        rating: Eligible | None = None,
     ) -> None:
         self._read = read
         self._caller = caller
@@ -49,10 +64,17 @@ class Questions:
         self._add = add
         self._remove = remove
         self._language = language
+        self._tag = tag
+        self._rating = rating
 
     def scripts(self) -> dict[str, Answer]:
         """By the name in the URL."""
-        return {"arrival": self.arrival, "dnc": self.dnc}
+        return {
+            "arrival": self.arrival,
+            "dnc": self.dnc,
+            "tag": self.tag,
+            "rating-eligible": self.rating_eligible,
+        }
 
     async def arrival(self, request: Request) -> Mapping[str, str]:
         """Who is this? The operator who had them last, whether a callback is open, may they be called."""
@@ -80,6 +102,22 @@ class Questions:
             message = "action: check, add or remove"
             raise AgiError(message)
         return {DNC: _YES if await self._listed(number) else _NO}
+
+    async def tag(self, request: Request) -> Mapping[str, str]:
+        """Say something of a call: the channel's own, or the one that ?call= names."""
+        if self._tag is None:
+            message = "tags are switched off: set enabled = true under [tags]"
+            raise AgiError(message)
+        params = request.params
+        call_id = params.get("call", request.channel_id)
+        return {TAG: await self._tag(call_id, params.get("tag", ""), params.get("value", ""))}
+
+    async def rating_eligible(self, request: Request) -> Mapping[str, str]:
+        """Would this client be asked for a rating now? The menu decides again when they come there."""
+        if self._rating is None:
+            message = "ratings are switched off: set enabled = true under [rating]"
+            raise AgiError(message)
+        return {RATING: await self._rating(request) or ASK}
 
     def _number(self, request: Request) -> str | None:
         given = request.params.get("number", request.caller)

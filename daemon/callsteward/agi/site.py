@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Callable
 
+import msgspec
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callsteward.agi.lookups import Caller, Lookups
@@ -14,22 +16,36 @@ from callsteward.agi.server import Server
 from callsteward.callback.do_not_call import DoNotCall
 from callsteward.callback.guard import Guard
 from callsteward.callback.ledger import DAY_MS
+from callsteward.calls.directory import Directory
 from callsteward.calls.number import Numbers
+from callsteward.commands.core import Commands
 from callsteward.config import Config
+from callsteward.rating.decisions import Decisions
+from callsteward.tags.tag import Source
 
 _BY = "agi"
 
 
-def open_agi(config: Config, engine: AsyncEngine) -> Server:
+def open_agi(
+    config: Config, engine: AsyncEngine, *, commands: Commands | None = None, ratings: Decisions | None = None
+) -> Server:
     """The server as `[agi]` asks for it; it listens once it runs."""
-    return Server(config.agi.host, config.agi.port, site_questions(config, engine).scripts())
+    questions = site_questions(config, engine, commands=commands, ratings=ratings)
+    return Server(config.agi.host, config.agi.port, questions.scripts())
 
 
 def _wall_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def site_questions(config: Config, engine: AsyncEngine, *, now_ms: Callable[[], int] = _wall_ms) -> Questions:
+def site_questions(
+    config: Config,
+    engine: AsyncEngine,
+    *,
+    now_ms: Callable[[], int] = _wall_ms,
+    commands: Commands | None = None,
+    ratings: Decisions | None = None,
+) -> Questions:
     """The questions of a site, answered from its database."""
     guard = Guard(config)
     numbers = Numbers(config.site.region, config.privacy.key)
@@ -44,8 +60,25 @@ def site_questions(config: Config, engine: AsyncEngine, *, now_ms: Callable[[], 
     async def add(number: str) -> object:
         return await do_not_call.add([number], by=_BY)
 
+    directory = Directory(config)
+
+    def line_of(request: Request) -> str:
+        found = request.params.get("line") or directory.line_of_number(request.called or "", request.context)
+        return found or config.default_line
+
     def language(request: Request) -> str:
-        return request.language
+        # The call's own language is Asterisk's default where nobody chose one.
+        return config.line(line_of(request)).language or config.rating.language
+
+    async def tag(call_id: str, name: str, value: str) -> str:
+        assert commands is not None
+        body = msgspec.json.encode({"id": uuid.uuid4().hex, "call_id": call_id, "tag": name, "value": value})
+        reply = await commands.handle("tag", body, Source.AGI)
+        return reply.status if reply.status == "done" else reply.reason
+
+    async def against(request: Request) -> str | None:
+        assert ratings is not None
+        return await ratings.against(request.channel_id, line_of(request), request.caller or "")
 
     return Questions(
         read=guard.read,
@@ -54,4 +87,6 @@ def site_questions(config: Config, engine: AsyncEngine, *, now_ms: Callable[[], 
         add=add,
         remove=do_not_call.remove,
         language=language,
+        tag=None if commands is None or not config.tags.enabled else tag,
+        rating=None if ratings is None else against,
     )

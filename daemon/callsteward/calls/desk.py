@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from callsteward.calls.deadlines import Deadline, Deadlines
 from callsteward.calls.facts import Alert, CallHappened, Fact, Happening
 from callsteward.calls.record import Direction
+from callsteward.standard.rules import Rules
 
 if TYPE_CHECKING:
     from callsteward.calls.directory import Directory
@@ -31,26 +32,43 @@ def _told_number(call: Call, event: Happening) -> str:
 
 
 class Limits:
-    """A line's profile, and in ms what is asked of it for every call."""
+    """A line's profile as it is asked for every call: plain numbers, in ms where they are compared so."""
 
     __slots__ = (
+        "_hold_limit_by_grade_s",
+        "_hold_limit_s",
+        "abnormal_causes",
+        "asks_after_talk",
+        "drop_on_bye",
         "greeting_ms",
         "greeting_within_ms",
         "interruption_ms",
-        "profile",
         "ring_ms",
+        "rules",
+        "short_abandon_s",
         "silence_ms",
         "talk_ms",
     )
 
     def __init__(self, profile: Profile) -> None:
-        self.profile = profile
+        self.rules = Rules(profile)
+        self.abnormal_causes = profile.abnormal_causes
+        self.drop_on_bye = profile.drop_on_bye
+        self.short_abandon_s = profile.short_abandon_s
+        self._hold_limit_s = profile.hold_limit_s
+        self._hold_limit_by_grade_s = profile.hold_limit_by_grade_s
+        # Operators hand their clients over to the rating.
+        self.asks_after_talk = profile.rating in {"stay", "transfer"}
         self.ring_ms = int(profile.answer_limit_s * 1000) if profile.ring_alert else None
         self.silence_ms = int(profile.silence_limit_s * 1000)
         self.talk_ms = int(profile.talk_limit_s * 1000)
         self.greeting_ms = profile.greeting_s * 1000
         self.greeting_within_ms = int(profile.greeting_within_s * 1000)
         self.interruption_ms = int(profile.interruption_min_s * 1000)
+
+    def hold_s(self, grade: str) -> float:
+        """How long an operator of a grade may hold."""
+        return self._hold_limit_by_grade_s.get(grade, self._hold_limit_s)
 
 
 class Left(NamedTuple):
@@ -95,12 +113,10 @@ class Desk:
 
     def asks_after_talk(self, line: str) -> bool:
         """Whether operators of the line hand their clients over to the rating."""
-        return self._config.rating.enabled and self.limits(line).profile.rating in {"stay", "transfer"}
+        return self._config.rating.enabled and self.limits(line).asks_after_talk
 
     def hold_limit_s(self, line: str, operator: str | None) -> float:
-        profile = self.limits(line).profile
-        grade = self.directory.grade(operator)
-        return profile.hold_limit_by_grade_s.get(grade, profile.hold_limit_s)
+        return self.limits(line).hold_s(self.directory.grade(operator))
 
     def say(
         self,

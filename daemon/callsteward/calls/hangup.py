@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Final
 
-import msgspec
-
 from callsteward.calls.record import Confidence, Hangup, Party, Side
 
 # AST_SOFTHANGUP_* in include/asterisk/channel.h.
@@ -24,19 +22,43 @@ _EXPLICIT: Final = 32  # ARI DELETE, CLI, SoftHangup()
 SIMULTANEOUS_MS: Final = 200
 
 
-class Request(msgspec.Struct, frozen=True, gc=False):
+class Request:
     """A ChannelHangupRequest on a leg of the conversation. `cause` is Q.850 unless `soft`."""
 
-    at_ms: int
-    side: Side
-    channel: str
-    cause: int | None
-    tech_cause: int | None
-    soft: bool
-    passed_back: bool = False
-    third_party: bool = False
-    # Asterisk asked for nothing: it was started anew, and this leg was on before.
-    restarted: bool = False
+    __slots__ = (
+        "at_ms",
+        "cause",
+        "channel",
+        "passed_back",
+        "restarted",
+        "side",
+        "soft",
+        "tech_cause",
+        "third_party",
+    )
+
+    def __init__(
+        self,
+        at_ms: int,
+        side: Side,
+        channel: str,
+        cause: int | None,
+        tech_cause: int | None,
+        soft: bool,
+        passed_back: bool = False,
+        third_party: bool = False,
+        restarted: bool = False,
+    ) -> None:
+        self.at_ms = at_ms
+        self.side = side
+        self.channel = channel
+        self.cause = cause
+        self.tech_cause = tech_cause
+        self.soft = soft
+        self.passed_back = passed_back
+        self.third_party = third_party
+        # Asterisk asked for nothing: it was started anew, and this leg was on before.
+        self.restarted = restarted
 
 
 def of_restart(at_ms: int, side: Side, channel: str) -> Request:
@@ -44,16 +66,27 @@ def of_restart(at_ms: int, side: Side, channel: str) -> Request:
     return Request(at_ms, side, channel, _SHUTDOWN, None, soft=True, restarted=True)
 
 
-class LegEnd(msgspec.Struct, frozen=True, gc=False):
+class LegEnd:
     """A ChannelDestroyed of a leg of the conversation. `source`: hangupsource, None where not sent."""
 
-    side: Side
-    channel: str
-    cause: int
-    tech_cause: int | None
-    source: str | None
-    # The cause is that of the phones it dialled: Asterisk handed it on.
-    passed_back: bool = False
+    __slots__ = ("cause", "channel", "passed_back", "side", "source", "tech_cause")
+
+    def __init__(
+        self,
+        side: Side,
+        channel: str,
+        cause: int,
+        tech_cause: int | None,
+        source: str | None,
+        passed_back: bool = False,
+    ) -> None:
+        self.side = side
+        self.channel = channel
+        self.cause = cause
+        self.tech_cause = tech_cause
+        self.source = source
+        # The cause is that of the phones it dialled: Asterisk handed it on.
+        self.passed_back = passed_back
 
 
 _PARTY: Final = {Side.CLIENT: Party.CLIENT, Side.OPERATOR: Party.OPERATOR}
@@ -129,7 +162,7 @@ def _of(
     request: Request,
     ends: Sequence[LegEnd],
     evidence: tuple[str, ...],
-    confidence: Confidence = Confidence.CERTAIN,
+    confidence: Confidence = _CERTAIN,
     lost_side: Side | None = None,
 ) -> Hangup:
     """A verdict with the Q.850 cause of the leg that the request was for."""

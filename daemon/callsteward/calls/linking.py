@@ -134,22 +134,27 @@ def client_left(desk: Desk, call: Call, ms: int | None) -> None:
 
 def find_line(desk: Desk, call: Call, channel: Channel) -> None:
     """The line of a call, by its client's channel: the first queue it enters, else number, else context."""
-    if not call.client_number and channel.caller.number and not (call.client and call.client.dialled):
+    if not call.client_number and not (call.client is not None and call.client.dialled):
         call.client_number = channel.caller.number
     if call.line_from_queue:
         return
-    position, before = channel.dialplan, call.position
-    call.position = position
+    position = channel.dialplan
     if position.app_name == "Queue":
-        line = desk.directory.line_of_queue(position.app_data.partition(",")[0])
-        if line is not None:
-            call.line = line
-            call.line_from_queue = True
-            return
-    if before is not None and before.exten == position.exten and before.context == position.context:
+        queue = position.app_data
+        if queue != call.queue:
+            call.queue = queue
+            line = desk.directory.line_of_queue(queue.partition(",")[0])
+            if line is not None:
+                call.line = line
+                call.line_from_queue = True
+                return
+    # The line is looked up where there is news, until a queue has told it.
+    exten, context = position.exten, position.context
+    if call.placed and exten == call.exten and context == call.context:
         return
+    call.placed, call.exten, call.context = True, exten, context
     if not call.line or call.line == desk.default_line:
-        call.line = desk.directory.line_of_number(position.exten, position.context) or desk.default_line
+        call.line = desk.directory.line_of_number(exten, context) or desk.default_line
 
 
 def join_linked(desk: Desk, leg: Leg, channel: Channel, legs: Mapping[str, Leg]) -> None:

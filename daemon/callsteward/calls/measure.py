@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-from array import array
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -30,11 +28,12 @@ from callsteward.calls.record import (
     Transfer,
     TransferResult,
 )
-from callsteward.standard.rules import Measured, evaluate
+from callsteward.standard.rules import Measured
 from callsteward.tags.tag import Tag
 
 if TYPE_CHECKING:
     from callsteward.calls.desk import Desk
+    from callsteward.calls.model import Attempt as TrackedAttempt
     from callsteward.calls.model import Call
 
 
@@ -44,15 +43,27 @@ def rfc3339(ms: int | None) -> str | None:
 
 
 _MILLIS: Final = tuple(f".{ms:03d}Z" for ms in range(1000))
+_MINUTES: Final = tuple(f"T{minute // 60:02d}:{minute % 60:02d}:" for minute in range(24 * 60))
+_SECONDS: Final = tuple(f"{second:02d}" for second in range(60))
+_dates: Final[dict[int, str]] = {}
 
 
 def _rfc3339(ms: int) -> str:
-    return _second(ms // 1000) + _MILLIS[ms % 1000]
+    """Put together from parts made once: five times for every call."""
+    second = ms // 1000
+    day = second // 86_400
+    date = _dates.get(day)
+    if date is None:
+        date = _date(day)
+    return f"{date}{_MINUTES[second // 60 % 1440]}{_SECONDS[second % 60]}{_MILLIS[ms % 1000]}"
 
 
-@functools.lru_cache(maxsize=1024)
-def _second(epoch_s: int) -> str:
-    return datetime.fromtimestamp(epoch_s, UTC).isoformat()[:19]
+def _date(day: int) -> str:
+    """The date so many days after 1970-01-01, from now on at hand."""
+    if len(_dates) >= 64:
+        _dates.clear()
+    date = _dates[day] = datetime.fromtimestamp(day * 86_400, UTC).isoformat()[:10]
+    return date
 
 
 def seconds(ms: int | None) -> float | None:
@@ -62,11 +73,8 @@ def seconds(ms: int | None) -> float | None:
     return ms / 1000 if ms > 0 else 0.0
 
 
-def _spans(speech: array[int] | None) -> list[tuple[int, int]]:
-    if speech is None:
-        return []
-    numbers = speech.tolist()
-    return timeline.union(list(zip(numbers[::2], numbers[1::2], strict=True)))
+def _spans(speech: timeline.Spoken | None) -> timeline.Spans:
+    return [] if speech is None else timeline.union(speech.spans())
 
 
 class _Conversation:
@@ -87,7 +95,7 @@ class _Conversation:
     def __init__(self, call: Call, silence_ms: int, *, armed: bool) -> None:
         self.talks = timeline.union(call.talks)
         self.held = timeline.union([(start, end) for _, start, end, _ in call.holds]) if call.holds else []
-        live = timeline.difference(self.talks, self.held)
+        live = timeline.difference(self.talks, self.held) if self.held else self.talks
         self.talk_ms = timeline.total(live)
         self.operator = timeline.intersection(_spans(call.operator_speech), live)
         self.operator_ms = timeline.total(self.operator)
@@ -100,7 +108,10 @@ class _Conversation:
             if call.unobserved:
                 gaps = [(start or 0, end) for start, end in call.unobserved if end is not None]
                 seen = timeline.difference(live, timeline.union(gaps))
-            speech = timeline.union(self.operator + self.client)
+            if self.operator and self.client:
+                speech = timeline.union(self.operator + self.client)
+            else:
+                speech = self.operator or self.client
             self.spoken_ms = timeline.total(speech)
             self.silences = timeline.silences(seen, speech, silence_ms)
 
@@ -133,6 +144,8 @@ _INTERNAL: Final = Direction.INTERNAL
 _OPERATOR: Final = Side.OPERATOR
 _CLIENT_PARTY: Final = Party.CLIENT
 _CANCELLED: Final = AttemptResult.CANCELLED
+_DROPPED: Final = Tag.DROPPED
+_CALLBACK: Final = Direction.CALLBACK
 _NOT_ASKED: Final = Rating("not_asked", "not_configured")
 
 
@@ -151,7 +164,6 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
         call.contact_ms = None
     started_ms, answered_ms, ended_ms = call.started_ms, call.answered_ms, call.ended_ms
     limits = desk.limits(call.line)
-    profile = limits.profile
     conversation = _Conversation(call, limits.silence_ms, armed=desk.armed)
     connected = answered_ms is not None or bool(call.talks) or call.was_bridged
     wait_ms = None
@@ -165,10 +177,12 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
         requests = [item for item in call.requests if not (item.soft and item.side is _OPERATOR)]
     handed_over = False
     if call.handed_over_ms is None:
-        hangup = attribute(requests, call.ends, profile.abnormal_causes, end_seen=ended_ms is not None)
+        hangup = attribute(requests, call.ends, limits.abnormal_causes, end_seen=ended_ms is not None)
     else:
-        hangup, handed_over = ended_by(call, requests, profile.abnormal_causes)
-    tagged = next((said for said in call.tags if said.given.tag is Tag.DROPPED), None)
+        hangup, handed_over = ended_by(call, requests, limits.abnormal_causes)
+    tagged = None
+    if call.tags:
+        tagged = next((said for said in call.tags if said.given.tag is _DROPPED), None)
     if tagged is not None:
         hangup = msgspec.structs.replace(hangup, evidence=(*hangup.evidence, tagged.evidence))
     attempts = [
@@ -178,7 +192,7 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
             None if item.ring_ms is None or item.end_ms is None else seconds(item.end_ms - item.ring_ms),
             item.result or _CANCELLED,
         )
-        for item in call.attempts
+        for item in _as_they_rang(call.attempts)
     ]
     if connected and rating:
         outcome = Outcome.COMPLETED
@@ -192,7 +206,7 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
             hangup,
             greeted=conversation.greeted(limits.greeting_ms, _unheard_ms(call, conversation))
             or _greeting_unseen(call),
-            heuristic_drop=not profile.drop_on_bye.isdisjoint(signs),
+            heuristic_drop=not limits.drop_on_bye.isdisjoint(signs),
             tagged=tagged is not None,
         )
     else:
@@ -202,13 +216,12 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
             [item.result for item in attempts],
             call.client_dial,
             seconds(wait_ms),
-            profile.short_abandon_s,
+            limits.short_abandon_s,
         )
     seen = _beginning_seen(call, limits.greeting_within_ms)
     speech = conversation.speech(limits.interruption_ms, call.talks[0][0] if seen and call.talks else None)
     measured = Measured(
         direction=direction,
-        outcome=outcome,
         hung_up_first=hangup.first,
         connected=connected,
         answer_latency_s=seconds(call.latency_ms),
@@ -222,7 +235,7 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
         transfers=sum(not item.to_rating for item in call.transfers) if call.transfers else 0,
         handed_over=handed_over,
         tagged=desk.tags,
-        ticket=any(said.given.tag is Tag.TICKET for said in call.tags),
+        ticket=bool(call.tags) and any(said.given.tag is Tag.TICKET for said in call.tags),
         registered_s=_registered_s(call) if call.tags else None,
     )
     number = call.client_number
@@ -256,11 +269,20 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
             direction, outcome, hangup, tagged=tagged is not None, handed_over=handed_over
         ),
         rating=_NOT_ASKED,
-        standard=evaluate(measured, profile),
+        standard=limits.rules.evaluate(measured),
         complete=not call.unobserved,
         unobserved=_unobserved(call) if call.unobserved else (),
         origin_call_id=origin or msgspec.UNSET,
     )
+
+
+def _rang_ms(attempt: TrackedAttempt) -> int:
+    return attempt.dial_ms if attempt.ring_ms is None else attempt.ring_ms
+
+
+def _as_they_rang(attempts: list[TrackedAttempt]) -> list[TrackedAttempt]:
+    """Phones dialled at once may ring in another order than they were dialled in."""
+    return attempts if len(attempts) < 2 else sorted(attempts, key=_rang_ms)
 
 
 def _registered_s(call: Call) -> float | None:
@@ -278,7 +300,8 @@ def greeted(desk: Desk, call: Call) -> bool:
     """Whether the greeting of a talk that is over was over too, by what was seen of it."""
     limits = desk.limits(call.line)
     conversation = _Conversation(call, limits.silence_ms, armed=desk.armed)
-    return bool(call.talks) and (conversation.greeted(limits.greeting_ms) or _greeting_unseen(call))
+    heard = conversation.greeted(limits.greeting_ms, _unheard_ms(call, conversation))
+    return bool(call.talks) and (heard or _greeting_unseen(call))
 
 
 def _greeting_unseen(call: Call) -> bool:

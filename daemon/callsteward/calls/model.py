@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from array import array
 from typing import TYPE_CHECKING, Final
 
 from callsteward.calls.record import AttemptResult, Direction, Side, TransferKind, TransferResult
 
 if TYPE_CHECKING:
-    from callsteward.ari.events import DialplanPosition
     from callsteward.calls.deadlines import Deadline
     from callsteward.calls.directory import Endpoint
     from callsteward.calls.hangup import LegEnd, Request
     from callsteward.calls.tagging import Said
+    from callsteward.calls.timeline import Spoken
 
 # An enum's member costs ten times a constant (its class is searched through the metaclass); what is asked
 # for every event is read once, here as in the other modules of the tracker.
@@ -119,11 +118,13 @@ class Call:
         "client_speech",
         "contact",
         "contact_ms",
+        "context",
         "created_ms",
         "died_ms",
         "direction",
         "ended_ms",
         "ends",
+        "exten",
         "handed_over_ms",
         "heard",
         "holds",
@@ -136,7 +137,8 @@ class Call:
         "linger",
         "operator",
         "operator_speech",
-        "position",
+        "placed",
+        "queue",
         "quiet_ms",
         "requests",
         "silence",
@@ -165,8 +167,11 @@ class Call:
         self.ended_ms: int | None = None
         self.direction = _INTERNAL
         self.line = ""
-        # Where in the dialplan the line was last looked up.
-        self.position: DialplanPosition | None = None
+        # Where in the dialplan the line was last looked up, and for which call of Queue().
+        self.placed = False
+        self.exten = ""
+        self.context = ""
+        self.queue = ""
         self.line_from_queue = False
         self.operator: str | None = None
         self.started_ms = first.created_ms
@@ -179,8 +184,8 @@ class Call:
         self.talks: list[tuple[int, int]] = []
         self.holds: list[tuple[Side, int, int, str]] = []
         self.heard = False
-        self.operator_speech: array[int] | None = None
-        self.client_speech: array[int] | None = None
+        self.operator_speech: Spoken | None = None
+        self.client_speech: Spoken | None = None
         self.quiet_ms = 0
         self.silent_since_ms: int | None = None
         self.attempts: list[Attempt] = []

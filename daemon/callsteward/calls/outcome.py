@@ -115,7 +115,7 @@ def callback(
     handed_over: bool = False,
 ) -> CallbackDecision:
     """Whether the call makes a callback due. Always decided, always with the reason."""
-    if handed_over:
+    if handed_over and not tagged:
         return CallbackDecision(_NOT_DUE, "handed_over")
     if direction is _INTERNAL:
         return CallbackDecision(_NOT_DUE, "internal")

@@ -29,7 +29,7 @@ def enter(desk: Desk, leg: Leg, ms: int) -> None:
             # Nobody else has the client, and yet it has not failed.
             last.to_rating = True
             last.result = TransferResult.COMPLETED
-        _, handed_over = ended_by(call, call.requests, desk.limits(call.line).profile.abnormal_causes)
+        _, handed_over = ended_by(call, call.requests, desk.limits(call.line).abnormal_causes)
     desk.facts.append(
         HandOver(
             call_id=call.id,

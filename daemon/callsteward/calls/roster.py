@@ -39,26 +39,22 @@ class Roster:
 
     def leg(self, channel: ari.Channel, ms: int) -> Leg | None:
         """The leg of a channel; one never seen before is joined midway. None once it is gone."""
-        leg = self.legs.get(channel.id)
+        channel_id = channel.id
+        leg = self.legs.get(channel_id)
         if leg is None:
-            return self._join(channel, ms)
+            return self._join(channel_id, channel, ms)
         if not leg.up and channel.state == "Up":
             attempts.answered(self._desk, leg, ms)
         call = leg.call
-        # The line is looked up where there is news, until a queue has told it.
-        if (
-            call.client is leg
-            and not call.line_from_queue
-            and (channel.dialplan != call.position or (not call.client_number and channel.caller.number))
-        ):
+        if call.client is leg and not call.line_from_queue:
             linking.find_line(self._desk, call, channel)
         return leg
 
-    def _join(self, channel: ari.Channel, ms: int) -> Leg | None:
+    def _join(self, channel_id: str, channel: ari.Channel, ms: int) -> Leg | None:
         """A channel that was there before the stream began."""
-        if channel.id in self._gone or "<ZOMBIE>" in channel.name:
+        if channel_id in self._gone or "<ZOMBIE>" in channel.name:
             return None
-        leg = self.add(channel, ms)
+        leg = self.add(channel_id, channel, ms)
         leg.joined_ms = ms
         leg.call.unobserved.append((leg.created_ms, ms))
         leg.dialled = channel.dialplan.app_data == "(Outgoing Line)"
@@ -67,17 +63,13 @@ class Roster:
         linking.cast(self._desk, leg.call, leg.created_ms, channel)
         return leg
 
-    def add(self, channel: ari.Channel, ms: int, stamp: str = "") -> Leg:
+    def add(self, channel_id: str, channel: ari.Channel, ms: int, stamp: str = "") -> Leg:
         """A new leg, at a moment and its stamp: most channels are told of in the moment they are made."""
         creationtime = channel.creationtime
         created = ari.epoch_ms(creationtime) if creationtime and creationtime != stamp else None
-        leg = Leg(
-            channel.id,
-            channel.name,
-            self._desk.directory.endpoint(channel.name),
-            ms if created is None else created,
-        )
-        self.legs[channel.id] = leg
+        name = channel.name
+        endpoint = self._desk.directory.endpoint(name)
+        leg = self.legs[channel_id] = Leg(channel_id, name, endpoint, ms if created is None else created)
         if leg.endpoint.is_relay:
             self._pair(leg)
         return leg
@@ -109,10 +101,11 @@ class Roster:
             self._halves.pop(leg.name.rpartition(";")[0], None)
 
     def bridge(self, bridge: ari.Bridge) -> Bridge:
-        known = self.bridges.get(bridge.id)
+        bridge_id = bridge.id
+        known = self.bridges.get(bridge_id)
         if known is None:
-            known = self.bridges[bridge.id] = Bridge(
-                bridge.id, holding=bridge.bridge_type == "holding" or bridge.technology == "holding_bridge"
+            known = self.bridges[bridge_id] = Bridge(
+                bridge_id, holding=bridge.bridge_type == "holding" or bridge.technology == "holding_bridge"
             )
             # A stream that begins midway: those already inside.
             for channel_id in bridge.channels:
@@ -131,8 +124,12 @@ class Roster:
                     linking.merge(self._desk, first.call, leg.call)
         self.regroup(bridge.legs, ms)
 
-    def regroup(self, legs: Sequence[Leg], ms: int) -> None:
+    def regroup(self, legs: list[Leg], ms: int) -> None:
         """Everybody whose conversation a change at these legs can touch."""
+        only = _only_call(legs)
+        if only is not None:
+            talk.regroup(self._desk, only, ms)
+            return
         calls: dict[Call, None] = {}
         for leg in legs:
             calls[leg.call] = None
@@ -182,3 +179,15 @@ class Roster:
                     known.legs.append(member)
             if known.legs:
                 self.connect(known, ms)
+
+
+def _only_call(legs: list[Leg]) -> Call | None:
+    """The call that all these legs serve and none beside it: the usual talk of two."""
+    call = legs[0].call
+    for leg in legs:
+        if leg.call is not call or leg.half is not None:
+            return None
+        for other in leg.contacts:
+            if other is not call:
+                return None
+    return call

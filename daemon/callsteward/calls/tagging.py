@@ -6,7 +6,7 @@ a daemon that takes up its journal find them where they were given.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -36,6 +36,10 @@ class Said(msgspec.Struct, frozen=True):
     @property
     def evidence(self) -> str:
         return evidence(self.given, self.by, self.source)
+
+
+# By its name in the stream; who wrote that is not believed further.
+_COMMANDED: Final = {source.value: source for source in (Source.MQTT, Source.HTTP, Source.AGI)}
 
 
 def evidence(given: Given, by: str, source: Source) -> str:
@@ -99,7 +103,7 @@ def by_command(desk: Desk, roster: Roster, event: ari.TagCommanded, ms: int) -> 
         value="" if given is None else given.value,
         at_ms=ms,
         by=event.by,
-        source=Source.HTTP if event.source == Source.HTTP.value else Source.MQTT,
+        source=_COMMANDED.get(event.source, Source.MQTT),
         ended=call is None,
         refused=refused,
         command=event.command,

@@ -6,7 +6,6 @@ while the client waits is not in this conversation.
 
 from __future__ import annotations
 
-from array import array
 from typing import TYPE_CHECKING, Final
 
 from callsteward.calls.deadlines import Deadline, Limit
@@ -14,6 +13,7 @@ from callsteward.calls.desk import Left
 from callsteward.calls.facts import Happening
 from callsteward.calls.model import Bridge, Call, Leg
 from callsteward.calls.record import Direction, Side, TransferResult
+from callsteward.calls.timeline import Spoken
 
 if TYPE_CHECKING:
     from callsteward.calls.desk import Desk
@@ -270,17 +270,15 @@ def close_speech(leg: Leg, ms: int, only: Call | None = None) -> None:
 def _spoken(call: Call, leg: Leg, start: int, end: int) -> None:
     if end <= start:
         return
-    # Two numbers a span in an array: a long talk stays small.
     if call.client is leg:
         speech = call.client_speech
         if speech is None:
-            speech = call.client_speech = array("q")
+            speech = call.client_speech = Spoken()
     else:
         speech = call.operator_speech
         if speech is None:
-            speech = call.operator_speech = array("q")
-    speech.append(start)
-    speech.append(end)
+            speech = call.operator_speech = Spoken()
+    speech.add(start, end)
 
 
 def _quiet_from(desk: Desk, call: Call, ms: int) -> None:

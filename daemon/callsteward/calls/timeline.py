@@ -6,9 +6,40 @@ sorted and has no overlaps.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from array import array
+from typing import Final
 
-Spans = Sequence[tuple[int, int]]
+Spans = list[tuple[int, int]]
+
+_UNPACKED: Final = 32
+
+
+class Spoken:
+    """Spans as they are added, small however many: the latest as they came, the rest packed."""
+
+    __slots__ = ("_latest", "_packed")
+
+    def __init__(self) -> None:
+        # Two numbers a span. An array is dear to make and to append to; most calls need none.
+        self._latest: list[int] = []
+        self._packed: array[int] | None = None
+
+    def add(self, start: int, end: int) -> None:
+        latest = self._latest
+        if len(latest) >= _UNPACKED:
+            if self._packed is None:
+                self._packed = array("q")
+            self._packed.extend(latest)
+            latest = self._latest = []
+        latest.append(start)
+        latest.append(end)
+
+    def spans(self) -> Spans:
+        """All of them, in the order of adding."""
+        numbers = self._latest
+        if self._packed is not None:
+            numbers = self._packed.tolist() + numbers
+        return [(numbers[at], numbers[at + 1]) for at in range(0, len(numbers), 2)]
 
 
 def union(spans: Spans) -> list[tuple[int, int]]:
@@ -18,7 +49,7 @@ def union(spans: Spans) -> list[tuple[int, int]]:
         return [(start, end) for start, end in spans if end > start]
     merged: list[tuple[int, int]] = []
     reach = 0
-    for span in sorted(spans):
+    for span in _ordered(spans):
         start, end = span
         if end <= start:
             continue
@@ -30,6 +61,16 @@ def union(spans: Spans) -> list[tuple[int, int]]:
             merged.append(span)
             reach = end
     return merged
+
+
+def _ordered(spans: Spans) -> Spans:
+    """Sorted; mostly they are, and then these very ones."""
+    before = spans[0][0]
+    for start, _ in spans:
+        if start < before:
+            return sorted(spans)
+        before = start
+    return spans
 
 
 def total(spans: Spans) -> int:

@@ -46,7 +46,8 @@ class Tracker:
         self.last_event_ms = 0
         self._stamps = Stamps()
         self._stamp = ""
-        self._on: dict[type, Callable[[Any, int], None]] = {
+        # Each is told what happened; when, stands in `last_event_ms`.
+        self._on: dict[type, Callable[[Any], None]] = {
             ari.ChannelCreated: self._created,
             ari.ChannelStateChange: self._state_changed,
             ari.ChannelDestroyed: self._destroyed,
@@ -90,14 +91,12 @@ class Tracker:
         stamp = event.timestamp
         if stamp != self._stamp:
             self._stamp = stamp
-            read = self._stamps.ms(stamp)
-            if read is not None:
-                self.last_event_ms = read
+            self.last_event_ms = self._stamps.ms_or(stamp, self.last_event_ms)
         ms = self.last_event_ms
         # What a snapshot finds gone may have gone before its limit: then it is not told.
         if desk.deadlines.may_be_due(ms) and not isinstance(event, ari.Snapshot):
             self._fire(ms)
-        handler(event, ms)
+        handler(event)
         return self._told() if desk.facts else _NONE
 
     def advance(self, now_ms: int) -> Sequence[Fact]:
@@ -158,25 +157,30 @@ class Tracker:
 
     # --- channels ----------------------------------------------------------------------------------
 
-    def _created(self, event: ari.ChannelCreated, ms: int) -> None:
+    def _created(self, event: ari.ChannelCreated) -> None:
+        ms = self.last_event_ms
         channel = event.channel
-        if self._roster.is_gone(channel.id):
+        channel_id = channel.id
+        if self._roster.is_gone(channel_id) or channel_id in self._roster.legs:
             return
-        if channel.id in self._roster.legs:
-            return
-        leg = self._roster.add(channel, ms, event.timestamp)
+        leg = self._roster.add(channel_id, channel, ms, event.timestamp)
         # Asterisk makes a channel it dials Down, one that calls in is born ringing (or up).
-        leg.dialled = channel.state in {"Down", "Rsrvd"}
+        state = channel.state
+        leg.dialled = state == "Down" or state == "Rsrvd"  # noqa: PLR1714
         if not leg.dialled:
             linking.cast(self._desk, leg.call, ms, channel)
-        self._roster.leg(channel, ms)
+        # A client's line was looked up with that.
+        leg.up = state == "Up"
 
-    def _state_changed(self, event: ari.ChannelStateChange, ms: int) -> None:
-        leg = self._roster.leg(event.channel, ms)
-        if leg is not None and event.channel.state == "Ringing":
+    def _state_changed(self, event: ari.ChannelStateChange) -> None:
+        ms = self.last_event_ms
+        channel = event.channel
+        leg = self._roster.leg(channel, ms)
+        if leg is not None and channel.state == "Ringing":
             attempts.ringing(self._desk, leg, ms)
 
-    def _hangup_requested(self, event: ari.ChannelHangupRequest, ms: int) -> None:
+    def _hangup_requested(self, event: ari.ChannelHangupRequest) -> None:
+        ms = self.last_event_ms
         leg = self._roster.leg(event.channel, ms)
         if leg is None or not leg.endpoint.person:
             return
@@ -204,7 +208,8 @@ class Tracker:
         if party is not None:
             self._desk.say(call, _HANGUP, ms, operator=call.operator, by=party)
 
-    def _destroyed(self, event: ari.ChannelDestroyed, ms: int) -> None:
+    def _destroyed(self, event: ari.ChannelDestroyed) -> None:
+        ms = self.last_event_ms
         channel_id = event.channel.id
         leg = self._roster.legs.get(channel_id)
         self._roster.remember(channel_id)
@@ -242,13 +247,15 @@ class Tracker:
 
     # --- bridges -----------------------------------------------------------------------------------
 
-    def _bridge_seen(self, event: ari.BridgeCreated, _ms: int) -> None:
+    def _bridge_seen(self, event: ari.BridgeCreated) -> None:
         self._roster.bridge(event.bridge)
 
-    def _entered(self, event: ari.ChannelEnteredBridge, ms: int) -> None:
-        if event.channel is None:
+    def _entered(self, event: ari.ChannelEnteredBridge) -> None:
+        ms = self.last_event_ms
+        channel = event.channel
+        if channel is None:
             return
-        leg = self._roster.leg(event.channel, ms)
+        leg = self._roster.leg(channel, ms)
         if leg is None:
             return
         bridge = self._roster.bridge(event.bridge)
@@ -259,7 +266,8 @@ class Tracker:
             bridge.legs.append(leg)
         self._roster.connect(bridge, ms)
 
-    def _left(self, event: ari.ChannelLeftBridge, ms: int) -> None:
+    def _left(self, event: ari.ChannelLeftBridge) -> None:
+        ms = self.last_event_ms
         leg = self._roster.leg(event.channel, ms)
         if leg is None:
             return
@@ -275,13 +283,15 @@ class Tracker:
             self._roster.connect(bridge, max(item.joined_ms or 0 for item in bridge.legs))
             self._roster.detach(leg, ms)
 
-    def _bridge_destroyed(self, event: ari.BridgeDestroyed, ms: int) -> None:
+    def _bridge_destroyed(self, event: ari.BridgeDestroyed) -> None:
+        ms = self.last_event_ms
         bridge = self._roster.bridges.pop(event.bridge.id, None)
         if bridge is not None:
             for leg in list(bridge.legs):
                 self._roster.detach(leg, ms)
 
-    def _bridge_merged(self, event: ari.BridgeMerged, ms: int) -> None:
+    def _bridge_merged(self, event: ari.BridgeMerged) -> None:
+        ms = self.last_event_ms
         # Asterisk sends the moves of the channels too; this is only for streams that lost them.
         into, gone = self._roster.bridge(event.bridge), self._roster.bridge(event.bridge_from)
         if into is gone:
@@ -295,16 +305,20 @@ class Tracker:
 
     # --- dials, holds, speech, transfers -------------------------------------------------------------
 
-    def _dialled(self, event: ari.Dial, ms: int) -> None:
+    def _dialled(self, event: ari.Dial) -> None:
+        ms = self.last_event_ms
         desk = self._desk
-        calling = event.caller
+        calling, called = event.caller, event.peer
         caller = self._roster.leg(calling, ms) if calling is not None else None
-        peer = self._roster.leg(event.peer, ms)
+        # A client's line was looked up with that; one who becomes it only by this dial has none yet.
+        known = caller.call if caller is not None and caller.call.client is caller else None
+        peer = self._roster.leg(called, ms)
         if peer is None:
             return
         peer.dialled = True
-        if event.forwarded is not None:
-            forwarded = self._roster.leg(event.forwarded, ms)
+        went_to = event.forwarded
+        if went_to is not None:
+            forwarded = self._roster.leg(went_to, ms)
             if forwarded is not None:
                 linking.forward(peer, forwarded)
         if caller is not None:
@@ -314,15 +328,19 @@ class Tracker:
                 linking.merge(desk, caller.call, peer.call)
         linking.cast(desk, peer.call, ms)
         if calling is not None and caller is not None and caller.call.client is caller:
-            linking.find_line(desk, caller.call, calling)
+            call = caller.call
+            if call is not known or not call.client_number:
+                linking.find_line(desk, call, calling)
+        status = event.dialstatus
         if peer.call.client is peer:
-            attempts.client_dial(desk, peer, event.peer, calling, event.dialstatus)
-            if not event.dialstatus and not peer.call.client_dial:
+            attempts.client_dial(desk, peer, called, calling, status)
+            if not status and not peer.call.client_dial:
                 desk.say(peer.call, Happening.STARTED, ms, operator=peer.call.operator)
         else:
-            attempts.dial(desk, peer, event.dialstatus, ms)
+            attempts.dial(desk, peer, status, ms)
 
-    def _said(self, event: ari.ChannelUserevent, ms: int) -> None:
+    def _said(self, event: ari.ChannelUserevent) -> None:
+        ms = self.last_event_ms
         if self._tags:
             tagging.by_phone(self._desk, self._roster, event, ms)
         if not self._rating or event.channel is None or not announced(event):
@@ -331,34 +349,40 @@ class Tracker:
         if leg is not None:
             rating_entry.enter(self._desk, leg, ms)
 
-    def _held(self, event: ari.ChannelHold, ms: int) -> None:
+    def _held(self, event: ari.ChannelHold) -> None:
+        ms = self.last_event_ms
         leg = self._roster.leg(event.channel, ms)
         if leg is not None:
             talk.hold(self._desk, leg, ms)
 
-    def _unheld(self, event: ari.ChannelUnhold, ms: int) -> None:
+    def _unheld(self, event: ari.ChannelUnhold) -> None:
+        ms = self.last_event_ms
         leg = self._roster.leg(event.channel, ms)
         if leg is not None:
             talk.unhold(self._desk, leg, ms)
 
-    def _talking_started(self, event: ari.ChannelTalkingStarted, ms: int) -> None:
+    def _talking_started(self, event: ari.ChannelTalkingStarted) -> None:
+        ms = self.last_event_ms
         leg = self._roster.leg(event.channel, ms)
         # A Local channel relays the speech of the phone behind it: it would count twice.
         if leg is not None and leg.endpoint.person and not self._desk.deaf:
             talk.speech_started(leg, ms)
 
-    def _talking_finished(self, event: ari.ChannelTalkingFinished, ms: int) -> None:
+    def _talking_finished(self, event: ari.ChannelTalkingFinished) -> None:
+        ms = self.last_event_ms
         leg = self._roster.leg(event.channel, ms)
         if leg is not None and leg.endpoint.person and not self._desk.deaf:
             talk.speech_finished(self._desk, leg, ms, event.duration)
 
-    def _blind_transferred(self, event: ari.BridgeBlindTransfer, ms: int) -> None:
+    def _blind_transferred(self, event: ari.BridgeBlindTransfer) -> None:
+        ms = self.last_event_ms
         leg = self._roster.leg(event.channel, ms)
         if leg is None:
             return
         self._transferred(leg, leg, TransferKind.BLIND, event.exten or None, event.result, ms)
 
-    def _attended_transferred(self, event: ari.BridgeAttendedTransfer, ms: int) -> None:
+    def _attended_transferred(self, event: ari.BridgeAttendedTransfer) -> None:
+        ms = self.last_event_ms
         first = self._roster.leg(event.transferer_first_leg, ms)
         second = self._roster.leg(event.transferer_second_leg, ms)
         if first is None or second is None:
@@ -394,7 +418,8 @@ class Tracker:
 
     # --- tags ----------------------------------------------------------------------------------------
 
-    def _told_by_command(self, event: ari.TagCommanded, ms: int) -> None:
+    def _told_by_command(self, event: ari.TagCommanded) -> None:
+        ms = self.last_event_ms
         tagging.by_command(self._desk, self._roster, event, ms)
 
     # --- time, ends, reconciliation ------------------------------------------------------------------
@@ -441,8 +466,9 @@ class Tracker:
         if record is not None:
             desk.facts.append(CallEnded(record, call.client_number))
 
-    def _reconcile(self, event: ari.Snapshot, ms: int) -> None:
+    def _reconcile(self, event: ari.Snapshot) -> None:
         """Asterisk's own list after a (re)connect: what vanished, what is new, what was not seen."""
+        ms = self.last_event_ms
         gap = ari.epoch_ms(event.gap_from) if event.gap_from else None
         present = {channel.id for channel in event.channels}
         vanished = [leg for leg in self._roster.legs.values() if leg.id not in present]
@@ -473,13 +499,14 @@ class Tracker:
                 # While somebody listened, who began to speak was heard.
                 call.spoke_on = lost is None or any(leg.talking_ms is not None for leg in call.contact)
 
-    def _compacted(self, event: ari.Compacted, _ms: int) -> None:
+    def _compacted(self, event: ari.Compacted) -> None:
         """A compacted journal begins: a late event of a channel whose frames went brings no call back."""
         for channel_id in event.gone:
             self._roster.remember(channel_id)
 
-    def _shed(self, event: ari.Shed, ms: int) -> None:
+    def _shed(self, event: ari.Shed) -> None:
         """Speech on a channel went unheard: its calls say so, as after a gap."""
+        ms = self.last_event_ms
         leg = self._roster.legs.get(event.channel_id)
         if leg is None:
             return

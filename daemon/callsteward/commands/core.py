@@ -79,7 +79,7 @@ class Commands:
         self.complaints = complaints
         self._patience_s = patience_s
         per_minute = config.commands.per_minute
-        self._rates = {source: Rate(per_minute) for source in (Source.MQTT, Source.HTTP)}
+        self._rates = {source: Rate(per_minute) for source in (Source.MQTT, Source.HTTP, Source.AGI)}
         self._turn = asyncio.Lock()
 
     async def handle(self, name: str, body: bytes, source: Source) -> Reply:

@@ -48,7 +48,7 @@ from callsteward.feed.post import Post
 from callsteward.feed.presence import Presence
 from callsteward.feed.today import Today
 from callsteward.feed.topics import Topics
-from callsteward.health import Health
+from callsteward.health import FeedState, Health
 from callsteward.intervals.row import IntervalExpired, IntervalRow
 from callsteward.rating.states import ComplaintRaised, RatingMoved
 
@@ -183,6 +183,11 @@ class Feed:
         for record in records:
             self._gauges.count(record)
         self._moved.set()
+
+    def state(self) -> FeedState:
+        """How the feed does at this moment."""
+        dropped = {kind.value: count for kind, count in self._post.backlog.dropped.items()}
+        return FeedState(self.connected, self._post.backlog.depth, dropped)
 
     def link(self, asterisk_connected: bool, detail: str) -> None:
         """Say on `status` whether Asterisk is connected, and why not."""

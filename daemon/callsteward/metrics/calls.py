@@ -11,8 +11,9 @@ from collections.abc import Iterable
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from callsteward.callback.states import CallbackMoved
-from callsteward.calls.facts import Alert, CallEnded, Fact, LineNow
+from callsteward.calls.facts import Alert, CallEnded, LineNow
 from callsteward.calls.record import CallRecord, Direction
+from callsteward.rating.states import ComplaintRaised
 
 # Around the standard's numbers: the answer within 4 to 5 s, 80/20, a hold of 120 or 180 s, a talk of 15 min.
 _ANSWER = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30)
@@ -53,6 +54,19 @@ class CallMetrics:
             "callsteward_callback_transitions",
             "Steps of callbacks, by the state they led to.",
             ("line", "state"),
+            registry=registry,
+        )
+        self._ratings = Counter(
+            "callsteward_ratings",
+            "Calls that ended, by what became of their rating.",
+            ("line", "status"),
+            registry=registry,
+        )
+        self._scores = Histogram(
+            "callsteward_rating_score",
+            "Scores that clients gave, 1 to 5.",
+            ("line",),
+            buckets=(1, 2, 3, 4, 5),
             registry=registry,
         )
         self._incomplete = Counter(
@@ -107,17 +121,20 @@ class CallMetrics:
             self._answer.labels(line)
             self._talk.labels(line)
             self._hold.labels(line)
+            self._scores.labels(line)
             self._incomplete.labels(line)
             for answered in ("true", "false"):
                 self._wait.labels(line, answered)
 
-    def observe(self, fact: Fact | CallbackMoved) -> None:
-        """Count a fact."""
+    def observe(self, fact: object) -> None:
+        """Count a fact; what says nothing here counts nowhere."""
         match fact:
             case CallEnded(record):
                 self._count(record)
             case Alert():
                 self._alerts.labels(fact.line, fact.rule).inc()
+            case ComplaintRaised(complaint):
+                self._alerts.labels(complaint.line, "complaint_escalated").inc()
             case CallbackMoved():
                 self._callbacks.labels(fact.callback.line, fact.callback.state.value).inc()
 
@@ -145,6 +162,9 @@ class CallMetrics:
             self._incomplete.labels(line).inc()
         if record.answered_at is not None:
             self._hangups.labels(line, record.hangup.first.value).inc()
+        self._ratings.labels(line, record.rating.status).inc()
+        if record.rating.score is not None:
+            self._scores.labels(line).observe(record.rating.score)
         for check in record.standard:
             # "not_applicable" says nothing about anybody's work.
             if check.result.value != "not_applicable":

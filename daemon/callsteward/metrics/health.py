@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 
 import msgspec
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
@@ -11,41 +11,42 @@ from prometheus_client.registry import Collector
 
 from callsteward import __version__
 from callsteward.ari.counters import Counters
+from callsteward.health import FeedState
 
 # A type's name comes off the wire: a label for each, but not without end.
 _UNKNOWN_TYPES = 50
 _OTHER = "other"
 
 
-class Health(msgspec.Struct, kw_only=True):
+class Readings(msgspec.Struct, kw_only=True):
     """Where the daemon's state is read. Lags in seconds, depths in messages or frames."""
 
     counters: Counters
     asterisk_connected: Callable[[], bool]
-    broker_connected: Callable[[], bool]
+    feed: Callable[[], FeedState]
     open_calls: Callable[[], int]
     event_lag_s: Callable[[], float]
     frames_waiting: Callable[[], int]
-    messages_waiting: Callable[[], int]
-    messages_dropped: Callable[[], Mapping[str, int]]
     journal_bytes: Callable[[], int]
+    tasks: Callable[[], int]
 
 
 class HealthCollector(Collector):
     """Health as metrics."""
 
-    def __init__(self, health: Health) -> None:
+    def __init__(self, health: Readings) -> None:
         self._health = health
 
     def collect(self) -> Iterator[Metric]:
         """The metrics of this moment."""
         health = self._health
         counters = health.counters
+        feed = health.feed()
         info = InfoMetricFamily("callsteward_build", "The version that runs.")
         info.add_metric([], {"version": __version__})
         yield info
         yield _gauge("asterisk_connected", "1 while ARI is connected.", health.asterisk_connected())
-        yield _gauge("broker_connected", "1 while the MQTT broker is connected.", health.broker_connected())
+        yield _gauge("broker_connected", "1 while the MQTT broker is connected.", feed.connected)
         yield _gauge("open_calls", "Calls in progress that are followed.", health.open_calls())
         yield _gauge(
             "event_lag_seconds",
@@ -59,7 +60,7 @@ class HealthCollector(Collector):
         yield _gauge(
             "feed_queue_messages",
             "Messages the MQTT broker has not acknowledged yet.",
-            health.messages_waiting(),
+            feed.waiting,
         )
         yield _gauge("journal_bytes", "The journal's size.", health.journal_bytes())
         yield _counter("ari_frames", "Frames off the websocket.", counters.frames)
@@ -69,6 +70,19 @@ class HealthCollector(Collector):
         yield _counter("ari_disconnects", "Connections to Asterisk that were lost.", counters.disconnects)
         yield _counter("ari_overflows", "Connections given up since the queue was full.", counters.overflows)
         yield _counter("tracker_errors", "Events on which the tracker failed.", counters.tracker_errors)
+        yield _counter("ari_refusals", "Times that Asterisk refused the password.", counters.refused)
+        yield _counter("ari_silences", "Links given up without a heartbeat.", counters.silences)
+        yield _counter("clock_steps", "Times that Asterisk's clock was set.", counters.clock_steps)
+        yield _counter("disk_stalls", "Writes to the journal that took over a second.", counters.disk_stalls)
+        yield _counter("disk_errors", "Times the disk began to refuse the journal.", counters.disk_errors)
+        yield _counter("reload_errors", "Configurations refused on SIGHUP.", counters.reload_errors)
+        yield _gauge("asyncio_tasks", "Tasks of the daemon.", health.tasks())
+        shed = CounterMetricFamily(
+            "callsteward_ari_shed_frames", "Frames left out where too many waited.", labels=["kind"]
+        )
+        for kind, count in counters.shed.items():
+            shed.add_metric([kind], count)
+        yield shed
         unknown = CounterMetricFamily(
             "callsteward_ari_unknown_events", "Events of types callsteward does not use.", labels=["type"]
         )
@@ -80,7 +94,7 @@ class HealthCollector(Collector):
             "Messages given up since too many waited for the broker.",
             labels=["kind"],
         )
-        for kind, count in health.messages_dropped().items():
+        for kind, count in feed.dropped.items():
             dropped.add_metric([kind], count)
         yield dropped
 

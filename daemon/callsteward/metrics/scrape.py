@@ -9,17 +9,17 @@ from callsteward.callback.states import CallbackMoved
 from callsteward.calls.facts import Fact
 from callsteward.config import Config
 from callsteward.metrics.calls import CallMetrics
-from callsteward.metrics.health import Health, HealthCollector
+from callsteward.metrics.health import HealthCollector, Readings
 
 
 class Metrics:
     """All metrics of one daemon, in a registry of their own."""
 
-    def __init__(self, config: Config, health: Health) -> None:
+    def __init__(self, config: Config, readings: Readings) -> None:
         self._registry = CollectorRegistry()
         lines = [line.name for line in config.lines]
         self.calls = CallMetrics(self._registry, [*lines, config.default_line])
-        self._registry.register(HealthCollector(health))
+        self._registry.register(HealthCollector(readings))
         # Memory, CPU time and descriptors of the process.
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)

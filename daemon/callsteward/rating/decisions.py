@@ -27,6 +27,7 @@ from callsteward.rating.eligibility import COMPLAINT, Talk, against
 from callsteward.rating.ledger import DAY_MS, Ledger
 from callsteward.rating.states import ComplaintRaised, Mode, Rating, RatingMoved, State
 from callsteward.rating.tags import TagsOf, no_tags
+from callsteward.standard.profile import Profile
 
 log = structlog.get_logger(__name__)
 
@@ -116,9 +117,7 @@ class Decisions:
             tags=await self._tags_of(client.call_id),
             asked_days_ago=await self._asked_days_ago(number, client.client_ref, client.call_id),
         )
-        # The client is here: whether their number may be dialled does not matter.
-        here = profile.model_copy(update={"rating": "stay"}) if profile.rating == "call" else profile
-        why = against(talk, here, enabled=self._config.rating.enabled)
+        why = against(talk, _in_the_menu(profile), enabled=self._config.rating.enabled)
         if why is not None:
             return None, why
         rating = await self._ledger.open(
@@ -132,6 +131,25 @@ class Decisions:
             at_ms=now_ms,
         )
         return rating, "already_asked"
+
+    async def against(self, call_id: str, line: str, caller: str) -> str | None:
+        """The rule by which a client who would come to the menu now is not asked, None for none.
+
+        For a dialplan that asks beforehand: it is taken for a talk that got past its greeting. Nothing is
+        written down, and `admit` decides again.
+        """
+        number = self._guard.read(caller)
+        profile = self._config.profile(line)
+        talk = Talk(
+            call_id=call_id,
+            direction=Direction.INBOUND,
+            connected=True,
+            dialogue=True,
+            callback_pending=await self._ledger.callback_open(number),
+            tags=await self._tags_of(call_id),
+            asked_days_ago=await self._asked_days_ago(number, None, call_id),
+        )
+        return against(talk, _in_the_menu(profile), enabled=self._config.rating.enabled)
 
     async def keep(self, rating: Rating, *, score: int) -> Rating | None:
         """Write the score down, tell it, and escalate a low one; None where there was a score already."""
@@ -377,6 +395,11 @@ class Decisions:
 
 
 _SCHEDULED = Told("scheduled", Mode.CALL.value)
+
+
+def _in_the_menu(profile: Profile) -> Profile:
+    """For a client who is here: whether their number may be dialled does not matter."""
+    return profile.model_copy(update={"rating": "stay"}) if profile.rating == "call" else profile
 
 
 def _dialogue(record: CallRecord, greeting_s: float) -> bool:

@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-import msgspec
-
-from callsteward.calls.record import Direction, Outcome, Party, RuleCheck, RuleResult
+from callsteward.calls.record import Direction, Party, RuleCheck, RuleResult
 from callsteward.standard.profile import Profile
 
 _INBOUND: Final = Direction.INBOUND
@@ -24,72 +22,142 @@ _OPERATOR: Final = Party.OPERATOR
 _RATING: Final = Direction.RATING
 
 
-class Measured(msgspec.Struct, frozen=True, kw_only=True):
+class Measured:
     """What the rules look at. Seconds; None where it was not observed."""
 
-    direction: Direction
-    outcome: Outcome
-    hung_up_first: Party
-    connected: bool
-    answer_latency_s: float | None
-    longest_ring_s: float | None
-    first_operator_word_s: float | None
-    greeting_heard: bool
-    """The talk's beginning was seen, with the talk detector on."""
-    longest_silence_s: float | None
-    holds_s: Sequence[tuple[float, float]]
-    """Each hold by an operator with the limit for that operator's grade."""
-    consultation_s: float | None
-    operator_interruptions: int | None
-    transfers: int
-    tagged: bool = False
-    """Tags are in use, so that a missing one means something."""
-    ticket: bool = False
-    registered_s: float | None = None
-    """The tag `registered`, after the talk's end."""
-    handed_over: bool = False
-    """The operator left the talk to the rating: that is no hang-up."""
-
-
-def evaluate(call: Measured, profile: Profile) -> tuple[RuleCheck, ...]:
-    """Every rule, in the order of the standard."""
-    # Talks among colleagues are not held against a standard for clients.
-    direction = call.direction
-    served = call.connected and direction is not _INTERNAL and direction is not _RATING
-    return (
-        _answer_within(call, profile.answer_limit_s),
-        _no_contact_lost(call),
-        *(_rules_of_talk(call, profile) if served else _no_talk(profile)),
+    __slots__ = (
+        "answer_latency_s",
+        "connected",
+        "consultation_s",
+        "direction",
+        "first_operator_word_s",
+        "greeting_heard",
+        "handed_over",
+        "holds_s",
+        "hung_up_first",
+        "longest_ring_s",
+        "longest_silence_s",
+        "operator_interruptions",
+        "registered_s",
+        "tagged",
+        "ticket",
+        "transfers",
     )
 
+    def __init__(
+        self,
+        *,
+        direction: Direction,
+        hung_up_first: Party,
+        connected: bool,
+        answer_latency_s: float | None,
+        longest_ring_s: float | None,
+        first_operator_word_s: float | None,
+        greeting_heard: bool,
+        longest_silence_s: float | None,
+        holds_s: Sequence[tuple[float, float]],
+        consultation_s: float | None,
+        operator_interruptions: int | None,
+        transfers: int,
+        tagged: bool = False,
+        ticket: bool = False,
+        registered_s: float | None = None,
+        handed_over: bool = False,
+    ) -> None:
+        self.direction = direction
+        self.hung_up_first = hung_up_first
+        self.connected = connected
+        self.answer_latency_s = answer_latency_s
+        self.longest_ring_s = longest_ring_s
+        self.first_operator_word_s = first_operator_word_s
+        # The talk's beginning was seen, with the talk detector on.
+        self.greeting_heard = greeting_heard
+        self.longest_silence_s = longest_silence_s
+        # Each hold by an operator with the limit for that operator's grade.
+        self.holds_s = holds_s
+        self.consultation_s = consultation_s
+        self.operator_interruptions = operator_interruptions
+        self.transfers = transfers
+        # Tags are in use, so that a missing one means something.
+        self.tagged = tagged
+        self.ticket = ticket
+        # The tag `registered`, after the talk's end.
+        self.registered_s = registered_s
+        # The operator left the talk to the rating: that is no hang-up.
+        self.handed_over = handed_over
 
-def _rules_of_talk(call: Measured, profile: Profile) -> tuple[RuleCheck, ...]:
-    return (
-        _greeting(call, profile.greeting_within_s),
-        _silence_limit(call, profile.silence_limit_s),
-        _hold_limit(call, profile.hold_limit_s),
-        _at_most("talk_limit", call.consultation_s, profile.talk_limit_s),
-        _interruptions(call, profile.interruptions_limit),
-        _at_most("transfers", float(call.transfers), float(profile.max_transfers)),
-        _transfer_with_ticket(call, needed=profile.transfer_needs_ticket),
-        _operator_hangs_up_last(call) if profile.operator_hangs_up_last else _HANGS_UP_AS_LIKED,
-        registered_within(call.registered_s, None, profile.registered_within_s),
+
+class Rules:
+    """A profile, ready to be held against call after call: what most calls come to is made once."""
+
+    __slots__ = (
+        "_answer_limit_s",
+        "_greeting_within_s",
+        "_hold_limit_s",
+        "_interruptions_limit",
+        "_last_by_client",
+        "_max_transfers",
+        "_no_hold",
+        "_no_silence",
+        "_no_talk",
+        "_no_transfer",
+        "_not_registered",
+        "_registered_within_s",
+        "_silence_limit_s",
+        "_talk_limit_s",
+        "_ticket_needed",
     )
 
+    def __init__(self, profile: Profile) -> None:
+        self._answer_limit_s = profile.answer_limit_s
+        self._greeting_within_s = profile.greeting_within_s
+        self._silence_limit_s = profile.silence_limit_s
+        self._hold_limit_s = profile.hold_limit_s
+        self._talk_limit_s = profile.talk_limit_s
+        self._interruptions_limit = profile.interruptions_limit
+        self._max_transfers = float(profile.max_transfers)
+        self._ticket_needed = profile.transfer_needs_ticket
+        self._last_by_client = profile.operator_hangs_up_last
+        self._registered_within_s = profile.registered_within_s
+        self._no_silence = _silence_limit(0.0, self._silence_limit_s)
+        self._no_hold = RuleCheck("hold_limit", _MET, 0.0, self._hold_limit_s)
+        self._no_transfer = _at_most("transfers", 0.0, self._max_transfers)
+        self._not_registered = registered_within(None, None, self._registered_within_s)
+        # The rules of a talk with a client where there was none.
+        self._no_talk: tuple[RuleCheck, ...] = (
+            RuleCheck("greeting", _NOT_APPLICABLE, None, self._greeting_within_s),
+            RuleCheck("silence_limit", _NOT_APPLICABLE, None, self._silence_limit_s),
+            RuleCheck("hold_limit", _NOT_APPLICABLE, None, self._hold_limit_s),
+            RuleCheck("talk_limit", _NOT_APPLICABLE, None, self._talk_limit_s),
+            RuleCheck("interruptions", _NOT_APPLICABLE, None, self._interruptions_limit),
+            RuleCheck("transfers", _NOT_APPLICABLE, None, self._max_transfers),
+            _NO_TICKET_NEEDED,
+            _HANGS_UP_AS_LIKED,
+            self._not_registered,
+        )
 
-def _no_talk(profile: Profile) -> tuple[RuleCheck, ...]:
-    """The rules of a talk with a client where there was none."""
-    return (
-        RuleCheck("greeting", _NOT_APPLICABLE, None, profile.greeting_within_s),
-        RuleCheck("silence_limit", _NOT_APPLICABLE, None, profile.silence_limit_s),
-        RuleCheck("hold_limit", _NOT_APPLICABLE, None, profile.hold_limit_s),
-        RuleCheck("talk_limit", _NOT_APPLICABLE, None, profile.talk_limit_s),
-        RuleCheck("interruptions", _NOT_APPLICABLE, None, profile.interruptions_limit),
-        RuleCheck("transfers", _NOT_APPLICABLE, None, float(profile.max_transfers)),
-        _NO_TICKET_NEEDED,
-        _HANGS_UP_AS_LIKED,
-        registered_within(None, None, profile.registered_within_s),
-    )
+    def evaluate(self, call: Measured) -> tuple[RuleCheck, ...]:
+        """Every rule, in the order of the standard."""
+        answer, contact = _answer_within(call, self._answer_limit_s), _no_contact_lost(call)
+        # Talks among colleagues are not held against a standard for clients.
+        if not call.connected or call.direction is _INTERNAL or call.direction is _RATING:
+            return (answer, contact, *self._no_talk)
+        silence, transfers = call.longest_silence_s, call.transfers
+        return (
+            answer,
+            contact,
+            _greeting(call, self._greeting_within_s),
+            self._no_silence if silence == 0 else _silence_limit(silence, self._silence_limit_s),
+            _hold_limit(call.holds_s) if call.holds_s else self._no_hold,
+            _at_most("talk_limit", call.consultation_s, self._talk_limit_s),
+            _interruptions(call.operator_interruptions, self._interruptions_limit),
+            _at_most("transfers", float(transfers), self._max_transfers) if transfers else self._no_transfer,
+            _transfer_with_ticket(call, needed=self._ticket_needed),
+            _operator_hangs_up_last(call) if self._last_by_client else _HANGS_UP_AS_LIKED,
+            self._not_registered
+            if call.registered_s is None
+            else registered_within(call.registered_s, None, self._registered_within_s),
+        )
 
 
 def _at_most(rule: str, value: float | None, limit: float) -> RuleCheck:
@@ -130,23 +198,19 @@ def _greeting(call: Measured, limit: float) -> RuleCheck:
     return _at_most("greeting", value, limit)
 
 
-def _silence_limit(call: Measured, limit: float) -> RuleCheck:
-    longest = call.longest_silence_s
+def _silence_limit(longest: float | None, limit: float) -> RuleCheck:
     if longest is None:
         return RuleCheck("silence_limit", _NOT_APPLICABLE, None, limit)
     # A pause of exactly the limit is the first that is too long: only such pauses are listed.
     return RuleCheck("silence_limit", _MET if longest < limit else _BROKEN, longest, limit)
 
 
-def _hold_limit(call: Measured, limit: float) -> RuleCheck:
-    if not call.holds_s:
-        return RuleCheck("hold_limit", _MET, 0.0, limit)
-    # The hold that went furthest over the limit of whoever held.
-    return _at_most("hold_limit", *max(call.holds_s, key=lambda hold: hold[0] - hold[1]))
+def _hold_limit(holds_s: Sequence[tuple[float, float]]) -> RuleCheck:
+    """The hold that went furthest over the limit of whoever held."""
+    return _at_most("hold_limit", *max(holds_s, key=lambda hold: hold[0] - hold[1]))
 
 
-def _interruptions(call: Measured, limit: int | None) -> RuleCheck:
-    value = call.operator_interruptions
+def _interruptions(value: int | None, limit: int | None) -> RuleCheck:
     if value is None or limit is None:
         counted = None if value is None else float(value)
         return RuleCheck("interruptions", _NOT_APPLICABLE, counted, limit)

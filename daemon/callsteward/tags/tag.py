@@ -32,6 +32,8 @@ class Source(StrEnum):
     """A code dialled after it."""
     MQTT = "mqtt"
     HTTP = "http"
+    AGI = "agi"
+    """A dialplan asked over FastAGI."""
 
 
 class TagError(CallstewardError):

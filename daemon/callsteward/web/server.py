@@ -1,9 +1,10 @@
-"""The HTTP door to the same commands. A token opens it, and nothing else does.
+"""The HTTP door to the same commands and to the metrics. A token opens it, and nothing else does.
 
     POST /api/v1/calls/CALL_ID/tags       {"id": …, "tag": "ticket", "value": "INC-1042"}
     POST /api/v1/calls/CALL_ID/callback   {"id": …, "action": "request"}
     POST /api/v1/calls/CALL_ID/complaint  {"id": …, "action": "acknowledge"}
     POST /api/v1/dnc                      {"id": …, "action": "add", "number": "+7 903 123-45-67"}
+    GET  /metrics
 
 `id` may be left out: then a repeat is a new command. No number ever stands in an address.
 """
@@ -24,6 +25,7 @@ from callsteward.commands.reply import Reply
 from callsteward.commands.request import LARGEST
 from callsteward.config import SHORTEST_TOKEN
 from callsteward.exceptions import ConfigError
+from callsteward.metrics.scrape import Metrics
 from callsteward.tags.tag import Source
 
 if TYPE_CHECKING:
@@ -38,9 +40,10 @@ _NOT_FOUND = frozenset({"call_not_known", "no_callback", "no_complaint", "unknow
 class HttpDoor:
     """Serves until cancelled. Raises ConfigError where it cannot listen."""
 
-    def __init__(self, config: Config, commands: Commands) -> None:
+    def __init__(self, config: Config, commands: Commands, metrics: Metrics | None = None) -> None:
         self._settings = config.web
         self._commands = commands
+        self._metrics = metrics
         self._token = self._settings.secret.encode()
         if len(self._token) < SHORTEST_TOKEN:
             message = (
@@ -55,6 +58,8 @@ class HttpDoor:
         application.router.add_post("/api/v1/calls/{call_id}/callback", self._of_call("callback"))
         application.router.add_post("/api/v1/calls/{call_id}/complaint", self._of_call("complaint"))
         application.router.add_post("/api/v1/dnc", self._of_call("dnc"))
+        if self._metrics is not None:
+            application.router.add_get("/metrics", self._scraped)
         return application
 
     async def run(self) -> None:
@@ -85,6 +90,11 @@ class HttpDoor:
             return web.json_response(answer, status=401, headers={"WWW-Authenticate": "Bearer"})
         response: web.StreamResponse = await handler(request)
         return response
+
+    async def _scraped(self, request: web.Request) -> web.Response:
+        assert self._metrics is not None
+        body, content_type = self._metrics.scrape(request.headers.get("Accept", ""))
+        return web.Response(body=body, headers={"Content-Type": content_type})
 
     def _of_call(self, name: str) -> Any:
         async def handle(request: web.Request) -> web.Response:

@@ -13,14 +13,20 @@ from callsteward.agi.questions import Questions
 from callsteward.agi.request import AgiError, Request
 from callsteward.agi.site import site_questions
 from callsteward.callback.do_not_call import DoNotCall
+from callsteward.callback.guard import Guard
 from callsteward.callback.ledger import Ledger
 from callsteward.callback.policy import Reason
 from callsteward.callback.states import OPEN, Actor, State
 from callsteward.calls.number import Numbers
 from callsteward.calls.record import CallbackDecision, Decision
-from callsteward.config import Config
+from callsteward.config import Config, Line, Rating
+from callsteward.rating.complaints import Complaints
+from callsteward.rating.decisions import Decisions
+from callsteward.rating.ledger import Ledger as RatingLedger
+from callsteward.standard.profile import Profile
 from callsteward.store.records import Store
 from tests.unit.store.samples import RECORD
+from tests.unit.tags.desk import FrontDesk
 
 NUMBER = "+79031234567"
 OTHER = "+79000000001"
@@ -74,7 +80,7 @@ async def dropped(store: Store, *states: State, at_ms: int = NOW_MS, reason: str
 
 NOTHING = {
     "CALLSTEWARD_LAST_OPERATOR": "",
-    "CALLSTEWARD_CALLBACK": "",
+    "CALLSTEWARD_OPEN_CALLBACK": "",
     "CALLSTEWARD_DNC": "0",
     "CALLSTEWARD_LANGUAGE": "ru",
 }
@@ -120,7 +126,7 @@ async def test_an_open_callback_is_told(store, questions, state: State) -> None:
         found = await Ledger(store.engine, "main").find(RECORD.call_id)
         assert found is not None
         await Ledger(store.engine, "main").move(found, state, actor=Actor.DAEMON, at_ms=NOW_MS)
-    assert (await questions.arrival(asked()))["CALLSTEWARD_CALLBACK"] == state.value
+    assert (await questions.arrival(asked()))["CALLSTEWARD_OPEN_CALLBACK"] == state.value
 
 
 @pytest.mark.parametrize(
@@ -135,7 +141,7 @@ async def test_an_open_callback_is_told(store, questions, state: State) -> None:
 )
 async def test_a_callback_that_is_over_is_not(store, questions, state, reason, ago_ms, told) -> None:
     await dropped(store, state, at_ms=NOW_MS - ago_ms, reason=reason)
-    assert (await questions.arrival(asked()))["CALLSTEWARD_CALLBACK"] == told
+    assert (await questions.arrival(asked()))["CALLSTEWARD_OPEN_CALLBACK"] == told
 
 
 async def test_another_sites_callback_is_none_of_ours(store: Store) -> None:
@@ -172,6 +178,67 @@ async def test_what_cannot_be_listed_is_refused(store, questions, request_: Requ
     assert await DoNotCall(store.engine).listed() == []
 
 
+@pytest.mark.parametrize(
+    ("script", "off"), [("tag", "tags are switched off"), ("rating-eligible", "ratings are")]
+)
+async def test_what_is_switched_off_is_said(questions: Questions, script: str, off: str) -> None:
+    with pytest.raises(AgiError, match=off):
+        await questions.scripts()[script](asked(script, tag="complaint"))
+
+
+async def test_a_call_is_tagged_from_the_dialplan(store: Store) -> None:
+    desk = FrontDesk(store)
+    await desk.talk()
+    tagging = site_questions(desk.config, store.engine, commands=desk.commands)
+    answer = await tagging.tag(asked("tag", tag="complaint", call="1.1"))
+    assert answer == {"CALLSTEWARD_TAG": "done"}
+    assert [(kept.tag, kept.source) for kept in await desk.book.of("1.1")] == [("complaint", "agi")]
+    assert await tagging.tag(asked("tag", tag="nonsense", call="1.1")) == {"CALLSTEWARD_TAG": "malformed"}
+    assert await tagging.tag(asked("tag", tag="complaint", call="9.9")) == {"CALLSTEWARD_TAG": "unknown_call"}
+
+
+async def test_who_would_be_asked_for_a_rating(store: Store) -> None:
+    lines = (
+        Line(name="support", dids=("100",), profile="asking", language="en"),
+        Line(name="sales", dids=("200",)),
+    )
+    config = Config(
+        lines=lines,
+        profiles={"asking": Profile(rating="stay")},
+        rating=Rating(enabled=True),
+    )
+    told_of: list[object] = []
+
+    async def tags_of(call_id: str) -> frozenset[str]:
+        return frozenset({"atypical"}) if call_id == "17.2" else frozenset()
+
+    decisions = Decisions(
+        config,
+        ledger=RatingLedger(store.engine, "main"),
+        complaints=Complaints(store.engine, "main"),
+        guard=Guard(config),
+        do_not_call=DoNotCall(store.engine),
+        now_ms=lambda: NOW_MS,
+        publish=told_of.append,
+        tags_of=tags_of,
+    )
+    questions = site_questions(config, store.engine, ratings=decisions)
+
+    async def told(channel_id: str = "17.1", called: str = "100", **params: str) -> str:
+        request = Request(script="x", channel_id=channel_id, caller=NUMBER, called=called, params=params)
+        return (await questions.rating_eligible(request))["CALLSTEWARD_ELIGIBLE"]
+
+    assert await told() == "ask"
+    assert await told(called="200") == "line_does_not_ask"
+    assert await told(called="200", line="support") == "ask"
+    assert await told("17.2") == "atypical"
+    await dropped(store)
+    assert await told() == "callback_pending"
+    assert told_of == []
+    arrival = await questions.arrival(Request(script="arrival", channel_id="1", caller=NUMBER, called="100"))
+    assert arrival["CALLSTEWARD_LANGUAGE"] == "en"
+
+
 def test_every_script_has_its_answer(questions: Questions) -> None:
     scripts: dict[str, Callable[..., Any]] = dict(questions.scripts())
-    assert sorted(scripts) == ["arrival", "dnc"]
+    assert sorted(scripts) == ["arrival", "dnc", "rating-eligible", "tag"]

@@ -16,6 +16,24 @@ def test_stamps_of_one_second_are_told_apart_by_their_milliseconds():
     assert stamps.ms("2026-11-22T12:00:00.059+0000") == NOON + 59
 
 
+def test_seconds_of_one_minute_and_of_others_are_told_apart():
+    stamps = Stamps()
+    assert stamps.ms("2026-11-22T12:00:00.005+0000") == NOON + 5
+    assert stamps.ms("2026-11-22T12:00:59.999+0000") == NOON + 59_999
+    assert stamps.ms("2026-11-22T12:00:60.001+0000") == NOON + 60_001  # a leap second
+    assert stamps.ms("2026-11-22T12:01:00.002+0000") == NOON + 60_002
+    assert stamps.ms("2026-11-22T12:00:07.003+0000") == NOON + 7_003
+    assert stamps.ms("2026-11-22T12:00:0x.003+0000") is None
+
+
+def test_what_is_no_timestamp_is_the_number_asked_for():
+    stamps = Stamps()
+    assert stamps.ms_or("2026-11-22T12:00:00.005+0000", 7) == NOON + 5
+    assert stamps.ms_or("2026-11-22T12:00:00.0x5+0000", 7) == 7
+    assert stamps.ms_or("2026-11-22T12:00:99x.5+0000", 7) == 7
+    assert stamps.ms_or("", 7) == 7
+
+
 def test_the_same_second_in_another_zone_is_another_moment():
     stamps = Stamps()
     assert stamps.ms("2026-11-22T12:00:00.000+0000") == NOON

@@ -101,3 +101,11 @@ def test_an_interruption_counts_from_its_least_length():
 
 def test_who_starts_as_the_other_stops_interrupts_nobody():
     assert timeline.interruptions([(10, 20)], [(0, 10)], 0) == 0
+
+
+@given(st.lists(st.tuples(st.integers(0, 10**13), st.integers(0, 10**13)), max_size=70))
+def test_speech_is_given_back_as_it_was_added_however_much_of_it(added: list[tuple[int, int]]):
+    spoken = timeline.Spoken()
+    for start, end in added:
+        spoken.add(start, end)
+    assert spoken.spans() == added

@@ -5,16 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from callsteward import __version__
 from callsteward.ari.counters import Counters
 from callsteward.callback.states import Actor, Callback, CallbackMoved, State
 from callsteward.calls.facts import Alert, CallEnded, CallHappened, Happening, LineNow
-from callsteward.calls.record import Direction, Hangup, Hold, Outcome, Party, Side
-from callsteward.config import Config, Line
-from callsteward.metrics.health import Health
+from callsteward.calls.record import Direction, Hangup, Hold, Outcome, Party, Rating, Side
 from callsteward.metrics.scrape import Metrics
 from tests.unit.store.samples import RECORD
 
@@ -38,28 +35,6 @@ class Scraped:
 
     def names(self, name: str) -> list[dict[str, str]]:
         return [dict(labels) for found, labels in self._samples if found == f"callsteward_{name}"]
-
-
-@pytest.fixture
-def counters() -> Counters:
-    return Counters()
-
-
-@pytest.fixture
-def metrics(counters: Counters) -> Metrics:
-    config = Config(lines=(Line(name="support"), Line(name="sales")))
-    health = Health(
-        counters=counters,
-        asterisk_connected=lambda: True,
-        broker_connected=lambda: False,
-        open_calls=lambda: 4,
-        event_lag_s=lambda: 0.25,
-        frames_waiting=lambda: 17,
-        messages_waiting=lambda: 3,
-        messages_dropped=lambda: {"record": 2, "event": 0},
-        journal_bytes=lambda: 1234,
-    )
-    return Metrics(config, health)
 
 
 def ended(**changes: Any) -> CallEnded:
@@ -138,6 +113,16 @@ def test_each_hold_is_counted_by_itself_and_a_lost_connection_is_the_networks(me
     assert scraped.get("first_hangups_total", line="support", party="network") == 1
 
 
+def test_scores_are_counted_once_by_their_records(metrics: Metrics) -> None:
+    metrics.observe(ended(rating=Rating("answered", "stay", 4)))
+    metrics.observe(ended())
+    scraped = Scraped(metrics)
+    assert scraped.get("ratings_total", line="support", status="answered") == 1
+    assert scraped.get("ratings_total", line="support", status="not_asked") == 1
+    assert scraped.get("rating_score_sum", line="support") == 4
+    assert scraped.get("rating_score_count", line="support") == 1
+
+
 def test_alerts_and_callbacks_are_counted(metrics: Metrics) -> None:
     metrics.observe(
         Alert(call_id="1", line="support", rule="hold_limit", at_ms=2, operator="101", limit_s=1, since_ms=1)
@@ -186,6 +171,7 @@ def test_health_is_read_when_asked(metrics: Metrics, counters: Counters) -> None
     assert scraped.get("feed_queue_messages") == 3
     assert scraped.get("feed_dropped_messages_total", kind="record") == 2
     assert scraped.get("journal_bytes") == 1234
+    assert scraped.get("asyncio_tasks") == 9
     assert scraped.get("build_info", version=__version__) == 1
     counters.frames = 11
     assert Scraped(metrics).get("ari_frames_total") == 11

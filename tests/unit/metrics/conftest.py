@@ -1,0 +1,41 @@
+"""The metrics of a daemon that is in the middle of things."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from callsteward.ari.counters import Counters
+from callsteward.config import Config, Line
+from callsteward.health import FeedState
+from callsteward.metrics.health import Readings
+from callsteward.metrics.scrape import Metrics
+from callsteward.store.records import Store
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    store = await Store.open(f"sqlite:///{tmp_path}/calls.db")
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+def counters() -> Counters:
+    return Counters()
+
+
+@pytest.fixture
+def metrics(counters: Counters) -> Metrics:
+    config = Config(lines=(Line(name="support"), Line(name="sales")))
+    readings = Readings(
+        counters=counters,
+        asterisk_connected=lambda: True,
+        feed=lambda: FeedState(False, 3, {"record": 2, "event": 0}),
+        open_calls=lambda: 4,
+        event_lag_s=lambda: 0.25,
+        frames_waiting=lambda: 17,
+        journal_bytes=lambda: 1234,
+        tasks=lambda: 9,
+    )
+    return Metrics(config, readings)
