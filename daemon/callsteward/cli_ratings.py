@@ -6,17 +6,15 @@ What is needed is imported inside each command, as in `cli`.
 from __future__ import annotations
 
 import sys
-from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
-from zoneinfo import ZoneInfo
 
 import typer
 
 from callsteward import config
 from callsteward.cli_ledger import clock, now_ms, print_json, print_table, rfc3339, who, with_store
-from callsteward.cli_options import ConfigOption, Form, FormOption, ListForm, chosen
+from callsteward.cli_options import ConfigOption, Form, FormOption, ListForm, chosen, moment
 from callsteward.exceptions import CallstewardError
 
 if TYPE_CHECKING:
@@ -186,8 +184,8 @@ def ratings_report(
 
     settings = config.load(config_file)
     zone = settings.site.zone
-    from_ms = None if from_ is None else _moment(from_, zone, "--from")
-    to_ms = None if to is None else _moment(to, zone, "--to", end_of_day=True)
+    from_ms = None if from_ is None else moment(from_, zone, "--from")
+    to_ms = None if to is None else moment(to, zone, "--to", end_of_day=True)
     if from_ms is not None and to_ms is not None and from_ms >= to_ms:
         message = f"nothing lies between --from {from_} and --to {to}: --to is not after --from"
         raise typer.BadParameter(message, param_hint="--to")
@@ -264,20 +262,3 @@ def _print_rows(rows: list[Row], by: By) -> None:
     )
     if not rows:
         typer.echo("no such calls", err=True)
-
-
-def _moment(text: str, zone: ZoneInfo, option: str, *, end_of_day: bool = False) -> int:
-    """Milliseconds since 1970 of a date (its start or, with end_of_day, its end) or RFC 3339 time."""
-    try:
-        moment = datetime.fromisoformat(text)
-        if end_of_day and len(text) <= len("2026-11-22"):
-            moment += timedelta(days=1)
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=zone)
-        return round(moment.timestamp() * 1000)
-    except (ValueError, OverflowError) as error:
-        message = (
-            f"{text!r} is no date or time; write 2026-11-22 or 2026-11-22T08:30:00+03:00"
-            f" (without an offset: {zone.key})"
-        )
-        raise typer.BadParameter(message, param_hint=option) from error

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 class Subject(StrEnum):
     INTERVALS = "intervals"
     OPERATORS = "operators"
-    CALLS = "calls"
 
 
 class Every(StrEnum):

@@ -271,7 +271,8 @@ def _name_this_machine(root: Path) -> None:
     hosts = root / "etc" / "hosts"
     known = hosts.read_text() if hosts.exists() else ""
     if name not in known.split():
-        new = hosts.with_name(f"hosts.{os.getpid()}")
+        # Several instances are made at once, also by the threads of one process.
+        new = hosts.with_name(f"hosts.{secrets.token_hex(4)}")
         new.write_text(f"{known}127.0.0.1 localhost {name}\n")
         new.replace(hosts)
 

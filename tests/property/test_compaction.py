@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import json
 import random
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, cast
 
 import pytest
 import structlog
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from callsteward import pump as pump_module
@@ -25,7 +26,7 @@ from callsteward.calls.facts import CallEnded, Fact
 from callsteward.calls.record import CallRecord, encode
 from callsteward.calls.tracker import Tracker
 from callsteward.clock import EventClock
-from callsteward.config import Config
+from callsteward.config import Config, Rating, Tags
 from callsteward.keeping import Keeping
 from callsteward.pump import Pump
 from callsteward.store import compaction
@@ -34,7 +35,16 @@ from tests.bench.load import copy_of, interleaved
 from tests.replay.streams import CAPTURES, STREAMS
 
 ALL = [*CAPTURES, *STREAMS]
+NAMED = {path.stem: path for path in ALL}
 CONFIG = Config()
+LISTENS = Config(tags=Tags(enabled=True), rating=Rating(enabled=True))
+# Codes dialled on a phone, a client who comes to the rating, what is nobody's.
+SAID: list[tuple[str, dict[str, str]]] = [
+    ("callsteward-tag", {"tag": "ticket", "value": "T1"}),
+    ("callsteward-tag", {"tag": "dropped"}),
+    ("callsteward", {"state": "rating"}),
+    ("other", {}),
+]
 NO_LIMIT = 1 << 40
 
 
@@ -62,9 +72,9 @@ class _Nowhere:
         pass
 
 
-def rerun(frames: Sequence[bytes]) -> tuple[list[CallRecord], Tracker, str]:
+def rerun(frames: Sequence[bytes], config: Config = CONFIG) -> tuple[list[CallRecord], Tracker, str]:
     """What the daemon itself makes of a journal: records, the tracker as it goes on, the last stamp."""
-    tracker = Tracker(CONFIG)
+    tracker = Tracker(config)
     saved: list[CallRecord] = []
 
     async def save(records: Sequence[CallRecord]) -> list[CallRecord]:
@@ -106,15 +116,17 @@ def ended(tracker: Tracker, frames: Iterable[bytes]) -> list[bytes]:
     return [encode(fact.record) for fact in facts if isinstance(fact, CallEnded)]
 
 
-def check(before: Sequence[bytes], after: Sequence[bytes], *, cuts: Sequence[int] = ()) -> int:
+def check(
+    before: Sequence[bytes], after: Sequence[bytes], *, cuts: Sequence[int] = (), config: Config = CONFIG
+) -> int:
     """Compact `before` at each of `cuts` and at its end; returns how many bytes went."""
     journal: list[bytes] = []
     done = 0
     for cut in sorted({*cuts, len(before)}):
         journal = compacted([*journal, *before[done:cut]])
         done = cut
-    whole_records, whole, whole_last = rerun(before)
-    left_records, left, left_last = rerun(journal)
+    whole_records, whole, whole_last = rerun(before, config)
+    left_records, left, left_last = rerun(journal, config)
     on = [encode(record) for record in whole_records]
     kept = [encode(record) for record in left_records]
     # Of the calls that had ended some may be left; those are the same, in the same order.
@@ -126,6 +138,32 @@ def check(before: Sequence[bytes], after: Sequence[bytes], *, cuts: Sequence[int
     assert left.next_deadline_ms == whole.next_deadline_ms
     assert ended(left, after) == ended(whole, after)
     return sum(map(len, before)) - sum(map(len, journal))
+
+
+def mixed(streams: list[list[bytes]], damages: int, dice: random.Random) -> list[bytes]:
+    """The streams as one, each begun after the one before, with so many events lost or late."""
+    whole: list[bytes] = []
+    while streams := [stream for stream in streams if stream]:
+        # Mostly from the first: so calls end while others go on.
+        whole.append(streams[min(int(dice.expovariate(1.5)), len(streams) - 1)].pop(0))
+    for _ in range(damages):
+        here, there = dice.randrange(len(whole)), dice.randrange(len(whole))
+        frame = whole.pop(here)
+        if dice.random() < 0.6:
+            whole.insert(min(there, here + 30), frame)
+    return whole
+
+
+def spoken_in(frames: Iterable[bytes], dice: random.Random) -> Iterator[bytes]:
+    """The same with a UserEvent() of a channel after one event out of twelve."""
+    for frame in frames:
+        yield frame
+        event = json.loads(frame)
+        if "channel" not in event or dice.random() > 1 / 12:
+            continue
+        name, fields = dice.choice(SAID)
+        said = {"type": "ChannelUserevent", "eventname": name, "userevent": fields}
+        yield json.dumps(said | {key: event[key] for key in ("timestamp", "channel")}).encode()
 
 
 @functools.cache
@@ -184,21 +222,35 @@ def test_many_calls_at_once_compacted_at_random_moments(end: int, cuts: list[int
     seed=st.integers(0, 1 << 32),
     damages=st.integers(0, 8),
 )
+# The last that the tracker heeds before the end is of a call that is over, and so goes.
+@example(parts=[NAMED["blonde"], NAMED["queue_no_members_abandon"]], seed=208014, damages=7)
 def test_mixed_and_damaged_streams(parts: list[Path], seed: int, damages: int) -> None:
     """Copies of recordings under ids of their own, one begun after the other, with events lost or late."""
     dice = random.Random(seed)
-    streams = [copy_of(list(lines(path)), number) for number, path in enumerate(parts)]
-    whole: list[bytes] = []
-    while streams := [stream for stream in streams if stream]:
-        # Mostly from the first: so calls end while others go on.
-        whole.append(streams[min(int(dice.expovariate(1.5)), len(streams) - 1)].pop(0))
-    for _ in range(damages):
-        here, there = dice.randrange(len(whole)), dice.randrange(len(whole))
-        frame = whole.pop(here)
-        if dice.random() < 0.6:
-            whole.insert(min(there, here + 30), frame)
+    whole = mixed([copy_of(list(lines(path)), number) for number, path in enumerate(parts)], damages, dice)
     end = dice.randrange(len(whole) + 1)
     check(whole[:end], whole[end:], cuts=[dice.randrange(end + 1) for _ in range(3)])
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    parts=st.lists(st.sampled_from(ALL), min_size=2, max_size=5),
+    seed=st.integers(0, 1 << 32),
+    damages=st.integers(0, 8),
+    config=st.sampled_from([CONFIG, LISTENS]),
+)
+# Codes dialled on a phone that is in another call, too; nothing is lost or late.
+@example(parts=[NAMED["blind_noanswer_return"], NAMED["blind"]], seed=397, damages=0, config=LISTENS)
+def test_mixed_streams_in_which_the_dialplan_says_things(
+    parts: list[Path], seed: int, damages: int, config: Config
+) -> None:
+    """As above; each that is said may be of any channel at any time, and nobody need listen."""
+    dice = random.Random(seed)
+    copies = [copy_of(list(lines(path)), number) for number, path in enumerate(parts)]
+    whole = mixed([[*spoken_in(copy, dice)] for copy in copies], damages, dice)
+    end = dice.randrange(len(whole) + 1)
+    cuts = [dice.randrange(end + 1) for _ in range(3)]
+    check(whole[:end], whole[end:], cuts=cuts, config=config)
 
 
 @settings(max_examples=30, deadline=None)

@@ -226,7 +226,10 @@ class TagCommanded(_Event, frozen=True, gc=False, kw_only=True, tag="Callsteward
 
 
 class Compacted(_Event, frozen=True, gc=False, kw_only=True, tag="CallstewardCompacted"):
-    """Not from Asterisk: heads a compacted journal. `gone`: channels that ended, whose frames went."""
+    """Not from Asterisk: heads a compacted journal. `gone`: channels that ended, whose frames went.
+
+    With a timestamp and nothing else it stands further down, in place of events that went.
+    """
 
     gone: tuple[str, ...] = ()
 

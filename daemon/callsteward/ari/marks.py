@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from callsteward.ari.events import Compacted, timestamp
+from callsteward.ari.events import ChannelUserevent, Compacted, timestamp
 
 ADVANCED = "CallstewardAdvanced"
 """Time passed up to here, so that limits ran out. It does not say that Asterisk was heard."""
@@ -28,3 +28,13 @@ def seen(ms: int) -> bytes:
 def compacted(gone: tuple[str, ...]) -> bytes:
     """The head of a compacted journal: channels whose frames went, so that none is taken for a new one."""
     return msgspec.json.encode(Compacted(gone=gone))
+
+
+def told(ms: int) -> bytes:
+    """Events of calls that are over stood here, the last of them at `ms`: the time of what follows."""
+    return msgspec.json.encode(Compacted(timestamp=timestamp(ms)))
+
+
+def said(ms: int) -> bytes:
+    """The dialplan said something of a call that is over: a word of no channel's, so nothing but its time."""
+    return msgspec.json.encode(ChannelUserevent(timestamp=timestamp(ms)))

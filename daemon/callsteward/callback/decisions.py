@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Sequence
-from datetime import datetime
 
 import msgspec
 
@@ -26,6 +25,7 @@ from callsteward.calls.record import (
     Outcome,
     Party,
     Side,
+    ms_of,
 )
 
 # Clients whose last call is remembered, to know who called again before their drop was noticed.
@@ -176,7 +176,7 @@ class Decisions:
             self._ringing[number].pop(record.call_id, None)
             if not self._ringing[number]:
                 del self._ringing[number]
-        ended_ms = _ms(record.ended_at)
+        ended_ms = ms_of(record.ended_at)
         if (
             record.direction in {Direction.OUTBOUND, Direction.CALLBACK}
             and record.outcome in _SPOKEN_TO
@@ -186,7 +186,7 @@ class Decisions:
 
     async def _case(self, record: CallRecord, client: Checked) -> Case:
         now_ms = self._now_ms()
-        started_ms, ended_ms = _ms(record.started_at), _ms(record.ended_at)
+        started_ms, ended_ms = ms_of(record.started_at), ms_of(record.ended_at)
         base = record.callback
         number = client.number
         due = base.decision is Decision.DUE and number is not None
@@ -231,7 +231,3 @@ class Decisions:
 
 def _nobody(_moved: CallbackMoved) -> None:
     pass
-
-
-def _ms(moment: str | None) -> int | None:
-    return None if moment is None else round(datetime.fromisoformat(moment).timestamp() * 1000)

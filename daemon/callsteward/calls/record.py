@@ -6,6 +6,7 @@ What was not observed is null, never 0.
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
@@ -197,6 +198,11 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _encoder = msgspec.json.Encoder()
+
+
+def ms_of(moment: str | None) -> int | None:
+    """A record's moment (RFC 3339) as ms since 1970; None stays None."""
+    return None if moment is None else round(datetime.fromisoformat(moment).timestamp() * 1000)
 
 
 def encode(record: CallRecord) -> bytes:

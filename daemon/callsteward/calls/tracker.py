@@ -114,7 +114,7 @@ class Tracker:
         for call in self._roster.calls():
             if not call.client_gone:
                 call.unobserved.append((ms, None))
-            self._end_call(call)
+            self._end_call(call, ms)
         self._roster.clear()
         return self._told()
 
@@ -241,7 +241,7 @@ class Tracker:
                 talk.close_hold(desk, call.waits_for, ms, only=call)
             linking.client_left(desk, call, ms if event is not None else None)
         if not call.legs:
-            self._end_call(call)
+            self._end_call(call, self.last_event_ms)
         elif call.client_gone and call.linger is None:
             call.linger = desk.deadlines.add(ms + LINGER_MS, Limit.LINGER, ms, call)
 
@@ -431,7 +431,7 @@ class Tracker:
             deadline.target = None
             if isinstance(target, Call):
                 if deadline.limit is Limit.LINGER:
-                    self._give_up_waiting(target)
+                    self._give_up_waiting(target, deadline.at_ms)
                 elif deadline.limit is Limit.SILENCE:
                     talk.silence_due(desk, target, deadline)
                 elif target.contact:
@@ -445,22 +445,22 @@ class Tracker:
                 if call.client is not None:
                     desk.alert(call, deadline, target.operator)
 
-    def _give_up_waiting(self, call: Call) -> None:
+    def _give_up_waiting(self, call: Call, ms: int) -> None:
         """The client is gone and somebody's phone is not: the call is over all the same."""
         call.linger = None
-        self._end_call(call)
+        self._end_call(call, ms)
         remaining = call.legs
         if remaining:
             linking.leave_behind(remaining)
 
-    def _end_call(self, call: Call) -> None:
+    def _end_call(self, call: Call, ms: int) -> None:
         desk = self._desk
         for leg in call.legs:
-            talk.close_hold(desk, leg, self.last_event_ms)
-            talk.close_speech(leg, self.last_event_ms, only=call)
+            talk.close_hold(desk, leg, ms)
+            talk.close_speech(leg, ms, only=call)
             desk.drop(leg.attempt.deadline if leg.attempt is not None else None)
         desk.disarm(call)
-        record = record_of(desk, call, self.last_event_ms)
+        record = record_of(desk, call, ms)
         # Its legs know their call: without this the two would wait for the garbage collector.
         call.last_contact = []
         if record is not None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from datetime import datetime
 
 import msgspec
 import structlog
@@ -19,7 +18,7 @@ from callsteward.callback.do_not_call import DoNotCall
 from callsteward.callback.guard import Guard
 from callsteward.calls.facts import CallEnded, Fact, HandOver
 from callsteward.calls.rating_id import rating_of
-from callsteward.calls.record import CallRecord, Direction, Outcome, Party
+from callsteward.calls.record import CallRecord, Direction, Outcome, Party, ms_of
 from callsteward.calls.record import Rating as Told
 from callsteward.config import Config
 from callsteward.rating.complaints import LOW_RATING, TAGGED, Complaints
@@ -323,7 +322,7 @@ class Decisions:
 
     async def _schedule(self, record: CallRecord, number: str | None, delay_min: float) -> Told:
         now_ms = self._now_ms()
-        ended_ms = _ms(record.ended_at)
+        ended_ms = ms_of(record.ended_at)
         rating = await self._ledger.open(
             call_id=record.call_id,
             mode=Mode.CALL,
@@ -408,10 +407,6 @@ def _dialogue(record: CallRecord, greeting_s: float) -> bool:
         return False
     spoken = record.talk_s if record.speech is None else record.speech.operator_s
     return (spoken or 0) >= greeting_s or not record.complete
-
-
-def _ms(moment: str | None) -> int | None:
-    return None if moment is None else round(datetime.fromisoformat(moment).timestamp() * 1000)
 
 
 def _nobody() -> None:

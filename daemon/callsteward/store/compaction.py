@@ -4,7 +4,8 @@ Channels that ever had to do with each other (a dial, a bridge, a Local channel,
 thread of frames, as the tracker makes one call of them. A thread whose channels have all ended goes, whole;
 any other stays, whole and in order. So a re-run of what is left comes to the very records that a re-run
 of everything would: what a thread's frames lead to depends on the thread alone and on time, and time is
-kept by a mark in place of each run of frames that went.
+kept by marks in place of each run of frames that went: how far it had passed, and where the tracker's
+clock stood after them, which is what an event without a timestamp of its own and a stream's end go by.
 
 A thread can outlive its calls for long (an agent's phone that is always on the line). Where all that is
 left is over the limit, the longest threads lose their oldest frames: after a crash their calls are taken
@@ -19,7 +20,8 @@ import msgspec
 
 from callsteward.ari import events as ari
 from callsteward.ari.link import snapshot_frame
-from callsteward.ari.marks import ADVANCED, advanced, compacted, seen
+from callsteward.ari.marks import ADVANCED, advanced, compacted, said, seen, told
+from callsteward.calls.tagging import EVENT as TAG
 from callsteward.exceptions import MalformedEventError
 
 # A late event, or a callback's last word, is still of use so long after its channel's end.
@@ -47,6 +49,14 @@ _single = (
     ari.ChannelTalkingFinished,
 )
 _bridged = (ari.ChannelEnteredBridge, ari.ChannelLeftBridge)
+# What a frame does to the tracker's time: limits run out before it; its stamp is the time from then on,
+# always or where tags or ratings are in use.
+_PASSES, _SETS, _MAY_SET = 1, 2, 4
+
+
+def _phone(name: str) -> str:
+    """`101` of `PJSIP/101-0000001c`, nothing of a Local channel: an operator, as the tracker knows them."""
+    return "" if name.startswith("Local/") else name.rpartition("-")[0].partition("/")[2]
 
 
 class _Bridge:
@@ -67,7 +77,9 @@ class _Threads:
     def __init__(self) -> None:
         self._parent: dict[str, str] = {}
         self._halves: dict[str, str] = {}
-        self.alive: set[str] = set()
+        # Channels that are there, each with its phone: the part of its name that all of a phone's share.
+        self.alive: dict[str, str] = {}
+        self._last_of: dict[str, str] = {}
         self.gone: dict[str, None] = {}
         # Those that no frame tells of any more.
         self.gone_before: set[str] = set()
@@ -97,7 +109,7 @@ class _Threads:
             return
         if not created and "<ZOMBIE>" in channel.name:
             return
-        self.alive.add(channel.id)
+        self.alive[channel.id] = _phone(channel.name)
         base, semicolon, half = channel.name.rpartition(";")
         if semicolon and half in {"1", "2"}:
             other = self._halves.setdefault(base, channel.id)
@@ -109,7 +121,9 @@ class _Threads:
             self._join((channel.id, linked))
 
     def _died(self, channel_id: str) -> None:
-        self.alive.discard(channel_id)
+        phone = self.alive.pop(channel_id, "")
+        if phone:
+            self._last_of[phone] = channel_id
         self.gone.pop(channel_id, None)
         self.gone[channel_id] = None
 
@@ -184,7 +198,7 @@ class _Threads:
             named = [event.transferer_first_leg, event.transferer_second_leg]
             more = [event.transfer_target, event.transferee]
         elif isinstance(event, ari.ChannelUserevent):
-            more = [event.channel]
+            named = [event.channel]
         elif isinstance(event, ari.Shed):
             return event.channel_id, False
         elif isinstance(event, ari.TagCommanded):
@@ -195,7 +209,7 @@ class _Threads:
             return None
         elif isinstance(event, ari.Compacted):
             self.gone.update(dict.fromkeys(event.gone))
-            self.gone_before = set(event.gone)
+            self.gone_before.update(event.gone)
             return None
         ids = []
         for channel in named:
@@ -203,12 +217,22 @@ class _Threads:
                 self._met(channel)
                 ids.append(channel.id)
         ids += [item.id for item in more if item is not None and item.id in self._parent]
+        if isinstance(event, ari.ChannelUserevent) and event.eventname == TAG and event.channel is not None:
+            ids += self._of_phone(event.channel)
         self._join(ids)
         return (ids[0], False) if ids else None
 
+    def _of_phone(self, channel: ari.Channel) -> list[str]:
+        """Whose call a code dialled on a phone means: one it is in with another line, or was in last."""
+        phone = _phone(channel.name)
+        if not phone:
+            return []
+        ids = [channel_id for channel_id, its in self.alive.items() if its == phone]
+        return [*ids, self._last_of[phone]] if phone in self._last_of else ids
+
     def _reconcile(self, event: ari.Snapshot) -> None:
         present = {channel.id for channel in event.channels}
-        for channel_id in sorted(self.alive - present):
+        for channel_id in sorted(self.alive.keys() - present):
             self._died(channel_id)
         for channel in event.channels:
             self._met(channel)
@@ -227,6 +251,19 @@ def _decoded(frame: bytes) -> ari.Event | None:
         return None
 
 
+def _telling(event: ari.Event | None) -> int:
+    """What an event does to the tracker's time."""
+    if event is None:
+        return 0
+    if isinstance(event, ari.Snapshot):
+        return _SETS  # no limit runs out before it: it may find their calls gone
+    if isinstance(event, ari.DeviceStateChanged):
+        return _PASSES
+    if isinstance(event, ari.ChannelUserevent | ari.TagCommanded):
+        return _PASSES | _MAY_SET
+    return _PASSES | _SETS
+
+
 def compact(frames: Frames, *, limit_bytes: int) -> Iterator[bytes]:
     """The frames that a re-run still needs, with marks for those it does not; about `limit_bytes` at most.
 
@@ -235,11 +272,10 @@ def compact(frames: Frames, *, limit_bytes: int) -> Iterator[bytes]:
     threads = _Threads()
     abouts: list[tuple[str, bool] | None] = []
     sizes: list[int] = []
-    moves_time = bytearray()
+    telling = bytearray()
     for frame in frames():
         event = _decoded(frame)
-        # Limits run out before an event; but not before a Snapshot, which may find their calls gone.
-        moves_time.append(event is not None and not isinstance(event, ari.Snapshot))
+        telling.append(_telling(event))
         abouts.append(None if event is None else threads.follow(event))
         sizes.append(len(frame) + 1)
     kept = _kept_roots(threads)
@@ -247,7 +283,7 @@ def compact(frames: Frames, *, limit_bytes: int) -> Iterator[bytes]:
     yield compacted(_gone(threads, kept))
     before = False
     run = _Run()
-    for about, known, frame in zip(abouts, moves_time, frames(), strict=True):
+    for about, tells, frame in zip(abouts, telling, frames(), strict=True):
         wanted: bytes | None = None
         if about is None:
             snapshot = _decoded(frame)
@@ -260,7 +296,7 @@ def compact(frames: Frames, *, limit_bytes: int) -> Iterator[bytes]:
             else:
                 wanted = frame
         if wanted is None:
-            run.add(frame, moves_time=bool(known))
+            run.add(frame, tells)
             continue
         yield from run.marks()
         run = _Run()
@@ -270,26 +306,44 @@ def compact(frames: Frames, *, limit_bytes: int) -> Iterator[bytes]:
 
 
 class _Run:
-    """Frames in a row that go: how far time had passed in them, and when Asterisk was heard last."""
+    """Frames in a row that go: how far time had passed in them, and when Asterisk was heard last.
+
+    Besides, where they left the tracker's clock, and where the events did that it reads only for tags
+    and ratings: a re-run may have those in use or not.
+    """
 
     def __init__(self) -> None:
         self._passed: int | None = None
+        self._told: int | None = None
+        self._said: int | None = None
         self._heard: int | None = None
 
-    def add(self, frame: bytes, *, moves_time: bool) -> None:
+    def add(self, frame: bytes, tells: int) -> None:
         head = _head(frame)
         ms = ari.epoch_ms(head.timestamp)
         if ms is None:
             return
-        if head.type == ADVANCED or moves_time:
+        if head.type == ADVANCED or tells & _PASSES:
             self._passed = ms if self._passed is None else max(self._passed, ms)
+        if tells & _SETS:
+            self._told, self._said = ms, None
+        elif tells & _MAY_SET:
+            self._said = ms
         if head.type != ADVANCED:
             self._heard = ms
 
     def marks(self) -> Iterator[bytes]:
-        if self._passed is not None:
+        # What a mark says already, none says again.
+        if self._passed is not None and self._passed != self._told:
             yield advanced(self._passed)
-        if self._heard is not None:
+        last = None
+        if self._told is not None:
+            last = self._told
+            yield told(last)
+        if self._said is not None:
+            last = self._said
+            yield said(last)
+        if self._heard is not None and self._heard != last:
             yield seen(self._heard)
 
 

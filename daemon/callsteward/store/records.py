@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from datetime import datetime
 from typing import Self
 
 import msgspec
@@ -12,7 +11,7 @@ from sqlalchemy import Select, select, text, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from callsteward.calls.record import CallRecord, Outcome, encode
+from callsteward.calls.record import CallRecord, Outcome, encode, ms_of
 from callsteward.exceptions import StoreError
 from callsteward.store.engine import connect, failing, writing
 from callsteward.store.outbox import Outgoing, enqueue
@@ -163,8 +162,8 @@ def _select(query: CallQuery, after: tuple[int, int] | None) -> Select[tuple[int
 
 
 def _row(record: CallRecord, now_ms: int) -> dict[str, object]:
-    started = _ms(record.started_at)
-    ended = _ms(record.ended_at)
+    started = ms_of(record.started_at)
+    ended = ms_of(record.ended_at)
     return {
         "site": record.site,
         "call_id": record.call_id,
@@ -175,13 +174,9 @@ def _row(record: CallRecord, now_ms: int) -> dict[str, object]:
         "client_ref": record.client_ref,
         "at_ms": next((ms for ms in (started, ended) if ms is not None), now_ms),
         "started_at_ms": started,
-        "answered_at_ms": _ms(record.answered_at),
+        "answered_at_ms": ms_of(record.answered_at),
         "ended_at_ms": ended,
         "complete": record.complete,
         "stored_at_ms": now_ms,
         "record": encode(record).decode(),
     }
-
-
-def _ms(moment: str | None) -> int | None:
-    return None if moment is None else round(datetime.fromisoformat(moment).timestamp() * 1000)

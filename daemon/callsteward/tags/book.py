@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -12,7 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callsteward.calls.facts import CallTagged
-from callsteward.calls.record import AttemptResult, CallbackDecision, CallRecord, Decision
+from callsteward.calls.record import AttemptResult, CallbackDecision, CallRecord, Decision, ms_of
 from callsteward.store.engine import failing, writing
 from callsteward.store.records import decode
 from callsteward.store.tables import call_clients, call_tags, callbacks, calls
@@ -105,14 +104,14 @@ class TagBook:
         """Keep E.164 numbers beside the calls they belong to, until `forget`; all in one write."""
         rows = []
         for record, number in ended:
-            ended_ms = _ms(record.ended_at or record.started_at)
+            ended_ms = ms_of(record.ended_at or record.started_at)
             if ended_ms is not None:
                 rows.append(
                     {
                         "site": self._site,
                         "call_id": record.call_id,
                         "number": number,
-                        "started_at_ms": _ms(record.started_at) or ended_ms,
+                        "started_at_ms": ms_of(record.started_at) or ended_ms,
                         "ended_at_ms": ended_ms,
                     }
                 )
@@ -208,7 +207,3 @@ def _took_part(record: CallRecord, operator: str) -> bool:
         attempt.operator == operator and attempt.result is AttemptResult.ANSWERED
         for attempt in record.attempts
     )
-
-
-def _ms(moment: str | None) -> int | None:
-    return None if moment is None else round(datetime.fromisoformat(moment).timestamp() * 1000)

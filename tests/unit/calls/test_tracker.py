@@ -312,6 +312,31 @@ def test_two_clients_in_one_conference_stay_two_calls():
     assert [item.holds for item in records] == [(Hold(Side.OPERATOR, at(21), 5.0),)] * 2
 
 
+@pytest.mark.parametrize("second", [25.5, 60])
+def test_what_a_call_given_up_waiting_for_ends_is_ended_when_it_was_and_not_by_the_next_event(
+    second: float,
+) -> None:
+    s = Stream()
+    first, phone = s.talk()
+    s.at(10)
+    other = s.incoming(number=OTHER_CLIENT)
+    s.up(other)
+    s.at(12)
+    s.enters(other, s.rooms[0])
+    s.at(20)
+    s.bye(first)
+    s.at(22)
+    s.hold(phone)
+    s.at(second)
+    s.incoming(number="79000000002")
+    tracker = Tracker(config())
+    s.play(tracker)
+    records = ended(tracker.finish())
+    assert [item.holds for item in records if item.call_id == other.id] == [
+        (Hold(Side.OPERATOR, at(22), 3.0),)
+    ]
+
+
 # --- transfers ------------------------------------------------------------------------------------------
 
 
