@@ -1,20 +1,25 @@
-"""Frames that callsteward itself puts into the stream, beside the Snapshot.
+"""Frames that callsteward itself puts into the stream.
 
-They stand in the journal only, so that a re-run of it comes to the same records at the same points. Their
-types are none of Asterisk's; a replay passes over those it has no use for.
+But for the Snapshot they stand in the journal only, so that a re-run of it comes to the same records at
+the same points. Their types are none of Asterisk's; a replay passes over those it has no use for.
 """
 
 from __future__ import annotations
 
 import msgspec
 
-from callsteward.ari.events import ChannelUserevent, Compacted, timestamp
+from callsteward.ari.events import ChannelUserevent, Compacted, Snapshot, timestamp
 
 ADVANCED = "CallstewardAdvanced"
 """Time passed up to here, so that limits ran out. It does not say that Asterisk was heard."""
 
 SEEN = "CallstewardSeen"
 """Asterisk was heard here, but what it said is no longer kept: it was of calls that are over."""
+
+
+def snapshot_frame(found: Snapshot) -> bytes:
+    """What was found in Asterisk, as a frame of the stream, in a recording and in the journal."""
+    return msgspec.json.encode(found)
 
 
 def advanced(ms: int) -> bytes:
