@@ -180,9 +180,11 @@ def no_dialogue(stage: Stage) -> None:
 @show
 def client_bye(stage: Stage) -> None:
     """The client hangs up after the talk: they cannot be asked."""
-    _, client, line = _dialogue(stage, STAY)
+    operator, client, line = _dialogue(stage, STAY)
     client.line.bye()
     _until_over(stage, line)
+    # Whoever plays this goes when the show is over: that BYE must not overtake the client's.
+    stage.until_over(operator)
 
 
 @show
