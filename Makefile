@@ -27,7 +27,7 @@ $(STAMP): pyproject.toml scripts/bootstrap
 	@touch $@
 
 .PHONY: lab
-lab: setup ## Root folders with a real Asterisk 22 and 16, and Mosquitto (root, Debian; once, about 2 minutes)
+lab: setup ## Root folders with a real Asterisk 22 and 16, and Mosquitto; espeak-ng (root, Debian; once, 2 minutes)
 	@$(PY) -m tests.lab.roots
 
 .PHONY: demo

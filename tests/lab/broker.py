@@ -18,8 +18,9 @@ from pathlib import Path
 import trustme
 
 from tests.lab.errors import LabError
+from tests.lab.packages import Progress, say
 from tests.lab.ports import free_port
-from tests.lab.roots import Progress, ensure_root, say
+from tests.lab.roots import ensure_root
 from tests.lab.server import Server
 
 START_TIMEOUT_S = 10.0
