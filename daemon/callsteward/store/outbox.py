@@ -12,7 +12,18 @@ from collections.abc import Collection, Sequence
 from enum import StrEnum
 
 import msgspec
-from sqlalchemy import ColumnElement, Insert, delete, func, insert, select, text, update
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Insert,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -113,6 +124,9 @@ class Outbox:
         self._engine = engine
         self._site = site
         self._mine: ColumnElement[bool] = outbox.c.site == site
+        # Made once: each in_() leaves ten objects in cycles behind, and this runs ten times a second.
+        names: BindParameter[list[str]] = bindparam("names", expanding=True)
+        self._remove = delete(outbox).where(self._mine, outbox.c.message_id.in_(names))
 
     async def after(self, last: int, limit: int) -> list[Stored]:
         """The next messages behind the one with id `last`, in order."""
@@ -126,7 +140,9 @@ class Outbox:
             outbox.c.expire_s,
             outbox.c.made_at_ms,
         )
-        query = select(*columns).where(self._mine, outbox.c.id > last).order_by(outbox.c.id).limit(limit)
+        # By its id: with an index that begins with the site SQLite would sort all that waits for each page.
+        mine = (outbox.c.site + "") == self._site
+        query = select(*columns).where(mine, outbox.c.id > last).order_by(outbox.c.id).limit(limit)
         with failing("read"):
             async with self._engine.connect() as connection:
                 rows = (await connection.execute(query)).all()
@@ -157,7 +173,7 @@ class Outbox:
             async with writing(self._engine) as connection:
                 for start in range(0, len(names), _AT_ONCE):
                     some = names[start : start + _AT_ONCE]
-                    await connection.execute(delete(outbox).where(self._mine, outbox.c.message_id.in_(some)))
+                    await connection.execute(self._remove, {"names": some})
 
     async def measure(self) -> Measure:
         """How much waits at this moment."""
