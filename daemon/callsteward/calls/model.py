@@ -137,6 +137,7 @@ class Call:
         "linger",
         "operator",
         "operator_speech",
+        "parted_unseen",
         "placed",
         "queue",
         "quiet_ms",
@@ -206,6 +207,8 @@ class Call:
         self.spoke_on = False
         # When the client came to the rating after a talk: what follows ends no conversation.
         self.handed_over_ms: int | None = None
+        # The talk ended while nobody watched, and the client is still there: what follows ends no talk.
+        self.parted_unseen = False
         # Somebody heard the client before the stream began.
         self.was_bridged = False
         # Most calls have none.

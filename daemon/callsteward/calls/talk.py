@@ -114,6 +114,7 @@ def _begin(desk: Desk, call: Call, ms: int) -> None:
     call.requests.clear()
     call.ends.clear()
     call.handed_over_ms = None
+    call.parted_unseen = False
     call.last_contact = []
     if call.answered_ms is None and all(leg.joined_ms is None for leg in call.contact):
         # Nobody's phone was dialled for it: a pickup, a parked client fetched.

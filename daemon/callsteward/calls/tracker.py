@@ -480,10 +480,13 @@ class Tracker:
             for leg in self._roster.legs.values():
                 talk.close_speech(leg, gap)  # the end of it may be missed; if not, it tells its length
         seen_ms = ms if gap is None else gap
+        talked = [call for call in self._roster.calls() if call.contact and not call.requests]
         for leg in vanished:
             self._roster.remember(leg.id)
             self._remove(leg, seen_ms, None)
         self._roster.place(event.channels, event.bridges, ms, seen_ms)
+        for call in talked:
+            call.parted_unseen = not call.contact
 
     def _restarted(self, event: ari.Snapshot, gap: int, vanished: Sequence[Leg]) -> None:
         """Talks that were on when Asterisk was started anew died with it, and no later than that."""
