@@ -38,6 +38,8 @@ class Keeping:
         self._disk: Disk | None = None
         self.trouble = ""
         """What the disk refused at last, empty while it works."""
+        self.before_compacting: Callable[[], bytes | None] = _nothing
+        """Makes a mark of what the journal's frames will no longer tell once it is compacted."""
 
     @property
     def stalled_s(self) -> float:
@@ -98,7 +100,15 @@ class Keeping:
             await self._guarded(journal.clear)
             faults.reached("after:clear")
         elif journal.grown:
-            shrunk = await self._guarded(journal.compact)
+            mark = self.before_compacting()
+
+            def work() -> int:
+                if mark is not None:
+                    journal.append(mark)
+                    journal.flush()
+                return journal.compact()
+
+            shrunk = await self._guarded(work)
             if shrunk is not None:
                 self._counters.compactions += 1
                 log.info(
@@ -151,3 +161,7 @@ class Keeping:
             doing.cancel()
             raise
         return doing.result()
+
+
+def _nothing() -> None:
+    return None

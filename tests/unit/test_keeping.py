@@ -9,6 +9,8 @@ import pytest
 
 from callsteward import keeping as keeping_module
 from callsteward.ari.counters import Counters
+from callsteward.ari.events import LeftCall
+from callsteward.ari.marks import left
 from callsteward.ari.recorder import Recorder
 from callsteward.keeping import Keeping
 from callsteward.store import journal as journal_module
@@ -117,6 +119,17 @@ async def test_what_no_call_needs_goes(tmp_path, monkeypatch):
     assert keeping.journal_bytes == 0
     await keeping.close()
     assert (tmp_path / "j").read_bytes() == b""
+
+
+async def test_before_compacting_a_mark_is_written_that_outlives_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(journal_module, "COMPACT_FROM", 50)
+    keeping = Keeping(Journal(tmp_path / "j"), None, Counters())
+    mark = left([LeftCall("101", "1.1", "support", 1)])
+    keeping.before_compacting = lambda: mark
+    await keeping.keep([b'{"type":"Unknown","timestamp":"2026-11-22T02:00:00.000+0000"}'] * 10)
+    await keeping.tidy(calls_on=True)
+    await keeping.close()
+    assert mark in (tmp_path / "j").read_bytes().splitlines()
 
 
 async def test_without_a_journal_and_a_recording_no_thread_is_needed():

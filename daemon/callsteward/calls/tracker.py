@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from callsteward.ari import events as ari
 from callsteward.calls import attempts, linking, live, rating_entry, tagging, talk
 from callsteward.calls.deadlines import Limit
-from callsteward.calls.desk import Desk
+from callsteward.calls.desk import Desk, Left
 from callsteward.calls.directory import Directory
 from callsteward.calls.facts import CallEnded, Fact, Happening, LineNow, OperatorNow
 from callsteward.calls.handover import announced
@@ -67,6 +67,7 @@ class Tracker:
             ari.Snapshot: self._reconcile,
             ari.Compacted: self._compacted,
             ari.Shed: self._shed,
+            ari.Left: self._left_before,
         }
         self._tags = config.tags.enabled
         self._rating = config.rating.enabled
@@ -142,6 +143,15 @@ class Tracker:
     def open_legs(self) -> int:
         """How many channels are known; 0 means that nothing is going on. Cheap, unlike `open_calls`."""
         return len(self._roster.legs)
+
+    def left_calls(self) -> list[ari.LeftCall]:
+        """Which call each operator left last, as far as a code that they dial yet may mean it."""
+        since = self.last_event_ms - self._desk.wrap_up_ms
+        return [
+            ari.LeftCall(operator, left.call_id, left.line, left.at_ms)
+            for operator, left in self._desk.left.items()
+            if left.at_ms >= since
+        ]
 
     def client_numbers(self) -> set[str]:
         """The numbers, as the lines delivered them, of clients who are on a call now."""
@@ -506,6 +516,12 @@ class Tracker:
         """A compacted journal begins: a late event of a channel whose frames went brings no call back."""
         for channel_id in event.gone:
             self._roster.remember(channel_id)
+
+    def _left_before(self, event: ari.Left) -> None:
+        """Whom operators talked with last, in a journal that has lost those calls."""
+        if self._tags:
+            for item in event.calls:
+                self._desk.left[item.operator] = Left(item.call_id, item.line, item.at_ms)
 
     def _shed(self, event: ari.Shed) -> None:
         """Speech on a channel went unheard: its calls say so, as after a gap."""
