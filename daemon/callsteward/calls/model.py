@@ -65,6 +65,7 @@ class Leg:
 
     __slots__ = (
         "attempt",
+        "awaited_by",
         "bridge",
         "call",
         "contacts",
@@ -99,6 +100,8 @@ class Leg:
         self.dialled = False
         self.up = False
         self.hold_ms: int | None = None
+        # Calls whose client it put on hold and then left, to ask somebody.
+        self.awaited_by: tuple[Call, ...] = ()
         self.hold_deadline: Deadline[Leg | Call] | None = None
         self.talking_ms: int | None = None
         # When it was first heard of, for a channel that was there before the stream began.

@@ -466,7 +466,8 @@ class Tracker:
     def _end_call(self, call: Call, ms: int) -> None:
         desk = self._desk
         for leg in call.legs:
-            talk.close_hold(desk, leg, ms)
+            if leg is call.waits_for or call.side(leg) is not None:
+                talk.close_hold(desk, leg, ms, only=call)
             talk.close_speech(leg, ms, only=call)
             desk.drop(leg.attempt.deadline if leg.attempt is not None else None)
         desk.disarm(call)
