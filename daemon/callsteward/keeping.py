@@ -40,6 +40,8 @@ class Keeping:
         self._compacting: asyncio.Task[None] | None = None
         self.trouble = ""
         """What the disk refused at last, empty while it works."""
+        self.before_compacting: Callable[[], bytes | None] = _nothing
+        """Makes a mark of what the journal's frames will no longer tell once it is compacted."""
 
     @property
     def stalled_s(self) -> float:
@@ -100,12 +102,15 @@ class Keeping:
             await self._guarded(journal.clear)
             faults.reached("after:clear")
         elif journal.grown and self._compacting is None:
-            self._compacting = asyncio.create_task(self._compact(), name="compact the journal")
+            mark = self.before_compacting()
+            if mark is not None:
+                await self.mark(mark)
+            self._compacting = asyncio.create_task(self._compact(journal.written), name="compact the journal")
 
-    async def _compact(self) -> None:
+    async def _compact(self, size: int) -> None:
         """Beside everything else: frames are appended meanwhile, and nobody waits for it."""
         try:
-            compaction = await self._guarded(self._journal.begin_compaction)
+            compaction = await self._guarded(lambda: self._journal.begin_compaction(size))
             if compaction is None:
                 return
             try:
@@ -178,3 +183,7 @@ class Keeping:
             doing.cancel()
             raise
         return doing.result()
+
+
+def _nothing() -> None:
+    return None

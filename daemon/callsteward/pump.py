@@ -19,7 +19,7 @@ from callsteward.ari.backoff import Backoff
 from callsteward.ari.census import Census
 from callsteward.ari.counters import Counters
 from callsteward.ari.frames import FrameQueue
-from callsteward.ari.marks import ADVANCED, SEEN, advanced, seen
+from callsteward.ari.marks import ADVANCED, SEEN, advanced, left, seen
 from callsteward.ari.reader import stamp
 from callsteward.callback import faults
 from callsteward.calls.facts import Alert, CallEnded, CallHappened, Fact, HandOver
@@ -94,6 +94,7 @@ class Pump:
         self._frames = frames
         self._tracker = tracker
         self._keeping = keeping
+        keeping.before_compacting = self._left
         self._save = save
         self._outlet = outlet
         self._census = census
@@ -263,6 +264,11 @@ class Pump:
         self.changed.set()
         await self._deliver(facts)
         await self._tidy()
+
+    def _left(self) -> bytes | None:
+        """The mark of whom operators left last; None where none can still mean that call."""
+        calls = self._tracker.left_calls()
+        return left(calls) if calls else None
 
     async def _tidy(self) -> None:
         calls_on = bool(self._tracker.open_legs or self._census.alive)

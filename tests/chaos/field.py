@@ -22,7 +22,9 @@ RTP_TIMEOUT_S = 2
 class Field:
     """One worker's own. Context manager.
 
-    `connect`: which side dials; the wire lies in that connection. `broker`: with a Mosquitto and a dashboard.
+    `connect`: which side dials; `wire` lies in that connection. Where Asterisk dials, what the daemon asks
+    over HTTP has one of its own: `cut` and `mend` are for whatever there is between the two. `broker`: with
+    a Mosquitto and a dashboard.
     """
 
     def __init__(self, folder: Path, *, connect: Connect = Connect.CLIENT, broker: bool = False) -> None:
@@ -43,13 +45,15 @@ class Field:
         else:
             self.pbx = Asterisk(rtp_timeout_s=RTP_TIMEOUT_S)
             self.wire = Wire(self.pbx.http_port)
+        self._http = self.wire if self._outbound is None else Wire(self.pbx.http_port)
         self._broker = Mosquitto() if broker else None
         self._dashboard = None if self._broker is None else Dashboard(self._broker)
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             stack.enter_context(self.pbx)
-            stack.enter_context(self.wire)
+            for wire in self._wires:
+                stack.enter_context(wire)
             if self._broker is not None and self._dashboard is not None:
                 stack.enter_context(self._broker)
                 stack.enter_context(self._dashboard)
@@ -74,11 +78,24 @@ class Field:
         assert self._dashboard is not None, "this field has no dashboard"
         return self._dashboard
 
+    @property
+    def _wires(self) -> tuple[Wire, ...]:
+        return tuple(dict.fromkeys((self.wire, self._http)))
+
+    def cut(self) -> None:
+        """Every connection between daemon and Asterisk breaks, and no new one is made."""
+        for wire in self._wires:
+            wire.cut()
+
+    def mend(self) -> None:
+        for wire in self._wires:
+            wire.mend()
+
     def tidy(self) -> None:
         """As at the beginning, whatever the run before left."""
         self.wire.flow()
-        self.wire.cut()
-        self.wire.mend()
+        self.cut()
+        self.mend()
         if not self.pbx.running:
             self.pbx.start()
         if self._broker is not None and not self._broker.running:
@@ -87,15 +104,11 @@ class Field:
 
     def asterisk_settings(self) -> dict[str, Any]:
         """The daemon's `[asterisk]`, with the wire in it."""
-        settings: dict[str, Any] = {"talk_detect": "on"}
+        settings: dict[str, Any] = {"talk_detect": "on", "url": f"http://127.0.0.1:{self._http.port}"}
         if self._outbound is None:
-            return settings | {
-                "url": f"http://127.0.0.1:{self.wire.port}",
-                "password": self.pbx.ari.password,
-            }
+            return settings | {"password": self.pbx.ari.password}
         return settings | {
             "connect": "outbound",
-            "url": self.pbx.ari.base_url.removesuffix("/ari"),
             "listen_port": self.listen_port,
             "username": self._outbound.user,
             "password": self._outbound.password,

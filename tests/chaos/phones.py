@@ -34,10 +34,16 @@ class Show:
         self._mobile: RemotePhone | None = None
         self._talks_s: dict[str, float] = {}
         self._up_since: dict[Line, float] = {}
+        self._over: set[Line] = set()
 
     def keep_habits(self) -> None:
-        """Who has talked long enough hangs up."""
+        """Who has talked long enough hangs up; that a call is over is told, whoever ended it."""
         now = time.monotonic()
+        for name, called in self._phones.items():
+            for line in called.calls:
+                if line.over and line not in self._over:
+                    self._over.add(line)
+                    tell("over", who=name)
         for name, seconds in self._talks_s.items():
             phone = self._phones.get(name)
             for line in [] if phone is None else phone.calls:
@@ -72,6 +78,10 @@ class Show:
                 )
             case "transfer":
                 self._phones[who].line.transfer(self._lane.operator(int(str(value).removeprefix("op"))))
+            case "if_up":
+                # A client who may be gone by now does it all the same, if not.
+                for line in [line for line in self._phones[who].calls if line.up and not line.over]:
+                    getattr(line, value[0])(*value[1:])
             case "dial" if who != "mobile":
                 self._phones[who].dial(str(value))
             case _:

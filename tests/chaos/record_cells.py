@@ -8,7 +8,7 @@ import msgspec
 
 
 class Phase(StrEnum):
-    """Where the fault comes. A rating's IVR is one more phase once it is there."""
+    """Where the fault comes."""
 
     RINGING = "ringing"
     GREETING = "greeting"
@@ -17,6 +17,7 @@ class Phase(StrEnum):
     TRANSFER = "transfer"
     WRAP_UP = "wrap-up"
     CALLBACK = "callback ringing"
+    IVR = "IVR"
 
 
 class Outer(StrEnum):
@@ -61,5 +62,7 @@ SHARPEST_RECORDS: tuple[RecordCell, ...] = (
     RecordCell(Outer.KILL, Phase.HOLD),
     RecordCell(Outer.CUT, Phase.TRANSFER),
     RecordCell(Outer.PBX_KILL, Phase.DIALOGUE),
+    RecordCell(Outer.KILL, Phase.IVR),
+    RecordCell(Outer.CUT, Phase.IVR, Connect.OUTBOUND),
 )
 """Those that `make test` plays."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 import secrets
-import signal
 import threading
 import time
 from collections.abc import Callable
@@ -13,15 +12,21 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from callsteward.calls.record import CallRecord, Party
 from callsteward.store.records import decode
+from tests.chaos import rating_verdict
 from tests.chaos.cast import Cast
 from tests.chaos.daemon import Guarded
 from tests.chaos.field import Field
+from tests.chaos.rating_verdict import SCORE, Does, Menu
 from tests.chaos.record_cells import OF_THE_PBX, Outer, Phase, RecordCell
-from tests.chaos.record_verdict import BOOKS, Placed, count, of_this_run, slowest_s
+from tests.chaos.record_verdict import BOOKS, Count, Placed, count, of_this_run, slowest_s
+from tests.chaos.strike import strike
 from tests.judge.books import Books
 from tests.lab.errors import LabError
+from tests.live import rating_lab
 from tests.live.callback_lab import settings
 from tests.live.lag import TOO_LATE_S, LagMeter
 
@@ -39,7 +44,10 @@ _LATEST_S = {
     Phase.TRANSFER: 0.8,
     Phase.WRAP_UP: 0.1,
     Phase.CALLBACK: 0.5,
+    # Into greeting and question, which last six seconds.
+    Phase.IVR: 5.0,
 }
+MENU_LIMIT_S = 10.0
 
 
 def play_records(field: Field, cell: RecordCell, seed: int, folder: Path) -> dict[str, Any]:
@@ -63,6 +71,9 @@ class _Play:
         self._fault_at: float | None = None
         self._fault: threading.Thread | None = None
         self._failed: list[BaseException] = []
+        self._does: Does | None = None
+        self._let_go_from = 0.0
+        self._said = 0
 
     def play(self) -> dict[str, Any]:
         field, chance = self._field, self._chance
@@ -86,10 +97,13 @@ class _Play:
         cast.do("operator", "op2", {"answer_after_s": None})
         self._daemon.until_connected()
         rows = len(self._field.pbx.cdr()), len(self._field.pbx.cel())
+        self._said = len(self._log())
         self._began = time.time() - 0.5
         try:
             if self._cell.phase is Phase.CALLBACK:
                 self._called_back()
+            elif self._cell.phase is Phase.IVR:
+                self._rated()
             else:
                 self._call()
         except _OverError:
@@ -103,6 +117,8 @@ class _Play:
             books = Books(pbx.cdr()[rows[0] :], pbx.cel()[rows[1] :], [])
         published = self._published(records)
         counted = count(placed, records, published, asterisk=books)
+        if self._does is not None:
+            counted = self._with_rating(counted, records, self._does)
         late = max(self._lag.worst_s(self._began, time.time()), 0.0 if books is None else slowest_s(books))
         if late > TOO_LATE_S and counted.errors and all(item.startswith(BOOKS) for item in counted.errors):
             message = f"the machine stood still for {late * 1000:.0f} ms: {'; '.join(counted.errors)}"
@@ -114,9 +130,11 @@ class _Play:
 
     def _settings(self) -> dict[str, Any]:
         broker = self._field.broker
-        values = settings(
-            self._field.pbx, self._folder / "records.db", ring_s=6, operator_ring_s=6, same_operator_s=20
-        )
+        pbx, database = self._field.pbx, self._folder / "records.db"
+        if self._cell.phase is Phase.IVR:
+            values = rating_lab.settings(pbx, database)
+        else:
+            values = settings(pbx, database, ring_s=6, operator_ring_s=6, same_operator_s=20)
         values["asterisk"] = self._field.asterisk_settings()
         values["mqtt"] = {
             "host": broker.host,
@@ -188,17 +206,62 @@ class _Play:
             cast.wait(lambda act: act["do"] == do and act.get("who") == "client", 30, f"the client to {do}")  # noqa: B023 - waited for at once
         cast.do("until_idle", "op1")
 
+    def _rated(self) -> None:
+        """The operator hangs up and the client is asked for a rating; the fault comes while they are."""
+        cast, chance = self._cast, self._chance
+        does = self._does = chance.choice(rating_verdict.choices(self._cell.fault))
+        cast.do("habits", "op1", {"answer_after_s": 0.3})
+        cast.do("client", "client")
+        cast.do("dial", "client", cast.lane.did(30))
+        cast.do("until_talking", "op1")
+        cast.say("op1", GREETING_S)
+        cast.say("client", 0.8)
+        if does is Does.COMES:
+            self._at(Phase.IVR, within_s=0.1, goes_on=True)
+            time.sleep(0.05)
+        cast.do("bye", "op1")
+        if does is Does.COMES:
+            self._let_go_from = time.time()
+            cast.do("until_idle", "client")
+            return
+        self._until_asked()
+        if does is Does.PRESSES_BEFORE:
+            time.sleep(chance.uniform(0.3, 3.0))
+            cast.do("if_up", "client", ("press", str(SCORE)))
+            # At times before Asterisk has told the daemon of the key.
+            self._let_go_from = time.time()
+            self._at(Phase.IVR, within_s=0.05)
+        else:
+            self._at(Phase.IVR, goes_on=True)
+        if does in {Does.PRESSES, Does.HANGS_UP}:
+            time.sleep(chance.uniform(0.3, 1.5))
+            act = ("press", str(SCORE)) if does is Does.PRESSES else ("bye",)
+            cast.do("if_up", "client", act)
+            if self._cell.fault is Outer.BROKER:
+                self._let_go_from = time.time()
+        cast.do("until_idle", "client")
+
+    def _until_asked(self) -> None:
+        deadline = time.monotonic() + MENU_LIMIT_S
+        while not any(row["state"] == "asking" for row in self._ratings()):
+            if time.monotonic() > deadline:
+                message = "the client was not asked for a rating"
+                raise LabError(message)
+            time.sleep(0.02)
+
     # --- the fault -----------------------------------------------------------------------------------
 
-    def _at(self, phase: Phase) -> None:
+    def _at(self, phase: Phase, *, within_s: float | None = None, goes_on: bool | None = None) -> None:
         """The fault, if this is its phase; half the time the call goes on while it lasts."""
         if self._cell.phase is not phase:
             return
         chance = self._chance
-        time.sleep(chance.choice((0.0, chance.uniform(0, _LATEST_S[phase]))))
-        goes_on = chance.random() < 0.5
+        latest_s = _LATEST_S[phase] if within_s is None else within_s
+        time.sleep(chance.choice((0.0, chance.uniform(0, latest_s))))
+        if goes_on is None:
+            goes_on = chance.random() < 0.5
         self._fault_at = time.time()
-        act = self._act()
+        act = strike(self._cell.fault, self._field, self._daemon, away_s=chance.uniform(0.1, 3))
         if self._cell.fault in OF_THE_PBX:
             act()
             raise _OverError
@@ -219,47 +282,36 @@ class _Play:
         if self._failed:
             raise self._failed[0]
 
-    def _act(self) -> Callable[[], None]:
-        field, daemon = self._field, self._daemon
-        away_s = self._chance.uniform(0.1, 3)
-        connects = daemon.connects
-
-        def end_daemon(how: signal.Signals) -> None:
-            lives = len(daemon.lives)
-            daemon.signal(how)
-            daemon.until_ended(lives + 1, 10)
-            daemon.until_connected(times=connects + 1)
-
-        def cut() -> None:
-            field.wire.cut()
-            time.sleep(away_s)
-            field.wire.mend()
-            daemon.until_connected(times=connects + 1)
-
-        def broker() -> None:
-            field.broker.kill()
-            time.sleep(away_s)
-            field.broker.start()
-
-        def kill_pbx() -> None:
-            field.pbx.kill()
-            field.pbx.start()
-            daemon.until_connected(times=connects + 1)
-
-        def restart_pbx() -> None:
-            field.pbx.restart_in_place()
-            daemon.until_connected(times=connects + 1)
-
-        return {
-            Outer.KILL: lambda: end_daemon(signal.SIGKILL),
-            Outer.TERM: lambda: end_daemon(signal.SIGTERM),
-            Outer.CUT: cut,
-            Outer.BROKER: broker,
-            Outer.PBX_KILL: kill_pbx,
-            Outer.RESTART: restart_pbx,
-        }[self._cell.fault]
-
     # --- afterwards ----------------------------------------------------------------------------------
+
+    def _with_rating(self, counted: Count, records: list[CallRecord], does: Does) -> Count:
+        """What the record and the ledger say of the rating, and how the client was let go, judged too."""
+        fault, menu = self._cell.fault, Menu(let_go_s=None, thanked=False)
+        if fault not in OF_THE_PBX and does is not Does.HANGS_UP:
+            since = max(self._let_go_from, 0.0 if fault is Outer.BROKER else self._fault_at or 0.0)
+            (over,) = [act["t"] for act in self._cast.of("over", "client")]
+            menu = Menu(let_go_s=max(0.0, over - since), thanked=self._thanked())
+        allowed = rating_verdict.possible(fault, does)
+        found = rating_verdict.mistakes(records, self._ratings(), allowed=allowed, menu=menu)
+        return msgspec.structs.replace(
+            counted,
+            wrong=counted.wrong or int(bool(found)),
+            errors=[*counted.errors, *found],
+            rating=rating_verdict.named(records),
+            let_go_s=menu.let_go_s,
+        )
+
+    def _thanked(self) -> bool:
+        """Whether the last thing the client's channel was played is the farewell."""
+        mark = f"<PJSIP/{self._cast.lane.outside(1).endpoint}-"
+        played = [line for line in self._log()[self._said :] if mark in line and "Playing" in line]
+        return bool(played) and "prompts/thanks" in played[-1]
+
+    def _log(self) -> list[str]:
+        return (self._field.pbx.log / "full").read_text(errors="replace").splitlines()
+
+    def _ratings(self) -> list[dict[str, Any]]:
+        return self._daemon._rows("SELECT * FROM ratings ORDER BY id")
 
     def _placed(self) -> list[Placed]:
         """The calls as the phones know them. A PBX that died ended what was in progress."""
@@ -291,7 +343,8 @@ class _Play:
         deadline = time.monotonic() + SETTLE_LIMIT_S
         records = self._records()
         while time.monotonic() < deadline:
-            if len(records) >= wanted and not self._field.pbx.request_list("/channels"):
+            asking = self._does is not None and any(row["state"] == "asking" for row in self._ratings())
+            if len(records) >= wanted and not asking and not self._field.pbx.request_list("/channels"):
                 time.sleep(QUIET_S)
                 before, records = records, self._records()
                 if len(before) == len(records):

@@ -31,7 +31,11 @@ class Placed(msgspec.Struct, frozen=True):
 
 
 class Count(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of the calls of one run. `errors` says in words what is wrong."""
+    """What came of the calls of one run. `errors` says in words what is wrong.
+
+    `rating` and `let_go_s`: where the client was in the menu, what the record says of the rating and how soon
+    after the fault, or the key, they were thanked and their call over.
+    """
 
     placed: int
     records: int
@@ -41,6 +45,8 @@ class Count(msgspec.Struct, frozen=True, kw_only=True):
     unobserved: int = 0
     unpublished: int = 0
     errors: list[str] = []
+    rating: str = ""
+    let_go_s: float | None = None
 
 
 def count(

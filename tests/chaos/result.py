@@ -38,7 +38,12 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
         if self.count is None:
             return f"{self.invites} INVITE, {self.ended}"
         seen = self.count
-        return f"{seen.placed} placed, {seen.records} recorded, {seen.unobserved} incomplete"
+        told = f"{seen.placed} placed, {seen.records} recorded, {seen.unobserved} incomplete"
+        if seen.rating:
+            told += f", rating {seen.rating}"
+        if seen.let_go_s is not None:
+            told += f", let go after {seen.let_go_s:.1f} s"
+        return told
 
 
 def of(run: Run) -> Result:

@@ -16,7 +16,10 @@ Row = tuple[str, ...]
 
 
 class Line(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A cell's runs in one line. `ended`: how often the ledger ended how. `wrong`: runs with a breach."""
+    """A cell's runs in one line. `ended`: how often the ledger ended how. `wrong`: runs with a breach.
+
+    `rated`: how often a rating came to what, `let_go_s`: the longest until its client was thanked and gone.
+    """
 
     fault: str
     phase: str
@@ -27,6 +30,8 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     invites: dict[str, int] = {}
     ended: dict[str, int] = {}
     calls: dict[str, int] = {}
+    rated: dict[str, int] = {}
+    let_go_s: float | None = None
 
 
 # Of the records' table: the column and its figure.
@@ -63,7 +68,14 @@ def _line(key: tuple[str, str, str], found: Sequence[Result]) -> Line:
     counts = [result.count for result in played if result.count is not None]
     if counts:
         calls = {name: sum(getattr(one, figure) for one in counts) for name, figure in COUNTED}
-        return msgspec.structs.replace(line, calls=calls)
+        rated = Counter(one.rating for one in counts if one.rating)
+        let_go = [one.let_go_s for one in counts if one.let_go_s is not None]
+        return msgspec.structs.replace(
+            line,
+            calls=calls,
+            rated=dict(rated.most_common()),
+            let_go_s=round(max(let_go), 1) if let_go else None,
+        )
     rang = Counter("2+" if result.invites > 1 else str(result.invites) for result in played)
     return msgspec.structs.replace(
         line,
@@ -91,14 +103,21 @@ def _matrices(results: Sequence[Result]) -> dict[str, list[Result]]:
 
 
 def _callback_row(line: Line) -> Row:
-    ended = "; ".join(f"{name} x{count}" if count > 1 else name for name, count in line.ended.items())
+    ended = _often(line.ended)
     invites = (str(line.invites.get(name, 0)) for name in ("0", "1", "2+"))
     return (line.fault, line.phase, line.variant, str(line.runs), *invites, str(line.wrong), ended)
 
 
 def _record_row(line: Line) -> Row:
     figures = (str(line.calls.get(name, 0)) for name, _ in COUNTED)
-    return (line.fault, line.phase, line.variant, str(line.runs), *figures)
+    rated = _often(line.rated)
+    if line.let_go_s is not None:
+        rated += f", let go within {line.let_go_s} s"
+    return (line.fault, line.phase, line.variant, str(line.runs), *figures, rated)
+
+
+def _often(counted: dict[str, int]) -> str:
+    return "; ".join(f"{name} x{count}" if count > 1 else name for name, count in counted.items())
 
 
 class Shape(msgspec.Struct, frozen=True):
@@ -117,7 +136,7 @@ SHAPES = {
     ),
     "records": Shape(
         "Calls placed and their records",
-        ("fault", "phase", "connect", "runs", *(name for name, _ in COUNTED)),
+        ("fault", "phase", "connect", "runs", *(name for name, _ in COUNTED), "rating"),
         _record_row,
     ),
 }

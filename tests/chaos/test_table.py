@@ -44,6 +44,11 @@ POINT = Result(
     seed=1,
     invites=1,
 )
+RATED = msgspec.structs.replace(
+    RECORD,
+    phase="IVR",
+    count=Count(placed=1, records=1, rating="unanswered (interrupted)", let_go_s=3.14),
+)
 RESULTS = [_callback(1, 1), _callback(2, 2, breach="twice"), _callback(3, 0, trouble="a phone"), RECORD]
 
 
@@ -61,6 +66,15 @@ def test_a_document_has_each_matrix_with_its_sums() -> None:
     assert "| websocket cut | talk | reached | 2 | 0 | 1 | 1 | 1 | reached (answered) x2 |" in text
     assert "| all |  |  | 2 | 0 | 1 | 1 | 1 |  |" in text
     assert "| websocket cut | on hold | client | 1 | 1 | 1 | 0 | 0 | 0 | 1 | 0 |" in text
+
+
+def test_a_rating_is_told_with_how_soon_its_client_was_let_go() -> None:
+    later = Count(placed=1, records=1, rating="answered (4)")
+    text = table.markdown([RATED, RATED, msgspec.structs.replace(RATED, count=later)])
+    told = "unanswered (interrupted) x2; answered (4), let go within 3.1 s"
+    assert f"| websocket cut | IVR | client | 3 | 3 | 3 | 0 | 0 | 0 | 0 | 0 | {told} |" in text
+    (line,) = table.lines([RATED])
+    assert (line.rated, line.let_go_s) == ({"unanswered (interrupted)": 1}, 3.1)
 
 
 def test_in_short_faults_stand_against_phases() -> None:

@@ -21,6 +21,7 @@ from callsteward.ari.census import Census
 from callsteward.ari.counters import Counters
 from callsteward.ari.frames import FrameQueue
 from callsteward.ari.marks import advanced, snapshot_frame
+from callsteward.ari.marks import left as left_mark
 from callsteward.calls.facts import CallEnded, Fact
 from callsteward.calls.record import CallRecord, encode
 from callsteward.calls.tracker import Tracker
@@ -122,7 +123,11 @@ def check(
     journal: list[bytes] = []
     done = 0
     for cut in sorted({*cuts, len(before)}):
-        journal = compacted([*journal, *before[done:cut]])
+        journal += before[done:cut]
+        if config.tags.enabled:
+            # As the daemon does.
+            journal.append(left_mark(rerun(journal, config)[1].left_calls()))
+        journal = compacted(journal)
         done = cut
     whole_records, whole, whole_last = rerun(before, config)
     left_records, left, left_last = rerun(journal, config)
@@ -135,6 +140,7 @@ def check(
     assert left.open_legs == whole.open_legs
     assert left_last == whole_last
     assert left.next_deadline_ms == whole.next_deadline_ms
+    assert set(whole.left_calls()) <= set(left.left_calls())
     assert ended(left, after) == ended(whole, after)
     return sum(map(len, before)) - sum(map(len, journal))
 

@@ -11,6 +11,8 @@ import pytest
 
 from callsteward import keeping as keeping_module
 from callsteward.ari.counters import Counters
+from callsteward.ari.events import LeftCall
+from callsteward.ari.marks import left
 from callsteward.ari.recorder import Recorder
 from callsteward.keeping import Keeping
 from callsteward.store import compactor
@@ -159,9 +161,9 @@ async def test_nobody_waits_for_a_compaction(tmp_path, monkeypatch):
     compacting.may_end.set()
     await until(lambda: counters.compactions == 1)
     await keeping.close()
-    left = (tmp_path / "j").read_bytes().splitlines()
-    assert left[-10:] == [b'{"type":"Later"}'] * 10
-    assert len(left) < 15
+    kept = (tmp_path / "j").read_bytes().splitlines()
+    assert kept[-10:] == [b'{"type":"Later"}'] * 10
+    assert len(kept) < 15
     assert [item.name for item in tmp_path.iterdir()] == ["j"]
 
 
@@ -198,6 +200,19 @@ async def test_a_compaction_that_fails_is_said_and_loses_nothing(tmp_path, monke
     assert (tmp_path / "j").read_bytes() == b"one frame\nanother\n"
     assert counters.compactions == 0
     assert [item.name for item in tmp_path.iterdir()] == ["j"]
+
+
+async def test_before_compacting_a_mark_is_written_that_outlives_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(journal_module, "COMPACT_FROM", 50)
+    counters = Counters()
+    keeping = Keeping(Journal(tmp_path / "j"), None, counters)
+    mark = left([LeftCall("101", "1.1", "support", 1)])
+    keeping.before_compacting = lambda: mark
+    await keeping.keep([b'{"type":"Unknown","timestamp":"2026-11-22T02:00:00.000+0000"}'] * 10)
+    await keeping.tidy(calls_on=True)
+    await until(lambda: counters.compactions == 1)
+    await keeping.close()
+    assert mark in (tmp_path / "j").read_bytes().splitlines()
 
 
 async def test_without_a_journal_and_a_recording_no_thread_is_needed():

@@ -234,6 +234,24 @@ class Compacted(_Event, frozen=True, gc=False, kw_only=True, tag="CallstewardCom
     gone: tuple[str, ...] = ()
 
 
+class LeftCall(msgspec.Struct, frozen=True, gc=False):
+    """Which call's conversation an operator left last, on which line, and when (ms since 1970)."""
+
+    operator: str
+    call_id: str
+    line: str
+    at_ms: int
+
+
+class Left(_Event, frozen=True, gc=False, kw_only=True, tag="CallstewardLeft"):
+    """Not from Asterisk: stands in a journal before it is compacted, since the calls' own frames may go.
+
+    A code that an operator dials after a call means the one they left last.
+    """
+
+    calls: tuple[LeftCall, ...] = ()
+
+
 class Shed(_Event, frozen=True, gc=False, kw_only=True, tag="CallstewardShed"):
     """Not from Asterisk: from `timestamp` to `until` a flooded daemon left out events of a channel.
 
@@ -266,6 +284,7 @@ Event = (
     | Snapshot
     | TagCommanded
     | Compacted
+    | Left
     | Shed
 )
 

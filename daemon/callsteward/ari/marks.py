@@ -6,9 +6,11 @@ the same points. Their types are none of Asterisk's; a replay passes over those 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
-from callsteward.ari.events import ChannelUserevent, Compacted, Snapshot, timestamp
+from callsteward.ari.events import ChannelUserevent, Compacted, Left, LeftCall, Snapshot, timestamp
 
 ADVANCED = "CallstewardAdvanced"
 """Time passed up to here, so that limits ran out. It does not say that Asterisk was heard."""
@@ -43,3 +45,8 @@ def told(ms: int) -> bytes:
 def said(ms: int) -> bytes:
     """The dialplan said something of a call that is over: a word of no channel's, so nothing but its time."""
     return msgspec.json.encode(ChannelUserevent(timestamp=timestamp(ms)))
+
+
+def left(calls: Iterable[LeftCall]) -> bytes:
+    """Which call each operator left last, for a code they may dial yet."""
+    return msgspec.json.encode(Left(calls=tuple(calls)))

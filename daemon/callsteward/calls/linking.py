@@ -219,9 +219,13 @@ def target_of(target: Leg | None, theirs: Leg, ours: Leg) -> str | None:
 
 
 def leave_behind(legs: Iterable[Leg]) -> None:
-    """What outlives its call starts anew as calls of its own, whose ids have been used."""
+    """What outlives its call starts anew as calls of its own, whose ids have been used.
+
+    In a conference it may be in another client's conversation: that goes on.
+    """
     for leg in list(legs):
+        ended = leg.call
         leg.call = Call(leg)
         leg.call.spent = True
-        leg.contacts = ()
+        leg.contacts = tuple(call for call in leg.contacts if call is not ended)
         leg.attempt = None

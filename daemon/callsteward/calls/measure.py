@@ -176,10 +176,13 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
     else:
         requests = [item for item in call.requests if not (item.soft and item.side is _OPERATOR)]
     handed_over = False
-    if call.handed_over_ms is None:
-        hangup = attribute(requests, call.ends, limits.abnormal_causes, end_seen=ended_ms is not None)
-    else:
+    if call.handed_over_ms is not None:
         hangup, handed_over = ended_by(call, requests, limits.abnormal_causes)
+    elif call.parted_unseen:
+        # What the client did afterwards, in a menu or a queue, says nothing of who ended the talk.
+        hangup = attribute((), (), limits.abnormal_causes, end_seen=False)
+    else:
+        hangup = attribute(requests, call.ends, limits.abnormal_causes, end_seen=ended_ms is not None)
     tagged = None
     if call.tags:
         tagged = next((said for said in call.tags if said.given.tag is _DROPPED), None)
@@ -222,7 +225,7 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
     speech = conversation.speech(limits.interruption_ms, call.talks[0][0] if seen and call.talks else None)
     measured = Measured(
         direction=direction,
-        hung_up_first=hangup.first,
+        hung_up_first=Party.UNKNOWN if _hand_over_unseen(desk, call) else hangup.first,
         connected=connected,
         answer_latency_s=seconds(call.latency_ms),
         longest_ring_s=_longest_ring_s(call),
@@ -311,6 +314,19 @@ def _greeting_unseen(call: Call) -> bool:
     unobserved = call.unobserved[:-1] if call.died_ms is not None else call.unobserved
     return bool(unobserved) and (
         answered_ms is None or any(end is None or end > answered_ms for _, end in unobserved)
+    )
+
+
+def _hand_over_unseen(desk: Desk, call: Call) -> bool:
+    """Whether the operator may have handed the client over to the rating while nobody watched.
+
+    Then nobody is told that they hung up on the client.
+    """
+    if call.handed_over_ms is not None or not (call.unobserved and call.talks):
+        return False
+    parted_ms = call.talks[-1][1]
+    return desk.asks_after_talk(call.line) and any(
+        start is not None and start >= parted_ms for start, _ in call.unobserved
     )
 
 

@@ -65,6 +65,7 @@ class Leg:
 
     __slots__ = (
         "attempt",
+        "awaited_by",
         "bridge",
         "call",
         "contacts",
@@ -99,6 +100,8 @@ class Leg:
         self.dialled = False
         self.up = False
         self.hold_ms: int | None = None
+        # Calls whose client it put on hold and then left, to ask somebody.
+        self.awaited_by: tuple[Call, ...] = ()
         self.hold_deadline: Deadline[Leg | Call] | None = None
         self.talking_ms: int | None = None
         # When it was first heard of, for a channel that was there before the stream began.
@@ -137,6 +140,7 @@ class Call:
         "linger",
         "operator",
         "operator_speech",
+        "parted_unseen",
         "placed",
         "queue",
         "quiet_ms",
@@ -206,6 +210,8 @@ class Call:
         self.spoke_on = False
         # When the client came to the rating after a talk: what follows ends no conversation.
         self.handed_over_ms: int | None = None
+        # The talk ended while nobody watched, and the client is still there: what follows ends no talk.
+        self.parted_unseen = False
         # Somebody heard the client before the stream began.
         self.was_bridged = False
         # Most calls have none.

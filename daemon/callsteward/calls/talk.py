@@ -114,6 +114,7 @@ def _begin(desk: Desk, call: Call, ms: int) -> None:
     call.requests.clear()
     call.ends.clear()
     call.handed_over_ms = None
+    call.parted_unseen = False
     call.last_contact = []
     if call.answered_ms is None and all(leg.joined_ms is None for leg in call.contact):
         # Nobody's phone was dialled for it: a pickup, a parked client fetched.
@@ -131,6 +132,7 @@ def _leave(desk: Desk, call: Call, leg: Leg, ms: int, *, talk_goes_on: bool) -> 
     elif leg.hold_ms is not None:
         # It went to ask a colleague: the client still waits, until somebody is back.
         call.waits_for = leg
+        leg.awaited_by = (*leg.awaited_by, call)
     if leg.talking_ms is not None:
         close_speech(leg, ms, only=call)
     if desk.tags and not leg.outsider and call.direction is not _INTERNAL:
@@ -195,15 +197,19 @@ def unhold(desk: Desk, leg: Leg, ms: int) -> None:
 
 
 def close_hold(desk: Desk, leg: Leg, ms: int, only: Call | None = None) -> None:
-    """Ends an open hold: the phone came back, left the conversation, or the call ended."""
+    """Ends an open hold: the phone came back, left the conversation, or the call ended.
+
+    `only`: for that call. Others whose client the phone still holds (a conference) go on waiting.
+    """
     start = leg.hold_ms
     if start is None:
         return
-    calls = _conversations(leg)
-    if only is not None and only not in calls:
+    calls = tuple(dict.fromkeys((*_conversations(leg), *leg.awaited_by)))
+    others: tuple[Call, ...] = ()
+    if only is not None:
+        others = tuple(call for call in calls if call is not only)
         calls = (only,)
-    if not calls and leg.call.waits_for is leg:
-        calls = (leg.call,)
+    leg.awaited_by = tuple(call for call in leg.awaited_by if call in others)
     for call in calls:
         call.waits_for = None
         side = _CLIENT if call.client is leg else _OPERATOR
@@ -217,9 +223,10 @@ def close_hold(desk: Desk, leg: Leg, ms: int, only: Call | None = None) -> None:
             by=side.value,
             duration_ms=end - start,
         )
-    leg.hold_ms = None
-    desk.drop(leg.hold_deadline)
-    leg.hold_deadline = None
+    if not others:
+        leg.hold_ms = None
+        desk.drop(leg.hold_deadline)
+        leg.hold_deadline = None
     for call in calls:
         _quiet_from(desk, call, ms)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from callsteward.ari import events as ari
 from callsteward.calls import attempts, linking, live, rating_entry, tagging, talk
 from callsteward.calls.deadlines import Limit
-from callsteward.calls.desk import Desk
+from callsteward.calls.desk import Desk, Left
 from callsteward.calls.directory import Directory
 from callsteward.calls.facts import CallEnded, Fact, Happening, LineNow, OperatorNow
 from callsteward.calls.handover import announced
@@ -67,6 +67,7 @@ class Tracker:
             ari.Snapshot: self._reconcile,
             ari.Compacted: self._compacted,
             ari.Shed: self._shed,
+            ari.Left: self._left_before,
         }
         self._tags = config.tags.enabled
         self._rating = config.rating.enabled
@@ -142,6 +143,15 @@ class Tracker:
     def open_legs(self) -> int:
         """How many channels are known; 0 means that nothing is going on. Cheap, unlike `open_calls`."""
         return len(self._roster.legs)
+
+    def left_calls(self) -> list[ari.LeftCall]:
+        """Which call each operator left last, as far as a code that they dial yet may mean it."""
+        since = self.last_event_ms - self._desk.wrap_up_ms
+        return [
+            ari.LeftCall(operator, left.call_id, left.line, left.at_ms)
+            for operator, left in self._desk.left.items()
+            if left.at_ms >= since
+        ]
 
     def client_numbers(self) -> set[str]:
         """The numbers, as the lines delivered them, of clients who are on a call now."""
@@ -456,7 +466,8 @@ class Tracker:
     def _end_call(self, call: Call, ms: int) -> None:
         desk = self._desk
         for leg in call.legs:
-            talk.close_hold(desk, leg, ms)
+            if leg is call.waits_for or call.side(leg) is not None:
+                talk.close_hold(desk, leg, ms, only=call)
             talk.close_speech(leg, ms, only=call)
             desk.drop(leg.attempt.deadline if leg.attempt is not None else None)
         desk.disarm(call)
@@ -480,10 +491,13 @@ class Tracker:
             for leg in self._roster.legs.values():
                 talk.close_speech(leg, gap)  # the end of it may be missed; if not, it tells its length
         seen_ms = ms if gap is None else gap
+        talked = [call for call in self._roster.calls() if call.contact and not call.requests]
         for leg in vanished:
             self._roster.remember(leg.id)
             self._remove(leg, seen_ms, None)
         self._roster.place(event.channels, event.bridges, ms, seen_ms)
+        for call in talked:
+            call.parted_unseen = not call.contact
 
     def _restarted(self, event: ari.Snapshot, gap: int, vanished: Sequence[Leg]) -> None:
         """Talks that were on when Asterisk was started anew died with it, and no later than that."""
@@ -503,6 +517,12 @@ class Tracker:
         """A compacted journal begins: a late event of a channel whose frames went brings no call back."""
         for channel_id in event.gone:
             self._roster.remember(channel_id)
+
+    def _left_before(self, event: ari.Left) -> None:
+        """Whom operators talked with last, in a journal that has lost those calls."""
+        if self._tags:
+            for item in event.calls:
+                self._desk.left[item.operator] = Left(item.call_id, item.line, item.at_ms)
 
     def _shed(self, event: ari.Shed) -> None:
         """Speech on a channel went unheard: its calls say so, as after a gap."""

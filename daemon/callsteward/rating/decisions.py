@@ -318,6 +318,9 @@ class Decisions:
             return Told("not_asked", "not_available")
         if record.hangup.first is Party.CLIENT:
             return Told("not_asked", "client_hung_up")
+        if record.hangup.first is Party.UNKNOWN and not record.complete:
+            # They may well have been handed over while nobody watched.
+            return Told("not_asked", "not_observed")
         return Told("not_asked", "not_handed_over" if profile.rating == "stay" else "not_transferred")
 
     async def _schedule(self, record: CallRecord, number: str | None, delay_min: float) -> Told:

@@ -5,7 +5,9 @@ thread of frames, as the tracker makes one call of them. A thread whose channels
 any other stays, whole and in order. So a re-run of what is left comes to the very records that a re-run
 of everything would: what a thread's frames lead to depends on the thread alone and on time, and time is
 kept by marks in place of each run of frames that went: how far it had passed, and where the tracker's
-clock stood after them, which is what an event without a timestamp of its own and a stream's end go by.
+clock stood after them, which is what an event without a timestamp of its own and a stream's end go by. Whom
+an operator left last, for a code dialled after the call, is no longer told by what is left: the
+daemon writes it into the journal before it compacts it, and the last such mark stays.
 
 A thread can outlive its calls for long (an agent's phone that is always on the line). Where all that is
 left is over the limit, the longest threads lose their oldest frames: after a crash their calls are taken
@@ -254,6 +256,8 @@ def _telling(event: ari.Event | None) -> int:
     """What an event does to the tracker's time."""
     if event is None:
         return 0
+    if isinstance(event, ari.Left):
+        return 0
     if isinstance(event, ari.Snapshot):
         return _SETS  # no limit runs out before it: it may find their calls gone
     if isinstance(event, ari.DeviceStateChanged):
@@ -272,8 +276,11 @@ def compact(frames: Frames, *, limit_bytes: int) -> Iterator[bytes]:
     abouts: list[tuple[str, bool] | None] = []
     sizes: list[int] = []
     telling = bytearray()
-    for frame in frames():
+    last_left = -1
+    for place, frame in enumerate(frames()):
         event = _decoded(frame)
+        if isinstance(event, ari.Left):
+            last_left = place
         telling.append(_telling(event))
         abouts.append(None if event is None else threads.follow(event))
         sizes.append(len(frame) + 1)
@@ -282,7 +289,13 @@ def compact(frames: Frames, *, limit_bytes: int) -> Iterator[bytes]:
     yield compacted(_gone(threads, kept))
     before = False
     run = _Run()
-    for about, tells, frame in zip(abouts, telling, frames(), strict=True):
+    for place, (about, tells, frame) in enumerate(zip(abouts, telling, frames(), strict=True)):
+        if place == last_left:
+            # Told in its place: what stays of before it may tell of an earlier call.
+            yield from run.marks()
+            run = _Run()
+            yield frame
+            continue
         wanted: bytes | None = None
         if about is None:
             snapshot = _decoded(frame)

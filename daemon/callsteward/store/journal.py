@@ -94,6 +94,11 @@ class Journal:
         """Bytes in the journal, those not flushed yet included."""
         return self._size + self._pending_size
 
+    @property
+    def written(self) -> int:
+        """Bytes in the file."""
+        return self._size
+
     def append(self, frame: bytes) -> None:
         """Add a frame; it is in the file after the next flush."""
         if self._path is None:
@@ -144,10 +149,10 @@ class Journal:
         """Worth compacting."""
         return self._size >= self._compact_at
 
-    def begin_compaction(self) -> Compaction:
-        """What is in the journal now, and a new file for the part of it that is still needed.
+    def begin_compaction(self, size: int) -> Compaction:
+        """The journal's first `size` bytes, and a new file for the part of them that is still needed.
 
-        To be called where every record that the frames lead to is stored. It is not `grown` again before it
+        Every record that their frames lead to must be stored. It is not `grown` again before it
         has grown by as much as half. Raises StoreError when there is no room for a new file.
         """
         assert self._path is not None
@@ -164,7 +169,7 @@ class Journal:
                 os.close(source)
             message = f"cannot compact the journal {self._path}: {error.strerror}"
             raise StoreError(message) from error
-        return Compaction(source, new, new_path, self._size, self._cleared)
+        return Compaction(source, new, new_path, min(size, self._size), self._cleared)
 
     def adopt(self, compaction: Compaction) -> int:
         """Put the new file, with what was appended meanwhile, in the old one's place.

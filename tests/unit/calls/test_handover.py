@@ -252,6 +252,75 @@ def test_what_another_channel_says_hands_nobody_over() -> None:
     assert record.hangup.first is Party.CLIENT
 
 
+def lost_sight(s: Stream, tracker: Tracker) -> None:
+    """Nobody saw what has happened for ten seconds; then Asterisk is asked."""
+    s.unseen()
+    s.wait(10)
+    s.snapshot(gap_from=10)
+    s.play(tracker)
+
+
+@pytest.mark.parametrize("hangs_up", [False, True])
+def test_a_talk_that_ended_unseen_was_ended_by_nobody_knows_whom(hangs_up: bool) -> None:
+    """What the client does in the menu, or the menu's own end, does not tell."""
+    s = Stream()
+    client, operator = talked(s)
+    tracker = Tracker(asking())
+    s.play(tracker)
+    s.at(11)
+    s.hands_over(operator, client)
+    lost_sight(s, tracker)
+    if hangs_up:
+        s.request(client)
+    in_menu_and_out(s, client)
+    (record,) = ended(s.play(tracker))
+    assert (record.hangup.first, record.hangup.confidence) == (Party.UNKNOWN, Confidence.UNKNOWN)
+    assert record.complete is False
+    assert rule(record, "operator_hangs_up_last").result is RuleResult.NOT_APPLICABLE
+    assert record.callback.decision is Decision.NOT_DUE
+
+
+def test_a_talk_after_the_one_that_ended_unseen_is_judged_by_its_own_end() -> None:
+    s = Stream()
+    client, operator = talked(s)
+    tracker = Tracker(asking())
+    s.play(tracker)
+    s.at(11)
+    s.hands_over(operator, client)
+    lost_sight(s, tracker)
+    client.app = ("", "")
+    second = s.dial(client, "102")
+    s.ring(second)
+    s.answer(second, after=2)
+    s.bridge(client, second)
+    s.wait(5)
+    s.bye(client)
+    (record,) = ended(s.play(tracker))
+    assert (record.hangup.first, record.operator) == (Party.CLIENT, "102")
+
+
+def test_an_operator_whose_client_may_have_come_to_the_rating_unseen_has_not_hung_up_on_them() -> None:
+    """The BYE was heard; what the client did next was not."""
+    s = Stream()
+    client, operator = talked(s)
+    s.at(10)
+    s.request(operator)
+    room = operator.room
+    assert room is not None
+    s.leaves(operator)
+    s.leaves(client)
+    tracker = Tracker(asking())
+    s.play(tracker)
+    s.close(room)
+    s.destroy(operator)
+    s.comes_to_rating(client)
+    lost_sight(s, tracker)
+    in_menu_and_out(s, client)
+    (record,) = ended(s.play(tracker))
+    assert record.hangup.first is Party.OPERATOR
+    assert rule(record, "operator_hangs_up_last").result is RuleResult.NOT_APPLICABLE
+
+
 # --- rating calls -----------------------------------------------------------------------------------------
 
 CHANNEL = channel_id("1795348000.1", 1, "support")

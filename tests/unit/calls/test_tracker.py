@@ -313,9 +313,7 @@ def test_two_clients_in_one_conference_stay_two_calls():
 
 
 @pytest.mark.parametrize("second", [25.5, 60])
-def test_what_a_call_given_up_waiting_for_ends_is_ended_when_it_was_and_not_by_the_next_event(
-    second: float,
-) -> None:
+def test_a_call_that_is_given_up_ends_no_hold_of_another_client(second: float) -> None:
     s = Stream()
     first, phone = s.talk()
     s.at(10)
@@ -330,11 +328,80 @@ def test_what_a_call_given_up_waiting_for_ends_is_ended_when_it_was_and_not_by_t
     s.at(second)
     s.incoming(number="79000000002")
     tracker = Tracker(config())
-    s.play(tracker)
-    records = ended(tracker.finish())
-    assert [item.holds for item in records if item.call_id == other.id] == [
-        (Hold(Side.OPERATOR, at(22), 3.0),)
-    ]
+    given_up = ended(s.play(tracker))
+    assert [(item.call_id, item.holds) for item in given_up] == [(first.id, ())]
+    (on,) = [state for state in tracker.operators_now() if state.operator == "101"]
+    assert on.hold_since_ms == NOON + 22_000
+    s.at(70)
+    s.unhold(phone)
+    s.at(80)
+    s.bye(other)
+    (record,) = ended(s.play(tracker))
+    assert (record.call_id, record.holds) == (other.id, (Hold(Side.OPERATOR, at(22), 48.0),))
+
+
+def test_a_client_who_leaves_a_conference_on_hold_ends_it_for_nobody_else() -> None:
+    s = Stream()
+    first, phone = s.talk()
+    room = s.rooms[0]
+    s.at(10)
+    other = s.incoming(number=OTHER_CLIENT)
+    s.up(other)
+    s.at(12)
+    s.enters(other, room)
+    s.at(20)
+    s.hold(phone)
+    s.at(25)
+    s.request(first)
+    s.leaves(first)
+    s.destroy(first)
+    s.at(40)
+    s.unhold(phone)
+    s.at(50)
+    s.request(other)
+    s.leaves(other)
+    s.destroy(other)
+    s.leaves(phone)
+    s.destroy(phone)
+    holds = {item.call_id: item.holds for item in s.records()}
+    assert holds == {
+        first.id: (Hold(Side.OPERATOR, at(20), 5.0),),
+        other.id: (Hold(Side.OPERATOR, at(20), 20.0),),
+    }
+
+
+def test_a_conference_that_breaks_up_on_hold_keeps_both_clients_waiting() -> None:
+    """Each client waits for the operator until they hang up, or a colleague takes them."""
+    s = Stream()
+    first, phone = s.talk()
+    room = s.rooms[0]
+    s.at(10)
+    other = s.incoming(number=OTHER_CLIENT)
+    s.up(other)
+    s.at(12)
+    s.enters(other, room)
+    s.at(20)
+    s.hold(phone)
+    s.at(30)
+    for member in (first, phone, other):
+        s.leaves(member)
+    s.close(room)
+    s.at(35)
+    s.request(first)
+    s.destroy(first)
+    s.at(42)
+    colleague = s.dial(other, "102")
+    s.ring(colleague)
+    s.answer(colleague)
+    s.bridge(other, colleague)
+    s.at(60)
+    s.bye(other)
+    s.destroy(phone)
+    records = s.records()
+    assert {item.call_id: item.holds for item in records} == {
+        first.id: (Hold(Side.OPERATOR, at(20), 15.0),),
+        other.id: (Hold(Side.OPERATOR, at(20), 22.0),),
+    }
 
 
 # --- transfers ------------------------------------------------------------------------------------------

@@ -240,6 +240,11 @@ async def test_the_menu_and_the_tracker_may_come_in_either_order(house: House) -
     [
         ("stay", {"hangup": msgspec.structs.replace(OPERATOR_LEFT, first=Party.CLIENT)}, "client_hung_up"),
         ("stay", {}, "not_handed_over"),
+        (
+            "stay",
+            {"complete": False, "hangup": msgspec.structs.replace(OPERATOR_LEFT, first=Party.UNKNOWN)},
+            "not_observed",
+        ),
         ("transfer", {}, "not_transferred"),
         ("off", {}, "line_does_not_ask"),
         ("stay", {"direction": Direction.OUTBOUND}, "outbound"),

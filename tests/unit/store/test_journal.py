@@ -99,7 +99,7 @@ def test_clear_empties_it_with_what_is_not_flushed(path: Path) -> None:
 
 
 def _replaced(journal: Journal, *frames: bytes) -> int:
-    compaction = journal.begin_compaction()
+    compaction = journal.begin_compaction(journal.written)
     _written(compaction, *frames)
     return journal.adopt(compaction)
 
@@ -113,7 +113,7 @@ def test_what_is_appended_while_a_new_file_is_written_is_in_it(path: Path) -> No
     _left_by(path, b"old 1", b"old 2")
     journal = Journal(path)
     assert list(journal.frames()) == [b"old 1", b"old 2"]
-    compaction = journal.begin_compaction()
+    compaction = journal.begin_compaction(journal.written)
     assert list(frames_in(compaction.source, compaction.size)) == [b"old 1", b"old 2"]
     journal.append(b"meanwhile")
     journal.flush()
@@ -135,7 +135,7 @@ def test_what_is_appended_while_a_new_file_is_written_is_in_it(path: Path) -> No
 def test_a_journal_that_was_emptied_meanwhile_stays_empty(path: Path) -> None:
     _left_by(path, b"old")
     journal = Journal(path)
-    compaction = journal.begin_compaction()
+    compaction = journal.begin_compaction(journal.written)
     _written(compaction, b"old")
     journal.clear()
     journal.append(b"new")
@@ -149,7 +149,7 @@ def test_a_journal_that_was_emptied_meanwhile_stays_empty(path: Path) -> None:
 def test_a_journal_that_was_closed_meanwhile_keeps_what_it_has(path: Path) -> None:
     _left_by(path, b"old")
     journal = Journal(path)
-    compaction = journal.begin_compaction()
+    compaction = journal.begin_compaction(journal.written)
     journal.close()
     assert journal.adopt(compaction) == 0
     assert path.read_bytes() == b"old\n"
@@ -161,7 +161,7 @@ def test_a_new_file_that_a_killed_daemon_left_is_not_written_to(path: Path) -> N
     orphan.write_bytes(b"half a fra")
     with orphan.open("ab") as still_writing:
         journal = Journal(path)
-        compaction = journal.begin_compaction()
+        compaction = journal.begin_compaction(journal.written)
         still_writing.write(b"me")
         still_writing.flush()
         _written(compaction, b"kept")
@@ -175,7 +175,7 @@ def test_a_new_file_that_cannot_be_written_keeps_the_old_journal(
 ) -> None:
     _left_by(path, b"old")
     journal = Journal(path)
-    compaction = journal.begin_compaction()
+    compaction = journal.begin_compaction(journal.written)
     journal.append(b"meanwhile")
     journal.flush()
 
@@ -205,7 +205,7 @@ def test_a_new_file_that_cannot_be_made_is_said(path: Path, monkeypatch: pytest.
     with monkeypatch.context() as patch:
         patch.setattr(os, "open", full)
         with pytest.raises(StoreError, match="cannot compact"):
-            journal.begin_compaction()
+            journal.begin_compaction(journal.written)
     journal.close()
     assert path.read_bytes() == b"old\n"
 
@@ -346,7 +346,7 @@ def test_compacting_leaves_the_calls_in_progress_and_appending_goes_on(
             journal.append(frame)
         journal.flush()
     before = journal.size
-    compaction = journal.begin_compaction()
+    compaction = journal.begin_compaction(journal.written)
     frames = compact(lambda: frames_in(compaction.source, compaction.size), limit_bytes=COMPACTED_LIMIT)
     _written(compaction, *frames)
     removed = journal.adopt(compaction)
