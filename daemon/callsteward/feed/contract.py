@@ -16,19 +16,18 @@ from callsteward import __version__
 from callsteward.commands.request import KINDS as COMMANDS
 from callsteward.commands.request import Command
 from callsteward.feed import messages
+from callsteward.feed.gauge_messages import LineNowMessage, OperatorNowMessage
 from callsteward.feed.messages import (
     AlertMessage,
     CallbackMessage,
     CallEndedMessage,
     CallEventMessage,
     DaemonAlertMessage,
-    LineNowMessage,
     Message,
-    OperatorNowMessage,
     ReplyMessage,
-    StatusMessage,
 )
 from callsteward.feed.rating_messages import ComplaintMessage, RatingMessage
+from callsteward.feed.status_message import StatusMessage
 from callsteward.intervals.message import LineIntervalMessage, OperatorIntervalMessage
 
 SHIPPED = Path(__file__).parents[1] / "contract"
