@@ -36,6 +36,7 @@ from callsteward.calls.record import CallRecord
 from callsteward.config import Config
 from callsteward.exceptions import CallstewardError
 from callsteward.feed import broker, messages, rating_messages
+from callsteward.feed.announcer import Announcer
 from callsteward.feed.backlog import Kind
 from callsteward.feed.delivery import Delivery
 from callsteward.feed.gauges import Gauges
@@ -44,6 +45,7 @@ from callsteward.feed.presence import Presence
 from callsteward.feed.session import GOODBYE_S, Session
 from callsteward.feed.today import Today
 from callsteward.feed.topics import Topics
+from callsteward.feed.wire import Wire
 from callsteward.health import FeedState, Health
 from callsteward.intervals.row import IntervalExpired, IntervalRow
 from callsteward.rating.states import ComplaintRaised, RatingMoved
@@ -76,6 +78,8 @@ class Feed:
         self._backoff = backoff or Backoff(limit_s=30.0)
         self._version = config.mqtt.version
         self.topics = Topics(config.mqtt.root, self._site)
+        self._wire = Wire(self.topics, config.mqtt.cloudevents)
+        self._announcer = Announcer(config, self.topics)
         self._outbox = outbox
         self._post = Post(
             site=self._site,
@@ -104,6 +108,8 @@ class Feed:
         self._ended = asyncio.Event()
         self._session = Session(
             topics=self.topics,
+            wire=self._wire,
+            announcer=self._announcer,
             post=self._post,
             gauges=self._gauges,
             presence=self._presence,
@@ -203,6 +209,7 @@ class Feed:
     def reconfigure(self, config: Config) -> None:
         """Show other lines and operators from now on; the broker stays the same."""
         self._gauges.add([line.name for line in config.lines], config.operators)
+        self._announcer.reconfigure(config)
         self._moved.set()
 
     def health(self, health: Health) -> None:
@@ -308,14 +315,15 @@ class Feed:
             self._backoff.reset()
 
     def _client(self) -> broker.Client:
-        will = self._post.stamped(self._presence.will())
+        will = messages.encode(self._post.stamped(self._presence.will()))
+        payload, properties = self._wire.publish(self.topics.status, will, self._version, will=True)
         return broker.client(
             self._config,
             # Always the same: when the daemon returns before the broker has missed it, the broker ends the
             # old connection (and publishes its will) first.
             identifier=self._config.mqtt.client_id or f"callsteward-{self._site}",
             version=self._version,
-            will=aiomqtt.Will(self.topics.status, messages.encode(will), qos=1, retain=True),
+            will=aiomqtt.Will(self.topics.status, payload, qos=1, retain=True, properties=properties),
         )
 
     def _now_ms(self) -> int:

@@ -13,9 +13,11 @@ import time
 from collections.abc import Callable, Coroutine, Iterable
 
 import aiomqtt
+import msgspec
 import structlog
 
 from callsteward.feed import broker, messages
+from callsteward.feed.announcer import Announcer, Send
 from callsteward.feed.backlog import Kind, Waiting
 from callsteward.feed.delivery import Delivery
 from callsteward.feed.gauges import Gauges
@@ -23,6 +25,7 @@ from callsteward.feed.messages import Message
 from callsteward.feed.post import Post
 from callsteward.feed.presence import Presence
 from callsteward.feed.topics import Topics
+from callsteward.feed.wire import Wire
 
 log = structlog.get_logger("callsteward.feed")
 
@@ -40,6 +43,8 @@ class Session:
         self,
         *,
         topics: Topics,
+        wire: Wire,
+        announcer: Announcer,
         post: Post,
         gauges: Gauges,
         presence: Presence,
@@ -48,10 +53,13 @@ class Session:
         asterisk_now_ms: Callable[[], int],
     ) -> None:
         self._topics = topics
+        self._wire = wire
+        self._announcer = announcer
         self._post = post
         self._gauges = gauges
         self._presence = presence
         self._outbox = outbox
+        self._plain = Wire(topics, "off")
         self._closing = closing
         self._asterisk_now_ms = asterisk_now_ms
         self._version = ""
@@ -75,9 +83,10 @@ class Session:
             tasks = [
                 asyncio.create_task(work, name=f"feed {name}")
                 for name, work in (
-                    ("watch", _watch(opened)),
+                    ("watch", self._watch(opened)),
                     ("backlog", self._send_backlog(opened)),
                     ("gauges", self._send_gauges(opened)),
+                    ("discovery", self._announcer.run(opened, self._announce(opened))),
                     ("closing", self._wait_for_closing()),
                 )
             ]
@@ -109,6 +118,22 @@ class Session:
 
     async def _wait_for_closing(self) -> None:
         await self._closing.wait()
+
+    async def _watch(self, opened: broker.Client) -> None:
+        """Raise MqttError when the connection is lost; a publish alone would notice only by its timeout."""
+        async for message in opened.messages:
+            self._announcer.heard(message)
+
+    def _announce(self, opened: broker.Client) -> Send:
+        async def send(topic: str, payload: bytes) -> None:
+            # No message of ours: Home Assistant's own form, also where ours are CloudEvents.
+            properties = self._plain.publish(topic, payload, self._version)[1]
+            try:
+                await opened.deliver(topic, payload, retain=True, properties=properties)
+            except broker.RefusedError as error:
+                self._refused(topic, str(error), None)
+
+        return send
 
     async def _send_backlog(self, opened: broker.Client) -> None:
         """Send in order, up to WINDOW before the first is acknowledged; what was not, waits again."""
@@ -161,13 +186,13 @@ class Session:
     ) -> None:
         """Return once the broker has the message; without an `item` it is a gauge or status, and retained."""
         expire_s = None if item is None else item.expire_s
-        properties = broker.json_properties(expiry_s=expire_s) if self._version == "5" else None
         retain = item is None or item.retain
         try:
-            await opened.deliver(topic, payload, retain=retain, properties=properties)
+            body, properties = self._wire.publish(topic, payload, self._version, expiry_s=expire_s)
+            await opened.deliver(topic, body, retain=retain, properties=properties)
         except broker.RefusedError as error:
             self._refused(topic, str(error), item)
-        except ValueError as error:
+        except (ValueError, msgspec.DecodeError) as error:
             # MQTT cannot carry it. Tried again it would stop all that wait behind it, for ever.
             log.warning(
                 "not a message MQTT can carry", action="mqtt_impossible", topic=topic, error=str(error)
@@ -192,12 +217,6 @@ class Session:
         # No alert because of an alert: it may well be refused too.
         if item is not None and item.kind is not Kind.ALERT:
             self._post.warn("publish_refused", f"{topic}: {why}", value=self._refusals)
-
-
-async def _watch(opened: broker.Client) -> None:
-    """Raise MqttError when the connection is lost; a publish alone would notice it only by its timeout."""
-    async for _ in opened.messages:
-        pass
 
 
 async def _together(deliveries: Iterable[Coroutine[None, None, None]]) -> None:
