@@ -9,7 +9,8 @@ Each carries the same envelope beside its own fields, all at the top level:
   next one's, and a number of its own there.
 - `seq`: records, callbacks, alerts and call events of one boot are numbered 1, 2, 3 … together, in the
   order they happened. Who subscribes to all of the site's topics and sees a number missing knows that a
-  message was dropped; look at the number before leaving out a message_id that came before. Gauges and
+  message was dropped; look at the number before leaving out a message_id that came before. A revision of
+  an interval that a newer one overtook while it waited is not sent and takes no number. Gauges and
   status take no number, since of those only the newest counts: their `seq` is the last number given out
   when they were made.
 - `ts`: when the message was made, RFC 3339 UTC. When the thing itself happened is in its own fields.
@@ -310,12 +311,17 @@ def callback(site: str, fact: CallbackMoved) -> CallbackMessage:
     )
 
 
+def interval_id(row: IntervalRow, revision: int) -> str:
+    """The message_id of a revision of a row."""
+    parts = (row.site, row.kind.value, row.name, row.start_ms, row.minutes, revision)
+    return identity("intervals", *parts)
+
+
 def interval(row: IntervalRow) -> LineIntervalMessage | OperatorIntervalMessage:
     """A row as its message; the same revision of it has the same id on every try."""
-    parts = (row.site, row.kind.value, row.name, row.start_ms, row.minutes, row.revision)
     own = {
         **BLANK,
-        "message_id": identity("intervals", *parts),
+        "message_id": interval_id(row, row.revision),
         "site": row.site,
         "start": grid.iso(row.start_ms),
         "end": grid.iso(row.end_ms),
