@@ -198,6 +198,7 @@ class Daemon:
                         event_lag_s=lambda: pump.lag_s,
                         frames_waiting=lambda: frames.depth,
                         journal_bytes=lambda: keeping.journal_bytes,
+                        overtaken=lambda: 0 if intervals is None else intervals.overtaken,
                         tasks=lambda: len(asyncio.all_tasks()),
                     ),
                 )

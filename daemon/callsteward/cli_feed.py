@@ -23,6 +23,7 @@ from callsteward.exceptions import FeedError
 if TYPE_CHECKING:
     from collections import Counter
 
+    from callsteward.feed.cloudevents import Mode
     from callsteward.feed.resend import Span
     from callsteward.store.outbox import Drop, DurableKind, Measure
 
@@ -34,6 +35,14 @@ class ResendKind(StrEnum):
 
     RECORD = "record"
     CALLBACK = "callback"
+
+
+class EventMode(StrEnum):
+    """What `mqtt.cloudevents` may be."""
+
+    OFF = "off"
+    STRUCTURED = "structured"
+    BINARY = "binary"
 
 
 @feed.command("status")
@@ -118,6 +127,27 @@ def _resend(
     typer.echo(f"sent again: {told}" if done else "nothing was made then", err=True)
 
 
+@feed.command("undiscover")
+def _undiscover(
+    config_file: ConfigOption,
+    prefix: Annotated[
+        str, typer.Option(metavar="PREFIX", help="What mqtt.discovery_prefix was.")
+    ] = "homeassistant",
+) -> None:
+    """Remove from the broker what Home Assistant was told of this site (mqtt.discovery_prefix).
+
+    For after the prefix was unset or changed and the daemon restarted: Home Assistant forgets the entities.
+    """
+    settings = config.load(config_file)
+    if settings.mqtt.enabled and settings.mqtt.discovery_prefix == prefix:
+        message = f"mqtt.discovery_prefix is {prefix}: the daemon would announce all again. Unset it, restart"
+        raise FeedError(message)
+    from callsteward.feed.announcer import take_away
+
+    count = asyncio.run(take_away(settings, prefix))
+    typer.echo(f"{count} announcements of {settings.site.name} removed from {prefix}/", err=True)
+
+
 async def _put_in(settings: config.Config, span: Span, kinds: list[DurableKind]) -> Counter[DurableKind]:
     from callsteward.feed.resend import resend
     from callsteward.store.records import Store
@@ -176,7 +206,11 @@ def schema(
     ] = None,
     config_file: Annotated[
         Path | None,
-        typer.Option("--config", "-c", help="Print the document with this configuration's topics."),
+        typer.Option("--config", "-c", help="This configuration's topics and CloudEvents."),
+    ] = None,
+    as_events: Annotated[
+        EventMode | None,
+        typer.Option("--cloudevents", help="As mqtt.cloudevents has it; default: as --config has, or off."),
     ] = None,
     names: Annotated[bool, typer.Option("--list", help="Print the names of the JSON Schemas.")] = False,
     folder: Annotated[
@@ -190,7 +224,11 @@ def schema(
     """
     from callsteward.feed import contract
 
-    schemas = contract.json_schemas()
+    settings = None if config_file is None else config.load(config_file)
+    mode: Mode = "off" if settings is None else settings.mqtt.cloudevents
+    if as_events is not None:
+        mode = as_events.value
+    schemas = contract.json_schemas(mode)
     if names:
         for known in sorted(schemas):
             typer.echo(known)
@@ -207,7 +245,6 @@ def schema(
         typer.echo(f"{len(files)} files written to {folder}", err=True)
     else:
         root = contract.ROOT
-        if config_file is not None:
-            settings = config.load(config_file)
+        if settings is not None:
             root = f"{settings.mqtt.root.strip('/')}/{settings.site.name}"
-        typer.echo(contract.text(contract.asyncapi(root)), nl=False)
+        typer.echo(contract.text(contract.asyncapi(root, mode)), nl=False)

@@ -25,6 +25,7 @@ from paho.mqtt.client import MQTT_CLEAN_START_FIRST_ONLY
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from callsteward.feed import cloudevents
 from tests.lab.broker import Mosquitto
 from tests.lab.pbx_config import REPOSITORY
 
@@ -128,7 +129,7 @@ async def _listen(settings: dict[str, Any], out: IO[str]) -> None:
                 print("up", flush=True)
                 async for message in client.messages:
                     at_ns = time.monotonic_ns()
-                    body = json.loads(bytes(message.payload))
+                    body = json.loads(cloudevents.message(bytes(message.payload)))
                     told = {"at_ns": at_ns, "topic": message.topic.value, "retained": bool(message.retain)}
                     told |= {key: body[key] for key in KEPT if key in body}
                     out.write(json.dumps(told) + "\n")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import socket
 import ssl
 from collections.abc import AsyncIterator
@@ -15,7 +14,6 @@ from aiomqtt.exceptions import MqttConnectError
 from paho.mqtt import client as mqtt
 from paho.mqtt.client import MQTT_CLEAN_START_FIRST_ONLY
 from paho.mqtt.enums import MQTTErrorCode
-from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
@@ -151,17 +149,6 @@ def refuses_version(error: Exception) -> bool:
     if not isinstance(error, MqttConnectError):
         return False
     return getattr(error.rc, "value", error.rc) in _WRONG_VERSION
-
-
-@functools.lru_cache(maxsize=64)
-def json_properties(*, expiry_s: int | None = None) -> Properties:
-    """MQTT 5: the payload is text, JSON, and worth so many seconds. Nothing depends on it."""
-    properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-    properties.PayloadFormatIndicator = 1
-    properties.ContentType = "application/json"
-    if expiry_s:
-        properties.MessageExpiryInterval = expiry_s
-    return properties
 
 
 async def _enter(opened: aiomqtt.Client) -> None:

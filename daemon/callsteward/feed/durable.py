@@ -52,7 +52,10 @@ class Durable:
         return [self.message(DurableKind.COMPLAINT, raised.line, topic, told, raised.raised_at_ms)]
 
     def interval(self, row: IntervalRow, stored_ms: int) -> list[Outgoing]:
-        """A row of an interval has a new revision. The broker keeps it, with MQTT 5 until it expires."""
+        """A row of an interval has a new revision. The broker keeps it, with MQTT 5 until it expires.
+
+        The revision before, where it still waits, is not sent any more: the new one says all that it said.
+        """
         topic = self.topics.interval(row.kind, row.name, row.start_ms)
         return [
             self.message(
@@ -64,6 +67,7 @@ class Durable:
                 stored_ms,
                 retain=True,
                 expire_s=self._expire_s,
+                replaces=None if row.revision < 2 else messages.interval_id(row, row.revision - 1),
             )
         ]
 
@@ -77,6 +81,7 @@ class Durable:
         *,
         retain: bool = False,
         expire_s: int | None = None,
+        replaces: str | None = None,
     ) -> Outgoing:
         """Any message with a `message_id` of its own. `made_ms` becomes its `ts`."""
         stamped = msgspec.structs.replace(message, ts=messages.stamp(made_ms))
@@ -90,4 +95,5 @@ class Durable:
             made_at_ms=made_ms,
             retain=retain,
             expire_s=expire_s,
+            replaces=replaces,
         )

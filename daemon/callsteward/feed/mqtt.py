@@ -6,10 +6,6 @@ publishing, connects again after every loss, and sends what waited in the order 
 With an outbox, what must arrive (records, callbacks, ratings, complaints, intervals) comes from there: it was
 stored in the transaction that made it, and `publish` only says that it may go. Alerts, call events and gauges
 never touch the disk.
-
-Everything goes out with QoS 1. Records and alerts must arrive; call events must too, since a subscriber
-that misses an `unhold` shows a hold that never ends, and MQTT keeps the order of messages of one QoS
-only; a gauge that is lost would stay wrong in the broker for as long as nothing changes.
 """
 
 from __future__ import annotations
@@ -18,7 +14,7 @@ import asyncio
 import contextlib
 import ssl
 import time
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import aiomqtt
 import structlog
@@ -40,14 +36,16 @@ from callsteward.calls.record import CallRecord
 from callsteward.config import Config
 from callsteward.exceptions import CallstewardError
 from callsteward.feed import broker, messages, rating_messages
-from callsteward.feed.backlog import Kind, Waiting
+from callsteward.feed.announcer import Announcer
+from callsteward.feed.backlog import Kind
 from callsteward.feed.delivery import Delivery
 from callsteward.feed.gauges import Gauges
-from callsteward.feed.messages import Message
 from callsteward.feed.post import Post
 from callsteward.feed.presence import Presence
+from callsteward.feed.session import GOODBYE_S, Session
 from callsteward.feed.today import Today
 from callsteward.feed.topics import Topics
+from callsteward.feed.wire import Wire
 from callsteward.health import FeedState, Health
 from callsteward.intervals.row import IntervalExpired, IntervalRow
 from callsteward.rating.states import ComplaintRaised, RatingMoved
@@ -56,13 +54,8 @@ log = structlog.get_logger("callsteward.feed")
 
 # Messages of each kind that wait for the broker: a record has 1 to 4 KB, so some 40 MB at the worst.
 QUEUE_LIMIT = 10_000
-# Messages sent before the first is acknowledged; Mosquitto's own default window.
-WINDOW = 20
-# Changes that come close together become one gauge.
-COALESCE_S = 0.1
 # A connection that held this long was a good one: the next attempt need not wait.
 STABLE_S = 10.0
-GOODBYE_S = 2.0
 
 
 class Feed:
@@ -85,6 +78,8 @@ class Feed:
         self._backoff = backoff or Backoff(limit_s=30.0)
         self._version = config.mqtt.version
         self.topics = Topics(config.mqtt.root, self._site)
+        self._wire = Wire(self.topics, config.mqtt.cloudevents)
+        self._announcer = Announcer(config, self.topics)
         self._outbox = outbox
         self._post = Post(
             site=self._site,
@@ -107,15 +102,27 @@ class Feed:
         )
         # Asterisk's clock less ours: a wait is counted by the clock that began it.
         self._asterisk_ahead_ms = 0
-        self._moved = asyncio.Event()
         self._emptied = self._post.emptied
         self._closing = asyncio.Event()
         self._begun = False
-        # Messages that the broker has answered with an error.
-        self._refusals = 0
         self._ended = asyncio.Event()
-        self.connected = False
+        self._session = Session(
+            topics=self.topics,
+            wire=self._wire,
+            announcer=self._announcer,
+            post=self._post,
+            gauges=self._gauges,
+            presence=self._presence,
+            outbox=outbox,
+            closing=self._closing,
+            asterisk_now_ms=lambda: self._now_ms() + self._asterisk_ahead_ms,
+        )
+        self._moved = self._session.moved
+
+    @property
+    def connected(self) -> bool:
         """Whether the broker can be reached at this moment."""
+        return self._session.connected
 
     @property
     def queue_depth(self) -> int:
@@ -202,6 +209,7 @@ class Feed:
     def reconfigure(self, config: Config) -> None:
         """Show other lines and operators from now on; the broker stays the same."""
         self._gauges.add([line.name for line in config.lines], config.operators)
+        self._announcer.reconfigure(config)
         self._moved.set()
 
     def health(self, health: Health) -> None:
@@ -242,7 +250,7 @@ class Feed:
         outbox = asyncio.create_task(self._take_from_outbox(), name="feed outbox")
         try:
             while not self._closing.is_set():
-                session = asyncio.create_task(self._session(), name="feed session")
+                session = asyncio.create_task(self._connection(), name="feed session")
                 try:
                     await asyncio.wait({session, closing, outbox}, return_when=asyncio.FIRST_COMPLETED)
                     if outbox.done():
@@ -275,7 +283,7 @@ class Feed:
         else:
             await self._outbox.run(self._post)
 
-    async def _session(self) -> None:
+    async def _connection(self) -> None:
         """One connection, from its first to its last moment; what ended it is logged."""
         if not self._config.mqtt.enabled:
             await self._closing.wait()
@@ -284,7 +292,7 @@ class Feed:
         try:
             async with broker.connected(opened := self._client()):
                 since_s = time.monotonic()
-                await self._serve(opened)
+                await self._session.serve(opened, self._version)
         except (aiomqtt.MqttError, CallstewardError, OSError, ssl.SSLError, ValueError) as error:
             if (
                 self._version == "5"
@@ -307,162 +315,16 @@ class Feed:
             self._backoff.reset()
 
     def _client(self) -> broker.Client:
-        will = self._post.stamped(self._presence.will())
+        will = messages.encode(self._post.stamped(self._presence.will()))
+        payload, properties = self._wire.publish(self.topics.status, will, self._version, will=True)
         return broker.client(
             self._config,
             # Always the same: when the daemon returns before the broker has missed it, the broker ends the
             # old connection (and publishes its will) first.
             identifier=self._config.mqtt.client_id or f"callsteward-{self._site}",
             version=self._version,
-            will=aiomqtt.Will(self.topics.status, messages.encode(will), qos=1, retain=True),
+            will=aiomqtt.Will(self.topics.status, payload, qos=1, retain=True, properties=properties),
         )
-
-    async def _serve(self, opened: broker.Client) -> None:
-        """Publish on a connection until it is lost (MqttError) or the feed closes."""
-        lost = False
-        try:
-            # First of all, so that nobody sees gauges of a daemon that is offline.
-            await self._send(opened, self.topics.status, self._presence.status(self._post.seq))
-            self.connected = True
-            log.info("connected to the broker", action="mqtt_connected", waiting=self._post.backlog.depth)
-            self._gauges.resend()
-            tasks = [
-                asyncio.create_task(work, name=f"feed {name}")
-                for name, work in (
-                    ("watch", _watch(opened)),
-                    ("backlog", self._send_backlog(opened)),
-                    ("gauges", self._send_gauges(opened)),
-                    ("closing", self._wait_for_closing()),
-                )
-            ]
-            try:
-                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
-            for task in done:
-                task.result()
-        except aiomqtt.MqttError:
-            # The broker publishes the will.
-            lost = True
-            raise
-        finally:
-            self.connected = False
-            if not lost:
-                with contextlib.suppress(aiomqtt.MqttError, TimeoutError):
-                    async with asyncio.timeout(GOODBYE_S):
-                        await self._say_goodbye(opened)
-
-    async def _say_goodbye(self, opened: broker.Client) -> None:
-        """The last gauges, then that the daemon stopped: after a clean DISCONNECT no will is published."""
-        await self._send_due_gauges(opened, at_once=True)
-        if self._outbox is not None:
-            await self._outbox.flush()
-        await self._send(opened, self.topics.status, self._presence.status(self._post.seq, stopped=True))
-
-    async def _wait_for_closing(self) -> None:
-        await self._closing.wait()
-
-    async def _send_backlog(self, opened: broker.Client) -> None:
-        """Send in order, up to WINDOW before the first is acknowledged; what was not, waits again."""
-        # By identity: messages that clear a topic have no number of their own.
-        under_way: dict[int, Waiting] = {}
-        try:
-            async with asyncio.TaskGroup() as group:
-                while True:
-                    for item in self._post.next(WINDOW - len(under_way)):
-                        under_way[id(item)] = item
-                        group.create_task(self._deliver_waiting(opened, item, under_way))
-                    await self._post.news.wait()
-        except* aiomqtt.MqttError as failed:
-            raise aiomqtt.MqttError(str(failed.exceptions[0])) from failed
-        finally:
-            self._post.unsent(under_way.values())
-
-    async def _deliver_waiting(
-        self, opened: broker.Client, item: Waiting, under_way: dict[int, Waiting]
-    ) -> None:
-        await self._deliver(opened, item.topic, item.payload, item)
-        del under_way[id(item)]
-        self._post.acknowledged(item)
-
-    async def _send_gauges(self, opened: broker.Client) -> None:
-        while True:
-            self._moved.clear()
-            await self._send_due_gauges(opened)
-            await self._send_due_status(opened)
-            await asyncio.sleep(COALESCE_S)
-            wait_s = self._gauges.wait_s(time.monotonic())
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(wait_s):
-                    await self._moved.wait()
-
-    async def _send_due_gauges(self, opened: broker.Client, *, at_once: bool = False) -> None:
-        now_ms = self._now_ms() + self._asterisk_ahead_ms
-        due = self._gauges.due(now_ms, time.monotonic(), at_once=at_once)
-        for start in range(0, len(due), WINDOW):
-            await _together(self._send(opened, topic, gauge) for topic, gauge in due[start : start + WINDOW])
-
-    async def _send_due_status(self, opened: broker.Client) -> None:
-        if self._presence.due():
-            await self._send(opened, self.topics.status, self._presence.status(self._post.seq))
-
-    async def _send(self, opened: broker.Client, topic: str, message: Message) -> None:
-        await self._deliver(opened, topic, messages.encode(self._post.stamped(message)))
-
-    async def _deliver(
-        self, opened: broker.Client, topic: str, payload: bytes, item: Waiting | None = None
-    ) -> None:
-        """Return once the broker has the message; without an `item` it is a gauge or status, and retained."""
-        expire_s = None if item is None else item.expire_s
-        properties = broker.json_properties(expiry_s=expire_s) if self._version == "5" else None
-        retain = item is None or item.retain
-        try:
-            await opened.deliver(topic, payload, retain=retain, properties=properties)
-        except broker.RefusedError as error:
-            self._refused(topic, str(error), item)
-        except ValueError as error:
-            # MQTT cannot carry it. Tried again it would stop all that wait behind it, for ever.
-            log.warning(
-                "not a message MQTT can carry", action="mqtt_impossible", topic=topic, error=str(error)
-            )
-            if item is not None:
-                self._post.refused(item)
-
-    def _refused(self, topic: str, why: str, item: Waiting | None) -> None:
-        """The broker has answered that it does not take a message. Tried again it would stop what waits."""
-        self._refusals += 1
-        if item is not None:
-            self._post.refused(item)
-        if self._refusals > 10 and self._refusals % 1000:
-            return
-        log.error(
-            "the broker refuses a message: is callsteward allowed to publish there?",
-            action="mqtt_refused",
-            topic=topic,
-            reason=why,
-            refused=self._refusals,
-        )
-        # No alert because of an alert: it may well be refused too.
-        if item is not None and item.kind is not Kind.ALERT:
-            self.warn("publish_refused", f"{topic}: {why}", value=self._refusals)
 
     def _now_ms(self) -> int:
         return int(self._clock() * 1000)
-
-
-async def _watch(opened: broker.Client) -> None:
-    """Raise MqttError when the connection is lost; a publish alone would notice it only by its timeout."""
-    async for _ in opened.messages:
-        pass
-
-
-async def _together(deliveries: Iterable[Coroutine[None, None, None]]) -> None:
-    """Await all, begun in the order given, which is the order on the wire. Raises MqttError."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            for delivery in deliveries:
-                group.create_task(delivery)
-    except* aiomqtt.MqttError as failed:
-        raise aiomqtt.MqttError(str(failed.exceptions[0])) from failed

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import time
 
-from callsteward.feed import messages
 from callsteward.feed.backlog import Backlog, Kind
 from callsteward.feed.delivery import Delivery
-from callsteward.feed.messages import StatusMessage
+from callsteward.feed.status_message import StatusMessage, status
 from callsteward.health import Health
 
 # Status is sent when something in it changes, and this often all the same: its numbers grow old.
@@ -38,9 +37,7 @@ class Presence:
 
     def will(self) -> StatusMessage:
         """What the broker says when the daemon vanishes. No time of death is known when it is made."""
-        return messages.status(
-            site=self._site, started_ms=self._started_ms, state="offline", reason="connection_lost"
-        )
+        return status(site=self._site, started_ms=self._started_ms, state="offline", reason="connection_lost")
 
     def status(self, last_seq: int, *, stopped: bool = False) -> StatusMessage:
         """The status of this moment; it counts as sent."""
@@ -48,7 +45,7 @@ class Presence:
         self._sent = self._news()
         self._sent_s = time.monotonic()
         dropped, delivery = self._backlog.dropped, self._delivery
-        return messages.status(
+        return status(
             site=self._site,
             started_ms=self._started_ms,
             state="offline" if stopped else "online",

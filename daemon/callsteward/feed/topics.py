@@ -33,6 +33,10 @@ class Topics:
         """The filter that matches all topics of the site."""
         return f"{self._base}/#"
 
+    def below_the_site(self, topic: str) -> str:
+        """One of these topics without what stands before it: `calls/support/ended`."""
+        return topic.removeprefix(f"{self._base}/")
+
     @property
     def status(self) -> str:
         return f"{self._base}/status"

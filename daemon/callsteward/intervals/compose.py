@@ -40,6 +40,8 @@ class Intervals:
     ) -> None:
         store = IntervalStore(engine, config.site.name)
         self._now_ms = now_ms
+        self.overtaken = 0
+        """Revisions that were not sent, since a newer one was made while they waited for the broker."""
         self.watch = Watch(store, rest, devices(config), keeps_events=config.asterisk.connect == "outbound")
         self.publisher = Publisher(
             scheme(config),
@@ -48,7 +50,7 @@ class Intervals:
             now_ms=now_ms,
             still_open=still_open,
             publish=publish,
-            enqueue=None if announce is None else _enqueue(announce, now_ms),
+            enqueue=None if announce is None else self._enqueue(announce),
             expire_s=config.intervals.expire_hours * 3600,
         )
 
@@ -56,13 +58,13 @@ class Intervals:
         """The link to Asterisk was made, or lost."""
         self.watch.link(connected, self._now_ms())
 
+    def _enqueue(self, announce: Announce) -> Enqueue:
+        async def put(connection: AsyncConnection, rows: Sequence[IntervalRow]) -> None:
+            at_ms = self._now_ms()
+            messages = [message for row in rows for message in announce(row, at_ms)]
+            self.overtaken += await enqueue(connection, messages)
 
-def _enqueue(announce: Announce, now_ms: Callable[[], int]) -> Enqueue:
-    async def put(connection: AsyncConnection, rows: Sequence[IntervalRow]) -> None:
-        at_ms = now_ms()
-        await enqueue(connection, [message for row in rows for message in announce(row, at_ms)])
-
-    return put
+        return put
 
 
 def scheme(config: Config, minutes: int | None = None) -> Scheme:

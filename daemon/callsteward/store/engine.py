@@ -11,6 +11,7 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
+from contextvars import ContextVar
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
@@ -38,6 +39,19 @@ PAGE_CACHE_KIB = 512
 _MIGRATION_LOCK = 0x63737477
 _WRITES = "callsteward_writes"
 _turns: WeakKeyDictionary[AsyncEngine, asyncio.Lock] = WeakKeyDictionary()
+
+
+class _Written:
+    """A transaction that writes, from the inside. `over`: it has ended, also for the tasks begun in it."""
+
+    def __init__(self, engine: AsyncEngine, around: _Written | None) -> None:
+        self.engine = engine
+        self.around = around
+        self.over = False
+
+
+# What this task, or one that began it, is in the midst of writing.
+_within: ContextVar[_Written | None] = ContextVar("callsteward_writing", default=None)
 
 
 def async_url(url: str) -> URL:
@@ -106,11 +120,36 @@ async def writing(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     In SQLite it takes the write lock at once, since a transaction that reads first and writes later can
     be refused without the busy timeout being waited out (SQLITE_BUSY_SNAPSHOT, sqlite.org/rescode.html).
     Writers of this process take turns before they ask for it: SQLite's own waiting sleeps up to 100 ms.
+    Raises RuntimeError inside another one on the same engine, which would wait for its own end for ever.
     """
+    around = _around(engine)
     async with _turn(engine), engine.connect() as connection:
         await connection.execution_options(**{_WRITES: True})
         async with connection.begin():
-            yield connection
+            own = _Written(engine, around)
+            _within.set(own)
+            try:
+                yield connection
+            finally:
+                own.over = True
+                _within.set(around)
+
+
+def _around(engine: AsyncEngine) -> _Written | None:
+    """The transaction this one begins in: another engine's, or RuntimeError."""
+    inmost = _within.get()
+    while inmost is not None and inmost.over:
+        inmost = inmost.around
+    around = inmost
+    while around is not None:
+        if around.engine is engine and not around.over:
+            message = (
+                "a transaction that writes was begun inside another one of the same store, and would wait for"
+                " it for ever: pass the outer transaction's connection on instead"
+            )
+            raise RuntimeError(message)
+        around = around.around
+    return inmost
 
 
 def _turn(engine: AsyncEngine) -> AbstractAsyncContextManager[object]:

@@ -60,6 +60,7 @@ class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
 
     `message_id` is the one in `payload` and makes it one message however often it is enqueued: a second
     one is ignored while the first waits. `payload` is JSON with `boot_id` and `seq` still to be put in.
+    `replaces`: the message_id of an earlier one that says less and is not worth sending any more.
     """
 
     site: str
@@ -71,6 +72,7 @@ class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
     made_at_ms: int
     retain: bool = False
     expire_s: int | None = None
+    replaces: str | None = None
 
 
 class Stored(msgspec.Struct, frozen=True):
@@ -103,10 +105,14 @@ class Drop(msgspec.Struct, frozen=True):
     to_ms: int
 
 
-async def enqueue(connection: AsyncConnection, messages: Sequence[Outgoing]) -> None:
-    """Put messages into the outbox, in the connection's transaction: they are there when it commits."""
+async def enqueue(connection: AsyncConnection, messages: Sequence[Outgoing]) -> int:
+    """Put messages into the outbox, in the connection's transaction: they are there when it commits.
+
+    What one of them replaces is taken out, if it waits still; returns how many were. It had no number yet, so
+    a subscriber misses none; or it is on its way already, and goes out all the same.
+    """
     if not messages:
-        return
+        return 0
     if connection.dialect.name == "postgresql":
         # Ids are given out before the commit: without this a later one could be visible before an earlier.
         # (SQLite has one writer at a time.)
@@ -115,6 +121,12 @@ async def enqueue(connection: AsyncConnection, messages: Sequence[Outgoing]) -> 
                 text("SELECT pg_advisory_xact_lock(:key, hashtext(:site))"), {"key": _LOCK, "site": site}
             )
     await connection.execute(_insert[connection.dialect.name], [_row(message) for message in messages])
+    replaced = 0
+    for message in messages:
+        if message.replaces is not None:
+            these = (outbox.c.site == message.site, outbox.c.message_id == message.replaces)
+            replaced += (await connection.execute(delete(outbox).where(*these))).rowcount
+    return replaced
 
 
 class Outbox:
