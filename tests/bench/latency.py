@@ -71,7 +71,9 @@ async def measure(rate: int, seconds: float) -> Figures:
     frames = stream(rate, RAMP_S + seconds, start_ms)
     with (
         tempfile.TemporaryDirectory(prefix="callsteward-latency-") as name,
-        Mosquitto(users={LISTENER: "for-reading"}, tls=True, acl=ACL, persistence=False) as broker,
+        Mosquitto(
+            users={LISTENER: "for-reading"}, tls=True, acl=ACL, persistence=False, log_type="error"
+        ) as broker,
     ):
         folder = Path(name)
         async with QuickAri(password=SECRET) as ari:

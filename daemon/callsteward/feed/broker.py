@@ -22,6 +22,9 @@ from callsteward.exceptions import FeedError
 
 # How long the broker may take to answer: CONNACK, PUBACK, DISCONNECT.
 ANSWER_S = 10.0
+# Messages sent before the first is acknowledged, where the broker does not ask for fewer: a second's worth
+# of a busy PBX in some round trips, and no more than a broken connection may well send twice.
+WINDOW = 100
 # MQTT 5 "Unsupported Protocol Version", MQTT 3.1.1 "unacceptable protocol version".
 _WRONG_VERSION = {132, 1}
 
@@ -39,7 +42,11 @@ class Client(aiomqtt.Client):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         # By packet id: who waits for the broker's answer.
         self._answers: dict[int, asyncio.Future[ReasonCode]] = {}
-        super().__init__(*arguments, **options)
+        self.window = WINDOW
+        """How many messages may be on their way at a time."""
+        self._free = asyncio.Semaphore(WINDOW)
+        # paho's own limit of 20 is off: it would hide in its queue what it has not sent.
+        super().__init__(*arguments, max_inflight_messages=0, **options)
 
     def hang_up(self) -> bool:
         """Close the socket at once, also one on which the broker has not answered; False: there is none."""
@@ -53,8 +60,15 @@ class Client(aiomqtt.Client):
     ) -> None:
         """Publish with QoS 1 and return once the broker has taken it; aiomqtt's own does not look whether.
 
+        Messages go out in the order of the calls; with `window` of them on their way the next one waits.
         Raises RefusedError where the broker refused it, ValueError where MQTT cannot carry it, MqttError.
         """
+        async with self._free:
+            await self._delivered(topic, payload, retain=retain, properties=properties)
+
+    async def _delivered(
+        self, topic: str, payload: bytes, *, retain: bool, properties: Properties | None
+    ) -> None:
         sent = self._client.publish(topic, payload, 1, retain, properties)
         if sent.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
             raise aiomqtt.MqttCodeError(sent.rc, "Could not publish message")
@@ -70,6 +84,21 @@ class Client(aiomqtt.Client):
             self._answers.pop(sent.mid, None)
         if reason.is_failure:
             raise RefusedError(str(reason))
+
+    def _on_connect(
+        self,
+        client: mqtt.Client,
+        userdata: Any,
+        flags: mqtt.ConnectFlags,
+        reason_code: ReasonCode,
+        properties: Properties | None = None,
+    ) -> None:
+        # MQTT 5 (3.2.2.3.3): more than that the broker may answer by ending the connection.
+        asked = getattr(properties, "ReceiveMaximum", None)
+        if asked is not None and not self._connected.done():
+            self.window = min(WINDOW, asked)
+            self._free = asyncio.Semaphore(self.window)
+        super()._on_connect(client, userdata, flags, reason_code, properties)
 
     def _on_publish(
         self, client: mqtt.Client, userdata: Any, mid: int, reason_code: ReasonCode, properties: Properties

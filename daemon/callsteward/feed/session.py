@@ -29,8 +29,8 @@ from callsteward.feed.wire import Wire
 
 log = structlog.get_logger("callsteward.feed")
 
-# Messages sent before the first is acknowledged; Mosquitto's own default window.
-WINDOW = 20
+# Gauges under way at a time: they must not take the whole way from what must arrive.
+GAUGES_AT_ONCE = 20
 # Changes that come close together become one gauge.
 COALESCE_S = 0.1
 GOODBYE_S = 2.0
@@ -136,13 +136,13 @@ class Session:
         return send
 
     async def _send_backlog(self, opened: broker.Client) -> None:
-        """Send in order, up to WINDOW before the first is acknowledged; what was not, waits again."""
+        """Send in order, as many at a time as the broker takes; what it has not acknowledged, waits again."""
         # By identity: messages that clear a topic have no number of their own.
         under_way: dict[int, Waiting] = {}
         try:
             async with asyncio.TaskGroup() as group:
                 while True:
-                    for item in self._post.next(WINDOW - len(under_way)):
+                    for item in self._post.next(opened.window - len(under_way)):
                         under_way[id(item)] = item
                         group.create_task(self._deliver_waiting(opened, item, under_way))
                     await self._post.news.wait()
@@ -171,8 +171,9 @@ class Session:
 
     async def _send_due_gauges(self, opened: broker.Client, *, at_once: bool = False) -> None:
         due = self._gauges.due(self._asterisk_now_ms(), time.monotonic(), at_once=at_once)
-        for start in range(0, len(due), WINDOW):
-            await _together(self._send(opened, topic, gauge) for topic, gauge in due[start : start + WINDOW])
+        for start in range(0, len(due), GAUGES_AT_ONCE):
+            some = due[start : start + GAUGES_AT_ONCE]
+            await _together(self._send(opened, topic, gauge) for topic, gauge in some)
 
     async def _send_due_status(self, opened: broker.Client) -> None:
         if self._presence.due():
