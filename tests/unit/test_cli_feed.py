@@ -95,8 +95,9 @@ def test_what_is_no_longer_what_was_published_is_left_out_and_told(config: Path)
     async def publish() -> None:
         store = await Store.open(configuration.load(config).store.url)
         async with writing(store.engine) as connection:
-            values = {"start_ms": 1_795_312_800_000, "minutes": 30, "revision": 3, "changed_at_ms": AT_MS}
-            values |= {"site": "main", "kind": "line", "name": "support", "final": True, "digest": "0f"}
+            values: dict[str, object] = {"site": "main", "kind": "line", "name": "support", "digest": "0f"}
+            values |= {"start_ms": 1_795_312_800_000, "minutes": 30, "revision": 3, "final": True}
+            values["changed_at_ms"] = AT_MS
             await connection.execute(insert(interval_revisions).values(values))
         await store.close()
 
