@@ -35,6 +35,9 @@ class ResendKind(StrEnum):
 
     RECORD = "record"
     CALLBACK = "callback"
+    RATING = "rating"
+    COMPLAINT = "complaint"
+    INTERVAL = "interval"
 
 
 class EventMode(StrEnum):
@@ -104,10 +107,11 @@ def _resend(
         list[ResendKind] | None, typer.Option(help="Only these; may be given several times.")
     ] = None,
 ) -> None:
-    """Send records and callbacks again, each with the message_id it had.
+    """Send again what was made in a span, each with the message_id it had.
 
-    A record is made when its call has ended. The running daemon delivers them behind what waits already;
-    without one they wait for its next start. Subscribers leave out the message_ids they know.
+    A record is made when its call has ended, an interval with its last revision; of a rating the last step is
+    sent. The running daemon delivers them behind what waits already, in the order they were made; without one
+    they wait for its next start. Subscribers leave out the message_ids they know.
     """
     settings = config.load(config_file)
     if not settings.mqtt.enabled:
@@ -122,9 +126,14 @@ def _resend(
     if span.from_ms >= span.to_ms:
         wrong(f"nothing lies between --from {from_} and --to {to or 'now'}: --to is not after --from", "--to")
     kinds = [DurableKind(item.value) for item in kind or list(ResendKind)]
-    done = asyncio.run(_put_in(settings, span, kinds))
-    told = ", ".join(f"{of_kind.value} {count}" for of_kind, count in sorted(done.items()))
-    typer.echo(f"sent again: {told}" if done else "nothing was made then", err=True)
+    done, left_out = asyncio.run(_put_in(settings, span, kinds))
+    typer.echo(f"sent again: {_listed(done)}" if done else "nothing was made then", err=True)
+    if left_out:
+        typer.echo(
+            f"left out: {_listed(left_out)}: no longer what was published. The daemon revises an interval"
+            " that changed; what is past its retention or of other settings is gone",
+            err=True,
+        )
 
 
 @feed.command("undiscover")
@@ -148,13 +157,23 @@ def _undiscover(
     typer.echo(f"{count} announcements of {settings.site.name} removed from {prefix}/", err=True)
 
 
-async def _put_in(settings: config.Config, span: Span, kinds: list[DurableKind]) -> Counter[DurableKind]:
+def _listed(counts: Counter[DurableKind]) -> str:
+    return ", ".join(f"{kind.value} {count}" for kind, count in sorted(counts.items()))
+
+
+async def _put_in(
+    settings: config.Config, span: Span, kinds: list[DurableKind]
+) -> tuple[Counter[DurableKind], Counter[DurableKind]]:
+    from collections import Counter
+
     from callsteward.feed.resend import resend
     from callsteward.store.records import Store
 
     store = await Store.open(settings.store.url)
     try:
-        return await resend(settings, store, span, kinds, progress=_progress())
+        left_out: Counter[DurableKind] = Counter()
+        done = await resend(settings, store, span, kinds, progress=_progress(), left_out=left_out)
+        return +done, +left_out
     finally:
         await store.close()
 

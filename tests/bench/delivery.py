@@ -16,6 +16,7 @@ import argparse
 import asyncio
 import random
 import sqlite3
+import ssl
 import tempfile
 import time
 from collections import Counter, defaultdict
@@ -24,6 +25,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import aiomqtt
 
 from callsteward.ari.events import epoch_ms
 from callsteward.ari.reader import stamp
@@ -40,7 +43,15 @@ from tests.live.daemon import Daemon
 SITE = "main"
 SECRET = "s3cret"
 LISTENER = "listener"
-ACL = f"user callsteward\ntopic readwrite callsteward/#\nuser {LISTENER}\ntopic read callsteward/#\n"
+# As config/mosquitto/acl has it.
+PREFIX = "homeassistant"
+ACL = f"""user callsteward
+topic readwrite callsteward/#
+topic readwrite {PREFIX}/+/callsteward_{SITE}/+/config
+user {LISTENER}
+topic read callsteward/#
+topic read {PREFIX}/#
+"""
 # How many calls are on at a time, and how many times faster than life they go.
 AT_ONCE = 100
 SPEED = 10.0
@@ -69,6 +80,8 @@ class Figures:
     order_errors: list[str] = field(default_factory=list)
     sequence_errors: list[str] = field(default_factory=list)
     left: int = 0
+    announced: set[str] = field(default_factory=set)
+    """Topics of Home Assistant's that the broker keeps in the end."""
 
     def __str__(self) -> str:
         return (
@@ -151,9 +164,13 @@ def settings_for(folder: Path, ari: FakeAri, broker: Mosquitto, version: str) ->
 
 
 async def measure(
-    version: str, calls: int, kills: int, say: Callable[[str], None] = lambda _: None
+    version: str,
+    calls: int,
+    kills: int,
+    say: Callable[[str], None] = lambda _: None,
+    **mqtt: Any,
 ) -> Figures:
-    """Play, kill, and look what arrived."""
+    """Play, kill, and look what arrived. `mqtt`: settings besides the usual ones."""
     figures = Figures(version, calls)
     say(f"MQTT {version}: making {calls} calls")
     frames = list(interleaved(calls, AT_ONCE))
@@ -168,6 +185,7 @@ async def measure(
         async with FakeAri(password=SECRET) as ari:
             ari.now_ms = _ms(frames[0])
             settings = settings_for(folder, ari, broker, version)
+            settings["mqtt"] |= mqtt
             with (
                 Daemon(folder, "main", settings) as daemon,
                 Listener(broker, LISTENER, version, folder) as ear,
@@ -191,6 +209,7 @@ async def measure(
                 await asyncio.to_thread(daemon.terminate)
                 await asyncio.sleep(0.5)
                 heard = ear.heard()
+                figures.announced = await _announced(broker)
         await _judge(figures, folder / "calls.db", heard)
     return figures
 
@@ -257,6 +276,23 @@ async def _kill_broker(
         say(f"broker killed at {place}, back")
 
 
+async def _announced(broker: Mosquitto) -> set[str]:
+    found = set()
+    async with aiomqtt.Client(
+        broker.host,
+        broker.port,
+        username=LISTENER,
+        password=broker.users[LISTENER],
+        tls_context=ssl.create_default_context(cafile=str(broker.ca_file)),
+    ) as client:
+        await client.subscribe(f"{PREFIX}/#", qos=1)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(2):
+                async for message in client.messages:
+                    found.add(message.topic.value)
+    return found
+
+
 async def _settle(file: Path, ear: Listener) -> None:
     """Until the outbox is empty and the subscriber hears no more."""
     give_up_s = time.monotonic() + SETTLE_S
@@ -317,6 +353,9 @@ def _judge_sequence(figures: Figures, heard: list[dict[str, Any]]) -> None:
             "callsteward.call-event/1",
             "callsteward.alert/1",
             "callsteward.daemon-alert/1",
+            # Where the hour or its half passes meanwhile.
+            "callsteward.line-interval/1",
+            "callsteward.operator-interval/1",
         }:
             numbers[message["boot_id"]].add(message["seq"])
     figures.boots = len(numbers)

@@ -34,3 +34,21 @@ def test_every_record_arrives_though_broker_and_daemon_are_killed_ten_times(
     assert figures.order_errors == []
     assert figures.sequence_errors == []
     assert figures.left == 0
+    assert figures.announced == set()
+
+
+@pytest.mark.parametrize(("version", "mode"), [("3.1.1", "structured"), ("5", "structured"), ("5", "binary")])
+def test_as_cloud_events_and_announced_to_home_assistant_it_is_the_same(
+    root_22: Path, version: str, mode: str
+) -> None:
+    figures = asyncio.run(measure(version, 300, 3, cloudevents=mode, discovery_prefix="homeassistant"))
+    print(figures)
+    assert (figures.broker_kills, figures.daemon_kills) == (3, 3)
+    assert figures.stored == figures.arrived == 300
+    assert figures.callbacks == figures.callbacks_arrived > 0
+    assert figures.missing == figures.unknown == []
+    assert figures.order_errors == figures.sequence_errors == []
+    assert figures.left == 0
+    # Three lines with eleven entities, the daemon with four.
+    assert len(figures.announced) == 3 * 11 + 4
+    assert {topic.split("/")[2] for topic in figures.announced} == {"callsteward_main"}

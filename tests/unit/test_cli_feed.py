@@ -6,13 +6,16 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from sqlalchemy import insert
 
 from callsteward import config as configuration
 from callsteward.callback.ledger import Ledger
 from callsteward.calls.record import CallbackDecision, Decision
 from callsteward.feed.durable import Durable
+from callsteward.store.engine import writing
 from callsteward.store.outbox import Outbox
 from callsteward.store.records import Store
+from callsteward.store.tables import interval_revisions
 from tests.live.daemon import callsteward
 from tests.unit.store.samples import RECORD
 
@@ -84,6 +87,29 @@ def test_a_line_and_a_kind_are_sent_again_alone(config: Path) -> None:
     assert status(config)["messages"] == 3
     result = callsteward("feed", "resend", "-c", config, "--from", "2020-01-01", "--to", "2020-01-02")
     assert result.stderr.decode().strip() == "nothing was made then"
+
+
+def test_what_is_no_longer_what_was_published_is_left_out_and_told(config: Path) -> None:
+    """The half hour of a thousand calls, of which none is there any more."""
+
+    async def publish() -> None:
+        store = await Store.open(configuration.load(config).store.url)
+        async with writing(store.engine) as connection:
+            values: dict[str, object] = {"site": "main", "kind": "line", "name": "support", "digest": "0f"}
+            values |= {"start_ms": 1_795_312_800_000, "minutes": 30, "revision": 3, "final": True}
+            values["changed_at_ms"] = AT_MS
+            await connection.execute(insert(interval_revisions).values(values))
+        await store.close()
+
+    asyncio.run(publish())
+    result = callsteward(
+        *("feed", "resend", "-c", config, "--from", "2020-01-01"),
+        *("--kind", "interval", "--kind", "rating", "--kind", "complaint"),
+    )
+    first, second = result.stderr.decode().splitlines()
+    assert first == "nothing was made then"
+    assert second.startswith("left out: interval 1: no longer what was published.")
+    assert result.returncode == 0
 
 
 @pytest.mark.parametrize(

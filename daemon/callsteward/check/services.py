@@ -14,6 +14,7 @@ from callsteward.check.result import Result, failed, ok
 from callsteward.config import Config
 from callsteward.exceptions import CallstewardError, FeedError
 from callsteward.feed import broker as mqtt_broker
+from callsteward.feed.discovery import own, probe
 from callsteward.feed.topics import Topics
 from callsteward.store.records import Store
 
@@ -29,7 +30,7 @@ async def broker(config: Config) -> Result:
     try:
         # The daemon's own client id would throw a running daemon off the broker.
         client = mqtt_broker.client(config, identifier=f"callsteward-check-{secrets.token_hex(4)}")
-        async with asyncio.timeout(2 * _WAIT_S), mqtt_broker.connected(client):
+        async with asyncio.timeout(4 * _WAIT_S), mqtt_broker.connected(client):
             await client.subscribe(topic, qos=1)
             payload = secrets.token_hex(8)
             await client.publish(topic, payload, qos=1)
@@ -37,6 +38,13 @@ async def broker(config: Config) -> Result:
                 async for message in client.messages:
                     if message.payload == payload.encode():
                         break
+            if mqtt.discovery_prefix is not None and not await _discovers(client, config):
+                allowed = own(mqtt.discovery_prefix, config.site.name)
+                return failed(
+                    check,
+                    f"{where}: what is announced below {mqtt.discovery_prefix}/ does not come back",
+                    f"let the broker's user write and read {allowed} (config/mosquitto/acl)",
+                )
     except TimeoutError:
         return failed(
             check,
@@ -51,6 +59,22 @@ async def broker(config: Config) -> Result:
             f" its user must be allowed to write {mqtt.root}/{config.site.name}/#",
         )
     return ok(check, f"{where}: a message to {topic} went out and came back")
+
+
+async def _discovers(client: mqtt_broker.Client, config: Config) -> bool:
+    """Whether announcements reach the broker. Home Assistant takes no notice of this one."""
+    assert config.mqtt.discovery_prefix is not None
+    topic = probe(config.mqtt.discovery_prefix, config.site.name, secrets.token_hex(4))
+    await client.subscribe(topic, qos=1)
+    await client.publish(topic, b"", qos=1)
+    try:
+        async with asyncio.timeout(_WAIT_S):
+            async for message in client.messages:
+                if message.topic.value == topic:
+                    return True
+    except TimeoutError:
+        pass
+    return False
 
 
 async def store(config: Config) -> Result:

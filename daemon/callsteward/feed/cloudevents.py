@@ -10,6 +10,7 @@ https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/mqtt-protoc
 
 from __future__ import annotations
 
+import inspect
 from typing import Any, Literal
 
 import msgspec
@@ -99,7 +100,7 @@ def schema(of_message: dict[str, Any], name: str) -> dict[str, Any]:
     return {
         "type": "object",
         "title": "CloudEvent",
-        "description": own["description"],
+        "description": inspect.cleandoc(own["description"]),
         "properties": properties,
         "required": list(properties),
     }

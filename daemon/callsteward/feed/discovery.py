@@ -138,6 +138,11 @@ def announcements(
         yield from of(f"operator {operator} ", identity, topics.operator_now(operator), _OPERATOR)
 
 
+def probe(prefix: str, site: str, name: str) -> str:
+    """A topic of the site's that announces nothing: for an empty message, which means nothing to anybody."""
+    return f"{prefix}/sensor/{_node(site)}/check_{name}/config"
+
+
 def own(prefix: str, site: str) -> str:
     """The filter that matches a site's announcements and nobody else's."""
     return f"{prefix}/+/{_node(site)}/+/config"

@@ -59,8 +59,7 @@ class Intervals:
         self.watch.link(connected, self._now_ms())
 
     def _enqueue(self, announce: Announce) -> Enqueue:
-        async def put(connection: AsyncConnection, rows: Sequence[IntervalRow]) -> None:
-            at_ms = self._now_ms()
+        async def put(connection: AsyncConnection, rows: Sequence[IntervalRow], at_ms: int) -> None:
             messages = [message for row in rows for message in announce(row, at_ms)]
             self.overtaken += await enqueue(connection, messages)
 

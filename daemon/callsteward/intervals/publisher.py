@@ -57,7 +57,8 @@ class Open(NamedTuple):
     settled: bool
 
 
-Enqueue = Callable[[AsyncConnection, Sequence[IntervalRow]], Awaitable[None]]
+Enqueue = Callable[[AsyncConnection, Sequence[IntervalRow], int], Awaitable[None]]
+"""Takes revisions and when they were made, ms since 1970."""
 
 
 class Publisher:
@@ -230,7 +231,7 @@ class Publisher:
                 revised.append(msgspec.structs.replace(row, revision=revision, final=final))
             await self._store.revise(connection, revised, now_ms)
             if self._enqueue is not None:
-                await self._enqueue(connection, revised)
+                await self._enqueue(connection, revised, now_ms)
         return revised
 
 

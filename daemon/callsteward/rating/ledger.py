@@ -6,10 +6,10 @@ again finds it made.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Row, Select, func, or_, select, update
+from sqlalchemy import Row, Select, func, or_, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -21,6 +21,7 @@ from callsteward.store.outbox import Outgoing, enqueue
 from callsteward.store.tables import callbacks, ratings
 
 DAY_MS = 86_400_000
+_PAGE = 500
 
 Announce = Callable[[Rating], Sequence[Outgoing]]
 """The messages that tell of a step, or of an answer."""
@@ -187,6 +188,24 @@ class Ledger:
         if line is not None:
             query = query.where(ratings.c.line == line)
         return await self._read(query)
+
+    async def changed(self, from_ms: int, to_ms: int, *, line: str | None = None) -> AsyncIterator[Rating]:
+        """Ratings whose last step was made in [from_ms, to_ms), in the order of those."""
+        query = self._mine().where(ratings.c.changed_at_ms >= from_ms, ratings.c.changed_at_ms < to_ms)
+        if line is not None:
+            query = query.where(ratings.c.line == line)
+        place = tuple_(ratings.c.changed_at_ms, ratings.c.id)
+        query = query.order_by(ratings.c.changed_at_ms, ratings.c.id).limit(_PAGE)
+        after = (from_ms, 0)
+        while True:
+            with failing("read"):
+                async with self._engine.connect() as connection:
+                    rows = (await connection.execute(query.where(place > after))).all()
+            for row in rows:
+                yield _rating(row)
+            if len(rows) < _PAGE:
+                return
+            after = (rows[-1].changed_at_ms, rows[-1].id)
 
     async def last_asked_ms(self, *, number: str | None, client_ref: str | None, but: str) -> int | None:
         """When a client was last asked, or is going to be; None for never. `but`: not by this call."""

@@ -19,6 +19,8 @@ from paho.mqtt.reasoncodes import ReasonCode
 from callsteward.ari.backoff import Backoff
 from callsteward.calls.facts import CallEnded, CallHappened, Happening
 from callsteward.calls.record import CallRecord
+from callsteward.check import services
+from callsteward.check.result import Status
 from callsteward.config import Config
 from callsteward.exceptions import FeedError
 from callsteward.feed import cloudevents, contract
@@ -294,13 +296,22 @@ async def test_undiscover_takes_away_a_site_s_announcements_and_nobody_else_s(
     assert await take_away(config_for(mosquitto.port, version="5"), "homeassistant") == 0
 
 
+@pytest.mark.parametrize("version", ["3.1.1", "5"])
+async def test_check_proves_that_announcements_arrive_and_leaves_none(
+    mosquitto: Mosquitto, version: str
+) -> None:
+    config = config_for(mosquitto.port, version=version, discovery_prefix="homeassistant")
+    assert (await services.broker(config)).status is Status.OK
+    assert await kept(mosquitto.port, "#") == {}
+
+
 async def test_undiscover_without_a_broker_says_so() -> None:
     with pytest.raises(FeedError, match=r"the broker at 127\.0\.0\.1"):
         await take_away(config_for(free_port()), "homeassistant")
 
 
 async def test_a_broker_that_does_not_allow_it_stops_nothing_and_is_told(
-    tmp_path: Path, record: Build, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, record: Build, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if MOSQUITTO is None:
         pytest.skip("no Mosquitto: `make lab` brings one")
@@ -317,6 +328,12 @@ async def test_a_broker_that_does_not_allow_it_stops_nothing_and_is_told(
             await asyncio.sleep(0.3)
             assert feed.connected
             assert await feed.drain(5) == 0
+        monkeypatch.setattr(services, "_WAIT_S", 0.5)
+        row = await services.broker(config)
+        assert (row.status, "homeassistant/ does not come back" in row.found) == (Status.FAILED, True)
+        assert "homeassistant/+/callsteward_main/+/config" in (row.mend or "")
+        plain = config_for(broker.port, version="5")
+        assert (await services.broker(plain)).status is Status.OK
         # Mosquitto grants the subscription and refuses each announcement.
         said = capfd.readouterr().out
         assert "mqtt_refused" in said

@@ -366,7 +366,7 @@ async def test_an_outbox_takes_the_revisions_in_their_transaction(site: Site) ->
     taken: list[IntervalRow] = []
     fails = True
 
-    async def enqueue(connection: AsyncConnection, rows: Sequence[IntervalRow]) -> None:
+    async def enqueue(connection: AsyncConnection, rows: Sequence[IntervalRow], _at_ms: int) -> None:
         assert connection.in_transaction()
         if fails:
             message = "the disk is full"

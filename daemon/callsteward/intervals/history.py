@@ -1,0 +1,102 @@
+"""What was published of intervals, made again: for `callsteward feed resend`.
+
+Only the digest of a row is kept, so it is summed from the stored calls once more. What then says the same is
+the same message; what does not is about to be revised, or its calls, lines or thresholds are gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+
+import msgspec
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from callsteward.intervals import slot
+from callsteward.intervals.grid import MINUTE_MS
+from callsteward.intervals.row import IntervalRow, Kind
+from callsteward.intervals.slot import Scheme
+from callsteward.store.engine import failing
+from callsteward.store.intervals import IntervalStore
+from callsteward.store.tables import interval_revisions
+
+_HELD = 4
+
+Key = tuple[Kind, str]
+
+
+async def published(
+    engine: AsyncEngine,
+    scheme: Scheme,
+    *,
+    from_ms: int,
+    to_ms: int,
+    line: str | None = None,
+    leave_out: Callable[[], None] = lambda: None,
+) -> AsyncIterator[tuple[int, IntervalRow]]:
+    """Each row whose last revision was made in [from_ms, to_ms), with when: in the order they were made.
+
+    `line`: only this line's rows, and no operator's. `leave_out` is called for each that cannot be made
+    again. Raises StoreError.
+    """
+    store = IntervalStore(engine, scheme.site)
+    revisions = interval_revisions.c
+    query = select(interval_revisions).where(
+        revisions.site == scheme.site,
+        revisions.minutes == scheme.minutes,
+        revisions.changed_at_ms >= from_ms,
+        revisions.changed_at_ms < to_ms,
+    )
+    if line is not None:
+        query = query.where(revisions.kind == Kind.LINE.value, revisions.name == line)
+    query = query.order_by(revisions.changed_at_ms, revisions.id)
+    with failing("read"):
+        async with engine.connect() as connection:
+            found = (await connection.execute(query)).all()
+    # A publisher writes the rows of an interval together: few intervals are needed at a time.
+    made: dict[int, dict[Key, IntervalRow]] = {}
+    for last in found:
+        if last.start_ms not in made:
+            if len(made) >= _HELD:
+                del made[next(iter(made))]
+            made[last.start_ms] = await _rows(engine, store, scheme, last.start_ms)
+        row = made[last.start_ms].get((Kind(last.kind), last.name))
+        if row is None or row.digest != last.digest:
+            leave_out()
+            continue
+        yield last.changed_at_ms, msgspec.structs.replace(row, revision=last.revision, final=last.final)
+
+
+async def _rows(
+    engine: AsyncEngine, store: IntervalStore, scheme: Scheme, start_ms: int
+) -> dict[Key, IntervalRow]:
+    """The rows of an interval as they are summed now, those of lines that were taken out since included."""
+    with failing("read"):
+        async with engine.connect() as connection:
+            revisions = await store.revisions(connection, start_ms, scheme.minutes)
+    names = {kind: [name for of, name in revisions if of is kind] for kind in Kind}
+    then = msgspec.structs.replace(
+        scheme,
+        lines=tuple(dict.fromkeys([*scheme.lines, *names[Kind.LINE]])),
+        operators=tuple(dict.fromkeys([*scheme.operators, *names[Kind.OPERATOR]])),
+    )
+    known = await store.known(start_ms, start_ms + scheme.minutes * MINUTE_MS, then.operators)
+    return {(row.kind, row.name): row for row in slot.rows(then, start_ms, known)}
+
+
+async def still_published(connection: AsyncConnection, rows: Sequence[IntervalRow]) -> list[IntervalRow]:
+    """Those that no newer revision has overtaken, in the connection's transaction."""
+    return [row for row in rows if await _revision(connection, row) == row.revision]
+
+
+async def _revision(connection: AsyncConnection, row: IntervalRow) -> int | None:
+    revisions = interval_revisions.c
+    query = select(revisions.revision).where(
+        revisions.site == row.site,
+        revisions.start_ms == row.start_ms,
+        revisions.kind == row.kind.value,
+        revisions.name == row.name,
+        revisions.minutes == row.minutes,
+    )
+    found: int | None = await connection.scalar(query)
+    return found
