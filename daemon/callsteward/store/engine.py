@@ -209,9 +209,10 @@ def reason(error: BaseException) -> str:
 def _engine(url: URL) -> AsyncEngine:
     if url.get_backend_name() != "sqlite":
         return create_async_engine(url, pool_pre_ping=True)
-    engine = create_async_engine(
-        url, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000, "async_creator_fn": opened}
-    )
+    connect_args = {"timeout": BUSY_TIMEOUT_MS / 1000, "async_creator_fn": opened}
+    # The one used last comes first: one or two connections are at work, with warm caches, and those of a rare
+    # crowd stay small.
+    engine = create_async_engine(url, connect_args=connect_args, pool_use_lifo=True)
 
     @event.listens_for(engine.sync_engine, "connect")
     def _pragmas(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
