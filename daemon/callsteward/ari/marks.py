@@ -10,13 +10,25 @@ from collections.abc import Iterable
 
 import msgspec
 
-from callsteward.ari.events import ChannelUserevent, Compacted, Left, LeftCall, timestamp
+from callsteward.ari.events import (
+    ChannelUserevent,
+    ClockSet,
+    Compacted,
+    Left,
+    LeftCall,
+    decode,
+    epoch_ms,
+    timestamp,
+)
 
 ADVANCED = "CallstewardAdvanced"
 """Time passed up to here, so that limits ran out. It does not say that Asterisk was heard."""
 
 SEEN = "CallstewardSeen"
 """Asterisk was heard here, but what it said is no longer kept: it was of calls that are over."""
+
+
+CLOCK_SET = "CallstewardClockSet"
 
 
 def advanced(ms: int) -> bytes:
@@ -45,3 +57,15 @@ def said(ms: int) -> bytes:
 def left(calls: Iterable[LeftCall]) -> bytes:
     """Which call each operator left last, for a code they may dial yet."""
     return msgspec.json.encode(Left(calls=tuple(calls)))
+
+
+def clock_set(by_ms: int) -> bytes:
+    """Asterisk's clock was set by so much."""
+    return msgspec.json.encode(ClockSet(by_ms=by_ms))
+
+
+def moved(raw: bytes, stamp: str) -> str:
+    """What a timestamp from before a CLOCK_SET is on the new clock."""
+    event = decode(raw)
+    ms = epoch_ms(stamp)
+    return timestamp(ms + event.by_ms) if isinstance(event, ClockSet) and ms is not None else stamp
