@@ -94,7 +94,7 @@ def ensure_root(version: str = "22", progress: Progress = say) -> Path:
     if is_built(version):
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with _only_one_builder(folder, progress):
+    with only_one_builder(folder, progress):
         if not is_built(version):
             _build(RECIPES[version], folder, progress)
     return folder
@@ -107,7 +107,7 @@ def _build(recipe: Recipe, folder: Path, progress: Progress) -> None:
         shutil.rmtree(folder)
     log = folder.with_suffix(".log")
     started = time.monotonic()
-    status = _run_logged(
+    status = run_logged(
         recipe.command(folder),
         log,
         f"building Asterisk {recipe.version} from Debian {recipe.suite}",
@@ -125,7 +125,7 @@ def _build(recipe: Recipe, folder: Path, progress: Progress) -> None:
 
 def _ensure_mmdebstrap(progress: Progress) -> None:
     # Two roots are built at once, and apt-get suffers no second one beside it.
-    with _only_one_builder(cache_folder() / "mmdebstrap", progress):
+    with only_one_builder(cache_folder() / "mmdebstrap", progress):
         if not shutil.which("mmdebstrap"):
             _install_mmdebstrap(progress)
 
@@ -139,19 +139,26 @@ def _install_mmdebstrap(progress: Progress) -> None:
         (["update"], "apt-get update"),
         (["install", "-y", "--no-install-recommends", "mmdebstrap"], "installing mmdebstrap"),
     ):
-        if _run_logged(["apt-get", *arguments], log, what, progress) != 0:
+        if run_logged(["apt-get", *arguments], log, what, progress) != 0:
             message = f"{what} failed, see {log}"
             raise LabUnavailable(message)
 
 
-def _run_logged(command: list[str], log: Path, what: str, progress: Progress) -> int:
+def run_logged(
+    command: list[str], log: Path, what: str, progress: Progress, folder: Path | None = None
+) -> int:
     """Run a long step and say every 10 s that it still goes on."""
     started = time.monotonic()
     progress(f"{what} …")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     with log.open("w") as out:
         process = subprocess.Popen(
-            command, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=environment
+            command,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            env=environment,
+            cwd=folder,
         )
         while True:
             try:
@@ -165,7 +172,7 @@ def _run_logged(command: list[str], log: Path, what: str, progress: Progress) ->
 
 
 @contextmanager
-def _only_one_builder(folder: Path, progress: Progress) -> Iterator[None]:
+def only_one_builder(folder: Path, progress: Progress) -> Iterator[None]:
     """Two test sessions may start at once: the second waits for the first one's build."""
     with folder.with_suffix(".lock").open("w") as lock:
         try:
