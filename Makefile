@@ -27,7 +27,7 @@ $(STAMP): pyproject.toml scripts/bootstrap
 	@touch $@
 
 .PHONY: lab
-lab: setup ## Root folders with a real Asterisk 22 and 16, and Mosquitto (root, Debian; once, about 2 minutes)
+lab: setup ## Root folders with a real Asterisk 22 and 16, and Mosquitto; espeak-ng (root, Debian; once, 2 minutes)
 	@$(PY) -m tests.lab.roots
 
 .PHONY: demo
@@ -72,6 +72,14 @@ contract: setup ## After a change of a message: write the shipped schemas and th
 .PHONY: bench
 bench: setup ## Events per second beside the bare floor, memory per live call; plain Python and compiled
 	@$(PY) -m tests.bench
+
+.PHONY: latency
+latency: lab ## From an ARI event to its MQTT message, p50 and p99 at 50 and 200 calls/s (3 minutes)
+	@$(PY) -m tests.bench.latency
+
+.PHONY: delivery
+delivery: lab ## 2,000 calls while broker and daemon are killed ten times each: does every message arrive?
+	@$(PY) -m tests.bench.delivery
 
 .PHONY: soak
 soak: setup ## 10 minutes at the highest rate this machine carries: nothing lost, doubled or leaked (MINUTES=, RATE=)

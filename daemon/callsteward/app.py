@@ -43,6 +43,8 @@ from callsteward.clock import EventClock
 from callsteward.config import Config
 from callsteward.doors import Doors, wanted
 from callsteward.exceptions import CallstewardError
+from callsteward.feed.delivery import Delivery
+from callsteward.feed.durable import Durable
 from callsteward.health import ConfigState, FeedState, Health
 from callsteward.intervals.compose import Intervals
 from callsteward.intervals.publisher import Open
@@ -60,6 +62,7 @@ from callsteward.rating.states import ComplaintRaised, RatingMoved
 from callsteward.rating.tags import no_tags
 from callsteward.reload import reloaded
 from callsteward.store.journal import Journal
+from callsteward.store.outbox import Outbox
 from callsteward.store.records import CallQuery, Store
 from callsteward.watch import Watched, watch
 
@@ -168,14 +171,15 @@ class Daemon:
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set, then stop within 5 s. Raises what stopped it where that was an error."""
         config = self._config
-        feed = self._feed or self._open_feed()
+        durable = self._durable()
         async with AsyncExitStack() as stack:
             # The journal's lock first: a second daemon must not touch the store.
             journal = Journal(journal_path(config), fsync=True)
             keeping = Keeping(journal, self._recorder, self.counters)
             stack.push_async_callback(keeping.close)
-            store = await Store.open(config.store.url)
+            store = await Store.open(config.store.url, None if durable is None else durable.record)
             stack.push_async_callback(_closed, store)
+            feed = self._feed or self._open_feed(store)
             session = await stack.enter_async_context(open_session(config.asterisk))
             frames = FrameQueue(self.counters)
             tracker = Tracker(config)
@@ -194,12 +198,13 @@ class Daemon:
                         event_lag_s=lambda: pump.lag_s,
                         frames_waiting=lambda: frames.depth,
                         journal_bytes=lambda: keeping.journal_bytes,
+                        overtaken=lambda: 0 if intervals is None else intervals.overtaken,
                         tasks=lambda: len(asyncio.all_tasks()),
                     ),
                 )
                 feed = CountedFeed(feed, metrics.calls)
-            callbacks = _callbacks(config, store, session, tracker, clock, feed)
-            intervals = _intervals(config, store, session, tracker, clock, frames, feed)
+            callbacks = _callbacks(config, store, session, tracker, clock, feed, durable)
+            intervals = _intervals(config, store, session, tracker, clock, frames, feed, durable)
             changed = asyncio.Event()
             lost = LostWatch(config, LostCalls(store.engine, config.site.name), changed=changed.set)
             doors = None
@@ -212,6 +217,7 @@ class Daemon:
                     decisions=None if callbacks is None else callbacks.decisions,
                     now_ms=_asterisk_now(clock),
                     boot_id=self.boot_id,
+                    announce=None if durable is None else durable.callback,
                     metrics=metrics,
                 )
             ratings = rating.build(
@@ -222,6 +228,7 @@ class Daemon:
                 now_ms=_asterisk_now(clock),
                 publish=feed.publish,
                 tags_of=no_tags if doors is None else doors.tags_of,
+                durable=durable,
             )
             if doors is not None and ratings is not None:
                 doors.keep_complaints(
@@ -351,12 +358,18 @@ class Daemon:
                 log.info("configuration read anew", action="reloaded", detail=detail)
             self._notify.ready()
 
-    def _open_feed(self) -> Output:
-        if not self._config.mqtt.enabled:
+    def _durable(self) -> Durable | None:
+        """What fills the outbox; None where nothing would empty it."""
+        return Durable(self._config) if self._config.mqtt.enabled and self._feed is None else None
+
+    def _open_feed(self, store: Store) -> Output:
+        config = self._config
+        if not config.mqtt.enabled:
             return NoFeed()
         from callsteward.feed.mqtt import Feed
 
-        return Feed(self._config, boot_id=self.boot_id)
+        outbox = Delivery(Outbox(store.engine, config.site.name), limit_bytes=config.mqtt.outbox_bytes)
+        return Feed(config, boot_id=self.boot_id, outbox=outbox)
 
     def _summary(self) -> dict[str, object]:
         counters = self.counters
@@ -402,13 +415,14 @@ def _callbacks(
     tracker: Tracker,
     clock: EventClock,
     feed: Output,
+    durable: Durable | None,
 ) -> _Callbacks | None:
     """What decides on callbacks and carries them out; None with `callback.enabled = false`."""
     if not config.callback.enabled:
         return None
 
     now_ms = _asterisk_now(clock)
-    ledger = Ledger(store.engine, config.site.name)
+    ledger = Ledger(store.engine, config.site.name, None if durable is None else durable.callback)
     policy = Policy(config)
     zones = ClientZones(store.engine)
     decisions = Decisions(
@@ -453,6 +467,7 @@ def _intervals(
     clock: EventClock,
     frames: FrameQueue,
     feed: Output,
+    durable: Durable | None,
 ) -> Intervals | None:
     """What sums the intervals and publishes them; None with `intervals.enabled = false`."""
     if not config.intervals.enabled:
@@ -464,6 +479,7 @@ def _intervals(
         now_ms=_asterisk_now(clock),
         still_open=lambda: Open(tracker.open_since_ms, frames.idle),
         publish=feed.publish,
+        announce=None if durable is None else durable.interval,
     )
 
 

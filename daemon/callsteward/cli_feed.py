@@ -1,13 +1,199 @@
-"""`callsteward schema`: the contract of the feed, printed or written to files."""
+"""`callsteward feed` and `schema`: what waits for the broker, sending again what was missed, the contract.
+
+What is needed is imported inside each command, as in `cli`.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from callsteward import config
+from callsteward.cli_options import ConfigOption, Form, FormOption, chosen, moment, wrong
+from callsteward.exceptions import FeedError
+
+if TYPE_CHECKING:
+    from collections import Counter
+
+    from callsteward.feed.cloudevents import Mode
+    from callsteward.feed.resend import Span
+    from callsteward.store.outbox import Drop, DurableKind, Measure
+
+feed = typer.Typer(no_args_is_help=True, help="What waits for the broker; send again what was missed.")
+
+
+class ResendKind(StrEnum):
+    """What can be sent again."""
+
+    RECORD = "record"
+    CALLBACK = "callback"
+
+
+class EventMode(StrEnum):
+    """What `mqtt.cloudevents` may be."""
+
+    OFF = "off"
+    STRUCTURED = "structured"
+    BINARY = "binary"
+
+
+@feed.command("status")
+def _status(config_file: ConfigOption, output: FormOption = None) -> None:
+    """How much waits in the outbox, since when, and what it had to drop. Safe beside a running daemon."""
+    settings = config.load(config_file)
+    measure, waiting, drops = asyncio.run(_read(settings))
+    limit = settings.mqtt.outbox_bytes
+    if chosen(output) is Form.JSONL:
+        import msgspec
+
+        told: dict[str, Any] = {
+            "messages": measure.messages,
+            "bytes": measure.size,
+            "limit_bytes": limit,
+            "oldest_at": _rfc3339(measure.oldest_ms),
+            "waiting": [{"kind": kind, "line": line, "messages": count} for kind, line, count in waiting],
+            "drops": [
+                {
+                    "at": _rfc3339(drop.at_ms),
+                    "messages": drop.messages,
+                    "from": _rfc3339(drop.from_ms),
+                    "to": _rfc3339(drop.to_ms),
+                }
+                for drop in drops
+            ],
+        }
+        typer.echo(msgspec.json.encode(told).decode())
+        return
+    oldest = ""
+    if measure.oldest_ms is not None:
+        oldest = f", the oldest for {_lasted(time.time() - measure.oldest_ms / 1000)}"
+    share = measure.size / limit
+    typer.echo(f"{measure.messages} messages wait for the broker{oldest}; {share:.1%} of outbox_mb")
+    for kind, line, count in waiting:
+        typer.echo(f"  {kind:8} {line:24} {count:>8}")
+    for drop in drops:
+        span = f"--from {_rfc3339(drop.from_ms)} --to {_rfc3339(drop.to_ms + 1)}"
+        typer.echo(f"dropped {drop.messages} messages until {_rfc3339(drop.at_ms)}: feed resend {span}")
+
+
+@feed.command("resend")
+def _resend(
+    config_file: ConfigOption,
+    from_: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            metavar="WHEN",
+            help="Made at or after: 2026-11-22 (site's timezone) or 2026-11-22T08:30:00+03:00.",
+        ),
+    ],
+    to: Annotated[
+        str | None,
+        typer.Option("--to", metavar="WHEN", help="Made before; a date includes that day. Default: now."),
+    ] = None,
+    line: Annotated[str | None, typer.Option(help="Only this line's.")] = None,
+    kind: Annotated[
+        list[ResendKind] | None, typer.Option(help="Only these; may be given several times.")
+    ] = None,
+) -> None:
+    """Send records and callbacks again, each with the message_id it had.
+
+    A record is made when its call has ended. The running daemon delivers them behind what waits already;
+    without one they wait for its next start. Subscribers leave out the message_ids they know.
+    """
+    settings = config.load(config_file)
+    if not settings.mqtt.enabled:
+        message = "mqtt.enabled is false: nobody would deliver them"
+        raise FeedError(message)
+    from callsteward.feed.resend import Span
+    from callsteward.store.outbox import DurableKind
+
+    zone = settings.site.zone
+    until = int(time.time() * 1000) + 1 if to is None else moment(to, zone, "--to", end_of_day=True)
+    span = Span(moment(from_, zone, "--from"), until, line)
+    if span.from_ms >= span.to_ms:
+        wrong(f"nothing lies between --from {from_} and --to {to or 'now'}: --to is not after --from", "--to")
+    kinds = [DurableKind(item.value) for item in kind or list(ResendKind)]
+    done = asyncio.run(_put_in(settings, span, kinds))
+    told = ", ".join(f"{of_kind.value} {count}" for of_kind, count in sorted(done.items()))
+    typer.echo(f"sent again: {told}" if done else "nothing was made then", err=True)
+
+
+@feed.command("undiscover")
+def _undiscover(
+    config_file: ConfigOption,
+    prefix: Annotated[
+        str, typer.Option(metavar="PREFIX", help="What mqtt.discovery_prefix was.")
+    ] = "homeassistant",
+) -> None:
+    """Remove from the broker what Home Assistant was told of this site (mqtt.discovery_prefix).
+
+    For after the prefix was unset or changed and the daemon restarted: Home Assistant forgets the entities.
+    """
+    settings = config.load(config_file)
+    if settings.mqtt.enabled and settings.mqtt.discovery_prefix == prefix:
+        message = f"mqtt.discovery_prefix is {prefix}: the daemon would announce all again. Unset it, restart"
+        raise FeedError(message)
+    from callsteward.feed.announcer import take_away
+
+    count = asyncio.run(take_away(settings, prefix))
+    typer.echo(f"{count} announcements of {settings.site.name} removed from {prefix}/", err=True)
+
+
+async def _put_in(settings: config.Config, span: Span, kinds: list[DurableKind]) -> Counter[DurableKind]:
+    from callsteward.feed.resend import resend
+    from callsteward.store.records import Store
+
+    store = await Store.open(settings.store.url)
+    try:
+        return await resend(settings, store, span, kinds, progress=_progress())
+    finally:
+        await store.close()
+
+
+def _progress() -> Callable[[int], None]:
+    """On a terminal, one line that counts."""
+    shown = sys.stderr.isatty()
+
+    def tell(count: int) -> None:
+        if shown:
+            typer.echo(f"\r{count} put into the outbox ", err=True, nl=False)
+
+    return tell
+
+
+async def _read(settings: config.Config) -> tuple[Measure, list[tuple[str, str, int]], list[Drop]]:
+    from callsteward.store.outbox import Outbox
+    from callsteward.store.records import Store
+
+    store = await Store.open(settings.store.url)
+    try:
+        outbox = Outbox(store.engine, settings.site.name)
+        return await outbox.measure(), await outbox.waiting(), await outbox.drops()
+    finally:
+        await store.close()
+
+
+def _rfc3339(ms: int | None) -> str | None:
+    if ms is None:
+        return None
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _lasted(seconds: float) -> str:
+    """A span for people: 42 s, 13 min, 5 h."""
+    for unit, length in (("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{max(0, seconds):.0f} s"
 
 
 def schema(
@@ -20,7 +206,11 @@ def schema(
     ] = None,
     config_file: Annotated[
         Path | None,
-        typer.Option("--config", "-c", help="Print the document with this configuration's topics."),
+        typer.Option("--config", "-c", help="This configuration's topics and CloudEvents."),
+    ] = None,
+    as_events: Annotated[
+        EventMode | None,
+        typer.Option("--cloudevents", help="As mqtt.cloudevents has it; default: as --config has, or off."),
     ] = None,
     names: Annotated[bool, typer.Option("--list", help="Print the names of the JSON Schemas.")] = False,
     folder: Annotated[
@@ -34,7 +224,11 @@ def schema(
     """
     from callsteward.feed import contract
 
-    schemas = contract.json_schemas()
+    settings = None if config_file is None else config.load(config_file)
+    mode: Mode = "off" if settings is None else settings.mqtt.cloudevents
+    if as_events is not None:
+        mode = as_events.value
+    schemas = contract.json_schemas(mode)
     if names:
         for known in sorted(schemas):
             typer.echo(known)
@@ -51,7 +245,6 @@ def schema(
         typer.echo(f"{len(files)} files written to {folder}", err=True)
     else:
         root = contract.ROOT
-        if config_file is not None:
-            settings = config.load(config_file)
+        if settings is not None:
             root = f"{settings.mqtt.root.strip('/')}/{settings.site.name}"
-        typer.echo(contract.text(contract.asyncapi(root)), nl=False)
+        typer.echo(contract.text(contract.asyncapi(root, mode)), nl=False)

@@ -51,8 +51,11 @@ def with_store(settings: config.Config, act: Callable[[Store], Awaitable[T]]) ->
 def with_ledger(settings: config.Config, act: Callable[[Ledger], Awaitable[T]]) -> T:
     async def run(store: Store) -> T:
         from callsteward.callback.ledger import Ledger
+        from callsteward.feed.durable import Durable
 
-        return await act(Ledger(store.engine, settings.site.name))
+        # A step made here is told on the feed, too: the daemon finds it in the outbox.
+        announce = Durable(settings).callback if settings.mqtt.enabled else None
+        return await act(Ledger(store.engine, settings.site.name, announce))
 
     return with_store(settings, run)
 

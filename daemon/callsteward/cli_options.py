@@ -62,5 +62,5 @@ def moment(text: str, zone: ZoneInfo, option: str, *, end_of_day: bool = False) 
 
 
 def wrong(message: str, option: str) -> NoReturn:
-    """End with exit code 2 and what is wrong with an option."""
+    """End with exit code 2, naming the option."""
     raise typer.BadParameter(message, param_hint=option)

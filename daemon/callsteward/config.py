@@ -194,6 +194,28 @@ class Mqtt(_Section):
     cert_file: Path | None = None
     key_file: Path | None = None
     keepalive_s: int = Field(15, ge=5, le=3600)
+    outbox_mb: float = Field(
+        256,
+        gt=0,
+        le=1_000_000,
+        description="Megabytes of messages kept on disk for a broker that is away; then the oldest go.",
+    )
+    cloudevents: Literal["off", "structured", "binary"] = Field(
+        "off",
+        description="CloudEvents 1.0. structured: a JSON object of the attributes, the message in `data`."
+        " binary: it stays as it is, the attributes are User Properties of MQTT 5.",
+    )
+    discovery_prefix: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$",
+        max_length=128,
+        description="Where Home Assistant looks for what there is: its own default is homeassistant."
+        " Unset: nothing is announced.",
+    )
+
+    @property
+    def outbox_bytes(self) -> int:
+        return int(self.outbox_mb * 1_000_000)
 
     @property
     def secret(self) -> str | None:
@@ -203,6 +225,16 @@ class Mqtt(_Section):
     def _tls(self) -> Self:
         if (self.ca_file or self.cert_file or self.key_file) and not self.tls:
             message = "ca_file, cert_file and key_file need tls = true"
+            raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
+    def _cloudevents(self) -> Self:
+        if self.cloudevents == "binary" and self.version != "5":
+            message = (
+                'cloudevents = "binary" needs version = "5": MQTT 3.1.1 has no place for the attributes;'
+                ' cloudevents = "structured" has'
+            )
             raise ValueError(message)
         return self
 

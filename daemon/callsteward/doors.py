@@ -13,7 +13,7 @@ from callsteward.ari.rest import Rest
 from callsteward.callback.decisions import Decisions
 from callsteward.callback.do_not_call import DoNotCall
 from callsteward.callback.guard import Guard
-from callsteward.callback.ledger import Ledger
+from callsteward.callback.ledger import Announce, Ledger
 from callsteward.calls.facts import CallTagged
 from callsteward.calls.record import CallRecord
 from callsteward.commands.core import Commands
@@ -53,6 +53,7 @@ class Doors:
         decisions: Decisions | None,
         now_ms: Callable[[], int],
         boot_id: str,
+        announce: Announce | None = None,
         metrics: Metrics | None = None,
     ) -> None:
         self._config = config
@@ -63,7 +64,7 @@ class Doors:
             guard=Guard(config),
             do_not_call=DoNotCall(store.engine),
             book=self._book,
-            ledger=Ledger(store.engine, site),
+            ledger=Ledger(store.engine, site, announce),
             decisions=decisions,
             now_ms=now_ms,
         )

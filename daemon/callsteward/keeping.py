@@ -16,8 +16,9 @@ from callsteward.ari.counters import Counters
 from callsteward.ari.recorder import Recorder
 from callsteward.callback import faults
 from callsteward.exceptions import StoreError
+from callsteward.store import compactor
 from callsteward.store.disk import Disk
-from callsteward.store.journal import Journal
+from callsteward.store.journal import COMPACTED_LIMIT, Journal
 
 log = structlog.get_logger(__name__)
 
@@ -36,6 +37,7 @@ class Keeping:
         self._recorder = recorder
         self._counters = counters
         self._disk: Disk | None = None
+        self._compacting: asyncio.Task[None] | None = None
         self.trouble = ""
         """What the disk refused at last, empty while it works."""
         self.before_compacting: Callable[[], bytes | None] = _nothing
@@ -99,27 +101,47 @@ class Keeping:
             faults.reached("before:clear")
             await self._guarded(journal.clear)
             faults.reached("after:clear")
-        elif journal.grown:
+        elif journal.grown and self._compacting is None:
             mark = self.before_compacting()
+            if mark is not None:
+                await self.mark(mark)
+            self._compacting = asyncio.create_task(self._compact(journal.written), name="compact the journal")
 
-            def work() -> int:
-                if mark is not None:
-                    journal.append(mark)
-                    journal.flush()
-                return journal.compact()
-
-            shrunk = await self._guarded(work)
-            if shrunk is not None:
+    async def _compact(self, size: int) -> None:
+        """Beside everything else: frames are appended meanwhile, and nobody waits for it."""
+        try:
+            compaction = await self._guarded(lambda: self._journal.begin_compaction(size))
+            if compaction is None:
+                return
+            try:
+                await compactor.run(
+                    compaction.source, compaction.target, size=compaction.size, limit_bytes=COMPACTED_LIMIT
+                )
+            except StoreError as error:
+                # The journal works as before, and grows; after a while it is tried again.
+                log.error("the journal stays as long as it is", action="compaction_failed", error=str(error))  # noqa: TRY400
+                compaction.drop()
+                return
+            except asyncio.CancelledError:
+                compaction.drop()
+                raise
+            removed = await self._guarded(lambda: self._journal.adopt(compaction))
+            if removed is not None:
                 self._counters.compactions += 1
                 log.info(
                     "compacted the journal",
                     action="journal_compacted",
-                    bytes=journal.size,
-                    removed=shrunk,
+                    bytes=self._journal.size,
+                    removed=removed,
                 )
+        finally:
+            self._compacting = None
 
     async def close(self) -> None:
         """Write what is left and unlock, as far as the disk answers."""
+        if self._compacting is not None:
+            self._compacting.cancel()
+            await asyncio.wait({self._compacting})
         try:
             async with asyncio.timeout(CLOSE_S):
                 await self._do(self._journal.close)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Protocol, TypeVar
 
 import structlog
@@ -23,7 +23,7 @@ from callsteward.ari.frames import FrameQueue
 from callsteward.ari.marks import ADVANCED, CLOCK_SET, SEEN, advanced, clock_set, left, moved, seen
 from callsteward.ari.reader import stamp
 from callsteward.callback import faults
-from callsteward.calls.facts import CallEnded, Fact
+from callsteward.calls.facts import Alert, CallEnded, CallHappened, Fact, HandOver
 from callsteward.calls.record import CallRecord
 from callsteward.calls.tracker import Tracker
 from callsteward.clock import EventClock, WallClock
@@ -36,6 +36,10 @@ log = structlog.get_logger(__name__)
 # Some 10 ms of work: the socket's reader gets its turn well within Asterisk's 100 ms.
 BATCH = 256
 
+# No batch begins sooner after the one before. On a busy PBX what a batch costs whatever is in it (a write of
+# the journal, one of the store, each waited for) is more than what its frames cost.
+GATHER_S = 0.01
+
 # An event stamped before a limit may still be on its way when the limit is reached.
 LAG_MS = 20
 
@@ -43,6 +47,9 @@ LAG_MS = 20
 _NOT_ASTERISKS = (events.Snapshot, events.TagCommanded)
 _SNAPSHOT = "CallstewardSnapshot"
 _OWN = "Callsteward"
+
+# What judges say nothing in, but for the records.
+_TOLD_AS_THEY_ARE = (CallEnded, CallHappened, Alert, HandOver)
 
 # How often a quiet journal says that Asterisk was heard all the same: so exact is the span that nobody saw
 # if the daemon is killed.
@@ -147,10 +154,15 @@ class Pump:
 
     async def run(self) -> None:
         """Work until `finish` is called and nothing waits any more."""
+        began_s = 0.0
         while True:
             self._progress.idle()
             arrived = await self._frames.wait(self._idle_s())
             self._progress.working()
+            early_s = began_s + GATHER_S - time.monotonic()
+            if arrived and early_s > 0 and not self._finishing and self._frames.depth < BATCH:
+                await asyncio.sleep(early_s)
+            began_s = time.monotonic()
             batch = self._frames.take(BATCH)
             if batch:
                 await self._work([(frame.raw, frame.received_s) for frame in batch])
@@ -324,13 +336,24 @@ class Pump:
             await self._keeping.tidy(calls_on=calls_on)
 
     async def _deliver(self, facts: Sequence[Fact]) -> None:
-        """Store the records, then publish everything in the order it happened."""
+        """Publish what happened, at once; store the records, then publish them."""
         if not facts:
             return
+        # All of it lies before its call's record, and need not wait for the disk; but nothing may pass a
+        # fact that is told only as it was judged.
+        at_once = all(isinstance(fact, _TOLD_AS_THEY_ARE) for fact in facts)
+        if at_once:
+            self._publish(fact for fact in facts if not isinstance(fact, CallEnded))
         facts, new = await self._written(facts)
+        self._publish(
+            fact
+            for fact in facts
+            if (fact.record.call_id in new if isinstance(fact, CallEnded) else not at_once)
+        )
+
+    def _publish(self, facts: Iterable[Fact]) -> None:
         for fact in facts:
-            if not isinstance(fact, CallEnded) or fact.record.call_id in new:
-                self._outlet.publish(fact)
+            self._outlet.publish(fact)
 
     async def _deliver_rerun(self, facts: Sequence[Fact]) -> None:
         """Of what an earlier process may have published, only the records it did not get to store."""

@@ -13,6 +13,7 @@ import pytest
 
 from callsteward.commands.request import KINDS
 from callsteward.feed import contract
+from callsteward.feed.cloudevents import Mode
 from callsteward.feed.messages import Message
 from tests.contract import compatibility, parser
 
@@ -33,9 +34,37 @@ def test_every_message_has_its_topic_and_every_topic_its_message() -> None:
     assert {item["name"] for item in document["components"]["messages"].values()} == set(SCHEMAS)
 
 
-def test_every_schema_is_a_json_schema() -> None:
-    for schema in SCHEMAS.values():
+@pytest.mark.parametrize("mode", ["off", "structured", "binary"])
+def test_every_schema_is_a_json_schema(mode: Mode) -> None:
+    schemas = contract.json_schemas(mode)
+    assert set(schemas) == set(SCHEMAS)
+    for schema in schemas.values():
         jsonschema.Draft202012Validator.check_schema(schema)
+
+
+def test_as_events_only_what_stands_around_a_message_differs() -> None:
+    """CloudEvents are a second shape of the same messages: their own documents tell of it."""
+    plain = contract.asyncapi()["components"]
+    structured = contract.asyncapi(mode="structured")["components"]
+    binary = contract.asyncapi(mode="binary")["components"]
+    assert plain["schemas"] == structured["schemas"] == binary["schemas"]
+    assert "callsteward schema --cloudevents" in contract.asyncapi()["info"]["description"]
+    for name, message in plain["messages"].items():
+        event, beside = structured["messages"][name], binary["messages"][name]
+        if name.endswith("Command"):
+            assert message == event == beside
+            continue
+        assert event["contentType"] == "application/cloudevents+json"
+        assert event["payload"]["properties"]["data"] == message["payload"]
+        assert event["payload"]["properties"]["type"] == {"const": message["name"]}
+        assert event["payload"]["required"] == [
+            *("specversion", "id", "source", "type", "subject", "time", "datacontenttype", "data")
+        ]
+        assert beside["payload"] == message["payload"]
+        assert set(beside["headers"]["required"]) == set(event["payload"]["required"]) - {
+            "data",
+            "datacontenttype",
+        }
 
 
 @pytest.mark.parametrize("name", sorted(SCHEMAS))
@@ -106,8 +135,9 @@ def _parsed(document: str, folder: Path) -> dict[str, Any]:
         pytest.skip(str(error))
 
 
-def test_the_asyncapi_document_passes_the_official_parser(tmp_path: Path) -> None:
-    said = _parsed(contract.text(contract.asyncapi()), tmp_path)
+@pytest.mark.parametrize("mode", ["off", "structured", "binary"])
+def test_the_asyncapi_document_passes_the_official_parser(tmp_path: Path, mode: Mode) -> None:
+    said = _parsed(contract.text(contract.asyncapi(mode=mode)), tmp_path)
     assert said["problems"] == []
     assert said["version"] == contract.ASYNCAPI_VERSION
     assert set(said["channels"]) == {

@@ -36,7 +36,8 @@ from tests.lab.broker import Mosquitto
 from tests.lab.capture import scenario_command
 from tests.lab.errors import LabError
 from tests.lab.lanes import Lane
-from tests.lab.roots import ensure_root, say
+from tests.lab.packages import say
+from tests.lab.roots import ensure_root
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CONFIG = REPOSITORY / "config" / "callsteward.toml"

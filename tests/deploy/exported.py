@@ -32,6 +32,7 @@ def scrape() -> bytes:
         event_lag_s=lambda: 0.0,
         frames_waiting=lambda: 0,
         journal_bytes=lambda: 0,
+        overtaken=lambda: 2,
         tasks=lambda: 0,
     )
     metrics = Metrics(Config(), readings)

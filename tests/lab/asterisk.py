@@ -23,10 +23,11 @@ from pathlib import Path
 
 from tests.lab.errors import LabError
 from tests.lab.faketime import SetClock
+from tests.lab.packages import Progress, say
 from tests.lab.pbx_config import Outbound, PbxSettings, config_files
 from tests.lab.ports import free_port
 from tests.lab.records import Cdr, Cel, QueueEvent, read_cdr, read_cel, read_queue_log
-from tests.lab.roots import Progress, ensure_root, say
+from tests.lab.roots import ensure_root
 from tests.lab.server import Server
 from tests.lab.sounds import rating_prompts, write_tone
 

@@ -18,11 +18,13 @@ from pathlib import Path
 import trustme
 
 from tests.lab.errors import LabError
+from tests.lab.packages import Progress, say
 from tests.lab.ports import free_port
-from tests.lab.roots import Progress, ensure_root, say
+from tests.lab.roots import ensure_root
 from tests.lab.server import Server
 
 START_TIMEOUT_S = 10.0
+SHIPPED = Path(__file__).parents[2] / "config/mosquitto/callsteward.conf"
 
 
 class Mosquitto(Server):
@@ -42,6 +44,7 @@ class Mosquitto(Server):
         acl: str | None = None,
         persistence: bool = True,
         options: str = "",
+        log_type: str = "all",
         keep: bool = False,
         progress: Progress = say,
     ) -> None:
@@ -52,7 +55,7 @@ class Mosquitto(Server):
         self.password = secrets.token_hex(8)
         self.users = {self.user: self.password, **(users or {})}
         self.tls = tls
-        self._install(acl, persistence, options)
+        self._install(acl, persistence, options, log_type)
 
     @property
     def ca_file(self) -> Path:
@@ -122,22 +125,24 @@ class Mosquitto(Server):
             return False
         return True
 
-    def _install(self, acl: str | None, persistence: bool, options: str) -> None:
+    def _install(self, acl: str | None, persistence: bool, options: str, log_type: str) -> None:
         (self.folder / "data").mkdir(parents=True)
         home = self.home
+        # As admins have it; what stands below it has the last word.
+        shipped = SHIPPED.read_text().replace(
+            "persistence true\n", f"persistence {str(persistence).lower()}\n"
+        )
         conf = [
+            shipped,
             # Root in the chroot: it needs no other user's rights to these files.
             "user root",
             f"listener {self.port} 127.0.0.1",
-            "allow_anonymous false",
             f"password_file {home}/passwords",
             "log_dest stderr",
-            "log_type all",
-            "max_queued_messages 100000",
+            f"log_type {log_type}",
         ]
         if persistence:
             conf += [
-                "persistence true",
                 f"persistence_location {home}/data/",
                 "autosave_on_changes true",
                 "autosave_interval 1",

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from tests.lab.errors import LabUnavailable
-from tests.lab.roots import cache_folder, only_one_builder, run_logged, say
+from tests.lab.packages import cache_folder, only_one, run_logged, say
 
 PACKAGE = "libfaketime"
 # Of the two in the package the one for programs with threads.
@@ -64,7 +64,8 @@ def library() -> Path:
     folder = cache_folder() / "faketime"
     file = folder / _NAME
     folder.mkdir(parents=True, exist_ok=True)
-    with only_one_builder(folder, say):
+    # apt-get suffers no second one beside it.
+    with only_one(cache_folder() / "apt-get", say):
         if not file.is_file():
             _fetch(file)
     return file

@@ -24,6 +24,10 @@ from tests.lab.truth import tell
 
 PUMP_MS = 5
 """Truth times are as fine as the pump's step."""
+AUDIBLE = 5
+"""Of a level from 0 to 255: the pauses of a prompt are below it, its words and tones far above."""
+PROMPT_OVER_S = 0.8
+"""Longer than the pauses in a prompt and between two, shorter than the time to answer behind them."""
 
 
 class Exchange:
@@ -96,6 +100,11 @@ class Exchange:
         self.phones.append(phone)
         self.until(lambda: phone.registered, 5, f"{phone.number} to register")
         return phone
+
+    @property
+    def ear(self) -> pj.AudioMedia:
+        """Where whoever holds these phones listens: a device without a sound."""
+        return self._endpoint.audDevManager().getPlaybackDevMedia()
 
     def pump(self) -> None:
         """Let the SIP stack run for one step, then let the phones keep their habits."""
@@ -256,6 +265,8 @@ class Line(pj.Call):  # type: ignore[misc]
         if self._silence is None:
             self._silence = _player(self.phone.exchange.silence)
         self._silence.startTransmit(media)
+        # The level of what nobody listens to is not measured.
+        media.startTransmit(self.phone.exchange.ear)
         if self._speaking and self._speech is not None:
             self._speech.startTransmit(media)
 
@@ -325,6 +336,38 @@ class Line(pj.Call):  # type: ignore[misc]
             tell("dtmf", who=self.phone.who, digit=digit)
             self.dialDtmf(digit)
             self.phone.exchange.wait(0.35)
+
+    # --- listening ----------------------------------------------------------------
+    @property
+    def hears(self) -> bool:
+        """Whether there is sound on the line at this moment."""
+        media = self._media()
+        # What comes from the far end: the binding's names are those of the bridge behind it.
+        return media is not None and media.getTxLevel() >= AUDIBLE
+
+    def until_heard(self, limit_s: float = 20) -> None:
+        """Until there is sound: a prompt is being played."""
+        self._listen(lambda: self.hears, limit_s, "hear something")
+
+    def hear_out(self, limit_s: float = 30) -> None:
+        """Until a prompt has been heard to its end, with what follows it without a pause."""
+        self.until_heard(limit_s)
+        sounded = time.monotonic()
+
+        def quiet() -> bool:
+            nonlocal sounded
+            if self.hears:
+                sounded = time.monotonic()
+            return time.monotonic() - sounded >= PROMPT_OVER_S
+
+        self._listen(quiet, limit_s, "hear the prompt end")
+
+    def _listen(self, heard: Callable[[], bool], limit_s: float, what: str) -> None:
+        who = self.phone.who
+        self.phone.exchange.until(lambda: self.over or heard(), limit_s, f"{who} to {what}")
+        if self.over:
+            message = f"the call ended before {who} could {what}"
+            raise LabError(message)
 
     # --- hold and transfers -------------------------------------------------------
     def hold(self) -> None:

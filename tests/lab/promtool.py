@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from tests.lab.errors import LabUnavailable
-from tests.lab.roots import cache_folder
+from tests.lab.packages import cache_folder
 
 _PACKAGE = "prometheus"
 

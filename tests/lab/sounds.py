@@ -11,7 +11,7 @@ import wave
 from pathlib import Path
 
 from callsteward.rating import prompts
-from tests.lab.roots import cache_folder
+from tests.lab.packages import cache_folder
 
 RATE = 8000
 

@@ -204,11 +204,17 @@ class Playing:
                 "--sip-port", str(pbx.sip_port), "--lane", str(lane),
             ],
             cwd=REPOSITORY,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )  # fmt: skip
+
+    def cue(self) -> None:
+        """Let a show go on that waits for it (`cues.until_cue`)."""
+        assert self._process.stdin is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
 
     def end(self) -> Played:
         """Wait for its end."""

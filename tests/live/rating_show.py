@@ -16,6 +16,7 @@ from tests.lab.phones import Exchange, Line, Phone
 from tests.lab.remote_phone import RemotePhone
 from tests.lab.scenarios import Stage
 from tests.lab.truth import tell
+from tests.live.cues import until_cue
 
 Show = Callable[[Stage], None]
 SHOWS: dict[str, Show] = {}
@@ -57,7 +58,7 @@ def _until_over(stage: Stage, line: Line, limit_s: float = 25) -> None:
 def stay(stage: Stage) -> None:
     """The operator hangs up, the client hears the prompts out and presses 4."""
     client, line = _handed_over(stage)
-    stage.wait(8.0)
+    line.hear_out()
     client.line.press("4")
     _until_over(stage, line)
 
@@ -68,7 +69,7 @@ def code(stage: Stage) -> None:
     operator, client, line = _dialogue(stage, STAY)
     operator.line.press("*9")
     stage.until_over(operator)
-    stage.wait(1.0)
+    line.until_heard()
     client.line.press("5")
     _until_over(stage, line)
 
@@ -79,7 +80,7 @@ def transfer(stage: Stage) -> None:
     operator, client, line = _dialogue(stage, DIRECT)
     operator.line.transfer(stage.lane.did(39))
     stage.until_over(operator)
-    stage.wait(1.0)
+    line.until_heard()
     client.line.press("3")
     _until_over(stage, line)
 
@@ -90,7 +91,7 @@ def dialled(stage: Stage) -> None:
     operator, client, line = _dialogue(stage, DIRECT)
     operator.line.bye()
     stage.until_over(operator)
-    stage.wait(1.0)
+    line.until_heard()
     client.line.press("5")
     _until_over(stage, line)
 
@@ -99,7 +100,8 @@ def dialled(stage: Stage) -> None:
 def barge_in(stage: Stage) -> None:
     """A low score in the middle of the greeting."""
     client, line = _handed_over(stage)
-    stage.wait(0.8)
+    line.until_heard()
+    stage.wait(0.5)
     client.line.press("1")
     _until_over(stage, line)
 
@@ -108,9 +110,9 @@ def barge_in(stage: Stage) -> None:
 def wrong_digit(stage: Stage) -> None:
     """7, then the question once more, then 5."""
     client, line = _handed_over(stage)
-    stage.wait(0.8)
+    line.until_heard()
     client.line.press("7")
-    stage.wait(1.0)
+    line.until_heard()
     client.line.press("5")
     _until_over(stage, line)
 
@@ -118,9 +120,9 @@ def wrong_digit(stage: Stage) -> None:
 @show
 def two_wrong_digits(stage: Stage) -> None:
     client, line = _handed_over(stage)
-    stage.wait(0.8)
+    line.until_heard()
     client.line.press("0")
-    stage.wait(1.0)
+    line.until_heard()
     client.line.press("9")
     _until_over(stage, line)
 
@@ -129,8 +131,8 @@ def two_wrong_digits(stage: Stage) -> None:
 def reprompt(stage: Stage) -> None:
     """Silence, the question once more, then 2."""
     client, line = _handed_over(stage)
-    # Greeting and question, 7 s, the time to answer, 2 s, and into the second question.
-    stage.wait(11.0)
+    line.hear_out()
+    line.until_heard()
     client.line.press("2")
     _until_over(stage, line)
 
@@ -145,7 +147,8 @@ def silence(stage: Stage) -> None:
 @show
 def hang_up_in_prompt(stage: Stage) -> None:
     client, line = _handed_over(stage)
-    stage.wait(1.5)
+    line.until_heard()
+    stage.wait(0.7)
     client.line.bye()
     _until_over(stage, line)
 
@@ -154,7 +157,8 @@ def hang_up_in_prompt(stage: Stage) -> None:
 def press_and_hang_up(stage: Stage) -> None:
     """The key and the BYE in one breath."""
     client, line = _handed_over(stage)
-    stage.wait(1.5)
+    line.until_heard()
+    stage.wait(0.7)
     client.line.press("4")
     client.line.bye()
     _until_over(stage, line)
@@ -176,23 +180,24 @@ def no_dialogue(stage: Stage) -> None:
 @show
 def client_bye(stage: Stage) -> None:
     """The client hangs up after the talk: they cannot be asked."""
-    _, client, line = _dialogue(stage, STAY)
+    operator, client, line = _dialogue(stage, STAY)
     client.line.bye()
     _until_over(stage, line)
+    # Whoever plays this goes when the show is over: that BYE must not overtake the client's.
+    stage.until_over(operator)
 
 
 @show
 def all_questions(stage: Stage) -> None:
     """Score, second question, and a spoken comment ended by hanging up."""
     client, line = _handed_over(stage)
-    stage.wait(0.8)
+    line.until_heard()
     client.line.press("5")
-    stage.wait(0.8)
+    line.until_heard()
     client.line.press("1")
-    # The prompt lasts 3 s where there is no espeak-ng, twice as long where there is: a comment that begins
-    # in it and goes on behind it is heard either way.
-    stage.wait(4.0)
-    stage.say(line, 7.0, pause_s=0.2)
+    # The prompt for the comment, and the tone behind it.
+    line.hear_out()
+    stage.say(line, 3.0, pause_s=0.2)
     line.bye()
     _until_over(stage, line)
 
@@ -228,7 +233,7 @@ def called(stage: Stage) -> None:
     _until_over(stage, line)
     stage.exchange.until(lambda: len(client.calls) == 2, 40, "the client to be called for the rating")
     stage.until_talking(client)
-    stage.wait(3.0)
+    client.line.until_heard()
     client.line.press("5")
     _until_over(stage, client.calls[1])
     stage.wait(6.0)
@@ -261,6 +266,7 @@ def talks_again(stage: Stage) -> None:
     stage.until_over(operator)
     stage.exchange.until(lambda: len(client.calls) == 3, 40, "the client to be called for the rating")
     stage.until_talking(client)
+    client.line.until_heard()
     client.line.press("4")
     _until_over(stage, client.calls[2])
     stage.wait(4.0)
@@ -268,14 +274,16 @@ def talks_again(stage: Stage) -> None:
 
 @show
 def waits_to_be_called(stage: Stage) -> None:
-    """As `called`, with the daemon restarted meanwhile, also while the client's phone rings."""
+    """As `called`, with the daemon restarted meanwhile: they answer once the test says that it is there."""
     _, client, line = _dialogue(stage, CALL)
-    client.answer_after_s = 10.0
+    client.answer_after_s = None
     client.line.bye()
     _until_over(stage, line)
+    until_cue(stage, 100)
     stage.exchange.until(lambda: len(client.calls) == 2, 60, "the client to be called for the rating")
+    client.line.pick_up()
     stage.until_talking(client)
-    stage.wait(1.0)
+    client.line.until_heard()
     client.line.press("2")
     _until_over(stage, client.calls[1])
     stage.wait(8.0)

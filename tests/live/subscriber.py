@@ -14,6 +14,7 @@ from typing import Any, Self
 
 import aiomqtt
 
+from callsteward.feed import cloudevents
 from callsteward.feed.topics import Topics
 from tests.lab.broker import Mosquitto
 from tests.live.daemon import wait_for
@@ -134,7 +135,7 @@ class Subscriber:
                 if topic.endswith("/check"):
                     continue
                 assert isinstance(message.payload, bytes)
-                body = json.loads(message.payload)
+                body = json.loads(cloudevents.message(message.payload))
                 self._messages.append(Received(topic, body, bool(message.retain), at))
 
 

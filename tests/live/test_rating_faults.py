@@ -89,7 +89,7 @@ def test_a_daemon_that_is_killed_before_a_rating_call_makes_it_once(
 ) -> None:
     """Between the call's end and the rating call, and on either side of its originate."""
     delay = 0.1 if fault else 0.15
-    values = settings(pbx, tmp_path / "again.db", rating={"ring_s": 20}, rating_delay_min=delay)
+    values = settings(pbx, tmp_path / "again.db", rating={"ring_s": 90}, rating_delay_min=delay)
     with Daemon(tmp_path, "again", values) as daemon:
         daemon.start(fault=fault)
         show = Playing(pbx, "waits_to_be_called", lane, SHOWS)
@@ -102,6 +102,7 @@ def test_a_daemon_that_is_killed_before_a_rating_call_makes_it_once(
         before = daemon.rating(line)
         assert before["state"] == ("dialling" if fault else "scheduled")
         daemon.start()
+        show.cue()
         played = show.end()
         assert not played.error
         assert played.invites == 1

@@ -20,8 +20,7 @@ from callsteward.ari import events
 from callsteward.ari.census import Census
 from callsteward.ari.counters import Counters
 from callsteward.ari.frames import FrameQueue
-from callsteward.ari.link import snapshot_frame
-from callsteward.ari.marks import advanced
+from callsteward.ari.marks import advanced, snapshot_frame
 from callsteward.ari.marks import left as left_mark
 from callsteward.calls.facts import CallEnded, Fact
 from callsteward.calls.record import CallRecord, encode

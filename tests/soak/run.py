@@ -14,118 +14,104 @@ from pathlib import Path
 
 from tests.lab.asterisk import Asterisk
 from tests.lab.broker import Mosquitto
+from tests.lab.ports import free_port
 from tests.live.daemon import Daemon, wait_for
 from tests.live.subscriber import ACL, PASSWORD, USER, Subscriber
 from tests.soak.pbx import LINE, Crowd, prepare_settings
-from tests.soak.vitals import Sample, Watch, slope_mib_a_minute
+from tests.soak.result import MAX_SLOPE, Soaked, memory_slope, warm
+from tests.soak.vitals import Held, Metrics, Watch, held, least
 
 Progress = Callable[[str, float], None]
 """What goes on, and how much of it is done (0 to 1)."""
 
-RAMP = (5, 10, 20, 30, 40, 60, 80, 100)
+RAMP = (5.0, 10.0, 20.0, 30.0, 40.0, 60.0, 80.0, 100.0)
 RAMP_STEP_S = 10.0
 # Of the highest rate that went well: what a machine carries for ten minutes is less than for ten seconds.
 OF_HIGHEST = 0.7
 # Late is what a second of work could not keep up with.
 LATE_S = 1.0
 SETTLE_S = 30.0
-MAX_SLOPE = 1.0
-WARM_UP = 1 / 3
+# Before the calls: how long the daemon is looked at without work. After them: how long it may take to come
+# to rest (a connection to Asterisk's HTTP server that is not used is closed after 15 s).
+LOOK_S = 4.0
+REST_S = 30.0
+LONGER_S = 60.0
+TOKEN = "a token for the soak, in the lab alone"
 
 
 @dataclass(frozen=True)
-class Soaked:
-    """What came of it. `calls` by Asterisk's CDR; `records` and `messages` count each call_id's."""
+class Plan:
+    """How long, and how many calls a second: `rate`, or what the machine carries by a ramp of such rates.
 
-    rate: float
+    `seconds` are measured, after `warm_up_s`. Where by then it is not sure on which side of the limit
+    memory's slope lies, it goes on for `patience_s` at most: a minute in which the heap took one step looks
+    like any minute of a leak, and the next ones tell them apart.
+    """
+
     seconds: float
-    placed: int
-    failed: int
-    calls: frozenset[str]
-    records: Counter[str]
-    messages: Counter[str]
-    incomplete: int
-    open_calls: int
-    journal_bytes: int
-    samples: tuple[Sample, ...]
-    outcomes: Counter[str]
-
-    @property
-    def warm(self) -> tuple[Sample, ...]:
-        """The samples after the warm-up."""
-        return self.samples[round(len(self.samples) * WARM_UP) :]
-
-    @property
-    def slope(self) -> float:
-        """Growth of memory after the warm-up, MiB a minute."""
-        return slope_mib_a_minute(self.warm)
-
-    def faults(self) -> list[str]:
-        """Everything that is not as it should be."""
-        found: list[str] = []
-
-        def expect(good: bool, what: str) -> None:
-            if not good:
-                found.append(what)
-
-        expect(self.placed > 0, "no call was placed")
-        expect(self.failed == 0, f"{self.failed} of {self.placed} calls failed at the phones")
-        for name, counted in (("records", self.records), ("messages", self.messages)):
-            lost = self.calls - counted.keys()
-            foreign = counted.keys() - self.calls
-            twice = [call for call, count in counted.items() if count > 1]
-            expect(not lost, f"{name}: {len(lost)} of {len(self.calls)} calls are lost: {sorted(lost)[:3]}")
-            expect(not foreign, f"{name}: {len(foreign)} of no call in the CDR: {sorted(foreign)[:3]}")
-            expect(not twice, f"{name}: {len(twice)} calls stand twice: {twice[:3]}")
-        expect(self.incomplete == 0, f"{self.incomplete} records are incomplete")
-        expect(self.open_calls == 0, f"{self.open_calls} calls are still open")
-        expect(self.journal_bytes == 0, f"the journal still has {self.journal_bytes} bytes")
-        expect(self.slope < MAX_SLOPE, f"memory grows by {self.slope:.2f} MiB a minute")
-        first, last = self.warm[0], self.samples[-1]
-        # A database connection or two may come and go; a leak has one for each call or each minute.
-        for name, before, after in (
-            ("descriptors", first.descriptors, last.descriptors),
-            ("threads", first.threads, last.threads),
-        ):
-            expect(after <= before + 3, f"{name}: {before} after the warm-up, {after} at the end")
-        return found
+    warm_up_s: float
+    rate: float | None = None
+    ramp: tuple[float, ...] = RAMP
+    patience_s: float = 0.0
 
 
-def soak(seconds: float, rate: float | None, progress: Progress) -> Soaked:
-    """Soak a daemon for `seconds` at `rate` calls a second, or at what this machine carries."""
+def soak(plan: Plan, progress: Progress) -> Soaked:
+    """Soak a daemon."""
+    port = free_port()
     with tempfile.TemporaryDirectory(prefix="callsteward-soak-") as temporary:
         folder = Path(temporary)
         pbx = Asterisk()
         crowd = Crowd(pbx)
         broker = Mosquitto(users={USER: PASSWORD}, tls=True, acl=ACL)
         with pbx, broker, Subscriber(broker) as subscriber, crowd:
-            daemon = Daemon(folder, "soak", prepare_settings(folder, pbx, broker))
-            with daemon:
+            web = {"enabled": True, "port": port, "token": TOKEN}
+            with Daemon(folder, "soak", prepare_settings(folder, pbx, broker, web=web)) as daemon:
                 daemon.start()
                 subscriber.wait("soak", "status", lambda body: body["asterisk"] == "connected")
-                if rate is None:
-                    rate = OF_HIGHEST * _highest(crowd, subscriber, progress)
+                # With a rate given, too: what only the first calls bring (connections, threads) is no leak.
+                carried = _highest(crowd, subscriber, progress, (plan.rate,) if plan.rate else plan.ramp)
+                rate = plan.rate or OF_HIGHEST * carried
+                metrics = Metrics(port, TOKEN)
+                before = least(lambda: held(daemon.pid, metrics), LOOK_S)
                 with Watch(daemon.pid) as watch:
-                    _carry(crowd, rate, seconds, progress)
+                    began_s = time.monotonic()
+                    _carry_on(crowd, rate, plan, watch, progress)
+                    seconds = time.monotonic() - began_s
                 crowd.rest()
-                return _books(pbx, crowd, daemon, subscriber, folder, watch, rate, seconds)
+                return _books(
+                    pbx, crowd, daemon, subscriber, folder, watch,
+                    rate=rate, seconds=seconds, warm_s=began_s + plan.warm_up_s,
+                    before=before, metrics=metrics,
+                )  # fmt: skip
 
 
-def _carry(crowd: Crowd, rate: float, seconds: float, progress: Progress) -> None:
+def _carry_on(crowd: Crowd, rate: float, plan: Plan, watch: Watch, progress: Progress) -> None:
+    """Warm up and measure, for as long as the plan says; the calls go on when this returns."""
+    began_s = time.monotonic()
+    warm_s = began_s + plan.warm_up_s
+    end_s = warm_s + plan.seconds
+    latest_s = end_s + plan.patience_s
     crowd.call(rate)
-    began = time.monotonic()
-    while (gone := time.monotonic() - began) < seconds:
-        progress(f"{rate:g} calls a second", gone / seconds)
-        time.sleep(0.5)
+    while True:
+        while (now_s := time.monotonic()) < end_s:
+            memory = f", {watch.samples[-1].rss_mib:.1f} MiB" if watch.samples else ""
+            what = "warming up" if now_s < warm_s else "measuring"
+            progress(f"{what} at {rate:g} calls a second{memory}", (now_s - began_s) / (end_s - began_s))
+            time.sleep(0.5)
+        if end_s + LONGER_S > latest_s or memory_slope(warm(tuple(watch.samples), warm_s)).sure(MAX_SLOPE):
+            return
+        end_s += LONGER_S
 
 
-def _highest(crowd: Crowd, subscriber: Subscriber, progress: Progress) -> float:
+def _highest(crowd: Crowd, subscriber: Subscriber, progress: Progress, ramp: tuple[float, ...]) -> float:
     """The highest rate of the ramp at which every call went well and its record came at once."""
-    best = float(RAMP[0])
-    for rate in RAMP:
+    best = ramp[0]
+    for step, rate in enumerate(ramp):
         _, failed = crowd.totals()
         since = subscriber.count()
-        _carry(crowd, rate, RAMP_STEP_S, progress)
+        progress(f"can it carry {rate:g} calls a second?", step / len(ramp))
+        crowd.call(rate)
+        time.sleep(RAMP_STEP_S)
         crowd.rest()
         time.sleep(LATE_S)
         placed_well = crowd.totals()[1] == failed
@@ -136,7 +122,7 @@ def _highest(crowd: Crowd, subscriber: Subscriber, progress: Progress) -> float:
         ]
         if not placed_well or late:
             break
-        best = float(rate)
+        best = rate
     return best
 
 
@@ -151,8 +137,12 @@ def _books(
     subscriber: Subscriber,
     folder: Path,
     watch: Watch,
+    *,
     rate: float,
     seconds: float,
+    warm_s: float,
+    before: Held,
+    metrics: Metrics,
 ) -> Soaked:
     def calls() -> frozenset[str]:
         # A busy operator makes two rows of one call.
@@ -161,10 +151,19 @@ def _books(
     def messages() -> Counter[str]:
         return Counter(message.body["call_id"] for message in subscriber.of("soak", f"calls/{LINE}/ended"))
 
+    after = before
+
+    def at_rest() -> bool:
+        nonlocal after
+        after = held(daemon.pid, metrics)
+        return after.no_more_than(before)
+
     wait_for(lambda: not pbx.request_list("/channels"), SETTLE_S, "Asterisk's channels to end")
-    # Where some are lost, the faults say which.
+    # Where some are lost, the faults say which; where something is held, what.
     with contextlib.suppress(AssertionError):
         wait_for(lambda: calls() <= messages().keys(), SETTLE_S, "every call's record")
+    with contextlib.suppress(AssertionError):
+        wait_for(at_rest, REST_S, "the daemon to come to rest")
     # A gauge follows within a second.
     time.sleep(2)
     now = subscriber.of("soak", f"lines/{LINE}/now")[-1].body
@@ -184,8 +183,11 @@ def _books(
         records=Counter(row[0] for row in rows),
         messages=messages(),
         incomplete=sum(not row[1] for row in rows),
-        open_calls=sum(now[name] for name in ("waiting", "ringing", "talking", "on_hold")),
+        open_calls=sum(now[name] for name in ("waiting", "ringing", "talking", "on_hold"))
+        + int(metrics.read("callsteward_open_calls")),
         journal_bytes=journal.stat().st_size if journal.exists() else 0,
+        warm_s=warm_s,
         samples=tuple(watch.samples),
+        held=(before, after),
         outcomes=Counter(row[2] for row in rows),
     )

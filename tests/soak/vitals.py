@@ -1,12 +1,12 @@
-"""What a process takes: memory, descriptors, threads, once a second."""
+"""What a process takes: memory, descriptors and threads once a second; what it holds without work."""
 
 from __future__ import annotations
 
 import os
-import statistics
 import threading
 import time
-from collections.abc import Sequence
+import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -74,9 +74,62 @@ class Watch:
                 return
 
 
-def slope_mib_a_minute(samples: Sequence[Sample]) -> float:
-    """How fast memory grows, by least squares."""
-    return (
-        60
-        * statistics.linear_regression([one.at_s for one in samples], [one.rss_mib for one in samples]).slope
-    )
+@dataclass(frozen=True)
+class Held:
+    """What a daemon without a call holds.
+
+    `tasks`: asyncio's, by its own count. `descriptors`: all but the database's, whose connections (five at
+    most stay open in SQLAlchemy's pool) are made when several are wanted at once, be it in the last minute.
+    """
+
+    tasks: int
+    descriptors: int
+
+    def no_more_than(self, other: Held) -> bool:
+        """Whether nothing has been added."""
+        return self.tasks <= other.tasks and self.descriptors <= other.descriptors
+
+
+class Metrics:
+    """The daemon's /metrics."""
+
+    def __init__(self, port: int, token: str) -> None:
+        self._request = urllib.request.Request(
+            f"http://127.0.0.1:{port}/metrics",
+            headers={"Authorization": f"Bearer {token}", "Connection": "close"},
+        )
+
+    def read(self, name: str) -> float:
+        """One number. Raises OSError where nobody answers, KeyError where it is not among them."""
+        with urllib.request.urlopen(self._request, timeout=10) as answer:
+            for line in answer.read().decode().splitlines():
+                key, _, value = line.partition(" ")
+                if key == name:
+                    return float(value)
+        raise KeyError(name)
+
+
+def held(pid: int, metrics: Metrics) -> Held:
+    """What a process holds at this moment."""
+    tasks = int(metrics.read("callsteward_asyncio_tasks"))
+    return Held(tasks, sum(".db" not in target for target in _targets(pid)))
+
+
+def least(hold: Callable[[], Held], for_s: float) -> Held:
+    """The least it holds in so many seconds: what belongs to a moment's work is left out."""
+    until = time.monotonic() + for_s
+    found = [hold()]
+    while time.monotonic() < until:
+        time.sleep(0.2)
+        found.append(hold())
+    return Held(min(one.tasks for one in found), min(one.descriptors for one in found))
+
+
+def _targets(pid: int) -> list[str]:
+    found = []
+    for entry in (Path("/proc") / str(pid) / "fd").iterdir():
+        try:
+            found.append(entry.readlink().name)
+        except FileNotFoundError:
+            continue  # closed just now
+    return found

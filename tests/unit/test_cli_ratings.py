@@ -163,7 +163,7 @@ def test_complaints_of_a_line_as_a_table(config: Path) -> None:
     assert b"complaints: 1" in result.stderr
 
 
-@pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")
+@pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="no espeak-ng: `make lab` brings it")
 def test_prompts_are_made(tmp_path: Path) -> None:
     result = callsteward("prompts", "--out", tmp_path / "p", "--language", "en")
     assert result.returncode == 0

@@ -75,6 +75,27 @@ def test_a_line_is_held_to_its_own_profile(tmp_path):
         ("[mqtt]\ntls = 'maybe'", "mqtt.tls: must be true or false (is 'maybe')"),
         ("[mqtt]\nversion = '4'", "mqtt.version: must be '3.1.1' or '5' (is '4')"),
         ("[mqtt]\nca_file = '/x'", "mqtt: ca_file, cert_file and key_file need tls = true"),
+        (
+            "[mqtt]\ncloudevents = true",
+            "mqtt.cloudevents: must be 'off', 'structured' or 'binary' (is True)",
+        ),
+        (
+            "[mqtt]\ncloudevents = 'binary'\nversion = '3.1.1'",
+            (
+                'mqtt: cloudevents = "binary" needs version = "5": MQTT 3.1.1 has no place for the'
+                ' attributes; cloudevents = "structured" has'
+            ),
+        ),
+        *(
+            (
+                f"[mqtt]\ndiscovery_prefix = '{prefix}'",
+                (
+                    "mqtt.discovery_prefix: empty, too long or with a character that is not allowed:"
+                    f" ^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$ (is '{prefix}')"
+                ),
+            )
+            for prefix in ("", "a//b", "home/#", "home/")
+        ),
         ("mqtt = 3", "mqtt: must be a section (is 3)"),
         (
             "[site]\ntimezone = 'Mars/Base'",

@@ -15,7 +15,7 @@ from callsteward.ari.link import UNNEEDED_EVENTS
 from callsteward.ari.marks import SEEN
 from callsteward.ari.reader import stamp
 from callsteward.demo.ari_server import FakeAri
-from callsteward.store import journal as journal_module
+from callsteward.store import compactor
 from tests.unit.test_app import SECRET, capture, config_for, replayed, running
 
 STAMP = re.compile(rb'"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d{4})"')
@@ -86,7 +86,7 @@ async def test_a_clock_set_by_an_hour_in_mid_call_stops_nothing(ari, tmp_path, h
 async def test_a_disk_that_hangs_in_mid_call_delays_its_record_and_nothing_else(ari, tmp_path, monkeypatch):
     monkeypatch.setattr(keeping_module, "STALL_S", 0.1)
     mended = threading.Event()
-    write = journal_module._write
+    write = compactor.write
 
     def hang(file: int, chunk: bytes) -> None:
         assert mended.wait(20)
@@ -100,7 +100,7 @@ async def test_a_disk_that_hangs_in_mid_call_delays_its_record_and_nothing_else(
         await live.until(lambda: live.daemon.counters.snapshots == 1)
         await ari.play(frames[:half])
         await live.until(lambda: live.daemon.counters.events > 10)
-        monkeypatch.setattr(journal_module, "_write", hang)
+        monkeypatch.setattr(compactor, "write", hang)
         began = time.monotonic()
         await ari.play(frames[half:])
         # All of it is read, and waits.
@@ -120,7 +120,7 @@ async def test_a_stop_in_time_although_the_disk_hangs(ari, tmp_path, monkeypatch
     async with running(config_for(ari.url, tmp_path)) as live:
         await ari.connected()
         await live.until(lambda: live.daemon.counters.snapshots == 1)
-        monkeypatch.setattr(journal_module, "_write", lambda _file, _chunk: mended.wait(20))
+        monkeypatch.setattr(compactor, "write", lambda _file, _chunk: mended.wait(20))
         await ari.play(capture("hold2")[:20])
         await asyncio.sleep(0.2)
         began = time.monotonic()

@@ -2,8 +2,10 @@
 
 import asyncio
 import os
+import sys
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -13,6 +15,7 @@ from callsteward.ari.events import LeftCall
 from callsteward.ari.marks import left
 from callsteward.ari.recorder import Recorder
 from callsteward.keeping import Keeping
+from callsteward.store import compactor
 from callsteward.store import journal as journal_module
 from callsteward.store.journal import Journal
 
@@ -23,14 +26,14 @@ class HungDisk:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._mended = threading.Event()
         self.hanging = threading.Event()
-        write = journal_module._write
+        write = compactor.write
 
         def hang(file: int, chunk: bytes) -> None:
             self.hanging.set()
             assert self._mended.wait(20)
             write(file, chunk)
 
-        monkeypatch.setattr(journal_module, "_write", hang)
+        monkeypatch.setattr(compactor, "write", hang)
 
     def mend(self) -> None:
         self._mended.set()
@@ -113,7 +116,8 @@ async def test_what_no_call_needs_goes(tmp_path, monkeypatch):
     await keeping.keep([b'{"type":"Unknown","timestamp":"2026-11-22T02:00:00.000+0000"}'] * 10)
     before = keeping.journal_bytes
     await keeping.tidy(calls_on=True)
-    assert counters.compactions == 1
+    await keeping.tidy(calls_on=True)
+    await until(lambda: counters.compactions == 1)
     assert 0 < keeping.journal_bytes < before
     await keeping.tidy(calls_on=False)
     assert keeping.journal_bytes == 0
@@ -121,13 +125,92 @@ async def test_what_no_call_needs_goes(tmp_path, monkeypatch):
     assert (tmp_path / "j").read_bytes() == b""
 
 
+async def until(happened: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not happened():  # noqa: ASYNC110  # a counter tells nobody
+            await asyncio.sleep(0.01)
+
+
+class Hindered:
+    """The compactor's process, which ends only when it is told to."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.begun = asyncio.Event()
+        self.may_end = asyncio.Event()
+        run = compactor.run
+
+        async def hindered(source: int, target: int, *, size: int, limit_bytes: int) -> None:
+            self.begun.set()
+            await self.may_end.wait()
+            await run(source, target, size=size, limit_bytes=limit_bytes)
+
+        monkeypatch.setattr(compactor, "run", hindered)
+
+
+async def test_nobody_waits_for_a_compaction(tmp_path, monkeypatch):
+    monkeypatch.setattr(journal_module, "COMPACT_FROM", 50)
+    counters = Counters()
+    keeping = Keeping(Journal(tmp_path / "j"), None, counters)
+    compacting = Hindered(monkeypatch)
+    await keeping.keep([b'{"type":"Unknown","timestamp":"2026-11-22T02:00:00.000+0000"}'] * 10)
+    await keeping.tidy(calls_on=True)
+    await compacting.begun.wait()
+    await keeping.keep([b'{"type":"Later"}'] * 10)
+    await keeping.tidy(calls_on=True)
+    assert counters.compactions == 0
+    compacting.may_end.set()
+    await until(lambda: counters.compactions == 1)
+    await keeping.close()
+    kept = (tmp_path / "j").read_bytes().splitlines()
+    assert kept[-10:] == [b'{"type":"Later"}'] * 10
+    assert len(kept) < 15
+    assert [item.name for item in tmp_path.iterdir()] == ["j"]
+
+
+async def test_a_stop_does_not_wait_for_a_compaction(tmp_path, monkeypatch):
+    monkeypatch.setattr(journal_module, "COMPACT_FROM", 5)
+    keeping = Keeping(Journal(tmp_path / "j"), None, Counters())
+    compacting = Hindered(monkeypatch)
+    await keeping.keep([b"one frame"])
+    await keeping.tidy(calls_on=True)
+    await compacting.begun.wait()
+    await keeping.close()
+    assert (tmp_path / "j").read_bytes() == b"one frame\n"
+    assert [item.name for item in tmp_path.iterdir()] == ["j"]
+
+
+async def test_a_compaction_that_fails_is_said_and_loses_nothing(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(journal_module, "COMPACT_FROM", 5)
+    counters = Counters()
+    keeping = Keeping(Journal(tmp_path / "j"), None, counters)
+    monkeypatch.setattr(sys, "executable", "/nonexistent/python")
+    await keeping.keep([b"one frame"])
+    await keeping.tidy(calls_on=True)
+    said = ""
+
+    def told() -> bool:
+        nonlocal said
+        said += capsys.readouterr().out
+        return "compaction_failed" in said
+
+    await until(told)
+    assert "no process for it: No such file" in said
+    await keeping.keep([b"another"])
+    await keeping.close()
+    assert (tmp_path / "j").read_bytes() == b"one frame\nanother\n"
+    assert counters.compactions == 0
+    assert [item.name for item in tmp_path.iterdir()] == ["j"]
+
+
 async def test_before_compacting_a_mark_is_written_that_outlives_it(tmp_path, monkeypatch):
     monkeypatch.setattr(journal_module, "COMPACT_FROM", 50)
-    keeping = Keeping(Journal(tmp_path / "j"), None, Counters())
+    counters = Counters()
+    keeping = Keeping(Journal(tmp_path / "j"), None, counters)
     mark = left([LeftCall("101", "1.1", "support", 1)])
     keeping.before_compacting = lambda: mark
     await keeping.keep([b'{"type":"Unknown","timestamp":"2026-11-22T02:00:00.000+0000"}'] * 10)
     await keeping.tidy(calls_on=True)
+    await until(lambda: counters.compactions == 1)
     await keeping.close()
     assert mark in (tmp_path / "j").read_bytes().splitlines()
 

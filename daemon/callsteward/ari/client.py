@@ -25,10 +25,10 @@ from callsteward.ari.link import (
     OnChange,
     cancelled,
     snapshot,
-    snapshot_frame,
     sources,
     subscribe,
 )
+from callsteward.ari.marks import snapshot_frame
 from callsteward.ari.reader import LastStamp, Reader
 from callsteward.ari.rest import HttpTransport, Rest, authorization, unauthorized, unreachable
 from callsteward.config import Config

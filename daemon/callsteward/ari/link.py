@@ -7,8 +7,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-import msgspec
-
 from callsteward.ari.events import Snapshot, timestamp
 from callsteward.ari.rest import Rest
 from callsteward.config import Config
@@ -80,11 +78,6 @@ async def snapshot(rest: Rest, gap_from: str, lost_ms: int | None = None) -> Sna
         booted=booted,
         lost="" if lost_ms is None else timestamp(lost_ms + ahead),
     )
-
-
-def snapshot_frame(found: Snapshot) -> bytes:
-    """A Snapshot as a frame of the stream, in a recording and in the journal."""
-    return msgspec.json.encode(found)
 
 
 async def cancelled(task: asyncio.Task[Any]) -> None:

@@ -1,7 +1,8 @@
-"""Frames that callsteward itself puts into the stream, beside the Snapshot.
+"""Frames that callsteward itself puts into the stream.
 
-They stand in the journal only, so that a re-run of it comes to the same records at the same points. Their
-types are none of Asterisk's; a replay passes over those it has no use for.
+But for the Snapshot and a clock that was set they stand in the journal only, so that a re-run of it comes to
+the same records at the same points. Their types are none of Asterisk's; a replay passes over those it has no
+use for.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from callsteward.ari.events import (
     Compacted,
     Left,
     LeftCall,
+    Snapshot,
     decode,
     epoch_ms,
     timestamp,
@@ -27,8 +29,12 @@ ADVANCED = "CallstewardAdvanced"
 SEEN = "CallstewardSeen"
 """Asterisk was heard here, but what it said is no longer kept: it was of calls that are over."""
 
-
 CLOCK_SET = "CallstewardClockSet"
+
+
+def snapshot_frame(found: Snapshot) -> bytes:
+    """What was found in Asterisk, as a frame of the stream, in a recording and in the journal."""
+    return msgspec.json.encode(found)
 
 
 def advanced(ms: int) -> bytes:

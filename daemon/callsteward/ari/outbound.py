@@ -39,10 +39,10 @@ from callsteward.ari.link import (
     OnChange,
     cancelled,
     snapshot,
-    snapshot_frame,
     sources,
     subscribe,
 )
+from callsteward.ari.marks import snapshot_frame
 from callsteward.ari.reader import LastStamp, Reader, stamp
 from callsteward.ari.rest import Rest, SocketTransport
 from callsteward.config import Config

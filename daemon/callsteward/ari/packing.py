@@ -5,7 +5,6 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import msgspec
 
@@ -15,7 +14,7 @@ PACK_FRAMES = 256
 _LEVEL = 1
 
 
-class Frame(NamedTuple):
+class Frame(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """One event exactly as it came, and when: `received_s` is time.monotonic()."""
 
     raw: bytes
@@ -23,7 +22,7 @@ class Frame(NamedTuple):
 
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(list[tuple[bytes, float]])
+_decoder = msgspec.msgpack.Decoder(list[Frame])
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,4 +38,4 @@ def pack(frames: Sequence[Frame]) -> Packed:
 
 
 def unpack(packed: Packed) -> list[Frame]:
-    return [Frame(raw, received_s) for raw, received_s in _decoder.decode(zlib.decompress(packed.blob))]
+    return _decoder.decode(zlib.decompress(packed.blob))

@@ -29,7 +29,7 @@ class Hearing:
 
     async def take(self, item: Heard) -> None:
         """Make the step that follows. Raises StoreError; may be told again."""
-        callback = await self._ledger.find(item.callback)
+        callback = await self._ledger.find(item.about)
         if callback is None:
             return
         steps = self._steps

@@ -7,7 +7,7 @@ admin's `callbacks cancel`) get one winner, and the loser is told.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from sqlalchemy import Row, Select, func, select, update
@@ -15,10 +15,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from callsteward.callback import faults
-from callsteward.callback.states import OPEN, Actor, Callback, State, Transition, sources
+from callsteward.callback.states import OPEN, Actor, Callback, CallbackMoved, State, Transition, sources
 from callsteward.calls.callback_id import callback_id
 from callsteward.calls.record import CallbackDecision, CallRecord, Decision
 from callsteward.store.engine import failing, writing
+from callsteward.store.outbox import Outgoing, enqueue
 from callsteward.store.tables import callback_transitions, callbacks
 
 HOUR_MS = 3_600_000
@@ -28,12 +29,20 @@ DAY_MS = 24 * HOUR_MS
 _NOT_COUNTED = (State.SUPPRESSED.value, State.CANCELLED.value)
 
 
-class Ledger:
-    """One site's callbacks. Every method raises StoreError when the database fails."""
+Announce = Callable[[CallbackMoved], Sequence[Outgoing]]
+"""The messages that tell of a step."""
 
-    def __init__(self, engine: AsyncEngine, site: str) -> None:
+
+class Ledger:
+    """One site's callbacks. Every method raises StoreError when the database fails.
+
+    `announce` makes the messages that a step is told with; they are stored in the step's transaction.
+    """
+
+    def __init__(self, engine: AsyncEngine, site: str, announce: Announce | None = None) -> None:
         self._engine = engine
         self._site = site
+        self._announce = announce
         self._insert = (
             postgresql.insert(callbacks) if engine.dialect.name == "postgresql" else sqlite.insert(callbacks)
         ).on_conflict_do_nothing(index_elements=["site", "origin_call_id"])
@@ -231,8 +240,8 @@ class Ledger:
             async with self._engine.connect() as connection:
                 return [_callback(row) for row in await connection.execute(query)]
 
-    @staticmethod
     async def _note(
+        self,
         connection: AsyncConnection,
         row: Row[Any],
         before: State | None,
@@ -255,6 +264,8 @@ class Ledger:
                 evidence=evidence,
             )
         )
+        if self._announce is not None:
+            await enqueue(connection, self._announce(CallbackMoved(_callback(row), actor)))
 
 
 def _callback(row: Row[Any]) -> Callback:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import NamedTuple
 
 from sqlalchemy import and_, delete, exists, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -27,6 +28,34 @@ TALK = "talk"
 """`settled_by` where the client has been spoken to; the comment names the call."""
 
 
+class _Lost(NamedTuple):
+    """A call on the list."""
+
+    call_id: str
+    number: str | None
+    client_ref: str | None
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """A call that ended: somebody's talk with a client, or one that nobody answered."""
+
+    record: CallRecord
+    at_ms: int
+    number: str | None
+
+    @property
+    def is_talk(self) -> bool:
+        return self.record.outcome in _SPOKEN_TO
+
+    def is_after(self, lost: _Lost) -> bool:
+        """Whether this talk was with that call's client, who had called before."""
+        same_number = self.number is not None and self.number == lost.number
+        same_client = self.record.client_ref is not None and self.record.client_ref == lost.client_ref
+        return lost.at_ms < self.at_ms and (same_number or same_client)
+
+
 class LostCalls:
     """The list of one site. Every method raises StoreError when the database fails.
 
@@ -46,73 +75,88 @@ class LostCalls:
 
         `read` makes a number E.164. What a journal brings a second time changes nothing.
         """
-        ended = [fact for fact in facts if isinstance(fact, CallEnded) and _counts(fact.record)]
+        ended = [
+            _Ended(fact.record, _at_ms(fact.record), read(fact.client_number))
+            for fact in facts
+            if isinstance(fact, CallEnded) and _counts(fact.record)
+        ]
         if not ended:
             return False
-        if all(fact.record.outcome in _SPOKEN_TO for fact in ended) and not await self._any():
-            return False  # the usual case, and no write
-        changed = False
+        if all(call.is_talk for call in ended):
+            with failing("read"):
+                async with self._engine.connect() as connection:
+                    if not await self._met(connection, ended):
+                        return False  # the usual case, and no write
         with failing("write to"):
             async with writing(self._engine) as connection:
-                for fact in ended:
-                    number = read(fact.client_number)
-                    if fact.record.outcome in _UNANSWERED:
-                        changed |= await self._lost(connection, fact.record, number)
-                    else:
-                        changed |= await self._spoken_to(connection, fact.record, number)
-        return changed
+                return await self._write(connection, ended)
 
-    async def _any(self) -> bool:
-        query = select(exists().where(lost_calls.c.site == self._site))
-        with failing("read"):
-            async with self._engine.connect() as connection:
-                return bool((await connection.execute(query)).scalar_one())
-
-    async def _lost(self, connection: AsyncConnection, record: CallRecord, number: str | None) -> bool:
-        settled = select(lost_calls_settled.c.id).where(
-            lost_calls_settled.c.site == self._site, lost_calls_settled.c.call_id == record.call_id
+    async def _write(self, connection: AsyncConnection, ended: Sequence[_Ended]) -> bool:
+        """A fixed number of statements, however many calls ended together."""
+        there = await self._met(connection, ended)
+        known = {row.call_id for row in there} | await self._settled(connection, ended)
+        new: list[_Lost] = []
+        closed: dict[str, str] = {}
+        for call in ended:
+            if call.is_talk:
+                same = [row for row in (*there, *new) if call.is_after(row) and row.call_id not in closed]
+                closed |= dict.fromkeys((row.call_id for row in same), call.record.call_id)
+            elif call.record.call_id not in known:
+                known.add(call.record.call_id)
+                new.append(_Lost(call.record.call_id, call.number, call.record.client_ref, call.at_ms))
+        if new:
+            lines = {call.record.call_id: call.record.line for call in ended}
+            rows = [
+                {"site": self._site, "line": lines[row.call_id], **row._asdict()}
+                for row in new
+                if row.call_id not in closed
+            ]
+            if rows:
+                await connection.execute(self._add, rows)
+        await self._close(
+            connection, {call_id: f"call {talk_id}" for call_id, talk_id in closed.items()}, by=TALK
         )
-        if (await connection.execute(settled)).first() is not None:
-            return False
-        row = {
-            "site": self._site,
-            "call_id": record.call_id,
-            "line": record.line,
-            "number": number,
-            "client_ref": record.client_ref,
-            "at_ms": _at_ms(record),
+        return bool(new or closed)
+
+    async def _met(self, connection: AsyncConnection, ended: Sequence[_Ended]) -> list[_Lost]:
+        """Calls on the list that these may be about: themselves, or ones of a client spoken to."""
+        talks = [call for call in ended if call.is_talk]
+        about = {
+            lost_calls.c.call_id: {call.record.call_id for call in ended if not call.is_talk},
+            lost_calls.c.number: {call.number for call in talks if call.number is not None},
+            lost_calls.c.client_ref: {
+                call.record.client_ref for call in talks if call.record.client_ref is not None
+            },
         }
-        return (
-            await connection.execute(self._add.values(**row).returning(lost_calls.c.id))
-        ).first() is not None
-
-    async def _spoken_to(self, connection: AsyncConnection, record: CallRecord, number: str | None) -> bool:
-        same = []
-        if number is not None:
-            same.append(lost_calls.c.number == number)
-        if record.client_ref is not None:
-            same.append(lost_calls.c.client_ref == record.client_ref)
+        same = [column.in_(sorted(values)) for column, values in about.items() if values]
         if not same:
-            return False
-        query = select(lost_calls.c.call_id).where(
-            lost_calls.c.site == self._site, lost_calls.c.at_ms < _at_ms(record), or_(*same)
-        )
-        found = (await connection.execute(query)).scalars().all()
-        for call_id in found:
-            await self._close(connection, call_id, by=TALK, comment=f"call {record.call_id}")
-        return bool(found)
+            return []
+        query = select(*(lost_calls.c[name] for name in _Lost._fields)).order_by(lost_calls.c.id)
+        rows = await connection.execute(query.where(lost_calls.c.site == self._site, or_(*same)))
+        return [_Lost(*row) for row in rows]
 
-    async def _close(self, connection: AsyncConnection, call_id: str, *, by: str, comment: str) -> None:
-        await connection.execute(
-            self._settle.values(
-                site=self._site,
-                call_id=call_id,
-                at_ms=time.time_ns() // 1_000_000,
-                settled_by=by,
-                comment=comment,
-            )
+    async def _settled(self, connection: AsyncConnection, ended: Sequence[_Ended]) -> set[str]:
+        """Which of the calls nobody answered have been settled before."""
+        ids = [call.record.call_id for call in ended if not call.is_talk]
+        if not ids:
+            return set()
+        query = select(lost_calls_settled.c.call_id).where(
+            lost_calls_settled.c.site == self._site, lost_calls_settled.c.call_id.in_(ids)
         )
-        await connection.execute(delete(lost_calls).where(*self._one(call_id)))
+        return set((await connection.execute(query)).scalars())
+
+    async def _close(self, connection: AsyncConnection, comments: Mapping[str, str], *, by: str) -> None:
+        """Take calls off the list, each with its comment."""
+        if not comments:
+            return
+        now_ms = time.time_ns() // 1_000_000
+        rows = [
+            {"site": self._site, "call_id": call_id, "at_ms": now_ms, "settled_by": by, "comment": comment}
+            for call_id, comment in comments.items()
+        ]
+        await connection.execute(self._settle, rows)
+        these = lost_calls.c.call_id.in_(list(comments))
+        await connection.execute(delete(lost_calls).where(lost_calls.c.site == self._site, these))
 
     async def listed(self, line: str | None = None) -> list[CallRecord]:
         """Lost calls, the one that waits longest first."""
@@ -146,9 +190,10 @@ class LostCalls:
         """Take a call off the list; False where it is not on it."""
         with failing("write to"):
             async with writing(self._engine) as connection:
-                if not (await connection.execute(select(exists().where(*self._one(call_id))))).scalar_one():
+                one = exists().where(lost_calls.c.site == self._site, lost_calls.c.call_id == call_id)
+                if not (await connection.execute(select(one))).scalar_one():
                     return False
-                await self._close(connection, call_id, by=by, comment=comment)
+                await self._close(connection, {call_id: comment}, by=by)
         return True
 
     async def forget_numbers(self, before_ms: int) -> None:
@@ -161,9 +206,6 @@ class LostCalls:
         with failing("write to"):
             async with writing(self._engine) as connection:
                 await connection.execute(update(lost_calls).where(*old).values(number=None))
-
-    def _one(self, call_id: str) -> tuple[Any, ...]:
-        return lost_calls.c.site == self._site, lost_calls.c.call_id == call_id
 
 
 def _counts(record: CallRecord) -> bool:

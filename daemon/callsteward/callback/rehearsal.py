@@ -67,7 +67,7 @@ class Rehearsal:
     def hear(self, event: ari.Event) -> None:
         """What the dialplan said of a callback."""
         item = heard.read(event)
-        callback = None if item is None else self._book.find(item.callback)
+        callback = None if item is None else self._book.find(item.about)
         if item is None or callback is None:
             return
         state = _STATES.get(item.said)

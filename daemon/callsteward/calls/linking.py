@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from callsteward.calls import rating_id, talk
-from callsteward.calls.callback_id import line_of
+from callsteward.calls.callback_id import callback_of, line_of
 from callsteward.calls.facts import Happening
 from callsteward.calls.model import Call, Leg
 from callsteward.calls.record import Direction
@@ -29,11 +29,35 @@ def has_outsider(call: Call) -> bool:
     return call.direction is not _INTERNAL and (call.client is not None or call.client_gone)
 
 
+def is_ours(call_id: str) -> bool:
+    """Whether a call is one the daemon makes (a callback, a rating call): its first channel has the name.
+
+    Asterisk names the far half of a Local channel after the near one, with `;2` behind: that is not it.
+    """
+    return (
+        call_id.startswith("callsteward-")
+        and not call_id.endswith(";2")
+        and (callback_of(call_id) is not None or rating_id.rating_of(call_id) is not None)
+    )
+
+
 def _settled(call: Call) -> bool:
     """Whether a call has a client from outside who is more than a channel just made for a dial."""
     return has_outsider(call) and (
         call.client is None or not call.client.dialled or call.client.up or len(call.legs) > 1
     )
+
+
+def _rank(call: Call, settled: bool) -> int:
+    """How well a call tells what two are together, 0 for the best.
+
+    A client who called in; a call of ours, also where its client was met first; another client's; none.
+    """
+    if settled and call.direction is not _OUTBOUND:
+        return 0
+    if not call.spent and is_ours(call.id):
+        return 1
+    return 2 if settled else 3
 
 
 def merge(desk: Desk, left: Call, right: Call) -> Call | None:
@@ -44,9 +68,12 @@ def merge(desk: Desk, left: Call, right: Call) -> Call | None:
     left_settled, right_settled = _settled(left), _settled(right)
     if left_settled and right_settled:
         return None
-    # The stronger one: a client from outside, an id not yet used, the older.
-    if (not right_settled, right.spent, right.created_ms) < (not left_settled, left.spent, left.created_ms):
+    # The stronger one, an id not yet used, the older.
+    left_rank, right_rank = _rank(left, left_settled), _rank(right, right_settled)
+    if (right_rank, right.spent, right.created_ms) < (left_rank, left.spent, left.created_ms):
         winner, loser = right, left
+    if loser.client is not None and winner.answered_ms is None and loser.direction is _OUTBOUND:
+        winner.answered_ms = loser.answered_ms  # by the client, before anybody knew whose call it was
     for leg in loser.legs:
         leg.call = winner
     winner.legs.extend(loser.legs)

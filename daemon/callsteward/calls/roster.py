@@ -162,7 +162,8 @@ class Roster:
         for bridge_id in set(self.bridges) - {bridge.id for bridge in bridges}:
             for leg in list(self.bridges.pop(bridge_id).legs):
                 self.detach(leg, seen_ms)
-        for channel in channels:
+        # Asterisk lists them in any order: the first channel of a call comes before those made for it.
+        for channel in sorted(channels, key=_age):
             listed = self.leg(channel, ms)
             if (
                 listed is not None
@@ -179,6 +180,11 @@ class Roster:
                     known.legs.append(member)
             if known.legs:
                 self.connect(known, ms)
+
+
+def _age(channel: ari.Channel) -> tuple[str, str]:
+    """Oldest first; of those made in one millisecond a Local channel first, its `;1` before its `;2`."""
+    return channel.creationtime, channel.name
 
 
 def _only_call(legs: list[Leg]) -> Call | None:

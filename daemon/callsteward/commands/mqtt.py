@@ -22,6 +22,7 @@ from callsteward.commands.request import LARGEST
 from callsteward.exceptions import CallstewardError
 from callsteward.feed import broker, messages
 from callsteward.feed.topics import Topics
+from callsteward.feed.wire import Wire
 from callsteward.tags.tag import Source
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class MqttDoor:
         self._backoff = backoff or Backoff(limit_s=30.0)
         self._version: str = config.mqtt.version
         self._topics = Topics(config.mqtt.root, config.site.name)
+        self._wire = Wire(self._topics, config.mqtt.cloudevents)
         self._said: str | None = None
 
     async def run(self) -> None:
@@ -106,9 +108,15 @@ class MqttDoor:
                 now_ms=_ms(reply.at),
             )
         )
-        properties = self._properties(asked)
+        correlation = getattr(asked, "CorrelationData", None)
         for topic in topics:
-            await opened.publish(topic, payload, qos=1, properties=properties)
+            body, properties = self._wire.publish(
+                topic,
+                payload,
+                self._version,
+                correlation=correlation if isinstance(correlation, bytes) else None,
+            )
+            await opened.publish(topic, body, qos=1, properties=properties)
 
     def _response_topic(self, asked: Properties | None) -> str | None:
         """Only below replies/: else a sender could have the daemon publish what it may not itself."""
@@ -118,15 +126,6 @@ class MqttDoor:
         if len(topic) > _LONGEST_TOPIC or not topic.isprintable() or set("+#") & set(topic):
             return None
         return topic
-
-    def _properties(self, asked: Properties | None) -> Properties | None:
-        if self._version != "5":
-            return None
-        properties = broker.json_properties()
-        correlation = getattr(asked, "CorrelationData", None)
-        if isinstance(correlation, bytes):
-            properties.CorrelationData = correlation
-        return properties
 
 
 def _ms(moment: str) -> int:

@@ -27,6 +27,7 @@ from callsteward.demo.ari_server import FakeAri
 from callsteward.demo.screen import Screen
 from callsteward.demo.timeline import CAPTURES, frames
 from callsteward.exceptions import CallstewardError
+from callsteward.feed import cloudevents
 from callsteward.feed.topics import Topics
 
 _SITE = "demo"
@@ -92,7 +93,7 @@ async def _play(
             kind = _kind(str(message.topic))
             kinds[kind] += 1
             if kind == "records":
-                screen.add(_records.decode(bytes(message.payload)))
+                screen.add(_records.decode(cloudevents.message(bytes(message.payload))))
                 if len(screen.records) == len(CAPTURES):
                     all_there.set()
             screen.status(", ".join(f"{name} {count}" for name, count in kinds.items()))

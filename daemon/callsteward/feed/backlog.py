@@ -7,7 +7,7 @@ its oldest message is dropped and counted; nothing is dropped silently.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from enum import StrEnum
 
 import msgspec
@@ -20,14 +20,19 @@ class Kind(StrEnum):
 
 
 class Waiting(msgspec.Struct, frozen=True):
-    """A message as it will go out, the same on every try."""
+    """A message as it will go out, the same on every try.
+
+    `message_id`: its name in the outbox, None where it is kept in memory alone. `retain` and `expire_s`:
+    whether and how long the broker keeps it.
+    """
 
     seq: int
     kind: Kind
     topic: str
     payload: bytes
-    retain_s: int | None = None
-    """Kept by the broker for so long; None: not at all."""
+    message_id: str | None = None
+    retain: bool = False
+    expire_s: int | None = None
 
 
 class Backlog:
@@ -37,12 +42,28 @@ class Backlog:
         self._limit = limit
         self._queues: dict[Kind, deque[Waiting]] = {kind: deque() for kind in Kind}
         self._in_flight = 0
+        self._stored_in_flight: set[str] = set()
         self.dropped: dict[Kind, int] = dict.fromkeys(Kind, 0)
 
     @property
     def depth(self) -> int:
         """Messages not yet acknowledged, those just being sent included."""
         return self._in_flight + sum(map(len, self._queues.values()))
+
+    def waiting(self, kind: Kind) -> int:
+        """How many of a kind wait, without those just being sent."""
+        return len(self._queues[kind])
+
+    @property
+    def stored(self) -> int:
+        """How many of all are in the outbox too."""
+        waiting = self._queues[Kind.RECORD]
+        return len(self._stored_in_flight) + sum(item.message_id is not None for item in waiting)
+
+    @property
+    def stored_in_flight(self) -> Collection[str]:
+        """The message_ids of what is just being sent from the outbox."""
+        return frozenset(self._stored_in_flight)
 
     def put(self, message: Waiting) -> Waiting | None:
         """Add a message; the one that had to go for it, if any."""
@@ -66,14 +87,28 @@ class Backlog:
                 break
             taken.append(queue.popleft())
         self._in_flight += len(taken)
+        self._stored_in_flight.update(item.message_id for item in taken if item.message_id is not None)
         return taken
 
     def sent(self, messages: Iterable[Waiting]) -> None:
         """The broker has them."""
-        self._in_flight -= sum(1 for _ in messages)
+        for message in messages:
+            self._in_flight -= 1
+            self._stored_in_flight.discard(message.message_id or "")
 
     def unsent(self, messages: Iterable[Waiting]) -> None:
         """The broker may not have them: they go out again, in the same order."""
         for message in reversed(list(messages)):
             self._queues[message.kind].appendleft(message)
             self._in_flight -= 1
+            self._stored_in_flight.discard(message.message_id or "")
+
+    def forget(self, names: Collection[str]) -> int:
+        """Give up what waits of these messages of the outbox; how many did."""
+        gone = set(names)
+        queue = self._queues[Kind.RECORD]
+        before = len(queue)
+        kept = [message for message in queue if message.message_id not in gone]
+        queue.clear()
+        queue.extend(kept)
+        return before - len(kept)

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import ssl
 from collections.abc import AsyncIterator
+from typing import Any
 
 import aiomqtt
 from aiomqtt.exceptions import MqttConnectError
+from paho.mqtt import client as mqtt
 from paho.mqtt.client import MQTT_CLEAN_START_FIRST_ONLY
-from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
 
 from callsteward.config import Config, Mqtt
 from callsteward.exceptions import FeedError
 
 # How long the broker may take to answer: CONNACK, PUBACK, DISCONNECT.
 ANSWER_S = 10.0
+# Messages sent before the first is acknowledged, where the broker does not ask for fewer: a second's worth
+# of a busy PBX in some round trips, and no more than a broken connection may well send twice.
+WINDOW = 100
 # MQTT 5 "Unsupported Protocol Version", MQTT 3.1.1 "unacceptable protocol version".
 _WRONG_VERSION = {132, 1}
 
@@ -25,8 +32,21 @@ _WRONG_VERSION = {132, 1}
 _abandoned: set[asyncio.Task[None]] = set()
 
 
+class RefusedError(Exception):
+    """The broker has answered a message with an error (MQTT 5): it has not taken it, and never will."""
+
+
 class Client(aiomqtt.Client):
-    """An aiomqtt client that can be given up while it connects."""
+    """An aiomqtt client that can be given up while it connects, and that looks at what the broker answers."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        # By packet id: who waits for the broker's answer.
+        self._answers: dict[int, asyncio.Future[ReasonCode]] = {}
+        self.window = WINDOW
+        """How many messages may be on their way at a time."""
+        self._free = asyncio.Semaphore(WINDOW)
+        # paho's own limit of 20 is off: it would hide in its queue what it has not sent.
+        super().__init__(*arguments, max_inflight_messages=0, **options)
 
     def hang_up(self) -> bool:
         """Close the socket at once, also one on which the broker has not answered; False: there is none."""
@@ -34,6 +54,60 @@ class Client(aiomqtt.Client):
             return False
         self._client.disconnect()
         return True
+
+    async def deliver(
+        self, topic: str, payload: bytes, *, retain: bool, properties: Properties | None
+    ) -> None:
+        """Publish with QoS 1 and return once the broker has taken it; aiomqtt's own does not look whether.
+
+        Messages go out in the order of the calls; with `window` of them on their way the next one waits.
+        Raises RefusedError where the broker refused it, ValueError where MQTT cannot carry it, MqttError.
+        """
+        async with self._free:
+            await self._delivered(topic, payload, retain=retain, properties=properties)
+
+    async def _delivered(
+        self, topic: str, payload: bytes, *, retain: bool, properties: Properties | None
+    ) -> None:
+        sent = self._client.publish(topic, payload, 1, retain, properties)
+        if sent.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            raise aiomqtt.MqttCodeError(sent.rc, "Could not publish message")
+        answer: asyncio.Future[ReasonCode] = asyncio.get_running_loop().create_future()
+        self._answers[sent.mid] = answer
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                reason = await answer
+        except TimeoutError as error:
+            message = "the broker does not answer"
+            raise aiomqtt.MqttError(message) from error
+        finally:
+            self._answers.pop(sent.mid, None)
+        if reason.is_failure:
+            raise RefusedError(str(reason))
+
+    def _on_connect(
+        self,
+        client: mqtt.Client,
+        userdata: Any,
+        flags: mqtt.ConnectFlags,
+        reason_code: ReasonCode,
+        properties: Properties | None = None,
+    ) -> None:
+        # MQTT 5 (3.2.2.3.3): more than that the broker may answer by ending the connection.
+        asked = getattr(properties, "ReceiveMaximum", None)
+        if asked is not None and not self._connected.done():
+            self.window = min(WINDOW, asked)
+            self._free = asyncio.Semaphore(self.window)
+        super()._on_connect(client, userdata, flags, reason_code, properties)
+
+    def _on_publish(
+        self, client: mqtt.Client, userdata: Any, mid: int, reason_code: ReasonCode, properties: Properties
+    ) -> None:
+        answer = self._answers.pop(mid, None)
+        if answer is None:
+            super()._on_publish(client, userdata, mid, reason_code, properties)
+        elif not answer.done():
+            answer.set_result(reason_code)
 
 
 def client(
@@ -67,6 +141,8 @@ def client(
         tls_context=_tls(mqtt),
         timeout=ANSWER_S,
         will=will,
+        # Without it a small message waits for the one before to be acknowledged, up to 40 ms (Nagle).
+        socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
         max_queued_incoming_messages=incoming,
     )
 
@@ -102,16 +178,6 @@ def refuses_version(error: Exception) -> bool:
     if not isinstance(error, MqttConnectError):
         return False
     return getattr(error.rc, "value", error.rc) in _WRONG_VERSION
-
-
-def json_properties(*, expiry_s: int | None = None) -> Properties:
-    """MQTT 5: the payload is text, JSON, and worth so many seconds. Nothing depends on it."""
-    properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-    properties.PayloadFormatIndicator = 1
-    properties.ContentType = "application/json"
-    if expiry_s:
-        properties.MessageExpiryInterval = expiry_s
-    return properties
 
 
 async def _enter(opened: aiomqtt.Client) -> None:

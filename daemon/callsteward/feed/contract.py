@@ -15,19 +15,20 @@ import msgspec
 from callsteward import __version__
 from callsteward.commands.request import KINDS as COMMANDS
 from callsteward.commands.request import Command
-from callsteward.feed import messages
+from callsteward.feed import cloudevents, messages
+from callsteward.feed.cloudevents import Mode
+from callsteward.feed.gauge_messages import LineNowMessage, OperatorNowMessage
 from callsteward.feed.messages import (
     AlertMessage,
     CallbackMessage,
     CallEndedMessage,
     CallEventMessage,
-    LineNowMessage,
+    DaemonAlertMessage,
     Message,
-    OperatorNowMessage,
     ReplyMessage,
-    StatusMessage,
 )
 from callsteward.feed.rating_messages import ComplaintMessage, RatingMessage
+from callsteward.feed.status_message import StatusMessage
 from callsteward.intervals.message import LineIntervalMessage, OperatorIntervalMessage
 
 SHIPPED = Path(__file__).parents[1] / "contract"
@@ -56,6 +57,7 @@ CHANNELS: dict[str, Channel] = {
     "callEnded": Channel("calls/{line}/ended", CallEndedMessage),
     "callEvents": Channel("calls/{line}/events", CallEventMessage),
     "alerts": Channel("alerts/{line}/{rule}", AlertMessage),
+    "daemonAlerts": Channel("alerts/$daemon/{rule}", DaemonAlertMessage),
     "callbacks": Channel("callbacks/{line}", CallbackMessage),
     "ratings": Channel("ratings/{line}", RatingMessage),
     "complaints": Channel("alerts/{line}/complaint_escalated", ComplaintMessage),
@@ -66,6 +68,14 @@ CHANNELS: dict[str, Channel] = {
     },
 }
 
+_AS_EVENTS: dict[Mode, str] = {
+    "off": " With mqtt.cloudevents they are CloudEvents 1.0 instead, which is told in documents of its own"
+    " (callsteward schema --cloudevents structured, or binary).",
+    "structured": " Messages are CloudEvents 1.0 in structured mode (mqtt.cloudevents): the message as it is"
+    " otherwise published stands in data.",
+    "binary": " Messages are CloudEvents 1.0 in binary mode (mqtt.cloudevents): with MQTT 5 the attributes,"
+    " here headers, are User Properties; a broker without it gets the messages alone.",
+}
 _PARAMETERS = {
     "site": "The PBX (site.name).",
     "line": "The hotline. What is not a letter, digit or one of `_.-~` in its name is escaped as %XX.",
@@ -76,17 +86,26 @@ _PARAMETERS = {
 }
 
 
-def json_schemas() -> dict[str, dict[str, Any]]:
-    """The JSON Schema (2020-12) of each message, by the name in its `schema` field, and of each command."""
+def json_schemas(mode: Mode = "off") -> dict[str, dict[str, Any]]:
+    """The JSON Schema (2020-12) of each payload, by the message's `schema` field, and of each command.
+
+    `mode`: how `mqtt.cloudevents` has them; commands stay plain.
+    """
     dialect = "https://json-schema.org/draft/2020-12/schema"
+    told = messages.json_schemas()
+    if mode == "structured":
+        told = {name: _event(name, schema) for name, schema in told.items()}
     commands = {_version_of(kind): msgspec.json.schema(kind) for kind in COMMANDS.values()}
-    return {
-        name: {"$schema": dialect, **schema} for name, schema in (messages.json_schemas() | commands).items()
-    }
+    return {name: {"$schema": dialect, **schema} for name, schema in (told | commands).items()}
 
 
-def asyncapi(root: str = ROOT) -> dict[str, Any]:
-    """The AsyncAPI document. `root`: what stands before each topic."""
+def _event(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    definitions = schema.pop("$defs", {})
+    return {**cloudevents.schema(schema, name), "$defs": definitions}
+
+
+def asyncapi(root: str = ROOT, mode: Mode = "off") -> dict[str, Any]:
+    """The AsyncAPI document. `root`: what stands before each topic. `mode`: of `mqtt.cloudevents`."""
     kinds = [channel.message for channel in CHANNELS.values()]
     typed: dict[Any, Any] = {kind: messages.schema_type(kind) for kind in kinds}
     made, components = msgspec.json.schema_components(
@@ -98,6 +117,7 @@ def asyncapi(root: str = ROOT) -> dict[str, Any]:
         payloads[kind.__name__] = {"$ref": reference}
         # A sibling of $ref means nothing in the draft that AsyncAPI builds on: it goes where it points.
         components[reference.rpartition("/")[2]].update(schema)
+    as_events = {kind.__name__: _as_event(kind, payloads[kind.__name__], mode) for kind in kinds}
     return {
         "asyncapi": ASYNCAPI_VERSION,
         "info": {
@@ -107,7 +127,7 @@ def asyncapi(root: str = ROOT) -> dict[str, Any]:
             " message is JSON, sent with QoS 1, and carries the same envelope: a subscriber leaves out what"
             " came twice by message_id, and sees by a gap in seq that a message was dropped. Nothing depends"
             " on the properties of MQTT 5. Times are RFC 3339 UTC, durations seconds in fields ending _s, and"
-            " what was not observed is null, never 0.",
+            f" what was not observed is null, never 0.{_AS_EVENTS[mode]}",
             "license": {"name": "Apache-2.0"},
         },
         "defaultContentType": "application/json",
@@ -125,8 +145,7 @@ def asyncapi(root: str = ROOT) -> dict[str, Any]:
                 channel.message.__name__: {
                     "name": _version_of(channel.message),
                     "title": _title(channel.message),
-                    "contentType": "application/json",
-                    "payload": payloads[channel.message.__name__],
+                    **as_events[channel.message.__name__],
                 }
                 for channel in CHANNELS.values()
             },
@@ -135,9 +154,26 @@ def asyncapi(root: str = ROOT) -> dict[str, Any]:
     }
 
 
+def _as_event(kind: type[Message | Command], payload: dict[str, Any], mode: Mode) -> dict[str, Any]:
+    """Content type, payload and headers (MQTT 5's User Properties) of a message. Commands are no events."""
+    if mode == "off" or kind in COMMANDS.values():
+        return {"contentType": cloudevents.JSON, "payload": payload}
+    event = cloudevents.schema(payload, _version_of(kind))
+    if mode == "structured":
+        return {"contentType": cloudevents.CONTENT_TYPE, "payload": event}
+    beside = {name: of for name, of in event["properties"].items() if name not in {"data", "datacontenttype"}}
+    headers = {"type": "object", "properties": beside, "required": list(beside)}
+    return {"contentType": cloudevents.JSON, "headers": headers, "payload": payload}
+
+
 def shipped_files() -> dict[str, str]:
-    """What the package ships, by file name: the document, and each schema under its name and version."""
+    """What the package ships, by file name: the document, and each schema under its name and version.
+
+    The document is there in each way that `mqtt.cloudevents` knows.
+    """
     files = {"asyncapi.json": text(asyncapi())}
+    modes: tuple[Mode, ...] = ("structured", "binary")
+    files |= {f"asyncapi.cloudevents-{mode}.json": text(asyncapi(mode=mode)) for mode in modes}
     for name, schema in json_schemas().items():
         files[f"{name.replace('/', '.')}.schema.json"] = text(schema)
     return files

@@ -13,8 +13,8 @@ import msgspec
 
 from callsteward.calls.facts import LineNow, OperatorNow, OperatorState
 from callsteward.calls.record import CallRecord
-from callsteward.feed import messages
-from callsteward.feed.messages import LineNowMessage, OperatorNowMessage
+from callsteward.feed import gauge_messages
+from callsteward.feed.gauge_messages import LineNowMessage, OperatorNowMessage
 from callsteward.feed.today import Today
 from callsteward.feed.topics import Topics
 
@@ -130,11 +130,11 @@ class Gauges:
         is_line, name = key
         topic = self._topic(is_line, name)
         if not is_line:
-            return topic, messages.operator_now(self._site, self._operators[name], now_ms)
+            return topic, gauge_messages.operator_now(self._site, self._operators[name], now_ms)
         day = self._today.day(now_ms)
         counts = self._today.counts(name, day)
         threshold_s = self._today.threshold_s
-        return topic, messages.line_now(
+        return topic, gauge_messages.line_now(
             self._site, self._lines[name], day.isoformat(), counts, threshold_s, now_ms
         )
 

@@ -5,11 +5,14 @@ Each carries the same envelope beside its own fields, all at the top level:
 - `schema`: what the message is, with its version after the slash.
 - `message_id`: the same on every try, so that a subscriber can leave out what came twice. For a record,
   an alert and a call event it is made from what they say (UUIDv5), and so survives a restart too.
-- `boot_id`: one run of the daemon.
-- `seq`: records, alerts and call events of one boot are numbered 1, 2, 3 … together, in the order they
-  happened. Who subscribes to all of the site's topics and sees a number missing knows that a message was
-  dropped. Gauges and status take no number, since of those only the newest counts: their `seq` is
-  the last number given out when they were made.
+- `boot_id`: the run of the daemon that sent it. What one run stored and the next one delivers has the
+  next one's, and a number of its own there.
+- `seq`: records, callbacks, alerts and call events of one boot are numbered 1, 2, 3 … together, in the
+  order they happened. Who subscribes to all of the site's topics and sees a number missing knows that a
+  message was dropped; look at the number before leaving out a message_id that came before. A revision of
+  an interval that a newer one overtook while it waited is not sent and takes no number. Gauges and
+  status take no number, since of those only the newest counts: their `seq` is the last number given out
+  when they were made.
 - `ts`: when the message was made, RFC 3339 UTC. When the thing itself happened is in its own fields.
 """
 
@@ -20,104 +23,20 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from callsteward import __version__
 from callsteward.callback.states import Actor, CallbackMoved, State
-from callsteward.calls.facts import (
-    Alert,
-    CallHappened,
-    CallTagged,
-    Happening,
-    LineNow,
-    OperatorNow,
-    OperatorState,
-)
+from callsteward.calls.facts import Alert, CallHappened, CallTagged, Happening
 from callsteward.calls.record import CallRecord
 from callsteward.commands.reply import Reply, Status
 from callsteward.feed import envelope
-from callsteward.feed.envelope import BLANK, Count, Envelope, Seconds, Share, Stamp, identity
+from callsteward.feed.envelope import BLANK, Count, Envelope, Seconds, Stamp, identity
+from callsteward.feed.gauge_messages import LineNowMessage, OperatorNowMessage
 from callsteward.feed.rating_messages import ComplaintMessage, RatingMessage
-from callsteward.feed.today import DayCounts
-from callsteward.health import Health
+from callsteward.feed.status_message import StatusMessage
 from callsteward.intervals import grid
 from callsteward.intervals import message as interval_message
 from callsteward.intervals.message import LineIntervalMessage, OperatorIntervalMessage
 from callsteward.intervals.row import IntervalRow, Kind
 from callsteward.tags.tag import Source, Tag
-
-
-class StatusMessage(Envelope, frozen=True, kw_only=True):
-    """`status`: is the daemon there, does it hear Asterisk, has it lost anything.
-
-    `reason` is stopped after a clean stop and connection_lost in the Will, which the broker publishes
-    when the daemon vanishes: that one was made when the connection was, so what it cannot know is null.
-    From `frames_waiting` on it is how the daemon itself does (`health`); counts are since its start.
-    """
-
-    schema: Literal["callsteward.status/1"] = "callsteward.status/1"
-    state: Literal["online", "offline"]
-    reason: Literal["running", "stopped", "connection_lost"]
-    version: str
-    started_at: Stamp
-    asterisk: Literal["connected", "disconnected"] | None
-    asterisk_detail: str | None
-    last_seq: Count | None
-    queue_depth: Count | None
-    dropped: Count | None
-    dropped_records: Count | None
-    dropped_alerts: Count | None
-    dropped_events: Count | None
-    frames_waiting: Count | None
-    frames_shed: Count | None
-    overflows: Count | None
-    disconnects: Count | None
-    refused: Count | None
-    silences: Count | None
-    malformed: Count | None
-    tracker_errors: Count | None
-    clock_steps: Count | None
-    disk: Literal["working", "hangs", "refuses"] | None
-    disk_detail: str | None
-    config: Literal["current", "refused", "needs_restart"] | None
-    config_detail: str | None
-
-
-class LineNowMessage(Envelope, frozen=True, kw_only=True):
-    """`lines/LINE/now`: clients on the line at this moment, and the line's inbound calls of `day`.
-
-    `longest_wait_s` is null while nobody waits, and counts up once a second while somebody does.
-    `lost` counts calls of any day that nobody answered and nobody has dealt with since.
-    The `…_today` fields: see `feed.today`. `service_level_today` is a share from 0 to 1, null without
-    calls.
-    """
-
-    schema: Literal["callsteward.line-now/1"] = "callsteward.line-now/1"
-    line: str
-    waiting: Count
-    ringing: Count
-    talking: Count
-    on_hold: Count
-    lost: Count
-    longest_wait_s: Seconds | None
-    day: str
-    offered_today: Count
-    answered_today: Count
-    abandoned_today: Count
-    short_abandoned_today: Count
-    service_level_today: Share | None
-    service_level_threshold_s: Seconds
-
-
-class OperatorNowMessage(Envelope, frozen=True, kw_only=True):
-    """`operators/OPERATOR/now`: the operator's state and since when; `hold_s` counts up during a hold."""
-
-    schema: Literal["callsteward.operator-now/1"] = "callsteward.operator-now/1"
-    operator: str
-    state: OperatorState
-    since: Stamp
-    call_id: str | None
-    line: str | None
-    hold_since: Stamp | None
-    hold_s: Seconds | None
 
 
 class CallEventMessage(Envelope, frozen=True, kw_only=True):
@@ -157,6 +76,21 @@ class AlertMessage(Envelope, frozen=True, kw_only=True):
     since: Stamp
     limit_s: Seconds
     operator: str | None
+
+
+class DaemonAlertMessage(Envelope, frozen=True, kw_only=True):
+    """`alerts/$daemon/RULE`: something is wrong with the daemon's own work, on no line in particular.
+
+    `outbox_filling`, `outbox_dropping`: `value` and `limit` are bytes. `publish_refused`: the broker has
+    answered a message with an error (MQTT 5), which is dropped; `value` is how many so far.
+    """
+
+    schema: Literal["callsteward.daemon-alert/1"] = "callsteward.daemon-alert/1"
+    rule: str
+    at: Stamp
+    value: float | None
+    limit: float | None
+    detail: str
 
 
 class CallEndedMessage(CallRecord, frozen=True, kw_only=True):
@@ -212,6 +146,7 @@ Message = (
     | OperatorNowMessage
     | CallEventMessage
     | AlertMessage
+    | DaemonAlertMessage
     | CallEndedMessage
     | CallbackMessage
     | ReplyMessage
@@ -222,7 +157,6 @@ Message = (
 )
 M = TypeVar("M", bound=Message)
 
-_UNKNOWN_HEALTH: dict[str, Any] = dict.fromkeys(Health.__struct_fields__)
 _encoder = msgspec.json.Encoder()
 stamp = envelope.stamp
 
@@ -251,6 +185,15 @@ def json_schemas() -> dict[str, dict[str, Any]]:
     }
 
 
+def addressed(payload: bytes, *, boot_id: str, seq: int) -> bytes:
+    """A stored message as this boot sends it: nothing but boot_id and seq differs between boots.
+
+    Raises msgspec.DecodeError for what is no message.
+    """
+    body = msgspec.json.decode(payload, type=dict[str, Any])
+    return _encoder.encode({**body, "boot_id": boot_id, "seq": seq})
+
+
 def schema_type(kind: type[msgspec.Struct]) -> Any:
     """What the schema of a message is made from: the type itself, but for one that depends on settings."""
     if kind is LineIntervalMessage:
@@ -258,79 +201,6 @@ def schema_type(kind: type[msgspec.Struct]) -> Any:
     if kind is OperatorIntervalMessage:
         return interval_message.described(interval_message.operator_type())
     return kind
-
-
-def status(
-    *,
-    site: str,
-    started_ms: int,
-    state: Literal["online", "offline"],
-    reason: Literal["running", "stopped", "connection_lost"],
-    asterisk: Literal["connected", "disconnected"] | None = None,
-    asterisk_detail: str | None = None,
-    last_seq: int | None = None,
-    queue_depth: int | None = None,
-    dropped: tuple[int, int, int] | None = None,
-    health: Health | None = None,
-) -> StatusMessage:
-    """The daemon's status. `dropped`: records, alerts, call events since it started."""
-    records, alerts, events = dropped or (None, None, None)
-    return StatusMessage(
-        **BLANK,
-        site=site,
-        state=state,
-        reason=reason,
-        version=__version__,
-        started_at=stamp(started_ms),
-        asterisk=asterisk,
-        asterisk_detail=asterisk_detail,
-        last_seq=last_seq,
-        queue_depth=queue_depth,
-        dropped=sum(dropped) if dropped else None,
-        dropped_records=records,
-        dropped_alerts=alerts,
-        dropped_events=events,
-        **(_UNKNOWN_HEALTH if health is None else msgspec.structs.asdict(health)),
-    )
-
-
-def line_now(
-    site: str, now: LineNow, day: str, counts: DayCounts, threshold_s: float, now_ms: int
-) -> LineNowMessage:
-    since = now.longest_wait_since_ms
-    return LineNowMessage(
-        **BLANK,
-        site=site,
-        line=now.line,
-        waiting=now.waiting,
-        ringing=now.ringing,
-        talking=now.talking,
-        on_hold=now.on_hold,
-        lost=now.lost,
-        longest_wait_s=None if since is None else _elapsed(since, now_ms),
-        day=day,
-        offered_today=counts.offered,
-        answered_today=counts.answered,
-        abandoned_today=counts.abandoned,
-        short_abandoned_today=counts.short_abandoned,
-        service_level_today=counts.service_level,
-        service_level_threshold_s=threshold_s,
-    )
-
-
-def operator_now(site: str, now: OperatorNow, now_ms: int) -> OperatorNowMessage:
-    held = now.hold_since_ms
-    return OperatorNowMessage(
-        **BLANK,
-        site=site,
-        operator=now.operator,
-        state=now.state,
-        since=stamp(now.since_ms),
-        call_id=now.call_id,
-        line=now.line,
-        hold_since=None if held is None else stamp(held),
-        hold_s=None if held is None else _elapsed(held, now_ms),
-    )
 
 
 def call_event(site: str, fact: CallHappened) -> CallEventMessage:
@@ -403,6 +273,14 @@ def alert(site: str, fact: Alert) -> AlertMessage:
     )
 
 
+def daemon_alert(
+    site: str, rule: str, at_ms: int, *, value: float | None, limit: float | None, detail: str
+) -> DaemonAlertMessage:
+    return DaemonAlertMessage(
+        **BLANK, site=site, rule=rule, at=stamp(at_ms), value=value, limit=limit, detail=detail
+    )
+
+
 def call_ended(record: CallRecord) -> CallEndedMessage:
     own = {name: getattr(record, name) for name in record.__struct_fields__}
     return CallEndedMessage(
@@ -433,12 +311,17 @@ def callback(site: str, fact: CallbackMoved) -> CallbackMessage:
     )
 
 
+def interval_id(row: IntervalRow, revision: int) -> str:
+    """The message_id of a revision of a row."""
+    parts = (row.site, row.kind.value, row.name, row.start_ms, row.minutes, revision)
+    return identity("intervals", *parts)
+
+
 def interval(row: IntervalRow) -> LineIntervalMessage | OperatorIntervalMessage:
     """A row as its message; the same revision of it has the same id on every try."""
-    parts = (row.site, row.kind.value, row.name, row.start_ms, row.minutes, row.revision)
     own = {
         **BLANK,
-        "message_id": identity("intervals", *parts),
+        "message_id": interval_id(row, row.revision),
         "site": row.site,
         "start": grid.iso(row.start_ms),
         "end": grid.iso(row.end_ms),
@@ -450,11 +333,3 @@ def interval(row: IntervalRow) -> LineIntervalMessage | OperatorIntervalMessage:
     if row.kind is Kind.LINE:
         return interval_message.line_type(row.thresholds_s)(line=row.name, **own)
     return interval_message.operator_type(row.thresholds_s)(operator=row.name, **own)
-
-
-def _elapsed(since_ms: int, now_ms: int) -> float:
-    """Whole seconds, so that a gauge which is made twice in a second is one gauge.
-
-    Asterisk's clock and the daemon's may differ by a little: a wait is never negative.
-    """
-    return float(max(0, now_ms - since_ms) // 1000)

@@ -57,7 +57,9 @@ class ComplaintMessage(Envelope, frozen=True, kw_only=True):
 
 
 def rating(site: str, moved: Rating) -> RatingMessage:
-    parts = (moved.call_id, moved.state.value, moved.attempts, moved.changed_at_ms)
+    # What was answered too: the second question and the comment leave the state as it is.
+    answers = (moved.score, moved.question, moved.comment_file)
+    parts = (moved.call_id, moved.state.value, moved.attempts, moved.changed_at_ms, *answers)
     return RatingMessage(
         **{**BLANK, "message_id": identity("ratings", site, *parts)},
         site=site,

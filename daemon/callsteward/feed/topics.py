@@ -8,6 +8,7 @@ from __future__ import annotations
 from urllib.parse import quote
 
 from callsteward.intervals.grid import topic_name
+from callsteward.intervals.row import Kind
 
 # quote() lets letters, digits and `_.-~` through; `+ # /`, NUL, blanks and whatever is not ASCII become
 # %XX, and so does `%` itself: two names never share a level.
@@ -32,6 +33,10 @@ class Topics:
         """The filter that matches all topics of the site."""
         return f"{self._base}/#"
 
+    def below_the_site(self, topic: str) -> str:
+        """One of these topics without what stands before it: `calls/support/ended`."""
+        return topic.removeprefix(f"{self._base}/")
+
     @property
     def status(self) -> str:
         return f"{self._base}/status"
@@ -53,6 +58,9 @@ class Topics:
     def operator_interval(self, operator: str, start_ms: int) -> str:
         return f"{self._base}/operators/{level(operator)}/intervals/{topic_name(start_ms)}"
 
+    def interval(self, kind: Kind, name: str, start_ms: int) -> str:
+        return (self.line_interval if kind is Kind.LINE else self.operator_interval)(name, start_ms)
+
     def call_ended(self, line: str) -> str:
         return f"{self._base}/calls/{level(line)}/ended"
 
@@ -61,6 +69,13 @@ class Topics:
 
     def alert(self, line: str, rule: str) -> str:
         return f"{self._base}/alerts/{level(line)}/{level(rule)}"
+
+    def daemon_alert(self, rule: str) -> str:
+        """Beside the lines: no line's level begins with a dollar sign."""
+        return f"{self._base}/alerts/$daemon/{level(rule)}"
+
+    def complaint(self, line: str) -> str:
+        return self.alert(line, "complaint_escalated")
 
     @property
     def commands(self) -> str:

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from callsteward.ari.link import devices
 from callsteward.ari.rest import Rest
 from callsteward.config import Config
-from callsteward.intervals.publisher import Open, Publisher
+from callsteward.intervals.publisher import Enqueue, Open, Publisher
 from callsteward.intervals.row import IntervalExpired, IntervalRow
 from callsteward.intervals.slot import Scheme
 from callsteward.intervals.watch import Watch
 from callsteward.store.intervals import IntervalStore
+from callsteward.store.outbox import Outgoing, enqueue
+
+Announce = Callable[[IntervalRow, int], Sequence[Outgoing]]
+"""The messages that tell of a row which is stored at this moment (ms since 1970)."""
 
 
 class Intervals:
-    """The publisher and what it watches, as the daemon uses them."""
+    """The publisher and what it watches, as the daemon uses them.
+
+    With `announce` the rows go into the outbox, in the transaction that writes their revisions down, and
+    `publish` gets only what expired.
+    """
 
     def __init__(
         self,
@@ -28,9 +36,12 @@ class Intervals:
         now_ms: Callable[[], int],
         still_open: Callable[[], Open],
         publish: Callable[[IntervalRow | IntervalExpired], None],
+        announce: Announce | None = None,
     ) -> None:
         store = IntervalStore(engine, config.site.name)
         self._now_ms = now_ms
+        self.overtaken = 0
+        """Revisions that were not sent, since a newer one was made while they waited for the broker."""
         self.watch = Watch(store, rest, devices(config), keeps_events=config.asterisk.connect == "outbound")
         self.publisher = Publisher(
             scheme(config),
@@ -39,12 +50,21 @@ class Intervals:
             now_ms=now_ms,
             still_open=still_open,
             publish=publish,
+            enqueue=None if announce is None else self._enqueue(announce),
             expire_s=config.intervals.expire_hours * 3600,
         )
 
     def link(self, connected: bool) -> None:
         """The link to Asterisk was made, or lost."""
         self.watch.link(connected, self._now_ms())
+
+    def _enqueue(self, announce: Announce) -> Enqueue:
+        async def put(connection: AsyncConnection, rows: Sequence[IntervalRow]) -> None:
+            at_ms = self._now_ms()
+            messages = [message for row in rows for message in announce(row, at_ms)]
+            self.overtaken += await enqueue(connection, messages)
+
+        return put
 
 
 def scheme(config: Config, minutes: int | None = None) -> Scheme:

@@ -45,7 +45,12 @@ class IntervalMessage(Envelope, frozen=True, kw_only=True):
     end: SlotTime
     minutes: Annotated[Literal[15, 30], Meta(description="Length of the interval.")]
     revision: Annotated[
-        int, Meta(ge=1, description="Grows with each change of a published row; the highest one counts.")
+        int,
+        Meta(
+            ge=1,
+            description="Grows with each change of a published row; the highest one counts. One that a newer"
+            " one overtook while the broker was away is not sent.",
+        ),
     ]
     final: Annotated[
         bool,

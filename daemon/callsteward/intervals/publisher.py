@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
 import structlog
@@ -17,11 +17,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callsteward.callback.states import OPEN
 from callsteward.exceptions import StoreError
-from callsteward.intervals import grid, slot
+from callsteward.intervals import grid
 from callsteward.intervals.grid import MINUTE_MS
 from callsteward.intervals.row import IntervalExpired, IntervalRow
 from callsteward.intervals.scope import Contact
-from callsteward.intervals.slot import Known, Scheme
+from callsteward.intervals.slot import Scheme, Summing
 from callsteward.intervals.watch import Watch
 from callsteward.store.intervals import Cursor, IntervalStore
 
@@ -41,6 +41,9 @@ REST = 50
 QUICK_S = 0.05
 # Intervals summed between two looks at the clock: after a long pause there are many.
 AT_ONCE = 50
+
+Given = TypeVar("Given")
+Made = TypeVar("Made")
 
 
 class Open(NamedTuple):
@@ -188,10 +191,18 @@ class Publisher:
     async def _sum(self, start_ms: int, final_before_ms: int, now_ms: int) -> float:
         """Sum and publish; returns the seconds of processor time that the sums took."""
         end_ms = start_ms + self._length_ms
-        known = await self._store.known(start_ms, end_ms, self._scheme.operators)
-        # Some ten milliseconds for a busy line: not on the loop that reads Asterisk's socket.
-        rows, took_s = await asyncio.to_thread(_timed_rows, self._scheme, start_ms, known)
-        final = end_ms <= final_before_ms and not any(map(_awaits_callback, known.contacts))
+        summing = Summing(self._scheme, start_ms)
+        took_s, waits = 0.0, False
+        # Some milliseconds each time: not on the loop that reads Asterisk's socket.
+        async for contacts in self._store.contacts(start_ms, end_ms):
+            _, page_s = await asyncio.to_thread(_timed, summing.take, contacts)
+            took_s += page_s
+            waits = waits or any(map(_awaits_callback, contacts))
+        async for spans in self._store.spans(start_ms, end_ms):
+            summing.take_spans(spans)
+        around = await self._store.around(start_ms, end_ms, self._scheme.operators)
+        rows, rows_s = await asyncio.to_thread(_timed, summing.rows, around)
+        final = end_ms <= final_before_ms and not waits
         revised = await self._revise(rows, final=final, now_ms=now_ms)
         if self._enqueue is None:
             for row in revised:
@@ -200,7 +211,7 @@ class Publisher:
             self._unfinished.discard(start_ms)
         elif revised:
             self._unfinished.add(start_ms)
-        return took_s
+        return took_s + rows_s
 
     async def _revise(self, rows: Sequence[IntervalRow], *, final: bool, now_ms: int) -> list[IntervalRow]:
         """The rows that are not what was published last, with their revision, which is on disk.
@@ -223,9 +234,10 @@ class Publisher:
         return revised
 
 
-def _timed_rows(scheme: Scheme, start_ms: int, known: Known) -> tuple[list[IntervalRow], float]:
+def _timed(work: Callable[[Given], Made], given: Given) -> tuple[Made, float]:
     began = time.thread_time()
-    return slot.rows(scheme, start_ms, known), time.thread_time() - began
+    made = work(given)
+    return made, time.thread_time() - began
 
 
 def _awaits_callback(contact: Contact) -> bool:

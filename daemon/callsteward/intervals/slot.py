@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import msgspec
 
 from callsteward.intervals import scope, sums
 from callsteward.intervals.grid import MINUTE_MS
-from callsteward.intervals.measures import LINE_MEASURES, OPERATOR_MEASURES, Measure
+from callsteward.intervals.measures import LINE_MEASURES, OPERATOR_MEASURES
 from callsteward.intervals.presence import Change, overlap_ms, staffed_and_available_ms
 from callsteward.intervals.row import IntervalRow, Kind, Value
 from callsteward.intervals.scope import Contact
+from callsteward.intervals.sums import Concurrency, Sums, unobserved_row
 
 
 class Scheme(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,6 +29,7 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     """What the store knows of a span of time.
 
     `contacts` arrived in it. `spans` are (line, from, to) of all calls with a client that were on in it.
+    (What `Summing` was given page by page stands in neither.)
     `watched` are the spans in which the daemon heard Asterisk, `watched_since_ms` the first moment of which
     that is known at all. `presence`: by operator, the changes of their phone's state.
     """
@@ -47,50 +49,89 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def rows(scheme: Scheme, start_ms: int, known: Known) -> list[IntervalRow]:
-    """The rows of the interval that begins at `start_ms`: lines, then operators, each by name."""
-    end_ms = start_ms + scheme.minutes * MINUTE_MS
-    observed_ms = _observed_ms(known, start_ms, end_ms)
-    made: list[IntervalRow] = []
+class Summing:
+    """The interval that begins at `start_ms`, taken in page by page: a busy one has thousands of calls."""
 
-    def add(kind: Kind, name: str, values: dict[str, Value]) -> None:
-        observed_s = None if observed_ms is None else observed_ms / 1000
-        made.append(
-            IntervalRow(
-                site=scheme.site,
-                kind=kind,
-                name=name,
-                start_ms=start_ms,
-                minutes=scheme.minutes,
-                thresholds_s=scheme.thresholds_s,
-                values={"observed_s": observed_s, **values},
-            )
+    def __init__(self, scheme: Scheme, start_ms: int) -> None:
+        self._scheme = scheme
+        self._start_ms = start_ms
+        self._end_ms = start_ms + scheme.minutes * MINUTE_MS
+        self._lines = {name: self._of_line() for name in scheme.lines}
+        self._operators = {name: self._of_operator(name) for name in scheme.operators}
+        self._concurrency: dict[str, Concurrency] = {}
+
+    def take(self, contacts: Iterable[Contact]) -> None:
+        """Calls that arrived in the interval."""
+        for contact in contacts:
+            line = contact.record.line
+            if line not in self._lines:
+                self._lines[line] = self._of_line()
+            self._lines[line].add(contact)
+            for operator in scope.operators_of(contact.record):
+                if operator not in self._operators:
+                    self._operators[operator] = self._of_operator(operator)
+                self._operators[operator].add(contact)
+
+    def take_spans(self, spans: Iterable[tuple[str, int, int]]) -> None:
+        """(line, from, to) of calls with a client that were on in the interval."""
+        for line, begins_ms, ends_ms in spans:
+            if line not in self._concurrency:
+                self._concurrency[line] = Concurrency(self._start_ms, self._end_ms)
+            self._concurrency[line].add(begins_ms, ends_ms)
+
+    def rows(self, known: Known) -> list[IntervalRow]:
+        """The rows: lines, then operators, each by name. Of `known` only what is no call's."""
+        observed_ms = _observed_ms(known, self._start_ms, self._end_ms)
+        return [
+            *(self._line_row(name, observed_ms) for name in sorted(self._lines)),
+            *(self._operator_row(name, observed_ms, known) for name in sorted(self._operators)),
+        ]
+
+    def _of_line(self) -> Sums:
+        return Sums(LINE_MEASURES, self._scheme.thresholds_s)
+
+    def _of_operator(self, name: str) -> Sums:
+        return Sums(OPERATOR_MEASURES, self._scheme.thresholds_s, name)
+
+    def _line_row(self, name: str, observed_ms: int | None) -> IntervalRow:
+        sums = self._lines[name]
+        concurrency = self._concurrency.get(name)
+        if observed_ms == 0 and sums.empty and concurrency is None:
+            unknown = unobserved_row(LINE_MEASURES, self._scheme.thresholds_s)
+            return self._row(Kind.LINE, name, observed_ms, {"concurrent_max": None, **unknown})
+        most = 0 if concurrency is None else concurrency.most()
+        return self._row(Kind.LINE, name, observed_ms, {"concurrent_max": most, **sums.row()})
+
+    def _operator_row(self, name: str, observed_ms: int | None, known: Known) -> IntervalRow:
+        changes = known.presence.get(name, ())
+        staffed, available = staffed_and_available_ms(changes, known.watched, self._start_ms, self._end_ms)
+        presence = {"staffed_s": _seconds(staffed), "available_s": _seconds(available)}
+        sums = self._operators[name]
+        if observed_ms == 0 and sums.empty:
+            unknown = unobserved_row(OPERATOR_MEASURES, self._scheme.thresholds_s)
+            return self._row(Kind.OPERATOR, name, observed_ms, {**presence, **unknown})
+        return self._row(Kind.OPERATOR, name, observed_ms, {**presence, **sums.row()})
+
+    def _row(
+        self, kind: Kind, name: str, observed_ms: int | None, values: Mapping[str, Value]
+    ) -> IntervalRow:
+        return IntervalRow(
+            site=self._scheme.site,
+            kind=kind,
+            name=name,
+            start_ms=self._start_ms,
+            minutes=self._scheme.minutes,
+            thresholds_s=self._scheme.thresholds_s,
+            values={"observed_s": _seconds(observed_ms), **values},
         )
 
-    by_line: dict[str, list[Contact]] = {name: [] for name in scheme.lines}
-    by_operator: dict[str, list[Contact]] = {name: [] for name in scheme.operators}
-    for contact in known.contacts:
-        by_line.setdefault(contact.record.line, []).append(contact)
-        for operator in scope.operators_of(contact.record):
-            by_operator.setdefault(operator, []).append(contact)
-    for line in sorted(by_line):
-        spans = [(begins, ends) for name, begins, ends in known.spans if name == line]
-        if observed_ms == 0 and not by_line[line] and not spans:
-            add(Kind.LINE, line, {"concurrent_max": None, **_unobserved(LINE_MEASURES, scheme)})
-            continue
-        concurrent = sums.concurrent_max(spans, start_ms, end_ms)
-        values = sums.line_row(by_line[line], scheme.thresholds_s)
-        add(Kind.LINE, line, {"concurrent_max": concurrent, **values})
-    for operator in sorted(by_operator):
-        changes = known.presence.get(operator, ())
-        staffed, available = staffed_and_available_ms(changes, known.watched, start_ms, end_ms)
-        presence = {"staffed_s": _seconds(staffed), "available_s": _seconds(available)}
-        if observed_ms == 0 and not by_operator[operator]:
-            add(Kind.OPERATOR, operator, {**presence, **_unobserved(OPERATOR_MEASURES, scheme)})
-            continue
-        values = sums.operator_row(by_operator[operator], operator, scheme.thresholds_s)
-        add(Kind.OPERATOR, operator, {**presence, **values})
-    return made
+
+def rows(scheme: Scheme, start_ms: int, known: Known) -> list[IntervalRow]:
+    """The rows of the interval that begins at `start_ms`: lines, then operators, each by name."""
+    summing = Summing(scheme, start_ms)
+    summing.take(known.contacts)
+    summing.take_spans(known.spans)
+    return summing.rows(known)
 
 
 def keys(kind: Kind, thresholds_s: Collection[int]) -> list[str]:
@@ -105,10 +146,6 @@ def _observed_ms(known: Known, start_ms: int, end_ms: int) -> int | None:
     if known.watched_since_ms is None or end_ms <= known.watched_since_ms:
         return None
     return overlap_ms(known.watched, start_ms, end_ms)
-
-
-def _unobserved(measures: Sequence[Measure], scheme: Scheme) -> dict[str, Value]:
-    return sums.unobserved_row(measures, scheme.thresholds_s)
 
 
 def _seconds(ms: int | None) -> float | None:

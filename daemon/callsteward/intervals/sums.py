@@ -1,15 +1,16 @@
 """The rows of one interval, summed from the stored calls. Pure: the same calls give the same rows.
 
-`line_row` and `operator_row` take calls that arrived in the interval; the caller has chosen them.
+Who gives the calls has chosen them: those that arrived in the interval.
 """
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Sequence
 
 from callsteward.calls.record import Outcome
 from callsteward.intervals import scope
-from callsteward.intervals.measures import LINE_MEASURES, OPERATOR_MEASURES, Measure, Unit, wait_ms
+from callsteward.intervals.measures import Measure, Unit, wait_ms
 from callsteward.intervals.scope import Contact, Group
 from callsteward.intervals.service_level import (
     Formula,
@@ -26,16 +27,47 @@ Value = int | float | None
 Row = dict[str, Value]
 
 
-def line_row(contacts: Iterable[Contact], thresholds_s: Sequence[int]) -> Row:
-    """A line's sums: zeros without calls, null where there were calls and none showed the value."""
-    grouped = [(contact, scope.of_line(contact)) for contact in contacts]
-    return _row(grouped, LINE_MEASURES, thresholds_s, None)
+class Sums:
+    """One row being summed, a call after the other: a busy interval's calls need not be in memory at once."""
 
+    def __init__(
+        self, measures: Sequence[Measure], thresholds_s: Sequence[int], operator: str | None = None
+    ) -> None:
+        self._measures = measures
+        self._thresholds_s = thresholds_s
+        self._operator = operator
+        self._groups: set[Group] = set()
+        self._totals: list[int | None] = [None] * len(measures)
+        self._waits = Waits(thresholds_s)
+        self.empty = True
+        """No call was added."""
 
-def operator_row(contacts: Iterable[Contact], operator: str, thresholds_s: Sequence[int]) -> Row:
-    """An operator's sums over those of the calls that they had to do with."""
-    grouped = [(contact, scope.of_operator(contact, operator)) for contact in contacts]
-    return _row(grouped, OPERATOR_MEASURES, thresholds_s, operator)
+    def add(self, contact: Contact) -> None:
+        """One call that counts for the row."""
+        self.empty = False
+        operator = self._operator
+        groups = scope.of_line(contact) if operator is None else scope.of_operator(contact, operator)
+        self._groups |= groups
+        for number, measure in enumerate(self._measures):
+            if measure.group in groups and (value := measure.adds(contact, operator)) is not None:
+                self._totals[number] = (self._totals[number] or 0) + value
+        for group in (Group.ANSWERED, Group.ABANDONED):
+            if group in groups:
+                short = contact.record.outcome is Outcome.SHORT_ABANDONED
+                self._waits.add(group, wait_ms(contact), short=short)
+
+    def row(self) -> Row:
+        """The sums: zeros without calls, null where there were calls and none showed the value."""
+        row: Row = {}
+        for measure, total in zip(self._measures, self._totals, strict=True):
+            if total is None:
+                row[measure.name] = None if measure.group in self._groups else _shown(measure, 0)
+            else:
+                row[measure.name] = _shown(measure, total)
+        row |= self._waits.denominators_row()
+        row |= self._waits.thresholds_row()
+        row |= self._waits.numerators_row()
+        return row | shares_row(row, self._thresholds_s)
 
 
 def unobserved_row(measures: Iterable[Measure], thresholds_s: Sequence[int]) -> Row:
@@ -54,46 +86,27 @@ def keys(measures: Iterable[Measure], thresholds_s: Sequence[int]) -> list[str]:
     ]
 
 
-def concurrent_max(spans: Iterable[tuple[int, int]], start_ms: int, end_ms: int) -> int:
-    """The most of the spans [from, to) that share a moment of [start_ms, end_ms)."""
-    steps: list[tuple[int, int]] = []
-    for begins, ends in spans:
-        begins, ends = max(begins, start_ms), min(ends, end_ms)  # noqa: PLW2901
-        if begins < ends:
-            # At one moment the calls that end go before those that begin.
-            steps += [(begins, 1), (ends, -1)]
-    most = now = 0
-    for _, step in sorted(steps):
-        now += step
-        most = max(most, now)
-    return most
+class Concurrency:
+    """The most spans [from, to) that share a moment of [start_ms, end_ms)."""
+
+    def __init__(self, start_ms: int, end_ms: int) -> None:
+        self._start_ms = start_ms
+        self._end_ms = end_ms
+        # Moments in ms, doubled: even an end, odd a beginning. Of two at one moment the end comes first.
+        self._steps = array("q")
+
+    def add(self, begins_ms: int, ends_ms: int) -> None:
+        begins_ms, ends_ms = max(begins_ms, self._start_ms), min(ends_ms, self._end_ms)
+        if begins_ms < ends_ms:
+            self._steps.extend((2 * begins_ms + 1, 2 * ends_ms))
+
+    def most(self) -> int:
+        most = now = 0
+        for step in sorted(self._steps):
+            now += 1 if step % 2 else -1
+            most = max(most, now)
+        return most
 
 
-def _row(
-    grouped: Sequence[tuple[Contact, frozenset[Group]]],
-    measures: Sequence[Measure],
-    thresholds_s: Sequence[int],
-    operator: str | None,
-) -> Row:
-    members = {
-        group: [contact for contact, groups in grouped if group in groups]
-        for group in {measure.group for measure in measures} | {Group.ANSWERED, Group.ABANDONED}
-    }
-    row: Row = {measure.name: _sum(measure, members[measure.group], operator) for measure in measures}
-    waits = Waits(thresholds_s)
-    for group in (Group.ANSWERED, Group.ABANDONED):
-        for contact in members[group]:
-            short = contact.record.outcome is Outcome.SHORT_ABANDONED
-            waits.add(group, wait_ms(contact), short=short)
-    row |= waits.denominators_row()
-    row |= waits.thresholds_row()
-    row |= waits.numerators_row()
-    return row | shares_row(row, thresholds_s)
-
-
-def _sum(measure: Measure, contacts: Sequence[Contact], operator: str | None) -> Value:
-    shown = [value for contact in contacts if (value := measure.adds(contact, operator)) is not None]
-    if contacts and not shown:
-        return None
-    total = int(sum(shown))
+def _shown(measure: Measure, total: int) -> Value:
     return total / 1000 if measure.unit is Unit.SECONDS else total

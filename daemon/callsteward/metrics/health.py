@@ -28,6 +28,7 @@ class Readings(msgspec.Struct, kw_only=True):
     event_lag_s: Callable[[], float]
     frames_waiting: Callable[[], int]
     journal_bytes: Callable[[], int]
+    overtaken: Callable[[], int]
     tasks: Callable[[], int]
 
 
@@ -63,6 +64,11 @@ class HealthCollector(Collector):
             feed.waiting,
         )
         yield _gauge("journal_bytes", "The journal's size.", health.journal_bytes())
+        yield _counter(
+            "feed_overtaken_intervals",
+            "Revisions of intervals not sent since a newer one was made while they waited.",
+            health.overtaken(),
+        )
         yield _counter("ari_frames", "Frames off the websocket.", counters.frames)
         yield _counter("ari_events", "Events that reached the tracker.", counters.events)
         yield _counter("ari_malformed_frames", "Frames that were no ARI event.", counters.malformed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import Row, select, update
@@ -10,18 +11,26 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callsteward.rating.states import Complaint
 from callsteward.store.engine import failing, writing
+from callsteward.store.outbox import Outgoing, enqueue
 from callsteward.store.tables import complaints
 
 LOW_RATING = "low_rating"
 TAGGED = "tagged"
 
+Announce = Callable[[Complaint], Sequence[Outgoing]]
+"""The messages that tell of a complaint."""
+
 
 class Complaints:
-    """The list of one site. Every method raises StoreError when the database fails."""
+    """The list of one site. Every method raises StoreError when the database fails.
 
-    def __init__(self, engine: AsyncEngine, site: str) -> None:
+    `announce` makes the messages that a new complaint is told with; they are stored in its transaction.
+    """
+
+    def __init__(self, engine: AsyncEngine, site: str, announce: Announce | None = None) -> None:
         self._engine = engine
         self._site = site
+        self._announce = announce
         self._insert = (
             postgresql.insert(complaints)
             if engine.dialect.name == "postgresql"
@@ -57,7 +66,10 @@ class Complaints:
                 row = (
                     await connection.execute(self._insert.values(**values).returning(*complaints.c))
                 ).one_or_none()
-        return None if row is None else _complaint(row)
+                raised = None if row is None else _complaint(row)
+                if raised is not None and self._announce is not None:
+                    await enqueue(connection, self._announce(raised))
+        return raised
 
     async def acknowledge(self, name: str, *, by: str, comment: str, at_ms: int) -> Complaint | None:
         """Take a complaint off the list, by its number or its call's id; None where none is on it."""

@@ -128,10 +128,11 @@ class Ivr:
             await cancelled(beating)
 
     async def _connection(self) -> str:
+        # Before the socket: who comes in from then on is ours, and no earlier process's.
+        await self._take_over()
         socket = await self._dial()
         try:
             await self._rest.set_event_filter(self._settings.app, _UNNEEDED)
-            await self._take_over()
             self._backoff.reset()
             log.info("the rating menu is open", action="ivr_connected", app=self._settings.app)
             async for message in socket:

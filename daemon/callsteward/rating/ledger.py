@@ -6,28 +6,36 @@ again finds it made.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from sqlalchemy import Row, Select, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from callsteward.callback.states import OPEN as OPEN_CALLBACKS
 from callsteward.calls.rating_id import rating_id
 from callsteward.rating.states import ASKED, OPEN, Mode, Rating, State, sources
 from callsteward.store.engine import failing, writing
+from callsteward.store.outbox import Outgoing, enqueue
 from callsteward.store.tables import callbacks, ratings
 
 DAY_MS = 86_400_000
 
+Announce = Callable[[Rating], Sequence[Outgoing]]
+"""The messages that tell of a step, or of an answer."""
+
 
 class Ledger:
-    """One site's ratings. Every method raises StoreError when the database fails."""
+    """One site's ratings. Every method raises StoreError when the database fails.
 
-    def __init__(self, engine: AsyncEngine, site: str) -> None:
+    `announce` makes the messages that a step is told with; they are stored in the step's transaction.
+    """
+
+    def __init__(self, engine: AsyncEngine, site: str, announce: Announce | None = None) -> None:
         self._engine = engine
         self._site = site
+        self._announce = announce
         self._insert = (
             postgresql.insert(ratings) if engine.dialect.name == "postgresql" else sqlite.insert(ratings)
         ).on_conflict_do_nothing(index_elements=["site", "call_id"])
@@ -73,7 +81,7 @@ class Ledger:
                 row = (
                     await connection.execute(self._insert.values(**values).returning(*ratings.c))
                 ).one_or_none()
-        return None if row is None else _rating(row)
+                return await self._told(connection, row)
 
     async def move(
         self,
@@ -138,7 +146,16 @@ class Ledger:
                         update(ratings).where(*where).values(**changes).returning(*ratings.c)
                     )
                 ).one_or_none()
-        return None if row is None else _rating(row)
+                return await self._told(connection, row)
+
+    async def _told(self, connection: AsyncConnection, row: Row[Any] | None) -> Rating | None:
+        """What a row says now, with the message that tells it put into the outbox."""
+        if row is None:
+            return None
+        rating = _rating(row)
+        if self._announce is not None:
+            await enqueue(connection, self._announce(rating))
+        return rating
 
     async def of_call(self, call_id: str) -> Rating | None:
         """The rating of a call, None where its client was not asked."""

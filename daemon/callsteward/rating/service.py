@@ -13,6 +13,7 @@ from callsteward.callback.do_not_call import DoNotCall
 from callsteward.callback.guard import Guard
 from callsteward.callback.hours import Hours
 from callsteward.config import Config
+from callsteward.feed.durable import Durable
 from callsteward.rating.complaints import Complaints
 from callsteward.rating.decisions import Decisions, Publish
 from callsteward.rating.ivr import Ivr
@@ -45,18 +46,20 @@ def build(
     now_ms: Callable[[], int],
     publish: Publish,
     tags_of: TagsOf = no_tags,
+    durable: Durable | None = None,
 ) -> Ratings | None:
     """The rating of a daemon; None with `rating.enabled = false`."""
     if not config.rating.enabled:
         return None
-    ledger = Ledger(store.engine, config.site.name)
+    ledger = Ledger(store.engine, config.site.name, None if durable is None else durable.rating)
+    complaints = Complaints(store.engine, config.site.name, None if durable is None else durable.complaint)
     guard = Guard(config)
     do_not_call = DoNotCall(store.engine)
     rest = Rest(HttpTransport(session, config.asterisk))
     decisions = Decisions(
         config,
         ledger=ledger,
-        complaints=Complaints(store.engine, config.site.name),
+        complaints=complaints,
         guard=guard,
         do_not_call=do_not_call,
         now_ms=now_ms,

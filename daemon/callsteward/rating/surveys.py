@@ -236,7 +236,7 @@ class Surveys:
     # --- what Asterisk said --------------------------------------------------------------------------
 
     async def _believe(self, item: Heard) -> None:
-        rating = await self._ledger.find(item.rating)
+        rating = await self._ledger.find(item.about)
         if rating is None or rating.mode is not Mode.CALL:
             return
         match item.said:

@@ -22,8 +22,7 @@ from collections.abc import Callable, Iterable, Iterator
 import msgspec
 
 from callsteward.ari import events as ari
-from callsteward.ari.link import snapshot_frame
-from callsteward.ari.marks import ADVANCED, advanced, compacted, said, seen, told
+from callsteward.ari.marks import ADVANCED, advanced, compacted, said, seen, snapshot_frame, told
 from callsteward.calls.tagging import EVENT as TAG
 from callsteward.exceptions import MalformedEventError
 

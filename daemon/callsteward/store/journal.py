@@ -14,14 +14,15 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
 import structlog
 
 from callsteward.exceptions import StoreError
-from callsteward.store.compaction import compact
+from callsteward.store import compactor
 from callsteward.store.disk import Syncer
 
 log = structlog.get_logger("callsteward.store.journal")
@@ -33,6 +34,27 @@ COMPACT_FROM = 8 * 1024 * 1024
 # What is left of it after compacting: some 10,000 calls at once.
 COMPACTED_LIMIT = 256 * 1024 * 1024
 _CHUNK = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Compaction:
+    """A journal that is being compacted: the first `size` bytes of `source`, to be written to `target`.
+
+    Both are open files. `target` is the one at `path`, which is the journal's once it is adopted.
+    """
+
+    source: int
+    target: int
+    path: Path
+    size: int
+    cleared: int
+    """How often the journal had been emptied when this began."""
+
+    def drop(self) -> None:
+        """The new file is not wanted."""
+        os.close(self.source)
+        os.close(self.target)
+        self.path.unlink(missing_ok=True)
 
 
 class Journal:
@@ -51,6 +73,7 @@ class Journal:
         self._file = -1
         self._size = 0
         self._left = 0
+        self._cleared = 0
         self.torn = 0
         """Bytes of an unfinished last line that the earlier process left; they are cut off."""
         self.lost = 0
@@ -71,11 +94,16 @@ class Journal:
         """Bytes in the journal, those not flushed yet included."""
         return self._size + self._pending_size
 
+    @property
+    def written(self) -> int:
+        """Bytes in the file."""
+        return self._size
+
     def append(self, frame: bytes) -> None:
         """Add a frame; it is in the file after the next flush."""
         if self._path is None:
             return
-        line = _line(frame)
+        line = compactor.line(frame)
         self._pending.append(line)
         self._pending_size += len(line)
 
@@ -87,7 +115,7 @@ class Journal:
         if self._pending:
             chunk = b"".join(self._pending)
             try:
-                _write(self._file, chunk)
+                compactor.write(self._file, chunk)
             except OSError as error:
                 self._take_back(error)
             self._size += len(chunk)
@@ -97,16 +125,7 @@ class Journal:
 
     def frames(self) -> Iterator[bytes]:
         """The frames that an earlier process left, without what was appended since."""
-        return self._lines(self._left)
-
-    def _lines(self, left: int) -> Iterator[bytes]:
-        """The frames in the file's first so many bytes."""
-        if self._path is None or left == 0:
-            return
-        with self._path.open("rb") as file:
-            while left > 0 and (line := file.readline()):
-                left -= len(line)
-                yield line[:-1]
+        return compactor.frames_in(self._file, self._left) if self._left else iter(())
 
     def clear(self) -> None:
         """Empty the journal: no call is open."""
@@ -114,6 +133,7 @@ class Journal:
         self._left = 0
         if self._size == 0:
             return
+        self._cleared += 1
         try:
             os.ftruncate(self._file, 0)
         except OSError as error:
@@ -129,49 +149,60 @@ class Journal:
         """Worth compacting."""
         return self._size >= self._compact_at
 
-    def compact(self) -> int:
-        """Leave out the frames of calls that are over; returns by how many bytes it shrank.
+    def begin_compaction(self, size: int) -> Compaction:
+        """The journal's first `size` bytes, and a new file for the part of them that is still needed.
 
-        To be called where every record that the frames lead to is stored. Raises StoreError as `rewrite`;
-        then it is tried again when the journal has grown further.
+        Every record that their frames lead to must be stored. It is not `grown` again before it
+        has grown by as much as half. Raises StoreError when there is no room for a new file.
         """
-        before = self._size
-        self._compact_at = before + max(COMPACT_FROM, before // 2)
-        self.rewrite(compact(lambda: self._lines(before), limit_bytes=COMPACTED_LIMIT))
-        self._compact_at = max(COMPACT_FROM, 2 * self._size)
-        return before - self._size
-
-    def rewrite(self, frames: Iterable[bytes]) -> None:
-        """Replace everything, what is not flushed included, by `frames`; a crash leaves the old or the new.
-
-        Raises StoreError and keeps the old journal when the new one cannot be written.
-        """
-        if self._path is None:
-            return
+        assert self._path is not None
+        self._compact_at = self._size + max(COMPACT_FROM, self._size // 2)
         new_path = self._path.with_name(self._path.name + ".new")
-        size = 0
-        new = -1
+        source = new = -1
         try:
-            new = os.open(new_path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
-            # Locked before it has the journal's name: there is no moment for a second daemon.
-            fcntl.flock(new, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            for chunk in _chunks(frames):
-                _write(new, chunk)
-                size += len(chunk)
-            os.fsync(new)
-            new_path.replace(self._path)
-        except OSError as error:
-            if new >= 0:
-                os.close(new)
+            # One that a killed daemon left may still be written to: not the same file again.
             new_path.unlink(missing_ok=True)
+            source = os.open(self._path, os.O_RDONLY)
+            new = os.open(new_path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+        except OSError as error:
+            if source >= 0:
+                os.close(source)
             message = f"cannot compact the journal {self._path}: {error.strerror}"
             raise StoreError(message) from error
+        return Compaction(source, new, new_path, min(size, self._size), self._cleared)
+
+    def adopt(self, compaction: Compaction) -> int:
+        """Put the new file, with what was appended meanwhile, in the old one's place.
+
+        Returns by how many bytes the journal shrank; 0 where it was emptied meanwhile. A crash leaves the
+        old or the new. Raises StoreError and keeps the old journal when the new one cannot be written.
+        """
+        if self._path is None or compaction.cleared != self._cleared:
+            compaction.drop()
+            return 0
+        new = compaction.target
+        before = self._size
+        try:
+            # Locked before it has the journal's name: there is no moment for a second daemon.
+            fcntl.flock(new, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            at = compaction.size
+            while at < before and (chunk := os.pread(self._file, min(_CHUNK, before - at), at)):
+                compactor.write(new, chunk)
+                at += len(chunk)
+            os.fsync(new)
+            compaction.path.replace(self._path)
+        except OSError as error:
+            compaction.drop()
+            message = f"cannot compact the journal {self._path}: {error.strerror}"
+            raise StoreError(message) from error
+        os.close(compaction.source)
         os.close(self._file)
         self._file = new
-        self._size = size
+        self._size = os.fstat(new).st_size
         self._left = 0
-        self._forget_pending()
+        self._compact_at = max(COMPACT_FROM, 2 * self._size)
         _sync_folder(self._path.parent)
+        return before - self._size
 
     def close(self) -> None:
         """Flush and unlock. The journal is of no use afterwards."""
@@ -229,32 +260,6 @@ class Journal:
             log.warning("torn last line skipped", action="journal_torn", bytes=self.torn)
             os.ftruncate(self._file, whole)
         return whole
-
-
-def _line(frame: bytes) -> bytes:
-    # Between JSON's tokens a line break is only white space; within a string it cannot stand.
-    return frame.replace(b"\r", b" ").replace(b"\n", b" ") + b"\n"
-
-
-def _chunks(frames: Iterable[bytes]) -> Iterator[bytes]:
-    """The lines of frames, some at a time: a large journal is not built up in memory."""
-    lines: list[bytes] = []
-    size = 0
-    for frame in frames:
-        lines.append(_line(frame))
-        size += len(lines[-1])
-        if size >= _CHUNK:
-            yield b"".join(lines)
-            lines.clear()
-            size = 0
-    if lines:
-        yield b"".join(lines)
-
-
-def _write(file: int, chunk: bytes) -> None:
-    view = memoryview(chunk)
-    while view:
-        view = view[os.write(file, view) :]
 
 
 def _open_locked(path: Path) -> int:

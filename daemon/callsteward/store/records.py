@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Self
 
 import msgspec
@@ -14,12 +14,17 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from callsteward.calls.record import CallRecord, Outcome, encode, ms_of
 from callsteward.exceptions import StoreError
 from callsteward.store.engine import connect, failing, writing
+from callsteward.store.outbox import Outgoing, enqueue
 from callsteward.store.tables import calls
 
 # Records read at a time: a listing holds no transaction open while its reader thinks.
 _PAGE = 500
 
 _decoder = msgspec.json.Decoder(CallRecord)
+
+
+Announce = Callable[[CallRecord, int], Sequence[Outgoing]]
+"""The messages that tell of a record which is stored at this moment (ms since 1970)."""
 
 
 class CallQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,18 +41,22 @@ class CallQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Store:
-    """The database of call records. Every method raises StoreError when the database fails."""
+    """The database of call records. Every method raises StoreError when the database fails.
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    `announce` makes the messages that a record is told with; they are stored in the record's transaction.
+    """
+
+    def __init__(self, engine: AsyncEngine, announce: Announce | None = None) -> None:
         self._engine = engine
+        self._announce = announce
         self._insert = (
             postgresql.insert(calls) if engine.dialect.name == "postgresql" else sqlite.insert(calls)
         ).on_conflict_do_nothing(index_elements=["site", "call_id"])
 
     @classmethod
-    async def open(cls, url: str) -> Self:
+    async def open(cls, url: str, announce: Announce | None = None) -> Self:
         """The store at `url` (config key store.url), created and migrated where needed."""
-        return cls(await connect(url))
+        return cls(await connect(url), announce)
 
     async def save(self, records: Sequence[CallRecord]) -> list[CallRecord]:
         """The records that were new, in the order given; all of them are on disk when this returns.
@@ -66,7 +75,12 @@ class Store:
         with failing("write to"):
             async with writing(self._engine) as connection:
                 stored = {(row.site, row.call_id) for row in await connection.execute(insert, rows)}
-        return [record for key, record in first.items() if key in stored]
+                new = [record for key, record in first.items() if key in stored]
+                if self._announce is not None:
+                    await enqueue(
+                        connection, [message for record in new for message in self._announce(record, now_ms)]
+                    )
+        return new
 
     async def calls(self, query: CallQuery) -> AsyncIterator[CallRecord]:
         """The calls asked for, oldest first. Reads a page at a time: a year of calls needs no memory."""
@@ -83,6 +97,29 @@ class Store:
                 return
             after = (rows[-1].at_ms, rows[-1].id)
             left = None if left is None else left - len(rows)
+
+    async def stored(
+        self, site: str, *, from_ms: int, to_ms: int, line: str | None = None
+    ) -> AsyncIterator[tuple[int, CallRecord]]:
+        """A site's calls in the order they were stored, each with when that was: those of [from_ms, to_ms).
+
+        Unlike `calls` it goes by when a record was made known, not by when its call began.
+        """
+        query = select(calls.c.id, calls.c.stored_at_ms, calls.c.record).order_by(calls.c.id).limit(_PAGE)
+        query = query.where(calls.c.site == site, calls.c.stored_at_ms >= from_ms)
+        query = query.where(calls.c.stored_at_ms < to_ms)
+        if line is not None:
+            query = query.where(calls.c.line == line)
+        after = 0
+        while True:
+            with failing("read"):
+                async with self._engine.connect() as connection:
+                    rows = (await connection.execute(query.where(calls.c.id > after))).all()
+            for row in rows:
+                yield row.stored_at_ms, decode(row.record)
+            if len(rows) < _PAGE:
+                return
+            after = rows[-1].id
 
     async def writable(self) -> None:
         """Return once a write has reached the disk, else raise StoreError."""

@@ -305,3 +305,41 @@ complaints = Table(
     UniqueConstraint("site", "call_id"),
     Index(None, "acknowledged_at_ms"),
 )
+
+# Messages that must arrive, from the transaction that made them to the broker's acknowledgement.
+outbox = Table(
+    "outbox",
+    metadata,
+    # The order of delivery. AUTOINCREMENT, since SQLite gives the ids of an emptied table out again.
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("site", Text, nullable=False),
+    Column("message_id", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("line", Text, nullable=False),
+    Column("topic", Text, nullable=False),
+    Column("retain", Boolean, nullable=False),
+    # MQTT 5: how long the broker keeps it; null for ever.
+    Column("expire_s", Integer),
+    Column("made_at_ms", BigInteger, nullable=False),
+    # Bytes of the payload.
+    Column("size", Integer, nullable=False),
+    # The message as JSON; which boot sends it, and as which number, is put in when it is sent.
+    Column("payload", Text, nullable=False),
+    UniqueConstraint("site", "message_id"),
+    # All that measuring it reads.
+    Index(None, "site", "size", "made_at_ms"),
+    sqlite_autoincrement=True,
+)
+
+# What the outbox had to drop, one row per time it was full: made in [from_ms, to_ms].
+outbox_drops = Table(
+    "outbox_drops",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("site", Text, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("messages", BigInteger, nullable=False),
+    Column("from_ms", BigInteger, nullable=False),
+    Column("to_ms", BigInteger, nullable=False),
+    Index(None, "site", "at_ms"),
+)

@@ -3,7 +3,7 @@ import io
 import pytest
 
 from callsteward.ari.events import Channel, Snapshot, decode
-from callsteward.ari.link import snapshot_frame
+from callsteward.ari.marks import snapshot_frame
 from callsteward.ari.recorder import Recorder
 
 

@@ -1,10 +1,12 @@
 """Lost calls: listed until their client has been spoken to, counted for the gauges."""
 
 import asyncio
+import random
 from typing import Any
 
 import msgspec
 import pytest
+from sqlalchemy import select
 
 from callsteward.ari.link import cancelled
 from callsteward.callback.lost import LostCalls
@@ -14,6 +16,7 @@ from callsteward.calls.record import CallRecord, Direction, Outcome
 from callsteward.config import Config
 from callsteward.exceptions import StoreError
 from callsteward.store.records import Store
+from callsteward.store.tables import lost_calls, lost_calls_settled
 from tests.unit.store.samples import RECORD
 
 MARIA, IVAN = "+7 903 123-45-67", "89000000001"
@@ -165,3 +168,41 @@ async def test_the_watch_counts_at_once_and_outlives_a_store_that_fails(hotline,
         await hotline.changed.wait()
     assert [line.lost for line in hotline.watch.on([])] == [1]
     await cancelled(task)
+
+
+async def _left(store: Store, site: str) -> tuple[list[str], list[tuple[str, str]]]:
+    """What is on a site's list, and what was settled by which call."""
+    async with store.engine.connect() as connection:
+        listed = select(lost_calls.c.call_id).where(lost_calls.c.site == site).order_by(lost_calls.c.id)
+        settled = select(lost_calls_settled.c.call_id, lost_calls_settled.c.comment)
+        settled = settled.where(lost_calls_settled.c.site == site).order_by(lost_calls_settled.c.call_id)
+        return list((await connection.execute(listed)).scalars()), [
+            (row.call_id, row.comment) for row in await connection.execute(settled)
+        ]
+
+
+@pytest.mark.parametrize("seed", range(10))
+async def test_calls_that_end_together_leave_what_they_leave_one_by_one(store, seed):
+    chance = random.Random(seed)
+    outcomes = [Outcome.ABANDONED, Outcome.NO_ANSWER, Outcome.COMPLETED, Outcome.MID_DIALOGUE_DROP]
+    facts = []
+    for _ in range(60):
+        record = call(
+            str(chance.randrange(40)),
+            chance.randrange(60),
+            chance.choice(outcomes),
+            client_ref=chance.choice([None, None, "ref1", "ref2"]),
+        )
+        facts.append(CallEnded(record, chance.choice([MARIA, IVAN, "", "+79000000003"])))
+    singly, together = LostCalls(store.engine, "singly"), LostCalls(store.engine, "together")
+    rest = list(facts)
+    while rest:
+        count = chance.randrange(1, 9)
+        batch, rest = rest[:count], rest[count:]
+        for fact in batch:
+            await singly.note([fact], lambda number: number or None)
+        await together.note(batch, lambda number: number or None)
+    left = await _left(store, "together")
+    assert left == await _left(store, "singly")
+    assert left[0]
+    assert left[1]

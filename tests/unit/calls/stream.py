@@ -457,13 +457,18 @@ class Stream:
             self.destroy(second)
 
     def snapshot(
-        self, gap_from: float | None = None, booted: float | None = None, lost: float | None = None
+        self,
+        gap_from: float | None = None,
+        booted: float | None = None,
+        lost: float | None = None,
+        *,
+        order: Sequence[Phone] | None = None,
     ) -> None:
-        """What the daemon finds when it connects: every phone and bridge there is."""
+        """What the daemon finds when it connects: every phone and bridge there is, listed in any order."""
         frame = {
             "type": "CallstewardSnapshot",
             "timestamp": events.timestamp(self.ms),
-            "channels": [self._channel(phone) for phone in self.phones],
+            "channels": [self._channel(phone) for phone in order or self.phones],
             "bridges": [self._bridge(room) for room in self.rooms],
             "gap_from": "" if gap_from is None else events.timestamp(NOON + round(gap_from * 1000)),
             "booted": "" if booted is None else events.timestamp(NOON + round(booted * 1000)),

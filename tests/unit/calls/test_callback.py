@@ -47,6 +47,33 @@ def test_it_is_a_call_of_its_own_that_names_the_call_that_broke():
     assert record.wait_s == 4
 
 
+@pytest.mark.parametrize("channelvars", [True, False])
+@pytest.mark.parametrize("client_first", [True, False])
+@pytest.mark.parametrize("talking", [True, False])
+def test_a_callback_that_is_on_when_the_daemon_comes_is_known_as_one(client_first, channelvars, talking):
+    """Else its own break would be a client's call that broke, and make a second callback."""
+    s = Stream(channelvars=channelvars)
+    operator, client = rung(s)
+    if talking:
+        s.answer(client, after=4)
+        s.bridge(operator, client)
+    s.unseen()
+    s.snapshot(order=[client, operator] if client_first else [operator, client])
+    if not talking:
+        s.answer(client, after=4)
+        s.bridge(operator, client)
+    s.speak(operator, 5)
+    s.wait(1)
+    s.request(client, 1, soft=True)
+    s.destroy(client, 44)
+    s.request(operator, soft=True)
+    s.destroy(operator)
+    (record,) = records(s)
+    assert (record.call_id, record.direction, record.line) == (CHANNEL, Direction.CALLBACK, "support")
+    assert record.operator == "101"
+    assert (record.callback.decision, record.callback.reason) == (Decision.SUPPRESSED, "was_callback")
+
+
 @pytest.mark.parametrize(("status", "outcome"), [("NOANSWER", Outcome.NO_ANSWER), ("BUSY", Outcome.BUSY)])
 def test_a_client_who_is_not_reached_did_not_answer(status, outcome):
     s = Stream()

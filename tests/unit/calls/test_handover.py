@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -333,7 +334,7 @@ def rung(s: Stream) -> Any:
     )  # fmt: skip
     far = s._phone(
         "", "Ring", name="Local/s@callsteward-rating-call-1;2", number="",
-        context="callsteward-rating-dial", exten=CLIENT, dialled_by=near,
+        context="callsteward-rating-dial", exten=CLIENT, dialled_by=near, channel_id=f"{CHANNEL};2",
     )  # fmt: skip
     far.dialled_by = None
     near.other_half, far.other_half = far, near
@@ -361,6 +362,34 @@ def test_a_rating_call_is_a_call_of_its_own_that_names_the_call_it_is_about() ->
     assert (record.answered_at, record.duration_s) == (at(3), 9.0)
     assert {check.result for check in record.standard} == {RuleResult.NOT_APPLICABLE}
     assert (entered.call_id, entered.direction) == (CHANNEL, Direction.RATING)
+
+
+@pytest.mark.parametrize("channelvars", [True, False])
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_a_rating_call_that_rings_when_the_daemon_comes_is_known_as_one(
+    order: tuple[int, ...], channelvars: bool
+) -> None:
+    """A daemon killed right after the originate remembers nothing; Asterisk lists channels in any order."""
+    s = Stream(channelvars=channelvars)
+    legs = rung(s)
+    near, far, client = legs
+    s.unseen()
+    s.wait(2)
+    s.snapshot(order=[legs[place] for place in order])
+    s.answer(client, after=3)
+    for half in (far, near):
+        s.request(half, 16, soft=True)
+        s.destroy(half)
+    s.comes_to_rating(client)
+    s.wait(6)
+    s.request(client)
+    s.destroy(client)
+    record, entered = played(s, asking("call"))
+    assert (entered.call_id, entered.channel_id) == (CHANNEL, client.id)
+    assert (entered.direction, entered.line) == (Direction.RATING, "support")
+    assert (record.call_id, record.direction, record.line) == (CHANNEL, Direction.RATING, "support")
+    assert (record.answered_at, record.client_masked) == (at(5), "+7903***4567")
+    assert not record.complete
 
 
 @pytest.mark.parametrize(("status", "outcome"), [("NOANSWER", Outcome.NO_ANSWER), ("BUSY", Outcome.BUSY)])

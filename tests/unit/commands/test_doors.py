@@ -25,7 +25,7 @@ from callsteward.feed import messages
 from callsteward.feed.topics import Topics
 from callsteward.store.records import Store
 from callsteward.web.server import HttpDoor
-from tests.unit.feed.conftest import AnyBroker, Heard, InProcess, broker, free_port, listening
+from tests.unit.feed.conftest import AnyBroker, Heard, broker, free_port, listening
 from tests.unit.tags.desk import E164, FrontDesk
 
 __all__ = ["broker"]
@@ -129,9 +129,8 @@ async def test_the_door_opens_again_when_the_broker_is_back(desk: FrontDesk, bro
             assert (await _answered(heard, send, "dnc", body))["status"] == "done"
 
 
+@pytest.mark.parametrize("broker", ["amqtt"], indirect=True)
 async def test_a_broker_without_mqtt_5_is_spoken_to_in_3(desk: FrontDesk, broker: AnyBroker):
-    if not isinstance(broker, InProcess):
-        pytest.skip("amqtt's subject: it has no MQTT 5")
     async with (
         _open(desk, broker.port, "5"),
         listening(broker.port, "callsteward/main/replies/#") as heard,

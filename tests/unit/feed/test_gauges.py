@@ -3,8 +3,8 @@ from zoneinfo import ZoneInfo
 
 from callsteward.calls.facts import LineNow, OperatorNow, OperatorState
 from callsteward.calls.record import CallRecord
+from callsteward.feed.gauge_messages import LineNowMessage, OperatorNowMessage
 from callsteward.feed.gauges import Gauge, Gauges
-from callsteward.feed.messages import LineNowMessage, OperatorNowMessage
 from callsteward.feed.today import Today
 from callsteward.feed.topics import Topics
 

@@ -16,7 +16,7 @@ from callsteward.calls.facts import (
 )
 from callsteward.calls.record import CallRecord, encode
 from callsteward.commands.reply import Reply
-from callsteward.feed import messages, rating_messages
+from callsteward.feed import gauge_messages, messages, rating_messages, status_message
 from callsteward.feed.messages import Message
 from callsteward.feed.today import DayCounts
 from callsteward.tags.tag import Source, Tag
@@ -74,8 +74,8 @@ def _each(record: CallRecord) -> list[Message]:
     line = LineNow(line="support", waiting=1, longest_wait_since_ms=AT_MS - 2500)
     counts = DayCounts(offered=3, answered=2, in_time=1)
     return [
-        messages.status(**status, state="offline", reason="connection_lost"),  # type: ignore[arg-type]
-        messages.status(
+        status_message.status(**status, state="offline", reason="connection_lost"),  # type: ignore[arg-type]
+        status_message.status(
             **status,  # type: ignore[arg-type]
             state="online",
             reason="running",
@@ -85,14 +85,15 @@ def _each(record: CallRecord) -> list[Message]:
             queue_depth=0,
             dropped=(1, 2, 3),
         ),
-        messages.line_now("main", line, "2026-11-22", counts, 20.0, AT_MS),
-        messages.line_now("main", LineNow(line="support"), "2026-11-22", DayCounts(), 20.0, AT_MS),
-        messages.operator_now("main", on_hold, AT_MS),
+        gauge_messages.line_now("main", line, "2026-11-22", counts, 20.0, AT_MS),
+        gauge_messages.line_now("main", LineNow(line="support"), "2026-11-22", DayCounts(), 20.0, AT_MS),
+        gauge_messages.operator_now("main", on_hold, AT_MS),
         messages.call_event("main", HOLD),
         messages.call_tag("main", TAGGED),
         messages.call_tag("main", REFUSED),
         messages.reply("main", REPLY),
         messages.alert("main", LATE),
+        messages.daemon_alert("main", "outbox_filling", AT_MS, value=9.0, limit=10.0, detail="3 wait"),
         messages.call_ended(record),
         messages.callback("main", MOVED),
         *(messages.interval(row) for row in interval_rows()),
@@ -162,7 +163,7 @@ def test_an_event_that_a_restarted_daemon_says_again_has_the_same_id() -> None:
 
 
 def test_a_gauge_gets_a_new_id_each_time() -> None:
-    gauge = messages.operator_now(
+    gauge = gauge_messages.operator_now(
         "main", OperatorNow(operator="1", state=OperatorState.IDLE, since_ms=AT_MS), AT_MS
     )
     one, two = (messages.stamped(gauge, boot_id="b", seq=1, now_ms=AT_MS) for _ in range(2))

@@ -23,8 +23,7 @@ from callsteward.ari.backoff import Backoff
 from callsteward.calls.facts import Alert, CallEnded, CallHappened, Happening, LineNow, OperatorNow
 from callsteward.calls.record import CallRecord
 from callsteward.config import Config
-from callsteward.feed import messages
-from callsteward.feed import mqtt as mqtt_module
+from callsteward.feed import messages, presence
 from callsteward.feed.backlog import Kind
 from callsteward.feed.mqtt import Feed
 from tests.unit.feed.conftest import (
@@ -111,6 +110,7 @@ async def test_everything_said_is_heard_and_meets_its_schema(broker: AnyBroker, 
         feed.publish(_alert(1))
         feed.publish(CallEnded(record(started_at="2020-02-02T02:02:02.000Z")))
         feed.publish(MOVED)
+        feed.warn("outbox_filling", "3 messages wait", value=8.0, limit=10.0)
         feed.publish(RATED)
         feed.publish(COMPLAINED)
         for row in interval_rows():
@@ -119,6 +119,7 @@ async def test_everything_said_is_heard_and_meets_its_schema(broker: AnyBroker, 
             [LineNow(line="support", waiting=1, longest_wait_since_ms=_now_ms() - 5000)], [], _now_ms()
         )
         await heard.until(lambda: heard.on("calls/support/ended") and heard.on("callbacks/support"))
+        await heard.until(lambda: heard.on("alerts/$daemon/outbox_filling"))
         await heard.until(lambda: heard.on("operators/101/intervals/20261122T0800Z"))
         await heard.until(lambda: heard.on("ratings/support") and heard.on("support/complaint_escalated"))
         await heard.until(lambda: any(line["waiting"] for line in heard.on("lines/support/now")))
@@ -131,8 +132,16 @@ async def test_everything_said_is_heard_and_meets_its_schema(broker: AnyBroker, 
         assert payload["boot_id"] == "boot-1", topic
     # Replies go out where commands come in (tests/unit/commands).
     assert {payload["schema"] for _, payload, _ in heard.messages} == set(schemas) - {"callsteward.reply/1"}
-    ends = ("/events", "/late", "/ended", "/callbacks/support", "/ratings/support", "/complaint_escalated")
-    assert [heard.on(end)[0]["seq"] for end in ends] == [1, 2, 3, 4, 5, 6]
+    ends = (
+        "/events",
+        "/late",
+        "/ended",
+        "/callbacks/support",
+        "/outbox_filling",
+        "/ratings/support",
+        "/complaint_escalated",
+    )
+    assert [heard.on(end)[0]["seq"] for end in ends] == [1, 2, 3, 4, 5, 6, 7]
     line = heard.on("lines/support/now")[-1]
     assert (line["offered_today"], line["longest_wait_s"] >= 5) == (0, True)  # the record is of another day
     last = heard.on("main/status")[-1]
@@ -140,7 +149,7 @@ async def test_everything_said_is_heard_and_meets_its_schema(broker: AnyBroker, 
         "offline",
         "stopped",
         0,
-        8,
+        9,
     )
 
 
@@ -501,7 +510,7 @@ async def test_a_message_mqtt_cannot_carry_stops_nothing(
 async def test_status_grows_no_older_than_its_interval(
     broker: AnyBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mqtt_module, "STATUS_EVERY_S", 0.2)
+    monkeypatch.setattr(presence, "STATUS_EVERY_S", 0.2)
     async with listening(broker.port) as heard, _running(config_for(broker.port)) as feed:
         await heard.until(lambda: len(heard.on("main/status")) >= 2)
         await feed.drain(5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -37,11 +38,17 @@ DUE = CallbackDecision(Decision.DUE, "mid_dialogue_drop")
 
 
 def line(*records: CallRecord, callback: State | None = None) -> dict[str, Any]:
-    return sums.line_row([Contact(item, callback) for item in records], (2, 20))
+    return summed(sums.Sums(LINE_MEASURES, (2, 20)), [Contact(item, callback) for item in records])
 
 
 def operator(name: str, *records: CallRecord) -> dict[str, Any]:
-    return sums.operator_row([Contact(item) for item in records], name, (2, 20))
+    return summed(sums.Sums(OPERATOR_MEASURES, (2, 20), name), [Contact(item) for item in records])
+
+
+def summed(row: sums.Sums, contacts: Iterable[Contact]) -> dict[str, Any]:
+    for contact in contacts:
+        row.add(contact)
+    return row.row()
 
 
 def rows(known: Known, scheme: Scheme = SCHEME) -> dict[tuple[str, str], IntervalRow]:

@@ -36,6 +36,7 @@ def metrics(counters: Counters) -> Metrics:
         event_lag_s=lambda: 0.25,
         frames_waiting=lambda: 17,
         journal_bytes=lambda: 1234,
+        overtaken=lambda: 2,
         tasks=lambda: 9,
     )
     return Metrics(config, readings)

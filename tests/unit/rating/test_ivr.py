@@ -42,6 +42,7 @@ class Asking:
         self.sockets: list[web.WebSocketResponse] = []
         self.connected = asyncio.Event()
         self.handshake = 0
+        self.at_once = False
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         if self.handshake:
@@ -49,6 +50,9 @@ class Asking:
         socket = web.WebSocketResponse()
         await socket.prepare(request)
         self.sockets.append(socket)
+        if self.at_once:
+            self.left_over = [CHANNEL]
+            await self.enters()
         async for _ in socket:
             pass
         return socket
@@ -61,8 +65,9 @@ class Asking:
         status = next((code for part, code in self.refused.items() if part in path), 0)
         if status:
             return web.json_response({"message": "no"}, status=status)
-        if path.startswith("applications/") and request.method == "GET":
+        if path.endswith("/eventFilter"):
             self.connected.set()
+        if path.startswith("applications/") and request.method == "GET":
             return web.json_response({"name": "callsteward-ivr", "channel_ids": self.left_over})
         if path == "channels":
             return web.json_response({"id": "guard", "name": "Local/x"})
@@ -371,6 +376,14 @@ async def test_a_socket_that_is_lost_sends_everybody_on_and_comes_back(house: Ho
     # Whoever was left in the menu, by this process or one before.
     await until(lambda: "channels/9.9/continue" in house.asterisk.sent_on)
     await until(lambda: len(house.asterisk.sockets) == 2)
+
+
+async def test_who_comes_in_with_the_connection_is_not_taken_for_left_over(house: House) -> None:
+    house.asterisk.at_once = True
+    await house.decisions.judge([came(CHANNEL)])
+    await house.start()
+    await until(lambda: bool(house.asterisk.plays))
+    assert house.asterisk.sent_on == []
 
 
 async def test_a_daemon_that_stops_sends_everybody_on(house: House) -> None:

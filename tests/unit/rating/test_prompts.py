@@ -15,7 +15,9 @@ import pytest
 from callsteward.exceptions import CallstewardError
 from callsteward.rating import prompts
 
-needs_espeak = pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")
+needs_espeak = pytest.mark.skipif(
+    shutil.which("espeak-ng") is None, reason="no espeak-ng: `make lab` brings it"
+)
 
 
 def sound(hz: float, *, rate: int = 22_050, seconds: float = 0.5, channels: int = 1) -> bytes:

@@ -13,8 +13,11 @@ from pathlib import Path
 import pytest
 
 from callsteward.exceptions import StoreError
+from callsteward.store import compactor
 from callsteward.store import journal as journal_module
-from callsteward.store.journal import Journal
+from callsteward.store.compaction import compact
+from callsteward.store.compactor import frames_in, lines
+from callsteward.store.journal import COMPACTED_LIMIT, Compaction, Journal
 
 
 @pytest.fixture
@@ -95,37 +98,116 @@ def test_clear_empties_it_with_what_is_not_flushed(path: Path) -> None:
     journal.close()
 
 
-def test_rewrite_replaces_everything_and_appending_goes_on(path: Path) -> None:
+def _replaced(journal: Journal, *frames: bytes) -> int:
+    compaction = journal.begin_compaction(journal.written)
+    _written(compaction, *frames)
+    return journal.adopt(compaction)
+
+
+def _written(compaction: Compaction, *frames: bytes) -> None:
+    for chunk in lines(frames):
+        os.write(compaction.target, chunk)
+
+
+def test_what_is_appended_while_a_new_file_is_written_is_in_it(path: Path) -> None:
     _left_by(path, b"old 1", b"old 2")
     journal = Journal(path)
-    journal.append(b"pending")
-    journal.rewrite([b"kept"])
-    assert (path.read_bytes(), journal.size, list(journal.frames())) == (b"kept\n", 5, [])
-    journal.append(b"new")
+    assert list(journal.frames()) == [b"old 1", b"old 2"]
+    compaction = journal.begin_compaction(journal.written)
+    assert list(frames_in(compaction.source, compaction.size)) == [b"old 1", b"old 2"]
+    journal.append(b"meanwhile")
     journal.flush()
-    assert path.read_bytes() == b"kept\nnew\n"
+    journal.append(b"pending")
+    _written(compaction, b"kept")
+    assert journal.adopt(compaction) == len(b"old 1\nold 2\n") - len(b"kept\n")
+    assert path.read_bytes() == b"kept\nmeanwhile\n"
+    assert list(journal.frames()) == []
+    journal.append(b"new")
+    assert journal.size == len(b"kept\nmeanwhile\npending\nnew\n")
+    journal.flush()
+    assert path.read_bytes() == b"kept\nmeanwhile\npending\nnew\n"
     with pytest.raises(StoreError, match="in use"):
         Journal(path)
     journal.close()
     assert [item.name for item in path.parent.iterdir()] == [path.name]
 
 
-def test_a_rewrite_that_fails_keeps_the_old_journal(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_journal_that_was_emptied_meanwhile_stays_empty(path: Path) -> None:
     _left_by(path, b"old")
     journal = Journal(path)
+    compaction = journal.begin_compaction(journal.written)
+    _written(compaction, b"old")
+    journal.clear()
+    journal.append(b"new")
+    journal.flush()
+    assert journal.adopt(compaction) == 0
+    journal.close()
+    assert path.read_bytes() == b"new\n"
+    assert [item.name for item in path.parent.iterdir()] == [path.name]
+
+
+def test_a_journal_that_was_closed_meanwhile_keeps_what_it_has(path: Path) -> None:
+    _left_by(path, b"old")
+    journal = Journal(path)
+    compaction = journal.begin_compaction(journal.written)
+    journal.close()
+    assert journal.adopt(compaction) == 0
+    assert path.read_bytes() == b"old\n"
+
+
+def test_a_new_file_that_a_killed_daemon_left_is_not_written_to(path: Path) -> None:
+    _left_by(path, b"old")
+    orphan = path.with_name(path.name + ".new")
+    orphan.write_bytes(b"half a fra")
+    with orphan.open("ab") as still_writing:
+        journal = Journal(path)
+        compaction = journal.begin_compaction(journal.written)
+        still_writing.write(b"me")
+        still_writing.flush()
+        _written(compaction, b"kept")
+        journal.adopt(compaction)
+    journal.close()
+    assert path.read_bytes() == b"kept\n"
+
+
+def test_a_new_file_that_cannot_be_written_keeps_the_old_journal(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _left_by(path, b"old")
+    journal = Journal(path)
+    compaction = journal.begin_compaction(journal.written)
+    journal.append(b"meanwhile")
+    journal.flush()
 
     def full(_file: int, _chunk: bytes) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(journal_module, "_write", full)
+        patch.setattr(compactor, "write", full)
         with pytest.raises(StoreError, match="No space left"):
-            journal.rewrite([b"new"])
-    assert list(journal.frames()) == [b"old"]
+            journal.adopt(compaction)
     journal.append(b"more")
     journal.close()
-    assert path.read_bytes() == b"old\nmore\n"
+    assert path.read_bytes() == b"old\nmeanwhile\nmore\n"
     assert [item.name for item in path.parent.iterdir()] == [path.name]
+
+
+def test_a_new_file_that_cannot_be_made_is_said(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _left_by(path, b"old")
+    journal = Journal(path)
+    real = os.open
+
+    def full(name: Path, flags: int, mode: int = 0o777) -> int:
+        if flags & os.O_CREAT:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(name, flags, mode)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", full)
+        with pytest.raises(StoreError, match="cannot compact"):
+            journal.begin_compaction(journal.written)
+    journal.close()
+    assert path.read_bytes() == b"old\n"
 
 
 def test_a_second_daemon_is_told_that_the_first_runs(path: Path) -> None:
@@ -213,7 +295,7 @@ def test_a_disk_that_hangs_in_a_sync_stops_no_write(path: Path, monkeypatch: pyt
     for _ in range(100):
         journal.append(b"more")
         journal.flush()
-    journal.rewrite([b"new"])
+    _replaced(journal, b"new")
     assert time.monotonic() - began < 1
     mended.set()
     journal.close()
@@ -222,7 +304,9 @@ def test_a_disk_that_hangs_in_a_sync_stops_no_write(path: Path, monkeypatch: pyt
 
 def test_only_the_owner_may_read_the_numbers_in_it(path: Path) -> None:
     journal = Journal(path)
-    journal.rewrite([b"frame"])
+    journal.append(b"frame")
+    journal.flush()
+    _replaced(journal, b"frame")
     journal.close()
     assert path.stat().st_mode & 0o777 == 0o600
 
@@ -231,7 +315,6 @@ def test_without_a_path_nothing_is_kept() -> None:
     journal = Journal(None)
     journal.append(b"frame")
     journal.flush()
-    journal.rewrite([b"frame"])
     journal.clear()
     assert (journal.size, list(journal.frames()), journal.torn) == (0, [], 0)
     journal.close()
@@ -263,7 +346,10 @@ def test_compacting_leaves_the_calls_in_progress_and_appending_goes_on(
             journal.append(frame)
         journal.flush()
     before = journal.size
-    removed = journal.compact()
+    compaction = journal.begin_compaction(journal.written)
+    frames = compact(lambda: frames_in(compaction.source, compaction.size), limit_bytes=COMPACTED_LIMIT)
+    _written(compaction, *frames)
+    removed = journal.adopt(compaction)
     assert before - removed == journal.size == path.stat().st_size
     # The last ended only just now: a word of it may still be late.
     assert journal.size < 0.2 * before
@@ -292,7 +378,7 @@ def test_compacting_that_fails_keeps_everything_and_is_not_tried_at_once_again(
     with monkeypatch.context() as broken:
         broken.setattr(Path, "replace", _no_room)
         with pytest.raises(StoreError, match="cannot compact"):
-            journal.compact()
+            _replaced(journal, b"kept")
     assert path.read_bytes() == kept
     assert not journal.grown
     journal.close()

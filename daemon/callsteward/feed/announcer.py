@@ -1,0 +1,134 @@
+"""Keeps Home Assistant's announcements at the broker as the configuration has them.
+
+While `mqtt.discovery_prefix` is set, each connection publishes them all, retained, and takes away those of
+this site that are of no configured line or operator any more; a reload does the same. With the prefix unset
+nobody looks there, since the daemon may not even be allowed to: `callsteward feed undiscover` takes all away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
+
+import aiomqtt
+import structlog
+from paho.mqtt.reasoncodes import ReasonCode
+
+from callsteward.config import Config
+from callsteward.exceptions import FeedError
+from callsteward.feed import broker
+from callsteward.feed.discovery import announcements, own
+from callsteward.feed.topics import Topics
+
+log = structlog.get_logger("callsteward.feed")
+
+TAKE_AWAY_S = 20.0
+
+Send = Callable[[str, bytes], Awaitable[None]]
+"""Publishes a retained message with QoS 1; an empty one makes the broker forget."""
+
+
+class Announcer:
+    """One site's. `heard` and `reconfigure` return at once."""
+
+    def __init__(self, config: Config, topics: Topics) -> None:
+        self._prefix = config.mqtt.discovery_prefix
+        self._in_data = config.mqtt.cloudevents == "structured"
+        self._site = config.site.name
+        self._topics = topics
+        self._changed = asyncio.Event()
+        # By topic: what the broker has, as far as is known; what it has and should not.
+        self._sent: dict[str, bytes] = {}
+        self._stale: set[str] = set()
+        self._wanted: dict[str, bytes] = {}
+        self.reconfigure(config)
+
+    def reconfigure(self, config: Config) -> None:
+        """Announce the lines and operators of this configuration from now on; the prefix stays."""
+        if self._prefix is None:
+            return
+        lines = [line.name for line in config.lines] or [config.default_line]
+        self._wanted = dict(
+            announcements(
+                self._prefix, self._topics, self._site, lines, config.operators, in_data=self._in_data
+            )
+        )
+        self._changed.set()
+
+    def heard(self, message: aiomqtt.Message) -> None:
+        """What the broker had, or has got from us, on a topic of ours."""
+        topic = message.topic.value
+        if message.payload and topic not in self._wanted:
+            self._stale.add(topic)
+            self._changed.set()
+
+    async def run(self, opened: aiomqtt.Client, send: Send) -> None:
+        """Keep a connection's announcements until it is cancelled. Raises MqttError with the connection."""
+        if self._prefix is None:
+            await asyncio.Event().wait()
+            return
+        self._sent.clear()
+        self._stale.clear()
+        # The broker tells of what it still has, and of nothing but that.
+        answers = await opened.subscribe(own(self._prefix, self._site), qos=1)
+        if _refused(answers):
+            log.warning(
+                "not allowed to read the announcements: those of removed lines stay",
+                action="discovery_unread",
+                prefix=self._prefix,
+            )
+        while True:
+            self._changed.clear()
+            await self._bring_up_to_date(send)
+            await self._changed.wait()
+
+    async def _bring_up_to_date(self, send: Send) -> None:
+        stale, self._stale = self._stale, set()
+        for topic in sorted((stale | self._sent.keys()) - self._wanted.keys()):
+            await send(topic, b"")
+            self._sent.pop(topic, None)
+        for topic, payload in list(self._wanted.items()):
+            if self._sent.get(topic) != payload:
+                await send(topic, payload)
+                self._sent[topic] = payload
+
+
+async def take_away(config: Config, prefix: str) -> int:
+    """Have the broker forget all that a site announced under a prefix; how many there were.
+
+    Raises FeedError where the broker cannot be reached, or does not let it be read.
+    """
+    topics = Topics(config.mqtt.root, config.site.name)
+    marker = secrets.token_hex(8).encode()
+    opened = broker.client(config, identifier=f"callsteward-undiscover-{secrets.token_hex(4)}")
+    there = []
+    try:
+        async with asyncio.timeout(TAKE_AWAY_S), broker.connected(opened):
+            await opened.subscribe(topics.check, qos=1)
+            if _refused(await opened.subscribe(own(prefix, config.site.name), qos=1)):
+                text = f"the broker does not let {config.mqtt.username or 'us'} read {prefix}/#"
+                raise FeedError(text)
+            # What is retained comes at once, and so before this.
+            await opened.publish(topics.check, marker, qos=1)
+            async for message in opened.messages:
+                if message.topic.value == topics.check:
+                    if message.payload == marker:
+                        break
+                elif message.payload:
+                    there.append(message.topic.value)
+            for topic in there:
+                await opened.deliver(topic, b"", retain=True, properties=None)
+    except TimeoutError as error:
+        text = f"the broker has not told within {TAKE_AWAY_S:.0f} s what there is"
+        raise FeedError(text) from error
+    except (aiomqtt.MqttError, broker.RefusedError, OSError, ssl.SSLError) as error:
+        text = f"the broker at {config.mqtt.host}:{config.mqtt.port}: {error}"
+        raise FeedError(text) from error
+    return len(there)
+
+
+def _refused(answers: Sequence[int | ReasonCode]) -> bool:
+    """Whether a subscription was: a reason code of MQTT 5, or the plain number of 3.1.1."""
+    return any((answer if isinstance(answer, int) else answer.value) >= 0x80 for answer in answers)

@@ -1,0 +1,295 @@
+"""Delivery from the outbox: what waits there is handed to the feed, what the broker has is taken away.
+
+A message is on disk before anybody sends it. A call record is `release`d by its maker, after the call events
+that belong before it; as long as nothing waits it then goes from the maker's hand, without being read
+back. All else comes from the disk in its turn: what an earlier process left, what had no room, and steps of
+callbacks, which the command line makes too and whose order must not be mistaken. Only some are held in
+memory: a broker that is away costs disk, and never the reader of events.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from enum import StrEnum
+from typing import Protocol
+
+import structlog
+
+from callsteward.ari.backoff import Backoff
+from callsteward.exceptions import StoreError
+from callsteward.store.outbox import DurableKind, Measure, Outbox, Stored
+
+log = structlog.get_logger("callsteward.feed")
+
+# Messages read at a time.
+PAGE = 250
+# Other processes (the command line) put messages in and cannot wake this one.
+LOOK_EVERY_S = 1.0
+# A maker in this process releases its message within milliseconds of the commit.
+UNRELEASED_MS = 2_000
+# Acknowledgements that come together are one transaction.
+GATHER_S = 0.1
+MEASURE_EVERY_S = 5.0
+# Shares of the limit: from where it is said that the outbox fills, below which it is in order again, and
+# what is left when it had to drop.
+FILLING, IN_ORDER, AFTER_DROP = 0.8, 0.7, 0.95
+
+
+class Level(StrEnum):
+    """How full the outbox is."""
+
+    NORMAL = "normal"
+    FILLING = "filling"
+    DROPPING = "dropping"
+
+
+def level(before: Level, size: int, limit: int) -> Level:
+    """The level at `size` bytes. Nothing is dropped before it was said once that the outbox fills."""
+    if size > limit and before is not Level.NORMAL:
+        return Level.DROPPING
+    if size >= FILLING * limit:
+        return Level.FILLING if before is Level.NORMAL else before
+    return before if size >= IN_ORDER * limit else Level.NORMAL
+
+
+class Sink(Protocol):
+    """Who sends: the feed. None of these waits or fails."""
+
+    def room(self) -> int:
+        """How many more messages it takes now."""
+        ...
+
+    def take(self, message: Stored) -> None:
+        """Send this one after all those taken before."""
+        ...
+
+    def on_the_way(self) -> Collection[str]:
+        """What is being sent at this moment, by message_id."""
+        ...
+
+    def dropped(self, names: Sequence[str]) -> None:
+        """These are given up, by message_id."""
+        ...
+
+    def caught_up(self) -> None:
+        """Everything there is has been taken."""
+        ...
+
+    def filled(self, now: Level, measure: Measure, limit: int) -> None:
+        """The level has changed. `limit`: bytes."""
+        ...
+
+
+class Delivery:
+    """Reads one site's outbox for the feed. `release`, `go_on` and `sent` neither wait nor fail."""
+
+    def __init__(self, outbox: Outbox, *, limit_bytes: int) -> None:
+        self._outbox = outbox
+        self._limit_bytes = limit_bytes
+        # All up to this id have been taken; all up to that one an earlier process left.
+        self._last = 0
+        self._inherited: int | None = None
+        # By message_id: what was taken and is still in the outbox; what was removed since the last read
+        # began; what may be taken from the disk, and since when.
+        self._taken: set[str] = set()
+        self._removed: set[str] = set()
+        self._released: dict[str, float] = {}
+        self._sent: list[str] = []
+        self._refused: list[str] = []
+        self._news = asyncio.Event()
+        self._acknowledged = asyncio.Event()
+        self._measured_s = float("-inf")
+        self._full = False
+        self._stopping = False
+        self.in_step = False
+        """Whether everything that was released has been taken."""
+        self.measure = Measure()
+        """How much waited when it was last measured."""
+        self.level = Level.NORMAL
+
+    def release(self, message_id: str, room: int, *, by_hand: bool = True) -> bool:
+        """The message is stored, and what belongs before it has been told: it may go.
+
+        True: nothing waits before it, the caller sends it. False: it comes from the disk in its turn, as all
+        do that may not go `by_hand`.
+        """
+        if message_id in self._taken:
+            return False
+        if by_hand and self.in_step and room > 0:
+            self._taken.add(message_id)
+            return True
+        self.in_step = False
+        self._released[message_id] = time.monotonic()
+        self._news.set()
+        return False
+
+    def go_on(self) -> None:
+        """There is room again."""
+        if self._full:
+            self._news.set()
+
+    def sent(self, names: Sequence[str]) -> None:
+        """The broker has these."""
+        self._sent += names
+        self._acknowledged.set()
+
+    def refused(self, name: str) -> None:
+        """The broker has answered that it does not take this one; it is told as `sent` besides."""
+        self._refused.append(name)
+
+    def stop(self) -> None:
+        """Let `run` return after what it is doing: nothing of the database is cut off half way."""
+        self._stopping = True
+        self._news.set()
+        self._acknowledged.set()
+
+    async def run(self, sink: Sink) -> None:
+        """Work until `stop`. A store that fails is tried again."""
+
+        async def take_up() -> None:
+            await self._take_up(sink)
+
+        async def tidy() -> None:
+            await self._tidy(sink)
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._repeat(take_up, self._news), name="outbox take up")
+            group.create_task(self._repeat(tidy, self._acknowledged), name="outbox tidy")
+
+    async def flush(self) -> None:
+        """Take away at once what was acknowledged; what stays is sent again by the next run."""
+        try:
+            await self._remove_sent()
+            self.measure = await self._outbox.measure()
+        except StoreError as error:
+            log.warning("acknowledged messages stay in the outbox", action="outbox_store", error=str(error))
+
+    async def _repeat(self, work: Callable[[], Awaitable[None]], woken: asyncio.Event) -> None:
+        backoff = Backoff(0.2, 5.0)
+        while not self._stopping:
+            woken.clear()
+            wait_s = LOOK_EVERY_S
+            try:
+                await work()
+            except StoreError as error:
+                log.error("the outbox waits for the store", action="outbox_store", error=str(error))  # noqa: TRY400
+                wait_s = backoff.next_s()
+            else:
+                backoff.reset()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await woken.wait()
+
+    async def _take_up(self, sink: Sink) -> None:
+        """Take what may go, in order, until there is no more of it or no more room."""
+        self._full = False
+        if self._inherited is None:
+            self._inherited = await self._outbox.newest()
+        at, passed_over = self._last, False
+        while True:
+            began_s = time.monotonic()
+            # No read that begins now finds them any more.
+            self._taken -= self._removed
+            self._removed.clear()
+            page = await self._outbox.after(at, PAGE)
+            for message in page:
+                if message.message_id not in self._taken:
+                    if not self._may_go(message):
+                        # Its maker will release it, or it grows old: then it is found again.
+                        passed_over = True
+                        continue
+                    if sink.room() <= 0:
+                        self._full = True
+                        return
+                    self._released.pop(message.message_id, None)
+                    self._taken.add(message.message_id)
+                    sink.take(message)
+                if not passed_over:
+                    self._last = message.id
+            if page:
+                at = page[-1].id
+            if len(page) < PAGE and self._is_in_step(began_s):
+                self.in_step = True
+                sink.caught_up()
+                return
+
+    def _is_in_step(self, read_s: float) -> bool:
+        """Whether a read to the end, begun at `read_s`, has found everything that was released."""
+        # Stored before it was released: what was released before the read is in it, or was gone already.
+        self._released = {name: at_s for name, at_s in self._released.items() if at_s >= read_s}
+        return not self._released
+
+    def _may_go(self, message: Stored) -> bool:
+        # Only a record has events before it; and one that an earlier process made is released by nobody.
+        if message.kind is not DurableKind.RECORD or message.id <= (self._inherited or 0):
+            return True
+        if message.message_id in self._released:
+            return True
+        # A clock that was set back must not keep it for hours.
+        return not 0 <= time.time() * 1000 - message.made_at_ms <= UNRELEASED_MS
+
+    async def _tidy(self, sink: Sink) -> None:
+        if self._sent:
+            await asyncio.sleep(GATHER_S)
+            await self._remove_sent()
+        now_s = time.monotonic()
+        if now_s - self._measured_s < MEASURE_EVERY_S:
+            return
+        self._measured_s = now_s
+        await self._keep_bounds(sink)
+
+    async def _remove_sent(self) -> None:
+        if not self._sent:
+            return
+        names, self._sent = self._sent, []
+        refused, self._refused = self._refused, []
+        try:
+            if refused:
+                await self._outbox.note_refused(refused)
+            await self._outbox.remove(names)
+        except StoreError:
+            self._sent = names + self._sent
+            self._refused = refused + self._refused
+            raise
+        self._removed.update(names)
+
+    async def _keep_bounds(self, sink: Sink) -> None:
+        self.measure = measure = await self._outbox.measure()
+        before, self.level = self.level, level(self.level, measure.size, self._limit_bytes)
+        if self.level is not before:
+            sink.filled(self.level, measure, self._limit_bytes)
+            say = log.info if self.level is Level.NORMAL else log.error
+            say(
+                _SAID[self.level],
+                action=f"outbox_{self.level.value}",
+                messages=measure.messages,
+                megabytes=round(measure.size / 1e6, 3),
+                limit_megabytes=round(self._limit_bytes / 1e6, 3),
+            )
+        if measure.size > self._limit_bytes and self.level is Level.DROPPING:
+            # What the broker has by now is not there to be dropped.
+            await self._remove_sent()
+            measure = await self._outbox.measure()
+        if measure.size > self._limit_bytes and self.level is Level.DROPPING:
+            too_much = measure.size - int(AFTER_DROP * self._limit_bytes)
+            spare = {*sink.on_the_way(), *self._sent}
+            names = await self._outbox.drop_oldest(too_much, spare=spare)
+            self._removed.update(names)
+            sink.dropped(names)
+            log.error(
+                "the outbox is full: its oldest messages are dropped; `callsteward feed status` says which"
+                " span to send again",
+                action="outbox_dropped",
+                messages=len(names),
+            )
+            self.measure = await self._outbox.measure()
+
+
+_SAID = {
+    Level.NORMAL: "the outbox has room again",
+    Level.FILLING: "the outbox fills: the broker takes less than is made; soon the oldest will be dropped",
+    Level.DROPPING: "the outbox is full: the oldest messages are being dropped",
+}

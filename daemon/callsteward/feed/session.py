@@ -1,0 +1,230 @@
+"""What is said on a connection to the broker, from the first message to the goodbye.
+
+Everything goes out with QoS 1. Records and alerts must arrive; call events must too, since a subscriber
+that misses an `unhold` shows a hold that never ends, and MQTT keeps the order of messages of one QoS
+only; a gauge that is lost would stay wrong in the broker for as long as nothing changes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Coroutine, Iterable
+
+import aiomqtt
+import msgspec
+import structlog
+
+from callsteward.feed import broker, messages
+from callsteward.feed.announcer import Announcer, Send
+from callsteward.feed.backlog import Kind, Waiting
+from callsteward.feed.delivery import Delivery
+from callsteward.feed.gauges import Gauges
+from callsteward.feed.messages import Message
+from callsteward.feed.post import Post
+from callsteward.feed.presence import Presence
+from callsteward.feed.topics import Topics
+from callsteward.feed.wire import Wire
+
+log = structlog.get_logger("callsteward.feed")
+
+# Gauges under way at a time: they must not take the whole way from what must arrive.
+GAUGES_AT_ONCE = 20
+# Changes that come close together become one gauge.
+COALESCE_S = 0.1
+GOODBYE_S = 2.0
+
+
+class Session:
+    """Publishes on one connection after the other. `asterisk_now_ms`: this moment by Asterisk's clock."""
+
+    def __init__(
+        self,
+        *,
+        topics: Topics,
+        wire: Wire,
+        announcer: Announcer,
+        post: Post,
+        gauges: Gauges,
+        presence: Presence,
+        outbox: Delivery | None,
+        closing: asyncio.Event,
+        asterisk_now_ms: Callable[[], int],
+    ) -> None:
+        self._topics = topics
+        self._wire = wire
+        self._announcer = announcer
+        self._post = post
+        self._gauges = gauges
+        self._presence = presence
+        self._outbox = outbox
+        self._plain = Wire(topics, "off")
+        self._closing = closing
+        self._asterisk_now_ms = asterisk_now_ms
+        self._version = ""
+        # Messages that the broker has answered with an error.
+        self._refusals = 0
+        self.moved = asyncio.Event()
+        """Set when a gauge or the status may have changed."""
+        self.connected = False
+        """Whether the broker can be reached at this moment."""
+
+    async def serve(self, opened: broker.Client, version: str) -> None:
+        """Publish on a connection until it is lost (MqttError) or the feed closes. `version`: of MQTT."""
+        self._version = version
+        lost = False
+        try:
+            # First of all, so that nobody sees gauges of a daemon that is offline.
+            await self._send(opened, self._topics.status, self._presence.status(self._post.seq))
+            self.connected = True
+            log.info("connected to the broker", action="mqtt_connected", waiting=self._post.backlog.depth)
+            self._gauges.resend()
+            tasks = [
+                asyncio.create_task(work, name=f"feed {name}")
+                for name, work in (
+                    ("watch", self._watch(opened)),
+                    ("backlog", self._send_backlog(opened)),
+                    ("gauges", self._send_gauges(opened)),
+                    ("discovery", self._announcer.run(opened, self._announce(opened))),
+                    ("closing", self._wait_for_closing()),
+                )
+            ]
+            try:
+                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+            for task in done:
+                task.result()
+        except aiomqtt.MqttError:
+            # The broker publishes the will.
+            lost = True
+            raise
+        finally:
+            self.connected = False
+            if not lost:
+                with contextlib.suppress(aiomqtt.MqttError, TimeoutError):
+                    async with asyncio.timeout(GOODBYE_S):
+                        await self._say_goodbye(opened)
+
+    async def _say_goodbye(self, opened: broker.Client) -> None:
+        """The last gauges, then that the daemon stopped: after a clean DISCONNECT no will is published."""
+        await self._send_due_gauges(opened, at_once=True)
+        if self._outbox is not None:
+            await self._outbox.flush()
+        await self._send(opened, self._topics.status, self._presence.status(self._post.seq, stopped=True))
+
+    async def _wait_for_closing(self) -> None:
+        await self._closing.wait()
+
+    async def _watch(self, opened: broker.Client) -> None:
+        """Raise MqttError when the connection is lost; a publish alone would notice only by its timeout."""
+        async for message in opened.messages:
+            self._announcer.heard(message)
+
+    def _announce(self, opened: broker.Client) -> Send:
+        async def send(topic: str, payload: bytes) -> None:
+            # No message of ours: Home Assistant's own form, also where ours are CloudEvents.
+            properties = self._plain.publish(topic, payload, self._version)[1]
+            try:
+                await opened.deliver(topic, payload, retain=True, properties=properties)
+            except broker.RefusedError as error:
+                self._refused(topic, str(error), None)
+
+        return send
+
+    async def _send_backlog(self, opened: broker.Client) -> None:
+        """Send in order, as many at a time as the broker takes; what it has not acknowledged, waits again."""
+        # By identity: messages that clear a topic have no number of their own.
+        under_way: dict[int, Waiting] = {}
+        try:
+            async with asyncio.TaskGroup() as group:
+                while True:
+                    for item in self._post.next(opened.window - len(under_way)):
+                        under_way[id(item)] = item
+                        group.create_task(self._deliver_waiting(opened, item, under_way))
+                    await self._post.news.wait()
+        except* aiomqtt.MqttError as failed:
+            raise aiomqtt.MqttError(str(failed.exceptions[0])) from failed
+        finally:
+            self._post.unsent(under_way.values())
+
+    async def _deliver_waiting(
+        self, opened: broker.Client, item: Waiting, under_way: dict[int, Waiting]
+    ) -> None:
+        await self._deliver(opened, item.topic, item.payload, item)
+        del under_way[id(item)]
+        self._post.acknowledged(item)
+
+    async def _send_gauges(self, opened: broker.Client) -> None:
+        while True:
+            self.moved.clear()
+            await self._send_due_gauges(opened)
+            await self._send_due_status(opened)
+            await asyncio.sleep(COALESCE_S)
+            wait_s = self._gauges.wait_s(time.monotonic())
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await self.moved.wait()
+
+    async def _send_due_gauges(self, opened: broker.Client, *, at_once: bool = False) -> None:
+        due = self._gauges.due(self._asterisk_now_ms(), time.monotonic(), at_once=at_once)
+        for start in range(0, len(due), GAUGES_AT_ONCE):
+            some = due[start : start + GAUGES_AT_ONCE]
+            await _together(self._send(opened, topic, gauge) for topic, gauge in some)
+
+    async def _send_due_status(self, opened: broker.Client) -> None:
+        if self._presence.due():
+            await self._send(opened, self._topics.status, self._presence.status(self._post.seq))
+
+    async def _send(self, opened: broker.Client, topic: str, message: Message) -> None:
+        await self._deliver(opened, topic, messages.encode(self._post.stamped(message)))
+
+    async def _deliver(
+        self, opened: broker.Client, topic: str, payload: bytes, item: Waiting | None = None
+    ) -> None:
+        """Return once the broker has the message; without an `item` it is a gauge or status, and retained."""
+        expire_s = None if item is None else item.expire_s
+        retain = item is None or item.retain
+        try:
+            body, properties = self._wire.publish(topic, payload, self._version, expiry_s=expire_s)
+            await opened.deliver(topic, body, retain=retain, properties=properties)
+        except broker.RefusedError as error:
+            self._refused(topic, str(error), item)
+        except (ValueError, msgspec.DecodeError) as error:
+            # MQTT cannot carry it. Tried again it would stop all that wait behind it, for ever.
+            log.warning(
+                "not a message MQTT can carry", action="mqtt_impossible", topic=topic, error=str(error)
+            )
+            if item is not None:
+                self._post.refused(item)
+
+    def _refused(self, topic: str, why: str, item: Waiting | None) -> None:
+        """The broker has answered that it does not take a message. Tried again it would stop what waits."""
+        self._refusals += 1
+        if item is not None:
+            self._post.refused(item)
+        if self._refusals > 10 and self._refusals % 1000:
+            return
+        log.error(
+            "the broker refuses a message: is callsteward allowed to publish there?",
+            action="mqtt_refused",
+            topic=topic,
+            reason=why,
+            refused=self._refusals,
+        )
+        # No alert because of an alert: it may well be refused too.
+        if item is not None and item.kind is not Kind.ALERT:
+            self._post.warn("publish_refused", f"{topic}: {why}", value=self._refusals)
+
+
+async def _together(deliveries: Iterable[Coroutine[None, None, None]]) -> None:
+    """Await all, begun in the order given, which is the order on the wire. Raises MqttError."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for delivery in deliveries:
+                group.create_task(delivery)
+    except* aiomqtt.MqttError as failed:
+        raise aiomqtt.MqttError(str(failed.exceptions[0])) from failed

@@ -1,0 +1,94 @@
+"""The message about the daemon itself; the envelope is explained in `feed.messages`."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from callsteward import __version__
+from callsteward.feed.envelope import BLANK, Count, Envelope, Stamp, stamp
+from callsteward.health import Health
+
+_UNKNOWN_HEALTH: dict[str, Any] = dict.fromkeys(Health.__struct_fields__)
+
+
+class StatusMessage(Envelope, frozen=True, kw_only=True):
+    """`status`: is the daemon there, does it hear Asterisk, has it lost anything.
+
+    `reason` is stopped after a clean stop and connection_lost in the Will, which the broker publishes
+    when the daemon vanishes: that one was made when the connection was, so what it cannot know is null.
+    `outbox` is filling when the broker takes less than is made, and dropping while the oldest messages are
+    given up; `outbox_depth` and `outbox_oldest_at` are from the last time it was measured (5 s).
+    From `frames_waiting` on it is how the daemon itself does (`health`); counts are since its start.
+    """
+
+    schema: Literal["callsteward.status/1"] = "callsteward.status/1"
+    state: Literal["online", "offline"]
+    reason: Literal["running", "stopped", "connection_lost"]
+    version: str
+    started_at: Stamp
+    asterisk: Literal["connected", "disconnected"] | None
+    asterisk_detail: str | None
+    last_seq: Count | None
+    queue_depth: Count | None
+    dropped: Count | None
+    dropped_records: Count | None
+    dropped_alerts: Count | None
+    dropped_events: Count | None
+    outbox: Literal["normal", "filling", "dropping"] | None = None
+    outbox_depth: Count | None = None
+    outbox_oldest_at: Stamp | None = None
+    frames_waiting: Count | None
+    frames_shed: Count | None
+    overflows: Count | None
+    disconnects: Count | None
+    refused: Count | None
+    silences: Count | None
+    malformed: Count | None
+    tracker_errors: Count | None
+    clock_steps: Count | None
+    disk: Literal["working", "hangs", "refuses"] | None
+    disk_detail: str | None
+    config: Literal["current", "refused", "needs_restart"] | None
+    config_detail: str | None
+
+
+def status(
+    *,
+    site: str,
+    started_ms: int,
+    state: Literal["online", "offline"],
+    reason: Literal["running", "stopped", "connection_lost"],
+    asterisk: Literal["connected", "disconnected"] | None = None,
+    asterisk_detail: str | None = None,
+    last_seq: int | None = None,
+    queue_depth: int | None = None,
+    dropped: tuple[int, int, int] | None = None,
+    outbox: Literal["normal", "filling", "dropping"] | None = None,
+    outbox_depth: int | None = None,
+    outbox_oldest_ms: int | None = None,
+    health: Health | None = None,
+) -> StatusMessage:
+    """The daemon's status. `dropped`: records, alerts, call events since it started."""
+    records, alerts, events = dropped or (None, None, None)
+    return StatusMessage(
+        **BLANK,
+        site=site,
+        state=state,
+        reason=reason,
+        version=__version__,
+        started_at=stamp(started_ms),
+        asterisk=asterisk,
+        asterisk_detail=asterisk_detail,
+        last_seq=last_seq,
+        queue_depth=queue_depth,
+        dropped=sum(dropped) if dropped else None,
+        dropped_records=records,
+        dropped_alerts=alerts,
+        dropped_events=events,
+        outbox=outbox,
+        outbox_depth=outbox_depth,
+        outbox_oldest_at=None if outbox_oldest_ms is None else stamp(outbox_oldest_ms),
+        **(_UNKNOWN_HEALTH if health is None else msgspec.structs.asdict(health)),
+    )

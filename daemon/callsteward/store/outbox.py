@@ -1,0 +1,302 @@
+"""The outbox's table: messages that must arrive, from the transaction that made them to their receipt.
+
+`enqueue` is called inside that transaction, so a message is there exactly when what it tells is. `Outbox`
+reads them back in that order, takes away what was acknowledged, and drops the oldest where there are too
+many. Who delivers them is `feed.delivery`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Sequence
+from enum import StrEnum
+
+import msgspec
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Insert,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from callsteward.store.engine import failing, writing
+from callsteward.store.tables import outbox, outbox_drops
+
+# Any constant will do: with the site's name it makes the advisory lock of a site's outbox.
+_LOCK = 0x63736F62
+# SQLite takes no more than 32,766 parameters in a statement; far fewer make it short work.
+_AT_ONCE = 500
+# Drops less than this apart are one time the outbox was full.
+_SAME_DROP_MS = 600_000
+
+
+_ONE = ("site", "message_id")
+_insert: dict[str, Insert] = {
+    "postgresql": postgresql.insert(outbox).on_conflict_do_nothing(index_elements=_ONE),
+    "sqlite": sqlite.insert(outbox).on_conflict_do_nothing(index_elements=_ONE),
+}
+
+
+class DurableKind(StrEnum):
+    """What must arrive."""
+
+    RECORD = "record"
+    CALLBACK = "callback"
+    RATING = "rating"
+    COMPLAINT = "complaint"
+    INTERVAL = "interval"
+
+
+class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
+    """A message to be delivered at least once, in the order of enqueueing.
+
+    `message_id` is the one in `payload` and makes it one message however often it is enqueued: a second
+    one is ignored while the first waits. `payload` is JSON with `boot_id` and `seq` still to be put in.
+    `replaces`: the message_id of an earlier one that says less and is not worth sending any more.
+    """
+
+    site: str
+    message_id: str
+    kind: DurableKind
+    line: str
+    topic: str
+    payload: bytes
+    made_at_ms: int
+    retain: bool = False
+    expire_s: int | None = None
+    replaces: str | None = None
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """A message as it waits. `id` rises in the order of enqueueing and is never given out twice."""
+
+    id: int
+    message_id: str
+    kind: DurableKind
+    topic: str
+    payload: bytes
+    retain: bool
+    expire_s: int | None
+    made_at_ms: int
+
+
+class Measure(msgspec.Struct, frozen=True):
+    """How much waits: messages, bytes of their payloads, and when the oldest was made."""
+
+    messages: int = 0
+    size: int = 0
+    oldest_ms: int | None = None
+
+
+class Drop(msgspec.Struct, frozen=True):
+    """A time the outbox was full: how many messages it dropped, made from when to when."""
+
+    at_ms: int
+    messages: int
+    from_ms: int
+    to_ms: int
+
+
+async def enqueue(connection: AsyncConnection, messages: Sequence[Outgoing]) -> int:
+    """Put messages into the outbox, in the connection's transaction: they are there when it commits.
+
+    What one of them replaces is taken out, if it waits still; returns how many were. It had no number yet, so
+    a subscriber misses none; or it is on its way already, and goes out all the same.
+    """
+    if not messages:
+        return 0
+    if connection.dialect.name == "postgresql":
+        # Ids are given out before the commit: without this a later one could be visible before an earlier.
+        # (SQLite has one writer at a time.)
+        for site in sorted({message.site for message in messages}):
+            await connection.execute(
+                text("SELECT pg_advisory_xact_lock(:key, hashtext(:site))"), {"key": _LOCK, "site": site}
+            )
+    await connection.execute(_insert[connection.dialect.name], [_row(message) for message in messages])
+    replaced = 0
+    for message in messages:
+        if message.replaces is not None:
+            these = (outbox.c.site == message.site, outbox.c.message_id == message.replaces)
+            replaced += (await connection.execute(delete(outbox).where(*these))).rowcount
+    return replaced
+
+
+class Outbox:
+    """One site's outbox. Every method raises StoreError when the database fails."""
+
+    def __init__(self, engine: AsyncEngine, site: str) -> None:
+        self._engine = engine
+        self._site = site
+        self._mine: ColumnElement[bool] = outbox.c.site == site
+        # Made once: each in_() leaves ten objects in cycles behind, and this runs ten times a second.
+        names: BindParameter[list[str]] = bindparam("names", expanding=True)
+        self._remove = delete(outbox).where(self._mine, outbox.c.message_id.in_(names))
+
+    async def after(self, last: int, limit: int) -> list[Stored]:
+        """The next messages behind the one with id `last`, in order."""
+        columns = (
+            outbox.c.id,
+            outbox.c.message_id,
+            outbox.c.kind,
+            outbox.c.topic,
+            outbox.c.payload,
+            outbox.c.retain,
+            outbox.c.expire_s,
+            outbox.c.made_at_ms,
+        )
+        # By its id: with an index that begins with the site SQLite would sort all that waits for each page.
+        mine = (outbox.c.site + "") == self._site
+        query = select(*columns).where(mine, outbox.c.id > last).order_by(outbox.c.id).limit(limit)
+        with failing("read"):
+            async with self._engine.connect() as connection:
+                rows = (await connection.execute(query)).all()
+        return [
+            Stored(
+                row.id,
+                row.message_id,
+                DurableKind(row.kind),
+                row.topic,
+                row.payload.encode(),
+                row.retain,
+                row.expire_s,
+                row.made_at_ms,
+            )
+            for row in rows
+        ]
+
+    async def newest(self) -> int:
+        """The id of the last message put in, 0 where there is none."""
+        query = select(func.coalesce(func.max(outbox.c.id), 0)).where(self._mine)
+        with failing("read"):
+            async with self._engine.connect() as connection:
+                return int((await connection.execute(query)).scalar_one())
+
+    async def remove(self, names: Sequence[str]) -> None:
+        """Take away what was acknowledged, by message_id, in one transaction."""
+        with failing("write to"):
+            async with writing(self._engine) as connection:
+                for start in range(0, len(names), _AT_ONCE):
+                    some = names[start : start + _AT_ONCE]
+                    await connection.execute(self._remove, {"names": some})
+
+    async def measure(self) -> Measure:
+        """How much waits at this moment."""
+        query = select(
+            func.count(), func.coalesce(func.sum(outbox.c.size), 0), func.min(outbox.c.made_at_ms)
+        ).where(self._mine)
+        with failing("read"):
+            async with self._engine.connect() as connection:
+                messages, size, oldest = (await connection.execute(query)).one()
+        return Measure(messages, int(size), oldest)
+
+    async def waiting(self) -> list[tuple[str, str, int]]:
+        """How much waits, by kind and line."""
+        query = select(outbox.c.kind, outbox.c.line, func.count()).where(self._mine)
+        query = query.group_by(outbox.c.kind, outbox.c.line).order_by(outbox.c.kind, outbox.c.line)
+        with failing("read"):
+            async with self._engine.connect() as connection:
+                return [(kind, line, count) for kind, line, count in await connection.execute(query)]
+
+    async def drop_oldest(self, size: int, *, spare: Collection[str] = ()) -> list[str]:
+        """Drop the oldest messages, at least `size` bytes of them together, and write down that it was done.
+
+        `spare`: those that stay since they are on their way. Returns which were dropped, by message_id.
+        """
+        columns = (outbox.c.id, outbox.c.message_id, outbox.c.size, outbox.c.made_at_ms)
+        query = select(*columns).where(self._mine, outbox.c.message_id.not_in(spare))
+        query = query.order_by(outbox.c.id).limit(_AT_ONCE)
+        dropped: list[str] = []
+        moments: list[int] = []
+        with failing("write to"):
+            async with writing(self._engine) as connection:
+                while size > 0 and (rows := (await connection.execute(query)).all()):
+                    some = []
+                    for row in rows:
+                        if size <= 0:
+                            break
+                        size -= row.size
+                        some.append(row.id)
+                        dropped.append(row.message_id)
+                        moments.append(row.made_at_ms)
+                    await connection.execute(delete(outbox).where(outbox.c.id.in_(some)))
+                if dropped:
+                    await self._note_drop(connection, len(dropped), min(moments), max(moments))
+        return dropped
+
+    async def note_refused(self, names: Sequence[str]) -> None:
+        """Take away what the broker refused, by message_id, and write down that it was dropped."""
+        with failing("write to"):
+            async with writing(self._engine) as connection:
+                moments: list[int] = []
+                for start in range(0, len(names), _AT_ONCE):
+                    these = (self._mine, outbox.c.message_id.in_(names[start : start + _AT_ONCE]))
+                    gone = await connection.execute(
+                        delete(outbox).where(*these).returning(outbox.c.made_at_ms)
+                    )
+                    moments += [at_ms for (at_ms,) in gone]
+                if moments:
+                    await self._note_drop(connection, len(moments), min(moments), max(moments))
+
+    async def drops(self, limit: int = 10) -> list[Drop]:
+        """The last times messages were dropped, newest first."""
+        query = select(outbox_drops).where(outbox_drops.c.site == self._site)
+        query = query.order_by(outbox_drops.c.id.desc()).limit(limit)
+        with failing("read"):
+            async with self._engine.connect() as connection:
+                rows = (await connection.execute(query)).all()
+        return [Drop(row.at_ms, row.messages, row.from_ms, row.to_ms) for row in rows]
+
+    async def put(self, messages: Sequence[Outgoing]) -> None:
+        """Enqueue in a transaction of its own: to send again what is stored elsewhere."""
+        with failing("write to"):
+            async with writing(self._engine) as connection:
+                await enqueue(connection, messages)
+
+    async def _note_drop(self, connection: AsyncConnection, count: int, from_ms: int, to_ms: int) -> None:
+        now_ms = time.time_ns() // 1_000_000
+        mine = outbox_drops.c.site == self._site
+        last = (
+            await connection.execute(
+                select(outbox_drops).where(mine).order_by(outbox_drops.c.id.desc()).limit(1)
+            )
+        ).one_or_none()
+        if last is None or now_ms - last.at_ms > _SAME_DROP_MS:
+            await connection.execute(
+                insert(outbox_drops).values(
+                    site=self._site, at_ms=now_ms, messages=count, from_ms=from_ms, to_ms=to_ms
+                )
+            )
+            return
+        await connection.execute(
+            update(outbox_drops)
+            .where(outbox_drops.c.id == last.id)
+            .values(
+                at_ms=now_ms,
+                messages=last.messages + count,
+                from_ms=min(from_ms, last.from_ms),
+                to_ms=max(to_ms, last.to_ms),
+            )
+        )
+
+
+def _row(message: Outgoing) -> dict[str, object]:
+    return {
+        "site": message.site,
+        "message_id": message.message_id,
+        "kind": message.kind.value,
+        "line": message.line,
+        "topic": message.topic,
+        "retain": message.retain,
+        "expire_s": message.expire_s,
+        "made_at_ms": message.made_at_ms,
+        "size": len(message.payload),
+        "payload": message.payload.decode(),
+    }

@@ -1,0 +1,107 @@
+"""`callsteward feed`, as a process of its own."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from callsteward import config as configuration
+from callsteward.callback.ledger import Ledger
+from callsteward.calls.record import CallbackDecision, Decision
+from callsteward.feed.durable import Durable
+from callsteward.store.outbox import Outbox
+from callsteward.store.records import Store
+from tests.live.daemon import callsteward
+from tests.unit.store.samples import RECORD
+
+AT_MS = 1_795_314_180_000
+DUE = CallbackDecision(Decision.DUE, "mid_dialogue_drop")
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """Three calls on two lines and a callback, all delivered but one record."""
+    file = tmp_path / "c.toml"
+    file.write_text(f'[store]\nurl = "sqlite:///{tmp_path}/calls.db"\n[mqtt]\noutbox_mb = 1\n')
+    settings = configuration.load(file)
+
+    async def fill() -> None:
+        durable = Durable(settings)
+        store = await Store.open(settings.store.url, durable.record)
+        for number, line in enumerate(("support", "sales", "sales")):
+            await store.save([msgspec.structs.replace(RECORD, call_id=f"1.{number}", line=line)])
+        ledger = Ledger(store.engine, "main", durable.callback)
+        await ledger.open(RECORD, DUE, number="+79031234567", dropped_ms=AT_MS, at_ms=AT_MS)
+        outbox = Outbox(store.engine, "main")
+        waiting = await outbox.after(0, 10)
+        await outbox.drop_oldest(1)
+        await outbox.remove([waiting[number].message_id for number in (1, 3)])
+        await store.close()
+
+    asyncio.run(fill())
+    return file
+
+
+def status(config: Path) -> dict[str, object]:
+    result = callsteward("feed", "status", "-c", config, "--output", "jsonl")
+    assert result.returncode == 0, result.stderr
+    found: dict[str, object] = json.loads(result.stdout)
+    return found
+
+
+def test_status_tells_what_waits_and_what_was_dropped(config: Path) -> None:
+    told = status(config)
+    assert (told["messages"], told["limit_bytes"]) == (1, 1_000_000)
+    assert told["waiting"] == [{"kind": "record", "line": "sales", "messages": 1}]
+    drops = told["drops"]
+    assert isinstance(drops, list)
+    drop: dict[str, object] = drops[0]
+    assert drop["messages"] == 1
+    shown = callsteward("feed", "status", "-c", config, "--output", "table").stdout.decode()
+    assert shown.startswith("1 messages wait for the broker, the oldest for ")
+    assert f"feed resend --from {drop['from']} --to " in shown
+    assert "+7903" not in shown
+
+
+def test_what_was_dropped_is_sent_again_as_status_says(config: Path) -> None:
+    shown = callsteward("feed", "status", "-c", config, "--output", "table").stdout.decode()
+    arguments = shown.rpartition("feed resend ")[2].split()
+    result = callsteward("feed", "resend", "-c", config, *arguments)
+    assert result.returncode == 0, result.stderr
+    assert b"record" in result.stderr
+    waiting = status(config)["waiting"]
+    assert {"kind": "record", "line": "support", "messages": 1} in waiting  # type: ignore[operator]
+
+
+def test_a_line_and_a_kind_are_sent_again_alone(config: Path) -> None:
+    result = callsteward("feed", "resend", "-c", config, "--from", "2020-01-01", "--kind", "callback")
+    assert result.stderr.decode().strip() == "sent again: callback 1"
+    result = callsteward("feed", "resend", "-c", config, "--from", "2020-01-01", "--line", "sales")
+    assert result.stderr.decode().strip() == "sent again: record 2"
+    # One of them waited already: it is there once.
+    assert status(config)["messages"] == 3
+    result = callsteward("feed", "resend", "-c", config, "--from", "2020-01-01", "--to", "2020-01-02")
+    assert result.stderr.decode().strip() == "nothing was made then"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--from", "2026-11-23", "--to", "2026-11-22"], "nothing lies between"),
+        (["--from", "yesterday"], "is no date or time"),
+        ([], "Missing option '--from'"),
+    ],
+)
+def test_a_wrong_span_is_refused(config: Path, arguments: list[str], said: str) -> None:
+    result = callsteward("feed", "resend", "-c", config, *arguments)
+    assert result.returncode == 2
+    assert said in " ".join(result.stderr.decode().replace("│", " ").split())
+
+
+def test_with_mqtt_off_nothing_is_queued_for_nobody(config: Path) -> None:
+    config.write_text(config.read_text() + "enabled = false\n")
+    result = callsteward("feed", "resend", "-c", config, "--from", "2020-01-01")
+    assert (result.returncode, b"mqtt.enabled" in result.stderr) == (1, True)
+    assert status(config)["messages"] == 1
