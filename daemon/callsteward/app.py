@@ -292,7 +292,7 @@ class Daemon:
                 progress=progress,
                 asterisk=lambda: self._asterisk,
                 config=lambda: self._reloaded,
-                clock_set=clock.forget,
+                clock_set=pump.machine_clock_set,
             )
             tasks["watch"] = asyncio.create_task(watch(watched, feed, self._notify), name="watch")
             tasks["reload"] = asyncio.create_task(self._reloads(tracker, feed), name="reload")

@@ -1,10 +1,13 @@
-"""Asterisk's clock, as the events tell it."""
+"""Asterisk's clock, as the events tell it; and the machine's, where it is set."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 FORGET_AFTER_S = 30.0
+# Less is what NTP does to a clock that is nearly right.
+STEP_S = 1.0
 
 
 class EventClock:
@@ -38,6 +41,15 @@ class EventClock:
         """The clock was set: believe nothing until the next event."""
         self._offset_ms = self._older_ms = self._generation_s = self._guess_ms = None
 
+    def move(self, by_ms: int) -> None:
+        """Asterisk's clock was set by so much."""
+        if self._offset_ms is not None:
+            self._offset_ms += by_ms
+        if self._older_ms is not None:
+            self._older_ms += by_ms
+        if self._guess_ms is not None:
+            self._guess_ms += by_ms
+
     def guess(self, asterisk_ms: int, received_s: float) -> None:
         """Asterisk's time from another source, to go by until an event comes."""
         self._guess_ms = asterisk_ms - received_s * 1000
@@ -57,3 +69,21 @@ class EventClock:
         now = time.monotonic()
         asterisk = self.now_ms(now)
         return None if asterisk is None else now + (at_ms - asterisk) / 1000
+
+
+class WallClock:
+    """Tells when the machine's clock was set: wall and monotonic time drifted apart."""
+
+    def __init__(
+        self, wall: Callable[[], float] = time.time, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._wall = wall
+        self._monotonic = monotonic
+        self._ahead_s = wall() - monotonic()
+
+    def step_s(self) -> float:
+        """By how much it was set since this was last asked, 0 where it was not."""
+        ahead_s = self._wall() - self._monotonic()
+        step_s = ahead_s - self._ahead_s
+        self._ahead_s = ahead_s
+        return step_s if abs(step_s) >= STEP_S else 0.0

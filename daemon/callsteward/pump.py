@@ -17,15 +17,16 @@ import structlog
 from callsteward.ari import events
 from callsteward.ari.backoff import Backoff
 from callsteward.ari.census import Census
+from callsteward.ari.clock_jumps import ALONE_MS, ClockJumps
 from callsteward.ari.counters import Counters
 from callsteward.ari.frames import FrameQueue
-from callsteward.ari.marks import ADVANCED, SEEN, advanced, left, seen
+from callsteward.ari.marks import ADVANCED, CLOCK_SET, SEEN, advanced, clock_set, left, moved, seen
 from callsteward.ari.reader import stamp
 from callsteward.callback import faults
 from callsteward.calls.facts import Alert, CallEnded, CallHappened, Fact, HandOver
 from callsteward.calls.record import CallRecord
 from callsteward.calls.tracker import Tracker
-from callsteward.clock import EventClock
+from callsteward.clock import EventClock, WallClock
 from callsteward.exceptions import MalformedEventError, StoreError
 from callsteward.keeping import Keeping
 from callsteward.progress import Progress
@@ -44,6 +45,8 @@ LAG_MS = 20
 
 # Events that the daemon itself puts into the stream: their stamps are its own.
 _NOT_ASTERISKS = (events.Snapshot, events.TagCommanded)
+_SNAPSHOT = "CallstewardSnapshot"
+_OWN = "Callsteward"
 
 # What judges say nothing in, but for the records.
 _TOLD_AS_THEY_ARE = (CallEnded, CallHappened, Alert, HandOver)
@@ -90,6 +93,7 @@ class Pump:
         judge: Judge | None = None,
         listener: Listener | None = None,
         changed: asyncio.Event | None = None,
+        machine: WallClock | None = None,
     ) -> None:
         self._frames = frames
         self._tracker = tracker
@@ -105,6 +109,8 @@ class Pump:
         self._heard_ms = 0
         self._judge = judge
         self._listener = listener
+        self._machine = machine or WallClock()
+        self._jumps = ClockJumps()
         self._finishing = False
         self.lag_s = 0.0
         """How long the oldest frame of the batch worked on last had waited."""
@@ -121,6 +127,8 @@ class Pump:
             kind, moment = stamp(raw)
             if kind != ADVANCED:  # which says nothing of whether Asterisk was heard
                 last = moment or last
+            if kind == CLOCK_SET:
+                last = moved(raw, last)
             if kind == ADVANCED:
                 now = events.epoch_ms(moment)
                 facts += self._tracker.advance(now) if now is not None else ()
@@ -174,6 +182,7 @@ class Pump:
 
     async def _work(self, batch: list[tuple[bytes, float]]) -> None:
         self.lag_s = max(0.0, time.monotonic() - batch[0][1])
+        batch = self._with_clock_sets(batch)
         with self._progress.waiting("disk"):
             await self._keeping.keep([raw for raw, _ in batch])
         facts: list[Fact] = []
@@ -182,6 +191,54 @@ class Pump:
         self.changed.set()
         await self._deliver(facts)
         await self._tidy()
+
+    def machine_clock_set(self) -> None:
+        """The machine's clock was set: where nothing is on, nothing is believed until the next event."""
+        if not self._tracker.open_legs:
+            self._clock.forget()
+            self._jumps.forget()
+
+    def _with_clock_sets(self, batch: list[tuple[bytes, float]]) -> list[tuple[bytes, float]]:
+        """The frames, with a mark before the first that was stamped after Asterisk's clock was set."""
+        jumps = self._jumps
+        step_s = self._machine.step_s()
+        if step_s:
+            jumps.machine_set(round(step_s * 1000))
+        if not jumps.pending and len(batch) > 1:
+            # Whatever happened to the clock among them shows in the last.
+            ms = self._stamp_ms(*batch[-1])
+            if ms is not None and not jumps.look(ms, batch[-1][1]):
+                jumps.take(ms, batch[-1][1])
+                return batch
+        marked: list[tuple[bytes, float]] = []
+        for raw, received_s in batch:
+            by_machine = jumps.pending
+            ms = self._stamp_ms(raw, received_s)
+            jump_ms = 0 if ms is None else jumps.take(ms, received_s)
+            if jump_ms:
+                if not by_machine:
+                    # The watch counts the machine's.
+                    self._counters.clock_steps += 1
+                log.warning(
+                    "Asterisk's clock was set: calls in progress are dated anew",
+                    action="clock_corrected",
+                    step_s=jump_ms / 1000,
+                    open_calls=self._tracker.open_calls,
+                )
+                marked.append((clock_set(jump_ms), received_s))
+            marked.append((raw, received_s))
+        return marked
+
+    def _stamp_ms(self, raw: bytes, received_s: float) -> int | None:
+        """What Asterisk's clock showed for a frame; of our own only a Snapshot tells, to the second."""
+        kind, moment = stamp(raw)
+        if kind.startswith(_OWN):
+            if kind != _SNAPSHOT:
+                return None
+            self._jumps.linked(received_s)
+            if abs(self._jumps.machine_ms) < ALONE_MS:
+                return None
+        return events.epoch_ms(moment)
 
     def _handled(self, raw: bytes, received_s: float | None = None) -> Sequence[Fact]:
         """The facts of one frame. Whatever is wrong with it, the next one gets its turn."""
@@ -200,6 +257,9 @@ class Pump:
             counters.unknown[kind] += 1
             self._observe(moment, received_s)
             return []
+        if isinstance(event, events.ClockSet) and received_s is not None:
+            self._clock.move(event.by_ms)
+            self._heard_ms += event.by_ms
         counters.events += 1
         self._observe(event.timestamp, received_s, exact=not isinstance(event, _NOT_ASTERISKS))
         self._census.observe(event)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
@@ -11,6 +10,7 @@ import structlog
 
 from callsteward.ari.counters import Counters
 from callsteward.ari.frames import FrameQueue
+from callsteward.clock import WallClock
 from callsteward.health import ConfigState, DiskState, Health
 from callsteward.keeping import STALL_S, Keeping
 from callsteward.notify import Notify
@@ -19,30 +19,10 @@ from callsteward.progress import Progress
 log = structlog.get_logger(__name__)
 
 EVERY_S = 1.0
-# Less is what NTP does to a clock that is nearly right.
-STEP_S = 1.0
 
 
 class Hears(Protocol):
     def health(self, health: Health) -> None: ...
-
-
-class WallClock:
-    """Tells when the machine's clock was set: wall and monotonic time drifted apart."""
-
-    def __init__(
-        self, wall: Callable[[], float] = time.time, monotonic: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._wall = wall
-        self._monotonic = monotonic
-        self._ahead_s = wall() - monotonic()
-
-    def step_s(self) -> float:
-        """By how much it was set since this was last asked, 0 where it was not."""
-        ahead_s = self._wall() - self._monotonic()
-        step_s = ahead_s - self._ahead_s
-        self._ahead_s = ahead_s
-        return step_s if abs(step_s) >= STEP_S else 0.0
 
 
 class Watched(NamedTuple):
@@ -124,7 +104,7 @@ async def watch(watched: Watched, feed: Hears, notify: Notify, clock: WallClock 
             watched.counters.clock_steps += 1
             watched.clock_set()
             log.warning(
-                "the machine's clock was set: spans of calls that were on are wrong by that much",
+                "the machine's clock was set",
                 action="clock_step",
                 step_s=round(step_s, 3),
             )

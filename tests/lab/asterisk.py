@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.lab.errors import LabError
+from tests.lab.faketime import SetClock
 from tests.lab.packages import Progress, say
 from tests.lab.pbx_config import Outbound, PbxSettings, config_files
 from tests.lab.ports import free_port
@@ -67,6 +68,7 @@ class Asterisk(Server):
         rtp_timeout_s: int = 5,
         outbound: Outbound | None = None,
         ari_password: str = "",
+        set_clock: bool = False,
         keep: bool = False,
         progress: Progress = say,
     ) -> None:
@@ -94,6 +96,7 @@ class Asterisk(Server):
             outbound=outbound,
         )
         self._install()
+        self.clock = SetClock(self.folder, self.home) if set_clock else None
 
     @property
     def etc(self) -> Path:
@@ -110,7 +113,11 @@ class Asterisk(Server):
             return
         # A killed one leaves its control socket behind.
         (self.folder / "run" / "asterisk.ctl").unlink(missing_ok=True)
-        process = self._launch(self.log / "console", "/usr/sbin/asterisk", "-f", "-C", self._conf)
+        command = ["/usr/sbin/asterisk", "-f", "-C", self._conf]
+        if self.clock is not None:
+            clock = [f"{name}={value}" for name, value in self.clock.environment.items()]
+            command = ["/usr/bin/env", *clock, *command]
+        process = self._launch(self.log / "console", *command)
         (self.folder / "pids").write_text(f"{os.getpid()} {process.pid}")
         deadline = time.monotonic() + START_TIMEOUT_S
         while not self._answers():

@@ -55,14 +55,21 @@ def _install(name: str, progress: Progress) -> None:
             raise LabUnavailable(message)
 
 
-def run_logged(command: list[str], log: Path, what: str, progress: Progress) -> int:
-    """Run a long step and say every 10 s that it still goes on."""
+def run_logged(
+    command: list[str], log: Path, what: str, progress: Progress, folder: Path | None = None
+) -> int:
+    """Run a long step, in a folder of its own if one is given, and say every 10 s that it still goes on."""
     started = time.monotonic()
     progress(f"{what} …")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     with log.open("w") as out:
         process = subprocess.Popen(
-            command, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=environment
+            command,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            env=environment,
+            cwd=folder,
         )
         while True:
             try:

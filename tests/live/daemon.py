@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -51,6 +52,8 @@ class Daemon:
         self.config = write(folder / f"{name}.toml", settings)
         self.log_file = folder / f"{name}.log"
         self.recording = folder / f"{name}.jsonl" if record else None
+        self.environment: dict[str, str] = {}
+        """What it is started with beside the environment of the tests."""
         self._process: subprocess.Popen[bytes] | None = None
         self._log: IO[bytes] | None = None
         self._log_from = 0
@@ -111,7 +114,12 @@ class Daemon:
             command += ["--record", self.recording]
         # Logged to a file, it logs JSON.
         self._process = subprocess.Popen(
-            command, cwd=REPOSITORY, stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log
+            command,
+            cwd=REPOSITORY,
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=self._log,
+            env={**os.environ, **self.environment},
         )
         if until:
             self.wait_for_log(until, limit_s)

@@ -46,6 +46,17 @@ def test_a_guess_serves_until_an_event_comes_and_not_a_moment_longer():
     assert clock.now_ms(102.0) == NOON - 3_600_000
 
 
+def test_a_clock_that_is_known_to_be_set_is_followed_at_once():
+    clock = EventClock()
+    clock.guess(NOON, 90.0)
+    clock.move(5_000)
+    assert clock.now_ms(90.0) == NOON + 5_000
+    clock.observe(NOON, 100.0)
+    clock.observe(NOON + 31_000, 131.0)
+    clock.move(-3_600_000)
+    assert clock.now_ms(131.0) == NOON - 3_600_000 + 31_000
+
+
 def test_a_clock_that_was_set_is_unknown_until_the_next_event():
     clock = EventClock()
     clock.observe(3_600_000, 10.0)

@@ -7,12 +7,13 @@ import pytest
 from callsteward import watch as watch_module
 from callsteward.ari.counters import Counters
 from callsteward.ari.frames import FrameQueue
+from callsteward.clock import WallClock
 from callsteward.health import Health
 from callsteward.keeping import Keeping
 from callsteward.notify import Notify
 from callsteward.progress import WORK_LIMIT_S, Progress
 from callsteward.store.journal import Journal
-from callsteward.watch import WallClock, Watched, health_of, in_a_line, watch
+from callsteward.watch import Watched, health_of, in_a_line, watch
 
 
 class Systemd(Notify):

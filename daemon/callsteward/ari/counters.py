@@ -27,7 +27,7 @@ class Counters:
     silences: int = 0
     """Links given up since Asterisk did not answer the heartbeat."""
     clock_steps: int = 0
-    """Times that Asterisk's clock was set, by more than a second."""
+    """Times that the machine's clock was set, or Asterisk's on another one, by more than a second."""
     disk_stalls: int = 0
     """Times that the journal's disk took longer than a second for a write."""
     disk_errors: int = 0

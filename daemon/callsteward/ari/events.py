@@ -234,6 +234,12 @@ class Compacted(_Event, frozen=True, gc=False, kw_only=True, tag="CallstewardCom
     gone: tuple[str, ...] = ()
 
 
+class ClockSet(_Event, frozen=True, gc=False, kw_only=True, tag="CallstewardClockSet"):
+    """Not from Asterisk: before the event behind this its clock was set by `by_ms`."""
+
+    by_ms: int
+
+
 class LeftCall(msgspec.Struct, frozen=True, gc=False):
     """Which call's conversation an operator left last, on which line, and when (ms since 1970)."""
 
@@ -285,6 +291,7 @@ Event = (
     | TagCommanded
     | Compacted
     | Left
+    | ClockSet
     | Shed
 )
 

@@ -1,7 +1,8 @@
 """Frames that callsteward itself puts into the stream.
 
-But for the Snapshot they stand in the journal only, so that a re-run of it comes to the same records at
-the same points. Their types are none of Asterisk's; a replay passes over those it has no use for.
+But for the Snapshot and a clock that was set they stand in the journal only, so that a re-run of it comes to
+the same records at the same points. Their types are none of Asterisk's; a replay passes over those it has no
+use for.
 """
 
 from __future__ import annotations
@@ -10,13 +11,25 @@ from collections.abc import Iterable
 
 import msgspec
 
-from callsteward.ari.events import ChannelUserevent, Compacted, Left, LeftCall, Snapshot, timestamp
+from callsteward.ari.events import (
+    ChannelUserevent,
+    ClockSet,
+    Compacted,
+    Left,
+    LeftCall,
+    Snapshot,
+    decode,
+    epoch_ms,
+    timestamp,
+)
 
 ADVANCED = "CallstewardAdvanced"
 """Time passed up to here, so that limits ran out. It does not say that Asterisk was heard."""
 
 SEEN = "CallstewardSeen"
 """Asterisk was heard here, but what it said is no longer kept: it was of calls that are over."""
+
+CLOCK_SET = "CallstewardClockSet"
 
 
 def snapshot_frame(found: Snapshot) -> bytes:
@@ -50,3 +63,15 @@ def said(ms: int) -> bytes:
 def left(calls: Iterable[LeftCall]) -> bytes:
     """Which call each operator left last, for a code they may dial yet."""
     return msgspec.json.encode(Left(calls=tuple(calls)))
+
+
+def clock_set(by_ms: int) -> bytes:
+    """Asterisk's clock was set by so much."""
+    return msgspec.json.encode(ClockSet(by_ms=by_ms))
+
+
+def moved(raw: bytes, stamp: str) -> str:
+    """What a timestamp from before a CLOCK_SET is on the new clock."""
+    event = decode(raw)
+    ms = epoch_ms(stamp)
+    return timestamp(ms + event.by_ms) if isinstance(event, ClockSet) and ms is not None else stamp

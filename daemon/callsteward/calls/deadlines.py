@@ -73,6 +73,20 @@ class Deadlines(Generic[T]):
             self._heap = list(self._set)
             heapify(self._heap)
 
+    def move(self, by_ms: int) -> None:
+        """All of them, by so much: the clock they are on was set."""
+        numbers = (1 << _NUMBERS) - 1
+        moved: dict[int, Deadline[T]] = {}
+        for deadline in self._set.values():
+            deadline.at_ms += by_ms
+            deadline.since_ms += by_ms
+            deadline.key = (deadline.at_ms << _NUMBERS) + (deadline.key & numbers)
+            moved[deadline.key] = deadline
+        self._set = moved
+        self._heap = list(moved)
+        heapify(self._heap)
+        self._first_ms = self._heap[0] >> _NUMBERS if self._heap else _NEVER
+
     def _first(self) -> Deadline[T] | None:
         """The first one that is still set; dead ones before it are dropped."""
         heap = self._heap

@@ -34,6 +34,12 @@ class Spoken:
         latest.append(start)
         latest.append(end)
 
+    def move(self, by_ms: int) -> None:
+        """All of them, by so much."""
+        self._latest = [moment + by_ms for moment in self._latest]
+        if self._packed is not None:
+            self._packed = array("q", [moment + by_ms for moment in self._packed])
+
     def spans(self) -> Spans:
         """All of them, in the order of adding."""
         numbers = self._latest

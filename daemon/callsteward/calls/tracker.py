@@ -22,6 +22,7 @@ from callsteward.calls.measure import record_of
 from callsteward.calls.model import Call, Leg, TransferMade
 from callsteward.calls.number import Numbers
 from callsteward.calls.record import Side, TransferKind, TransferResult
+from callsteward.calls.redate import redate
 from callsteward.calls.roster import Roster
 from callsteward.calls.stamps import Stamps
 
@@ -44,6 +45,8 @@ class Tracker:
         self._desk = Desk(config, Directory(config), Numbers(config.site.region, config.privacy.key))
         self._roster = Roster(self._desk)
         self.last_event_ms = 0
+        # Where a gap begins that the clock was set in, on the new clock.
+        self._moved_to_ms: int | None = None
         self._stamps = Stamps()
         self._stamp = ""
         # Each is told what happened; when, stands in `last_event_ms`.
@@ -68,6 +71,7 @@ class Tracker:
             ari.Compacted: self._compacted,
             ari.Shed: self._shed,
             ari.Left: self._left_before,
+            ari.ClockSet: self._clock_set,
         }
         self._tags = config.tags.enabled
         self._rating = config.rating.enabled
@@ -98,6 +102,8 @@ class Tracker:
         if desk.deadlines.may_be_due(ms) and not isinstance(event, ari.Snapshot):
             self._fire(ms)
         handler(event)
+        if self._moved_to_ms is not None and not isinstance(event, ari.ClockSet):
+            self._moved_to_ms = None
         return self._told() if desk.facts else _NONE
 
     def advance(self, now_ms: int) -> Sequence[Fact]:
@@ -481,6 +487,9 @@ class Tracker:
         """Asterisk's own list after a (re)connect: what vanished, what is new, what was not seen."""
         ms = self.last_event_ms
         gap = ari.epoch_ms(event.gap_from) if event.gap_from else None
+        if gap is not None:
+            # Where the clock was set meanwhile, the gap's beginning is told in the old time.
+            gap = min(gap if self._moved_to_ms is None else self._moved_to_ms, ms)
         present = {channel.id for channel in event.channels}
         vanished = [leg for leg in self._roster.legs.values() if leg.id not in present]
         if gap is not None:
@@ -517,6 +526,12 @@ class Tracker:
         """A compacted journal begins: a late event of a channel whose frames went brings no call back."""
         for channel_id in event.gone:
             self._roster.remember(channel_id)
+
+    def _clock_set(self, event: ari.ClockSet) -> None:
+        """Asterisk's clock was set: what is on is dated anew, so that its spans stay as long as they are."""
+        self.last_event_ms += event.by_ms
+        self._moved_to_ms = self.last_event_ms
+        redate(self._desk, self._roster.legs.values(), self._roster.calls(), event.by_ms)
 
     def _left_before(self, event: ari.Left) -> None:
         """Whom operators talked with last, in a journal that has lost those calls."""

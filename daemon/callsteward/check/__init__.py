@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from callsteward.check import pbx, services
+from callsteward.check.host_name import host_name
 from callsteward.check.hours import calling_hours
 from callsteward.check.result import Result, Status, failed, ok, warning
 from callsteward.config import Config, load
@@ -42,6 +43,9 @@ async def run(config_file: Path) -> AsyncIterator[Result]:
         yield calling_hours(config)
     async for result in pbx.results(config):
         yield result
+    slow = await host_name(config)
+    if slow is not None:
+        yield slow
     yield await services.broker(config)
     yield await services.store(config)
 

@@ -78,7 +78,7 @@ class HealthCollector(Collector):
         yield _counter("tracker_errors", "Events on which the tracker failed.", counters.tracker_errors)
         yield _counter("ari_refusals", "Times that Asterisk refused the password.", counters.refused)
         yield _counter("ari_silences", "Links given up without a heartbeat.", counters.silences)
-        yield _counter("clock_steps", "Times that Asterisk's clock was set.", counters.clock_steps)
+        yield _counter("clock_steps", "Times that the clock was set.", counters.clock_steps)
         yield _counter("disk_stalls", "Writes to the journal that took over a second.", counters.disk_stalls)
         yield _counter("disk_errors", "Times the disk began to refuse the journal.", counters.disk_errors)
         yield _counter("reload_errors", "Configurations refused on SIGHUP.", counters.reload_errors)

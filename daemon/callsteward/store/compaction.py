@@ -7,7 +7,8 @@ of everything would: what a thread's frames lead to depends on the thread alone 
 kept by marks in place of each run of frames that went: how far it had passed, and where the tracker's
 clock stood after them, which is what an event without a timestamp of its own and a stream's end go by. Whom
 an operator left last, for a code dialled after the call, is no longer told by what is left: the
-daemon writes it into the journal before it compacts it, and the last such mark stays.
+daemon writes it into the journal before it compacts it, and the last such mark stays. So does each that
+says that Asterisk's clock was set: what stands before it is told in the old time.
 
 A thread can outlive its calls for long (an agent's phone that is always on the line). Where all that is
 left is over the limit, the longest threads lose their oldest frames: after a crash their calls are taken
@@ -208,6 +209,10 @@ class _Threads:
         elif isinstance(event, ari.Snapshot):
             self._reconcile(event)
             return None
+        elif isinstance(event, ari.ClockSet):
+            self.newest_ms += event.by_ms
+            self.last_ms = {item: ms + event.by_ms for item, ms in self.last_ms.items()}
+            return None
         elif isinstance(event, ari.Compacted):
             self.gone.update(dict.fromkeys(event.gone))
             self.gone_before.update(event.gone)
@@ -256,7 +261,7 @@ def _telling(event: ari.Event | None) -> int:
     """What an event does to the tracker's time."""
     if event is None:
         return 0
-    if isinstance(event, ari.Left):
+    if isinstance(event, ari.Left | ari.ClockSet):
         return 0
     if isinstance(event, ari.Snapshot):
         return _SETS  # no limit runs out before it: it may find their calls gone
@@ -277,10 +282,13 @@ def compact(frames: Frames, *, limit_bytes: int) -> Iterator[bytes]:
     sizes: list[int] = []
     telling = bytearray()
     last_left = -1
+    clock_sets: set[int] = set()
     for place, frame in enumerate(frames()):
         event = _decoded(frame)
         if isinstance(event, ari.Left):
             last_left = place
+        elif isinstance(event, ari.ClockSet):
+            clock_sets.add(place)
         telling.append(_telling(event))
         abouts.append(None if event is None else threads.follow(event))
         sizes.append(len(frame) + 1)
@@ -290,8 +298,8 @@ def compact(frames: Frames, *, limit_bytes: int) -> Iterator[bytes]:
     before = False
     run = _Run()
     for place, (about, tells, frame) in enumerate(zip(abouts, telling, frames(), strict=True)):
-        if place == last_left:
-            # Told in its place: what stays of before it may tell of an earlier call.
+        if place == last_left or place in clock_sets:
+            # Told in its place: what stays of before it may tell of an earlier call, or time.
             yield from run.marks()
             run = _Run()
             yield frame

@@ -1,0 +1,71 @@
+"""Asterisk's clock was set while calls were on: their past is told in the new time.
+
+Every moment the tracker keeps of a call in progress moves by as much as the clock did. So its spans are as
+long as they were, limits run out when they are due, and what it began with has the date it would have
+had if the clock had been right from the start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from callsteward.calls.desk import Desk, Left
+
+if TYPE_CHECKING:
+    from callsteward.calls.model import Attempt, Call, Leg
+
+
+def redate(desk: Desk, legs: Iterable[Leg], calls: Iterable[Call], by_ms: int) -> None:
+    """Move all that is kept of these by `by_ms`, limits that run and what operators left last included."""
+    attempts: dict[Attempt, None] = {}
+    for leg in legs:
+        _leg(leg, by_ms)
+        if leg.attempt is not None:
+            attempts[leg.attempt] = None
+    for call in calls:
+        _call(call, by_ms)
+        attempts.update(dict.fromkeys(call.attempts))
+    for attempt in attempts:
+        attempt.dial_ms += by_ms
+        attempt.ring_ms = _moved(attempt.ring_ms, by_ms)
+        attempt.end_ms = _moved(attempt.end_ms, by_ms)
+    desk.deadlines.move(by_ms)
+    for operator, left in desk.left.items():
+        desk.left[operator] = Left(left.call_id, left.line, left.at_ms + by_ms)
+
+
+def _moved(ms: int | None, by_ms: int) -> int | None:
+    return None if ms is None else ms + by_ms
+
+
+def _leg(leg: Leg, by_ms: int) -> None:
+    leg.created_ms += by_ms
+    leg.joined_ms = _moved(leg.joined_ms, by_ms)
+    leg.hold_ms = _moved(leg.hold_ms, by_ms)
+    leg.talking_ms = _moved(leg.talking_ms, by_ms)
+
+
+def _call(call: Call, by_ms: int) -> None:
+    call.created_ms += by_ms
+    call.started_ms += by_ms
+    call.quiet_ms += by_ms
+    call.answered_ms = _moved(call.answered_ms, by_ms)
+    call.contact_ms = _moved(call.contact_ms, by_ms)
+    call.ended_ms = _moved(call.ended_ms, by_ms)
+    call.died_ms = _moved(call.died_ms, by_ms)
+    call.handed_over_ms = _moved(call.handed_over_ms, by_ms)
+    call.silent_since_ms = _moved(call.silent_since_ms, by_ms)
+    call.talks = [(start + by_ms, end + by_ms) for start, end in call.talks]
+    call.holds = [(side, start + by_ms, end + by_ms, who) for side, start, end, who in call.holds]
+    call.unobserved = [(_moved(start, by_ms), _moved(end, by_ms)) for start, end in call.unobserved]
+    for spoken in (call.operator_speech, call.client_speech):
+        if spoken is not None:
+            spoken.move(by_ms)
+    for transfer in call.transfers:
+        transfer.at_ms += by_ms
+    for request in call.requests:
+        request.at_ms += by_ms
+    call.tags = tuple(msgspec.structs.replace(said, at_ms=said.at_ms + by_ms) for said in call.tags)

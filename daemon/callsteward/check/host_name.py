@@ -1,0 +1,75 @@
+"""Whether this machine, where it is Asterisk's too, knows its own name without asking long.
+
+Asterisk looks its host's name up for every SIP leg. Where only a name server that does not answer could know
+it, each look-up holds a SIP thread for 5 s, and at some ten calls a second the PBX stands still.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import socket
+import threading
+import time
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from callsteward.check.result import Result, warning
+from callsteward.config import Config
+
+SLOW_S = 1.0
+_WAIT_S = 2.0
+
+
+def _look_up(name: str) -> None:
+    # That nobody knows it is told as fast, and does no harm.
+    with contextlib.suppress(OSError):
+        socket.getaddrinfo(name, None)
+
+
+async def host_name(
+    config: Config, look_up: Callable[[str], None] = _look_up, *, wait_s: float = _WAIT_S
+) -> Result | None:
+    """A warning where the look-up takes `SLOW_S`; None where all is well, or Asterisk is elsewhere."""
+    if not _here(config.asterisk.url):
+        return None
+    name = socket.gethostname()
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[None] = loop.create_future()
+
+    def ended() -> None:
+        if not done.done():
+            done.set_result(None)
+
+    def work() -> None:
+        look_up(name)
+        # The check may be over by then.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(ended)
+
+    began = time.monotonic()
+    # None of the loop's own: the end of the check would wait for it.
+    threading.Thread(target=work, name="host name", daemon=True).start()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(wait_s):
+            await done
+    took_s = time.monotonic() - began
+    if took_s < min(SLOW_S, wait_s):
+        return None
+    return warning(
+        "host name",
+        f"this machine's own name, {name}, is looked up for {took_s:.0f} s and more: Asterisk does so for"
+        " every SIP leg, and calls wait for it",
+        f"put it into /etc/hosts: echo '127.0.1.1 {name}' >> /etc/hosts",
+    )
+
+
+def _here(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

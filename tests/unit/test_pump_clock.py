@@ -1,0 +1,191 @@
+"""A clock that is set while calls are on: a mark before the first event by it, and spans that stay."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from callsteward.ari.census import Census
+from callsteward.ari.counters import Counters
+from callsteward.ari.events import timestamp
+from callsteward.ari.frames import FrameQueue
+from callsteward.ari.marks import clock_set
+from callsteward.calls.facts import CallEnded, Fact
+from callsteward.calls.record import CallRecord
+from callsteward.calls.tracker import Tracker
+from callsteward.clock import EventClock, WallClock
+from callsteward.keeping import Keeping
+from callsteward.pump import Pump
+from callsteward.store.journal import Journal
+from tests.unit.calls.stream import NOON, Stream, config
+
+HOUR = 3_600_000
+
+
+class Site:
+    """A pump with a journal, fed by hand. Its monotonic clock shows 1000 at noon; `wall_s`: the machine's."""
+
+    def __init__(self, path: Path) -> None:
+        self.wall_s = 0.0
+        self.facts: list[Fact] = []
+        self.journal = Journal(path)
+        self.counters = Counters()
+        self.clock = EventClock()
+        self.tracker = Tracker(config())
+        self.pump = Pump(
+            frames=FrameQueue(self.counters),
+            tracker=self.tracker,
+            keeping=Keeping(self.journal, None, self.counters),
+            save=self._save,
+            outlet=self,
+            census=Census(),
+            clock=self.clock,
+            counters=self.counters,
+            machine=WallClock(lambda: self.wall_s, lambda: 0.0),
+        )
+
+    def publish(self, fact: Fact) -> None:
+        self.facts.append(fact)
+
+    async def _save(self, records: Sequence[CallRecord]) -> list[CallRecord]:
+        return list(records)
+
+    @property
+    def records(self) -> list[CallRecord]:
+        return [fact.record for fact in self.facts if isinstance(fact, CallEnded)]
+
+    async def arrive(self, stream: Stream, by_ms: int = 0, *, at_once: int = 1) -> None:
+        """The stream's events so far, as they are stamped by an Asterisk whose clock was set by `by_ms`."""
+        batch = []
+        for ms, frame in stream._frames:
+            moved = Stream()
+            moved._frames = [(ms + by_ms, frame | {"timestamp": timestamp(ms + by_ms)})]
+            batch.append((moved.frames()[0], 1000 + (ms - NOON) / 1000))
+        stream.unseen()
+        for start in range(0, len(batch), at_once):
+            await self.pump._work(batch[start : start + at_once])
+
+
+@pytest.mark.parametrize("by_ms", [HOUR, -HOUR])
+@pytest.mark.parametrize("at_once", [1, 100])
+async def test_set_in_a_talk_its_record_has_the_spans_it_had(
+    tmp_path: Path, by_ms: int, at_once: int
+) -> None:
+    site = Site(tmp_path / "j")
+    s = Stream()
+    client, phone = s.talk()
+    s.at(10)
+    s.hold(phone)
+    await site.arrive(s)
+    site.wall_s += by_ms / 1000
+    s.at(15)
+    s.unhold(phone)
+    await site.arrive(s, by_ms, at_once=at_once)
+    assert site.clock.now_ms(1015.0) == NOON + 15_000 + by_ms
+    s.at(20)
+    s.bye(client)
+    await site.arrive(s, by_ms, at_once=at_once)
+    (record,) = site.records
+    assert (record.duration_s, record.talk_s, record.hold_s) == (20.0, 13.0, 5.0)
+    assert record.complete
+    assert site.counters.clock_steps == 0
+
+
+async def test_a_step_in_the_midst_of_a_batch_is_found_and_told_where_no_machine_told_it(
+    tmp_path: Path,
+) -> None:
+    site = Site(tmp_path / "j")
+    s = Stream()
+    s.incoming()
+    s.at(100)
+    client, _ = s.talk(number="79000000001")
+    await site.arrive(s)
+    s.at(140)
+    s.speak(client, 1)
+    old = s._frames
+    s.unseen()
+    s.at(150)
+    s.bye(client)
+    new = [(ms, frame | {"timestamp": timestamp(ms + HOUR)}) for ms, frame in s._frames]
+    s._frames = [*old, *new]
+    batch = [(frame, 1000 + (ms - NOON) / 1000) for (ms, _), frame in zip(s._frames, s.frames(), strict=True)]
+    await site.pump._work(batch)
+    (record,) = site.records
+    assert (record.duration_s, record.talk_s) == (50.0, 48.0)
+    assert site.counters.clock_steps == 1
+    assert clock_set(HOUR) in (tmp_path / "j").read_bytes().splitlines()
+
+
+async def test_a_daemon_that_was_killed_after_it_goes_on_in_the_new_time(tmp_path: Path) -> None:
+    site = Site(tmp_path / "j")
+    s = Stream()
+    client, _ = s.talk()
+    await site.arrive(s)
+    site.wall_s = 3600.0
+    s.at(10)
+    s.speak(client, 1)
+    await site.arrive(s, HOUR)
+    site.journal.close()
+    again = Site(tmp_path / "j")
+    await again.pump.rerun()
+    assert again.tracker.last_event_ms == site.tracker.last_event_ms
+    assert again.tracker.open_since_ms == NOON + HOUR
+    s.at(20)
+    s.bye(client)
+    await again.arrive(s, HOUR)
+    (record,) = again.records
+    assert record.duration_s == 20.0
+
+
+async def test_what_was_heard_last_before_a_kill_is_told_in_the_new_time(tmp_path: Path) -> None:
+    site = Site(tmp_path / "j")
+    s = Stream()
+    s.talk()
+    await site.arrive(s)
+    site.journal.append(clock_set(HOUR))
+    site.journal.close()
+    again = Site(tmp_path / "j")
+    assert await again.pump.rerun() == timestamp(NOON + 2_000 + HOUR)
+
+
+async def test_where_nothing_is_on_the_time_is_what_the_next_event_says(tmp_path: Path) -> None:
+    site = Site(tmp_path / "j")
+    s = Stream()
+    client, _ = s.talk()
+    await site.arrive(s)
+    site.pump.machine_clock_set()
+    assert site.clock.now_ms(1002.0) is not None
+    s.at(5)
+    s.bye(client)
+    await site.arrive(s)
+    site.pump.machine_clock_set()
+    assert site.clock.now_ms(1006.0) is None
+    site.wall_s = 3600.0
+    s.at(7)
+    s.incoming()
+    await site.arrive(s, HOUR)
+    assert site.clock.now_ms(1007.0) == NOON + 7_000 + HOUR
+
+
+async def test_a_gap_in_which_it_was_set_begins_where_it_began(tmp_path: Path) -> None:
+    """Told in the old time it would begin an hour before, or after its end."""
+    for by_ms in (HOUR, -HOUR):
+        site = Site(tmp_path / f"j{by_ms}")
+        s = Stream()
+        client, _ = s.talk()
+        await site.arrive(s)
+        site.wall_s += by_ms / 1000
+        s.at(30)
+        s.snapshot(gap_from=2)
+        await site.arrive(s, by_ms)
+        s.at(40)
+        s.bye(client)
+        await site.arrive(s, by_ms)
+        (record,) = site.records
+        assert record.duration_s == 40.0
+        (span,) = record.unobserved
+        assert (span.from_, span.to) == tuple(
+            timestamp(NOON + second * 1000 + by_ms).replace("+0000", "Z") for second in (2, 30)
+        )
