@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import secrets
 import shutil
 import subprocess
@@ -24,6 +25,8 @@ class Sipp:
         self.folder = self.root / "lab" / self.name
         self.folder.mkdir(parents=True)
         self._running: list[subprocess.Popen[bytes]] = []
+        # They have a session of their own: nothing else would end them with the tests.
+        atexit.register(self.stop)
 
     def __enter__(self) -> Self:
         return self
@@ -34,6 +37,10 @@ class Sipp:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End them all and remove their files; safe to call again."""
         for process in self._running:
             if process.poll() is None:
                 process.terminate()
@@ -43,7 +50,9 @@ class Sipp:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+        self._running.clear()
         shutil.rmtree(self.folder, ignore_errors=True)
+        atexit.unregister(self.stop)
 
     def start(
         self, name: str, scenario: str, address: str, port: int, *options: str
