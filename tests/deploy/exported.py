@@ -44,10 +44,10 @@ def scrape() -> bytes:
         client_ref=None, operator=None, state=State.EXPIRED, reason="", dropped_at_ms=1, created_at_ms=1,
         changed_at_ms=1, attempts=0, asked=None, channel_id=None,
     )  # fmt: skip
-    metrics.observe(CallEnded(RECORD))
-    metrics.observe(CallEnded(msgspec.structs.replace(RECORD, complete=False)))
-    metrics.observe(alert)
-    metrics.observe(CallbackMoved(callback, Actor.DAEMON))
+    metrics.calls.observe(CallEnded(RECORD))
+    metrics.calls.observe(CallEnded(msgspec.structs.replace(RECORD, complete=False)))
+    metrics.calls.observe(alert)
+    metrics.calls.observe(CallbackMoved(callback, Actor.DAEMON))
     return metrics.scrape()[0]
 
 

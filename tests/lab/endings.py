@@ -126,4 +126,4 @@ def cut_on_hold(stage: Stage) -> None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(ENDINGS))
+    raise SystemExit(main(ENDINGS, __doc__))

@@ -847,9 +847,9 @@ def concurrent(stage: Stage) -> None:
     stage.until_over(operator, client)
 
 
-def main(plays: Mapping[str, Scenario] = SCENARIOS) -> int:
-    """Play one scenario."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def main(plays: Mapping[str, Scenario] = SCENARIOS, description: str | None = __doc__) -> int:
+    """Play one scenario of a module that has its own."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("name", choices=sorted(plays))
     parser.add_argument("--sip-port", type=int, required=True)
     parser.add_argument("--lane", type=int, default=0)

@@ -6,42 +6,30 @@ truth as JSON lines. Each ``ring`` of the client is one INVITE their phone recei
 
 from __future__ import annotations
 
-import argparse
-import sys
-from collections.abc import Callable
-
-from tests.lab.errors import LabError
-from tests.lab.lanes import Lane
-from tests.lab.phones import Exchange, Phone
+from tests.lab.phones import Phone
 from tests.lab.remote_phone import RemotePhone
-from tests.lab.scenarios import Stage
+from tests.lab.scenarios import Stage, main
 from tests.lab.truth import tell
+from tests.live.shows import (
+    AFTERWARDS_S,
+    GREETING_S,
+    Shows,
+    client_who_vanishes,
+    dialogue,
+    greeted,
+    speaks_and_vanishes,
+)
 
-Show = Callable[[Stage], None]
-SHOWS: dict[str, Show] = {}
-
-GREETING_S = 1.6
-"""Past the lab's greeting_s of 1 s."""
+show = Shows()
 STICKY = "210"
 """dialplan/callsteward-examples.conf, callsteward-example-sticky; lane 0's operators are in its queue."""
-AFTERWARDS_S = 8.0
-"""Long enough for a second call to the client, if one were made."""
-
-
-def show(play: Show) -> Show:
-    SHOWS[play.__name__] = play
-    return play
 
 
 def _broken(stage: Stage, operator: Phone) -> None:
     """The client calls, the talk is under way, the client's phone vanishes without a word."""
-    with RemotePhone.outside(stage.exchange, stage.lane.outside(1), "client") as client:
-        client.dial(stage.lane.did(10))
-        stage.until_talking(operator)
-        stage.say(operator, GREETING_S, pause_s=0.3)
-        client.talk()
-        stage.wait(1.0)
-        client.vanish()
+    with client_who_vanishes(stage) as client:
+        greeted(stage, operator, client)
+        speaks_and_vanishes(stage, client)
 
 
 def _back(stage: Stage, **habits: object) -> Phone:
@@ -182,7 +170,7 @@ def calls_again_before_it_is_noticed(stage: Stage) -> None:
 def early_drop(stage: Stage) -> None:
     """The client's network breaks before the greeting is over."""
     operator = stage.operator(1, answer_after_s=0.5)
-    with RemotePhone.outside(stage.exchange, stage.lane.outside(1), "client") as client:
+    with client_who_vanishes(stage) as client:
         client.dial(stage.lane.did(10))
         stage.until_talking(operator)
         operator.line.talk()
@@ -206,20 +194,10 @@ def early_silent(stage: Stage) -> None:
     stage.wait(AFTERWARDS_S)
 
 
-def _dialogue(stage: Stage) -> tuple[Phone, Phone]:
-    operator = stage.operator(1, answer_after_s=0.5)
-    client = stage.client()
-    stage.until_up(client.dial(stage.lane.did(10)))
-    stage.until_talking(operator)
-    stage.say(operator, GREETING_S)
-    stage.say(client, 1.0)
-    return operator, client
-
-
 @show
 def client_bye(stage: Stage) -> None:
     """A plain BYE by the client."""
-    operator, client = _dialogue(stage)
+    operator, client, _ = dialogue(stage)
     client.line.bye()
     stage.until_over(operator, client)
     stage.wait(AFTERWARDS_S)
@@ -228,7 +206,7 @@ def client_bye(stage: Stage) -> None:
 @show
 def operator_bye(stage: Stage) -> None:
     """A plain BYE by the operator."""
-    operator, client = _dialogue(stage)
+    operator, client, _ = dialogue(stage)
     operator.line.bye()
     stage.until_over(operator, client)
     stage.wait(AFTERWARDS_S)
@@ -285,13 +263,9 @@ def sticky(stage: Stage) -> None:
     """Operator 2 had the client; who calls again comes to operator 2, anybody else to the queue."""
     first = stage.operator(1, answer_after_s=None)
     second = stage.operator(2, answer_after_s=0.5)
-    with RemotePhone.outside(stage.exchange, stage.lane.outside(1), "client") as client:
-        client.dial(stage.lane.did(13))
-        stage.until_talking(second)
-        stage.say(second, GREETING_S, pause_s=0.3)
-        client.talk()
-        stage.wait(1.0)
-        client.vanish()
+    with client_who_vanishes(stage) as client:
+        greeted(stage, second, client, 13)
+        speaks_and_vanishes(stage, client)
     second.answer_after_s = None
     back = _back(stage)
     stage.exchange.until(second.is_idle, 20, "the drop to be noticed")
@@ -394,25 +368,5 @@ def nobody_answers_the_client(stage: Stage) -> None:
     stage.wait(2.0)
 
 
-def main() -> int:
-    """Play one show."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("name", choices=sorted(SHOWS))
-    parser.add_argument("--sip-port", type=int, required=True)
-    parser.add_argument("--lane", type=int, default=0)
-    arguments = parser.parse_args()
-    exchange = Exchange(arguments.sip_port)
-    stage = Stage(exchange, Lane(arguments.lane))
-    status = 0
-    with exchange:
-        try:
-            SHOWS[arguments.name](stage)
-        except LabError as error:
-            print(f"{arguments.name}: {error}", file=sys.stderr, flush=True)
-            status = 1
-    exchange.leave(status)
-    return status
-
-
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(main(show, __doc__))

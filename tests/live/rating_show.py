@@ -6,44 +6,19 @@ lines; ``over`` is the moment the client's call ended.
 
 from __future__ import annotations
 
-import argparse
-import sys
-from collections.abc import Callable
-
-from tests.lab.errors import LabError
-from tests.lab.lanes import Lane
-from tests.lab.phones import Exchange, Line, Phone
+from tests.lab.phones import Line, Phone
 from tests.lab.remote_phone import RemotePhone
-from tests.lab.scenarios import Stage
+from tests.lab.scenarios import Stage, main
 from tests.lab.truth import tell
 from tests.live.cues import until_cue
+from tests.live.shows import Shows, dialogue
 
-Show = Callable[[Stage], None]
-SHOWS: dict[str, Show] = {}
+show = Shows()
 STAY, DIRECT, CALL = 30, 31, 10
-MENU_S = 12.0
-"""Longer than two prompts and the time to answer each, with the farewell."""
-
-
-def show(play: Show) -> Show:
-    SHOWS[play.__name__] = play
-    return play
-
-
-def _dialogue(stage: Stage, kind: int) -> tuple[Phone, Phone, Line]:
-    """A talk past the greeting; the client's line with it."""
-    operator = stage.operator(1, answer_after_s=0.5)
-    client = stage.client(answer_after_s=0.7)
-    line = client.dial(stage.lane.did(kind))
-    stage.until_up(line)
-    stage.until_talking(operator)
-    stage.say(operator, 1.6, pause_s=0.3)
-    stage.say(client, 0.8, pause_s=0.3)
-    return operator, client, line
 
 
 def _handed_over(stage: Stage) -> tuple[Phone, Line]:
-    operator, client, line = _dialogue(stage, STAY)
+    operator, client, line = dialogue(stage, STAY, pause_s=0.3)
     operator.line.bye()
     stage.until_over(operator)
     return client, line
@@ -66,7 +41,7 @@ def stay(stage: Stage) -> None:
 @show
 def code(stage: Stage) -> None:
     """The operator presses the hand-over code instead of hanging up."""
-    operator, client, line = _dialogue(stage, STAY)
+    operator, client, line = dialogue(stage, STAY, pause_s=0.3)
     operator.line.press("*9")
     stage.until_over(operator)
     line.until_heard()
@@ -77,7 +52,7 @@ def code(stage: Stage) -> None:
 @show
 def transfer(stage: Stage) -> None:
     """The operator transfers the client to the rating."""
-    operator, client, line = _dialogue(stage, DIRECT)
+    operator, client, line = dialogue(stage, DIRECT, pause_s=0.3)
     operator.line.transfer(stage.lane.did(39))
     stage.until_over(operator)
     line.until_heard()
@@ -88,7 +63,7 @@ def transfer(stage: Stage) -> None:
 @show
 def dialled(stage: Stage) -> None:
     """A line without a queue: Dial with g."""
-    operator, client, line = _dialogue(stage, DIRECT)
+    operator, client, line = dialogue(stage, DIRECT, pause_s=0.3)
     operator.line.bye()
     stage.until_over(operator)
     line.until_heard()
@@ -180,7 +155,7 @@ def no_dialogue(stage: Stage) -> None:
 @show
 def client_bye(stage: Stage) -> None:
     """The client hangs up after the talk: they cannot be asked."""
-    operator, client, line = _dialogue(stage, STAY)
+    operator, client, line = dialogue(stage, STAY, pause_s=0.3)
     client.line.bye()
     _until_over(stage, line)
     # Whoever plays this goes when the show is over: that BYE must not overtake the client's.
@@ -228,7 +203,7 @@ def forever(stage: Stage) -> None:
 @show
 def called(stage: Stage) -> None:
     """Called later for the rating; the client presses 5."""
-    _, client, line = _dialogue(stage, CALL)
+    _, client, line = dialogue(stage, CALL, pause_s=0.3)
     client.line.bye()
     _until_over(stage, line)
     stage.exchange.until(lambda: len(client.calls) == 2, 40, "the client to be called for the rating")
@@ -241,7 +216,7 @@ def called(stage: Stage) -> None:
 
 @show
 def called_and_not_answering(stage: Stage) -> None:
-    _, client, line = _dialogue(stage, CALL)
+    _, client, line = dialogue(stage, CALL, pause_s=0.3)
     client.answer_after_s = None
     client.line.bye()
     _until_over(stage, line)
@@ -253,7 +228,7 @@ def called_and_not_answering(stage: Stage) -> None:
 @show
 def talks_again(stage: Stage) -> None:
     """The rating is due while the client is on another call: it waits for its end."""
-    operator, client, _ = _dialogue(stage, CALL)
+    operator, client, _ = dialogue(stage, CALL, pause_s=0.3)
     client.line.bye()
     stage.until_over(operator)
     # On a line that does not ask afterwards.
@@ -275,7 +250,7 @@ def talks_again(stage: Stage) -> None:
 @show
 def waits_to_be_called(stage: Stage) -> None:
     """As `called`, with the daemon restarted meanwhile: they answer once the test says that it is there."""
-    _, client, line = _dialogue(stage, CALL)
+    _, client, line = dialogue(stage, CALL, pause_s=0.3)
     client.answer_after_s = None
     client.line.bye()
     _until_over(stage, line)
@@ -289,25 +264,5 @@ def waits_to_be_called(stage: Stage) -> None:
     stage.wait(8.0)
 
 
-def main() -> int:
-    """Play one show."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("name", choices=sorted(SHOWS))
-    parser.add_argument("--sip-port", type=int, required=True)
-    parser.add_argument("--lane", type=int, default=0)
-    arguments = parser.parse_args()
-    exchange = Exchange(arguments.sip_port)
-    stage = Stage(exchange, Lane(arguments.lane))
-    status = 0
-    with exchange:
-        try:
-            SHOWS[arguments.name](stage)
-        except LabError as error:
-            print(f"{arguments.name}: {error}", file=sys.stderr, flush=True)
-            status = 1
-    exchange.leave(status)
-    return status
-
-
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(main(show, __doc__))

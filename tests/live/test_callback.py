@@ -13,7 +13,7 @@ from callsteward.calls.record import CallRecord, encode
 from tests.lab.asterisk import Asterisk
 from tests.live.availability import lab_or_skip
 from tests.live.callback_lab import Daemon, Played, play_all, settings
-from tests.live.callback_show import SHOWS
+from tests.live.callback_show import show as shows
 from tests.live.daemon import callsteward
 
 pytestmark = pytest.mark.live
@@ -53,7 +53,7 @@ def daemon(pbx: Asterisk, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 @pytest.fixture(scope="module")
 def played(pbx: Asterisk, daemon: Daemon) -> Mapping[str, Played]:
     """All shows, three at a time; a phone that trips over a busy machine gets a second try."""
-    assert EXPECTED.keys() < SHOWS.keys()
+    assert EXPECTED.keys() < shows.keys()
     return play_all(pbx, list(EXPECTED), at_once=3)
 
 

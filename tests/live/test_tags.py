@@ -13,7 +13,7 @@ import pytest
 from tests.lab.asterisk import Asterisk
 from tests.live.availability import lab_or_skip
 from tests.live.callback_lab import Daemon, Played, play_all, settings
-from tests.live.tag_show import SHOWS
+from tests.live.tag_show import show as shows
 
 pytestmark = pytest.mark.live
 
@@ -47,7 +47,7 @@ def daemon(pbx: Asterisk, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 @pytest.fixture(scope="module")
 def played(pbx: Asterisk, daemon: Daemon) -> Mapping[str, Played]:
-    assert EXPECTED.keys() == SHOWS.keys() - {"plain"}
+    assert EXPECTED.keys() == shows.keys() - {"plain"}
     return play_all(pbx, list(EXPECTED), at_once=3, shows="tests.live.tag_show")
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 
-from callsteward.callback.states import CallbackMoved
-from callsteward.calls.facts import Fact
 from callsteward.config import Config
 from callsteward.metrics.calls import CallMetrics
 from callsteward.metrics.health import HealthCollector, Readings
@@ -24,10 +22,6 @@ class Metrics:
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
         GCCollector(registry=self._registry)
-
-    def observe(self, fact: Fact | CallbackMoved) -> None:
-        """Count a fact."""
-        self.calls.observe(fact)
 
     def scrape(self, accept: str = "") -> tuple[bytes, str]:
         """The body and its content type: OpenMetrics where `accept` asks for it, else Prometheus' text."""

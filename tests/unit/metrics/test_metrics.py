@@ -51,7 +51,7 @@ def test_a_configured_line_is_there_before_its_first_call(metrics: Metrics) -> N
 
 
 def test_a_call_is_counted_once_in_everything_it_says(metrics: Metrics) -> None:
-    metrics.observe(ended())
+    metrics.calls.observe(ended())
     scraped = Scraped(metrics)
     assert scraped.get("calls_total", line="support", direction="inbound", outcome="completed") == 1
     assert scraped.get("first_hangups_total", line="support", party="client") == 1
@@ -67,7 +67,7 @@ def test_a_call_is_counted_once_in_everything_it_says(metrics: Metrics) -> None:
 
 
 def test_an_abandoned_call_waited_but_nobody_hung_up_on_anybody(metrics: Metrics) -> None:
-    metrics.observe(
+    metrics.calls.observe(
         ended(
             outcome=Outcome.ABANDONED,
             answered_at=None,
@@ -85,7 +85,7 @@ def test_an_abandoned_call_waited_but_nobody_hung_up_on_anybody(metrics: Metrics
 
 
 def test_what_was_not_observed_counts_nowhere(metrics: Metrics) -> None:
-    metrics.observe(ended(complete=False, wait_s=None, talk_s=None, answer_latency_s=None, holds=()))
+    metrics.calls.observe(ended(complete=False, wait_s=None, talk_s=None, answer_latency_s=None, holds=()))
     scraped = Scraped(metrics)
     assert scraped.get("incomplete_calls_total", line="support") == 1
     for name in ("answer_latency_seconds_count", "talk_seconds_count", "hold_seconds_count"):
@@ -94,7 +94,7 @@ def test_what_was_not_observed_counts_nowhere(metrics: Metrics) -> None:
 
 
 def test_an_outbound_call_has_no_wait_of_a_client(metrics: Metrics) -> None:
-    metrics.observe(ended(direction=Direction.OUTBOUND))
+    metrics.calls.observe(ended(direction=Direction.OUTBOUND))
     scraped = Scraped(metrics)
     assert scraped.get("calls_total", line="support", direction="outbound", outcome="completed") == 1
     assert scraped.get("wait_seconds_count", line="support", answered="true") == 0
@@ -106,7 +106,7 @@ def test_each_hold_is_counted_by_itself_and_a_lost_connection_is_the_networks(me
     lost = Hangup(
         first=Party.NETWORK, cause=44, tech_cause=None, evidence=(), confidence=RECORD.hangup.confidence
     )
-    metrics.observe(ended(holds=holds, hangup=lost))
+    metrics.calls.observe(ended(holds=holds, hangup=lost))
     scraped = Scraped(metrics)
     assert scraped.get("hold_seconds_count", line="support") == 2
     assert scraped.get("hold_seconds_bucket", line="support", le="120.0") == 1
@@ -114,8 +114,8 @@ def test_each_hold_is_counted_by_itself_and_a_lost_connection_is_the_networks(me
 
 
 def test_scores_are_counted_once_by_their_records(metrics: Metrics) -> None:
-    metrics.observe(ended(rating=Rating("answered", "stay", 4)))
-    metrics.observe(ended())
+    metrics.calls.observe(ended(rating=Rating("answered", "stay", 4)))
+    metrics.calls.observe(ended())
     scraped = Scraped(metrics)
     assert scraped.get("ratings_total", line="support", status="answered") == 1
     assert scraped.get("ratings_total", line="support", status="not_asked") == 1
@@ -124,7 +124,7 @@ def test_scores_are_counted_once_by_their_records(metrics: Metrics) -> None:
 
 
 def test_alerts_and_callbacks_are_counted(metrics: Metrics) -> None:
-    metrics.observe(
+    metrics.calls.observe(
         Alert(call_id="1", line="support", rule="hold_limit", at_ms=2, operator="101", limit_s=1, since_ms=1)
     )
     callback = Callback(
@@ -132,8 +132,8 @@ def test_alerts_and_callbacks_are_counted(metrics: Metrics) -> None:
         client_ref=None, operator=None, state=State.EXPIRED, reason="", dropped_at_ms=1, created_at_ms=1,
         changed_at_ms=1, attempts=0, asked=None, channel_id=None,
     )  # fmt: skip
-    metrics.observe(CallbackMoved(callback, Actor.DAEMON))
-    metrics.observe(CallHappened(call_id="1", line="support", event=Happening.RINGING, at_ms=1))
+    metrics.calls.observe(CallbackMoved(callback, Actor.DAEMON))
+    metrics.calls.observe(CallHappened(call_id="1", line="support", event=Happening.RINGING, at_ms=1))
     scraped = Scraped(metrics)
     assert scraped.get("alerts_total", line="support", rule="hold_limit") == 1
     assert scraped.get("callback_transitions_total", line="support", state="expired") == 1
@@ -188,7 +188,7 @@ def test_no_end_of_unknown_types_makes_no_end_of_series(metrics: Metrics, counte
 
 
 def test_no_number_client_call_or_operator_is_in_a_scrape(metrics: Metrics) -> None:
-    metrics.observe(ended())
+    metrics.calls.observe(ended())
     text = Scraped(metrics).text
     for private in ("79031234567", "7903***4567", RECORD.call_id, str(RECORD.client_ref), '"101"'):
         assert private not in text
