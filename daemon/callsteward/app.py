@@ -6,13 +6,11 @@ import asyncio
 import gc
 import time
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
 
-import aiohttp
 import structlog
 from sqlalchemy.engine import make_url
 
@@ -21,23 +19,13 @@ from callsteward.agi.site import open_agi
 from callsteward.ari.census import Census
 from callsteward.ari.connection import open_link
 from callsteward.ari.counters import Counters
-from callsteward.ari.events import Event
 from callsteward.ari.frames import FrameQueue
-from callsteward.ari.link import CERTAIN_AFTER_S, OnChange, cancelled
+from callsteward.ari.link import CERTAIN_AFTER_S, OnChange
 from callsteward.ari.recorder import Recorder
 from callsteward.ari.rest import HttpTransport, Rest, open_session
-from callsteward.callback.decisions import Decisions
-from callsteward.callback.do_not_call import DoNotCall
-from callsteward.callback.execution import Execution
-from callsteward.callback.guard import Guard
-from callsteward.callback.ledger import Ledger
 from callsteward.callback.lost import LostCalls
 from callsteward.callback.lost_watch import LostWatch
-from callsteward.callback.policy import Policy
-from callsteward.callback.states import CallbackMoved
-from callsteward.callback.zones import ClientZones
-from callsteward.calls.facts import Fact, LineNow, OperatorNow
-from callsteward.calls.record import CallRecord
+from callsteward.calls.facts import LineNow, OperatorNow
 from callsteward.calls.tracker import Tracker
 from callsteward.clock import EventClock
 from callsteward.config import Config
@@ -45,22 +33,21 @@ from callsteward.doors import Doors, wanted
 from callsteward.exceptions import CallstewardError
 from callsteward.feed.delivery import Delivery
 from callsteward.feed.durable import Durable
-from callsteward.health import ConfigState, FeedState, Health
-from callsteward.intervals.compose import Intervals
-from callsteward.intervals.publisher import Open
-from callsteward.intervals.row import IntervalExpired, IntervalRow
+from callsteward.health import ConfigState
 from callsteward.keeping import Keeping
 from callsteward.metrics.counted import CountedFeed
 from callsteward.metrics.health import Readings
 from callsteward.metrics.scrape import Metrics
 from callsteward.notify import Notify
+from callsteward.output import NoFeed, Output
+from callsteward.parts import all_of, asterisk_now, each, in_turn, open_callbacks, open_intervals
 from callsteward.progress import Progress
-from callsteward.pump import Judge, Listener, Pump
+from callsteward.pump import Pump
 from callsteward.rating import service as rating
 from callsteward.rating.complaints import Complaints
-from callsteward.rating.states import ComplaintRaised, RatingMoved
 from callsteward.rating.tags import no_tags
 from callsteward.reload import reloaded
+from callsteward.stopping import closed, until_stop, wind_down
 from callsteward.store.journal import Journal
 from callsteward.store.outbox import Outbox
 from callsteward.store.records import CallQuery, Store
@@ -68,68 +55,7 @@ from callsteward.watch import Watched, watch
 
 log = structlog.get_logger(__name__)
 
-# All together under the 5 s that a stop may take.
-PUMP_STOP_S = 1.5
-FEED_STOP_S = 1.0
-LINK_STOP_S = 1.2
-STORE_STOP_S = 0.5
-
 GAUGES_EVERY_S = 1.0
-
-Published = Fact | CallbackMoved | RatingMoved | ComplaintRaised | IntervalRow | IntervalExpired
-
-
-class Output(Protocol):
-    """The feed, as the daemon uses it."""
-
-    async def run(self) -> None: ...
-
-    def publish(self, fact: Published) -> None: ...
-
-    def recall(self, records: Iterable[CallRecord]) -> None: ...
-
-    def gauges(self, lines: list[LineNow], operators: list[OperatorNow], now_ms: int) -> None: ...
-
-    def link(self, asterisk_connected: bool, detail: str) -> None: ...
-
-    def health(self, health: Health) -> None: ...
-
-    def reconfigure(self, config: Config) -> None: ...
-
-    def state(self) -> FeedState: ...
-
-    async def drain(self, timeout_s: float) -> Any: ...
-
-
-class NoFeed:
-    """The feed of a daemon with `mqtt.enabled = false`: records go to the store alone."""
-
-    async def run(self) -> None:
-        await asyncio.Event().wait()
-
-    def publish(self, fact: Published) -> None:
-        pass
-
-    def recall(self, records: Iterable[CallRecord]) -> None:
-        pass
-
-    def gauges(self, lines: list[LineNow], operators: list[OperatorNow], now_ms: int) -> None:
-        pass
-
-    def link(self, asterisk_connected: bool, detail: str) -> None:
-        pass
-
-    def health(self, health: Health) -> None:
-        pass
-
-    def reconfigure(self, config: Config) -> None:
-        pass
-
-    def state(self) -> FeedState:
-        return FeedState()
-
-    async def drain(self, timeout_s: float) -> None:
-        pass
 
 
 def journal_path(config: Config) -> Path | None:
@@ -178,7 +104,7 @@ class Daemon:
             keeping = Keeping(journal, self._recorder, self.counters)
             stack.push_async_callback(keeping.close)
             store = await Store.open(config.store.url, None if durable is None else durable.record)
-            stack.push_async_callback(_closed, store)
+            stack.push_async_callback(closed, store)
             feed = self._feed or self._open_feed(store)
             session = await stack.enter_async_context(open_session(config.asterisk))
             frames = FrameQueue(self.counters)
@@ -203,8 +129,8 @@ class Daemon:
                     ),
                 )
                 feed = CountedFeed(feed, metrics.calls)
-            callbacks = _callbacks(config, store, session, tracker, clock, feed, durable)
-            intervals = _intervals(config, store, session, tracker, clock, frames, feed, durable)
+            callbacks = open_callbacks(config, store, session, tracker, clock, feed, durable)
+            intervals = open_intervals(config, store, session, tracker, clock, frames, feed, durable)
             changed = asyncio.Event()
             lost = LostWatch(config, LostCalls(store.engine, config.site.name), changed=changed.set)
             doors = None
@@ -215,7 +141,7 @@ class Daemon:
                     frames=frames,
                     rest=Rest(HttpTransport(session, config.asterisk)),
                     decisions=None if callbacks is None else callbacks.decisions,
-                    now_ms=_asterisk_now(clock),
+                    now_ms=asterisk_now(clock),
                     boot_id=self.boot_id,
                     announce=None if durable is None else durable.callback,
                     metrics=metrics,
@@ -225,7 +151,7 @@ class Daemon:
                 store,
                 session,
                 client_numbers=tracker.client_numbers,
-                now_ms=_asterisk_now(clock),
+                now_ms=asterisk_now(clock),
                 publish=feed.publish,
                 tags_of=no_tags if doors is None else doors.tags_of,
                 durable=durable,
@@ -248,13 +174,13 @@ class Daemon:
                 counters=self.counters,
                 progress=progress,
                 heard_s=self._heard_s,
-                judge=_in_turn(
+                judge=in_turn(
                     lost.judge,
                     judge,
                     # The callback is decided first: who is called back is not asked for a rating.
                     None if ratings is None else ratings.decisions.judge,
                 ),
-                listener=_all_of(
+                listener=all_of(
                     None if callbacks is None else callbacks.execution.hear,
                     None if intervals is None else intervals.watch.hear,
                     None if ratings is None else ratings.surveys.hear,
@@ -275,7 +201,7 @@ class Daemon:
             if ratings is not None:
                 surveys = ratings.surveys
                 listeners.append(lambda connected, _why: surveys.link(connected))
-            on_change = _each(listeners)
+            on_change = each(listeners)
             gap_from = await pump.rerun()
             link = open_link(config, frames, census, session=session, on_change=on_change, gap_from=gap_from)
             tasks = {
@@ -314,10 +240,10 @@ class Daemon:
                 tasks["ratings"] = asyncio.create_task(ratings.run(), name="ratings")
             self._notify.ready()
             try:
-                await _until_stop(stop, list(tasks.values()))
+                await until_stop(stop, list(tasks.values()))
             finally:
                 self._notify.stopping()
-                await _wind_down(tasks, pump, feed)
+                await wind_down(tasks, pump, feed)
                 log.info("stopped", action="daemon_stop", counters=self._summary())
 
     def _linked(self, connected: bool, detail: str) -> None:
@@ -395,124 +321,6 @@ class Daemon:
         }
 
 
-def _asterisk_now(clock: EventClock) -> Callable[[], int]:
-    def now_ms() -> int:
-        now = clock.now_ms()
-        return now if now is not None else time.time_ns() // 1_000_000
-
-    return now_ms
-
-
-class _Callbacks(NamedTuple):
-    decisions: Decisions
-    execution: Execution
-
-
-def _callbacks(
-    config: Config,
-    store: Store,
-    session: aiohttp.ClientSession,
-    tracker: Tracker,
-    clock: EventClock,
-    feed: Output,
-    durable: Durable | None,
-) -> _Callbacks | None:
-    """What decides on callbacks and carries them out; None with `callback.enabled = false`."""
-    if not config.callback.enabled:
-        return None
-
-    now_ms = _asterisk_now(clock)
-    ledger = Ledger(store.engine, config.site.name, None if durable is None else durable.callback)
-    policy = Policy(config)
-    zones = ClientZones(store.engine)
-    decisions = Decisions(
-        guard=Guard(config),
-        policy=policy,
-        ledger=ledger,
-        do_not_call=DoNotCall(store.engine),
-        zones=zones,
-        now_ms=now_ms,
-    )
-    execution = Execution(
-        config,
-        decisions=decisions,
-        policy=policy,
-        ledger=ledger,
-        zones=zones,
-        rest=Rest(HttpTransport(session, config.asterisk)),
-        operators_now=tracker.operators_now,
-        now_ms=now_ms,
-        publish=feed.publish,
-    )
-    return _Callbacks(decisions, execution)
-
-
-def _in_turn(*judges: Judge | None) -> Judge:
-    """One judge for those there are, in this order."""
-    present = [judge for judge in judges if judge is not None]
-
-    async def judge(facts: Sequence[Fact]) -> Sequence[Fact]:
-        for one in present:
-            facts = await one(facts)
-        return facts
-
-    return judge
-
-
-def _intervals(
-    config: Config,
-    store: Store,
-    session: aiohttp.ClientSession,
-    tracker: Tracker,
-    clock: EventClock,
-    frames: FrameQueue,
-    feed: Output,
-    durable: Durable | None,
-) -> Intervals | None:
-    """What sums the intervals and publishes them; None with `intervals.enabled = false`."""
-    if not config.intervals.enabled:
-        return None
-    return Intervals(
-        config,
-        store.engine,
-        Rest(HttpTransport(session, config.asterisk)),
-        now_ms=_asterisk_now(clock),
-        still_open=lambda: Open(tracker.open_since_ms, frames.idle),
-        publish=feed.publish,
-        announce=None if durable is None else durable.interval,
-    )
-
-
-def _all_of(*listeners: Listener | None) -> Listener | None:
-    """One listener for those there are; None where there are none, since it is asked for every event."""
-    present = [listener for listener in listeners if listener is not None]
-    if len(present) < 2:
-        return present[0] if present else None
-
-    def hear(event: Event) -> None:
-        for listener in present:
-            listener(event)
-
-    return hear
-
-
-def _each(listeners: Sequence[OnChange]) -> OnChange:
-    def on_change(connected: bool, detail: str) -> None:
-        for listener in listeners:
-            listener(connected, detail)
-
-    return on_change
-
-
-async def _closed(store: Store) -> None:
-    """Close the store, unless its disk hangs: then the connections end with the process."""
-    try:
-        async with asyncio.timeout(STORE_STOP_S):
-            await store.close()
-    except TimeoutError:
-        log.error("stopping without the store, which hangs", action="store_hangs_at_stop")  # noqa: TRY400
-
-
 async def _recall(store: Store, config: Config, feed: Output) -> None:
     """The calls of this day so far: today's counts go on where an earlier process left them."""
     midnight = datetime.now(config.site.zone).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -531,37 +339,6 @@ def spare_the_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
-
-
-async def _until_stop(stop: asyncio.Event, tasks: list[asyncio.Task[None]]) -> None:
-    """Return on `stop`; raise where one of the tasks ended, for none of them ends by itself."""
-    stopping = asyncio.create_task(stop.wait(), name="stop")
-    try:
-        await asyncio.wait({*tasks, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        for task in tasks:
-            if task.done():
-                task.result()
-                message = f"the task {task.get_name()!r} ended by itself: please report it"
-                raise CallstewardError(message)
-    finally:
-        await cancelled(stopping)
-
-
-async def _wind_down(tasks: dict[str, asyncio.Task[None]], pump: Pump, feed: Output) -> None:
-    """Stop in the order the data goes, so that what has arrived still goes out."""
-    if "ratings" in tasks:
-        # First of all: clients in the menu are sent on to be thanked.
-        await cancelled(tasks["ratings"])
-    tasks["ari"].cancel()
-    await asyncio.wait({tasks["ari"]}, timeout=LINK_STOP_S)
-    pump.finish()
-    await asyncio.wait({tasks["pump"]}, timeout=PUMP_STOP_S)
-    if "callbacks" in tasks:
-        await cancelled(tasks["callbacks"])
-    if not tasks["feed"].done():
-        await feed.drain(FEED_STOP_S)
-    for task in tasks.values():
-        await cancelled(task)
 
 
 async def _gauges(

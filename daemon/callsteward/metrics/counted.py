@@ -11,8 +11,8 @@ from callsteward.health import FeedState, Health
 from callsteward.metrics.calls import CallMetrics
 
 if TYPE_CHECKING:
-    from callsteward.app import Output, Published
     from callsteward.config import Config
+    from callsteward.output import Output, Published
 
 
 class CountedFeed:
