@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import uuid
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -39,4 +40,10 @@ def identity(kind: str, *parts: object) -> str:
 def stamp(ms: float) -> str:
     """RFC 3339 UTC with milliseconds, of ms since 1970."""
     seconds, rest = divmod(round(ms), 1000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:03d}Z"
+    return f"{_second(seconds)}.{rest:03d}Z"
+
+
+@functools.lru_cache(maxsize=1024)
+def _second(seconds: int) -> str:
+    # A busy second is asked for a thousand times.
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
