@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from tests.lab.errors import LabUnavailable
+from tests.lab.errors import LabError, LabUnavailable
 from tests.soak.result import MAX_SLOPE, Soaked
 from tests.soak.run import Plan, soak
 
@@ -44,6 +44,9 @@ def main() -> int:
     except LabUnavailable as error:
         errors.print(f"no soak on this machine: {error}")
         return 1
+    except LabError as error:
+        errors.print(f"the soak could not be played: {error}")
+        return 2
     return report(result, busy)
 
 

@@ -19,9 +19,9 @@ class Slope:
     per_minute: float
     margin: float
 
-    def sure(self, limit: float) -> bool:
-        """Whether it is certainly under the limit, or certainly over it."""
-        return abs(self.per_minute - limit) > self.margin
+    def surely_under(self, limit: float) -> bool:
+        """Whether the true one, too, is under the limit."""
+        return self.per_minute + self.margin < limit
 
 
 def slope(series: Sequence[tuple[float, float]]) -> Slope:

@@ -57,6 +57,9 @@ class IntervalStore:
     def __init__(self, engine: AsyncEngine, site: str) -> None:
         self._engine = engine
         self._site = site
+        # Made once: SQLAlchemy leaves such an expression behind in a cycle.
+        self._call_of_site = _any_of(calls.c.site) == site
+        self._callback_of_site = _any_of(callbacks.c.site) == site
         self._upsert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
 
     # --- what rows are made from --------------------------------------------------------------------
@@ -133,7 +136,7 @@ class IntervalStore:
                 (callbacks.c.site == calls.c.site) & (callbacks.c.origin_call_id == calls.c.call_id),
             )
             .where(
-                _any_of(calls.c.site) == self._site,
+                self._call_of_site,
                 calls.c.at_ms >= after[0],
                 tuple_(calls.c.at_ms, calls.c.id) > after,
                 calls.c.at_ms < to_ms,
@@ -148,7 +151,7 @@ class IntervalStore:
         return (
             select(calls.c.id, calls.c.line, calls.c.at_ms, calls.c.ended_at_ms)
             .where(
-                _any_of(calls.c.site) == self._site,
+                self._call_of_site,
                 calls.c.at_ms >= after[0],
                 tuple_(calls.c.at_ms, calls.c.id) > after,
                 calls.c.at_ms < to_ms,
@@ -176,7 +179,7 @@ class IntervalStore:
     async def names(self, from_ms: int, to_ms: int) -> tuple[list[str], list[str]]:
         """Lines that had calls in [from_ms, to_ms), and operators who served some."""
         where = (
-            _any_of(calls.c.site) == self._site,
+            self._call_of_site,
             calls.c.at_ms >= from_ms,
             calls.c.at_ms < to_ms,
             calls.c.direction != Direction.INTERNAL.value,
@@ -200,14 +203,12 @@ class IntervalStore:
     async def news(self, since: Cursor) -> tuple[Cursor, list[tuple[int, int]]]:
         """The new cursor, and (arrival, end) of the calls that were stored or whose callback moved."""
         columns = (calls.c.at_ms, calls.c.ended_at_ms)
-        stored = select(calls.c.id, *columns).where(
-            _any_of(calls.c.site) == self._site, calls.c.id > since.call
-        )
+        stored = select(calls.c.id, *columns).where(self._call_of_site, calls.c.id > since.call)
         moved = (
             select(callback_transitions.c.id, *columns)
             .join(callbacks, callbacks.c.id == callback_transitions.c.callback)
             .join(calls, (calls.c.site == callbacks.c.site) & (calls.c.call_id == callbacks.c.origin_call_id))
-            .where(_any_of(callbacks.c.site) == self._site, callback_transitions.c.id > since.step)
+            .where(self._callback_of_site, callback_transitions.c.id > since.step)
         )
         with failing("read"):
             async with self._engine.connect() as connection:
