@@ -11,6 +11,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -24,6 +25,8 @@ from tests.lab.truth import tell
 
 PUMP_MS = 5
 """Truth times are as fine as the pump's step."""
+DIGIT_PACKETS = 17
+"""A key is ten packets of 20 ms, its end said three times, and the pause before the next."""
 AUDIBLE = 5
 """Of a level from 0 to 255: the pauses of a prompt are below it, its words and tones far above."""
 PROMPT_OVER_S = 0.8
@@ -334,8 +337,19 @@ class Line(pj.Call):  # type: ignore[misc]
         """DTMF as RFC 4733 telephone events."""
         for digit in digits:
             tell("dtmf", who=self.phone.who, digit=digit)
+            gone_out = self._packets_sent() + DIGIT_PACKETS
             self.dialDtmf(digit)
-            self.phone.exchange.wait(0.35)
+            # The clock on the wall may be ahead of the one that sends: what matters is what went out.
+            self.phone.exchange.until(
+                partial(self._has_sent, gone_out), 5, f"{self.phone.who} to have pressed {digit}"
+            )
+
+    def _has_sent(self, packets: int) -> bool:
+        return self.over or self._packets_sent() >= packets
+
+    def _packets_sent(self) -> int:
+        """RTP packets so far, of sound and of keys."""
+        return 0 if self.over else int(self.getStreamStat(0).rtcp.txStat.pkt)
 
     # --- listening ----------------------------------------------------------------
     @property
