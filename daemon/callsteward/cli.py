@@ -37,8 +37,10 @@ from callsteward.cli_options import (
     Form,
     ListForm,
     OptionalConfigOption,
+    StartedFromOption,
+    StartedToOption,
     chosen,
-    moment,
+    span,
     wrong,
 )
 from callsteward.exceptions import CallstewardError
@@ -205,18 +207,8 @@ def record(
 def calls(
     config_file: ConfigOption,
     line: Annotated[str | None, typer.Option(help="Only this line's calls.")] = None,
-    from_: Annotated[
-        str | None,
-        typer.Option(
-            "--from",
-            metavar="WHEN",
-            help="Calls started at or after: 2026-11-22 (site's timezone) or 2026-11-22T08:30:00+03:00.",
-        ),
-    ] = None,
-    to: Annotated[
-        str | None,
-        typer.Option("--to", metavar="WHEN", help="Calls started before; a date includes that day."),
-    ] = None,
+    from_: StartedFromOption = None,
+    to: StartedToOption = None,
     outcome: Annotated[Outcome | None, typer.Option(help="Only calls that ended so.")] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="At most so many, counted from the oldest.")
@@ -227,19 +219,11 @@ def calls(
 ) -> None:
     """List stored calls, oldest first."""
     settings = config.load(config_file)
-    zone = settings.site.zone
     form = output or ListForm(chosen(None))
     from callsteward.store.records import CallQuery
 
-    query = CallQuery(
-        line=line,
-        from_ms=None if from_ is None else moment(from_, zone, "--from"),
-        to_ms=None if to is None else moment(to, zone, "--to", end_of_day=True),
-        outcome=outcome,
-        limit=limit,
-    )
-    if query.from_ms is not None and query.to_ms is not None and query.from_ms >= query.to_ms:
-        wrong(f"nothing lies between --from {from_} and --to {to}: --to is not after --from", "--to")
+    from_ms, to_ms = span(from_, to, settings.site.zone)
+    query = CallQuery(line=line, from_ms=from_ms, to_ms=to_ms, outcome=outcome, limit=limit)
     asyncio.run(_print_calls(settings, query, form))
 
 

@@ -6,7 +6,7 @@ import sys
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, NoReturn, overload
 from zoneinfo import ZoneInfo
 
 import typer
@@ -37,6 +37,18 @@ class ListForm(StrEnum):
 
 
 FormOption = Annotated[Form | None, typer.Option(help="Default: a table on a terminal, jsonl in a pipe.")]
+StartedFromOption = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="WHEN",
+        help="Calls started at or after: 2026-11-22 (site's timezone) or 2026-11-22T08:30:00+03:00.",
+    ),
+]
+StartedToOption = Annotated[
+    str | None,
+    typer.Option("--to", metavar="WHEN", help="Calls started before; a date includes that day."),
+]
 
 
 def chosen(output: Form | None) -> Form:
@@ -59,6 +71,19 @@ def moment(text: str, zone: ZoneInfo, option: str, *, end_of_day: bool = False) 
             f" (without an offset: {zone.key})",
             option,
         )
+
+
+@overload
+def span(from_: str, to: str, zone: ZoneInfo) -> tuple[int, int]: ...
+@overload
+def span(from_: str | None, to: str | None, zone: ZoneInfo) -> tuple[int | None, int | None]: ...
+def span(from_: str | None, to: str | None, zone: ZoneInfo) -> tuple[int | None, int | None]:
+    """--from and --to in milliseconds since 1970, None for an open end. Refused where nothing is between."""
+    from_ms = None if from_ is None else moment(from_, zone, "--from")
+    to_ms = None if to is None else moment(to, zone, "--to", end_of_day=True)
+    if from_ms is not None and to_ms is not None and from_ms >= to_ms:
+        wrong(f"nothing lies between --from {from_} and --to {to}: --to is not after --from", "--to")
+    return from_ms, to_ms
 
 
 def wrong(message: str, option: str) -> NoReturn:

@@ -14,7 +14,16 @@ import typer
 
 from callsteward import config
 from callsteward.cli_ledger import clock, now_ms, print_json, print_table, rfc3339, who, with_store
-from callsteward.cli_options import ConfigOption, Form, FormOption, ListForm, chosen, moment
+from callsteward.cli_options import (
+    ConfigOption,
+    Form,
+    FormOption,
+    ListForm,
+    StartedFromOption,
+    StartedToOption,
+    chosen,
+    span,
+)
 from callsteward.exceptions import CallstewardError
 
 if TYPE_CHECKING:
@@ -157,18 +166,8 @@ def prompts(
 def ratings_report(
     config_file: ConfigOption,
     by: Annotated[By, typer.Option(help="A row for each of these.")] = By.OPERATOR,
-    from_: Annotated[
-        str | None,
-        typer.Option(
-            "--from",
-            metavar="WHEN",
-            help="Calls started at or after: 2026-11-22 (site's timezone) or 2026-11-22T08:30:00+03:00.",
-        ),
-    ] = None,
-    to: Annotated[
-        str | None,
-        typer.Option("--to", metavar="WHEN", help="Calls started before; a date includes that day."),
-    ] = None,
+    from_: StartedFromOption = None,
+    to: StartedToOption = None,
     line: Annotated[str | None, typer.Option(help="Only this line's calls.")] = None,
     output: Annotated[
         ListForm | None, typer.Option(help="Default: a table on a terminal, jsonl in a pipe.")
@@ -184,11 +183,7 @@ def ratings_report(
 
     settings = config.load(config_file)
     zone = settings.site.zone
-    from_ms = None if from_ is None else moment(from_, zone, "--from")
-    to_ms = None if to is None else moment(to, zone, "--to", end_of_day=True)
-    if from_ms is not None and to_ms is not None and from_ms >= to_ms:
-        message = f"nothing lies between --from {from_} and --to {to}: --to is not after --from"
-        raise typer.BadParameter(message, param_hint="--to")
+    from_ms, to_ms = span(from_, to, zone)
 
     async def read(store: Store) -> list[Row]:
         # By the moment the call ended, which is after it started: the later end of the span stays open.

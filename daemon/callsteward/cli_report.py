@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import typer
 
 from callsteward import cli_ratings, config
-from callsteward.cli_options import ConfigOption, moment, wrong
+from callsteward.cli_options import ConfigOption, span, wrong
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -155,13 +155,7 @@ def _shape(
 
 def _span(from_: str | None, to: str | None, zone: ZoneInfo) -> tuple[int, int]:
     today = datetime.now(zone).date()
-    from_ms = moment(from_ or today.isoformat(), zone, "--from")
-    to_ms = moment(to or today.isoformat(), zone, "--to", end_of_day=True)
-    if from_ms >= to_ms:
-        wrong(
-            f"nothing lies between --from {from_ or today} and --to {to or today}: --to is not after --from",
-            "--to",
-        )
+    from_ms, to_ms = span(from_ or today.isoformat(), to or today.isoformat(), zone)
     if to_ms - from_ms > timedelta(days=3660).total_seconds() * 1000:
         wrong("more than ten years", "--from")
     return from_ms, to_ms
