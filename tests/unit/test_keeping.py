@@ -111,6 +111,7 @@ def no_room(_file: int, _chunk: bytes) -> int:
 
 async def test_what_no_call_needs_goes(tmp_path, monkeypatch):
     monkeypatch.setattr(journal_module, "COMPACT_FROM", 50)
+    monkeypatch.setattr(journal_module, "COMPACT_EVERY_S", 0.0)
     counters = Counters()
     keeping = Keeping(Journal(tmp_path / "j"), None, counters)
     await keeping.keep([b'{"type":"Unknown","timestamp":"2026-11-22T02:00:00.000+0000"}'] * 10)
@@ -149,6 +150,7 @@ class Hindered:
 
 async def test_nobody_waits_for_a_compaction(tmp_path, monkeypatch):
     monkeypatch.setattr(journal_module, "COMPACT_FROM", 50)
+    monkeypatch.setattr(journal_module, "COMPACT_EVERY_S", 0.0)
     counters = Counters()
     keeping = Keeping(Journal(tmp_path / "j"), None, counters)
     compacting = Hindered(monkeypatch)
@@ -169,6 +171,7 @@ async def test_nobody_waits_for_a_compaction(tmp_path, monkeypatch):
 
 async def test_a_stop_does_not_wait_for_a_compaction(tmp_path, monkeypatch):
     monkeypatch.setattr(journal_module, "COMPACT_FROM", 5)
+    monkeypatch.setattr(journal_module, "COMPACT_EVERY_S", 0.0)
     keeping = Keeping(Journal(tmp_path / "j"), None, Counters())
     compacting = Hindered(monkeypatch)
     await keeping.keep([b"one frame"])
@@ -181,6 +184,7 @@ async def test_a_stop_does_not_wait_for_a_compaction(tmp_path, monkeypatch):
 
 async def test_a_compaction_that_fails_is_said_and_loses_nothing(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(journal_module, "COMPACT_FROM", 5)
+    monkeypatch.setattr(journal_module, "COMPACT_EVERY_S", 0.0)
     counters = Counters()
     keeping = Keeping(Journal(tmp_path / "j"), None, counters)
     monkeypatch.setattr(sys, "executable", "/nonexistent/python")
@@ -204,6 +208,7 @@ async def test_a_compaction_that_fails_is_said_and_loses_nothing(tmp_path, monke
 
 async def test_before_compacting_a_mark_is_written_that_outlives_it(tmp_path, monkeypatch):
     monkeypatch.setattr(journal_module, "COMPACT_FROM", 50)
+    monkeypatch.setattr(journal_module, "COMPACT_EVERY_S", 0.0)
     counters = Counters()
     keeping = Keeping(Journal(tmp_path / "j"), None, counters)
     mark = left([LeftCall("101", "1.1", "support", 1)])
@@ -216,10 +221,11 @@ async def test_before_compacting_a_mark_is_written_that_outlives_it(tmp_path, mo
 
 
 async def test_without_a_journal_and_a_recording_no_thread_is_needed():
+    before = set(threading.enumerate())
     keeping = Keeping(Journal(None), None, Counters())
     await keeping.keep([b"frame"])
     await keeping.mark(b"mark")
     await keeping.tidy(calls_on=False)
     assert keeping.stalled_s == 0
-    assert not [thread for thread in threading.enumerate() if thread.name == "journal"]
+    assert not [thread for thread in set(threading.enumerate()) - before if thread.name == "journal"]
     await keeping.close()

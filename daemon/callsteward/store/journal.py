@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ import structlog
 
 from callsteward.exceptions import StoreError
 from callsteward.store import compactor
+from callsteward.store.compaction import GRACE_MS
 from callsteward.store.disk import Syncer
 
 log = structlog.get_logger("callsteward.store.journal")
@@ -31,6 +33,8 @@ log = structlog.get_logger("callsteward.store.journal")
 UNWRITTEN_LIMIT = 8 * 1024 * 1024
 # Smaller than this it is not worth compacting, and from here on each time it has doubled.
 COMPACT_FROM = 8 * 1024 * 1024
+# Nor so soon: of calls that ended within half of it, compaction leaves nothing out.
+COMPACT_EVERY_S = 2 * GRACE_MS / 1000
 # What is left of it after compacting: some 10,000 calls at once.
 COMPACTED_LIMIT = 256 * 1024 * 1024
 _CHUNK = 1024 * 1024
@@ -74,6 +78,8 @@ class Journal:
         self._size = 0
         self._left = 0
         self._cleared = 0
+        # When it was empty last, or its compaction begun.
+        self._since_s = time.monotonic()
         self.torn = 0
         """Bytes of an unfinished last line that the earlier process left; they are cut off."""
         self.lost = 0
@@ -81,6 +87,8 @@ class Journal:
         if path is not None:
             self._file = _open_locked(path)
             self._size = self._left = self._whole_lines()
+            if self._size:
+                self._since_s = float("-inf")  # what an earlier process left may be old
             if fsync:
                 self._syncer = Syncer(self._sync)
 
@@ -141,13 +149,14 @@ class Journal:
             raise StoreError(message) from error
         self._size = 0
         self._compact_at = COMPACT_FROM
+        self._since_s = time.monotonic()
         if self._syncer is not None:
             self._syncer.wrote()
 
     @property
     def grown(self) -> bool:
         """Worth compacting."""
-        return self._size >= self._compact_at
+        return self._size >= self._compact_at and time.monotonic() - self._since_s >= COMPACT_EVERY_S
 
     def begin_compaction(self, size: int) -> Compaction:
         """The journal's first `size` bytes, and a new file for the part of them that is still needed.
@@ -157,6 +166,7 @@ class Journal:
         """
         assert self._path is not None
         self._compact_at = self._size + max(COMPACT_FROM, self._size // 2)
+        self._since_s = time.monotonic()
         new_path = self._path.with_name(self._path.name + ".new")
         source = new = -1
         try:

@@ -336,6 +336,7 @@ def test_compacting_leaves_the_calls_in_progress_and_appending_goes_on(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(journal_module, "COMPACT_FROM", 20_000)
+    monkeypatch.setattr(journal_module, "COMPACT_EVERY_S", 0.0)
     journal = Journal(path)
     (on,) = _call(0, ("ChannelCreated",))
     journal.append(on)
@@ -369,6 +370,7 @@ def test_compacting_that_fails_keeps_everything_and_is_not_tried_at_once_again(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(journal_module, "COMPACT_FROM", 100)
+    monkeypatch.setattr(journal_module, "COMPACT_EVERY_S", 0.0)
     journal = Journal(path)
     for frame in _call(1, ("ChannelCreated", "ChannelHold")):
         journal.append(frame)
@@ -386,3 +388,35 @@ def test_compacting_that_fails_keeps_everything_and_is_not_tried_at_once_again(
 
 def _no_room(_self: Path, _target: Path) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_compacting_waits_until_there_can_be_something_to_leave_out(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_module, "COMPACT_FROM", 1)
+    now_s = 1000.0
+    monkeypatch.setattr(time, "monotonic", lambda: now_s)
+    journal = Journal(path)
+    journal.append(b"frame")
+    journal.flush()
+    now_s += journal_module.COMPACT_EVERY_S - 1
+    assert not journal.grown
+    now_s += 1
+    assert journal.grown
+    compaction = journal.begin_compaction(journal.written)
+    _written(compaction, b"frame")
+    journal.adopt(compaction)
+    journal.append(b"more and more")
+    journal.flush()
+    assert not journal.grown
+    now_s += journal_module.COMPACT_EVERY_S
+    assert journal.grown
+    journal.clear()
+    journal.append(b"frame")
+    journal.flush()
+    assert not journal.grown
+    journal.close()
+    # It may be old, for all that this process knows.
+    again = Journal(path)
+    assert again.grown
+    again.close()
