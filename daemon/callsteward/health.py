@@ -11,12 +11,22 @@ ConfigState = Literal["current", "refused", "needs_restart"]
 DiskState = Literal["working", "hangs", "refuses"]
 
 
+class OutboxState(NamedTuple):
+    """What waits on disk for the broker, measured every 5 s: messages, bytes (and how many may), ms UTC."""
+
+    messages: int = 0
+    size: int = 0
+    limit: int = 0
+    oldest_ms: int | None = None
+
+
 class FeedState(NamedTuple):
     """How the feed does: whether the broker is connected, and its messages, waiting and given up by kind."""
 
     connected: bool = False
     waiting: int = 0
     dropped: Mapping[str, int] = {}
+    outbox: OutboxState | None = None
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,6 +20,7 @@ import structlog
 
 from callsteward.ari.backoff import Backoff
 from callsteward.exceptions import StoreError
+from callsteward.health import OutboxState
 from callsteward.store.outbox import DurableKind, Measure, Outbox, Stored
 
 log = structlog.get_logger("callsteward.feed")
@@ -109,6 +110,12 @@ class Delivery:
         self.measure = Measure()
         """How much waited when it was last measured."""
         self.level = Level.NORMAL
+
+    @property
+    def state(self) -> OutboxState:
+        """How much waits and may wait, for /metrics."""
+        measure = self.measure
+        return OutboxState(measure.messages, measure.size, self._limit_bytes, measure.oldest_ms)
 
     def release(self, message_id: str, room: int, *, by_hand: bool = True) -> bool:
         """The message is stored, and what belongs before it has been told: it may go.

@@ -194,7 +194,8 @@ class Feed:
     def state(self) -> FeedState:
         """How the feed does at this moment."""
         dropped = {kind.value: count for kind, count in self._post.backlog.dropped.items()}
-        return FeedState(self.connected, self._post.backlog.depth, dropped)
+        outbox = None if self._outbox is None else self._outbox.state
+        return FeedState(self.connected, self._post.backlog.depth, dropped, outbox)
 
     def link(self, asterisk_connected: bool, detail: str) -> None:
         """Say on `status` whether Asterisk is connected, and why not."""

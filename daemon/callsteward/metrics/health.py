@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 
@@ -11,7 +12,7 @@ from prometheus_client.registry import Collector
 
 from callsteward import __version__
 from callsteward.ari.counters import Counters
-from callsteward.health import FeedState
+from callsteward.health import FeedState, OutboxState
 
 # A type's name comes off the wire: a label for each, but not without end.
 _UNKNOWN_TYPES = 50
@@ -63,6 +64,8 @@ class HealthCollector(Collector):
             "Messages the MQTT broker has not acknowledged yet.",
             feed.waiting,
         )
+        if feed.outbox is not None:
+            yield from _outbox(feed.outbox)
         yield _gauge("journal_bytes", "The journal's size.", health.journal_bytes())
         yield _counter(
             "feed_overtaken_intervals",
@@ -103,6 +106,14 @@ class HealthCollector(Collector):
         for kind, count in feed.dropped.items():
             dropped.add_metric([kind], count)
         yield dropped
+
+
+def _outbox(state: OutboxState) -> Iterator[Metric]:
+    yield _gauge("outbox_messages", "Messages on disk that the broker has not acknowledged.", state.messages)
+    yield _gauge("outbox_bytes", "What those messages take up.", state.size)
+    yield _gauge("outbox_limit_bytes", "From this size on the oldest are dropped.", state.limit)
+    waited_s = 0.0 if state.oldest_ms is None else max(0.0, time.time() - state.oldest_ms / 1000)
+    yield _gauge("outbox_oldest_seconds", "For how long the oldest of those messages has waited.", waited_s)
 
 
 def _bounded(unknown: Counter[str]) -> dict[str, int]:

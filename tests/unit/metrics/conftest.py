@@ -1,5 +1,6 @@
 """The metrics of a daemon that is in the middle of things."""
 
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 
 from callsteward.ari.counters import Counters
 from callsteward.config import Config, Line
-from callsteward.health import FeedState
+from callsteward.health import FeedState, OutboxState
 from callsteward.metrics.health import Readings
 from callsteward.metrics.scrape import Metrics
 from callsteward.store.records import Store
@@ -31,7 +32,9 @@ def metrics(counters: Counters) -> Metrics:
     readings = Readings(
         counters=counters,
         asterisk_connected=lambda: True,
-        feed=lambda: FeedState(False, 3, {"record": 2, "event": 0}),
+        feed=lambda: FeedState(
+            False, 3, {"record": 2, "event": 0}, OutboxState(5, 600, 1000, time.time_ns() // 1_000_000 - 7000)
+        ),
         open_calls=lambda: 4,
         event_lag_s=lambda: 0.25,
         frames_waiting=lambda: 17,

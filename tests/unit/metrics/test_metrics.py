@@ -171,6 +171,10 @@ def test_health_is_read_when_asked(metrics: Metrics, counters: Counters) -> None
     assert scraped.get("feed_queue_messages") == 3
     assert scraped.get("feed_dropped_messages_total", kind="record") == 2
     assert scraped.get("journal_bytes") == 1234
+    assert scraped.get("outbox_messages") == 5
+    assert scraped.get("outbox_bytes") == 600
+    assert scraped.get("outbox_limit_bytes") == 1000
+    assert 7 <= (scraped.get("outbox_oldest_seconds") or 0) < 60
     assert scraped.get("asyncio_tasks") == 9
     assert scraped.get("build_info", version=__version__) == 1
     counters.frames = 11
