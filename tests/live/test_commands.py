@@ -202,7 +202,9 @@ async def test_what_is_malformed_is_answered_where_an_id_can_be_read(
         await crm.send("dnc", {"id": "good-1", "action": "add", "number": "8 (903) 123-45-67"})
         (reply,) = await crm.until("replies/good-1")
         assert (reply["status"], reply["result"]) == ("done", "added")
-        assert "903" not in json.dumps(reply)
+        # Ids are random digits as well.
+        said = {key: value for key, value in reply.items() if key not in {"message_id", "boot_id", "ts"}}
+        assert "903" not in json.dumps(said)
         await crm.send("dnc", {"id": "good-2", "action": "remove", "number": "+79031234567"})
         assert (await crm.until("replies/good-2"))[0]["result"] == "removed"
         assert len([topic for topic, _, _ in crm.received]) == len(wrong) + 2
