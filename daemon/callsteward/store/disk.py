@@ -50,6 +50,8 @@ class Disk:
                 result = work()
             except BaseException as raised:  # noqa: BLE001  # whoever awaits it gets it
                 error = raised
+            # Before anybody hears of it: who was waiting may look at once.
+            self._began_s = None
             if not loop.is_closed():
                 loop.call_soon_threadsafe(settle, result, error)
 
@@ -70,7 +72,6 @@ class Disk:
         while (piece := self._work.get()) is not None:
             self._began_s = time.monotonic()
             piece()
-            self._began_s = None
 
 
 class Syncer:
