@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import and_, delete, exists, func, or_, select, update
+from sqlalchemy import BindParameter, and_, bindparam, delete, exists, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -54,6 +54,31 @@ class _Ended:
         same_number = self.number is not None and self.number == lost.number
         same_client = self.record.client_ref is not None and self.record.client_ref == lost.client_ref
         return lost.at_ms < self.at_ms and (same_number or same_client)
+
+
+def _one_of(name: str) -> BindParameter[list[str]]:
+    return bindparam(name, expanding=True)
+
+
+# Made once: each in_() that is executed leaves objects in cycles, and these are asked for every ended call.
+_MET = (
+    select(*(lost_calls.c[name] for name in _Lost._fields))
+    .where(
+        lost_calls.c.site == bindparam("site"),
+        or_(
+            lost_calls.c.call_id.in_(_one_of("ids")),
+            lost_calls.c.number.in_(_one_of("numbers")),
+            lost_calls.c.client_ref.in_(_one_of("refs")),
+        ),
+    )
+    .order_by(lost_calls.c.id)
+)
+_SETTLED = select(lost_calls_settled.c.call_id).where(
+    lost_calls_settled.c.site == bindparam("site"), lost_calls_settled.c.call_id.in_(_one_of("ids"))
+)
+_OFF = delete(lost_calls).where(
+    lost_calls.c.site == bindparam("off_site"), lost_calls.c.call_id.in_(_one_of("ids"))
+)
 
 
 class LostCalls:
@@ -122,28 +147,17 @@ class LostCalls:
         """Calls on the list that these may be about: themselves, or ones of a client spoken to."""
         talks = [call for call in ended if call.is_talk]
         about = {
-            lost_calls.c.call_id: {call.record.call_id for call in ended if not call.is_talk},
-            lost_calls.c.number: {call.number for call in talks if call.number is not None},
-            lost_calls.c.client_ref: {
-                call.record.client_ref for call in talks if call.record.client_ref is not None
-            },
+            "site": self._site,
+            "ids": sorted(call.record.call_id for call in ended if not call.is_talk),
+            "numbers": sorted({call.number for call in talks if call.number is not None}),
+            "refs": sorted({call.record.client_ref for call in talks if call.record.client_ref is not None}),
         }
-        same = [column.in_(sorted(values)) for column, values in about.items() if values]
-        if not same:
-            return []
-        query = select(*(lost_calls.c[name] for name in _Lost._fields)).order_by(lost_calls.c.id)
-        rows = await connection.execute(query.where(lost_calls.c.site == self._site, or_(*same)))
-        return [_Lost(*row) for row in rows]
+        return [_Lost(*row) for row in await connection.execute(_MET, about)]
 
     async def _settled(self, connection: AsyncConnection, ended: Sequence[_Ended]) -> set[str]:
         """Which of the calls nobody answered have been settled before."""
         ids = [call.record.call_id for call in ended if not call.is_talk]
-        if not ids:
-            return set()
-        query = select(lost_calls_settled.c.call_id).where(
-            lost_calls_settled.c.site == self._site, lost_calls_settled.c.call_id.in_(ids)
-        )
-        return set((await connection.execute(query)).scalars())
+        return set((await connection.execute(_SETTLED, {"site": self._site, "ids": ids})).scalars())
 
     async def _close(self, connection: AsyncConnection, comments: Mapping[str, str], *, by: str) -> None:
         """Take calls off the list, each with its comment."""
@@ -155,8 +169,7 @@ class LostCalls:
             for call_id, comment in comments.items()
         ]
         await connection.execute(self._settle, rows)
-        these = lost_calls.c.call_id.in_(list(comments))
-        await connection.execute(delete(lost_calls).where(lost_calls.c.site == self._site, these))
+        await connection.execute(_OFF, {"off_site": self._site, "ids": list(comments)})
 
     async def listed(self, line: str | None = None) -> list[CallRecord]:
         """Lost calls, the one that waits longest first."""
