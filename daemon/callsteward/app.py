@@ -346,12 +346,12 @@ async def _gauges(
 ) -> None:
     """Hand the gauges over on change, at most once a second."""
     before: tuple[list[LineNow], list[OperatorNow]] | None = None
+    now_ms = asterisk_now(clock)
     while True:
         now = (lost.on(tracker.lines_now()), tracker.operators_now())
         if now != before:
             before = now
-            now_ms = clock.now_ms()
-            feed.gauges(*now, now_ms if now_ms is not None else time.time_ns() // 1_000_000)
+            feed.gauges(*now, now_ms())
         await asyncio.sleep(GAUGES_EVERY_S)
         await changed.wait()
         changed.clear()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy import BindParameter, and_, bindparam, delete, exists, func, or_, select, update
@@ -13,7 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from callsteward.calls.facts import CallEnded, Fact
-from callsteward.calls.record import CallRecord, Direction, Outcome
+from callsteward.calls.record import CallRecord, Direction, Outcome, ms_of
 from callsteward.store.engine import failing, writing
 from callsteward.store.records import decode
 from callsteward.store.tables import calls, lost_calls, lost_calls_settled
@@ -229,5 +228,4 @@ def _counts(record: CallRecord) -> bool:
 
 def _at_ms(record: CallRecord) -> int:
     """When the call came; for one whose start nobody saw, when it ended."""
-    moment = record.started_at or record.ended_at
-    return 0 if moment is None else round(datetime.fromisoformat(moment).timestamp() * 1000)
+    return ms_of(record.started_at or record.ended_at) or 0
