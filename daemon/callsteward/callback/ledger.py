@@ -15,9 +15,19 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from callsteward.callback import faults
-from callsteward.callback.states import OPEN, Actor, Callback, CallbackMoved, State, Transition, sources
+from callsteward.callback.states import (
+    FINAL,
+    OPEN,
+    Actor,
+    Callback,
+    CallbackMoved,
+    State,
+    Transition,
+    sources,
+)
 from callsteward.calls.callback_id import callback_id
 from callsteward.calls.record import CallbackDecision, CallRecord, Decision
+from callsteward.store.clauses import one_of
 from callsteward.store.engine import failing, writing
 from callsteward.store.outbox import Outgoing, enqueue
 from callsteward.store.tables import callback_transitions, callbacks
@@ -26,8 +36,11 @@ HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 
 # A callback that never rang a client counts towards no limit.
-_NOT_COUNTED = (State.SUPPRESSED.value, State.CANCELLED.value)
+_COUNTED = frozenset(State) - {State.SUPPRESSED, State.CANCELLED}
 
+
+# Made once, as `one_of` is.
+_ONE_MORE = callbacks.c.attempts + 1
 
 Announce = Callable[[CallbackMoved], Sequence[Outgoing]]
 """The messages that tell of a step."""
@@ -121,13 +134,13 @@ class Ledger:
         allowed = sources(to) if among is None else sources(to) & frozenset(among)
         changes: dict[str, Any] = {"state": to.value, "reason": reason, "changed_at_ms": at_ms}
         if to is State.OFFERED:
-            changes |= {"attempts": callbacks.c.attempts + 1, "asked": asked, "channel_id": channel_id}
+            changes |= {"attempts": _ONE_MORE, "asked": asked, "channel_id": channel_id}
         elif to is State.DUE:
             changes |= {"asked": None, "channel_id": None}
         where = (
             callbacks.c.site == self._site,
             callbacks.c.origin_call_id == callback.origin_call_id,
-            callbacks.c.state.in_([state.value for state in allowed]),
+            one_of(callbacks.c.state, allowed),
         )
         with failing("write to"):
             async with writing(self._engine) as connection:
@@ -148,14 +161,14 @@ class Ledger:
 
     async def opened(self) -> list[Callback]:
         """The callbacks that are not over, newest first: the newest client is the likeliest to be there."""
-        query = self._mine().where(callbacks.c.state.in_([state.value for state in OPEN]))
+        query = self._mine().where(one_of(callbacks.c.state, OPEN))
         return await self._read(query.order_by(callbacks.c.dropped_at_ms.desc(), callbacks.c.id.desc()))
 
     async def listed(self, *, states: Collection[State] = (), limit: int | None = None) -> list[Callback]:
         """Callbacks in these states (none: all), newest first."""
         query = self._mine().order_by(callbacks.c.id.desc()).limit(limit)
         if states:
-            query = query.where(callbacks.c.state.in_([state.value for state in states]))
+            query = query.where(one_of(callbacks.c.state, states))
         return await self._read(query)
 
     async def find(self, name: str) -> Callback | None:
@@ -189,7 +202,7 @@ class Ledger:
 
     async def counts(self, number: str, line: str, at_ms: int) -> tuple[int, int]:
         """Callbacks to the number in the 24 hours before, and of the line in the hour before."""
-        counted = (callbacks.c.site == self._site, callbacks.c.state.not_in(_NOT_COUNTED))
+        counted = (callbacks.c.site == self._site, one_of(callbacks.c.state, _COUNTED))
         by_number = (callbacks.c.number == number, callbacks.c.created_at_ms > at_ms - DAY_MS)
         by_line = (callbacks.c.line == line, callbacks.c.created_at_ms > at_ms - HOUR_MS)
         with failing("read"):
@@ -204,7 +217,7 @@ class Ledger:
         """Callbacks over by then whose fence Asterisk may still have, oldest first."""
         query = self._mine().where(
             callbacks.c.changed_at_ms < before_ms,
-            callbacks.c.state.not_in([state.value for state in OPEN]),
+            one_of(callbacks.c.state, FINAL),
             # No operator was asked: nothing was ever claimed.
             callbacks.c.attempts > 0,
             callbacks.c.fence_gone_at_ms.is_(None),
@@ -223,7 +236,7 @@ class Ledger:
         where = (
             callbacks.c.site == self._site,
             callbacks.c.changed_at_ms < before_ms,
-            callbacks.c.state.not_in([state.value for state in OPEN]),
+            one_of(callbacks.c.state, FINAL),
             callbacks.c.number.is_not(None),
         )
         with failing("write to"):

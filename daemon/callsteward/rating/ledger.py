@@ -16,12 +16,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from callsteward.callback.states import OPEN as OPEN_CALLBACKS
 from callsteward.calls.rating_id import rating_id
 from callsteward.rating.states import ASKED, OPEN, Mode, Rating, State, sources
+from callsteward.store.clauses import one_of
 from callsteward.store.engine import failing, writing
 from callsteward.store.outbox import Outgoing, enqueue
 from callsteward.store.tables import callbacks, ratings
 
 DAY_MS = 86_400_000
 _PAGE = 500
+
+# Made once, as `one_of` is.
+_ONE_MORE = ratings.c.attempts + 1
 
 Announce = Callable[[Rating], Sequence[Outgoing]]
 """The messages that tell of a step, or of an answer."""
@@ -101,7 +105,7 @@ class Ledger:
         allowed = sources(to) if among is None else sources(to) & frozenset(among)
         changes: dict[str, Any] = {"state": to.value, "reason": reason, "changed_at_ms": at_ms}
         if to is State.DIALLING:
-            changes |= {"attempts": ratings.c.attempts + 1, "channel_id": channel_id}
+            changes |= {"attempts": _ONE_MORE, "channel_id": channel_id}
         elif to is State.ASKING:
             changes["asked_at_ms"] = at_ms
         return await self._change(rating, allowed, changes)
@@ -138,7 +142,7 @@ class Ledger:
         where = (
             ratings.c.site == self._site,
             ratings.c.call_id == rating.call_id,
-            ratings.c.state.in_([state.value for state in allowed]),
+            one_of(ratings.c.state, allowed),
         )
         with failing("write to"):
             async with writing(self._engine) as connection:
@@ -169,7 +173,7 @@ class Ledger:
 
     async def opened(self) -> list[Rating]:
         """Rating calls that are to be made or under way, the one due first first."""
-        query = self._mine().where(ratings.c.state.in_([state.value for state in OPEN]))
+        query = self._mine().where(one_of(ratings.c.state, OPEN))
         return await self._read(query.order_by(ratings.c.due_at_ms, ratings.c.id))
 
     async def asking(self) -> list[Rating]:
@@ -216,11 +220,10 @@ class Ledger:
             known.append(ratings.c.client_ref == client_ref)
         if not known:
             return None
-        counted = [state.value for state in ASKED | OPEN]
         query = select(func.max(ratings.c.created_at_ms)).where(
             ratings.c.site == self._site,
             ratings.c.call_id != but,
-            ratings.c.state.in_(counted),
+            one_of(ratings.c.state, ASKED | OPEN),
             or_(*known),
         )
         with failing("read"):
@@ -237,7 +240,7 @@ class Ledger:
             .where(
                 callbacks.c.site == self._site,
                 callbacks.c.number == number,
-                callbacks.c.state.in_([state.value for state in OPEN_CALLBACKS]),
+                one_of(callbacks.c.state, OPEN_CALLBACKS),
             )
             .limit(1)
         )
@@ -250,7 +253,7 @@ class Ledger:
         where = (
             ratings.c.site == self._site,
             ratings.c.changed_at_ms < before_ms,
-            ratings.c.state.not_in([state.value for state in OPEN]),
+            one_of(ratings.c.state, frozenset(State) - OPEN),
             or_(ratings.c.number.is_not(None), ratings.c.comment_file.is_not(None)),
         )
         with failing("write to"):

@@ -16,6 +16,7 @@ from callsteward.callback.do_not_call import DoNotCall
 from callsteward.callback.ledger import DAY_MS, HOUR_MS, Ledger
 from callsteward.callback.states import ALLOWED, FINAL, OPEN, Actor, Callback, State
 from callsteward.calls.record import CallbackDecision, Decision
+from tests.unit.cycles import left_in_cycles
 from tests.unit.store.samples import RECORD
 
 NOW = 1_795_348_800_000
@@ -201,3 +202,12 @@ def test_a_fault_point_does_nothing_unless_the_environment_names_it(tmp_path):
     assert run("after:offered", tmp_path / "armed").returncode == -9
     assert len(set(faults.points())) == 32
     assert all(left != right for left, right in pairwise(faults.points()))
+
+
+async def test_a_callback_leaves_nothing_for_the_garbage_collector(ledger):
+    async def call_back(number: int) -> None:
+        await moved(ledger, await opened(ledger, f"1.{number}"), State.OFFERED, State.DUE)
+        await ledger.counts(NUMBER, "support", NOW)
+        await ledger.opened()
+
+    assert await left_in_cycles(call_back) < 1

@@ -13,6 +13,7 @@ from callsteward.rating.complaints import ByCommand, Complaints
 from callsteward.rating.ledger import DAY_MS, Ledger
 from callsteward.rating.states import ALLOWED, ASKED, OPEN, Mode, Rating, State, sources
 from callsteward.store.records import Store
+from tests.unit.cycles import left_in_cycles
 from tests.unit.store.samples import RECORD
 
 NOW = 1_795_348_800_000
@@ -219,3 +220,14 @@ async def test_by_command_an_acknowledgement_that_comes_again_is_done_already(co
         assert await by_command.acknowledge("1.1", by=by, comment="seen", at_ms=NOW)
     assert [item.acknowledged_by for item in await complaints.listed(everything=True)] == ["first"]
     assert not await by_command.acknowledge("1.2", by="boss", comment="", at_ms=NOW)
+
+
+async def test_what_is_asked_for_each_call_leaves_nothing_for_the_garbage_collector(ledger: Ledger) -> None:
+    async def ask(number: int) -> None:
+        assert not await ledger.callback_open(NUMBER)
+        await ledger.last_asked_ms(number=NUMBER, client_ref="5f0c", but="none")
+        rating = await opened(ledger, f"1.{number}")
+        assert await ledger.keep(rating, at_ms=NOW, score=4) is not None
+        await ledger.opened()
+
+    assert await left_in_cycles(ask) < 1
