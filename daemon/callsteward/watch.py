@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 import structlog
 
+from callsteward import heap
 from callsteward.ari.counters import Counters
 from callsteward.ari.frames import FrameQueue
 from callsteward.clock import WallClock
@@ -19,6 +21,7 @@ from callsteward.progress import Progress
 log = structlog.get_logger(__name__)
 
 EVERY_S = 1.0
+TRIM_EVERY_S = 60.0
 
 
 class Hears(Protocol):
@@ -91,6 +94,7 @@ async def watch(watched: Watched, feed: Hears, notify: Notify, clock: WallClock 
     clock = clock or WallClock()
     said = ""
     hung = False
+    trimmed_s = time.monotonic()
     while True:
         hangs = _store_hangs(watched.progress)
         if hangs and not hung:
@@ -117,4 +121,7 @@ async def watch(watched: Watched, feed: Hears, notify: Notify, clock: WallClock 
         elif not said:
             log.error("no progress: systemd's watchdog will restart the daemon", action="stuck", why=stuck)
         said = stuck
+        if time.monotonic() - trimmed_s >= TRIM_EVERY_S:
+            trimmed_s = time.monotonic()
+            await asyncio.to_thread(heap.trim)
         await asyncio.sleep(EVERY_S)

@@ -1,9 +1,11 @@
 """How the daemon does: what status, systemd and the log are told each second."""
 
 import asyncio
+import ctypes
 
 import pytest
 
+from callsteward import heap
 from callsteward import watch as watch_module
 from callsteward.ari.counters import Counters
 from callsteward.ari.frames import FrameQueue
@@ -151,3 +153,19 @@ async def test_a_store_that_hangs_is_counted_and_said_once(capsys):
     assert capsys.readouterr().out.count("disk_stalled") == 1
     feed, _ = await looked(what)
     assert feed.healths[-1].disk == "working"
+
+
+async def test_free_memory_is_given_back_now_and_then(monkeypatch):
+    trims: list[None] = []
+    monkeypatch.setattr(heap, "trim", lambda: trims.append(None))
+    await looked(watched())
+    assert trims == []
+    monkeypatch.setattr(watch_module, "TRIM_EVERY_S", 0.0)
+    await looked(watched())
+    assert trims
+
+
+def test_without_glibc_nothing_is_given_back(monkeypatch):
+    heap.trim()
+    monkeypatch.setattr(ctypes, "CDLL", lambda _name: object())
+    heap.trim()
