@@ -202,8 +202,16 @@ class Daemon:
                 surveys = ratings.surveys
                 listeners.append(lambda connected, _why: surveys.link(connected))
             on_change = each(listeners)
-            gap_from = await pump.rerun()
-            link = open_link(config, frames, census, session=session, on_change=on_change, gap_from=gap_from)
+            left = await pump.rerun()
+            link = open_link(
+                config,
+                frames,
+                census,
+                session=session,
+                on_change=on_change,
+                gap_from=left.last,
+                recent=left.recent,
+            )
             tasks = {
                 "feed": asyncio.create_task(feed.run(), name="feed"),
                 "pump": asyncio.create_task(pump.run(), name="pump"),

@@ -104,7 +104,8 @@ class Asterisk(_Section):
     connect: Literal["client", "outbound"] = Field(
         "client",
         description="client: the daemon dials Asterisk (16 and later)."
-        " outbound: Asterisk 20.15/22.5+ dials the daemon and keeps events while it is away.",
+        " outbound: Asterisk 20.15/22.5+ dials the daemon and keeps events while it is away,"
+        " but may crash where the daemon is killed amid calls.",
     )
     url: str = Field("http://127.0.0.1:8088", description="Where Asterisk's HTTP server is.")
     username: str = "callsteward"

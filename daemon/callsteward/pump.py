@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 import structlog
 
@@ -20,6 +20,7 @@ from callsteward.ari.census import Census
 from callsteward.ari.clock_jumps import ALONE_MS, ClockJumps
 from callsteward.ari.counters import Counters
 from callsteward.ari.frames import FrameQueue
+from callsteward.ari.handover import Recent
 from callsteward.ari.marks import ADVANCED, CLOCK_SET, SEEN, advanced, clock_set, left, moved, seen
 from callsteward.ari.reader import stamp
 from callsteward.callback import faults
@@ -74,6 +75,13 @@ class Outlet(Protocol):
     def publish(self, fact: Fact) -> None: ...
 
 
+class Rerun(NamedTuple):
+    """What a journal was found to hold: the last event's timestamp, and the last events."""
+
+    last: str
+    recent: Recent
+
+
 class Pump:
     """Takes frames off the queue until `finish`."""
 
@@ -117,10 +125,11 @@ class Pump:
         self.changed = changed or asyncio.Event()
         """Set when something has happened that the gauges may show."""
 
-    async def rerun(self) -> str:
-        """Take up the calls an earlier process left in the journal. Returns its last event's timestamp."""
+    async def rerun(self) -> Rerun:
+        """Take up the calls an earlier process left in the journal."""
         facts: list[Fact] = []
         last = ""
+        recent = Recent()
         count = 0
         for raw in self._keeping.left():
             count += 1
@@ -134,6 +143,7 @@ class Pump:
                 facts += self._tracker.advance(now) if now is not None else ()
             if kind in {ADVANCED, SEEN}:
                 continue
+            recent.add(raw)
             self._keeping.record_left(raw)
             facts += self._handled(raw)
             if count % BATCH == 0:
@@ -150,7 +160,7 @@ class Pump:
                 open_calls=self._tracker.open_calls,
                 last=last,
             )
-        return last
+        return Rerun(last, recent)
 
     async def run(self) -> None:
         """Work until `finish` is called and nothing waits any more."""

@@ -17,7 +17,7 @@ log = structlog.get_logger(__name__)
 # All together under the 5 s that a stop may take.
 PUMP_STOP_S = 1.5
 FEED_STOP_S = 1.0
-LINK_STOP_S = 1.2
+LINK_STOP_S = 1.6
 STORE_STOP_S = 0.5
 
 

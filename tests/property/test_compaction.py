@@ -93,9 +93,9 @@ def rerun(frames: Sequence[bytes], config: Config = CONFIG) -> tuple[list[CallRe
             clock=EventClock(),
             counters=counters,
         )
-        last = await pump.rerun()
+        left = await pump.rerun()
         assert counters.tracker_errors == 0
-        return last
+        return left.last
 
     last = asyncio.run(follow())
     return saved, tracker, last

@@ -297,6 +297,13 @@ async def test_an_asterisk_that_does_not_know_the_outbound_application_is_warned
     assert "outbound" not in await found(asterisk, connect="outbound")
 
 
+async def test_where_asterisk_dials_the_admin_is_told_what_a_kill_can_do(asterisk):
+    assert "connect" not in await found(asterisk)
+    status, _, mend = (await found(asterisk, connect="outbound"))["connect"]
+    assert status is Status.WARNING
+    assert "SIGTERM" in str(mend)
+
+
 async def test_a_database_not_there_yet_is_not_created_by_the_check(tmp_path):
     file = tmp_path / "calls.db"
     row = await services.store(Config.model_validate({"store": {"url": f"sqlite:///{file}"}}))

@@ -147,7 +147,7 @@ async def test_what_was_heard_last_before_a_kill_is_told_in_the_new_time(tmp_pat
     site.journal.append(clock_set(HOUR))
     site.journal.close()
     again = Site(tmp_path / "j")
-    assert await again.pump.rerun() == timestamp(NOON + 2_000 + HOUR)
+    assert (await again.pump.rerun()).last == timestamp(NOON + 2_000 + HOUR)
 
 
 async def test_where_nothing_is_on_the_time_is_what_the_next_event_says(tmp_path: Path) -> None:

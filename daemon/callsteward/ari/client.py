@@ -18,10 +18,9 @@ import aiohttp
 import structlog
 
 from callsteward.ari.backoff import Backoff
+from callsteward.ari.dial import dial
 from callsteward.ari.frames import FrameQueue
 from callsteward.ari.link import (
-    HEARTBEAT_S,
-    MAX_MESSAGE_BYTES,
     OnChange,
     cancelled,
     snapshot,
@@ -30,13 +29,11 @@ from callsteward.ari.link import (
 )
 from callsteward.ari.marks import snapshot_frame
 from callsteward.ari.reader import LastStamp, Reader
-from callsteward.ari.rest import HttpTransport, Rest, authorization, unauthorized, unreachable
+from callsteward.ari.rest import HttpTransport, Rest
 from callsteward.config import Config
 from callsteward.exceptions import AriError, AriUnauthorizedError
 
 log = structlog.get_logger(__name__)
-
-HANDSHAKE_TIMEOUT_S = 5.0
 
 # When to look whether Asterisk still has the subscriptions: soon after a connect, then now and again.
 FIRST_LOOK_S = 1.0
@@ -90,7 +87,7 @@ class ClientLink:
 
     async def _connection(self) -> str:
         """One connection from its handshake to its end; returns why it ended."""
-        socket = await self._dial()
+        socket = await dial(self._session, self._settings, self._settings.app)
         reader = Reader(socket, self._frames)
         # What comes before the Snapshot is in place belongs after it.
         self._frames.hold()
@@ -169,26 +166,3 @@ class ClientLink:
                 self._on_change(True, "")
             if found is None or not (found.hears_all_channels and found.hears_all_bridges):
                 return
-
-    async def _dial(self) -> aiohttp.ClientWebSocketResponse:
-        url = f"{self._settings.url}/ari/events"
-        try:
-            async with asyncio.timeout(HANDSHAKE_TIMEOUT_S):
-                return await self._session.ws_connect(
-                    url,
-                    params={"app": self._settings.app},
-                    headers=authorization(self._settings),
-                    heartbeat=HEARTBEAT_S,
-                    timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
-                    max_msg_size=MAX_MESSAGE_BYTES,
-                )
-        except aiohttp.WSServerHandshakeError as error:
-            if error.status in {401, 403}:
-                raise unauthorized(error.status) from error
-            message = (
-                f"Asterisk answered {error.status} at {url}:"
-                " are res_ari and res_ari_events loaded, ari.conf enabled = yes?"
-            )
-            raise AriError(message) from error
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise unreachable(self._settings.url, error) from error

@@ -7,6 +7,7 @@ import aiohttp
 from callsteward.ari.census import Census
 from callsteward.ari.client import ClientLink
 from callsteward.ari.frames import FrameQueue
+from callsteward.ari.handover import Recent
 from callsteward.ari.link import Link, OnChange
 from callsteward.ari.outbound import OutboundLink
 from callsteward.config import Config
@@ -20,8 +21,14 @@ def open_link(
     session: aiohttp.ClientSession,
     on_change: OnChange,
     gap_from: str = "",
+    recent: Recent | None = None,
 ) -> Link:
-    """The link that the configuration asks for. `gap_from`: the last event an earlier process saw."""
+    """The link that the configuration asks for.
+
+    `gap_from`: when the last event was that an earlier process saw; `recent`: the last ones themselves.
+    """
     if config.asterisk.connect == "outbound":
-        return OutboundLink(config, frames, census, on_change=on_change, gap_from=gap_from)
+        return OutboundLink(
+            config, frames, census, session=session, on_change=on_change, gap_from=gap_from, recent=recent
+        )
     return ClientLink(config, frames, session=session, on_change=on_change, gap_from=gap_from)

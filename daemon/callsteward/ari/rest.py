@@ -26,6 +26,8 @@ from callsteward.exceptions import AriError, AriUnauthorizedError, ConfigError
 
 T = TypeVar("T")
 REQUEST_TIMEOUT_S = 5.0
+# A type that no event has: a list of allowed types that is empty allows all.
+_NO_EVENT = "CallstewardNothing"
 
 
 class AsteriskInfo(msgspec.Struct, frozen=True):
@@ -136,9 +138,22 @@ class Rest:
         return _decoded(self._checked("GET", f"applications/{name}", answer), Application)
 
     async def set_event_filter(self, app: str, disallowed: Sequence[str]) -> bool:
-        """Keep these event types from being sent. False where this Asterisk has no filter (404)."""
+        """Have all sent but these event types. False where this Asterisk has no filter (404)."""
+        # Each list that is not named stays as it is: an earlier process may have left it muted.
+        return await self._filter(app, allowed=(), disallowed=disallowed)
+
+    async def mute(self, app: str) -> None:
+        """Have nothing sent, and nothing kept for it, until `set_event_filter`."""
+        if not await self._filter(app, allowed=(_NO_EVENT,), disallowed=()):
+            message = "this Asterisk has no event filter"
+            raise AriError(message)
+
+    async def _filter(self, app: str, *, allowed: Sequence[str], disallowed: Sequence[str]) -> bool:
         path = f"applications/{app}/eventFilter"
-        body = {"disallowed": [{"type": kind} for kind in disallowed]}
+        body = {
+            "allowed": [{"type": kind} for kind in allowed],
+            "disallowed": [{"type": kind} for kind in disallowed],
+        }
         answer = await self._transport.request("PUT", path, body=body)
         if answer.status == 404:
             return False

@@ -67,7 +67,16 @@ async def results(config: Config) -> AsyncIterator[Result]:
             )
             return
         yield ok("asterisk", f"answers at {config.asterisk.url}")
-        yield _version(info.version, outbound=config.asterisk.connect == "outbound")
+        outbound = config.asterisk.connect == "outbound"
+        yield _version(info.version, outbound=outbound)
+        if outbound:
+            # Whatever the version: none is known that mends it (callsteward.ari.handover).
+            yield warning(
+                "connect",
+                "Asterisk dials the daemon, and can crash where that one is killed amid calls",
+                "stop it by systemctl or SIGTERM only, then it hands over; or have the daemon dial:"
+                ' asterisk.connect = "client"',
+            )
         for check in (_modules, _user_and_subscriptions, _dialplan_and_endpoints):
             try:
                 async for result in check(config, session, rest):

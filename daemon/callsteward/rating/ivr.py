@@ -19,9 +19,9 @@ import aiohttp
 import structlog
 
 from callsteward.ari.backoff import Backoff
-from callsteward.ari.client import HANDSHAKE_TIMEOUT_S
-from callsteward.ari.link import HEARTBEAT_S, cancelled
-from callsteward.ari.rest import Rest, authorization, unauthorized, unreachable
+from callsteward.ari.dial import dial
+from callsteward.ari.link import cancelled
+from callsteward.ari.rest import Rest
 from callsteward.calls.rating_id import guard_id
 from callsteward.calls.record import Direction
 from callsteward.config import Config
@@ -130,7 +130,7 @@ class Ivr:
     async def _connection(self) -> str:
         # Before the socket: who comes in from then on is ours, and no earlier process's.
         await self._take_over()
-        socket = await self._dial()
+        socket = await dial(self._session, self._config.asterisk, self._settings.app)
         try:
             await self._rest.set_event_filter(self._settings.app, _UNNEEDED)
             self._backoff.reset()
@@ -143,24 +143,6 @@ class Ivr:
             # What is pressed now is not heard.
             await self._send_on()
             await socket.close()
-
-    async def _dial(self) -> aiohttp.ClientWebSocketResponse:
-        asterisk = self._config.asterisk
-        try:
-            async with asyncio.timeout(HANDSHAKE_TIMEOUT_S):
-                return await self._session.ws_connect(
-                    f"{asterisk.url}/ari/events",
-                    params={"app": self._settings.app},
-                    headers=authorization(asterisk),
-                    heartbeat=HEARTBEAT_S,
-                    timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
-                )
-        except aiohttp.WSServerHandshakeError as error:
-            if error.status in {401, 403}:
-                raise unauthorized(error.status) from error
-            raise unreachable(asterisk.url, error) from error
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise unreachable(asterisk.url, error) from error
 
     async def _take_over(self) -> None:
         """What an earlier process left: clients who wait in the menu are sent on, their ratings ended."""

@@ -11,6 +11,7 @@ from callsteward.ari.census import Census
 from callsteward.ari.counters import Counters
 from callsteward.ari.events import Snapshot, decode
 from callsteward.ari.frames import DEFAULT_LIMIT_BYTES, FrameQueue
+from callsteward.ari.handover import Recent
 from callsteward.ari.outbound import OutboundLink
 from callsteward.config import Asterisk, Config
 from callsteward.exceptions import AriError
@@ -36,6 +37,7 @@ class Listening:
     def __init__(self, link: OutboundLink, port: int, frames: FrameQueue, census: Census) -> None:
         self.link, self.port, self.frames, self.census = link, port, frames, census
         self.states: list[tuple[bool, str]] = []
+        self.running: asyncio.Task[None] | None = None
         self.got: list[bytes] = []
         self.channels: list[dict[str, str]] = []
         self.requests: list[str] = []
@@ -105,29 +107,36 @@ class Listening:
 
 
 @asynccontextmanager
-async def listening(limit_bytes: int = DEFAULT_LIMIT_BYTES):
+async def listening(limit_bytes: int = DEFAULT_LIMIT_BYTES, url: str = "", recent: Recent | None = None):
     port = free_port()
-    settings = Config(asterisk=Asterisk(connect="outbound", listen_port=port, password=SecretStr(SECRET)))
+    url = url or f"http://127.0.0.1:{free_port()}"
+    settings = Config(
+        asterisk=Asterisk(connect="outbound", url=url, listen_port=port, password=SecretStr(SECRET))
+    )
     frames, census = FrameQueue(Counters(), limit_bytes), Census()
     states: list[tuple[bool, str]] = []
-    link = OutboundLink(
-        settings,
-        frames,
-        census,
-        on_change=lambda up, why: states.append((up, why)),
-        confirm_after_s=0.05,
-    )
-    tasks = [asyncio.create_task(link.run())]
-    side = Listening(link, port, frames, census)
-    side.states = states
-    tasks.append(asyncio.create_task(side.consume()))
-    await side.until(lambda: states)
-    try:
-        yield side
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
+    async with aiohttp.ClientSession() as session:
+        link = OutboundLink(
+            settings,
+            frames,
+            census,
+            session=session,
+            on_change=lambda up, why: states.append((up, why)),
+            recent=recent,
+            confirm_after_s=0.05,
+        )
+        running = asyncio.create_task(link.run())
+        side = Listening(link, port, frames, census)
+        side.running = running
+        side.states = states
+        consuming = asyncio.create_task(side.consume())
+        await side.until(lambda: states)
+        try:
+            yield side
+        finally:
+            for task in (running, consuming):
+                task.cancel()
+            await asyncio.wait({running, consuming})
 
 
 async def test_nothing_is_sent_before_asterisks_first_word():
@@ -283,8 +292,11 @@ async def test_a_port_that_is_taken_is_named():
     port = free_port()
     server = await asyncio.start_server(lambda *_: None, "127.0.0.1", port)
     settings = Config(asterisk=Asterisk(connect="outbound", listen_port=port))
-    link = OutboundLink(settings, FrameQueue(Counters()), Census(), on_change=lambda *_: None)
-    with pytest.raises(AriError, match=rf"cannot listen on 127\.0\.0\.1:{port}.*listen_port"):
-        await link.run()
+    async with aiohttp.ClientSession() as session:
+        link = OutboundLink(
+            settings, FrameQueue(Counters()), Census(), session=session, on_change=lambda *_: None
+        )
+        with pytest.raises(AriError, match=rf"cannot listen on 127\.0\.0\.1:{port}.*listen_port"):
+            await link.run()
     server.close()
     await server.wait_closed()
