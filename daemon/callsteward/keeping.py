@@ -118,9 +118,10 @@ class Keeping:
                     compaction.source, compaction.target, size=compaction.size, limit_bytes=COMPACTED_LIMIT
                 )
             except StoreError as error:
-                # The journal works as before, and grows; after a while it is tried again.
-                log.error("the journal stays as long as it is", action="compaction_failed", error=str(error))  # noqa: TRY400
                 compaction.drop()
+                # The journal works as before, and grows; after a while it is tried again.
+                if not self._journal.emptied_since(compaction):
+                    log.error("the journal stays as it is", action="compaction_failed", error=str(error))  # noqa: TRY400
                 return
             except asyncio.CancelledError:
                 compaction.drop()

@@ -14,6 +14,7 @@ from callsteward.ari.counters import Counters
 from callsteward.ari.events import LeftCall
 from callsteward.ari.marks import left
 from callsteward.ari.recorder import Recorder
+from callsteward.exceptions import StoreError
 from callsteward.keeping import Keeping
 from callsteward.store import compactor
 from callsteward.store import journal as journal_module
@@ -204,6 +205,31 @@ async def test_a_compaction_that_fails_is_said_and_loses_nothing(tmp_path, monke
     assert (tmp_path / "j").read_bytes() == b"one frame\nanother\n"
     assert counters.compactions == 0
     assert [item.name for item in tmp_path.iterdir()] == ["j"]
+
+
+async def test_a_journal_that_was_emptied_meanwhile_needs_no_compaction(tmp_path, monkeypatch, capsys):
+    """The second time the process goes through it there is less of it than the first."""
+    monkeypatch.setattr(journal_module, "COMPACT_FROM", 5)
+    monkeypatch.setattr(journal_module, "COMPACT_EVERY_S", 0.0)
+    emptied, over = asyncio.Event(), asyncio.Event()
+
+    async def run(_source, _target, *, size, limit_bytes):
+        await emptied.wait()
+        over.set()
+        message = f"{size} bytes for {limit_bytes} are not there any more"
+        raise StoreError(message)
+
+    monkeypatch.setattr(compactor, "run", run)
+    keeping = Keeping(Journal(tmp_path / "j"), None, Counters())
+    await keeping.keep([b"one frame"])
+    await keeping.tidy(calls_on=True)
+    await until((tmp_path / "j.new").exists)
+    await keeping.tidy(calls_on=False)
+    emptied.set()
+    await over.wait()
+    await until(lambda: not (tmp_path / "j.new").exists())
+    await keeping.close()
+    assert "compaction_failed" not in capsys.readouterr().out
 
 
 async def test_before_compacting_a_mark_is_written_that_outlives_it(tmp_path, monkeypatch):

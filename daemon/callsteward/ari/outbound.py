@@ -57,7 +57,7 @@ REGISTERED_TIMEOUT_S = 10.0
 SETUP_TIMEOUT_S = 60.0
 CONFIRM_AFTER_S = 1.0
 GOODBYE_TIMEOUT_S = 0.4
-HANDOVER_TIMEOUT_S = 0.9
+HANDOVER_TIMEOUT_S = 1.2
 
 
 class OutboundLink:
@@ -124,11 +124,11 @@ class OutboundLink:
 
     async def _leave(self) -> None:
         """End the connection so that Asterisk outlives it and nothing is lost."""
+        self._leaving = True
         if self._socket is None or self._reader is None:
             return
-        self._leaving = True
         handover = Handover(self._settings, self._sources, self._frames, self._session)
-        self._reader.overlap = handover.recent
+        self._reader.handover = handover
         try:
             async with asyncio.timeout(HANDOVER_TIMEOUT_S):
                 await handover.run(self._say_goodbye, self._dialled)
@@ -289,8 +289,8 @@ class _OutboundReader(Reader):
     def __init__(self, socket: web.WebSocketResponse, frames: FrameQueue, recent: Recent) -> None:
         super().__init__(socket, frames)
         self.rest = SocketTransport(socket)
-        self.overlap: Recent | None = None
-        """Takes note of every event, during a handover."""
+        self.handover: Handover | None = None
+        """Is shown every event, once there is one."""
         self._recent = recent
         self._registered = asyncio.Event()
 
@@ -306,8 +306,8 @@ class _OutboundReader(Reader):
                 # What comes from now on, nobody has seen.
                 self._recent.clear()
                 self._registered.set()
-        if self.overlap is not None:
-            self.overlap.add(raw)
+        if self.handover is not None and not self.handover.hear(raw):
+            return False
         return not (self._recent and self._recent.take(raw))
 
     def _reads_on(self) -> bool:

@@ -181,13 +181,17 @@ class Journal:
             raise StoreError(message) from error
         return Compaction(source, new, new_path, min(size, self._size), self._cleared)
 
+    def emptied_since(self, compaction: Compaction) -> bool:
+        """Whether what is being compacted is gone by now."""
+        return compaction.cleared != self._cleared
+
     def adopt(self, compaction: Compaction) -> int:
         """Put the new file, with what was appended meanwhile, in the old one's place.
 
         Returns by how many bytes the journal shrank; 0 where it was emptied meanwhile. A crash leaves the
         old or the new. Raises StoreError and keeps the old journal when the new one cannot be written.
         """
-        if self._path is None or compaction.cleared != self._cleared:
+        if self._path is None or self.emptied_since(compaction):
             compaction.drop()
             return 0
         new = compaction.target

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import aiohttp
 from aiohttp import web
 
-from callsteward.ari.handover import SUFFIX, Recent
+from callsteward.ari.handover import FENCE, SUFFIX, Recent
 from tests.lab.ports import free_port
 from tests.unit.ari.test_outbound import REGISTERED, SECRET, listening
 
@@ -24,6 +24,8 @@ class Pbx:
         self.requests: list[str] = []
         self.muted = False
         self.kept: list[str] = []
+        # What Asterisk has not got round to sending, by application.
+        self.late: dict[str, list[str]] = {}
         self._first: aiohttp.ClientWebSocketResponse | None = None
         self._second: web.WebSocketResponse | None = None
 
@@ -54,6 +56,7 @@ class Pbx:
         app.router.add_get("/ari/events", self._events)
         app.router.add_put("/ari/applications/{app}/eventFilter", self._filter)
         app.router.add_post("/ari/applications/{app}/subscription", self._subscribe)
+        app.router.add_post("/ari/events/user/{event}", self._fence)
         runner = web.AppRunner(app, shutdown_timeout=0.1)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", self.port).start()
@@ -115,6 +118,17 @@ class Pbx:
         self.requests.append(f"filter {app} {'muted' if muted else 'open'}")
         return web.json_response({"name": app})
 
+    async def _fence(self, request: web.Request) -> web.Response:
+        """What waits in an application's queue comes before the fence."""
+        app = request.query["application"]
+        self.requests.append(f"fence {app}")
+        socket = self._first if app == APP else self._second
+        assert socket is not None
+        for channel in self.late.pop(app, ()):
+            await socket.send_str(self.event(channel, app))
+        await socket.send_json({"type": "ChannelUserevent", "eventname": FENCE, "application": app})
+        return web.Response(status=204)
+
     async def _subscribe(self, request: web.Request) -> web.Response:
         self.requests.append(f"subscribe {request.match_info['app']} {request.query['eventSource']}")
         return web.json_response({"name": request.match_info["app"]})
@@ -136,25 +150,32 @@ async def test_nothing_may_be_sent_when_the_socket_ends_and_every_event_comes_on
     pbx = Pbx()
     async with pbx.http() as url, listening(url=url) as daemon, pbx.dialled(daemon):
         await pbx.happens("first")
+        # Asterisk is behind on both: with one from before the second socket, and one from before its end.
+        pbx.late = {APP: ["late on the first"], APP + SUFFIX: ["late on the second"]}
         await leave(daemon)
     assert pbx.requests == [
         f"events of {APP}{SUFFIX}",
         f"filter {APP}{SUFFIX} open",
         f"subscribe {APP}{SUFFIX} channel:,bridge:",
+        f"fence {APP}",
         f"filter {APP} muted",
         "closed",
         "dialled again: 503",
         f"filter {APP} open",
+        f"fence {APP}{SUFFIX}",
     ]
     assert channels(daemon) == [
         "first",
+        "late on the first",
         "before mute True",
         # What the first socket did not bring any more:
         "after mute True",
         "closed",
         "before mute False",
         "after mute False",
+        "late on the second",
     ]
+    assert not [raw for raw in daemon.got if FENCE.encode() in raw]
     # Asterisk kept what came after: the next process gets it again, and knows it by its journal.
     assert pbx.kept == [pbx.event("after mute False")]
     assert pbx.kept[0].encode() in daemon.got
