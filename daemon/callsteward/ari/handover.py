@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import secrets
 from collections.abc import Awaitable, Callable, Sequence
 
 import aiohttp
@@ -100,12 +101,14 @@ class Handover:
         self._app = settings.app + SUFFIX
         self._named = re.compile(rf'("application"\s*:\s*"){re.escape(self._app)}(?=")')
         self._recent = Recent()
+        # Nobody else's: names and numbers in an event are what callers make them.
+        self._name = f"{FENCE}-{secrets.token_hex(8)}"
         self._first_through = asyncio.Event()
         self._second_through = asyncio.Event()
 
     def hear(self, raw: str | bytes) -> bool:
         """Take note of an event of the first socket; False where it is the fence, and no event."""
-        if FENCE in (raw if isinstance(raw, str) else raw.decode(errors="replace")):
+        if self._name in (raw if isinstance(raw, str) else raw.decode(errors="replace")):
             self._first_through.set()
             return False
         self._recent.add(raw)
@@ -139,14 +142,14 @@ class Handover:
 
     async def _fence(self, app: str, through: asyncio.Event) -> None:
         """Return when all that an application was to get before this call has come."""
-        await self._rest.send("POST", f"events/user/{FENCE}", {"application": app})
+        await self._rest.send("POST", f"events/user/{self._name}", {"application": app})
         await _soon(through, FENCE_TIMEOUT_S, f"Asterisk is behind with the events of {app}")
 
     async def _read(self, socket: aiohttp.ClientWebSocketResponse, arrived: list[str]) -> None:
         async for message in socket:
             if message.type is not aiohttp.WSMsgType.TEXT:
                 continue
-            if FENCE in message.data:
+            if self._name in message.data:
                 self._second_through.set()
             else:
                 arrived.append(message.data)
