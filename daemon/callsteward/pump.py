@@ -20,9 +20,9 @@ from callsteward.ari.census import Census
 from callsteward.ari.clock_jumps import ALONE_MS, ClockJumps
 from callsteward.ari.counters import Counters
 from callsteward.ari.frames import FrameQueue
-from callsteward.ari.handover import Recent
 from callsteward.ari.marks import ADVANCED, CLOCK_SET, SEEN, advanced, clock_set, left, moved, seen
 from callsteward.ari.reader import stamp
+from callsteward.ari.recent import Recent
 from callsteward.callback import faults
 from callsteward.calls.facts import Alert, CallEnded, CallHappened, Fact, HandOver
 from callsteward.calls.record import CallRecord

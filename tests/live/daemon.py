@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -87,6 +88,12 @@ class Daemon:
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) / 1024
         return 0.0
+
+    def stored(self) -> list[tuple[str, int]]:
+        """The records in its SQLite store: call ids, and whether each call was seen whole."""
+        file = self.settings["store"]["url"].removeprefix("sqlite:///")
+        with sqlite3.connect(f"file:{file}?mode=ro", uri=True) as database:
+            return database.execute("SELECT call_id, complete FROM calls").fetchall()
 
     def send(self, number: signal.Signals) -> None:
         assert self._process is not None

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import sqlite3
 import time
 from collections import Counter
 from pathlib import Path
@@ -29,13 +28,6 @@ pytestmark = pytest.mark.live
 STOPS = int(os.environ.get("CALLSTEWARD_HANDOVER_STOPS", "12"))
 RATE = float(os.environ.get("CALLSTEWARD_HANDOVER_RATE", "15"))
 SETTLE_S = 30.0
-
-
-def stored(daemon: Daemon) -> list[tuple[str, int]]:
-    """Call ids and whether each was seen whole."""
-    url = daemon.settings["store"]["url"].removeprefix("sqlite:///")
-    with sqlite3.connect(f"file:{url}?mode=ro", uri=True) as database:
-        return database.execute("SELECT call_id, complete FROM calls").fetchall()
 
 
 def test_asterisk_outlives_every_stop_and_every_call_is_recorded_whole(
@@ -71,8 +63,8 @@ def test_asterisk_outlives_every_stop_and_every_call_is_recorded_whole(
             wait_for(lambda: not pbx.request_list("/channels"), SETTLE_S, "Asterisk's channels to end")
             # A busy operator makes two rows of one call.
             calls = {row.unique_id for row in pbx.cdr() if row.context == "from-soak"}
-            wait_for(lambda: calls <= {call for call, _ in stored(daemon)}, SETTLE_S, "every call's record")
-            records = stored(daemon)
+            wait_for(lambda: calls <= {call for call, _ in daemon.stored()}, SETTLE_S, "every call's record")
+            records = daemon.stored()
     print(f"\nhandover: {STOPS} stops, {len(calls)} calls, {kept} events over the second socket alone")
     assert (placed, failed) == (len(calls), 0), crowd.complaints()
     assert {call: count for call, count in Counter(call for call, _ in records).items() if count > 1} == {}

@@ -10,7 +10,6 @@ go on, and every call has its one record, seen whole.
 from __future__ import annotations
 
 import os
-import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -57,18 +56,11 @@ def busy_pbx(root_22: Path) -> Iterator[Asterisk]:
         yield pbx
 
 
-def stored(daemon: Daemon) -> list[tuple[str, int]]:
-    """Call ids and whether each was seen whole."""
-    url = daemon.settings["store"]["url"].removeprefix("sqlite:///")
-    with sqlite3.connect(f"file:{url}?mode=ro", uri=True) as database:
-        return database.execute("SELECT call_id, complete FROM calls").fetchall()
-
-
 def wait_for_records(daemon: Daemon, count: int) -> None:
     try:
-        wait_for(lambda: len(stored(daemon)) >= count, 60 + STALL_S, "every call's record")
+        wait_for(lambda: len(daemon.stored()) >= count, 60 + STALL_S, "every call's record")
     except AssertionError as error:
-        error.add_note(f"{len(stored(daemon))} of {count} records")
+        error.add_note(f"{len(daemon.stored())} of {count} records")
         error.add_note(daemon.log_file.read_text()[-3000:])
         raise
 
@@ -111,7 +103,7 @@ def test_a_frozen_disk_and_a_frozen_broker_cost_asterisk_nothing_and_lose_no_cal
         )
         wait_for_records(daemon, account.placed)
         caught_up_s = time.monotonic() - frozen_at - stalled_s
-        records = stored(daemon)
+        records = daemon.stored()
         wait_for(
             lambda: len(daemon.said("disk_resumed")) == len(daemon.said("disk_stalled")), 5, "its last word"
         )

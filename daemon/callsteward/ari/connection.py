@@ -7,9 +7,9 @@ import aiohttp
 from callsteward.ari.census import Census
 from callsteward.ari.client import ClientLink
 from callsteward.ari.frames import FrameQueue
-from callsteward.ari.handover import Recent
 from callsteward.ari.link import Link, OnChange
 from callsteward.ari.outbound import OutboundLink
+from callsteward.ari.recent import Recent
 from callsteward.config import Config
 
 

@@ -33,6 +33,7 @@ from callsteward.ari.dial import dial
 from callsteward.ari.frames import FrameQueue
 from callsteward.ari.link import UNNEEDED_EVENTS, cancelled, subscribe
 from callsteward.ari.reader import stamp
+from callsteward.ari.recent import Recent
 from callsteward.ari.rest import HttpTransport, Rest
 from callsteward.config import Asterisk as Settings
 
@@ -47,40 +48,6 @@ FENCE_TIMEOUT_S = 0.4
 # Asterisk dials within a few milliseconds of a socket's end.
 DIAL_TIMEOUT_S = 0.2
 UNMUTE_TIMEOUT_S = 0.3
-# Of 200 calls a second in the seconds around a stop.
-RECENT_LIMIT = 20_000
-
-
-class Recent:
-    """Events that came already, to know each when it comes a second time. Bounded: the oldest go."""
-
-    def __init__(self, limit: int = RECENT_LIMIT) -> None:
-        self._limit = limit
-        self._keys: dict[int, None] = {}
-
-    def __len__(self) -> int:
-        return len(self._keys)
-
-    def add(self, raw: bytes | str) -> None:
-        """Take note of an event."""
-        self._keys[_key(raw)] = None
-        if len(self._keys) > self._limit:
-            del self._keys[next(iter(self._keys))]
-
-    def take(self, raw: bytes | str) -> bool:
-        """Whether it came before. It is forgotten then: nothing comes a third time."""
-        key = _key(raw)
-        if key not in self._keys:
-            return False
-        del self._keys[key]
-        return True
-
-    def clear(self) -> None:
-        self._keys.clear()
-
-
-def _key(raw: bytes | str) -> int:
-    return hash(raw.encode() if isinstance(raw, str) else raw)
 
 
 class Handover:

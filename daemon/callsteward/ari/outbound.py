@@ -34,7 +34,7 @@ from aiohttp import web
 from callsteward.ari.backoff import Backoff
 from callsteward.ari.census import Census
 from callsteward.ari.frames import FrameQueue
-from callsteward.ari.handover import Handover, Recent
+from callsteward.ari.handover import Handover
 from callsteward.ari.link import (
     HEARTBEAT_S,
     MAX_MESSAGE_BYTES,
@@ -46,6 +46,7 @@ from callsteward.ari.link import (
 )
 from callsteward.ari.marks import snapshot_frame
 from callsteward.ari.reader import LastStamp, Reader, stamp
+from callsteward.ari.recent import Recent
 from callsteward.ari.rest import Rest, SocketTransport
 from callsteward.config import Config
 from callsteward.exceptions import AriError
@@ -125,7 +126,7 @@ class OutboundLink:
     async def _leave(self) -> None:
         """End the connection so that Asterisk outlives it and nothing is lost."""
         self._leaving = True
-        if self._socket is None or self._reader is None:
+        if self._reader is None:
             return
         handover = Handover(self._settings, self._sources, self._frames, self._session)
         self._reader.handover = handover

@@ -1,16 +1,16 @@
 """Leaving a websocket that Asterisk opened: nothing is written to it when it ends, and no event is lost."""
 
 import asyncio
-import base64
 import json
 from contextlib import asynccontextmanager
 
 import aiohttp
 from aiohttp import web
 
-from callsteward.ari.handover import FENCE, SUFFIX, Recent
+from callsteward.ari.handover import FENCE, SUFFIX
+from callsteward.ari.recent import Recent
 from tests.lab.ports import free_port
-from tests.unit.ari.test_outbound import REGISTERED, SECRET, listening
+from tests.unit.ari.test_outbound import REGISTERED, listening, login
 
 APP = "callsteward"
 
@@ -68,12 +68,11 @@ class Pbx:
     @asynccontextmanager
     async def dialled(self, daemon):
         """Its socket to the daemon; when that ends, it dials once more."""
-        headers = {"Authorization": f"Basic {base64.b64encode(f'callsteward:{SECRET}'.encode()).decode()}"}
         url = f"http://127.0.0.1:{daemon.port}/ari"
         async with aiohttp.ClientSession() as session:
-            socket = self._first = await session.ws_connect(url, protocols=("ari",), headers=headers)
+            socket = self._first = await session.ws_connect(url, protocols=("ari",), headers=login())
             await socket.send_str(REGISTERED)
-            reading = asyncio.create_task(self._read(session, socket, url, headers))
+            reading = asyncio.create_task(self._read(session, socket, url))
             try:
                 await daemon.until(lambda: daemon.states[-1][0])
                 yield
@@ -81,7 +80,7 @@ class Pbx:
                 await socket.close()
                 await asyncio.wait({reading}, timeout=2)
 
-    async def _read(self, session, socket, url: str, headers: dict[str, str]) -> None:
+    async def _read(self, session, socket, url: str) -> None:
         async for message in socket:
             request = json.loads(message.data)
             answer = {"type": "RESTResponse", "transaction_id": request["transaction_id"], "status_code": 200}
@@ -90,7 +89,7 @@ class Pbx:
         self.requests.append("closed")
         await self.happens("closed")
         try:
-            await session.ws_connect(url, protocols=("ari",), headers=headers)
+            await session.ws_connect(url, protocols=("ari",), headers=login())
         except aiohttp.WSServerHandshakeError as error:
             self.requests.append(f"dialled again: {error.status}")
 

@@ -11,14 +11,19 @@ from callsteward.ari.census import Census
 from callsteward.ari.counters import Counters
 from callsteward.ari.events import Snapshot, decode
 from callsteward.ari.frames import DEFAULT_LIMIT_BYTES, FrameQueue
-from callsteward.ari.handover import Recent
 from callsteward.ari.outbound import OutboundLink
+from callsteward.ari.recent import Recent
 from callsteward.config import Asterisk, Config
 from callsteward.exceptions import AriError
 from tests.lab.ports import free_port
 
 SECRET = "s3cret"
 REGISTERED = '{"type":"ApplicationRegistered","timestamp":"2026-11-22T02:00:00.000+0000"}'
+
+
+def login(password: str = SECRET) -> dict[str, str]:
+    """The header with which Asterisk dials."""
+    return {"Authorization": f"Basic {base64.b64encode(f'callsteward:{password}'.encode()).decode()}"}
 
 
 def created(channel: str) -> str:
@@ -60,12 +65,11 @@ class Listening:
     @asynccontextmanager
     async def asterisk(self, password: str = SECRET):
         """Asterisk's end of the websocket, answering REST requests."""
-        token = base64.b64encode(f"callsteward:{password}".encode()).decode()
         async with aiohttp.ClientSession() as session:
             socket = await session.ws_connect(
                 f"http://127.0.0.1:{self.port}/ari",
                 protocols=("ari",),
-                headers={"Authorization": f"Basic {token}"},
+                headers=login(password),
             )
             answering = asyncio.create_task(self._answer(socket))
             try:
@@ -266,26 +270,24 @@ async def test_a_new_socket_replaces_one_that_died_unnoticed():
 
 
 async def test_on_a_stop_what_asterisk_sent_before_its_goodbye_is_kept():
-    async with listening() as daemon:
-        token = base64.b64encode(f"callsteward:{SECRET}".encode()).decode()
-        async with aiohttp.ClientSession() as session:
-            socket = await session.ws_connect(
-                f"http://127.0.0.1:{daemon.port}/ari",
-                protocols=("ari",),
-                headers={"Authorization": f"Basic {token}"},
-                autoclose=False,
-            )
-            link = asyncio.create_task(asyncio.sleep(0))
-            await link
-            await daemon.until(lambda: daemon.link._socket is not None)
-            goodbye = asyncio.create_task(daemon.link._say_goodbye())
-            assert (await socket.receive()).type is aiohttp.WSMsgType.CLOSE
-            for number in range(50):
-                await socket._writer.send_frame(created(str(number)).encode(), aiohttp.WSMsgType.TEXT)
-            await socket._writer.send_frame(b"\x03\xe9", aiohttp.WSMsgType.CLOSE)
-            await goodbye
-            await daemon.until(lambda: len(daemon.got) == 50)
-            socket._response.close()
+    async with listening() as daemon, aiohttp.ClientSession() as session:
+        socket = await session.ws_connect(
+            f"http://127.0.0.1:{daemon.port}/ari",
+            protocols=("ari",),
+            headers=login(),
+            autoclose=False,
+        )
+        link = asyncio.create_task(asyncio.sleep(0))
+        await link
+        await daemon.until(lambda: daemon.link._socket is not None)
+        goodbye = asyncio.create_task(daemon.link._say_goodbye())
+        assert (await socket.receive()).type is aiohttp.WSMsgType.CLOSE
+        for number in range(50):
+            await socket._writer.send_frame(created(str(number)).encode(), aiohttp.WSMsgType.TEXT)
+        await socket._writer.send_frame(b"\x03\xe9", aiohttp.WSMsgType.CLOSE)
+        await goodbye
+        await daemon.until(lambda: len(daemon.got) == 50)
+        socket._response.close()
 
 
 async def test_a_port_that_is_taken_is_named():
