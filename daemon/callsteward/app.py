@@ -211,6 +211,7 @@ class Daemon:
                 on_change=on_change,
                 gap_from=left.last,
                 recent=left.recent,
+                handed_over=left.handed_over,
             )
             tasks = {
                 "feed": asyncio.create_task(feed.run(), name="feed"),
@@ -251,7 +252,7 @@ class Daemon:
                 await until_stop(stop, list(tasks.values()))
             finally:
                 self._notify.stopping()
-                await wind_down(tasks, pump, feed)
+                await wind_down(tasks, link, pump, feed)
                 log.info("stopped", action="daemon_stop", counters=self._summary())
 
     def _linked(self, connected: bool, detail: str) -> None:

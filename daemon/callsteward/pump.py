@@ -20,7 +20,18 @@ from callsteward.ari.census import Census
 from callsteward.ari.clock_jumps import ALONE_MS, ClockJumps
 from callsteward.ari.counters import Counters
 from callsteward.ari.frames import FrameQueue
-from callsteward.ari.marks import ADVANCED, CLOCK_SET, SEEN, advanced, clock_set, left, moved, seen
+from callsteward.ari.marks import (
+    ADVANCED,
+    CLOCK_SET,
+    HANDED_OVER,
+    SEEN,
+    advanced,
+    clock_set,
+    handed_over,
+    left,
+    moved,
+    seen,
+)
 from callsteward.ari.reader import stamp
 from callsteward.ari.recent import Recent
 from callsteward.callback import faults
@@ -76,10 +87,14 @@ class Outlet(Protocol):
 
 
 class Rerun(NamedTuple):
-    """What a journal was found to hold: the last event's timestamp, and the last events."""
+    """What a journal was found to hold: the last event's timestamp, and the last events.
+
+    `handed_over`: whoever wrote it left Asterisk so that nothing was lost.
+    """
 
     last: str
     recent: Recent
+    handed_over: bool
 
 
 class Pump:
@@ -120,6 +135,7 @@ class Pump:
         self._machine = machine or WallClock()
         self._jumps = ClockJumps()
         self._finishing = False
+        self._handed_over = False
         self.lag_s = 0.0
         """How long the oldest frame of the batch worked on last had waited."""
         self.changed = changed or asyncio.Event()
@@ -130,6 +146,7 @@ class Pump:
         facts: list[Fact] = []
         last = ""
         recent = Recent()
+        ended_well = False
         count = 0
         for raw in self._keeping.left():
             count += 1
@@ -141,7 +158,8 @@ class Pump:
             if kind == ADVANCED:
                 now = events.epoch_ms(moment)
                 facts += self._tracker.advance(now) if now is not None else ()
-            if kind in {ADVANCED, SEEN}:
+            ended_well = kind == HANDED_OVER
+            if kind in {ADVANCED, SEEN, HANDED_OVER}:
                 continue
             recent.add(raw)
             self._keeping.record_left(raw)
@@ -160,7 +178,7 @@ class Pump:
                 open_calls=self._tracker.open_calls,
                 last=last,
             )
-        return Rerun(last, recent)
+        return Rerun(last, recent, ended_well)
 
     async def run(self) -> None:
         """Work until `finish` is called and nothing waits any more."""
@@ -180,14 +198,17 @@ class Pump:
                 # Neither of the two above need have given way.
                 await asyncio.sleep(0)
             elif self._finishing:
+                if self._handed_over and self._keeping.journal_bytes:
+                    await self._keeping.mark(handed_over())
                 return
             elif not arrived:
                 await self._time_passed()
                 await self._heard()
 
-    def finish(self) -> None:
-        """Make `run` return once the queue is empty."""
+    def finish(self, *, handed_over: bool = False) -> None:
+        """Make `run` return once the queue is empty; the journal is told of a link that lost nothing."""
         self._finishing = True
+        self._handed_over = handed_over
         self._frames.wake()
 
     async def _work(self, batch: list[tuple[bytes, float]]) -> None:

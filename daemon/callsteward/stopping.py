@@ -6,7 +6,7 @@ import asyncio
 
 import structlog
 
-from callsteward.ari.link import cancelled
+from callsteward.ari.link import Link, cancelled
 from callsteward.exceptions import CallstewardError
 from callsteward.output import Output
 from callsteward.pump import Pump
@@ -35,14 +35,14 @@ async def until_stop(stop: asyncio.Event, tasks: list[asyncio.Task[None]]) -> No
         await cancelled(stopping)
 
 
-async def wind_down(tasks: dict[str, asyncio.Task[None]], pump: Pump, feed: Output) -> None:
+async def wind_down(tasks: dict[str, asyncio.Task[None]], link: Link, pump: Pump, feed: Output) -> None:
     """Stop in the order the data goes, so that what has arrived still goes out."""
     if "ratings" in tasks:
         # First of all: clients in the menu are sent on to be thanked.
         await cancelled(tasks["ratings"])
     tasks["ari"].cancel()
     await asyncio.wait({tasks["ari"]}, timeout=LINK_STOP_S)
-    pump.finish()
+    pump.finish(handed_over=link.handed_over)
     await asyncio.wait({tasks["pump"]}, timeout=PUMP_STOP_S)
     if "callbacks" in tasks:
         await cancelled(tasks["callbacks"])

@@ -20,7 +20,7 @@ from callsteward.calls.facts import Fact
 from callsteward.calls.tracker import Tracker
 from callsteward.config import Config, Rating, Tags
 from tests.bench.load import copy_of
-from tests.property.test_compaction import check, lines, mixed, spoken_in
+from tests.property.test_compaction import check, lines, mixed, spoken_in, with_breaks
 from tests.replay.streams import CAPTURES, STREAMS
 
 ALL = [*CAPTURES, *STREAMS]
@@ -59,7 +59,7 @@ def moved(frame: bytes, by_ms: int, known: set[str]) -> bytes:
         return body
 
     body = walk(json.loads(frame))
-    for name in ("timestamp", "gap_from", "lost", "booted", "until"):
+    for name in ("timestamp", "gap_from", "lost", "booted", "until", "since"):
         if name in body:
             body[name] = shifted(body[name], by_ms)
     return json.dumps(body, separators=(",", ":")).encode()
@@ -103,6 +103,19 @@ def test_set_after_any_event_every_fact_is_the_same_but_for_its_date(path: Path)
     whole = lines(path)
     for number, cut in enumerate(range(0, len(whole) + 1, max(1, len(whole) // 12))):
         hold_against(whole, cut, HOUR if number % 2 else -HOUR)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    path=st.sampled_from(ALL),
+    seed=st.integers(0, 1 << 32),
+    cut=st.integers(0, 1 << 20),
+    by_ms=st.integers(-2 * HOUR, 2 * HOUR),
+)
+def test_calls_in_doubt_are_dated_anew_as_well(path: Path, seed: int, cut: int, by_ms: int) -> None:
+    """A connection broke off before or after the clock was set; what that may cost is told by the new one."""
+    whole = with_breaks(lines(path), random.Random(seed), most_lost=0)
+    hold_against(whole, cut % (len(whole) + 1), by_ms)
 
 
 @settings(max_examples=40, deadline=None)

@@ -1,31 +1,74 @@
-"""Which channels are alive, from the events alone: to hold against Asterisk's own list."""
+"""Where each living channel is, from the events alone: to hold against Asterisk's own lists."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from callsteward.ari.events import ChannelCreated, ChannelDestroyed, Event, Snapshot
+from callsteward.ari.events import (
+    Bridge,
+    BridgeDestroyed,
+    Channel,
+    ChannelCreated,
+    ChannelDestroyed,
+    ChannelEnteredBridge,
+    ChannelLeftBridge,
+    ChannelStateChange,
+    Event,
+    Snapshot,
+)
 
 
 class Census:
-    """Ids of living channels as the events told them."""
+    """Living channels as the events told them: each one's state, and the bridge it is in."""
 
-    __slots__ = ("alive",)
+    __slots__ = ("alive", "inside")
 
     def __init__(self) -> None:
-        self.alive: set[str] = set()
+        self.alive: dict[str, str] = {}
+        """States by id."""
+        self.inside: dict[str, str] = {}
+        """Bridges by the ids of the channels in them."""
 
     def observe(self, event: Event) -> None:
         match event:
             case ChannelCreated():
-                self.alive.add(event.channel.id)
+                self.alive[event.channel.id] = event.channel.state
+            case ChannelStateChange():
+                if event.channel.id in self.alive:
+                    self.alive[event.channel.id] = event.channel.state
+            case ChannelEnteredBridge():
+                if event.channel is not None:
+                    self.inside[event.channel.id] = event.bridge.id
+            case ChannelLeftBridge():
+                if self.inside.get(event.channel.id) == event.bridge.id:
+                    del self.inside[event.channel.id]
+            case BridgeDestroyed():
+                for channel_id in [item for item, where in self.inside.items() if where == event.bridge.id]:
+                    del self.inside[channel_id]
             case ChannelDestroyed():
-                self.alive.discard(event.channel.id)
+                self.alive.pop(event.channel.id, None)
+                self.inside.pop(event.channel.id, None)
             case Snapshot():
-                self.alive = {channel.id for channel in event.channels}
+                self.alive = {channel.id: channel.state for channel in event.channels}
+                self.inside = _inside(event.bridges)
             case _:
                 pass
 
-    def disagreement(self, listed: Iterable[str]) -> frozenset[str]:
-        """Channels that only one of the two knows."""
-        return frozenset(self.alive.symmetric_difference(listed))
+    def disagreement(
+        self, channels: Iterable[Channel], bridges: Iterable[Bridge] | None = None
+    ) -> frozenset[str]:
+        """Channels that only one of the two knows; with `bridges` also those in another state or place."""
+        listed = {channel.id: channel.state for channel in channels}
+        unknown = listed.keys() ^ self.alive.keys()
+        if bridges is None:
+            return frozenset(unknown)
+        placed = _inside(bridges)
+        return frozenset(unknown).union(
+            channel_id
+            for channel_id, state in listed.items()
+            if self.alive.get(channel_id) != state or self.inside.get(channel_id) != placed.get(channel_id)
+        )
+
+
+def _inside(bridges: Iterable[Bridge]) -> dict[str, str]:
+    return {channel_id: bridge.id for bridge in bridges for channel_id in bridge.channels}

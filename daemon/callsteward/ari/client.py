@@ -46,6 +46,8 @@ GOOD_AFTER_S = 2.0
 class ClientLink:
     """Keeps one websocket to Asterisk open."""
 
+    handed_over = False  # Asterisk keeps nothing for a client
+
     def __init__(
         self,
         config: Config,

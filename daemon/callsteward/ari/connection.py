@@ -22,13 +22,22 @@ def open_link(
     on_change: OnChange,
     gap_from: str = "",
     recent: Recent | None = None,
+    handed_over: bool = False,
 ) -> Link:
     """The link that the configuration asks for.
 
-    `gap_from`: when the last event was that an earlier process saw; `recent`: the last ones themselves.
+    `gap_from`: when the last event was that an earlier process saw; `recent`: the last ones themselves;
+    `handed_over`: it left Asterisk so that nothing was lost.
     """
     if config.asterisk.connect == "outbound":
         return OutboundLink(
-            config, frames, census, session=session, on_change=on_change, gap_from=gap_from, recent=recent
+            config,
+            frames,
+            census,
+            session=session,
+            on_change=on_change,
+            gap_from=gap_from,
+            recent=recent,
+            handed_over=handed_over,
         )
     return ClientLink(config, frames, session=session, on_change=on_change, gap_from=gap_from)

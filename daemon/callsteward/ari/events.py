@@ -268,6 +268,16 @@ class Shed(_Event, frozen=True, gc=False, kw_only=True, tag="CallstewardShed"):
     until: str = ""
 
 
+class Interrupted(_Event, frozen=True, gc=False, kw_only=True, tag="CallstewardInterrupted"):
+    """Not from Asterisk: a connection that it had opened broke off; `since`: the last event before that.
+
+    Stands before the first event that it kept, with that one's timestamp. What was on its way in between may
+    be lost.
+    """
+
+    since: str
+
+
 Event = (
     ChannelCreated
     | ChannelDestroyed
@@ -293,6 +303,7 @@ Event = (
     | Left
     | ClockSet
     | Shed
+    | Interrupted
 )
 
 _decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)

@@ -81,36 +81,36 @@ class Handover:
         self._recent.add(raw)
         return True
 
-    async def run(self, close: Callable[[], Awaitable[None]], dialled: asyncio.Event) -> None:
-        """Have `close` end the first socket, and bring in what it does not. Raises AriError.
+    async def run(self, close: Callable[[], Awaitable[None]], dialled: asyncio.Event) -> bool:
+        """Have `close` end the first socket, and bring in what it does not; whether that is certainly all.
 
-        `dialled` is set when Asterisk tries to connect again. On an AriError the socket may still be open.
+        `dialled` is set when Asterisk tries to connect again. Raises AriError; the socket may still be open.
         """
         second = await dial(self._session, self._settings, self._app)
         arrived: list[str] = []
         reading = asyncio.create_task(self._read(second, arrived), name="ari-handover")
         try:
             await subscribe(self._rest, self._app, self._sources)
-            await self._fence(self._settings.app, self._first_through)
+            certain = await self._fence(self._settings.app, self._first_through)
             try:
                 await self._rest.mute(self._settings.app)
                 await asyncio.sleep(MUTED_S)
                 await close()
-                await _soon(dialled, DIAL_TIMEOUT_S, "Asterisk does not dial again")
+                certain &= await _soon(dialled, DIAL_TIMEOUT_S, "Asterisk does not dial again")
             finally:
                 async with asyncio.timeout(UNMUTE_TIMEOUT_S):
                     await self._rest.set_event_filter(self._settings.app, UNNEEDED_EVENTS)
-            await self._fence(self._app, self._second_through)
+            return await self._fence(self._app, self._second_through) and certain
         finally:
             await cancelled(reading)
             await second.close()
             kept = self._bring(arrived)
             log.info("handed over", action="ari_handover", seconds=len(arrived), kept=kept)
 
-    async def _fence(self, app: str, through: asyncio.Event) -> None:
-        """Return when all that an application was to get before this call has come."""
+    async def _fence(self, app: str, through: asyncio.Event) -> bool:
+        """Return when all that an application was to get before this call has come; whether it has."""
         await self._rest.send("POST", f"events/user/{self._name}", {"application": app})
-        await _soon(through, FENCE_TIMEOUT_S, f"Asterisk is behind with the events of {app}")
+        return await _soon(through, FENCE_TIMEOUT_S, f"Asterisk is behind with the events of {app}")
 
     async def _read(self, socket: aiohttp.ClientWebSocketResponse, arrived: list[str]) -> None:
         async for message in socket:
@@ -134,9 +134,10 @@ class Handover:
         return count
 
 
-async def _soon(event: asyncio.Event, limit_s: float, otherwise: str) -> None:
+async def _soon(event: asyncio.Event, limit_s: float, otherwise: str) -> bool:
     try:
         async with asyncio.timeout(limit_s):
             await event.wait()
     except TimeoutError:
         log.warning(otherwise, action="ari_handover_late")
+    return event.is_set()

@@ -34,6 +34,9 @@ OnChange = Callable[[bool, str], None]
 class Link(Protocol):
     """A standing connection that fills a FrameQueue."""
 
+    handed_over: bool
+    """Once it has ended: whether all that Asterisk sent has come, and it keeps the rest."""
+
     async def run(self) -> None:
         """Keep connected until cancelled; on cancellation what has arrived is in the queue."""
         ...

@@ -15,6 +15,7 @@ from callsteward.ari.events import (
     ChannelUserevent,
     ClockSet,
     Compacted,
+    Interrupted,
     Left,
     LeftCall,
     Snapshot,
@@ -28,6 +29,9 @@ ADVANCED = "CallstewardAdvanced"
 
 SEEN = "CallstewardSeen"
 """Asterisk was heard here, but what it said is no longer kept: it was of calls that are over."""
+
+HANDED_OVER = "CallstewardHandedOver"
+"""The daemon left Asterisk in good order: nothing was on its way that it did not get."""
 
 CLOCK_SET = "CallstewardClockSet"
 
@@ -63,6 +67,15 @@ def said(ms: int) -> bytes:
 def left(calls: Iterable[LeftCall]) -> bytes:
     """Which call each operator left last, for a code they may dial yet."""
     return msgspec.json.encode(Left(calls=tuple(calls)))
+
+
+def handed_over() -> bytes:
+    return f'{{"type":"{HANDED_OVER}"}}'.encode()
+
+
+def interrupted(since: str, until: str) -> bytes:
+    """A connection broke off after the event stamped `since`; the first that was kept is of `until`."""
+    return msgspec.json.encode(Interrupted(since=since, timestamp=until))
 
 
 def clock_set(by_ms: int) -> bytes:

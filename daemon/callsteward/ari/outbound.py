@@ -9,14 +9,15 @@ unobserved and a reconnect is no gap. Measured on 22.10.1, and what follows from
   (its websocket polls for bytes it has read ahead already). Hence nothing is sent before Asterisk's
   first frame has come, and an unanswered request ends the connection.
 - Stopped in good order (`handover`) the daemon misses none. Killed (SIGKILL, two kills amid calls) it
-  missed 8 of 750: what Asterisk writes in the instant before it notices the dead socket is lost. And
-  Asterisk itself may die of a socket that ends while it writes: see `handover`.
+  missed 8 of 750: what Asterisk writes until it notices the dead socket, which takes some milliseconds, is
+  lost. And Asterisk itself may die of a socket that ends while it writes: see `handover`.
 - While Asterisk boots it connects already but answers 503 "Asterisk not booted": asked again until it can.
 
 Whether something was missed after all (Asterisk restarted, the daemon is new or was killed with frames in
 its socket's buffer) is asked of Asterisk, once the queue is worked off: the channels it lists are held
-against those the events told of. Only if the two disagree, twice in a row with a pause in between (events
-and lists are not in step to the millisecond), does a Snapshot enter the stream.
+against those the events told of, after a break their states and bridges as well. Only if the two disagree,
+twice in a row with a pause in between (events and lists are not in step to the millisecond), does a Snapshot
+enter the stream. What such lists cannot show, the events that follow a break may: `calls.interruption`.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ from callsteward.ari.link import (
     sources,
     subscribe,
 )
-from callsteward.ari.marks import snapshot_frame
+from callsteward.ari.marks import interrupted, snapshot_frame
 from callsteward.ari.reader import LastStamp, Reader, stamp
 from callsteward.ari.recent import Recent
 from callsteward.ari.rest import Rest, SocketTransport
@@ -65,6 +66,8 @@ class OutboundLink:
     """Listens for Asterisk and keeps its one websocket.
 
     `recent`: the last events an earlier process journalled, some of which Asterisk may have kept as well.
+    `handed_over`: that process lost nothing. Otherwise, and wherever a connection broke off, an Interrupted
+    stands in the stream before what Asterisk kept.
     """
 
     def __init__(
@@ -77,6 +80,7 @@ class OutboundLink:
         on_change: OnChange,
         gap_from: str = "",
         recent: Recent | None = None,
+        handed_over: bool = False,
         confirm_after_s: float = CONFIRM_AFTER_S,
     ) -> None:
         self._settings = config.asterisk
@@ -87,6 +91,9 @@ class OutboundLink:
         self._on_change = on_change
         self._last = LastStamp(gap_from)
         self._recent = recent or Recent()
+        # Where the connection before did not end in good order: when its last event was.
+        self._broke_off_at = "" if handed_over else gap_from
+        self.handed_over = False
         self._confirm_after_s = confirm_after_s
         self._socket: web.WebSocketResponse | None = None
         self._reader: _OutboundReader | None = None
@@ -132,7 +139,9 @@ class OutboundLink:
         self._reader.handover = handover
         try:
             async with asyncio.timeout(HANDOVER_TIMEOUT_S):
-                await handover.run(self._say_goodbye, self._dialled)
+                self.handed_over = (
+                    await handover.run(self._say_goodbye, self._dialled) and self._gone.is_set()
+                )
         except (AriError, TimeoutError, aiohttp.ClientError, ConnectionError) as error:
             log.warning(
                 "left Asterisk without a handover: some events may be missed",
@@ -192,7 +201,7 @@ class OutboundLink:
         self._socket = socket
         self._gone.clear()
         why = "ended"
-        reader = self._reader = _OutboundReader(socket, self._frames, self._recent)
+        reader = self._reader = _OutboundReader(socket, self._frames, self._recent, self._broke_off_at)
         setup = asyncio.create_task(self._resume(socket, reader), name="ari-resume")
         try:
             why = await reader.drain()
@@ -201,6 +210,7 @@ class OutboundLink:
             await cancelled(setup)
             self._frames.release()
             self._last.note(reader.last)
+            self._broke_off_at = self._last.value
             self._lost_ms = time.time_ns() // 1_000_000
             self._frames.counters.disconnects += 1
             self._socket = self._reader = None
@@ -218,7 +228,7 @@ class OutboundLink:
             self._frames.counters.connects += 1
             self._on_change(True, "")
             log.info("Asterisk is connected", action="ari_connected", app=self._settings.app)
-            await self._reconcile(rest)
+            await self._reconcile(rest, whole=bool(reader.broke_off_at))
             while True:
                 await self._frames.overflowed.wait()
                 await self._recover(rest)
@@ -241,13 +251,16 @@ class OutboundLink:
             else:
                 return
 
-    async def _reconcile(self, rest: Rest) -> None:
-        """Put a Snapshot into the stream where Asterisk's list and the events disagree."""
-        first = await self._disagreement(rest)
+    async def _reconcile(self, rest: Rest, *, whole: bool) -> None:
+        """Put a Snapshot into the stream where Asterisk's lists and the events disagree.
+
+        `whole`: not only on which channels there are, but on their states and bridges, too.
+        """
+        first = await self._disagreement(rest, whole=whole)
         if not first:
             return
         await asyncio.sleep(self._confirm_after_s)
-        missed = first & await self._disagreement(rest)
+        missed = first & await self._disagreement(rest, whole=whole)
         if not missed:
             return
         self._frames.hold()
@@ -278,18 +291,26 @@ class OutboundLink:
         self._frames.counters.snapshots += 1
         log.warning("going on after an overflow", action="ari_recovered", channels=len(found.channels))
 
-    async def _disagreement(self, rest: Rest) -> frozenset[str]:
+    async def _disagreement(self, rest: Rest, *, whole: bool) -> frozenset[str]:
         channels = await rest.channels()
+        bridges = await rest.bridges() if whole else None
         await self._frames.settled()
-        return self._census.disagreement(channel.id for channel in channels)
+        return self._census.disagreement(channels, bridges)
 
 
 class _OutboundReader(Reader):
-    """Also hands the answers to REST requests over, which come on the same socket."""
+    """Also hands the answers to REST requests over, which come on the same socket.
 
-    def __init__(self, socket: web.WebSocketResponse, frames: FrameQueue, recent: Recent) -> None:
+    `broke_off_at`: when the last event before a break was, empty where there was none.
+    """
+
+    def __init__(
+        self, socket: web.WebSocketResponse, frames: FrameQueue, recent: Recent, broke_off_at: str
+    ) -> None:
         super().__init__(socket, frames)
         self.rest = SocketTransport(socket)
+        self.broke_off_at = broke_off_at
+        self._to_tell = broke_off_at
         self.handover: Handover | None = None
         """Is shown every event, once there is one."""
         self._recent = recent
@@ -307,6 +328,15 @@ class _OutboundReader(Reader):
                 # What comes from now on, nobody has seen.
                 self._recent.clear()
                 self._registered.set()
+        if self._to_tell and (moment := stamp(raw)[1]):
+            log.warning(
+                "the connection broke off: what was on its way then may be lost",
+                action="ari_broke_off",
+                since=self._to_tell,
+                until=moment,
+            )
+            self._frames.put(interrupted(self._to_tell, moment))
+            self._to_tell = ""
         if self.handover is not None and not self.handover.hear(raw):
             return False
         return not (self._recent and self._recent.take(raw))

@@ -81,6 +81,7 @@ def merge(desk: Desk, left: Call, right: Call) -> Call | None:
         winner.attempts.extend(loser.attempts)
         winner.attempts.sort(key=lambda attempt: attempt.dial_ms)
     winner.unobserved.extend(loser.unobserved)
+    winner.interruption = winner.interruption or loser.interruption
     winner.tags += loser.tags
     desk.disarm(loser)
     for leg in loser.contact:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from callsteward.calls import interruption, rating_id, timeline
 from callsteward.calls import outcome as policy
-from callsteward.calls import rating_id, timeline
 from callsteward.calls.callback_id import callback_of, origin_of
 from callsteward.calls.handover import ended_by
 from callsteward.calls.hangup import attribute
@@ -182,7 +182,9 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
         # What the client did afterwards, in a menu or a queue, says nothing of who ended the talk.
         hangup = attribute((), (), limits.abnormal_causes, end_seen=False)
     else:
-        hangup = attribute(requests, call.ends, limits.abnormal_causes, end_seen=ended_ms is not None)
+        # A request may have been lost, too, or not been known to be one of this talk.
+        end_seen = ended_ms is not None and not interruption.not_seen_whole(call)
+        hangup = attribute(requests, call.ends, limits.abnormal_causes, end_seen=end_seen)
     tagged = None
     if call.tags:
         tagged = next((said for said in call.tags if said.given.tag is _DROPPED), None)

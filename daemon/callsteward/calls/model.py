@@ -23,11 +23,13 @@ _OPERATOR: Final = Side.OPERATOR
 class Bridge:
     """A bridge. In a holding bridge (parking, music) nobody hears anybody."""
 
-    __slots__ = ("holding", "id", "legs")
+    __slots__ = ("holding", "id", "legs", "merged")
 
     def __init__(self, bridge_id: str, *, holding: bool) -> None:
         self.id = bridge_id
         self.holding = holding
+        # One of the two of a merger: it is told before those inside move.
+        self.merged = False
         self.legs: list[Leg] = []
 
 
@@ -77,6 +79,7 @@ class Leg:
         "hold_ms",
         "id",
         "joined_ms",
+        "left_bridge",
         "name",
         "operator",
         "outsider",
@@ -94,6 +97,8 @@ class Leg:
         self.created_ms = created_ms
         self.call: Call = Call(self)
         self.bridge: Bridge | None = None
+        # The id of the one it was in last: destroyed, it may be left only then.
+        self.left_bridge = ""
         self.half: Leg | None = None
         self.attempt: Attempt | None = None
         self.contacts: tuple[Call, ...] = ()
@@ -132,6 +137,7 @@ class Call:
         "heard",
         "holds",
         "id",
+        "interruption",
         "last_contact",
         "latency_ms",
         "legs",
@@ -197,6 +203,8 @@ class Call:
         self.requests: list[Request] = []
         self.ends: list[LegEnd] = []
         self.unobserved: list[tuple[int | None, int | None]] = []
+        # A break of the connection while it was on: what was told in between may be lost.
+        self.interruption: tuple[int, int] | None = None
         self.silence: Deadline[Leg | Call] | None = None
         self.talk_limit: Deadline[Leg | Call] | None = None
         self.linger: Deadline[Leg | Call] | None = None

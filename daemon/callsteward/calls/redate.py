@@ -61,6 +61,9 @@ def _call(call: Call, by_ms: int) -> None:
     call.talks = [(start + by_ms, end + by_ms) for start, end in call.talks]
     call.holds = [(side, start + by_ms, end + by_ms, who) for side, start, end, who in call.holds]
     call.unobserved = [(_moved(start, by_ms), _moved(end, by_ms)) for start, end in call.unobserved]
+    if call.interruption is not None:
+        start, end = call.interruption
+        call.interruption = start + by_ms, end + by_ms
     for spoken in (call.operator_speech, call.client_speech):
         if spoken is not None:
             spoken.move(by_ms)

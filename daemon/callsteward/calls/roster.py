@@ -146,6 +146,7 @@ class Roster:
             return
         touched = [leg, *bridge.legs]
         leg.bridge = None
+        leg.left_bridge = bridge.id
         if leg in bridge.legs:
             bridge.legs.remove(leg)
         self.regroup(touched, ms)

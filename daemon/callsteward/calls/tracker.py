@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from callsteward.ari import events as ari
-from callsteward.calls import attempts, linking, live, rating_entry, tagging, talk
+from callsteward.calls import attempts, interruption, linking, live, rating_entry, tagging, talk
 from callsteward.calls.deadlines import Limit
 from callsteward.calls.desk import Desk, Left
 from callsteward.calls.directory import Directory
@@ -47,6 +47,9 @@ class Tracker:
         self.last_event_ms = 0
         # Where a gap begins that the clock was set in, on the new clock.
         self._moved_to_ms: int | None = None
+        # Whether a break of the connection may have cost calls events that are on.
+        self._interrupted = False
+        self._broke_off_at = ""
         self._stamps = Stamps()
         self._stamp = ""
         # Each is told what happened; when, stands in `last_event_ms`.
@@ -72,6 +75,7 @@ class Tracker:
             ari.Shed: self._shed,
             ari.Left: self._left_before,
             ari.ClockSet: self._clock_set,
+            ari.Interrupted: self._broke_off,
         }
         self._tags = config.tags.enabled
         self._rating = config.rating.enabled
@@ -101,6 +105,8 @@ class Tracker:
         # What a snapshot finds gone may have gone before its limit: then it is not told.
         if desk.deadlines.may_be_due(ms) and not isinstance(event, ari.Snapshot):
             self._fire(ms)
+        if self._interrupted:
+            interruption.look(self._roster, event, ms)
         handler(event)
         if self._moved_to_ms is not None and not isinstance(event, ari.ClockSet):
             self._moved_to_ms = None
@@ -312,6 +318,7 @@ class Tracker:
         into, gone = self._roster.bridge(event.bridge), self._roster.bridge(event.bridge_from)
         if into is gone:
             return
+        into.merged = gone.merged = True
         for leg in list(gone.legs):
             self._roster.detach(leg, ms)
             leg.bridge = into
@@ -464,6 +471,7 @@ class Tracker:
     def _give_up_waiting(self, call: Call, ms: int) -> None:
         """The client is gone and somebody's phone is not: the call is over all the same."""
         call.linger = None
+        interruption.note(call)  # in a break, whoever is left may have gone as well
         self._end_call(call, ms)
         remaining = call.legs
         if remaining:
@@ -478,6 +486,9 @@ class Tracker:
             desk.drop(leg.attempt.deadline if leg.attempt is not None else None)
         desk.disarm(call)
         record = record_of(desk, call, ms)
+        if self._interrupted:
+            call.interruption = None
+            self._interrupted = any(interruption.in_doubt(other) for other in self._roster.calls())
         # Its legs know their call: without this the two would wait for the garbage collector.
         call.last_contact = []
         if record is not None:
@@ -494,11 +505,12 @@ class Tracker:
         vanished = [leg for leg in self._roster.legs.values() if leg.id not in present]
         if gap is not None:
             self._restarted(event, gap, vanished)
-            for call in self._roster.calls():
-                call.unobserved.append((gap, ms))
-                call.silent_since_ms = None  # somebody may have spoken meanwhile
-            for leg in self._roster.legs.values():
-                talk.close_speech(leg, gap)  # the end of it may be missed; if not, it tells its length
+            if event.gap_from == self._broke_off_at:
+                # But for that instant Asterisk kept all.
+                for call in self._roster.calls():
+                    interruption.note(call)
+            else:
+                self._unseen(gap, ms)
         seen_ms = ms if gap is None else gap
         talked = [call for call in self._roster.calls() if call.contact and not call.requests]
         for leg in vanished:
@@ -507,6 +519,14 @@ class Tracker:
         self._roster.place(event.channels, event.bridges, ms, seen_ms)
         for call in talked:
             call.parted_unseen = not call.contact
+
+    def _unseen(self, gap: int, ms: int) -> None:
+        """Nobody watched in between."""
+        for call in self._roster.calls():
+            call.unobserved.append((gap, ms))
+            call.silent_since_ms = None  # somebody may have spoken meanwhile
+        for leg in self._roster.legs.values():
+            talk.close_speech(leg, gap)  # the end of it may be missed; if not, it tells its length
 
     def _restarted(self, event: ari.Snapshot, gap: int, vanished: Sequence[Leg]) -> None:
         """Talks that were on when Asterisk was started anew died with it, and no later than that."""
@@ -538,6 +558,11 @@ class Tracker:
         if self._tags:
             for item in event.calls:
                 self._desk.left[item.operator] = Left(item.call_id, item.line, item.at_ms)
+
+    def _broke_off(self, event: ari.Interrupted) -> None:
+        """Of what Asterisk sent just before, some may be lost: the calls that are on are in doubt."""
+        self._broke_off_at = event.since
+        self._interrupted = interruption.begin(self._roster, event, self.last_event_ms)
 
     def _shed(self, event: ari.Shed) -> None:
         """Speech on a channel went unheard: its calls say so, as after a gap."""

@@ -8,7 +8,8 @@ kept by marks in place of each run of frames that went: how far it had passed, a
 clock stood after them, which is what an event without a timestamp of its own and a stream's end go by. Whom
 an operator left last, for a code dialled after the call, is no longer told by what is left: the
 daemon writes it into the journal before it compacts it, and the last such mark stays. So does each that
-says that Asterisk's clock was set: what stands before it is told in the old time.
+says that Asterisk's clock was set (what stands before it is told in the old time) or that the connection
+broke off (the calls that were on are in doubt).
 
 A thread can outlive its calls for long (an agent's phone that is always on the line). Where all that is
 left is over the limit, the longest threads lose their oldest frames: after a crash their calls are taken
@@ -282,13 +283,13 @@ def compact(frames: Frames, *, limit_bytes: int) -> Iterator[bytes]:
     sizes: list[int] = []
     telling = bytearray()
     last_left = -1
-    clock_sets: set[int] = set()
+    in_place: set[int] = set()
     for place, frame in enumerate(frames()):
         event = _decoded(frame)
         if isinstance(event, ari.Left):
             last_left = place
-        elif isinstance(event, ari.ClockSet):
-            clock_sets.add(place)
+        elif isinstance(event, ari.ClockSet | ari.Interrupted):
+            in_place.add(place)
         telling.append(_telling(event))
         abouts.append(None if event is None else threads.follow(event))
         sizes.append(len(frame) + 1)
@@ -298,8 +299,8 @@ def compact(frames: Frames, *, limit_bytes: int) -> Iterator[bytes]:
     before = False
     run = _Run()
     for place, (about, tells, frame) in enumerate(zip(abouts, telling, frames(), strict=True)):
-        if place == last_left or place in clock_sets:
-            # Told in its place: what stays of before it may tell of an earlier call, or time.
+        if place == last_left or place in in_place:
+            # Told in its place: what stays of before it may tell of an earlier call, or time, or be in doubt.
             yield from run.marks()
             run = _Run()
             yield frame

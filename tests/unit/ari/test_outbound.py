@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from callsteward.ari.census import Census
 from callsteward.ari.counters import Counters
-from callsteward.ari.events import Snapshot, decode
+from callsteward.ari.events import Interrupted, Snapshot, decode
 from callsteward.ari.frames import DEFAULT_LIMIT_BYTES, FrameQueue
 from callsteward.ari.outbound import OutboundLink
 from callsteward.ari.recent import Recent
@@ -45,6 +45,7 @@ class Listening:
         self.running: asyncio.Task[None] | None = None
         self.got: list[bytes] = []
         self.channels: list[dict[str, str]] = []
+        self.bridges: list[dict[str, object]] = []
         self.requests: list[str] = []
         self.refusals = 0
         self.stalled = asyncio.Event()
@@ -87,7 +88,7 @@ class Listening:
             if request["uri"] == "channels":
                 body = self.channels
             elif request["uri"] == "bridges":
-                body = []
+                body = self.bridges
             if self.refusals:
                 self.refusals -= 1
                 status, body = 503, {"message": "Asterisk not booted"}
@@ -109,9 +110,24 @@ class Listening:
     def snapshots(self) -> list[Snapshot]:
         return [event for event in map(decode, self.got) if isinstance(event, Snapshot)]
 
+    @property
+    def interruptions(self) -> list[tuple[int, str, str]]:
+        """Each with its place in the stream."""
+        return [
+            (place, event.since, event.timestamp)
+            for place, event in enumerate(map(decode, self.got))
+            if isinstance(event, Interrupted)
+        ]
+
 
 @asynccontextmanager
-async def listening(limit_bytes: int = DEFAULT_LIMIT_BYTES, url: str = "", recent: Recent | None = None):
+async def listening(
+    limit_bytes: int = DEFAULT_LIMIT_BYTES,
+    url: str = "",
+    recent: Recent | None = None,
+    gap_from: str = "",
+    handed_over: bool = False,
+):
     port = free_port()
     url = url or f"http://127.0.0.1:{free_port()}"
     settings = Config(
@@ -127,6 +143,8 @@ async def listening(limit_bytes: int = DEFAULT_LIMIT_BYTES, url: str = "", recen
             session=session,
             on_change=lambda up, why: states.append((up, why)),
             recent=recent,
+            gap_from=gap_from,
+            handed_over=handed_over,
             confirm_after_s=0.05,
         )
         running = asyncio.create_task(link.run())
@@ -181,6 +199,52 @@ async def test_a_reconnect_at_which_list_and_events_agree_makes_no_snapshot():
         assert daemon.frames.counters.connects == 2
 
 
+async def test_before_what_asterisk_kept_over_a_break_it_is_said_that_something_may_be_lost():
+    async with listening() as daemon:
+        for frames in ((REGISTERED, created("1")), (created("2"), REGISTERED)):
+            daemon.requests.clear()
+            async with daemon.asterisk() as socket:
+                for frame in frames:
+                    await socket.send_str(frame)
+                await daemon.until(lambda: "GET channels" in daemon.requests)
+            await daemon.until(lambda: not daemon.states[-1][0])
+    at = "2026-11-22T02:00:01.000+0000"
+    assert daemon.interruptions == [(2, at, at)]
+    assert daemon.got[3] == created("2").encode()
+
+
+@pytest.mark.parametrize("handed_over", [False, True])
+async def test_a_new_process_is_in_doubt_unless_the_one_before_lost_nothing(handed_over: bool):
+    heard = "2026-11-22T01:59:58.000+0000"
+    async with (
+        listening(gap_from=heard, handed_over=handed_over) as daemon,
+        daemon.asterisk() as socket,
+    ):
+        # No event, and no time.
+        await socket.send_str('{"type":"Odd"}')
+        await socket.send_str(REGISTERED)
+        await daemon.until(lambda: REGISTERED.encode() in daemon.got)
+    until = "2026-11-22T02:00:00.000+0000"
+    assert daemon.interruptions == ([] if handed_over else [(1, heard, until)])
+
+
+async def test_over_a_break_states_and_bridges_are_held_against_asterisks_lists_as_well():
+    """All channels are there; that one was answered and bridged, nobody was told."""
+    heard = "2026-11-22T01:59:58.000+0000"
+    for broke_off in (True, False):
+        async with (
+            listening(gap_from=heard, handed_over=not broke_off) as daemon,
+            daemon.asterisk() as socket,
+        ):
+            daemon.channels = [{"id": "1", "name": "PJSIP/1", "state": "Up"}]
+            daemon.bridges = [{"id": "b", "channels": ["1"]}]
+            await socket.send_str(created("1"))
+            await socket.send_str(REGISTERED)
+            await daemon.until(lambda: "GET channels" in daemon.requests)
+            await asyncio.sleep(0.3)
+        assert [one.gap_from for one in daemon.snapshots] == ([heard] if broke_off else [])
+
+
 async def test_a_channel_nobody_told_of_makes_one_snapshot():
     async with listening() as daemon, daemon.asterisk() as socket:
         daemon.channels = [{"id": "1", "name": "PJSIP/1"}, {"id": "old", "name": "PJSIP/old"}]
@@ -221,7 +285,7 @@ async def test_a_queue_that_overflows_closes_no_socket_and_goes_on_from_asterisk
     async with listening(limit_bytes=20_000) as daemon, daemon.asterisk() as socket:
         await socket.send_str(REGISTERED)
         await daemon.until(lambda: daemon.states[-1][0])
-        await daemon.until(lambda: daemon.census.alive == set())
+        await daemon.until(lambda: daemon.census.alive == {})
         daemon.stalled.set()
         for number in range(400):
             await socket.send_str(created(str(number)))

@@ -480,6 +480,10 @@ class Stream:
         """Nobody saw what happened since the last `play`."""
         self._frames.clear()
 
+    def breaks(self, since: float) -> None:
+        """The connection broke off after an event at `since`; Asterisk kept what comes from now on."""
+        self._emit("CallstewardInterrupted", since=events.timestamp(NOON + round(since * 1000)))
+
     # --- wire --------------------------------------------------------------------------------------
 
     def emit(self, kind: str, **fields: Any) -> None:

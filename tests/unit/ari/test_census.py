@@ -1,0 +1,93 @@
+"""Where each channel is by its events, held against Asterisk's lists."""
+
+from __future__ import annotations
+
+from callsteward.ari.census import Census
+from callsteward.ari.events import (
+    Bridge,
+    BridgeDestroyed,
+    Channel,
+    ChannelCreated,
+    ChannelDestroyed,
+    ChannelEnteredBridge,
+    ChannelLeftBridge,
+    ChannelStateChange,
+    Event,
+    Snapshot,
+)
+
+
+def channel(name: str, state: str = "Up") -> Channel:
+    return Channel(name, f"PJSIP/{name}", state)
+
+
+def bridge(*inside: str, name: str = "b") -> Bridge:
+    return Bridge(name, channels=inside)
+
+
+def after(*events: Event) -> Census:
+    census = Census()
+    for event in events:
+        census.observe(event)
+    return census
+
+
+ONE_TALKS = (
+    ChannelCreated(channel=channel("1", "Ring")),
+    ChannelStateChange(channel=channel("1")),
+    ChannelEnteredBridge(bridge=bridge("1"), channel=channel("1")),
+)
+
+
+def test_they_agree_on_a_channel_its_state_and_its_bridge() -> None:
+    census = after(*ONE_TALKS)
+    assert census.disagreement([channel("1")], [bridge("1")]) == frozenset()
+
+
+def test_without_bridges_only_the_channels_are_compared() -> None:
+    census = after(*ONE_TALKS)
+    assert census.disagreement([channel("1", "Down")]) == frozenset()
+    assert census.disagreement([channel("1"), channel("2")]) == {"2"}
+    assert census.disagreement([]) == {"1"}
+
+
+def test_another_state_or_another_bridge_is_a_disagreement() -> None:
+    census = after(*ONE_TALKS)
+    assert census.disagreement([channel("1", "Ringing")], [bridge("1")]) == {"1"}
+    assert census.disagreement([channel("1")], [bridge()]) == {"1"}
+    assert census.disagreement([channel("1")], [bridge("1", name="c")]) == {"1"}
+    assert census.disagreement([], [bridge("1")]) == {"1"}
+
+
+def test_who_left_or_whose_bridge_is_gone_is_in_none() -> None:
+    for gone in (
+        ChannelLeftBridge(bridge=bridge(), channel=channel("1")),
+        BridgeDestroyed(bridge=bridge()),
+    ):
+        census = after(*ONE_TALKS, gone)
+        assert census.disagreement([channel("1")], []) == frozenset()
+
+
+def test_who_moved_is_where_they_moved_to_although_they_leave_the_old_one_later() -> None:
+    census = after(
+        *ONE_TALKS,
+        ChannelEnteredBridge(bridge=bridge("1", name="c"), channel=channel("1")),
+        ChannelLeftBridge(bridge=bridge(), channel=channel("1")),
+        BridgeDestroyed(bridge=bridge()),
+    )
+    assert census.disagreement([channel("1")], [bridge("1", name="c")]) == frozenset()
+
+
+def test_a_snapshot_is_the_lists() -> None:
+    census = after(*ONE_TALKS, Snapshot(channels=(channel("2"),), bridges=(bridge("2"),)))
+    assert census.disagreement([channel("2")], [bridge("2")]) == frozenset()
+
+
+def test_a_channel_that_is_gone_is_nowhere_and_a_late_word_of_it_brings_it_not_back() -> None:
+    census = after(
+        *ONE_TALKS,
+        ChannelDestroyed(channel=channel("1")),
+        ChannelStateChange(channel=channel("1")),
+        ChannelEnteredBridge(bridge=bridge()),
+    )
+    assert census.disagreement([], []) == frozenset()

@@ -1,0 +1,73 @@
+"""What a journal tells the next process of how the one before went."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from callsteward.ari.events import timestamp
+from callsteward.ari.marks import advanced, interrupted, seen
+from tests.unit.calls.stream import NOON, Stream
+from tests.unit.test_pump_clock import Site
+
+
+async def leave(path: Path, stream: Stream, *, handed_over: bool) -> None:
+    """What a process leaves that took the stream in and stopped."""
+    site = Site(path)
+    await site.arrive(stream)
+    site.pump.finish(handed_over=handed_over)
+    await site.pump.run()
+    site.journal.close()
+
+
+async def test_a_link_that_was_handed_over_is_known_until_something_comes_after(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    s = Stream()
+    client, _ = s.talk()
+    await leave(path, s, handed_over=True)
+    again = Site(path)
+    assert (await again.pump.rerun()).handed_over is True
+    s.at(10)
+    s.speak(client, 1)
+    await again.arrive(s)
+    again.journal.close()
+    killed = Site(path)
+    left = await killed.pump.rerun()
+    assert left.handed_over is False
+    assert killed.counters.unknown.total() == 0
+
+
+async def test_one_that_was_not_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    s = Stream()
+    s.talk()
+    await leave(path, s, handed_over=False)
+    assert (await Site(path).pump.rerun()).handed_over is False
+
+
+async def test_where_no_call_is_on_nothing_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    await leave(path, Stream(), handed_over=True)
+    assert path.read_bytes() == b""
+
+
+async def test_a_call_in_doubt_is_in_doubt_after_the_next_kill_as_well(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    s = Stream()
+    client, phone = s.talk()
+    await leave(path, s, handed_over=False)
+    second = Site(path)
+    await second.pump.rerun()
+    # The operator's hold is not told of.
+    await second.pump._work([(interrupted("", timestamp(NOON + 5_000)), 1005.0)])
+    second.journal.append(advanced(NOON + 6_000))
+    second.journal.append(seen(NOON + 7_000))
+    second.journal.close()
+    third = Site(path)
+    await third.pump.rerun()
+    s.at(9)
+    s.unhold(phone)
+    s.at(12)
+    s.bye(client)
+    await third.arrive(s)
+    (record,) = third.records
+    assert record.complete is False
