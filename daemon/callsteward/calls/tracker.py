@@ -11,13 +11,13 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from callsteward.ari import events as ari
-from callsteward.calls import attempts, interruption, linking, live, rating_entry, tagging, talk
+from callsteward.calls import attempts, interruption, linking, live, rating_entry, tagging, talk, unseen
 from callsteward.calls.deadlines import Limit
 from callsteward.calls.desk import Desk, Left
 from callsteward.calls.directory import Directory
 from callsteward.calls.facts import CallEnded, Fact, Happening, LineNow, OperatorNow
 from callsteward.calls.handover import announced
-from callsteward.calls.hangup import LegEnd, Request, of_restart, requester, simultaneous
+from callsteward.calls.hangup import LegEnd, Request, requester, simultaneous
 from callsteward.calls.measure import record_of
 from callsteward.calls.model import Call, Leg, TransferMade
 from callsteward.calls.number import Numbers
@@ -504,13 +504,13 @@ class Tracker:
         present = {channel.id for channel in event.channels}
         vanished = [leg for leg in self._roster.legs.values() if leg.id not in present]
         if gap is not None:
-            self._restarted(event, gap, vanished)
+            unseen.restarted(self._roster, event, gap, vanished)
             if event.gap_from == self._broke_off_at:
                 # But for that instant Asterisk kept all.
                 for call in self._roster.calls():
                     interruption.note(call)
             else:
-                self._unseen(gap, ms)
+                unseen.gap(self._roster, gap, ms)
         seen_ms = ms if gap is None else gap
         talked = [call for call in self._roster.calls() if call.contact and not call.requests]
         for leg in vanished:
@@ -519,28 +519,6 @@ class Tracker:
         self._roster.place(event.channels, event.bridges, ms, seen_ms)
         for call in talked:
             call.parted_unseen = not call.contact
-
-    def _unseen(self, gap: int, ms: int) -> None:
-        """Nobody watched in between."""
-        for call in self._roster.calls():
-            call.unobserved.append((gap, ms))
-            call.silent_since_ms = None  # somebody may have spoken meanwhile
-        for leg in self._roster.legs.values():
-            talk.close_speech(leg, gap)  # the end of it may be missed; if not, it tells its length
-
-    def _restarted(self, event: ari.Snapshot, gap: int, vanished: Sequence[Leg]) -> None:
-        """Talks that were on when Asterisk was started anew died with it, and no later than that."""
-        booted = ari.epoch_ms(event.booted) if event.booted else None
-        if booted is None or booted <= gap:
-            return
-        lost = ari.epoch_ms(event.lost) if event.lost else None
-        died = booted if lost is None else max(gap, min(booted, lost))
-        for call in self._roster.calls():
-            if call.contact and call.client is not None and call.client in vanished:
-                call.requests.append(of_restart(gap, Side.CLIENT, call.client.name))
-                call.died_ms = died
-                # While somebody listened, who began to speak was heard.
-                call.spoke_on = lost is None or any(leg.talking_ms is not None for leg in call.contact)
 
     def _compacted(self, event: ari.Compacted) -> None:
         """A compacted journal begins: a late event of a channel whose frames went brings no call back."""
@@ -566,15 +544,7 @@ class Tracker:
 
     def _shed(self, event: ari.Shed) -> None:
         """Speech on a channel went unheard: its calls say so, as after a gap."""
-        ms = self.last_event_ms
-        leg = self._roster.legs.get(event.channel_id)
-        if leg is None:
-            return
-        until = ari.epoch_ms(event.until)
-        talk.close_speech(leg, ms)
-        for call in dict.fromkeys((leg.call, *leg.contacts)):
-            call.unobserved.append((ms, ms if until is None else max(ms, until)))
-            call.silent_since_ms = None
+        unseen.speech(self._roster, event, self.last_event_ms)
 
 
 def _end(leg: Leg, side: Side, event: ari.ChannelDestroyed, passed_back: bool = False) -> LegEnd:

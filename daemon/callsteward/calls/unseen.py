@@ -1,0 +1,51 @@
+"""What was not observed: of the calls that are on, while nobody listened, or while too much was to hear."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from callsteward.ari import events as ari
+from callsteward.calls import talk
+from callsteward.calls.hangup import of_restart
+from callsteward.calls.record import Side
+
+if TYPE_CHECKING:
+    from callsteward.calls.model import Leg
+    from callsteward.calls.roster import Roster
+
+
+def gap(roster: Roster, from_ms: int, to_ms: int) -> None:
+    """Nobody listened in between."""
+    for call in roster.calls():
+        call.unobserved.append((from_ms, to_ms))
+        call.silent_since_ms = None  # somebody may have spoken meanwhile
+    for leg in roster.legs.values():
+        talk.close_speech(leg, from_ms)  # the end of it may be missed; if not, it tells its length
+
+
+def restarted(roster: Roster, event: ari.Snapshot, gap_ms: int, vanished: Sequence[Leg]) -> None:
+    """Talks that were on when Asterisk was started anew died with it, and no later than that."""
+    booted = ari.epoch_ms(event.booted) if event.booted else None
+    if booted is None or booted <= gap_ms:
+        return
+    lost = ari.epoch_ms(event.lost) if event.lost else None
+    died = booted if lost is None else max(gap_ms, min(booted, lost))
+    for call in roster.calls():
+        if call.contact and call.client is not None and call.client in vanished:
+            call.requests.append(of_restart(gap_ms, Side.CLIENT, call.client.name))
+            call.died_ms = died
+            # While somebody listened, who began to speak was heard.
+            call.spoke_on = lost is None or any(leg.talking_ms is not None for leg in call.contact)
+
+
+def speech(roster: Roster, event: ari.Shed, ms: int) -> None:
+    """Speech on a channel went unheard: its calls say so, as after a gap."""
+    leg = roster.legs.get(event.channel_id)
+    if leg is None:
+        return
+    until = ari.epoch_ms(event.until)
+    talk.close_speech(leg, ms)
+    for call in dict.fromkeys((leg.call, *leg.contacts)):
+        call.unobserved.append((ms, ms if until is None else max(ms, until)))
+        call.silent_since_ms = None
