@@ -6,7 +6,6 @@ from collections.abc import Iterable
 
 from callsteward.ari.events import (
     Bridge,
-    BridgeDestroyed,
     Channel,
     ChannelCreated,
     ChannelDestroyed,
@@ -42,9 +41,6 @@ class Census:
             case ChannelLeftBridge():
                 if self.inside.get(event.channel.id) == event.bridge.id:
                     del self.inside[event.channel.id]
-            case BridgeDestroyed():
-                for channel_id in [item for item, where in self.inside.items() if where == event.bridge.id]:
-                    del self.inside[channel_id]
             case ChannelDestroyed():
                 self.alive.pop(event.channel.id, None)
                 self.inside.pop(event.channel.id, None)
