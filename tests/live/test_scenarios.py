@@ -11,6 +11,7 @@ import hmac
 import json
 import time
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 
@@ -79,19 +80,35 @@ def test_record_is_what_the_phones_did(session: Session, daemon: Daemon, name: s
     if name == "both_bye" and records[0].hangup.first is Party.OPERATOR:
         # Both were sent in the same millisecond: which one Asterisk reads first is chance.
         expected = replace(expected, first="operator", callback=("not_due", "operator_hung_up"))
+    if name == "blind_queue" and len(_dialled(daemon, records[0])) == 2:
+        # To the queue the phone that gave the client back was still busy: it rang the other at once.
+        expected = replace(expected, attempts=(expected.attempts[0], expected.attempts[-1]))
     assert verdict.errors(records, played.truth, expected, names=played.names) == []
 
 
-def _hang_ups(daemon: Daemon, record: CallRecord) -> int:
-    """How many parties of a call asked for its end, by the events the daemon got."""
+def _recorded(daemon: Daemon) -> list[dict[str, Any]]:
+    """The events the daemon got."""
     assert daemon.recording is not None
-    events = [json.loads(line) for line in daemon.recording.read_bytes().splitlines()]
+    return [json.loads(line) for line in daemon.recording.read_bytes().splitlines()]
+
+
+def _hang_ups(daemon: Daemon, record: CallRecord) -> int:
+    """How many parties of a call asked for its end."""
     return sum(
         event["type"] == "ChannelHangupRequest"
         and "soft" not in event
         and event["channel"]["channelvars"]["CHANNEL(linkedid)"] == record.call_id
-        for event in events
+        for event in _recorded(daemon)
     )
+
+
+def _dialled(daemon: Daemon, record: CallRecord) -> set[str]:
+    """The channels of phones that were dialled for a call."""
+    return {
+        event["peer"]["id"]
+        for event in _recorded(daemon)
+        if event["type"] == "Dial" and event["peer"]["channelvars"]["CHANNEL(linkedid)"] == record.call_id
+    }
 
 
 @pytest.mark.parametrize("name", sorted(EXPECTED))

@@ -12,7 +12,13 @@ from callsteward.calls.record import Direction, TransferResult
 
 if TYPE_CHECKING:
     from callsteward.calls.desk import Desk
-    from callsteward.calls.model import Leg
+    from callsteward.calls.model import Leg, TransferMade
+
+
+def came_by(transfer: TransferMade) -> None:
+    """The transfer was no attempt to find a colleague: it brought the client to the rating."""
+    transfer.to_rating = True
+    transfer.result = TransferResult.COMPLETED
 
 
 def enter(desk: Desk, leg: Leg, ms: int) -> None:
@@ -27,8 +33,7 @@ def enter(desk: Desk, leg: Leg, ms: int) -> None:
         last = call.transfers[-1] if call.transfers else None
         if last is not None and last.result is None:
             # Nobody else has the client, and yet it has not failed.
-            last.to_rating = True
-            last.result = TransferResult.COMPLETED
+            came_by(last)
         _, handed_over = ended_by(call, call.requests, desk.limits(call.line).abnormal_causes)
     desk.facts.append(
         HandOver(

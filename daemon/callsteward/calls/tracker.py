@@ -434,6 +434,9 @@ class Tracker:
             transfer.result = TransferResult.FAILED
         elif kind is TransferKind.ATTENDED and receivers:
             transfer.result = TransferResult.COMPLETED
+        elif call.handed_over_ms is not None and not call.contact:
+            # Told after its client had come there.
+            rating_entry.came_by(transfer)
         call.transfers.append(transfer)
         names = {leg.name, other.name}
         call.requests = [item for item in call.requests if item.channel not in names]

@@ -101,6 +101,28 @@ def test_a_transfer_to_the_rating_is_no_transfer_to_a_colleague() -> None:
     assert entered.handed_over
 
 
+def test_a_transfer_that_asterisk_tells_of_after_the_client_came_to_the_rating_is_none_either() -> None:
+    """Two of its threads tell of it: as a real 22.10 did it once, by a millisecond."""
+    s = Stream()
+    client, operator = talked(s)
+    room = operator.room
+    assert room is not None
+    s.unhold(operator)
+    s.leaves(client)
+    s.comes_to_rating(client)
+    s.emit("BridgeBlindTransfer", channel=operator, transferee=client, exten="799", result="Success")
+    s.leaves(operator)
+    s.close(room)
+    s.destroy(operator)
+    in_menu_and_out(s, client)
+    record, entered = played(s, asking("transfer"))
+    (transfer,) = record.transfers
+    assert (transfer.to, transfer.result) == ("799", TransferResult.COMPLETED)
+    assert rule(record, "transfers").value == 0
+    assert record.hangup.evidence == ("transferred to the rating by 101",)
+    assert entered.handed_over
+
+
 def test_a_client_who_hangs_up_in_the_menu_ends_no_talk() -> None:
     s = Stream()
     client, operator = talked(s)
