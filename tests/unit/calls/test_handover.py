@@ -86,19 +86,23 @@ def test_the_disconnect_code_is_a_hand_over_that_is_likely() -> None:
     assert entered.handed_over
 
 
-def test_a_transfer_to_the_rating_is_no_transfer_to_a_colleague() -> None:
-    s = Stream()
-    client, operator = talked(s)
-    s.blind(operator, client, "799")
-    s.comes_to_rating(client)
-    in_menu_and_out(s, client)
-    record, entered = played(s, asking("transfer"))
+def brought_to_the_rating(stream: Stream) -> None:
+    record, entered = played(stream, asking("transfer"))
     (transfer,) = record.transfers
     assert (transfer.to, transfer.result) == ("799", TransferResult.COMPLETED)
     assert rule(record, "transfers").value == 0
     assert rule(record, "operator_hangs_up_last").result is RuleResult.MET
     assert record.hangup.evidence == ("transferred to the rating by 101",)
     assert entered.handed_over
+
+
+def test_a_transfer_to_the_rating_is_no_transfer_to_a_colleague() -> None:
+    s = Stream()
+    client, operator = talked(s)
+    s.blind(operator, client, "799")
+    s.comes_to_rating(client)
+    in_menu_and_out(s, client)
+    brought_to_the_rating(s)
 
 
 def test_a_transfer_that_asterisk_tells_of_after_the_client_came_to_the_rating_is_none_either() -> None:
@@ -115,12 +119,7 @@ def test_a_transfer_that_asterisk_tells_of_after_the_client_came_to_the_rating_i
     s.close(room)
     s.destroy(operator)
     in_menu_and_out(s, client)
-    record, entered = played(s, asking("transfer"))
-    (transfer,) = record.transfers
-    assert (transfer.to, transfer.result) == ("799", TransferResult.COMPLETED)
-    assert rule(record, "transfers").value == 0
-    assert record.hangup.evidence == ("transferred to the rating by 101",)
-    assert entered.handed_over
+    brought_to_the_rating(s)
 
 
 def test_a_client_who_hangs_up_in_the_menu_ends_no_talk() -> None:
