@@ -82,6 +82,13 @@ def broken(stream: Sequence[events.Event], at: int, lost: int) -> list[events.Ev
     return [*stream[:at], mark, *rest]
 
 
+@functools.cache
+def costless(path: Path) -> list[dict[str, CallRecord]]:
+    """The records of a stream over each break that costs nothing."""
+    stream = stamped(path)
+    return [records(broken(stream, at, 0)) for at in range(1, len(stream))]
+
+
 def differences(one: CallRecord, other: CallRecord) -> set[str]:
     """The fields in which two records say different things; how sure one is, and of what, is none of them."""
     left, right = _essence(one), _essence(other)
@@ -113,10 +120,8 @@ def _alike(one: Any, other: Any) -> bool:
 @pytest.mark.parametrize("path", ALL, ids=name_of)
 def test_a_break_that_costs_nothing_changes_no_number(path: Path) -> None:
     """A record may have to say that it cannot know; if it does not, it is the very same."""
-    stream = stamped(path)
-    whole = records(stream)
-    for at in range(1, len(stream)):
-        found = records(broken(stream, at, 0))
+    whole = records(stamped(path))
+    for found in costless(path):
         assert found.keys() == whole.keys()
         for call_id, record in found.items():
             if record.complete:
@@ -150,10 +155,5 @@ def test_whatever_is_lost_in_a_break_a_record_is_right_or_says_that_it_was_not_s
 
 def test_most_breaks_that_cost_nothing_leave_the_record_whole() -> None:
     """Doubt has its price: what could have been lost without a trace, where much hangs on it."""
-    found = [
-        record.complete
-        for path in ALL
-        for at in range(1, len(stamped(path)))
-        for record in records(broken(stamped(path), at, 0)).values()
-    ]
+    found = [record.complete for path in ALL for each in costless(path) for record in each.values()]
     assert sum(found) / len(found) > 0.85

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from callsteward.ari import events as ari
-from callsteward.calls import talk
+from callsteward.calls import talk, unseen
 from callsteward.calls.hangup import requester
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class _Sight(NamedTuple):
 
 def in_doubt(call: Call) -> bool:
     """Whether a break may have cost this call events, and nothing has shown it yet."""
-    return call.interruption is not None and call.interruption not in call.unobserved
+    return call.interruption is not None and not not_seen_whole(call)
 
 
 def not_seen_whole(call: Call) -> bool:
@@ -72,7 +72,7 @@ def look(roster: Roster, event: ari.Event, ms: int) -> None:
     if leg is None:
         return
     call = leg.call
-    if call.interruption is None or not in_doubt(call):
+    if call.interruption is None or not_seen_whole(call):
         return
     sight = _Sight(roster, leg, ms - call.interruption[1])
     if sight.soon and _ends_unasked(leg, event):
@@ -85,11 +85,10 @@ def look(roster: Roster, event: ari.Event, ms: int) -> None:
 
 def note(call: Call) -> None:
     """What the break cost the call is not known: its record says so."""
-    if call.interruption is None or not in_doubt(call):
+    if call.interruption is None or not_seen_whole(call):
         return
-    call.unobserved.append(call.interruption)
-    since_ms, _ = call.interruption
-    call.silent_since_ms = None  # somebody may have spoken meanwhile
+    since_ms, until_ms = call.interruption
+    unseen.over(call, since_ms, until_ms)
     for leg in dict.fromkeys((*call.legs, *call.contact)):
         if _from_before(leg, leg.talking_ms):
             talk.close_speech(leg, since_ms)  # if it went on, its end tells its length

@@ -11,15 +11,20 @@ from callsteward.calls.hangup import of_restart
 from callsteward.calls.record import Side
 
 if TYPE_CHECKING:
-    from callsteward.calls.model import Leg
+    from callsteward.calls.model import Call, Leg
     from callsteward.calls.roster import Roster
+
+
+def over(call: Call, from_ms: int, to_ms: int) -> None:
+    """The call was not heard in between: its record says so, and whether anybody spoke is not known."""
+    call.unobserved.append((from_ms, to_ms))
+    call.silent_since_ms = None
 
 
 def gap(roster: Roster, from_ms: int, to_ms: int) -> None:
     """Nobody listened in between."""
     for call in roster.calls():
-        call.unobserved.append((from_ms, to_ms))
-        call.silent_since_ms = None  # somebody may have spoken meanwhile
+        over(call, from_ms, to_ms)
     for leg in roster.legs.values():
         talk.close_speech(leg, from_ms)  # the end of it may be missed; if not, it tells its length
 
@@ -47,5 +52,4 @@ def speech(roster: Roster, event: ari.Shed, ms: int) -> None:
     until = ari.epoch_ms(event.until)
     talk.close_speech(leg, ms)
     for call in dict.fromkeys((leg.call, *leg.contacts)):
-        call.unobserved.append((ms, ms if until is None else max(ms, until)))
-        call.silent_since_ms = None
+        over(call, ms, ms if until is None else max(ms, until))
