@@ -6,10 +6,16 @@ libsystemd's headers to be built.
 
 from __future__ import annotations
 
+import array
 import contextlib
+import fcntl
 import os
 import socket
 import time
+from collections.abc import MutableMapping
+
+# sd_listen_fds(3).
+_FIRST_HANDED_DOWN = 3
 
 
 class Notify:
@@ -45,12 +51,39 @@ class Notify:
             self._status = text
             self._send("STATUS=" + text.replace("\n", " "))
 
+    def keep(self, name: str, file: int) -> None:
+        """Have an open file outlive this process, as far as FileDescriptorStoreMax= of the unit allows."""
+        self._send(f"FDSTORE=1\nFDNAME={name}", file)
+
+    def release(self, name: str) -> None:
+        """What was kept under this name is not to be kept any more."""
+        self._send(f"FDSTOREREMOVE=1\nFDNAME={name}")
+
     def close(self) -> None:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
 
-    def _send(self, text: str) -> None:
+    def _send(self, text: str, *files: int) -> None:
         if self._socket is not None:
+            rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", files))] if files else []
             with contextlib.suppress(OSError):
-                self._socket.sendto(text.encode(), self._address)
+                self._socket.sendmsg([text.encode()], rights, 0, self._address)
+
+
+def handed_down(environment: MutableMapping[str, str] = os.environ) -> dict[str, list[int]]:
+    """The open files that systemd kept for this process, by their names; each is told of once."""
+    told = {name: environment.pop(name, "") for name in ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")}
+    count = told["LISTEN_FDS"]
+    if told["LISTEN_PID"] != str(os.getpid()) or not count.isdecimal():
+        return {}
+    names = told["LISTEN_FDNAMES"].split(":")
+    found: dict[str, list[int]] = {}
+    for place in range(int(count)):
+        file = _FIRST_HANDED_DOWN + place
+        try:
+            fcntl.fcntl(file, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
+        except OSError:
+            break
+        found.setdefault(names[place] if place < len(names) else "", []).append(file)
+    return found

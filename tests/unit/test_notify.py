@@ -1,10 +1,14 @@
 """What systemd is told, over a real socket."""
 
+import os
 import socket
+import subprocess
+import sys
 
 import pytest
 
-from callsteward.notify import Notify
+from callsteward.notify import Notify, handed_down
+from tests.lab.fd_store import FdStore
 
 
 @pytest.fixture(params=["path", "abstract"])
@@ -64,3 +68,44 @@ def test_without_systemd_nothing_is_said(monkeypatch):
     notify = Notify()
     notify.ready()
     notify.close()
+
+
+def test_open_files_are_kept_and_handed_down(tmp_path):
+    """By this process, to one that says what it got."""
+    (tmp_path / "kept").write_text("what stands in it")
+    said = "import os; from callsteward.notify import handed_down\n"
+    said += "found = handed_down()\n"
+    said += "print({name: [os.read(file, 99) for file in files] for name, files in found.items()})\n"
+    said += "print(handed_down(), [name for name in os.environ if name.startswith('LISTEN')])\n"
+    said += "print([os.get_inheritable(file) for files in found.values() for file in files])"
+    with FdStore() as store, (tmp_path / "kept").open("rb") as file:
+        notify = Notify(store.address)
+        notify.keep("one", file.fileno())
+        notify.keep("other", file.fileno())
+        notify.release("other")
+        notify.close()
+        assert store.names == ["one"]
+        command, environment, files = store.command([sys.executable, "-c", said])
+        done = subprocess.run(
+            command,
+            env={**os.environ, **environment},
+            pass_fds=files,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    assert done.stdout.splitlines() == ["{'one': [b'what stands in it']}", "{} []", "[False]"]
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {},
+        {"LISTEN_PID": "1", "LISTEN_FDS": "1", "LISTEN_FDNAMES": "another's"},
+        {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "many"},
+        {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "0", "LISTEN_FDNAMES": ""},
+    ],
+)
+def test_what_is_handed_down_to_another_process_or_not_at_all_is_nothing(environment):
+    assert handed_down(environment) == {}
+    assert environment == {}

@@ -25,7 +25,7 @@ class Systemd(Notify):
         super().__init__("")
         self.said: list[str] = []
 
-    def _send(self, text: str) -> None:
+    def _send(self, text: str, *_files: int) -> None:
         self.said.append(text)
 
 

@@ -1,0 +1,144 @@
+"""A connection that outlives the process: systemd keeps it open, and the next process reads on.
+
+What Asterisk writes to a socket whose process was killed is lost, and Asterisk itself may die of it
+(`handover`). So the socket is left with systemd (`FileDescriptorStoreMax=` of the unit), and with it a ring
+with what was read off it last. A successor works off what the journal has not got, and reads on where the
+kernel says that its predecessor stopped: Asterisk does not notice, and nothing is missing.
+
+Without systemd the same is done, and nobody keeps it: a kill then ends the connection.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import struct
+import termios
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import structlog
+
+from callsteward.ari.ring import Ring
+from callsteward.notify import Notify
+
+log = structlog.get_logger(__name__)
+
+SOCKET_NAME = "ari-socket"
+RING_NAME = "ari-ring"
+
+# linux/tcp.h and asm-generic/socket.h; Python's socket names neither.
+_SO_COOKIE = 57
+_TCP_INFO_RECEIVED_AT = 128
+_ESTABLISHED, _CLOSE_WAIT = 1, 8
+
+# While nobody reads, between two processes, the kernel has to hold what Asterisk writes. It gives a reader
+# that keeps up no more than 128 KB, unless it is asked for once; it takes the memory only if it is needed.
+_ROOM_BYTES = 8 * 1024 * 1024
+
+
+class Resumed(NamedTuple):
+    """A connection that the process before had."""
+
+    connection: socket.socket
+    unread: bytes
+    """What that process read, and may not have kept."""
+
+
+class Keeper:
+    """Has the one connection kept. `handed_down`: the open files that systemd kept for this process."""
+
+    def __init__(self, notify: Notify, handed_down: Mapping[str, Sequence[int]]) -> None:
+        self._notify = notify
+        self._kept = False
+        files = [*handed_down.get(RING_NAME, ()), *handed_down.get(SOCKET_NAME, ())]
+        found = _found(files) if len(files) == 2 else None
+        self.resumed: Resumed | None = None
+        if found is not None:
+            self.ring, self.resumed = found
+            self._kept = True
+            return
+        self.ring = Ring.new()
+        if files:
+            log.warning(
+                "the connection that was kept cannot be gone on with: Asterisk dials again",
+                action="ari_not_resumed",
+            )
+            for file in files:
+                os.close(file)
+            self._remove()
+
+    def begin(self, connection: socket.socket, consumed: int) -> None:
+        """Have a new connection kept, of which `consumed` bytes were read already."""
+        make_room(connection)
+        self.ring.begin(_cookie(connection), consumed)
+        self._kept = True
+        self._notify.keep(RING_NAME, self.ring.file)
+        self._notify.keep(SOCKET_NAME, connection.fileno())
+
+    def forget(self) -> None:
+        """The connection is over, or shall be over with this process."""
+        if self._kept:
+            self._kept = False
+            self._remove()
+
+    def done(self, position: int) -> None:
+        """All that was read up to here is in the journal, or is not needed."""
+        self.ring.done = position
+
+    def close(self) -> None:
+        self.forget()
+        self.ring.close()
+
+    def _remove(self) -> None:
+        self._notify.release(SOCKET_NAME)
+        self._notify.release(RING_NAME)
+
+
+def _found(files: Sequence[int]) -> tuple[Ring, Resumed] | None:
+    """The ring and the connection that were kept; None where they do not fit. Closes neither."""
+    ring_file, file = files
+    ring = Ring.found(ring_file)
+    if ring is None:
+        return None
+    connection: socket.socket | None = None
+    try:
+        connection = socket.socket(fileno=file)
+        consumed = _consumed(connection)
+        unread = None if consumed is None else ring.resume(_cookie(connection), consumed)
+        if unread is not None:
+            connection.setblocking(False)
+            return ring, Resumed(connection, unread)
+    except OSError:
+        # It is no TCP connection.
+        pass
+    if connection is not None:
+        connection.detach()
+    ring.unmap()
+    return None
+
+
+def _cookie(connection: socket.socket) -> int:
+    """What the kernel knows this connection by, and no other as long as it runs."""
+    (cookie,) = struct.unpack("@Q", connection.getsockopt(socket.SOL_SOCKET, _SO_COOKIE, 8))
+    return int(cookie)
+
+
+def _consumed(connection: socket.socket) -> int | None:
+    """How many bytes were read off a connection, as the kernel counts; None where it cannot say."""
+    info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
+    if len(info) < _TCP_INFO_RECEIVED_AT + 8 or info[0] not in {_ESTABLISHED, _CLOSE_WAIT}:
+        return None
+    (received,) = struct.unpack_from("@Q", info, _TCP_INFO_RECEIVED_AT)
+    (unread,) = struct.unpack("@i", fcntl.ioctl(connection, termios.FIONREAD, b"\0\0\0\0"))
+    # The end of the stream counts as one.
+    return int(received) - int(unread) - (info[0] == _CLOSE_WAIT)
+
+
+def make_room(connection: socket.socket) -> None:
+    """Have the kernel hold more for a reader that is away."""
+    # The receive buffer grows with the mark from which on a reader is woken, and stays so. SO_RCVBUF is
+    # bounded by net.core.rmem_max, which is far smaller than what TCP may have (net.ipv4.tcp_rmem).
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, _ROOM_BYTES)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
