@@ -17,7 +17,7 @@ from sqlalchemy.engine import make_url
 from callsteward import logs
 from callsteward.agi.site import open_agi
 from callsteward.ari.census import Census
-from callsteward.ari.connection import open_link
+from callsteward.ari.connection import open_keeper, open_link
 from callsteward.ari.counters import Counters
 from callsteward.ari.frames import FrameQueue
 from callsteward.ari.link import CERTAIN_AFTER_S, OnChange
@@ -112,6 +112,9 @@ class Daemon:
             census = Census()
             clock = EventClock()
             progress = Progress()
+            keeper = open_keeper(config, self._notify)
+            if keeper is not None:
+                stack.callback(keeper.close)
             metrics: Metrics | None = None
             if config.web.enabled:
                 metrics = Metrics(
@@ -186,6 +189,7 @@ class Daemon:
                     None if ratings is None else ratings.surveys.hear,
                 ),
                 changed=changed,
+                kept=_nowhere if keeper is None else keeper.done,
             )
             log.info("starting", action="daemon_start", boot_id=self.boot_id, site=config.site.name)
             await _recall(store, config, feed)
@@ -209,6 +213,7 @@ class Daemon:
                 census,
                 session=session,
                 on_change=on_change,
+                keeper=keeper,
                 gap_from=left.last,
                 recent=left.recent,
                 handed_over=left.handed_over,
@@ -328,6 +333,10 @@ class Daemon:
             "reload_errors": counters.reload_errors,
             "max_depth": counters.max_depth,
         }
+
+
+def _nowhere(_position: int) -> None:
+    """Where the daemon dials, its connection ends with it: nobody has to know up to where it was read."""
 
 
 async def _recall(store: Store, config: Config, feed: Output) -> None:

@@ -19,7 +19,7 @@ from callsteward.ari.backoff import Backoff
 from callsteward.ari.census import Census
 from callsteward.ari.clock_jumps import ALONE_MS, ClockJumps
 from callsteward.ari.counters import Counters
-from callsteward.ari.frames import FrameQueue
+from callsteward.ari.frames import Frame, FrameQueue
 from callsteward.ari.marks import (
     ADVANCED,
     CLOCK_SET,
@@ -117,6 +117,7 @@ class Pump:
         listener: Listener | None = None,
         changed: asyncio.Event | None = None,
         machine: WallClock | None = None,
+        kept: Callable[[int], None] = lambda _position: None,
     ) -> None:
         self._frames = frames
         self._tracker = tracker
@@ -133,6 +134,7 @@ class Pump:
         self._judge = judge
         self._listener = listener
         self._machine = machine or WallClock()
+        self._kept = kept
         self._jumps = ClockJumps()
         self._finishing = False
         self._handed_over = False
@@ -193,7 +195,7 @@ class Pump:
             began_s = time.monotonic()
             batch = self._frames.take(BATCH)
             if batch:
-                await self._work([(frame.raw, frame.received_s) for frame in batch])
+                await self._work([(frame.raw, frame.received_s) for frame in batch], _position(batch))
                 await self._frames.done(len(batch))
                 # Neither of the two above need have given way.
                 await asyncio.sleep(0)
@@ -211,11 +213,12 @@ class Pump:
         self._handed_over = handed_over
         self._frames.wake()
 
-    async def _work(self, batch: list[tuple[bytes, float]]) -> None:
+    async def _work(self, batch: list[tuple[bytes, float]], position: int = 0) -> None:
         self.lag_s = max(0.0, time.monotonic() - batch[0][1])
         batch = self._with_clock_sets(batch)
         with self._progress.waiting("disk"):
             await self._keeping.keep([raw for raw, _ in batch])
+        self._kept(position)
         facts: list[Fact] = []
         for raw, received_s in batch:
             facts += self._handled(raw, received_s)
@@ -427,3 +430,8 @@ class Pump:
                     retry_s=round(delay, 1),
                 )
                 await asyncio.sleep(delay)
+
+
+def _position(batch: Sequence[Frame]) -> int:
+    """Up to where the connection was read with these; what the daemon put between them has no place in it."""
+    return next((frame.position for frame in reversed(batch) if frame.position), 0)

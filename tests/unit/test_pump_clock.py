@@ -34,8 +34,9 @@ class Site:
         self.counters = Counters()
         self.clock = EventClock()
         self.tracker = Tracker(config())
+        self.frames = FrameQueue(self.counters)
         self.pump = Pump(
-            frames=FrameQueue(self.counters),
+            frames=self.frames,
             tracker=self.tracker,
             keeping=Keeping(self.journal, None, self.counters),
             save=self._save,

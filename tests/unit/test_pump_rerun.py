@@ -50,6 +50,22 @@ async def test_where_no_call_is_on_nothing_is_written(tmp_path: Path) -> None:
     assert path.read_bytes() == b""
 
 
+async def test_up_to_where_all_is_kept_is_told_once_it_is_kept(tmp_path: Path) -> None:
+    site = Site(tmp_path / "j")
+    s = Stream()
+    s.talk()
+    told: list[tuple[int, int]] = []
+    site.pump._kept = lambda position: told.append((position, site.journal.size))
+    for place, raw in enumerate(s.frames(), start=1):
+        site.frames.put(raw, 100 * place)
+    # Not from Asterisk: it has no place in the connection.
+    site.frames.put(interrupted("", timestamp(NOON)))
+    site.pump.finish()
+    await site.pump.run()
+    assert told == [(100 * len(s.frames()), site.journal.size)]
+    site.journal.close()
+
+
 async def test_a_call_in_doubt_is_in_doubt_after_the_next_kill_as_well(tmp_path: Path) -> None:
     path = tmp_path / "j"
     s = Stream()

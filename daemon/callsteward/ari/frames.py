@@ -90,7 +90,7 @@ class FrameQueue:
         self.overflowed = asyncio.Event()
         """Set while frames are left out whatever they are (`ignore`)."""
 
-    def put(self, raw: bytes | str) -> None:
+    def put(self, raw: bytes | str, position: int = 0) -> None:
         """Append a frame as of now, or leave it out where too much waits."""
         if isinstance(raw, str):
             raw = raw.encode()
@@ -99,7 +99,7 @@ class FrameQueue:
             return
         self._bytes += len(raw)
         self._last_raw = raw
-        frame = Frame(raw, time.monotonic())
+        frame = Frame(raw, time.monotonic(), position)
         if self._held is not None:
             self._held.append(frame)
         else:

@@ -15,10 +15,14 @@ _LEVEL = 1
 
 
 class Frame(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """One event exactly as it came, and when: `received_s` is time.monotonic()."""
+    """One event exactly as it came, and when: `received_s` is time.monotonic().
+
+    `position`: up to where its connection was read with it (`ring`), 0 where nobody needs to know.
+    """
 
     raw: bytes
     received_s: float
+    position: int = 0
 
 
 _encoder = msgspec.msgpack.Encoder()

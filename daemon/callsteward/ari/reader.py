@@ -51,10 +51,10 @@ class Reader:
             message = await socket.receive()
             if message.type is not aiohttp.WSMsgType.TEXT:
                 break
-            if not self._take(message.data):
+            if not self._take(message):
                 continue
             self.last = message.data
-            frames.put(message.data)
+            self._put(message)
             if frames.full and not self._reads_on():
                 frames.counters.overflows += 1
                 return "the daemon is too slow: its queue is full"
@@ -65,9 +65,12 @@ class Reader:
             return f"connection lost: {message.data}"
         return f"closed with code {socket.close_code}"
 
-    def _take(self, _raw: str | bytes) -> bool:
+    def _take(self, _message: Any) -> bool:
         """False for what is no event and does not belong into the queue."""
         return True
+
+    def _put(self, message: Any) -> None:
+        self._frames.put(message.data)
 
     def _reads_on(self) -> bool:
         """Whether to go on with a full queue, which then leaves out what arrives."""

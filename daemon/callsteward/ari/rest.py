@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import itertools
+import secrets
 import ssl
 import time
 from collections.abc import Mapping, Sequence
@@ -336,7 +337,7 @@ class _RestResponse(msgspec.Struct):
 class Sender(Protocol):
     """The part of a websocket that a request needs."""
 
-    async def send_str(self, data: str, compress: int | None = None) -> None: ...
+    async def send_str(self, data: str) -> None: ...
 
 
 class SocketTransport:
@@ -345,12 +346,14 @@ class SocketTransport:
     def __init__(self, socket: Sender) -> None:
         self._socket = socket
         self._waiting: dict[str, asyncio.Future[Answer]] = {}
+        # An answer may come to another process than the one that asked.
+        self._name = secrets.token_hex(4)
         self._numbers = itertools.count(1)
 
     async def request(
         self, method: str, path: str, query: Mapping[str, str] | None = None, body: object | None = None
     ) -> Answer:
-        number = str(next(self._numbers))
+        number = f"{self._name}-{next(self._numbers)}"
         request: dict[str, Any] = {
             "type": "RESTRequest",
             "transaction_id": number,

@@ -73,8 +73,9 @@ async def results(config: Config) -> AsyncIterator[Result]:
             # Whatever the version: none is known that mends it (callsteward.ari.handover).
             yield warning(
                 "connect",
-                "Asterisk dials the daemon, and can crash where that one is killed amid calls",
-                "stop it by systemctl or SIGTERM only, then it hands over; or have the daemon dial:"
+                "Asterisk dials the daemon, and can crash where that connection breaks amid calls",
+                "run it by the shipped unit: systemd keeps the connection of a daemon that is killed"
+                " (FileDescriptorStoreMax=), and after a SIGTERM it hands over; or have the daemon dial:"
                 ' asterisk.connect = "client"',
             )
         for check in (_modules, _user_and_subscriptions, _dialplan_and_endpoints):

@@ -18,6 +18,15 @@ async def test_frames_leave_in_order_of_arrival():
     assert frames.depth == 0
 
 
+async def test_each_frame_keeps_its_place_in_the_connection_even_packed():
+    frames = FrameQueue(Counters(), limit_bytes=4_000_000)
+    for number in range(3000):
+        frames.put(b"x" * 1000, number + 1)
+    frames.put(b"ours")
+    places = [frame.position for frame in frames.take(5000)]
+    assert places == [*range(1, 3001), 0]
+
+
 async def test_what_arrived_while_the_lists_were_read_comes_after_the_snapshot():
     frames = FrameQueue(Counters())
     frames.put(b"before")

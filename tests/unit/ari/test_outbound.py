@@ -11,10 +11,13 @@ from callsteward.ari.census import Census
 from callsteward.ari.counters import Counters
 from callsteward.ari.events import Interrupted, Snapshot, decode
 from callsteward.ari.frames import DEFAULT_LIMIT_BYTES, FrameQueue
+from callsteward.ari.keeper import Keeper
 from callsteward.ari.outbound import OutboundLink
 from callsteward.ari.recent import Recent
 from callsteward.config import Asterisk, Config
 from callsteward.exceptions import AriError
+from callsteward.notify import Notify
+from tests.lab.fd_store import FdStore
 from tests.lab.ports import free_port
 
 SECRET = "s3cret"
@@ -127,6 +130,7 @@ async def listening(
     recent: Recent | None = None,
     gap_from: str = "",
     handed_over: bool = False,
+    keeper: Keeper | None = None,
 ):
     port = free_port()
     url = url or f"http://127.0.0.1:{free_port()}"
@@ -135,6 +139,7 @@ async def listening(
     )
     frames, census = FrameQueue(Counters(), limit_bytes), Census()
     states: list[tuple[bool, str]] = []
+    keeper = keeper or Keeper(Notify(""), {})
     async with aiohttp.ClientSession() as session:
         link = OutboundLink(
             settings,
@@ -142,6 +147,7 @@ async def listening(
             census,
             session=session,
             on_change=lambda up, why: states.append((up, why)),
+            keeper=keeper,
             recent=recent,
             gap_from=gap_from,
             handed_over=handed_over,
@@ -159,6 +165,7 @@ async def listening(
             for task in (running, consuming):
                 task.cancel()
             await asyncio.wait({running, consuming})
+            keeper.close()
 
 
 async def test_nothing_is_sent_before_asterisks_first_word():
@@ -360,9 +367,103 @@ async def test_a_port_that_is_taken_is_named():
     settings = Config(asterisk=Asterisk(connect="outbound", listen_port=port))
     async with aiohttp.ClientSession() as session:
         link = OutboundLink(
-            settings, FrameQueue(Counters()), Census(), session=session, on_change=lambda *_: None
+            settings,
+            FrameQueue(Counters()),
+            Census(),
+            session=session,
+            on_change=lambda *_: None,
+            keeper=Keeper(Notify(""), {}),
         )
         with pytest.raises(AriError, match=rf"cannot listen on 127\.0\.0\.1:{port}.*listen_port"):
             await link.run()
     server.close()
     await server.wait_closed()
+
+
+@asynccontextmanager
+async def killed_beside(journalled: int):
+    """Asterisk's end of a websocket whose process is gone, that process, and what it left.
+
+    Four events were read, and `journalled` of them kept; Asterisk sent a fifth since.
+    """
+    with FdStore() as store:
+        notify = Notify(store.address)
+        async with listening(keeper=Keeper(notify, {})) as before:
+            keeper = before.link._keeper
+            async with before.asterisk() as socket:
+                await socket.send_str(REGISTERED)
+                await before.until(lambda: before.states[-1][0])
+                before.stalled.set()
+                for number in range(1, 5):
+                    await socket.send_str(created(str(number)))
+                await before.until(lambda: before.frames.depth == 4)
+                frames = before.frames.take(journalled)
+                keeper.done(frames[-1].position)
+                left = store.files
+                # As SIGKILL would have it: nothing is said to anybody.
+                before.link._leave = lambda: asyncio.sleep(0)
+                before.running.cancel()
+                await asyncio.wait({before.running})
+                await socket.send_str(created("5"))
+                yield socket, before, Keeper(notify, left)
+        notify.close()
+
+
+async def test_the_next_process_goes_on_with_the_connection_and_nothing_is_missing():
+    async with killed_beside(journalled=2) as (_, before, keeper):
+        recent = Recent()
+        # Kept, and not yet said to be.
+        for number in (1, 2, 3):
+            recent.add(created(str(number)))
+        async with listening(keeper=keeper, recent=recent, gap_from="2026-11-22T02:00:01.000+0000") as after:
+            after.channels = before.channels = [{"id": str(n), "name": f"PJSIP/{n}"} for n in (4, 5)]
+            await after.until(lambda: after.frames.counters.connects == 1)
+            await after.until(lambda: "GET bridges" in before.requests)
+            assert [raw.decode() for raw in after.got] == [created("4"), created("5")]
+            # Asterisk was told to leave nothing out, as at any start.
+            assert before.requests[-4:] == [
+                "PUT applications/callsteward/eventFilter",
+                "POST applications/callsteward/subscription",
+                "GET channels",
+                "GET bridges",
+            ]
+            assert after.interruptions == []
+            assert len(recent) == 0
+
+
+async def test_asterisk_that_dials_again_takes_the_place_of_the_connection_that_was_kept():
+    async with (
+        killed_beside(journalled=4) as (_, _, keeper),
+        listening(keeper=keeper, gap_from="2026-11-22T02:00:01.000+0000") as after,
+    ):
+        await after.until(lambda: created("5").encode() in after.got)
+        async with after.asterisk() as again:
+            await again.send_str(created("6"))
+            await after.until(lambda: created("6").encode() in after.got)
+    # The connection that was kept ended, and nobody knows how much was on its way.
+    assert [place for place, _, _ in after.interruptions] == [1]
+    assert after.frames.counters.disconnects == 2
+
+
+async def test_a_process_that_is_about_to_leave_has_nothing_kept():
+    with FdStore() as store:
+        notify = Notify(store.address)
+        keeper = Keeper(notify, {})
+        async with listening(keeper=keeper) as daemon, daemon.asterisk() as socket:
+            await socket.send_str(REGISTERED)
+            await daemon.until(lambda: daemon.states[-1][0])
+            assert len(store.names) == 2
+            leaving = asyncio.create_task(daemon.link._leave())
+            await daemon.until(lambda: not store.names)
+            await leaving
+        notify.close()
+
+
+@pytest.mark.parametrize("path", ["/", "/ari/events"])
+async def test_another_address_is_not_found(path: str):
+    async with (
+        listening() as daemon,
+        aiohttp.ClientSession() as session,
+        session.get(f"http://127.0.0.1:{daemon.port}{path}", headers=login()) as answer,
+    ):
+        assert answer.status == 404
