@@ -16,6 +16,7 @@ from typing import Any, Self
 
 from callsteward.callback import faults
 from tests.lab.errors import LabError
+from tests.lab.fd_store import FdStore
 from tests.lab.pbx_config import REPOSITORY
 from tests.live import callback_lab
 
@@ -27,7 +28,7 @@ class Guarded(callback_lab.Daemon):
     """`callsteward run`, revived `pause_s` after each end. Use as a context manager.
 
     `armed`: the fault point at which its first, second … life ends; `arm()` makes them count, where they
-    do not from the start.
+    do not from the start. `store`: keeps what a life leaves for the next.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class Guarded(callback_lab.Daemon):
         armed: Sequence[str] = (),
         later: bool = False,
         pause_s: float = 0.3,
+        store: FdStore | None = None,
     ) -> None:
         super().__init__(folder, "callsteward", values)
         self.lives: list[int] = []
@@ -47,6 +49,7 @@ class Guarded(callback_lab.Daemon):
         self._trigger = folder / "armed"
         self._later = later
         self._pause_s = pause_s
+        self._store = store
         self._wanted = threading.Event()
         self._guard = threading.Thread(target=self._revive, name="guard", daemon=True)
 
@@ -135,10 +138,16 @@ class Guarded(callback_lab.Daemon):
             environment[faults.VARIABLE] = self._armed[life]
             if self._later:
                 environment[faults.FILE_VARIABLE] = str(self._trigger)
+        command: list[str | Path] = [callback_lab.COMMAND, "run", "-c", self.config]
+        files: tuple[int, ...] = ()
+        if self._store is not None:
+            command[:], more, files = self._store.command(command)
+            environment |= more
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                [callback_lab.COMMAND, "run", "-c", self.config],
+                command,
                 cwd=REPOSITORY,
+                pass_fds=files,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

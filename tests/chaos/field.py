@@ -34,7 +34,7 @@ class Field:
         self._stack = ExitStack()
         self._outbound: Outbound | None = None
         self.listen_port = free_port()
-        if connect is Connect.OUTBOUND:
+        if connect is not Connect.CLIENT:
             self.wire = Wire(self.listen_port)
             # One password both ways: callbacks go over HTTP here, too.
             password = secrets.token_hex(8)

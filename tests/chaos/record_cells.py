@@ -33,11 +33,15 @@ OF_THE_PBX = frozenset({Outer.RESTART, Outer.PBX_KILL})
 """They end the calls in progress."""
 
 
+OF_THE_DAEMON = frozenset({Outer.KILL, Outer.TERM})
+
+
 class Connect(StrEnum):
-    """`asterisk.connect`."""
+    """`asterisk.connect`, and whether a systemd keeps the connection of a daemon that is gone."""
 
     CLIENT = "client"
     OUTBOUND = "outbound"
+    KEPT = "outbound, kept"
 
 
 class RecordCell(msgspec.Struct, frozen=True):
@@ -48,13 +52,23 @@ class RecordCell(msgspec.Struct, frozen=True):
     connect: Connect = Connect.CLIENT
 
     @property
+    def observed(self) -> bool:
+        """Whether nothing may go unobserved in it."""
+        return self.connect is Connect.KEPT
+
+    @property
     def title(self) -> str:
         return f"records: {self.fault} / {self.phase} / {self.connect}"
 
 
 def every_record_cell() -> tuple[RecordCell, ...]:
     return tuple(
-        RecordCell(fault, phase, connect) for connect in Connect for fault in Outer for phase in Phase
+        RecordCell(fault, phase, connect)
+        for connect in Connect
+        for fault in Outer
+        for phase in Phase
+        # Kept is what ends with the daemon.
+        if connect is not Connect.KEPT or fault in OF_THE_DAEMON
     )
 
 
@@ -62,6 +76,7 @@ SHARPEST_RECORDS: tuple[RecordCell, ...] = (
     RecordCell(Outer.KILL, Phase.HOLD),
     RecordCell(Outer.CUT, Phase.TRANSFER),
     RecordCell(Outer.PBX_KILL, Phase.DIALOGUE),
+    RecordCell(Outer.KILL, Phase.TRANSFER, Connect.KEPT),
     RecordCell(Outer.KILL, Phase.IVR),
     RecordCell(Outer.CUT, Phase.IVR, Connect.OUTBOUND),
 )

@@ -8,6 +8,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,12 @@ from tests.chaos.cast import Cast
 from tests.chaos.daemon import Guarded
 from tests.chaos.field import Field
 from tests.chaos.rating_verdict import SCORE, Does, Menu
-from tests.chaos.record_cells import OF_THE_PBX, Outer, Phase, RecordCell
+from tests.chaos.record_cells import OF_THE_PBX, Connect, Outer, Phase, RecordCell
 from tests.chaos.record_verdict import BOOKS, Count, Placed, count, of_this_run, slowest_s
 from tests.chaos.strike import strike
 from tests.judge.books import Books
 from tests.lab.errors import LabError
+from tests.lab.fd_store import FdStore
 from tests.live import rating_lab
 from tests.live.callback_lab import settings
 from tests.live.lag import TOO_LATE_S, LagMeter
@@ -77,9 +79,11 @@ class _Play:
 
     def play(self) -> dict[str, Any]:
         field, chance = self._field, self._chance
+        pause_s = round(chance.uniform(0.05, 1.5), 2)
         with (
             LagMeter() as self._lag,
-            Guarded(self._folder, self._settings(), pause_s=round(chance.uniform(0.05, 1.5), 2)) as daemon,
+            FdStore() if self._cell.connect is Connect.KEPT else nullcontext() as store,
+            Guarded(self._folder, self._settings(), pause_s=pause_s, store=store) as daemon,
             Cast(field.pbx.sip_port, 0) as cast,
         ):
             self._daemon, self._cast = daemon, cast
@@ -116,7 +120,7 @@ class _Play:
             pbx = self._field.pbx
             books = Books(pbx.cdr()[rows[0] :], pbx.cel()[rows[1] :], [])
         published = self._published(records)
-        counted = count(placed, records, published, asterisk=books)
+        counted = count(placed, records, published, asterisk=books, observed=self._cell.observed)
         if self._does is not None:
             counted = self._with_rating(counted, records, self._does)
         late = max(self._lag.worst_s(self._began, time.time()), 0.0 if books is None else slowest_s(books))

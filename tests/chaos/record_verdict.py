@@ -55,8 +55,12 @@ def count(
     published: Iterable[Mapping[str, Any]],
     *,
     asterisk: books.Books | None,
+    observed: bool = False,
 ) -> Count:
-    """`published`: the bodies on calls/+/ended. `asterisk`: its books, None where it died and wrote none."""
+    """`published`: the bodies on calls/+/ended. `asterisk`: its books, None where it died and wrote none.
+
+    `observed`: nothing may have gone unobserved.
+    """
     lost = duplicates = wrong = 0
     errors: list[str] = []
     for call in placed:
@@ -70,6 +74,8 @@ def count(
             errors.append(f"{len(found)} records of one {call.direction} call")
         for record in found:
             mistakes = _mistakes(record, call, asterisk)
+            if observed and not record.complete:
+                mistakes.append(f"{record.call_id} is incomplete, and all was there to be observed")
             wrong += bool(mistakes)
             errors += mistakes
     strange = [item for item in records if item.direction.value not in {call.direction for call in placed}]

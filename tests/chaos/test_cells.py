@@ -50,8 +50,13 @@ def test_cells_are_chosen_by_words_of_their_title() -> None:
     assert chosen(every_cell(), ["no such words"]) == []
 
 
-def test_every_fault_of_a_record_comes_in_every_phase_both_ways_of_being_connected() -> None:
+def test_every_fault_of_a_record_comes_in_every_phase_and_way_of_being_connected() -> None:
+    ways = {Connect.CLIENT: set(Outer), Connect.OUTBOUND: set(Outer), Connect.KEPT: {Outer.KILL, Outer.TERM}}
     assert set(every_record_cell()) == {
-        RecordCell(fault, phase, connect) for fault in Outer for phase in Phase for connect in Connect
+        RecordCell(fault, phase, connect)
+        for connect, faults in ways.items()
+        for fault in faults
+        for phase in Phase
     }
+    assert {cell.connect for cell in every_record_cell() if cell.observed} == {Connect.KEPT}
     assert set(SHARPEST_RECORDS) <= set(every_record_cell())
