@@ -10,8 +10,8 @@ unobserved and a reconnect is no gap. Measured on 22.10.1, and what follows from
   first frame has come, and an unanswered request ends the connection.
 - Stopped in good order (`handover`) the daemon misses none. Killed (SIGKILL) it misses none either where
   somebody keeps its connection (`keeper`). Where nobody does, it missed 8 of 750 (two kills amid calls): what
-  Asterisk writes until it notices the dead socket, which takes some milliseconds, is lost. And Asterisk itself
-  may die of a socket that ends while it writes: see `handover`.
+  Asterisk writes until it notices the dead socket, for some milliseconds, is lost. And Asterisk may itself
+  die of a socket that ends while it writes: see `handover`.
 - While Asterisk boots it connects already but answers 503 "Asterisk not booted": asked again until it can.
 
 Whether something was missed after all (Asterisk restarted, the daemon is new or was killed with frames in
@@ -29,7 +29,7 @@ import binascii
 import hmac
 import socket
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from http import HTTPStatus
 from typing import Any
 
@@ -52,18 +52,18 @@ from callsteward.ari.link import (
     subscribe,
 )
 from callsteward.ari.listener import listening
-from callsteward.ari.marks import interrupted, snapshot_frame
-from callsteward.ari.reader import LastStamp, Reader, stamp
+from callsteward.ari.marks import snapshot_frame
+from callsteward.ari.outbound_reader import OutboundReader
+from callsteward.ari.reader import LastStamp, stamp
 from callsteward.ari.recent import Recent
-from callsteward.ari.rest import Rest, SocketTransport
-from callsteward.ari.websocket import Handshake, Message, Refusal, WebSocket
+from callsteward.ari.rest import Rest
+from callsteward.ari.websocket import Handshake, Refusal, WebSocket
 from callsteward.config import Config
 from callsteward.exceptions import AriError
 
 log = structlog.get_logger(__name__)
 
 PATH = "/ari"
-REGISTERED_TIMEOUT_S = 10.0
 SETUP_TIMEOUT_S = 60.0
 CONFIRM_AFTER_S = 1.0
 GOODBYE_TIMEOUT_S = 0.4
@@ -107,7 +107,7 @@ class OutboundLink:
         self.handed_over = False
         self._confirm_after_s = confirm_after_s
         self._socket: WebSocket | None = None
-        self._reader: _OutboundReader | None = None
+        self._reader: OutboundReader | None = None
         self._opening = asyncio.Lock()
         self._leaving = False
         self._dialled = asyncio.Event()
@@ -238,16 +238,16 @@ class OutboundLink:
             # Asterisk dials again.
             log.exception("a connection failed: please report it", action="ari_connection_failed")
 
-    def _reading(self, websocket: WebSocket, broke_off_at: str, resumed_to: int = 0) -> _OutboundReader:
+    def _reading(self, websocket: WebSocket, broke_off_at: str, resumed_to: int = 0) -> OutboundReader:
         self._socket = websocket
         self._gone.clear()
-        self._reader = _OutboundReader(
+        self._reader = OutboundReader(
             websocket, self._frames, self._recent, broke_off_at, done=self._keeper.done, resumed_to=resumed_to
         )
         return self._reader
 
     async def _serve(
-        self, websocket: WebSocket, reader: _OutboundReader, setting_up: Coroutine[Any, Any, None]
+        self, websocket: WebSocket, reader: OutboundReader, setting_up: Coroutine[Any, Any, None]
     ) -> None:
         """Read a websocket to its end."""
         why = "ended"
@@ -269,7 +269,7 @@ class OutboundLink:
             self._on_change(False, why)
             log.warning("Asterisk's websocket ended", action="ari_disconnected", why=why)
 
-    async def _set_up(self, websocket: WebSocket, reader: _OutboundReader, *, whole: bool) -> None:
+    async def _set_up(self, websocket: WebSocket, reader: OutboundReader, *, whole: bool) -> None:
         """Filter, subscribe, and see whether anything was missed (`_reconcile`)."""
         try:
             await reader.registered_or_quiet()
@@ -346,86 +346,3 @@ class OutboundLink:
         bridges = await rest.bridges() if whole else None
         await self._frames.settled()
         return self._census.disagreement(channels, bridges)
-
-
-class _OutboundReader(Reader):
-    """Also hands the answers to REST requests over, which come on the same socket.
-
-    `broke_off_at`: when the last event before a break was, empty where there was none. `done` is told up to
-    where nothing is needed any more; `resumed_to`: up to where an earlier process read the connection.
-    """
-
-    def __init__(
-        self,
-        websocket: WebSocket,
-        frames: FrameQueue,
-        recent: Recent,
-        broke_off_at: str,
-        *,
-        done: Callable[[int], None],
-        resumed_to: int = 0,
-    ) -> None:
-        super().__init__(websocket, frames)
-        self.rest = SocketTransport(websocket)
-        self._to_tell = broke_off_at
-        self._done = done
-        self._resumed_to = resumed_to
-        self.handover: Handover | None = None
-        """Is shown every event, once there is one."""
-        self._recent = recent
-        self._registered = asyncio.Event()
-        if resumed_to:
-            self._registered.set()
-
-    def _take(self, message: Message) -> bool:
-        if self._resumed_to and message.position > self._resumed_to:
-            # What comes from now on, nobody has seen.
-            self._resumed_to = 0
-            self._recent.clear()
-        if self._is_event(message.data):
-            return True
-        if self._frames.idle:
-            # All before it is in the journal, and it need not be.
-            self._done(message.position)
-        return False
-
-    def _put(self, message: Message) -> None:
-        self._frames.put(message.data, message.position)
-
-    def _is_event(self, raw: bytes) -> bool:
-        # A look at the head is cheap; what stands there may be a value as well, so the type decides.
-        head = raw[:64]
-        if b"RESTResponse" in head or b"ApplicationRegistered" in head:
-            kind = stamp(raw)[0]
-            if kind == "RESTResponse":
-                self.rest.answer(raw)
-                return False
-            if kind == "ApplicationRegistered":
-                # What comes from now on, nobody has seen.
-                self._recent.clear()
-                self._registered.set()
-        if self._to_tell and (moment := stamp(raw)[1]):
-            log.warning(
-                "the connection broke off: what was on its way then may be lost",
-                action="ari_broke_off",
-                since=self._to_tell,
-                until=moment,
-            )
-            self._frames.put(interrupted(self._to_tell, moment))
-            self._to_tell = ""
-        if self.handover is not None and not self.handover.hear(raw):
-            return False
-        return not (self._recent and self._recent.take(raw))
-
-    def _reads_on(self) -> bool:
-        # A socket closed now would have Asterisk queue up all that follows, without a limit.
-        self._frames.ignore()
-        return True
-
-    async def registered_or_quiet(self) -> None:
-        """Return when the queued events are through."""
-        try:
-            async with asyncio.timeout(REGISTERED_TIMEOUT_S):
-                await self._registered.wait()
-        except TimeoutError:
-            log.warning("no ApplicationRegistered from Asterisk: going on without", action="ari_unregistered")

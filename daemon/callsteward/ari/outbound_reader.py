@@ -1,0 +1,103 @@
+"""Reading a websocket that Asterisk opened: events, answers to requests, and what says where it stands."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from callsteward.ari.frames import FrameQueue
+from callsteward.ari.handover import Handover
+from callsteward.ari.marks import interrupted
+from callsteward.ari.reader import Reader, stamp
+from callsteward.ari.recent import Recent
+from callsteward.ari.rest import SocketTransport
+from callsteward.ari.websocket import Message, WebSocket
+
+log = structlog.get_logger(__name__)
+
+REGISTERED_TIMEOUT_S = 10.0
+
+
+class OutboundReader(Reader):
+    """Also hands the answers to REST requests over, which come on the same socket.
+
+    `broke_off_at`: when the last event before a break was, empty where there was none. `done` is told up to
+    where nothing is needed any more; `resumed_to`: up to where an earlier process read the connection.
+    """
+
+    def __init__(
+        self,
+        websocket: WebSocket,
+        frames: FrameQueue,
+        recent: Recent,
+        broke_off_at: str,
+        *,
+        done: Callable[[int], None],
+        resumed_to: int = 0,
+    ) -> None:
+        super().__init__(websocket, frames)
+        self.rest = SocketTransport(websocket)
+        self._to_tell = broke_off_at
+        self._done = done
+        self._resumed_to = resumed_to
+        self.handover: Handover | None = None
+        """Is shown every event, once there is one."""
+        self._recent = recent
+        self._registered = asyncio.Event()
+        if resumed_to:
+            self._registered.set()
+
+    def _take(self, message: Message) -> bool:
+        if self._resumed_to and message.position > self._resumed_to:
+            # What comes from now on, nobody has seen.
+            self._resumed_to = 0
+            self._recent.clear()
+        if self._is_event(message.data):
+            return True
+        if self._frames.idle:
+            # All before it is in the journal, and it need not be.
+            self._done(message.position)
+        return False
+
+    def _put(self, message: Message) -> None:
+        self._frames.put(message.data, message.position)
+
+    def _is_event(self, raw: bytes) -> bool:
+        # A look at the head is cheap; what stands there may be a value as well, so the type decides.
+        head = raw[:64]
+        if b"RESTResponse" in head or b"ApplicationRegistered" in head:
+            kind = stamp(raw)[0]
+            if kind == "RESTResponse":
+                self.rest.answer(raw)
+                return False
+            if kind == "ApplicationRegistered":
+                # What comes from now on, nobody has seen.
+                self._recent.clear()
+                self._registered.set()
+        if self._to_tell and (moment := stamp(raw)[1]):
+            log.warning(
+                "the connection broke off: what was on its way then may be lost",
+                action="ari_broke_off",
+                since=self._to_tell,
+                until=moment,
+            )
+            self._frames.put(interrupted(self._to_tell, moment))
+            self._to_tell = ""
+        if self.handover is not None and not self.handover.hear(raw):
+            return False
+        return not (self._recent and self._recent.take(raw))
+
+    def _reads_on(self) -> bool:
+        # A socket closed now would have Asterisk queue up all that follows, without a limit.
+        self._frames.ignore()
+        return True
+
+    async def registered_or_quiet(self) -> None:
+        """Return when the queued events are through."""
+        try:
+            async with asyncio.timeout(REGISTERED_TIMEOUT_S):
+                await self._registered.wait()
+        except TimeoutError:
+            log.warning("no ApplicationRegistered from Asterisk: going on without", action="ari_unregistered")
