@@ -102,10 +102,11 @@ chaos: setup ## Every fault in every phase of a callback, about 15 minutes; CHAO
 	@$(PY) -m tests.chaos --runs 120 $(CHAOS)
 
 .PHONY: harm
-harm: setup ## The PBX is never harmed: disk and broker frozen under 100 calls a second, 60 stops (root)
+harm: setup ## The PBX is never harmed: disk and broker frozen under 100 calls a second, 60 stops, 45 kills (root)
 	@$(PY) -m tests.lab.roots
 	@CALLSTEWARD_HARM_STALL_S=60 CALLSTEWARD_HARM_RATE=100 CALLSTEWARD_HANDOVER_STOPS=60 \
-		CALLSTEWARD_HANDOVER_RATE=25 $(PY) -m pytest -s -q tests/live/test_harm.py tests/live/test_handover.py
+		CALLSTEWARD_HANDOVER_RATE=25 CALLSTEWARD_KEPT_KILLS=45 CALLSTEWARD_KEPT_RATE=25 \
+		$(PY) -m pytest -s -q tests/live/test_harm.py tests/live/test_handover.py tests/live/test_kept_connection.py
 
 .PHONY: audit
 audit: setup ## Known vulnerabilities in the dependencies, where the service can be reached

@@ -183,7 +183,8 @@ def grids(results: Sequence[Result]) -> str:
             continue
         for variant in dict.fromkeys(result.variant for result in found):
             shown = [line for line in lines(found) if line.variant == variant]
-            title = f'connect = "{variant}": placed / records / duplicated / wrong'
+            connect, *more = variant.split(", ")
+            title = ", ".join([f'connect = "{connect}"', *more]) + ": placed / records / duplicated / wrong"
             parts += _grid(title, shown, lambda line: (line.calls[name] for name in SHORT))
     return "\n".join(parts)
 
