@@ -1,0 +1,39 @@
+import os
+
+import pytest
+
+from callsteward.ari import connection
+from callsteward.ari.connection import open_keeper
+from callsteward.ari.keeper import RING_NAME, SOCKET_NAME
+from callsteward.config import Config
+from callsteward.notify import Notify
+from tests.lab.fd_store import FdStore
+
+
+@pytest.fixture
+def left(monkeypatch):
+    """What systemd kept of a process before, and its store."""
+    with FdStore() as store:
+        notify = Notify(store.address)
+        file = os.memfd_create("left")
+        for name in (RING_NAME, SOCKET_NAME):
+            notify.keep(name, file)
+        os.close(file)
+        files = store.files
+        monkeypatch.setattr(connection, "handed_down", lambda: files)
+        yield store, notify, files
+        notify.close()
+
+
+@pytest.mark.parametrize("connect", ["client", "outbound"])
+def test_what_is_of_no_use_any_more_is_let_go(left, connect: str):
+    store, notify, files = left
+    keeper = open_keeper(Config.model_validate({"asterisk": {"connect": connect}}), notify)
+    assert (keeper is None) is (connect == "client")
+    assert store.names == []
+    for kept in files.values():
+        with pytest.raises(OSError, match="Bad file"):
+            os.fstat(kept[0])
+    if keeper is not None:
+        assert keeper.resumed is None
+        keeper.close()
