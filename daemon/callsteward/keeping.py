@@ -61,13 +61,16 @@ class Keeping:
         if self._recorder is not None and self._recorder.empty:
             self._recorder.write(raw)
 
-    async def keep(self, frames: Sequence[bytes]) -> None:
-        """Frames as they came; survive a SIGKILL once this returns, a power cut 100 ms later."""
+    async def keep(self, frames: Sequence[bytes]) -> bool:
+        """Frames as they came; survive a SIGKILL once this returns, a power cut 100 ms later.
+
+        False where the disk refused them: they are kept in memory for the next try.
+        """
         journal, recorder = self._journal, self._recorder
         if not journal.keeps and recorder is None:
-            return
+            return True
 
-        def work() -> None:
+        def work() -> bool:
             try:
                 for raw in frames:
                     journal.append(raw)
@@ -79,8 +82,9 @@ class Keeping:
                     for raw in frames:
                         recorder.write(raw)
                     recorder.flush()
+            return True
 
-        await self._guarded(work)
+        return await self._guarded(work) is not None
 
     async def mark(self, frame: bytes) -> None:
         """A mark of callsteward's own, which no recording needs."""

@@ -217,8 +217,8 @@ class Pump:
         self.lag_s = max(0.0, time.monotonic() - batch[0][1])
         batch = self._with_clock_sets(batch)
         with self._progress.waiting("disk"):
-            await self._keeping.keep([raw for raw, _ in batch])
-        self._kept(position)
+            if await self._keeping.keep([raw for raw, _ in batch]):
+                self._kept(position)
         facts: list[Fact] = []
         for raw, received_s in batch:
             facts += self._handled(raw, received_s)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 from callsteward.ari.events import timestamp
 from callsteward.ari.marks import advanced, interrupted, seen
+from callsteward.store import compactor
 from tests.unit.calls.stream import NOON, Stream
 from tests.unit.test_pump_clock import Site
 
@@ -64,6 +66,29 @@ async def test_up_to_where_all_is_kept_is_told_once_it_is_kept(tmp_path: Path) -
     await site.pump.run()
     assert told == [(100 * len(s.frames()), site.journal.size)]
     site.journal.close()
+
+
+async def test_what_the_disk_refuses_is_still_needed(tmp_path: Path, monkeypatch) -> None:
+    site = Site(tmp_path / "j")
+    s = Stream()
+    s.talk()
+    told: list[int] = []
+    site.pump._kept = told.append
+    first, *rest = s.frames()
+
+    def full(_file: int, _chunk: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(compactor, "write", full)
+        await site.pump._work([(first, 1000.0)], 100)
+        assert told == []
+    await site.pump._work([(raw, 1000.0) for raw in rest], 200)
+    assert told == [200]
+    site.journal.close()
+    again = Site(tmp_path / "j")
+    assert list(again.journal.frames()) == s.frames()
+    again.journal.close()
 
 
 async def test_a_call_in_doubt_is_in_doubt_after_the_next_kill_as_well(tmp_path: Path) -> None:

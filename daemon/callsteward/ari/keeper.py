@@ -83,8 +83,13 @@ class Keeper:
             self._kept = False
             self._remove()
 
+    @property
+    def done_to(self) -> int:
+        """Up to where all that was read is in the journal, or is not needed."""
+        return self.ring.done
+
     def done(self, position: int) -> None:
-        """All that was read up to here is in the journal, or is not needed."""
+        """It is so up to here."""
         self.ring.done = position
 
     def close(self) -> None:

@@ -242,7 +242,7 @@ class OutboundLink:
         self._socket = websocket
         self._gone.clear()
         self._reader = OutboundReader(
-            websocket, self._frames, self._recent, broke_off_at, done=self._keeper.done, resumed_to=resumed_to
+            websocket, self._frames, self._recent, broke_off_at, keeper=self._keeper, resumed_to=resumed_to
         )
         return self._reader
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 import structlog
 
 from callsteward.ari.frames import FrameQueue
 from callsteward.ari.handover import Handover
+from callsteward.ari.keeper import Keeper
 from callsteward.ari.marks import interrupted
 from callsteward.ari.reader import Reader, stamp
 from callsteward.ari.recent import Recent
@@ -23,7 +23,7 @@ REGISTERED_TIMEOUT_S = 10.0
 class OutboundReader(Reader):
     """Also hands the answers to REST requests over, which come on the same socket.
 
-    `broke_off_at`: when the last event before a break was, empty where there was none. `done` is told up to
+    `broke_off_at`: when the last event before a break was, empty where there was none. `keeper` is told up to
     where nothing is needed any more; `resumed_to`: up to where an earlier process read the connection.
     """
 
@@ -34,13 +34,14 @@ class OutboundReader(Reader):
         recent: Recent,
         broke_off_at: str,
         *,
-        done: Callable[[int], None],
+        keeper: Keeper,
         resumed_to: int = 0,
     ) -> None:
         super().__init__(websocket, frames)
         self.rest = SocketTransport(websocket)
         self._to_tell = broke_off_at
-        self._done = done
+        self._keeper = keeper
+        self._put_to = 0
         self._resumed_to = resumed_to
         self.handover: Handover | None = None
         """Is shown every event, once there is one."""
@@ -56,12 +57,13 @@ class OutboundReader(Reader):
             self._recent.clear()
         if self._is_event(message.data):
             return True
-        if self._frames.idle:
+        if self._keeper.done_to >= self._put_to:
             # All before it is in the journal, and it need not be.
-            self._done(message.position)
+            self._keeper.done(message.position)
         return False
 
     def _put(self, message: Message) -> None:
+        self._put_to = message.position
         self._frames.put(message.data, message.position)
 
     def _is_event(self, raw: bytes) -> bool:

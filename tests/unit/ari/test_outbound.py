@@ -14,6 +14,7 @@ from callsteward.ari.frames import DEFAULT_LIMIT_BYTES, FrameQueue
 from callsteward.ari.keeper import Keeper
 from callsteward.ari.outbound import OutboundLink
 from callsteward.ari.recent import Recent
+from callsteward.ari.rest import Rest
 from callsteward.config import Asterisk, Config
 from callsteward.exceptions import AriError
 from callsteward.notify import Notify
@@ -443,6 +444,22 @@ async def test_asterisk_that_dials_again_takes_the_place_of_the_connection_that_
     # The connection that was kept ended, and nobody knows how much was on its way.
     assert [place for place, _, _ in after.interruptions] == [1]
     assert after.frames.counters.disconnects == 2
+
+
+async def test_an_answer_is_done_with_when_all_before_it_is():
+    keeper = Keeper(Notify(""), {})
+    async with listening(keeper=keeper) as daemon, daemon.asterisk() as socket:
+        await socket.send_str(REGISTERED)
+        await daemon.until(lambda: "GET channels" in daemon.requests)
+        # The answers came behind an event that is in no journal yet.
+        begun = keeper.done_to
+        (registered,) = daemon.got
+        assert registered == REGISTERED.encode()
+        await asyncio.sleep(0.1)
+        assert keeper.done_to == begun
+        keeper.done(keeper.ring.read - 1)
+        await Rest(daemon.link._reader.rest).channels()
+        await daemon.until(lambda: keeper.done_to == keeper.ring.read)
 
 
 async def test_a_process_that_is_about_to_leave_has_nothing_kept():
