@@ -189,7 +189,7 @@ class Daemon:
                     None if ratings is None else ratings.surveys.hear,
                 ),
                 changed=changed,
-                kept=_nowhere if keeper is None else keeper.done,
+                kept=None if keeper is None else keeper.done,
             )
             log.info("starting", action="daemon_start", boot_id=self.boot_id, site=config.site.name)
             await _recall(store, config, feed)
@@ -333,10 +333,6 @@ class Daemon:
             "reload_errors": counters.reload_errors,
             "max_depth": counters.max_depth,
         }
-
-
-def _nowhere(_position: int) -> None:
-    """Where the daemon dials, its connection ends with it: nobody has to know up to where it was read."""
 
 
 async def _recall(store: Store, config: Config, feed: Output) -> None:

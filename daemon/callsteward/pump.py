@@ -98,7 +98,10 @@ class Rerun(NamedTuple):
 
 
 class Pump:
-    """Takes frames off the queue until `finish`."""
+    """Takes frames off the queue until `finish`.
+
+    `kept` is told up to where in Asterisk's connection (`Frame.position`) all is in the journal.
+    """
 
     def __init__(
         self,
@@ -117,7 +120,7 @@ class Pump:
         listener: Listener | None = None,
         changed: asyncio.Event | None = None,
         machine: WallClock | None = None,
-        kept: Callable[[int], None] = lambda _position: None,
+        kept: Callable[[int], None] | None = None,
     ) -> None:
         self._frames = frames
         self._tracker = tracker
@@ -217,8 +220,9 @@ class Pump:
         self.lag_s = max(0.0, time.monotonic() - batch[0][1])
         batch = self._with_clock_sets(batch)
         with self._progress.waiting("disk"):
-            if await self._keeping.keep([raw for raw, _ in batch]):
-                self._kept(position)
+            written = await self._keeping.keep([raw for raw, _ in batch])
+        if written and self._kept is not None:
+            self._kept(position)
         facts: list[Fact] = []
         for raw, received_s in batch:
             facts += self._handled(raw, received_s)
