@@ -190,7 +190,8 @@ class Pump:
         began_s = 0.0
         while True:
             self._progress.idle()
-            arrived = await self._frames.wait(self._idle_s())
+            # Nothing more comes then, and taking the last frames has undone the waking.
+            arrived = self._finishing or await self._frames.wait(self._idle_s())
             self._progress.working()
             early_s = began_s + GATHER_S - time.monotonic()
             if arrived and early_s > 0 and not self._finishing and self._frames.depth < BATCH:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 from pathlib import Path
 
@@ -63,7 +64,9 @@ async def test_up_to_where_all_is_kept_is_told_once_it_is_kept(tmp_path: Path) -
     # Not from Asterisk: it has no place in the connection.
     site.frames.put(interrupted("", timestamp(NOON)))
     site.pump.finish()
-    await site.pump.run()
+    # What still waited is worked off, and nothing waited for after it.
+    async with asyncio.timeout(2):
+        await site.pump.run()
     assert told == [(100 * len(s.frames()), site.journal.size)]
     site.journal.close()
 
