@@ -45,7 +45,7 @@ def open_link(
     """The link that the configuration asks for.
 
     `keeper`: what `open_keeper` returned. `gap_from`: when the last event was that an earlier process saw;
-    `recent`: the last ones themselves;    `handed_over`: it left Asterisk so that nothing was lost.
+    `recent`: the last ones themselves; `handed_over`: it left Asterisk so that nothing was lost.
     """
     if keeper is not None:
         return OutboundLink(

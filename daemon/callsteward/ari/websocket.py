@@ -14,9 +14,8 @@ from http import HTTPStatus
 from typing import Any, NamedTuple
 
 import aiohttp
-from websockets.datastructures import Headers
 from websockets.frames import Frame, Opcode
-from websockets.http11 import Request, Response
+from websockets.http11 import Request
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
@@ -105,9 +104,8 @@ class Handshake:
         if refusal is None:
             response = self.protocol.accept(request)
         else:
-            text = f"{refusal.status.phrase}\n".encode()
-            headers = Headers([*refusal.headers, ("Connection", "close"), ("Content-Length", str(len(text)))])
-            response = Response(refusal.status, refusal.status.phrase, headers, text)
+            response = self.protocol.reject(refusal.status, f"{refusal.status.phrase}\n")
+            response.headers.update(refusal.headers)
         self.protocol.send_response(response)
         try:
             async with asyncio.timeout(HANDSHAKE_TIMEOUT_S):
@@ -191,22 +189,20 @@ class WebSocket:
         self._protocol.send_text(data.encode())
         self._send()
 
-    def say_goodbye(self) -> None:
+    def say_goodbye(self, code: int = _GOING_AWAY) -> None:
         """Ask for the end: what was sent before the answer still comes."""
         if self._protocol.state is State.OPEN:
-            self._protocol.send_close(_GOING_AWAY)
+            self._protocol.send_close(code)
             self._send()
 
     async def close(self) -> None:
         """Ask for the end, and make it one if the other side is silent."""
-        if self._protocol.state is State.OPEN:
-            self._protocol.send_close(_NORMAL)
-            self._send()
+        self.say_goodbye(_NORMAL)
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
                 await self.ended.wait()
         except TimeoutError:
-            self._end(aiohttp.WSMsgType.CLOSED)
+            self.abort()
 
     def abort(self) -> None:
         """Let go of the connection at once."""
