@@ -4,6 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
+.NOTPARALLEL:
 MAKEFLAGS += --no-print-directory
 
 VENV := .venv
@@ -34,13 +35,28 @@ lab: setup ## Root folders with a real Asterisk 22 and 16, and Mosquitto; espeak
 demo: setup ## Real Asterisk, real phones, real broker: watch call records arrive over MQTT
 	@$(PY) -m tests.demo
 
+# Apart, and coverage with the units alone: it makes the property tests five times as slow and adds nothing.
 .PHONY: test
-test: setup lint types ## Everything: lint, types, all tests with the live ones, coverage of the pure core
+test: lint types test-roots test-units test-rest test-compiled ## Everything: lint, types, all tests with the live ones, coverage of the pure core
+
+.PHONY: test-roots
+test-roots: setup
 	@$(PY) -m tests.lab.roots || { test -z "$${CALLSTEWARD_REQUIRE_LIVE:-}" || exit 1; echo "==> no lab here: the live tests will be skipped"; }
-	@echo "==> all tests (the live ones take some minutes)"
-	@$(PY) -m pytest --cov --cov-report=
-	@echo "==> coverage of the pure core"
-	@$(PY) -m coverage report --include='*/callsteward/calls/*,*/callsteward/standard/*' --fail-under=90
+
+.PHONY: test-units
+test-units: setup
+	@echo "==> unit and replay tests"
+	@$(PY) -m pytest --cov --cov-report= tests/unit tests/replay
+	@echo "==> how much of the pure core they cover"
+	@$(PY) -m coverage report --include='*/callsteward/calls/*,*/callsteward/standard/*' --fail-under=95
+
+.PHONY: test-rest
+test-rest: setup
+	@echo "==> all other tests (the live ones take half an hour)"
+	@$(PY) -m pytest --ignore=tests/unit --ignore=tests/replay
+
+.PHONY: test-compiled
+test-compiled: setup
 	@echo "==> the compiled core: replay, property and unit tests against it"
 	@$(PY) -m tests.compiled
 

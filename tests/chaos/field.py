@@ -14,7 +14,7 @@ from tests.lab.asterisk import Asterisk
 from tests.lab.broker import Mosquitto
 from tests.lab.pbx_config import Outbound
 from tests.lab.ports import free_port
-from tests.live.wire import Wire
+from tests.lab.wire import Wire
 
 RTP_TIMEOUT_S = 2
 

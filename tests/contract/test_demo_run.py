@@ -26,7 +26,8 @@ from callsteward.feed import cloudevents, contract
 from callsteward.store.engine import writing
 from callsteward.store.records import Store
 from callsteward.store.tables import interval_revisions
-from tests.unit.feed.conftest import MOSQUITTO, AnyBroker, InProcess, Mosquitto, free_port
+from tests.lab.ports import free_port
+from tests.unit.feed.conftest import MOSQUITTO, AnyBroker, InProcess, Mosquitto
 from tests.unit.feed.test_shapes import Raw, hearing
 
 SPEED = 20.0

@@ -30,13 +30,13 @@ from tests.lab.asterisk import Asterisk
 from tests.lab.broker import Mosquitto
 from tests.lab.pbx_config import Outbound
 from tests.lab.ports import free_port
+from tests.lab.wire import Wire
 from tests.live import published
 from tests.live.daemon import Daemon, callsteward, wait_for
 from tests.live.puppets import Puppets
 from tests.live.settings import Settings, lab_settings, merged
 from tests.live.stage import masked
 from tests.live.subscriber import Subscriber
-from tests.live.wire import Wire
 
 pytestmark = pytest.mark.live
 

@@ -12,7 +12,7 @@ from callsteward.ari import events
 from callsteward.ari.recorder import Recorder
 from callsteward.config import Callback, Commands, Config, Mqtt, Tags, Web
 from callsteward.doors import wanted
-from tests.unit.feed.conftest import free_port
+from tests.lab.ports import free_port
 from tests.unit.test_app import ari, capture, config_for, replayed, running
 
 __all__ = ["ari"]

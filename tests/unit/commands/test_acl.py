@@ -16,7 +16,8 @@ from callsteward.ari.backoff import Backoff
 from callsteward.commands.mqtt import MqttDoor
 from callsteward.config import Commands, Mqtt
 from callsteward.store.records import Store
-from tests.unit.feed.conftest import MOSQUITTO, MOSQUITTO_PASSWD, Mosquitto, free_port, listening
+from tests.lab.ports import free_port
+from tests.unit.feed.conftest import MOSQUITTO, MOSQUITTO_PASSWD, Mosquitto, listening
 from tests.unit.tags.desk import FrontDesk
 
 pytestmark = pytest.mark.skipif(

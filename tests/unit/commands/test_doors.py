@@ -25,7 +25,8 @@ from callsteward.feed import messages
 from callsteward.feed.topics import Topics
 from callsteward.store.records import Store
 from callsteward.web.server import HttpDoor
-from tests.unit.feed.conftest import AnyBroker, Heard, broker, free_port, listening
+from tests.lab.ports import free_port
+from tests.unit.feed.conftest import AnyBroker, Heard, broker, listening
 from tests.unit.tags.desk import E164, FrontDesk
 
 __all__ = ["broker"]

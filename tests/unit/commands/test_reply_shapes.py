@@ -18,7 +18,8 @@ from callsteward.commands.mqtt import MqttDoor
 from callsteward.config import Commands, Mqtt
 from callsteward.feed.cloudevents import Mode
 from callsteward.store.records import Store
-from tests.unit.feed.conftest import MOSQUITTO, Mosquitto, free_port
+from tests.lab.ports import free_port
+from tests.unit.feed.conftest import MOSQUITTO, Mosquitto
 from tests.unit.feed.test_shapes import hearing
 from tests.unit.tags.desk import E164, FrontDesk
 

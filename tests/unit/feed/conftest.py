@@ -3,8 +3,8 @@ from __future__ import annotations
 import asyncio
 import getpass
 import shutil
-import socket
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,7 +20,9 @@ from callsteward.calls.record import CallRecord
 from callsteward.config import Config
 from callsteward.rating.states import Complaint, ComplaintRaised, Mode, Rating, RatingMoved
 from callsteward.rating.states import State as RatingState
+from tests.lab.ports import free_port
 from tests.lab.roots import is_built, root_folder
+from tests.lab.wire import Wire
 from tests.unit.store.samples import RECORD
 
 
@@ -112,12 +114,6 @@ class Mosquitto:
 AnyBroker = InProcess | Mosquitto
 
 
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
 @pytest.fixture(params=["amqtt", "mosquitto"])
 async def broker(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AnyBroker]:
     """A broker that runs; each test with one is run with both."""
@@ -128,6 +124,10 @@ async def broker(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
     await started.start()
     yield started
     await started.kill()
+
+
+TOLD = 10
+TOLD_CHARACTERS = 500
 
 
 class Heard:
@@ -154,8 +154,13 @@ class Heard:
                     self._news.clear()
                     await self._news.wait()
         except TimeoutError:
-            heard = "\n".join(f"{topic} {payload}" for topic, payload, _ in self.messages)
-            pytest.fail(f"not heard within {timeout_s} s; heard:\n{heard}")
+            pytest.fail(f"not heard within {timeout_s} s; heard:\n{self._told()}")
+
+    def _told(self) -> str:
+        """How many on each topic, and the last ones: a thousand messages would push all else out of a log."""
+        topics = Counter(topic for topic, _, _ in self.messages)
+        last = [f"{topic} {payload}"[:TOLD_CHARACTERS] for topic, payload, _ in self.messages[-TOLD:]]
+        return "\n".join([*(f"{count} on {topic}" for topic, count in topics.items()), "the last:", *last])
 
 
 @asynccontextmanager
@@ -175,6 +180,18 @@ async def listening(port: int, topic: str = "callsteward/#", **options: Any) -> 
         finally:
             task.cancel()
             await asyncio.wait({task})
+
+
+@asynccontextmanager
+async def back(broker: AnyBroker, wire: Wire) -> AsyncIterator[Heard]:
+    """The broker is back, and its subscriber is there before the daemon, which comes over the wire."""
+    await broker.start()
+    try:
+        async with listening(broker.port) as heard:
+            with wire:
+                yield heard
+    finally:
+        await broker.kill()
 
 
 def config_for(port: int, **mqtt: Any) -> Config:

@@ -14,7 +14,8 @@ import pytest
 
 from callsteward.feed.mqtt import Feed
 from callsteward.intervals.row import IntervalExpired
-from tests.unit.feed.conftest import MOSQUITTO, AnyBroker, Mosquitto, config_for, free_port
+from tests.lab.ports import free_port
+from tests.unit.feed.conftest import MOSQUITTO, AnyBroker, Mosquitto, config_for
 from tests.unit.intervals.days import interval_rows
 
 LINE = "callsteward/main/lines/support/intervals/20261122T0800Z"

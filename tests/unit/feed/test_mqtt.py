@@ -26,6 +26,8 @@ from callsteward.config import Config
 from callsteward.feed import messages, presence
 from callsteward.feed.backlog import Kind
 from callsteward.feed.mqtt import Feed
+from tests.lab.ports import free_port
+from tests.lab.wire import Wire
 from tests.unit.feed.conftest import (
     COMPLAINED,
     MOSQUITTO,
@@ -36,8 +38,8 @@ from tests.unit.feed.conftest import (
     Heard,
     InProcess,
     Mosquitto,
+    back,
     config_for,
-    free_port,
     listening,
 )
 from tests.unit.intervals.days import interval_rows
@@ -343,20 +345,18 @@ async def test_calls_of_before_the_start_count_today_but_are_not_sent(
 
 
 async def test_without_a_broker_the_oldest_messages_are_dropped_and_counted(record: Build) -> None:
-    port = free_port()
-    async with _running(config_for(port), queue_limit=10) as feed:
+    broker = InProcess(free_port())
+    wire = Wire(broker.port)
+    async with _running(config_for(wire.port), queue_limit=10) as feed:
         for number in range(25):
             feed.publish(_event(number))
         for number in range(12):
             feed.publish(CallEnded(record(call_id=str(number))))
         feed.publish(_alert(1))
         assert feed.dropped == {Kind.RECORD: 2, Kind.ALERT: 0, Kind.EVENT: 15}
-        broker = InProcess(port)
-        await broker.start()
-        async with listening(port) as heard:
+        async with back(broker, wire) as heard:
             await heard.until(lambda: any(s["dropped"] for s in heard.on("main/status")))
             await feed.drain(5)
-        await broker.kill()
     status = heard.on("main/status")[-1]
     assert (status["dropped"], status["dropped_records"], status["dropped_events"]) == (17, 2, 15)
 

@@ -33,13 +33,16 @@ from callsteward.rating.states import ComplaintRaised, Mode, RatingMoved
 from callsteward.store.engine import writing
 from callsteward.store.outbox import DurableKind, Measure, Outbox
 from callsteward.store.records import Store
+from tests.lab.ports import free_port
+from tests.lab.wire import Wire
 from tests.unit.feed.conftest import (
     MOSQUITTO,
     MOVED,
     AnyBroker,
+    InProcess,
     Mosquitto,
+    back,
     config_for,
-    free_port,
     listening,
 )
 from tests.unit.intervals.days import interval_rows
@@ -245,21 +248,18 @@ async def test_a_broker_that_is_away_costs_disk_and_not_memory(
     if MOSQUITTO is None:
         pytest.skip("no Mosquitto: `make lab` brings one")
     monkeypatch.setattr(post_module, "HELD", 50)
-    port = free_port()
-    async with site(tmp_path, config_for(port)) as there:
+    broker = Mosquitto(free_port(), tmp_path)
+    wire = Wire(broker.port)
+    async with site(tmp_path, config_for(wire.port)) as there:
         for start in range(0, 500, 20):
             await there.end(*(record(call_id=str(number)) for number in range(start, start + 20)))
             assert there.feed.queue_depth <= 50
         assert await there.left() == 500
-        broker = Mosquitto(port, tmp_path)
-        await broker.start()
-        async with listening(port) as heard:
+        async with back(broker, wire) as heard:
             await there.end(record(call_id="last"))
             await heard.until(lambda: len(heard.on("/ended")) >= 501, 20)
             assert await there.feed.drain(10) == 0
         assert await there.left() == 0
-        await broker.kill()
-    # The first may have been sent before the subscriber was there; none is missing or out of place.
     assert [body["call_id"] for body in heard.on("/ended")] == [*map(str, range(500)), "last"]
     assert there.feed.dropped == dict.fromkeys(Kind, 0)
 
@@ -270,8 +270,9 @@ async def test_a_full_outbox_drops_the_oldest_says_so_and_shows_the_gap(
     monkeypatch.setattr(delivery_module, "MEASURE_EVERY_S", 0.0)
     monkeypatch.setattr(delivery_module, "LOOK_EVERY_S", 0.05)
     monkeypatch.setattr(post_module, "HELD", 10)
-    port = free_port()
-    async with site(tmp_path, config_for(port), limit_bytes=60_000) as there:
+    broker = InProcess(free_port())
+    wire = Wire(broker.port)
+    async with site(tmp_path, config_for(wire.port), limit_bytes=60_000) as there:
         for number in range(100):
             await there.end(record(call_id=str(number)))
         async with asyncio.timeout(10):
@@ -280,10 +281,7 @@ async def test_a_full_outbox_drops_the_oldest_says_so_and_shows_the_gap(
         left = await there.left()
         gone = there.feed.dropped[Kind.RECORD]
         assert gone == 100 - left
-        from tests.unit.feed.conftest import InProcess
-
-        broker = InProcess(port)
-        async with _started(broker), listening(port) as heard:
+        async with back(broker, wire) as heard:
             await heard.until(lambda: len(heard.on("/ended")) == left, 15)
             await heard.until(lambda: heard.on("main/status")[-1]["outbox"] == "normal")
             await there.feed.drain(5)
@@ -295,15 +293,6 @@ async def test_a_full_outbox_drops_the_oldest_says_so_and_shows_the_gap(
     assert (status[-1]["dropped"], status[-1]["dropped_records"]) == (gone, gone)
     numbers = {body["seq"] for topic, body, _ in heard.messages if "/ended" in topic or "/alerts/" in topic}
     assert max(numbers) - len(numbers) == gone
-
-
-@asynccontextmanager
-async def _started(broker: AnyBroker) -> AsyncIterator[None]:
-    await broker.start()
-    try:
-        yield
-    finally:
-        await broker.kill()
 
 
 async def test_what_is_no_message_stops_nothing(broker: AnyBroker, tmp_path: Path, record: Build) -> None:

@@ -27,17 +27,9 @@ from callsteward.feed import cloudevents, contract
 from callsteward.feed.announcer import Announcer, take_away
 from callsteward.feed.mqtt import Feed
 from callsteward.feed.topics import Topics
+from tests.lab.ports import free_port
 from tests.live.daemon import callsteward
-from tests.unit.feed.conftest import (
-    COMPLAINED,
-    MOSQUITTO,
-    MOVED,
-    RATED,
-    AnyBroker,
-    Mosquitto,
-    config_for,
-    free_port,
-)
+from tests.unit.feed.conftest import COMPLAINED, MOSQUITTO, MOVED, RATED, AnyBroker, Mosquitto, config_for
 from tests.unit.intervals.days import interval_rows
 
 Build = Callable[..., CallRecord]
