@@ -61,7 +61,7 @@ test-compiled: setup
 	@$(PY) -m tests.compiled
 
 .PHONY: test-fast
-test-fast: setup ## Tests without Asterisk: seconds
+test-fast: setup ## Tests without Asterisk (some minutes)
 	@$(PY) -m pytest -m 'not live'
 
 .PHONY: lint

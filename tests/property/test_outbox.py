@@ -30,7 +30,7 @@ from callsteward.feed.durable import Durable
 from callsteward.feed.post import Post
 from callsteward.intervals.row import IntervalRow
 from callsteward.store.engine import connect, writing
-from callsteward.store.outbox import Outbox, Outgoing, enqueue
+from callsteward.store.outbox import Outbox, Outgoing, Stored, enqueue
 from tests.unit.feed.conftest import MOVED
 from tests.unit.intervals.days import interval_rows
 from tests.unit.store.samples import RECORD
@@ -49,6 +49,7 @@ STEPS = st.lists(
             [
                 *("record", "record", "foreign", "revise", "revise", "event", "resend"),
                 *("look", "look", "send", "send", "ack", "ack", "lose", "tidy", "bounds", "bounds", "crash"),
+                "crowd",
             ]
         ),
         st.integers(0, 5),
@@ -64,10 +65,31 @@ class Watched(Post):
     def __init__(self, gone: set[str], **options: Any) -> None:
         super().__init__(**options)
         self.gone = gone
+        self.forgotten: Collection[str] = ()
 
-    def dropped(self, names: Sequence[str]) -> None:
-        self.gone.update(names)
-        super().dropped(names)
+    def forget(self, names: Collection[str]) -> int:
+        self.forgotten = names
+        return super().forget(names)
+
+    def dropped(self, messages: int, taken: int) -> None:
+        self.gone.update(self.forgotten)
+        super().dropped(messages, taken)
+
+
+class Slow(Outbox):
+    """An outbox whose answers come late, while others go on."""
+
+    reading_s = looking_s = 0.0
+
+    async def after(self, last: int, limit: int) -> list[Stored]:
+        found = await super().after(last, limit)
+        await asyncio.sleep(self.reading_s)
+        return found
+
+    async def oldest(self, size: int, *, spare: Collection[str] = ()) -> list[str]:
+        found = await super().oldest(size, spare=spare)
+        await asyncio.sleep(self.looking_s)
+        return found
 
 
 class World:
@@ -78,7 +100,7 @@ class World:
         self.config = Config.model_validate({"site": {"name": site}})
         self.site = site
         self.durable = Durable(self.config)
-        self.outbox = Outbox(engine, site)
+        self.outbox = Slow(engine, site)
         self.boots = itertools.count(1)
         self.numbers = itertools.count(1)
         # What was made: ids by topic in order; of intervals their revisions.
@@ -202,6 +224,20 @@ class World:
         elif told is Level.NORMAL:
             assert after == before, "nothing is dropped before it was said that it fills"
 
+    async def _crowd(self, number: int) -> None:
+        """All at once, as it is in a daemon: what is dropped is neither taken nor sent."""
+        self.outbox.reading_s, self.outbox.looking_s = (0.02, 0.0) if number % 2 else (0.0, 0.02)
+        before = set(self.gone)
+        looking = asyncio.create_task(self._look(number))
+        bounds = asyncio.create_task(self.delivery._keep_bounds(self.post))
+        for _ in range(6):
+            await asyncio.sleep(0.004)
+            await self._send(0)
+        await asyncio.gather(looking, bounds, self._tidy(number))
+        self.outbox.reading_s = self.outbox.looking_s = 0.0
+        kept = {item.message_id for item in [*self.flying, *self.post.backlog._queues[Kind.RECORD]]}
+        assert not kept & (self.gone - before)
+
     async def _crash(self, number: int) -> None:
         """SIGKILL: memory is gone, the broker may have some of what was on its way.
 
@@ -313,6 +349,8 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 @example(steps=[("revise", 0), ("look", 0), ("send", 0), ("revise", 0), ("crash", 1), ("revise", 0)])
 @example(steps=[("revise", 0), ("look", 0), ("revise", 0), ("lose", 0), ("revise", 0), ("tidy", 0)])
 @example(steps=[*[("record", 0)] * 30, ("look", 0), ("send", 3), *[("bounds", 0)] * 3, ("ack", 2)])
+@example(steps=[*[*[("record", 0)] * 9, ("crowd", 0), ("ack", 2)] * 8])
+@example(steps=[*[*[("record", 0)] * 9, ("crowd", 1), ("ack", 2)] * 8])
 def test_nothing_is_lost_doubled_under_another_id_or_out_of_order(lab: Lab, steps: list[Step]) -> None:
     lab.play(steps)
 

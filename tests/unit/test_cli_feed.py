@@ -39,7 +39,7 @@ def config(tmp_path: Path) -> Path:
         await ledger.open(RECORD, DUE, number="+79031234567", dropped_ms=AT_MS, at_ms=AT_MS)
         outbox = Outbox(store.engine, "main")
         waiting = await outbox.after(0, 10)
-        await outbox.drop_oldest(1)
+        await outbox.drop(await outbox.oldest(1))
         await outbox.remove([waiting[number].message_id for number in (1, 3)])
         await store.close()
 

@@ -71,8 +71,12 @@ class Sink(Protocol):
         """What is being sent at this moment, by message_id."""
         ...
 
-    def dropped(self, names: Sequence[str]) -> None:
-        """These are given up, by message_id."""
+    def forget(self, names: Collection[str]) -> int:
+        """Send none of these any more, by message_id; how many of them had been taken."""
+        ...
+
+    def dropped(self, messages: int, taken: int) -> None:
+        """So many are given up, so many of them had been taken."""
         ...
 
     def caught_up(self) -> None:
@@ -90,8 +94,10 @@ class Delivery:
     def __init__(self, outbox: Outbox, *, limit_bytes: int) -> None:
         self._outbox = outbox
         self._limit_bytes = limit_bytes
-        # All up to this id have been taken; all up to that one an earlier process left.
+        # All up to this id have been taken, unless they are to be read again; all up to that one an earlier
+        # process left.
         self._last = 0
+        self._again = False
         self._inherited: int | None = None
         # By message_id: what was taken and is still in the outbox; what was removed since the last read
         # began; what may be taken from the disk, and since when.
@@ -102,6 +108,9 @@ class Delivery:
         self._refused: list[str] = []
         self._news = asyncio.Event()
         self._acknowledged = asyncio.Event()
+        # Held while messages are read and taken, and while some are dropped: one that was dropped after it
+        # had been read would be taken, and sent, all the same.
+        self._turn = asyncio.Lock()
         self._measured_s = float("-inf")
         self._full = False
         self._stopping = False
@@ -197,25 +206,29 @@ class Delivery:
             self._inherited = await self._outbox.newest()
         at, passed_over = self._last, False
         while True:
-            began_s = time.monotonic()
-            # No read that begins now finds them any more.
-            self._taken -= self._removed
-            self._removed.clear()
-            page = await self._outbox.after(at, PAGE)
-            for message in page:
-                if message.message_id not in self._taken:
-                    if not self._may_go(message):
-                        # Its maker will release it, or it grows old: then it is found again.
-                        passed_over = True
-                        continue
-                    if sink.room() <= 0:
-                        self._full = True
-                        return
-                    self._released.pop(message.message_id, None)
-                    self._taken.add(message.message_id)
-                    sink.take(message)
-                if not passed_over:
-                    self._last = message.id
+            async with self._turn:
+                if self._again:
+                    self._again = False
+                    at, passed_over = 0, False
+                began_s = time.monotonic()
+                # No read that begins now finds them any more.
+                self._taken -= self._removed
+                self._removed.clear()
+                page = await self._outbox.after(at, PAGE)
+                for message in page:
+                    if message.message_id not in self._taken:
+                        if not self._may_go(message):
+                            # Its maker will release it, or it grows old: then it is found again.
+                            passed_over = True
+                            continue
+                        if sink.room() <= 0:
+                            self._full = True
+                            return
+                        self._released.pop(message.message_id, None)
+                        self._taken.add(message.message_id)
+                        sink.take(message)
+                    if not passed_over:
+                        self._last = message.id
             if page:
                 at = page[-1].id
             if len(page) < PAGE and self._is_in_step(began_s):
@@ -255,7 +268,7 @@ class Delivery:
         refused, self._refused = self._refused, []
         try:
             if refused:
-                await self._outbox.note_refused(refused)
+                await self._outbox.drop(refused)
             await self._outbox.remove(names)
         except StoreError:
             self._sent = names + self._sent
@@ -282,17 +295,39 @@ class Delivery:
             measure = await self._outbox.measure()
         if measure.size > self._limit_bytes and self.level is Level.DROPPING:
             too_much = measure.size - int(AFTER_DROP * self._limit_bytes)
-            spare = {*sink.on_the_way(), *self._sent}
-            names = await self._outbox.drop_oldest(too_much, spare=spare)
-            self._removed.update(names)
-            sink.dropped(names)
+            messages = await self._drop_oldest(sink, too_much)
             log.error(
                 "the outbox is full: its oldest messages are dropped; `callsteward feed status` says which"
                 " span to send again",
                 action="outbox_dropped",
-                messages=len(names),
+                messages=messages,
             )
             self.measure = await self._outbox.measure()
+
+    async def _drop_oldest(self, sink: Sink, size: int) -> int:
+        """Give up the oldest that are not on their way, at least `size` bytes of them; how many they are."""
+
+        def spared() -> set[str]:
+            return {*sink.on_the_way(), *self._sent}
+
+        async with self._turn:
+            oldest = await self._outbox.oldest(size, spare=spared())
+            # Some may have left meanwhile. The others are forgotten at once, so that none leaves now.
+            left = spared()
+            names = [name for name in oldest if name not in left]
+            taken = sink.forget(names)
+            try:
+                await self._outbox.drop(names)
+            except StoreError:
+                # They are on disk still, and come from there again.
+                self._taken.difference_update(names)
+                self._again = True
+                self.in_step = False
+                self._news.set()
+                raise
+            self._removed.update(names)
+            sink.dropped(len(names), taken)
+        return len(names)
 
 
 _SAID = {

@@ -7,7 +7,7 @@ everything where there is none, are kept in memory alone. Pure but for the clock
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 from typing import TypeVar
 
 import msgspec
@@ -164,11 +164,13 @@ class Post:
     def on_the_way(self) -> Collection[str]:
         return self.backlog.stored_in_flight
 
-    def dropped(self, names: Sequence[str]) -> None:
-        held = self.backlog.forget(names)
+    def forget(self, names: Collection[str]) -> int:
+        return self.backlog.forget(names)
+
+    def dropped(self, messages: int, taken: int) -> None:
         # Those without a number get one now: a subscriber is to see that something is missing.
-        self.seq += len(names) - held
-        self.backlog.dropped[Kind.RECORD] += len(names)
+        self.seq += messages - taken
+        self.backlog.dropped[Kind.RECORD] += messages
 
     def caught_up(self) -> None:
         self._note_emptied()

@@ -205,34 +205,27 @@ class Outbox:
             async with self._engine.connect() as connection:
                 return [(kind, line, count) for kind, line, count in await connection.execute(query)]
 
-    async def drop_oldest(self, size: int, *, spare: Collection[str] = ()) -> list[str]:
-        """Drop the oldest messages, at least `size` bytes of them together, and write down that it was done.
-
-        `spare`: those that stay since they are on their way. Returns which were dropped, by message_id.
-        """
-        columns = (outbox.c.id, outbox.c.message_id, outbox.c.size, outbox.c.made_at_ms)
-        query = select(*columns).where(self._mine, outbox.c.message_id.not_in(spare))
+    async def oldest(self, size: int, *, spare: Collection[str] = ()) -> list[str]:
+        """The oldest messages without those to `spare`, at least `size` bytes together, by message_id."""
+        columns = (outbox.c.id, outbox.c.message_id, outbox.c.size)
+        query = select(*columns).where(self._mine, outbox.c.id > bindparam("last"))
         query = query.order_by(outbox.c.id).limit(_AT_ONCE)
-        dropped: list[str] = []
-        moments: list[int] = []
-        with failing("write to"):
-            async with writing(self._engine) as connection:
-                while size > 0 and (rows := (await connection.execute(query)).all()):
-                    some = []
+        names: list[str] = []
+        last = 0
+        with failing("read"):
+            async with self._engine.connect() as connection:
+                while size > 0 and (rows := (await connection.execute(query, {"last": last})).all()):
+                    last = rows[-1].id
                     for row in rows:
                         if size <= 0:
                             break
-                        size -= row.size
-                        some.append(row.id)
-                        dropped.append(row.message_id)
-                        moments.append(row.made_at_ms)
-                    await connection.execute(delete(outbox).where(outbox.c.id.in_(some)))
-                if dropped:
-                    await self._note_drop(connection, len(dropped), min(moments), max(moments))
-        return dropped
+                        if row.message_id not in spare:
+                            size -= row.size
+                            names.append(row.message_id)
+        return names
 
-    async def note_refused(self, names: Sequence[str]) -> None:
-        """Take away what the broker refused, by message_id, and write down that it was dropped."""
+    async def drop(self, names: Sequence[str]) -> None:
+        """Take away what nobody will have, by message_id, and write down that it was dropped."""
         with failing("write to"):
             async with writing(self._engine) as connection:
                 moments: list[int] = []

@@ -37,6 +37,8 @@ class Kept:
         self.taken: list[Stored] = []
         self.flying: set[str] = set()
         self.gone: list[str] = []
+        self.asked: list[str] = []
+        self.forgotten: list[str] = []
         self.levels: list[Level] = []
         self.idle = asyncio.Event()
         self.gone_at_level: list[list[Level]] = []
@@ -55,8 +57,16 @@ class Kept:
     def on_the_way(self) -> Collection[str]:
         return self.flying
 
-    def dropped(self, names: Sequence[str]) -> None:
-        self.gone += names
+    def forget(self, names: Collection[str]) -> int:
+        before = len(self.taken)
+        self.forgotten = [item.message_id for item in self.taken if item.message_id in names]
+        self.taken = [item for item in self.taken if item.message_id not in names]
+        self.asked = list(names)
+        return before - len(self.taken)
+
+    def dropped(self, messages: int, taken: int) -> None:
+        assert (messages, taken) == (len(self.asked), len(self.forgotten))
+        self.gone += self.asked
         self.gone_at_level.append(list(self.levels))
 
     def caught_up(self) -> None:
@@ -328,6 +338,82 @@ async def test_what_is_on_its_way_is_not_dropped(outbox: Outbox, monkeypatch: py
         await until(lambda: sink.gone)
         assert not sink.flying & set(sink.gone)
         assert [item.topic for item in await outbox.after(0, 21)][-1] == "75"
+
+
+async def test_what_leaves_while_it_is_looked_for_is_not_dropped(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Taken, chosen to be dropped, and under way before that is done: it arrives, and is not counted."""
+    monkeypatch.setattr(delivery_module, "MEASURE_EVERY_S", 0.0)
+    monkeypatch.setattr(delivery_module, "LOOK_EVERY_S", 0.05)
+    sink, oldest = Kept(room=20), Outbox.oldest
+
+    async def slow(self: Outbox, size: int, *, spare: Collection[str] = ()) -> list[str]:
+        found = await oldest(self, size, spare=spare)
+        sink.flying |= {f"id {number}" for number in range(5)}
+        delivery.sent(["id 5"])
+        return found
+
+    monkeypatch.setattr(Outbox, "oldest", slow)
+    await outbox.put([message(number) for number in range(150)])
+    async with running(outbox, sink) as delivery:
+        await until(lambda: sink.gone)
+        assert sink.gone[0] == "id 6"
+        assert set(sink.topics) >= set(range(6))
+        assert (await outbox.drops())[0].messages == len(sink.gone)
+
+
+async def test_what_was_read_is_not_dropped_before_it_is_taken(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dropped and taken, it would be sent although it is counted as lost."""
+    monkeypatch.setattr(delivery_module, "MEASURE_EVERY_S", 0.0)
+    monkeypatch.setattr(delivery_module, "LOOK_EVERY_S", 0.01)
+    after, sink = Outbox.after, Kept(room=0)
+
+    async def slow(self: Outbox, last: int, limit: int) -> list[Stored]:
+        found = await after(self, last, limit)
+        await asyncio.sleep(0.2)
+        return found
+
+    monkeypatch.setattr(Outbox, "after", slow)
+    async with running(outbox, sink):
+        for first in range(0, 300, 50):
+            await outbox.put([message(number) for number in range(first, first + 50)])
+            sink.limit += 5
+            await asyncio.sleep(0.07)
+        await until(lambda: len(sink.gone) == 205)
+        sink.limit = 1000
+        await until(lambda: len(sink.taken) == 95)
+        assert not {item.message_id for item in sink.taken} & set(sink.gone)
+
+
+async def test_what_could_not_be_dropped_comes_again_and_in_order(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery_module, "MEASURE_EVERY_S", 0.0)
+    monkeypatch.setattr(delivery_module, "LOOK_EVERY_S", 0.05)
+    sink, refusals = Kept(room=30), []
+
+    async def refuse(_: Outbox, names: Sequence[str]) -> None:
+        refusals.append(names)
+        message = "the database is locked"
+        raise StoreError(message)
+
+    await outbox.put([message(number) for number in range(150)])
+    async with running(outbox, sink) as delivery:
+        with monkeypatch.context() as patched:
+            patched.setattr(Outbox, "drop", refuse)
+            await until(lambda: refusals)
+            await until(lambda: sink.topics == list(range(30)))
+            assert len(sink.forgotten) == 30
+            assert sink.gone == []
+            assert not delivery.in_step
+        await until(lambda: len(sink.gone) == 55)
+        sink.limit = 1000
+        delivery.go_on()
+        await until(lambda: len(sink.taken) == 95)
+        assert sink.topics == list(range(55, 150))
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,13 @@ def outbox(store: Store) -> Outbox:
     return Outbox(store.engine, "main")
 
 
+async def drop(outbox: Outbox, size: int) -> list[str]:
+    """As `Delivery` does it when the outbox is full."""
+    names = await outbox.oldest(size)
+    await outbox.drop(names)
+    return names
+
+
 async def test_a_new_record_is_stored_with_its_message_and_a_known_one_with_none(
     store: Store, outbox: Outbox, record: Build
 ) -> None:
@@ -105,7 +112,7 @@ async def test_each_site_has_an_outbox_of_its_own(store: Store, outbox: Outbox) 
     await outbox.put([message(1), message(2, site="perm"), message(1, site="perm")])
     assert [item.topic for item in await outbox.after(0, 10)] == ["topic/1"]
     assert (await other.measure()).messages == 2
-    assert len(await other.drop_oldest(1000)) == 2
+    assert len(await drop(other, 1000)) == 2
     assert await outbox.drops() == []
     assert (await outbox.measure()).messages == 1
 
@@ -133,7 +140,9 @@ async def test_the_oldest_are_dropped_but_not_what_is_on_its_way(outbox: Outbox)
     await outbox.put([message(number) for number in range(1000)])
     names = [item.message_id for item in await outbox.after(0, 1000)]
     before_ms = time.time() * 1000 - 1
-    assert await outbox.drop_oldest(60_050, spare=names[:3]) == names[3:604]
+    assert await outbox.oldest(60_050, spare=names[:3]) == names[3:604]
+    assert (await outbox.measure()).messages == 1000
+    await outbox.drop(names[3:604])
     left = await outbox.after(0, 1000)
     assert [item.message_id for item in left] == names[:3] + names[604:]
     [drop] = await outbox.drops()
@@ -145,11 +154,11 @@ async def test_drops_close_together_are_one_time_it_was_full(
     outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await outbox.put([message(number) for number in range(9)])
-    await outbox.drop_oldest(200)
-    await outbox.drop_oldest(300)
+    await drop(outbox, 200)
+    await drop(outbox, 300)
     assert [(drop.messages, drop.from_ms, drop.to_ms) for drop in await outbox.drops()] == [(5, NOW, NOW + 4)]
     monkeypatch.setattr(outbox_module, "_SAME_DROP_MS", -1)
-    await outbox.drop_oldest(100)
+    await drop(outbox, 100)
     assert [drop.messages for drop in await outbox.drops()] == [1, 5]
     assert [drop.messages for drop in await outbox.drops(1)] == [1]
 
@@ -157,10 +166,10 @@ async def test_drops_close_together_are_one_time_it_was_full(
 async def test_dropping_more_than_there_is_empties_it_and_dropping_nothing_notes_nothing(
     outbox: Outbox,
 ) -> None:
-    assert await outbox.drop_oldest(100) == []
+    assert await drop(outbox, 100) == []
     assert await outbox.drops() == []
     await outbox.put([message(1)])
-    assert len(await outbox.drop_oldest(10_000)) == 1
+    assert len(await drop(outbox, 10_000)) == 1
     assert (await outbox.measure()).messages == 0
 
 
