@@ -20,7 +20,7 @@ from callsteward.ari import events
 from callsteward.ari.census import Census
 from callsteward.ari.counters import Counters
 from callsteward.ari.frames import FrameQueue
-from callsteward.ari.marks import advanced, interrupted, snapshot_frame
+from callsteward.ari.marks import advanced, given_up, interrupted, snapshot_frame
 from callsteward.ari.marks import left as left_mark
 from callsteward.calls.facts import CallEnded, Fact
 from callsteward.calls.record import CallRecord, encode
@@ -182,7 +182,8 @@ def with_breaks(frames: Sequence[bytes], dice: random.Random, most_lost: int = 3
         lost = dice.randrange(most_lost + 1)
         stamps = [json.loads(frame).get("timestamp") for frame in (whole[at - 1], *whole[at + lost :][:1])]
         if all(stamps) and len(stamps) == 2:
-            whole[at : at + lost] = [interrupted(stamps[0], stamps[1])]
+            # What the disk did not take is gone for certain.
+            whole[at : at + lost] = [dice.choice((interrupted, given_up))(stamps[0], stamps[1])]
     return whole
 
 

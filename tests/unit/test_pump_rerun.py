@@ -9,6 +9,7 @@ from pathlib import Path
 from callsteward.ari.events import timestamp
 from callsteward.ari.marks import advanced, interrupted, seen
 from callsteward.store import compactor
+from callsteward.store import journal as journal_module
 from tests.unit.calls.stream import NOON, Stream
 from tests.unit.test_pump_clock import Site
 
@@ -92,6 +93,45 @@ async def test_what_the_disk_refuses_is_still_needed(tmp_path: Path, monkeypatch
     again = Site(tmp_path / "j")
     assert list(again.journal.frames()) == s.frames()
     again.journal.close()
+
+
+async def test_what_the_disk_refused_for_too_long_is_a_span_the_next_process_did_not_see(
+    tmp_path: Path, monkeypatch
+) -> None:
+    """This process has heard all; one that takes up its journal after a kill has not, and says so."""
+    monkeypatch.setattr(journal_module, "UNWRITTEN_LIMIT", 100)
+    path = tmp_path / "j"
+    site = Site(path)
+    s = Stream()
+    client, phone = s.talk()
+    await site.arrive(s)
+
+    def full(_file: int, _chunk: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(compactor, "write", full)
+        s.at(20)
+        s.hold(phone)
+        await site.arrive(s)
+        s.at(25)
+        s.unhold(phone)
+        await site.arrive(s)
+    s.at(30)
+    s.speak(client, 1)
+    await site.arrive(s)
+    site.journal.close()
+    # It is killed here.
+    again = Site(path)
+    await again.pump.rerun()
+    s.at(40)
+    s.bye(client)
+    await again.arrive(s)
+    (record,) = again.records
+    assert record.complete is False
+    assert [(span.from_, span.to) for span in record.unobserved] == [
+        (timestamp(NOON + 20_000)[:-5] + "Z", timestamp(NOON + 25_000)[:-5] + "Z")
+    ]
 
 
 async def test_a_call_in_doubt_is_in_doubt_after_the_next_kill_as_well(tmp_path: Path) -> None:

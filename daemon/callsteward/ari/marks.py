@@ -78,6 +78,11 @@ def interrupted(since: str, until: str) -> bytes:
     return msgspec.json.encode(Interrupted(since=since, timestamp=until))
 
 
+def given_up(since: str, until: str) -> bytes:
+    """The events from the one stamped `since` to that of `until` are not in the journal."""
+    return msgspec.json.encode(Interrupted(since=since, timestamp=until, lost=True))
+
+
 def clock_set(by_ms: int) -> bytes:
     """Asterisk's clock was set by so much."""
     return msgspec.json.encode(ClockSet(by_ms=by_ms))

@@ -542,6 +542,10 @@ class Tracker:
 
     def _broke_off(self, event: ari.Interrupted) -> None:
         """Of what Asterisk sent just before, some may be lost: the calls that are on are in doubt."""
+        if event.lost:
+            since = ari.epoch_ms(event.since)
+            unseen.gap(self._roster, min(since or self.last_event_ms, self.last_event_ms), self.last_event_ms)
+            return
         self._broke_off_at = event.since
         self._interrupted = interruption.begin(self._roster, event, self.last_event_ms)
 

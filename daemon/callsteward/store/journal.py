@@ -22,6 +22,8 @@ from typing import NoReturn
 
 import structlog
 
+from callsteward.ari.marks import given_up
+from callsteward.ari.reader import stamp
 from callsteward.exceptions import StoreError
 from callsteward.store import compactor
 from callsteward.store.compaction import GRACE_MS
@@ -74,6 +76,8 @@ class Journal:
         self._compact_at = COMPACT_FROM
         self._pending: list[bytes] = []
         self._pending_size = 0
+        # The first timestamp of what was given up and is not told of in the file yet.
+        self._given_up_since = ""
         self._file = -1
         self._size = 0
         self._left = 0
@@ -118,7 +122,8 @@ class Journal:
     def flush(self) -> None:
         """Hand what was appended to the operating system.
 
-        Raises StoreError when the disk refuses it; the frames are kept, up to 8 MiB, for the next try.
+        Raises StoreError when the disk refuses it; the frames are kept, up to 8 MiB, for the next try. Beyond
+        that they are given up, and a mark takes their place.
         """
         if self._pending:
             chunk = b"".join(self._pending)
@@ -246,14 +251,26 @@ class Journal:
     def _forget_pending(self) -> None:
         self._pending.clear()
         self._pending_size = 0
+        self._given_up_since = ""
+
+    def _give_up_pending(self) -> None:
+        """Whoever runs these again is to know that something is missing, and when it was."""
+        # The mark of the last time is none.
+        lost = len(self._pending) - bool(self._given_up_since)
+        self.lost += lost
+        log.error("frames given up", action="journal_frames_lost", frames=lost)
+        moments = [moment for _, moment in map(stamp, self._pending) if moment]
+        since = self._given_up_since or next(iter(moments), "")
+        self._forget_pending()
+        if moments:
+            self._given_up_since = since
+            self.append(given_up(since, moments[-1]))
 
     def _take_back(self, error: OSError) -> NoReturn:
         """Cut off what was half written, so that the next try does not go on in the middle of a line."""
         os.ftruncate(self._file, self._size)
         if self._pending_size > UNWRITTEN_LIMIT:
-            self.lost += len(self._pending)
-            log.error("frames given up", action="journal_frames_lost", frames=len(self._pending))
-            self._forget_pending()
+            self._give_up_pending()
         message = f"cannot write the journal {self._path}: {error.strerror}"
         raise StoreError(message) from error
 

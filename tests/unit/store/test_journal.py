@@ -260,6 +260,56 @@ def test_a_disk_that_stays_full_does_not_fill_the_memory(path: Path, monkeypatch
     journal.close()
 
 
+def _frame(second: int) -> bytes:
+    return f'{{"type":"Hold","timestamp":"2026-11-22T10:00:{second:02}.000+0000"}}'.encode()
+
+
+def test_frames_given_up_leave_a_mark_with_their_span(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often it gives up before the disk takes something again, it is one span."""
+    monkeypatch.setattr(journal_module, "UNWRITTEN_LIMIT", 400)
+    journal = Journal(path)
+    journal.append(_frame(0))
+    journal.flush()
+
+    def full(_file: int, _chunk: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full)
+        for second in range(1, 21):
+            journal.append(b'{"type":"CallstewardHandedOver"}')
+            journal.append(_frame(second))
+            with pytest.raises(StoreError):
+                journal.flush()
+            assert journal.size - journal.written <= 400
+    kept = [second for second in range(1, 21) if _frame(second) in b"".join(journal._pending)]
+    assert journal.lost == 2 * (20 - len(kept)) >= 30
+    journal.append(_frame(30))
+    journal.flush()
+    first, mark, *rest = path.read_bytes().splitlines()
+    assert (first, rest[-1]) == (_frame(0), _frame(30))
+    assert json.loads(mark) == {
+        "type": "CallstewardInterrupted",
+        "timestamp": f"2026-11-22T10:00:{kept[0] - 1 if kept else 20:02}.000+0000",
+        "since": "2026-11-22T10:00:01.000+0000",
+        "lost": True,
+    }
+    journal.append(_frame(31))
+    journal.flush()
+    assert path.read_bytes().count(b"Interrupted") == 1
+    # Once no call is on, nobody needs to know.
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full)
+        for second in range(32, 40):
+            journal.append(_frame(second))
+        with pytest.raises(StoreError):
+            journal.flush()
+    journal.clear()
+    journal.append(_frame(50))
+    journal.close()
+    assert path.read_bytes().splitlines() == [_frame(50)]
+
+
 def test_what_was_flushed_is_synced_within_100_ms_and_once_for_all_that_came_meanwhile(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
