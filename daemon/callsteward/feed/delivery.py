@@ -295,17 +295,11 @@ class Delivery:
             measure = await self._outbox.measure()
         if measure.size > self._limit_bytes and self.level is Level.DROPPING:
             too_much = measure.size - int(AFTER_DROP * self._limit_bytes)
-            messages = await self._drop_oldest(sink, too_much)
-            log.error(
-                "the outbox is full: its oldest messages are dropped; `callsteward feed status` says which"
-                " span to send again",
-                action="outbox_dropped",
-                messages=messages,
-            )
+            await self._drop_oldest(sink, too_much)
             self.measure = await self._outbox.measure()
 
-    async def _drop_oldest(self, sink: Sink, size: int) -> int:
-        """Give up the oldest that are not on their way, at least `size` bytes of them; how many they are."""
+    async def _drop_oldest(self, sink: Sink, size: int) -> None:
+        """Give up the oldest that are not on their way, at least `size` bytes of them."""
 
         def spared() -> set[str]:
             return {*sink.on_the_way(), *self._sent}
@@ -327,7 +321,13 @@ class Delivery:
                 raise
             self._removed.update(names)
             sink.dropped(len(names), taken)
-        return len(names)
+        if names:
+            log.error(
+                "the outbox is full: its oldest messages are dropped; `callsteward feed status` says which"
+                " span to send again",
+                action="outbox_dropped",
+                messages=len(names),
+            )
 
 
 _SAID = {
