@@ -272,12 +272,12 @@ class Interrupted(_Event, frozen=True, gc=False, kw_only=True, tag="CallstewardI
     """Not from Asterisk: a connection that it had opened broke off; `since`: the last event before that.
 
     Stands before the first event that it kept, with that one's timestamp. What was on its way in between may
-    be lost. With `lost` all in between is, for certain, the events of both timestamps included: the disk took
+    be lost. Where it is `certain`, all in between is, the events of both timestamps included: the disk took
     no journal, and a re-run has to do without them.
     """
 
     since: str
-    lost: bool = False
+    certain: bool = False
 
 
 Event = (

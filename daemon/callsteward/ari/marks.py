@@ -80,7 +80,7 @@ def interrupted(since: str, until: str) -> bytes:
 
 def given_up(since: str, until: str) -> bytes:
     """The events from the one stamped `since` to that of `until` are not in the journal."""
-    return msgspec.json.encode(Interrupted(since=since, timestamp=until, lost=True))
+    return msgspec.json.encode(Interrupted(since=since, timestamp=until, certain=True))
 
 
 def clock_set(by_ms: int) -> bytes:

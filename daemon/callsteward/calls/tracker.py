@@ -542,7 +542,7 @@ class Tracker:
 
     def _broke_off(self, event: ari.Interrupted) -> None:
         """Of what Asterisk sent just before, some may be lost: the calls that are on are in doubt."""
-        if event.lost:
+        if event.certain:
             since = ari.epoch_ms(event.since)
             unseen.gap(self._roster, min(since or self.last_event_ms, self.last_event_ms), self.last_event_ms)
             return

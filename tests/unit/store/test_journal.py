@@ -292,7 +292,7 @@ def test_frames_given_up_leave_a_mark_with_their_span(path: Path, monkeypatch: p
         "type": "CallstewardInterrupted",
         "timestamp": f"2026-11-22T10:00:{kept[0] - 1 if kept else 20:02}.000+0000",
         "since": "2026-11-22T10:00:01.000+0000",
-        "lost": True,
+        "certain": True,
     }
     journal.append(_frame(31))
     journal.flush()
