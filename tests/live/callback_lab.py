@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -21,7 +21,6 @@ from callsteward.callback import faults
 from tests.lab.asterisk import Asterisk
 from tests.lab.lanes import Lane, every_lane
 from tests.lab.pbx_config import REPOSITORY
-from tests.live.lag import LagMeter
 
 COMMAND = Path(sys.executable).with_name("callsteward")
 SHOW_LIMIT_S = 120
@@ -178,8 +177,6 @@ class Played:
     lane: Lane
     acts: list[dict[str, Any]] = field(default_factory=list)
     error: str = ""
-    late_s: float = 0.0
-    """The longest the machine stood still meanwhile, where `play_all` played it: no time is sharper."""
 
     def rings(self, who: str) -> list[float]:
         """When INVITEs reached a phone, Unix seconds."""
@@ -250,15 +247,13 @@ def play_all(
                 lane, name = waiting.get_nowait()
             except queue.Empty:
                 return
-            began = time.time()
-            done = Playing(pbx, name, lane, shows).end()
-            played[name] = done = replace(done, late_s=meter.worst_s(began, time.time()))
+            played[name] = Playing(pbx, name, lane, shows).end()
+            done = played[name]
             print(f"[{len(played)}/{len(names)}] {name}: {done.invites} INVITEs {done.error}", flush=True)
 
     workers = [threading.Thread(target=work, name=f"show {index}") for index in range(at_once)]
-    with LagMeter() as meter:
-        for worker in workers:
-            worker.start()
-        for worker in workers:
-            worker.join()
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
     return played
