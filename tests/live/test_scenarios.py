@@ -33,7 +33,7 @@ from tests.live.subscriber import Received, Subscriber
 pytestmark = pytest.mark.live
 
 LANES = range(6)
-STILL_S = 0.5
+STILL_S = 0.15
 ANSWERED = {Outcome.COMPLETED, Outcome.EARLY_DROP, Outcome.MID_DIALOGUE_DROP}
 
 

@@ -58,11 +58,10 @@ class Kept:
         return self.flying
 
     def forget(self, names: Collection[str]) -> int:
-        before = len(self.taken)
         self.forgotten = [item.message_id for item in self.taken if item.message_id in names]
         self.taken = [item for item in self.taken if item.message_id not in names]
         self.asked = list(names)
-        return before - len(self.taken)
+        return len(self.forgotten)
 
     def dropped(self, messages: int, taken: int) -> None:
         assert (messages, taken) == (len(self.asked), len(self.forgotten))

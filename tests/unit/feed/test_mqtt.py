@@ -313,14 +313,11 @@ async def test_a_daemon_that_is_cancelled_says_that_it_stopped(broker: AnyBroker
 async def test_gauges_leave_at_most_once_a_second_and_the_newest_wins(broker: AnyBroker) -> None:
     async with listening(broker.port) as heard, _running(config_for(broker.port)) as feed:
         await heard.until(lambda: heard.on("lines/support/now"))
-        began = time.monotonic()
         for talking in range(1, 260):
             feed.gauges([LineNow(line="support", talking=talking)], [], _now_ms())
             await asyncio.sleep(0.01)
         await heard.until(lambda: heard.on("lines/support/now")[-1]["talking"] == 259)
-        took_s = time.monotonic() - began
-    # The first came before that; the last of all may be in a hurry, when the feed ends.
-    assert 3 <= len(heard.on("lines/support/now")) <= took_s + 3
+    assert 3 <= len(heard.on("lines/support/now")) <= 6
     assert len(heard.on("lines/sales/now")) == 1
 
 
@@ -331,11 +328,8 @@ async def test_a_client_who_waits_is_shown_waiting_longer_without_being_told(bro
         line = LineNow(line="support", waiting=1, longest_wait_since_ms=asterisk_ms - 10_000)
         feed.gauges([line], [], asterisk_ms)
         await heard.until(lambda: len(heard.on("lines/support/now")) >= 3)
-    first, second, third = [shown["longest_wait_s"] for shown in heard.on("lines/support/now")][:3]
-    # On a machine that stands still for a moment, a second too many.
-    assert 10 <= first <= 11
-    assert 1 <= second - first <= 2
-    assert 1 <= third - second <= 2
+    waits = [shown["longest_wait_s"] for shown in heard.on("lines/support/now")]
+    assert waits[:3] == [10.0, 11.0, 12.0]
 
 
 async def test_calls_of_before_the_start_count_today_but_are_not_sent(
