@@ -24,8 +24,8 @@ import msgspec
 
 from callsteward.ari import events as ari
 from callsteward.ari.marks import ADVANCED, advanced, compacted, said, seen, snapshot_frame, told
-from callsteward.calls.tagging import EVENT as TAG
 from callsteward.exceptions import MalformedEventError
+from callsteward.store.threads import About, Threads
 
 # A late event, or a callback's last word, is still of use so long after its channel's end.
 GRACE_MS = 60_000
@@ -42,213 +42,9 @@ class _Head(msgspec.Struct):
 
 
 _heads = msgspec.json.Decoder(_Head)
-_single = (
-    ari.ChannelCreated,
-    ari.ChannelStateChange,
-    ari.ChannelHangupRequest,
-    ari.ChannelHold,
-    ari.ChannelUnhold,
-    ari.ChannelTalkingStarted,
-    ari.ChannelTalkingFinished,
-)
-_bridged = (ari.ChannelEnteredBridge, ari.ChannelLeftBridge)
 # What a frame does to the tracker's time: limits run out before it; its stamp is the time from then on,
 # always or where tags or ratings are in use.
 _PASSES, _SETS, _MAY_SET = 1, 2, 4
-
-
-def _phone(name: str) -> str:
-    """`101` of `PJSIP/101-0000001c`, nothing of a Local channel: an operator, as the tracker knows them."""
-    return "" if name.startswith("Local/") else name.rpartition("-")[0].partition("/")[2]
-
-
-class _Bridge:
-    """A bridge, and who is and who ever was in it."""
-
-    __slots__ = ("alive", "ever", "holding", "members")
-
-    def __init__(self, *, holding: bool) -> None:
-        self.holding = holding
-        self.alive = True
-        self.members: dict[str, None] = {}
-        self.ever: set[str] = set()
-
-
-class _Threads:
-    """One pass over the frames: which channels belong together, and which are still there."""
-
-    def __init__(self) -> None:
-        self._parent: dict[str, str] = {}
-        self._halves: dict[str, str] = {}
-        # Channels that are there, each with its phone: the part of its name that all of a phone's share.
-        self.alive: dict[str, str] = {}
-        self._last_of: dict[str, str] = {}
-        self.gone: dict[str, None] = {}
-        # Those that no frame tells of any more.
-        self.gone_before: set[str] = set()
-        self.bridges: dict[str, _Bridge] = {}
-        self.last_ms: dict[str, int] = {}
-        self.newest_ms = 0
-
-    def root(self, channel_id: str) -> str:
-        parent = self._parent
-        while (above := parent.setdefault(channel_id, channel_id)) != channel_id:
-            parent[channel_id] = parent.setdefault(above, above)
-            channel_id = parent[channel_id]
-        return channel_id
-
-    def _join(self, ids: Iterable[str]) -> None:
-        first: str | None = None
-        for channel_id in ids:
-            root = self.root(channel_id)
-            if first is None:
-                first = root
-            elif root != first:
-                self._parent[root] = first
-
-    def _met(self, channel: ari.Channel, *, created: bool = False) -> None:
-        """A channel an event names: there from now on, unless it is known to be gone."""
-        if channel.id in self.alive or channel.id in self.gone:
-            return
-        if not created and "<ZOMBIE>" in channel.name:
-            return
-        self.alive[channel.id] = _phone(channel.name)
-        base, semicolon, half = channel.name.rpartition(";")
-        if semicolon and half in {"1", "2"}:
-            other = self._halves.setdefault(base, channel.id)
-            if other in self.alive:
-                self._join((channel.id, other))
-            self._halves[base] = channel.id
-        linked = channel.channelvars.linkedid if channel.channelvars is not None else None
-        if not created and linked and linked in self.alive:
-            self._join((channel.id, linked))
-
-    def _died(self, channel_id: str) -> None:
-        phone = self.alive.pop(channel_id, "")
-        if phone:
-            self._last_of[phone] = channel_id
-        self.gone.pop(channel_id, None)
-        self.gone[channel_id] = None
-
-    def _bridge(self, bridge: ari.Bridge) -> _Bridge:
-        known = self.bridges.get(bridge.id)
-        if known is None or not known.alive:
-            holding = bridge.bridge_type == "holding" or bridge.technology == "holding_bridge"
-            ever = known.ever if known is not None else set()
-            known = self.bridges[bridge.id] = _Bridge(holding=holding)
-            known.ever = ever
-        known.ever.update(bridge.channels)
-        return known
-
-    def _together(self, bridge: ari.Bridge, *more: str) -> None:
-        """Those in a bridge hear each other; in a holding bridge nobody does."""
-        known = self._bridge(bridge)
-        inside = [*more, *known.members, *(item for item in bridge.channels if item in self.alive)]
-        known.ever.update(inside)
-        known.members.update(dict.fromkeys(inside))
-        if not known.holding:
-            self._join(inside)
-
-    def follow(self, event: ari.Event) -> tuple[str, bool] | None:
-        """Take in one event. Returns the channel or (with True) bridge it is about, None if it is no use."""
-        about: tuple[str, bool] | None = None
-        ms = ari.epoch_ms(event.timestamp)
-        if isinstance(event, _single):
-            self._met(event.channel, created=isinstance(event, ari.ChannelCreated))
-            about = event.channel.id, False
-        elif isinstance(event, ari.ChannelDestroyed):
-            self._died(event.channel.id)
-            about = event.channel.id, False
-        elif isinstance(event, _bridged):
-            if event.channel is None:
-                return None
-            channel_id = event.channel.id
-            self._met(event.channel)
-            self._together(event.bridge, channel_id)
-            if isinstance(event, ari.ChannelLeftBridge):
-                self.bridges[event.bridge.id].members.pop(channel_id, None)
-            about = channel_id, False
-        elif isinstance(event, ari.BridgeCreated):
-            self._together(event.bridge)
-            about = event.bridge.id, True
-        elif isinstance(event, ari.BridgeDestroyed):
-            bridge = self._bridge(event.bridge)
-            bridge.alive = False
-            bridge.members.clear()
-            about = event.bridge.id, True
-        elif isinstance(event, ari.BridgeMerged):
-            source = self._bridge(event.bridge_from)
-            self._together(event.bridge, *source.members)
-            if event.bridge.id != event.bridge_from.id:
-                source.members.clear()
-            about = event.bridge.id, True
-        else:
-            about = self._follow_rare(event)
-        if ms is not None:
-            self.newest_ms = max(self.newest_ms, ms)
-            if about is not None and not about[1]:
-                self.last_ms[about[0]] = ms
-        return about
-
-    def _follow_rare(self, event: ari.Event) -> tuple[str, bool] | None:
-        named: list[ari.Channel | None] = []
-        more: list[ari.Channel | None] = []
-        if isinstance(event, ari.Dial):
-            named = [event.peer, event.caller, event.forwarded]
-        elif isinstance(event, ari.BridgeBlindTransfer):
-            named, more = [event.channel], [event.transferee]
-        elif isinstance(event, ari.BridgeAttendedTransfer):
-            named = [event.transferer_first_leg, event.transferer_second_leg]
-            more = [event.transfer_target, event.transferee]
-        elif isinstance(event, ari.ChannelUserevent):
-            named = [event.channel]
-        elif isinstance(event, ari.Shed):
-            return event.channel_id, False
-        elif isinstance(event, ari.TagCommanded):
-            # A call has the id of its first channel.
-            return (event.call_id, False) if event.call_id in self._parent else None
-        elif isinstance(event, ari.Snapshot):
-            self._reconcile(event)
-            return None
-        elif isinstance(event, ari.ClockSet):
-            self.newest_ms += event.by_ms
-            self.last_ms = {item: ms + event.by_ms for item, ms in self.last_ms.items()}
-            return None
-        elif isinstance(event, ari.Compacted):
-            self.gone.update(dict.fromkeys(event.gone))
-            self.gone_before.update(event.gone)
-            return None
-        ids = []
-        for channel in named:
-            if channel is not None:
-                self._met(channel)
-                ids.append(channel.id)
-        ids += [item.id for item in more if item is not None and item.id in self._parent]
-        if isinstance(event, ari.ChannelUserevent) and event.eventname == TAG and event.channel is not None:
-            ids += self._of_phone(event.channel)
-        self._join(ids)
-        return (ids[0], False) if ids else None
-
-    def _of_phone(self, channel: ari.Channel) -> list[str]:
-        """Whose call a code dialled on a phone means: one it is in with another line, or was in last."""
-        phone = _phone(channel.name)
-        if not phone:
-            return []
-        ids = [channel_id for channel_id, its in self.alive.items() if its == phone]
-        return [*ids, self._last_of[phone]] if phone in self._last_of else ids
-
-    def _reconcile(self, event: ari.Snapshot) -> None:
-        present = {channel.id for channel in event.channels}
-        for channel_id in sorted(self.alive.keys() - present):
-            self._died(channel_id)
-        for channel in event.channels:
-            self._met(channel)
-        for bridge_id in self.bridges.keys() - {bridge.id for bridge in event.bridges}:
-            self.bridges[bridge_id].alive = False
-            self.bridges[bridge_id].members.clear()
-        for bridge in event.bridges:
-            self._bridge(bridge).members.clear()
-            self._together(bridge)
 
 
 def _decoded(frame: bytes) -> ari.Event | None:
@@ -278,8 +74,8 @@ def compact(frames: Frames, *, limit_bytes: int) -> Iterator[bytes]:
 
     Give it all frames, and call it where every record they lead to is stored: calls that are over go.
     """
-    threads = _Threads()
-    abouts: list[tuple[str, bool] | None] = []
+    threads = Threads()
+    abouts: list[About | None] = []
     sizes: list[int] = []
     telling = bytearray()
     last_left = -1
@@ -375,20 +171,20 @@ def _head(frame: bytes) -> _Head:
         return _Head()
 
 
-def _kept_roots(threads: _Threads) -> set[str]:
+def _kept_roots(threads: Threads) -> set[str]:
     kept = {threads.root(channel_id) for channel_id in threads.alive}
     young = threads.newest_ms - GRACE_MS
     kept |= {threads.root(channel_id) for channel_id, ms in threads.last_ms.items() if ms > young}
     return kept
 
 
-def _gone(threads: _Threads, kept: set[str]) -> tuple[str, ...]:
+def _gone(threads: Threads, kept: set[str]) -> tuple[str, ...]:
     """Ended channels that the frames left do not tell of."""
     ids = [item for item in threads.gone if item in threads.gone_before or threads.root(item) not in kept]
     return tuple(ids[-REMEMBERED:])
 
 
-def _belongs(about: tuple[str, bool], threads: _Threads, kept: set[str]) -> bool:
+def _belongs(about: About, threads: Threads, kept: set[str]) -> bool:
     name, is_bridge = about
     if not is_bridge:
         return threads.root(name) in kept
@@ -396,7 +192,7 @@ def _belongs(about: tuple[str, bool], threads: _Threads, kept: set[str]) -> bool
     return bridge.alive or any(threads.root(channel_id) in kept for channel_id in bridge.ever)
 
 
-def _filtered(event: ari.Snapshot, threads: _Threads, kept: set[str], *, before: bool) -> bytes | None:
+def _filtered(event: ari.Snapshot, threads: Threads, kept: set[str], *, before: bool) -> bytes | None:
     """A Snapshot of the channels whose frames stay; None where it has nothing to say to those."""
     channels = tuple(item for item in event.channels if threads.root(item.id) in kept)
     if not channels and not before:
@@ -420,9 +216,9 @@ def _filtered(event: ari.Snapshot, threads: _Threads, kept: set[str], *, before:
 
 
 def _cut(
-    threads: _Threads,
+    threads: Threads,
     kept: set[str],
-    abouts: list[tuple[str, bool] | None],
+    abouts: list[About | None],
     sizes: list[int],
     limit_bytes: int,
 ) -> dict[str, int]:
