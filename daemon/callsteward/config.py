@@ -534,7 +534,7 @@ def load(path: Path | None) -> Config:
         except OSError as error:
             message = f"{path}: cannot read it: {error.strerror}"
             raise ConfigError(message) from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
             message = f"{path}: not TOML: {error}"
             raise ConfigError(message) from error
         secret_files.refuse_open(path, values)

@@ -1,5 +1,17 @@
 """Every error callsteward raises on purpose. The message tells the reader what to do."""
 
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+NOT_JSON: Final = (msgspec.DecodeError, UnicodeError, RecursionError)
+"""What msgspec raises for what comes from outside: no JSON, no Unicode, brackets within brackets without end.
+
+None of these is of its own kind alone; whoever decodes what somebody else wrote catches all three.
+"""
+
 
 class CallstewardError(Exception):
     """Root of all errors raised on purpose; the CLI prints its message without a traceback."""

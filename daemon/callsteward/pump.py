@@ -32,8 +32,8 @@ from callsteward.ari.marks import (
     moved,
     seen,
 )
-from callsteward.ari.reader import stamp
 from callsteward.ari.recent import Recent
+from callsteward.ari.stamp import stamp
 from callsteward.callback import faults
 from callsteward.calls.facts import Alert, CallEnded, CallHappened, Fact, HandOver
 from callsteward.calls.record import CallRecord

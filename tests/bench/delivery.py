@@ -29,7 +29,7 @@ from typing import Any
 import aiomqtt
 
 from callsteward.ari.events import epoch_ms
-from callsteward.ari.reader import stamp
+from callsteward.ari.stamp import stamp
 from callsteward.callback import history
 from callsteward.calls.callback_id import callback_id
 from callsteward.demo.ari_server import FakeAri

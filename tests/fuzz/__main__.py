@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from tests.fuzz.targets import FOUND, TARGETS
+from tests.fuzz.targets import FOUND, TARGETS, found_once
 from tests.lab.pbx_config import REPOSITORY
 
 _SO_FAR = re.compile(r"#(\d+)\s")
@@ -69,7 +69,7 @@ def _fuzz(name: str, runs: int, seed: int, progress: Progress, task: TaskID) -> 
         corpus.mkdir()
         crashes = Path(folder) / "crashes"
         crashes.mkdir()
-        for number, data in enumerate(target.seeds()):
+        for number, data in enumerate((*target.seeds(), *found_once(name))):
             (corpus / f"{number}").write_bytes(data)
         command = [
             sys.executable, "-m", "tests.fuzz.worker", name,

@@ -7,18 +7,20 @@ raises is a fault.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 from callsteward.agi.request import AgiError, parse
-from callsteward.ari import events
-from callsteward.ari.reader import stamp
+from callsteward.ari import events, rest
+from callsteward.ari.stamp import stamp
 from callsteward.calls.record import encode
 from callsteward.calls.tracker import Tracker
 from callsteward.commands import request as commands
 from callsteward.config import Config
-from callsteward.exceptions import MalformedEventError
+from callsteward.exceptions import AriError, MalformedEventError
+from callsteward.rating import ivr_events
 from callsteward.replay import Tally, replay
 from callsteward.store.records import decode
 
@@ -53,6 +55,10 @@ def _ari(data: bytes) -> None:
     kind, moment = stamp(data)
     assert isinstance(kind, str)
     assert isinstance(moment, str)
+    with suppress(MalformedEventError):
+        ivr_events.decode(data)
+    with suppress(AriError):
+        rest._decoded(data, events.Channel)
     try:
         event = events.decode(data)
     except MalformedEventError:
@@ -119,3 +125,9 @@ TARGETS = {
     "commands": Target(_commands, lambda: iter(_COMMANDS), 2_000, 0.25),
     "replay": Target(_replay, _streams, 30_000, 0.15),
 }
+
+
+def found_once(name: str) -> Iterator[bytes]:
+    """What broke a target once."""
+    for path in sorted((FOUND / name).glob("*")):
+        yield path.read_bytes()

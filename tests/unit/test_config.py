@@ -174,6 +174,7 @@ def test_a_password_is_never_repeated(complaint, text):
 
 def test_a_file_that_is_not_toml_is_said_with_the_line(complaint):
     assert "not TOML" in complaint("[site\n")
+    assert "not TOML" in complaint("lines = " + "[" * 5_000)
     assert "line 2" in complaint('[site]\nname = "x\n')
 
 

@@ -13,7 +13,7 @@ from callsteward import pump as pump_module
 from callsteward.ari.events import epoch_ms, timestamp
 from callsteward.ari.link import UNNEEDED_EVENTS
 from callsteward.ari.marks import SEEN
-from callsteward.ari.reader import stamp
+from callsteward.ari.stamp import stamp
 from callsteward.demo.ari_server import FakeAri
 from callsteward.store import compactor
 from tests.unit.test_app import SECRET, capture, config_for, replayed, running

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from callsteward.exceptions import MalformedEventError
+from callsteward.exceptions import NOT_JSON, MalformedEventError
 
 
 class Party(msgspec.Struct, frozen=True, gc=False):
@@ -311,10 +311,6 @@ Event = (
 _decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
 
 
-# What msgspec raises for bytes that are no JSON, text that is no Unicode, brackets without end.
-_NOT_JSON = (msgspec.DecodeError, UnicodeError, RecursionError)
-
-
 class _Kind(msgspec.Struct):
     type: str
 
@@ -330,7 +326,7 @@ def decode(frame: bytes | str) -> Event | None:
     """
     try:
         return _decoder.decode(frame)
-    except _NOT_JSON as error:
+    except NOT_JSON as error:
         kind = event_type(frame)
         if kind is not None and kind not in KNOWN_TYPES:
             return None
@@ -342,7 +338,7 @@ def event_type(frame: bytes | str) -> str | None:
     """The `type` of a frame, None where it has none or is not JSON."""
     try:
         return _kind_decoder.decode(frame).type
-    except _NOT_JSON:
+    except NOT_JSON:
         return None
 
 

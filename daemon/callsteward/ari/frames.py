@@ -20,6 +20,7 @@ from callsteward.ari.counters import Counters
 from callsteward.ari.events import Shed as ShedMark
 from callsteward.ari.packing import PACK_FRAMES, Frame, Packed, pack, unpack
 from callsteward.ari.shedding import USELESS_FROM, Shed, shed
+from callsteward.exceptions import NOT_JSON
 
 log = structlog.get_logger(__name__)
 
@@ -135,7 +136,7 @@ class FrameQueue:
             return True
         try:
             head = _heads.decode(raw)
-        except (msgspec.DecodeError, UnicodeError, RecursionError):
+        except NOT_JSON:
             return False
         what = shed(head.type, self._bytes / self._limit_bytes)
         if what is None:

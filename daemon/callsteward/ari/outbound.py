@@ -54,9 +54,10 @@ from callsteward.ari.link import (
 from callsteward.ari.listener import listening
 from callsteward.ari.marks import snapshot_frame
 from callsteward.ari.outbound_reader import OutboundReader
-from callsteward.ari.reader import LastStamp, stamp
+from callsteward.ari.reader import LastStamp
 from callsteward.ari.recent import Recent
 from callsteward.ari.rest import Rest
+from callsteward.ari.stamp import stamp
 from callsteward.ari.websocket import Handshake, Refusal, WebSocket
 from callsteward.config import Config
 from callsteward.exceptions import AriError

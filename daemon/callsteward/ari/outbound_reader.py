@@ -10,9 +10,10 @@ from callsteward.ari.frames import FrameQueue
 from callsteward.ari.handover import Handover
 from callsteward.ari.keeper import Keeper
 from callsteward.ari.marks import interrupted
-from callsteward.ari.reader import Reader, stamp
+from callsteward.ari.reader import Reader
 from callsteward.ari.recent import Recent
 from callsteward.ari.rest import SocketTransport
+from callsteward.ari.stamp import stamp
 from callsteward.ari.websocket import Message, WebSocket
 
 log = structlog.get_logger(__name__)

@@ -5,26 +5,9 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 import aiohttp
-import msgspec
 
 from callsteward.ari.frames import FrameQueue
-
-
-class _Stamp(msgspec.Struct):
-    type: str = ""
-    timestamp: str = ""
-
-
-_stamps = msgspec.json.Decoder(_Stamp)
-
-
-def stamp(raw: bytes | str) -> tuple[str, str]:
-    """Type and timestamp of a frame, empty where it has none."""
-    try:
-        found = _stamps.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return "", ""
-    return found.type, found.timestamp
+from callsteward.ari.stamp import stamp
 
 
 class Socket(Protocol):

@@ -23,7 +23,7 @@ import msgspec
 
 from callsteward.ari.events import Bridge, Channel, DeviceState, epoch_ms
 from callsteward.config import Asterisk as Settings
-from callsteward.exceptions import AriError, AriUnauthorizedError, ConfigError
+from callsteward.exceptions import NOT_JSON, AriError, AriUnauthorizedError, ConfigError
 
 T = TypeVar("T")
 REQUEST_TIMEOUT_S = 5.0
@@ -252,7 +252,7 @@ def unauthorized(status: int) -> AriUnauthorizedError:
 def _reason(body: bytes) -> str:
     try:
         told = msgspec.json.decode(body, type=_Message)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except NOT_JSON:
         return ""
     text = told.message or told.error
     return f": {text}" if text else ""
@@ -261,7 +261,7 @@ def _reason(body: bytes) -> str:
 def _decoded(body: bytes, shape: type[T]) -> T:
     try:
         return msgspec.json.decode(body, type=shape)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except NOT_JSON as error:
         message = f"an answer from Asterisk that callsteward does not understand: {error}"
         raise AriError(message) from error
 
@@ -382,7 +382,7 @@ class SocketTransport:
         """A RESTResponse came."""
         try:
             response = msgspec.json.decode(raw, type=_RestResponse)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except NOT_JSON:
             return
         future = self._waiting.get(response.transaction_id)
         if future is not None and not future.done():

@@ -11,7 +11,7 @@ from typing import Literal, TypeVar
 
 import msgspec
 
-from callsteward.exceptions import CallstewardError
+from callsteward.exceptions import NOT_JSON, CallstewardError
 from callsteward.tags.tag import Given, TagError, read, text
 
 LARGEST = 8 * 1024
@@ -89,8 +89,6 @@ class _Id(msgspec.Struct):
 
 
 C = TypeVar("C", bound=Command)
-# What msgspec raises for bytes that are no JSON, text that is no Unicode, brackets without end.
-_NOT_JSON = (msgspec.DecodeError, UnicodeError, RecursionError)
 
 
 def parse(name: str, body: bytes) -> Command:
@@ -104,7 +102,7 @@ def parse(name: str, body: bytes) -> Command:
         raise MalformedCommandError(message, _id_of(body), reason="unknown_command")
     try:
         command = msgspec.json.decode(body, type=kind)
-    except _NOT_JSON as error:
+    except NOT_JSON as error:
         message = f"{name}: {error}"
         raise MalformedCommandError(message, _id_of(body)) from error
     return _checked(command, name)
@@ -113,7 +111,7 @@ def parse(name: str, body: bytes) -> Command:
 def _id_of(body: bytes) -> str:
     try:
         command_id = msgspec.json.decode(body, type=_Id).id
-    except _NOT_JSON:
+    except NOT_JSON:
         return ""
     return command_id if _ID.match(command_id) else ""
 

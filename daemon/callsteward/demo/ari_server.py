@@ -16,7 +16,7 @@ import msgspec
 from aiohttp import web
 
 from callsteward.ari import events
-from callsteward.ari.reader import stamp
+from callsteward.ari.stamp import stamp
 
 
 class FakeAri:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from importlib import resources
 
 from callsteward.ari.events import epoch_ms, timestamp
-from callsteward.ari.reader import stamp
+from callsteward.ari.stamp import stamp
 
 # Each call starts this long after the one before: nine calls within half a minute, several at a time.
 STAGGER_MS = 700

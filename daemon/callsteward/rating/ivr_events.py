@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from callsteward.ari.events import event_type
-from callsteward.exceptions import MalformedEventError
+from callsteward.exceptions import NOT_JSON, MalformedEventError
 
 
 class Channel(msgspec.Struct, frozen=True):
@@ -90,7 +90,7 @@ def decode(frame: bytes | str) -> Event | None:
     """The event in a frame, None for a type the IVR does not use. Raises MalformedEventError."""
     try:
         return _decoder.decode(frame)
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+    except NOT_JSON as error:
         kind = event_type(frame)
         if kind is not None and kind not in KNOWN_TYPES:
             return None

@@ -24,6 +24,7 @@ import msgspec
 
 from callsteward.ari import events as ari
 from callsteward.ari.marks import ADVANCED, advanced, compacted, said, seen, snapshot_frame, told
+from callsteward.ari.stamp import stamp
 from callsteward.exceptions import MalformedEventError
 from callsteward.store.threads import About, Threads
 
@@ -36,12 +37,6 @@ Frames = Callable[[], Iterable[bytes]]
 """The journal's frames from the beginning, as often as asked."""
 
 
-class _Head(msgspec.Struct):
-    type: str = ""
-    timestamp: str = ""
-
-
-_heads = msgspec.json.Decoder(_Head)
 # What a frame does to the tracker's time: limits run out before it; its stamp is the time from then on,
 # always or where tags or ratings are in use.
 _PASSES, _SETS, _MAY_SET = 1, 2, 4
@@ -136,17 +131,17 @@ class _Run:
         self._heard: int | None = None
 
     def add(self, frame: bytes, tells: int) -> None:
-        head = _head(frame)
-        ms = ari.epoch_ms(head.timestamp)
+        kind, moment = stamp(frame)
+        ms = ari.epoch_ms(moment)
         if ms is None:
             return
-        if head.type == ADVANCED or tells & _PASSES:
+        if kind == ADVANCED or tells & _PASSES:
             self._passed = ms if self._passed is None else max(self._passed, ms)
         if tells & _SETS:
             self._told, self._said = ms, None
         elif tells & _MAY_SET:
             self._said = ms
-        if head.type != ADVANCED:
+        if kind != ADVANCED:
             self._heard = ms
 
     def marks(self) -> Iterator[bytes]:
@@ -162,13 +157,6 @@ class _Run:
             yield said(last)
         if self._heard is not None and self._heard != last:
             yield seen(self._heard)
-
-
-def _head(frame: bytes) -> _Head:
-    try:
-        return _heads.decode(frame)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return _Head()
 
 
 def _kept_roots(threads: Threads) -> set[str]:

@@ -23,7 +23,7 @@ from typing import NoReturn
 import structlog
 
 from callsteward.ari.marks import given_up
-from callsteward.ari.reader import stamp
+from callsteward.ari.stamp import stamp
 from callsteward.exceptions import StoreError
 from callsteward.store import compactor
 from callsteward.store.compaction import GRACE_MS

@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callsteward.calls.record import CallRecord, Outcome, encode, ms_of
-from callsteward.exceptions import StoreError
+from callsteward.exceptions import NOT_JSON, StoreError
 from callsteward.store.engine import connect, failing, writing
 from callsteward.store.outbox import Outgoing, enqueue
 from callsteward.store.tables import calls
@@ -141,7 +141,7 @@ def decode(line: str | bytes) -> CallRecord:
     """The record in its line of JSON; `encode` of it gives the same bytes back."""
     try:
         return _decoder.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except NOT_JSON as error:
         message = f"not a call record of schema callsteward.call/1: {error}"
         raise StoreError(message) from error
 

@@ -24,7 +24,7 @@ from callsteward.commands.core import Commands
 from callsteward.commands.reply import Reply
 from callsteward.commands.request import LARGEST
 from callsteward.config import SHORTEST_TOKEN
-from callsteward.exceptions import ConfigError
+from callsteward.exceptions import NOT_JSON, ConfigError
 from callsteward.metrics.scrape import Metrics
 from callsteward.tags.tag import Source
 
@@ -112,7 +112,7 @@ def _completed(body: bytes, request: web.Request) -> bytes:
     """The command with what the address says; what is no JSON object goes on as it is, to be refused."""
     try:
         fields = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
+    except NOT_JSON:
         return body
     if not isinstance(fields, dict):
         return body
