@@ -17,7 +17,7 @@ import structlog
 from callsteward.ari import events
 from callsteward.ari.backoff import Backoff
 from callsteward.ari.census import Census
-from callsteward.ari.clock_jumps import ALONE_MS, ClockJumps
+from callsteward.ari.clock_marks import Batch, ClockMarks
 from callsteward.ari.counters import Counters
 from callsteward.ari.frames import Frame, FrameQueue
 from callsteward.ari.marks import (
@@ -26,7 +26,6 @@ from callsteward.ari.marks import (
     HANDED_OVER,
     SEEN,
     advanced,
-    clock_set,
     handed_over,
     left,
     moved,
@@ -57,8 +56,6 @@ LAG_MS = 20
 
 # Events that the daemon itself puts into the stream: their stamps are its own.
 _NOT_ASTERISKS = (events.Snapshot, events.TagCommanded)
-_SNAPSHOT = "CallstewardSnapshot"
-_OWN = "Callsteward"
 
 # What judges say nothing in, but for the records.
 _TOLD_AS_THEY_ARE = (CallEnded, CallHappened, Alert, HandOver)
@@ -136,9 +133,8 @@ class Pump:
         self._heard_ms = 0
         self._judge = judge
         self._listener = listener
-        self._machine = machine or WallClock()
         self._kept = kept
-        self._jumps = ClockJumps()
+        self._clock_marks = ClockMarks(counters, machine or WallClock(), lambda: tracker.open_calls)
         self._finishing = False
         self._handed_over = False
         self.lag_s = 0.0
@@ -217,9 +213,9 @@ class Pump:
         self._handed_over = handed_over
         self._frames.wake()
 
-    async def _work(self, batch: list[tuple[bytes, float]], position: int = 0) -> None:
+    async def _work(self, batch: Batch, position: int = 0) -> None:
         self.lag_s = max(0.0, time.monotonic() - batch[0][1])
-        batch = self._with_clock_sets(batch)
+        batch = self._clock_marks.put(batch)
         with self._progress.waiting("disk"):
             written = await self._keeping.keep([raw for raw, _ in batch])
         if written and self._kept is not None:
@@ -235,49 +231,7 @@ class Pump:
         """The machine's clock was set: where nothing is on, nothing is believed until the next event."""
         if not self._tracker.open_legs:
             self._clock.forget()
-            self._jumps.forget()
-
-    def _with_clock_sets(self, batch: list[tuple[bytes, float]]) -> list[tuple[bytes, float]]:
-        """The frames, with a mark before the first that was stamped after Asterisk's clock was set."""
-        jumps = self._jumps
-        step_s = self._machine.step_s()
-        if step_s:
-            jumps.machine_set(round(step_s * 1000))
-        if not jumps.pending and len(batch) > 1:
-            # Whatever happened to the clock among them shows in the last.
-            ms = self._stamp_ms(*batch[-1])
-            if ms is not None and not jumps.look(ms, batch[-1][1]):
-                jumps.take(ms, batch[-1][1])
-                return batch
-        marked: list[tuple[bytes, float]] = []
-        for raw, received_s in batch:
-            by_machine = jumps.pending
-            ms = self._stamp_ms(raw, received_s)
-            jump_ms = 0 if ms is None else jumps.take(ms, received_s)
-            if jump_ms:
-                if not by_machine:
-                    # The watch counts the machine's.
-                    self._counters.clock_steps += 1
-                log.warning(
-                    "Asterisk's clock was set: calls in progress are dated anew",
-                    action="clock_corrected",
-                    step_s=jump_ms / 1000,
-                    open_calls=self._tracker.open_calls,
-                )
-                marked.append((clock_set(jump_ms), received_s))
-            marked.append((raw, received_s))
-        return marked
-
-    def _stamp_ms(self, raw: bytes, received_s: float) -> int | None:
-        """What Asterisk's clock showed for a frame; of our own only a Snapshot tells, to the second."""
-        kind, moment = stamp(raw)
-        if kind.startswith(_OWN):
-            if kind != _SNAPSHOT:
-                return None
-            self._jumps.linked(received_s)
-            if abs(self._jumps.machine_ms) < ALONE_MS:
-                return None
-        return events.epoch_ms(moment)
+            self._clock_marks.forget()
 
     def _handled(self, raw: bytes, received_s: float | None = None) -> Sequence[Fact]:
         """The facts of one frame. Whatever is wrong with it, the next one gets its turn."""

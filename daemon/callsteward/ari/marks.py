@@ -34,6 +34,10 @@ HANDED_OVER = "CallstewardHandedOver"
 """The daemon left Asterisk in good order: nothing was on its way that it did not get."""
 
 CLOCK_SET = "CallstewardClockSet"
+SNAPSHOT = str(Snapshot.__struct_config__.tag)
+
+OWN = "Callsteward"
+"""How the types of all of them begin."""
 
 
 def snapshot_frame(found: Snapshot) -> bytes:
