@@ -8,9 +8,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError
-
 from callsteward.exceptions import ConfigError
 
 _KEYS = frozenset({"password", "hmac_key", "token", "secret"})
@@ -74,6 +71,10 @@ def _is_secret(key: str, value: str) -> bool:
 
 
 def _has_password(url: str) -> bool:
+    # A quarter of what the command line takes to start, and most commands read no store.
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
     try:
         return bool(make_url(url).password)
     except (ArgumentError, ValueError):
