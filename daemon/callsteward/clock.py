@@ -5,6 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+
 FORGET_AFTER_S = 30.0
 # Less is what NTP does to a clock that is nearly right.
 STEP_S = 1.0

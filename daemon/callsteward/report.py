@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
+from callsteward.clock import DAY_MS
 from callsteward.config import Config
 from callsteward.exceptions import CallstewardError
 from callsteward.intervals import grid, slot
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 # Read at a time: a year needs no more memory than a day.
-CHUNK_MS = 86_400_000
+CHUNK_MS = DAY_MS
 
 Cells = dict[str, Any]
 _encoder = msgspec.json.Encoder()

@@ -15,9 +15,9 @@ from callsteward.agi.request import Request
 from callsteward.agi.server import Server
 from callsteward.callback.do_not_call import DoNotCall
 from callsteward.callback.guard import Guard
-from callsteward.callback.ledger import DAY_MS
 from callsteward.calls.directory import Directory
 from callsteward.calls.number import Numbers
+from callsteward.clock import DAY_MS
 from callsteward.commands.core import Commands
 from callsteward.config import Config
 from callsteward.rating.decisions import Decisions

@@ -27,13 +27,11 @@ from callsteward.callback.states import (
 )
 from callsteward.calls.callback_id import callback_id
 from callsteward.calls.record import CallbackDecision, CallRecord, Decision
+from callsteward.clock import DAY_MS, HOUR_MS
 from callsteward.store.clauses import one_of
 from callsteward.store.engine import failing, writing
 from callsteward.store.outbox import Outgoing, enqueue
 from callsteward.store.tables import callback_transitions, callbacks
-
-HOUR_MS = 3_600_000
-DAY_MS = 24 * HOUR_MS
 
 # A callback that never rang a client counts towards no limit.
 _COUNTED = frozenset(State) - {State.SUPPRESSED, State.CANCELLED}

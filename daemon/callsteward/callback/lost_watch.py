@@ -10,9 +10,9 @@ import msgspec
 import structlog
 
 from callsteward.callback.guard import Guard
-from callsteward.callback.ledger import DAY_MS
 from callsteward.callback.lost import LostCalls
 from callsteward.calls.facts import Fact, LineNow
+from callsteward.clock import DAY_MS
 from callsteward.config import Config
 from callsteward.exceptions import StoreError
 

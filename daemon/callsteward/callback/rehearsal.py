@@ -18,13 +18,13 @@ from callsteward.callback import heard
 from callsteward.callback.decisions import Decisions
 from callsteward.callback.guard import Guard
 from callsteward.callback.heard import Said
-from callsteward.callback.ledger import DAY_MS, HOUR_MS
 from callsteward.callback.policy import Policy
 from callsteward.callback.states import FINAL, OPEN, Actor, Callback, State, sources
 from callsteward.calls.callback_id import callback_id
 from callsteward.calls.facts import Fact
 from callsteward.calls.record import CallbackDecision, CallRecord, Decision
 from callsteward.calls.tracker import Tracker
+from callsteward.clock import DAY_MS, HOUR_MS
 from callsteward.config import Config
 
 T = TypeVar("T")

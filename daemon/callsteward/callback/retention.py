@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from callsteward.callback.dialplan import Dialplan
-from callsteward.callback.ledger import DAY_MS, Ledger
+from callsteward.callback.ledger import Ledger
+from callsteward.clock import DAY_MS
 from callsteward.config import Config
 
 # So many fences at a time, and so long until the next ones: no burst on a PBX that has calls to carry.

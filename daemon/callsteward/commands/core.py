@@ -18,6 +18,7 @@ import structlog
 from callsteward.ari import events as ari
 from callsteward.callback.states import FINAL, Actor
 from callsteward.calls.record import Decision
+from callsteward.clock import DAY_MS
 from callsteward.commands.done import CommandsDone, digest
 from callsteward.commands.rate import Rate
 from callsteward.commands.reply import DETAILS, Reply, Status
@@ -106,7 +107,7 @@ class Commands:
 
     async def forget_old(self, now_ms: int) -> None:
         """Answers past `commands.remember_days`."""
-        await self._done.forget(now_ms - self._config.commands.remember_days * 86_400_000)
+        await self._done.forget(now_ms - self._config.commands.remember_days * DAY_MS)
 
     async def _once(self, name: str, command: Command, source: Source) -> Reply:
         content = digest(name, command)

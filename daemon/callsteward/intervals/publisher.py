@@ -16,6 +16,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callsteward.callback.states import OPEN
+from callsteward.clock import HOUR_MS
 from callsteward.exceptions import StoreError
 from callsteward.intervals import grid
 from callsteward.intervals.grid import MINUTE_MS
@@ -154,7 +155,7 @@ class Publisher:
             if took_s > QUICK_S:
                 self._resting[start_ms] = time.monotonic() + REST * took_s
         await self._expire(now_ms)
-        if now_ms - self._forgot_ms > 3_600_000:
+        if now_ms - self._forgot_ms > HOUR_MS:
             await self._store.forget(now_ms - KEPT_MS)
             self._forgot_ms = now_ms
 

@@ -20,10 +20,11 @@ from callsteward.calls.facts import CallEnded, Fact, HandOver
 from callsteward.calls.rating_id import rating_of
 from callsteward.calls.record import CallRecord, Direction, Outcome, Party, ms_of
 from callsteward.calls.record import Rating as Told
+from callsteward.clock import DAY_MS
 from callsteward.config import Config
 from callsteward.rating.complaints import LOW_RATING, TAGGED, Complaints
 from callsteward.rating.eligibility import COMPLAINT, Talk, against
-from callsteward.rating.ledger import DAY_MS, Ledger
+from callsteward.rating.ledger import Ledger
 from callsteward.rating.states import ComplaintRaised, Mode, Rating, RatingMoved, State
 from callsteward.rating.tags import TagsOf, no_tags
 from callsteward.standard.profile import Profile

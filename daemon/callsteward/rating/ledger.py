@@ -21,7 +21,6 @@ from callsteward.store.engine import failing, writing
 from callsteward.store.outbox import Outgoing, enqueue
 from callsteward.store.tables import callbacks, ratings
 
-DAY_MS = 86_400_000
 _PAGE = 500
 
 # Made once, as `one_of` is.

@@ -20,11 +20,12 @@ from callsteward.callback.do_not_call import DoNotCall
 from callsteward.callback.guard import Guard
 from callsteward.callback.hours import Hours
 from callsteward.calls.rating_id import channel_id
+from callsteward.clock import DAY_MS, HOUR_MS
 from callsteward.config import Config
 from callsteward.exceptions import AriError, StoreError
 from callsteward.rating import heard
 from callsteward.rating.heard import Heard, Said
-from callsteward.rating.ledger import DAY_MS, Ledger
+from callsteward.rating.ledger import Ledger
 from callsteward.rating.states import OPEN, Mode, Rating, RatingMoved, State
 
 log = structlog.get_logger(__name__)
@@ -39,7 +40,6 @@ GRACE_MS = 5_000
 ASK_EVERY_MS = 10_000
 AGAIN_MS = 30_000
 _MINUTE_MS = 60_000
-_HOUR_MS = 3_600_000
 
 
 class Surveys:
@@ -170,7 +170,7 @@ class Surveys:
     async def _call(self, rating: Rating, on_a_call: Collection[str | None], *, room: bool) -> bool:
         """What a due rating comes to now; whether its client is being called."""
         now_ms = self._now_ms()
-        if now_ms - rating.due_at_ms > self._settings.expire_h * _HOUR_MS:
+        if now_ms - rating.due_at_ms > self._settings.expire_h * HOUR_MS:
             await self._move(rating, State.EXPIRED, reason="too_late")
             return False
         checked = self._guard.check(rating.number or "")

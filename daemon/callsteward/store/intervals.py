@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from callsteward.callback.states import State
 from callsteward.calls.record import Direction
+from callsteward.clock import DAY_MS
 from callsteward.intervals.presence import Change
 from callsteward.intervals.row import IntervalExpired, IntervalRow, Kind
 from callsteward.intervals.scope import Contact
@@ -31,7 +32,7 @@ from callsteward.store.tables import (
 )
 
 # A call that was on longer than this before an interval is not looked for among its concurrent calls.
-LONGEST_CALL_MS = 86_400_000
+LONGEST_CALL_MS = DAY_MS
 # Records decoded at a time: a millisecond or two, and some 300 KB in each of the heaps they pass through.
 # What a heap took it keeps: with 500 at a time the daemon grew by 8 MiB at the first interval's end.
 _PAGE = 100

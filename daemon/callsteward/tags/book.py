@@ -12,13 +12,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callsteward.calls.facts import CallTagged
 from callsteward.calls.record import AttemptResult, CallbackDecision, CallRecord, Decision, ms_of
+from callsteward.clock import DAY_MS
 from callsteward.store.engine import failing, writing
 from callsteward.store.records import decode
 from callsteward.store.tables import call_clients, call_tags, callbacks, calls
 from callsteward.tags.tag import Given, Tag
 
 # No call that an operator may still tag began longer ago.
-_LONGEST_CALL_MS = 24 * 3_600_000
+_LONGEST_CALL_MS = DAY_MS
 # Calls asked for in one query: SQLite's older limit of variables is 999.
 _AT_ONCE = 500
 

@@ -13,9 +13,10 @@ import pytest
 
 from callsteward.callback import faults
 from callsteward.callback.do_not_call import DoNotCall
-from callsteward.callback.ledger import DAY_MS, HOUR_MS, Ledger
+from callsteward.callback.ledger import Ledger
 from callsteward.callback.states import ALLOWED, FINAL, OPEN, Actor, Callback, State
 from callsteward.calls.record import CallbackDecision, Decision
+from callsteward.clock import DAY_MS, HOUR_MS
 from tests.unit.cycles import left_in_cycles
 from tests.unit.store.samples import RECORD
 

@@ -24,11 +24,12 @@ from callsteward.calls.record import (
     Party,
 )
 from callsteward.calls.record import Rating as Told
+from callsteward.clock import DAY_MS
 from callsteward.config import Config
 from callsteward.config import Rating as Settings
 from callsteward.rating.complaints import Complaints
 from callsteward.rating.decisions import Decisions
-from callsteward.rating.ledger import DAY_MS, Ledger
+from callsteward.rating.ledger import Ledger
 from callsteward.rating.states import ComplaintRaised, Mode, Rating, RatingMoved, State
 from callsteward.standard.profile import Profile
 from callsteward.store.records import Store
