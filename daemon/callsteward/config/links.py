@@ -1,0 +1,182 @@
+"""Whom the daemon talks to, and who may talk to it: Asterisk, broker, store, HTTP, FastAGI, commands."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+
+from callsteward.config.section import Name, Port, Section, secret_from
+
+SHORTEST_TOKEN = 16
+
+
+class Asterisk(Section):
+    """How the daemon and Asterisk find each other."""
+
+    connect: Literal["client", "outbound"] = Field(
+        "client",
+        description="client: the daemon dials Asterisk (16 and later)."
+        " outbound: Asterisk 20.15/22.5+ dials the daemon and keeps events while it is away,"
+        " but may crash where the daemon is killed amid calls.",
+    )
+    url: str = Field("http://127.0.0.1:8088", description="Where Asterisk's HTTP server is.")
+    username: str = "callsteward"
+    password: SecretStr | None = None
+    password_file: Path | None = None
+    app: Name = Field("callsteward", description="The observer's ARI application.")
+    ca_file: Path | None = Field(None, description="CA to trust for https.")
+    listen_host: str = Field("127.0.0.1", description="outbound: where the daemon listens.")
+    listen_port: Port = Field(8087, description="outbound: where the daemon listens.")
+    silence_ms: int = Field(
+        500, ge=10, le=10_000, description="The first number of TALK_DETECT(set)=500,256."
+    )
+    talk_detect: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="auto: a call with no talk event at all was not listened to and has speech null."
+        " on: such a call was silent. off: talk events are ignored.",
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _url(cls, value: str) -> str:
+        if not re.fullmatch(r"https?://[^/@\s]+(/[^\s]*)?", value):
+            message = "http(s)://host:port without a user name; the password has its own key"
+            raise ValueError(message)
+        return value.rstrip("/").removesuffix("/ari")
+
+    @property
+    def secret(self) -> str:
+        return secret_from(self.password, self.password_file, "asterisk_password") or ""
+
+
+class Mqtt(Section):
+    """The broker."""
+
+    enabled: bool = True
+    host: str = "127.0.0.1"
+    port: Port = 1883
+    username: str | None = None
+    password: SecretStr | None = None
+    password_file: Path | None = None
+    root: str = Field(
+        "callsteward", pattern=r"^[A-Za-z0-9_./-]{1,128}$", description="First levels of every topic."
+    )
+    client_id: str | None = None
+    version: Literal["3.1.1", "5"] = "5"
+    tls: bool = False
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    keepalive_s: int = Field(15, ge=5, le=3600)
+    outbox_mb: float = Field(
+        256,
+        gt=0,
+        le=1_000_000,
+        description="Megabytes of messages kept on disk for a broker that is away; then the oldest go.",
+    )
+    cloudevents: Literal["off", "structured", "binary"] = Field(
+        "off",
+        description="CloudEvents 1.0. structured: a JSON object of the attributes, the message in `data`."
+        " binary: it stays as it is, the attributes are User Properties of MQTT 5.",
+    )
+    discovery_prefix: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$",
+        max_length=128,
+        description="Where Home Assistant looks for what there is: its own default is homeassistant."
+        " Unset: nothing is announced.",
+    )
+
+    @property
+    def outbox_bytes(self) -> int:
+        return int(self.outbox_mb * 1_000_000)
+
+    @property
+    def secret(self) -> str | None:
+        return secret_from(self.password, self.password_file, "mqtt_password")
+
+    @model_validator(mode="after")
+    def _tls(self) -> Self:
+        if (self.ca_file or self.cert_file or self.key_file) and not self.tls:
+            message = "ca_file, cert_file and key_file need tls = true"
+            raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
+    def _cloudevents(self) -> Self:
+        if self.cloudevents == "binary" and self.version != "5":
+            message = (
+                'cloudevents = "binary" needs version = "5": MQTT 3.1.1 has no place for the attributes;'
+                ' cloudevents = "structured" has'
+            )
+            raise ValueError(message)
+        return self
+
+
+class Store(Section):
+    """Where records are kept."""
+
+    url: str = Field(
+        "sqlite:///callsteward.db",
+        description="sqlite:///relative.db, sqlite:////absolute.db or postgresql://…",
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _url(cls, value: str) -> str:
+        if not re.match(r"^(sqlite|postgresql)(\+\w+)?://", value):
+            message = "sqlite:///… or postgresql://…"
+            raise ValueError(message)
+        return value
+
+
+class Web(Section):
+    """The HTTP server. Off unless switched on, and then it needs a token."""
+
+    enabled: bool = False
+    host: str = Field(
+        "127.0.0.1", description="Where it listens; another address than loopback is for a proxy."
+    )
+    port: Port = 8089
+    token: SecretStr | None = Field(None, description="What a client sends as `Authorization: Bearer …`.")
+    token_file: Path | None = None
+
+    @property
+    def secret(self) -> str:
+        return secret_from(self.token, self.token_file, "web_token") or ""
+
+    @model_validator(mode="after")
+    def _token(self) -> Self:
+        if self.enabled and self.token is None and self.token_file is None:
+            message = "enabled = true needs a token or a token_file: at least 16 characters nobody guesses"
+            raise ValueError(message)
+        if self.token is not None and len(self.token.get_secret_value()) < SHORTEST_TOKEN:
+            message = (
+                f"the token has fewer than {SHORTEST_TOKEN} characters: make one with openssl rand -hex 24"
+            )
+            raise ValueError(message)
+        return self
+
+
+class Agi(Section):
+    """FastAGI: questions a dialplan asks. It has no password, so it listens on this machine alone."""
+
+    enabled: bool = Field(False, description="true: answer AGI(agi://127.0.0.1:4573/…).")
+    host: Literal["127.0.0.1", "::1"] = Field("127.0.0.1", description="A loopback address.")
+    port: Port = 4573
+    last_operator_days: int = Field(
+        30, ge=1, le=3650, description="An operator who talked with the client earlier is not named."
+    )
+
+
+class Commands(Section):
+    """Commands over MQTT and HTTP: tag, do-not-call, callback, complaint."""
+
+    mqtt: bool = Field(False, description="true: take commands on commands/NAME, answer on replies/ID.")
+    per_minute: int = Field(300, ge=1, le=100_000, description="Commands taken within a minute, by each way.")
+    remember_days: int = Field(
+        7, ge=1, le=365, description="A command that comes again within this gets the same answer again."
+    )
