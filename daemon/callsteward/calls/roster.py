@@ -151,6 +151,49 @@ class Roster:
             bridge.legs.remove(leg)
         self.regroup(touched, ms)
 
+    def enter(self, leg: Leg, entered: ari.Bridge, ms: int) -> None:
+        """A leg came into a bridge."""
+        bridge = self.bridge(entered)
+        if leg.bridge is not bridge:
+            self.detach(leg, ms)
+            leg.bridge = bridge
+        if leg not in bridge.legs:
+            bridge.legs.append(leg)
+        self.connect(bridge, ms)
+
+    def leave(self, leg: Leg, left: ari.Bridge, ms: int) -> None:
+        """A leg went out of a bridge, which may be destroyed already: it must not come back."""
+        if leg.bridge is not None and leg.bridge.id == left.id:
+            self.detach(leg, ms)
+        elif leg.joined_ms is not None and leg.bridge is None:
+            # It was in there before the stream began, with those who are still inside.
+            bridge = self.bridge(left)
+            leg.call.was_bridged = True
+            leg.bridge = bridge
+            bridge.legs.append(leg)
+            self.connect(bridge, max(item.joined_ms or 0 for item in bridge.legs))
+            self.detach(leg, ms)
+
+    def destroy(self, bridge_id: str, ms: int) -> None:
+        """A bridge is gone, and whoever was in it is out of it."""
+        bridge = self.bridges.pop(bridge_id, None)
+        if bridge is not None:
+            for leg in list(bridge.legs):
+                self.detach(leg, ms)
+
+    def merge(self, into_bridge: ari.Bridge, from_bridge: ari.Bridge, ms: int) -> None:
+        """Everybody in one bridge is in another one now."""
+        into, gone = self.bridge(into_bridge), self.bridge(from_bridge)
+        if into is gone:
+            return
+        into.merged = gone.merged = True
+        for leg in list(gone.legs):
+            self.detach(leg, ms)
+            leg.bridge = into
+            into.legs.append(leg)
+        if into.legs:
+            self.connect(into, ms)
+
     def place(
         self,
         channels: Sequence[ari.Channel],
@@ -161,8 +204,7 @@ class Roster:
         """Puts everybody where Asterisk's own lists have them; who left a bridge left it unseen."""
         inside = {channel_id: bridge.id for bridge in bridges for channel_id in bridge.channels}
         for bridge_id in set(self.bridges) - {bridge.id for bridge in bridges}:
-            for leg in list(self.bridges.pop(bridge_id).legs):
-                self.detach(leg, seen_ms)
+            self.destroy(bridge_id, seen_ms)
         # Asterisk lists them in any order: the first channel of a call comes before those made for it.
         for channel in sorted(channels, key=_age):
             listed = self.leg(channel, ms)

@@ -11,17 +11,29 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from callsteward.ari import events as ari
-from callsteward.calls import attempts, interruption, linking, live, rating_entry, tagging, talk, unseen
+from callsteward.calls import (
+    attempts,
+    dials,
+    interruption,
+    linking,
+    live,
+    rating_entry,
+    requests,
+    tagging,
+    talk,
+    transfers,
+    unseen,
+)
 from callsteward.calls.deadlines import Limit
 from callsteward.calls.desk import Desk, Left
 from callsteward.calls.directory import Directory
-from callsteward.calls.facts import CallEnded, Fact, Happening, LineNow, OperatorNow
+from callsteward.calls.facts import CallEnded, Fact, LineNow, OperatorNow
 from callsteward.calls.handover import announced
-from callsteward.calls.hangup import LegEnd, Request, requester, simultaneous
+from callsteward.calls.hangup import LegEnd
 from callsteward.calls.measure import record_of
-from callsteward.calls.model import Call, Leg, TransferMade
+from callsteward.calls.model import Call, Leg
 from callsteward.calls.number import Numbers
-from callsteward.calls.record import Side, TransferKind, TransferResult
+from callsteward.calls.record import Side
 from callsteward.calls.redate import redate
 from callsteward.calls.roster import Roster
 from callsteward.calls.stamps import Stamps
@@ -34,7 +46,6 @@ if TYPE_CHECKING:
 LINGER_MS: Final = 5_000
 _CLIENT: Final = Side.CLIENT
 _OPERATOR: Final = Side.OPERATOR
-_HANGUP: Final = Happening.HANGUP
 _NONE: Final[Sequence[Fact]] = ()
 
 
@@ -204,31 +215,8 @@ class Tracker:
     def _hangup_requested(self, event: ari.ChannelHangupRequest) -> None:
         ms = self.last_event_ms
         leg = self._roster.leg(event.channel, ms)
-        if leg is None or not leg.endpoint.person:
-            return
-        self._request(leg.call, leg, event, ms)
-        for call in leg.contacts:
-            if call is not leg.call:
-                self._request(call, leg, event, ms)
-
-    def _request(self, call: Call, leg: Leg, event: ari.ChannelHangupRequest, ms: int) -> None:
-        """A hang-up request as one call sees it; nothing to a call whose conversation it was not in."""
-        side = call.side(leg)
-        if side is None and call.answered_ms is None and not leg.dialled and call is leg.call:
-            side = _OPERATOR  # the operator who dials out gives up
-        if side is None and leg in call.last_contact and simultaneous(call.requests, ms):
-            side = _OPERATOR  # both hung up at once, the bridge went between the two
-        if side is None or (call.handed_over_ms is not None and side is _CLIENT):
-            return
-        passed_back = attempts.passed_back(call, leg)
-        third_party = leg.outsider and side is _OPERATOR
-        request = Request(
-            ms, side, leg.name, event.cause, event.tech_cause, event.soft, passed_back, third_party
-        )
-        call.requests.append(request)
-        party = requester(request)
-        if party is not None:
-            self._desk.say(call, _HANGUP, ms, operator=call.operator, by=party)
+        if leg is not None and leg.endpoint.person:
+            requests.made(self._desk, leg, event, ms)
 
     def _destroyed(self, event: ari.ChannelDestroyed) -> None:
         ms = self.last_event_ms
@@ -278,89 +266,26 @@ class Tracker:
         if channel is None:
             return
         leg = self._roster.leg(channel, ms)
-        if leg is None:
-            return
-        bridge = self._roster.bridge(event.bridge)
-        if leg.bridge is not bridge:
-            self._roster.detach(leg, ms)
-            leg.bridge = bridge
-        if leg not in bridge.legs:
-            bridge.legs.append(leg)
-        self._roster.connect(bridge, ms)
+        if leg is not None:
+            self._roster.enter(leg, event.bridge, ms)
 
     def _left(self, event: ari.ChannelLeftBridge) -> None:
         ms = self.last_event_ms
         leg = self._roster.leg(event.channel, ms)
-        if leg is None:
-            return
-        # The bridge may be destroyed before everybody has left it: it must not come back.
-        if leg.bridge is not None and leg.bridge.id == event.bridge.id:
-            self._roster.detach(leg, ms)
-        elif leg.joined_ms is not None and leg.bridge is None:
-            # It was in there before the stream began, with those who are still inside.
-            bridge = self._roster.bridge(event.bridge)
-            leg.call.was_bridged = True
-            leg.bridge = bridge
-            bridge.legs.append(leg)
-            self._roster.connect(bridge, max(item.joined_ms or 0 for item in bridge.legs))
-            self._roster.detach(leg, ms)
+        if leg is not None:
+            self._roster.leave(leg, event.bridge, ms)
 
     def _bridge_destroyed(self, event: ari.BridgeDestroyed) -> None:
-        ms = self.last_event_ms
-        bridge = self._roster.bridges.pop(event.bridge.id, None)
-        if bridge is not None:
-            for leg in list(bridge.legs):
-                self._roster.detach(leg, ms)
+        self._roster.destroy(event.bridge.id, self.last_event_ms)
 
     def _bridge_merged(self, event: ari.BridgeMerged) -> None:
-        ms = self.last_event_ms
         # Asterisk sends the moves of the channels too; this is only for streams that lost them.
-        into, gone = self._roster.bridge(event.bridge), self._roster.bridge(event.bridge_from)
-        if into is gone:
-            return
-        into.merged = gone.merged = True
-        for leg in list(gone.legs):
-            self._roster.detach(leg, ms)
-            leg.bridge = into
-            into.legs.append(leg)
-        if into.legs:
-            self._roster.connect(into, ms)
+        self._roster.merge(event.bridge, event.bridge_from, self.last_event_ms)
 
     # --- dials, holds, speech, transfers -------------------------------------------------------------
 
     def _dialled(self, event: ari.Dial) -> None:
-        ms = self.last_event_ms
-        desk = self._desk
-        calling, called = event.caller, event.peer
-        caller = self._roster.leg(calling, ms) if calling is not None else None
-        # A client's line was looked up with that; one who becomes it only by this dial has none yet.
-        known = caller.call if caller is not None and caller.call.client is caller else None
-        peer = self._roster.leg(called, ms)
-        if peer is None:
-            return
-        peer.dialled = True
-        went_to = event.forwarded
-        if went_to is not None:
-            forwarded = self._roster.leg(went_to, ms)
-            if forwarded is not None:
-                linking.forward(peer, forwarded)
-        if caller is not None:
-            if caller.half is not None:
-                linking.forward(caller.half, peer)
-            if caller.call is not peer.call:
-                linking.merge(desk, caller.call, peer.call)
-        linking.cast(desk, peer.call, ms)
-        if calling is not None and caller is not None and caller.call.client is caller:
-            call = caller.call
-            if call is not known or not call.client_number:
-                linking.find_line(desk, call, calling)
-        status = event.dialstatus
-        if peer.call.client is peer:
-            attempts.client_dial(desk, peer, called, calling, status)
-            if not status and not peer.call.client_dial:
-                desk.say(peer.call, Happening.STARTED, ms, operator=peer.call.operator)
-        else:
-            attempts.dial(desk, peer, status, ms)
+        dials.told(self._desk, self._roster, event, self.last_event_ms)
 
     def _said(self, event: ari.ChannelUserevent) -> None:
         ms = self.last_event_ms
@@ -398,49 +323,10 @@ class Tracker:
             talk.speech_finished(self._desk, leg, ms, event.duration)
 
     def _blind_transferred(self, event: ari.BridgeBlindTransfer) -> None:
-        ms = self.last_event_ms
-        leg = self._roster.leg(event.channel, ms)
-        if leg is None:
-            return
-        self._transferred(leg, leg, TransferKind.BLIND, event.exten or None, event.result, ms)
+        transfers.blind(self._desk, self._roster, event, self.last_event_ms)
 
     def _attended_transferred(self, event: ari.BridgeAttendedTransfer) -> None:
-        ms = self.last_event_ms
-        first = self._roster.leg(event.transferer_first_leg, ms)
-        second = self._roster.leg(event.transferer_second_leg, ms)
-        if first is None or second is None:
-            return
-        # Either of the transferer's two legs can be the one in the client's call.
-        ours, theirs = (first, second) if linking.has_outsider(first.call) else (second, first)
-        listed = event.transfer_target
-        target = linking.target_of(
-            self._roster.legs.get(listed.id) if listed is not None else None, theirs, ours
-        )
-        self._transferred(ours, theirs, TransferKind.ATTENDED, target, event.result, ms)
-        if event.result == "Success" and ours.call is not theirs.call:
-            linking.merge(self._desk, ours.call, theirs.call)
-
-    def _transferred(
-        self, leg: Leg, other: Leg, kind: TransferKind, to: str | None, result: str, ms: int
-    ) -> None:
-        call = leg.call
-        # Asterisk tells of an attended transfer after it has moved the client, and not always to whom.
-        receivers = [item for item in call.contact if item.operator != leg.operator]
-        if to is None and kind is TransferKind.ATTENDED and receivers and not receivers[-1].outsider:
-            to = receivers[-1].operator
-        to = self._desk.numbers.extension(to) if to is not None else None
-        transfer = TransferMade(kind, leg.operator, to, ms)
-        if result != "Success":
-            transfer.result = TransferResult.FAILED
-        elif kind is TransferKind.ATTENDED and receivers:
-            transfer.result = TransferResult.COMPLETED
-        elif call.handed_over_ms is not None and not call.contact:
-            # Told after its client had come there.
-            rating_entry.came_by(transfer)
-        call.transfers.append(transfer)
-        names = {leg.name, other.name}
-        call.requests = [item for item in call.requests if item.channel not in names]
-        self._desk.say(call, Happening.TRANSFER, ms, operator=leg.operator, by=leg.operator, to=to)
+        transfers.attended(self._desk, self._roster, event, self.last_event_ms)
 
     # --- tags ----------------------------------------------------------------------------------------
 

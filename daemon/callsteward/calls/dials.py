@@ -1,0 +1,47 @@
+"""A dial: who rings whom, and so which channels are one call."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from callsteward.calls import attempts, linking
+from callsteward.calls.facts import Happening
+
+if TYPE_CHECKING:
+    from callsteward.ari.events import Dial
+    from callsteward.calls.desk import Desk
+    from callsteward.calls.roster import Roster
+
+
+def told(desk: Desk, roster: Roster, event: Dial, ms: int) -> None:
+    """A dial begins, comes to something or is sent elsewhere."""
+    calling, called = event.caller, event.peer
+    caller = roster.leg(calling, ms) if calling is not None else None
+    # A client's line was looked up with that; one who becomes it only by this dial has none yet.
+    known = caller.call if caller is not None and caller.call.client is caller else None
+    peer = roster.leg(called, ms)
+    if peer is None:
+        return
+    peer.dialled = True
+    went_to = event.forwarded
+    if went_to is not None:
+        forwarded = roster.leg(went_to, ms)
+        if forwarded is not None:
+            linking.forward(peer, forwarded)
+    if caller is not None:
+        if caller.half is not None:
+            linking.forward(caller.half, peer)
+        if caller.call is not peer.call:
+            linking.merge(desk, caller.call, peer.call)
+    linking.cast(desk, peer.call, ms)
+    if calling is not None and caller is not None and caller.call.client is caller:
+        call = caller.call
+        if call is not known or not call.client_number:
+            linking.find_line(desk, call, calling)
+    status = event.dialstatus
+    if peer.call.client is peer:
+        attempts.client_dial(desk, peer, called, calling, status)
+        if not status and not peer.call.client_dial:
+            desk.say(peer.call, Happening.STARTED, ms, operator=peer.call.operator)
+    else:
+        attempts.dial(desk, peer, status, ms)

@@ -1,0 +1,45 @@
+"""A hang-up request: which of a channel's calls it says something of, and of which side."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from callsteward.calls import attempts
+from callsteward.calls.facts import Happening
+from callsteward.calls.hangup import Request, requester, simultaneous
+from callsteward.calls.record import Side
+
+if TYPE_CHECKING:
+    from callsteward.ari.events import ChannelHangupRequest
+    from callsteward.calls.desk import Desk
+    from callsteward.calls.model import Call, Leg
+
+_CLIENT: Final = Side.CLIENT
+_OPERATOR: Final = Side.OPERATOR
+_HANGUP: Final = Happening.HANGUP
+
+
+def made(desk: Desk, leg: Leg, event: ChannelHangupRequest, ms: int) -> None:
+    """Somebody's channel is asked to hang up."""
+    _note(desk, leg.call, leg, event, ms)
+    for call in leg.contacts:
+        if call is not leg.call:
+            _note(desk, call, leg, event, ms)
+
+
+def _note(desk: Desk, call: Call, leg: Leg, event: ChannelHangupRequest, ms: int) -> None:
+    """The request as one call sees it; nothing to a call whose conversation it was not in."""
+    side = call.side(leg)
+    if side is None and call.answered_ms is None and not leg.dialled and call is leg.call:
+        side = _OPERATOR  # the operator who dials out gives up
+    if side is None and leg in call.last_contact and simultaneous(call.requests, ms):
+        side = _OPERATOR  # both hung up at once, the bridge went between the two
+    if side is None or (call.handed_over_ms is not None and side is _CLIENT):
+        return
+    passed_back = attempts.passed_back(call, leg)
+    third_party = leg.outsider and side is _OPERATOR
+    request = Request(ms, side, leg.name, event.cause, event.tech_cause, event.soft, passed_back, third_party)
+    call.requests.append(request)
+    party = requester(request)
+    if party is not None:
+        desk.say(call, _HANGUP, ms, operator=call.operator, by=party)

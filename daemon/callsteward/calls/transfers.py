@@ -1,0 +1,59 @@
+"""Transfers: who gave the client to whom, and what is known at once of how it went."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from callsteward.calls import linking, rating_entry
+from callsteward.calls.facts import Happening
+from callsteward.calls.model import TransferMade
+from callsteward.calls.record import TransferKind, TransferResult
+
+if TYPE_CHECKING:
+    from callsteward.ari.events import BridgeAttendedTransfer, BridgeBlindTransfer
+    from callsteward.calls.desk import Desk
+    from callsteward.calls.model import Leg
+    from callsteward.calls.roster import Roster
+
+
+def blind(desk: Desk, roster: Roster, event: BridgeBlindTransfer, ms: int) -> None:
+    """The client was sent to an extension."""
+    leg = roster.leg(event.channel, ms)
+    if leg is not None:
+        _note(desk, leg, leg, TransferKind.BLIND, event.exten or None, event.result, ms)
+
+
+def attended(desk: Desk, roster: Roster, event: BridgeAttendedTransfer, ms: int) -> None:
+    """The client was given to somebody who had been talked to first."""
+    first = roster.leg(event.transferer_first_leg, ms)
+    second = roster.leg(event.transferer_second_leg, ms)
+    if first is None or second is None:
+        return
+    # Either of the transferer's two legs can be the one in the client's call.
+    ours, theirs = (first, second) if linking.has_outsider(first.call) else (second, first)
+    listed = event.transfer_target
+    target = linking.target_of(roster.legs.get(listed.id) if listed is not None else None, theirs, ours)
+    _note(desk, ours, theirs, TransferKind.ATTENDED, target, event.result, ms)
+    if event.result == "Success" and ours.call is not theirs.call:
+        linking.merge(desk, ours.call, theirs.call)
+
+
+def _note(desk: Desk, leg: Leg, other: Leg, kind: TransferKind, to: str | None, result: str, ms: int) -> None:
+    call = leg.call
+    # Asterisk tells of an attended transfer after it has moved the client, and not always to whom.
+    receivers = [item for item in call.contact if item.operator != leg.operator]
+    if to is None and kind is TransferKind.ATTENDED and receivers and not receivers[-1].outsider:
+        to = receivers[-1].operator
+    to = desk.numbers.extension(to) if to is not None else None
+    transfer = TransferMade(kind, leg.operator, to, ms)
+    if result != "Success":
+        transfer.result = TransferResult.FAILED
+    elif kind is TransferKind.ATTENDED and receivers:
+        transfer.result = TransferResult.COMPLETED
+    elif call.handed_over_ms is not None and not call.contact:
+        # Told after its client had come there.
+        rating_entry.came_by(transfer)
+    call.transfers.append(transfer)
+    names = {leg.name, other.name}
+    call.requests = [item for item in call.requests if item.channel not in names]
+    desk.say(call, Happening.TRANSFER, ms, operator=leg.operator, by=leg.operator, to=to)
