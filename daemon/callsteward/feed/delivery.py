@@ -204,37 +204,43 @@ class Delivery:
         self._full = False
         if self._inherited is None:
             self._inherited = await self._outbox.newest()
-        at, passed_over = self._last, False
+        at = self._last
         while True:
             async with self._turn:
                 if self._again:
                     self._again = False
-                    at, passed_over = 0, False
+                    at = self._last = 0
                 began_s = time.monotonic()
                 # No read that begins now finds them any more.
                 self._taken -= self._removed
                 self._removed.clear()
                 page = await self._outbox.after(at, PAGE)
-                for message in page:
-                    if message.message_id not in self._taken:
-                        if not self._may_go(message):
-                            # Its maker will release it, or it grows old: then it is found again.
-                            passed_over = True
-                            continue
-                        if sink.room() <= 0:
-                            self._full = True
-                            return
-                        self._released.pop(message.message_id, None)
-                        self._taken.add(message.message_id)
-                        sink.take(message)
-                    if not passed_over:
-                        self._last = message.id
+                self._full = not self._take(page, at, sink)
+                if self._full:
+                    return
             if page:
                 at = page[-1].id
             if len(page) < PAGE and self._is_in_step(began_s):
                 self.in_step = True
                 sink.caught_up()
                 return
+
+    def _take(self, page: Sequence[Stored], after: int, sink: Sink) -> bool:
+        """Take what may go of the messages that were read behind the id `after`; False: no more room."""
+        for message in page:
+            before, after = after, message.id
+            if message.message_id not in self._taken:
+                if not self._may_go(message):
+                    # Its maker will release it, or it grows old: `_last` stays before it, it is found again.
+                    continue
+                if sink.room() <= 0:
+                    return False
+                self._released.pop(message.message_id, None)
+                self._taken.add(message.message_id)
+                sink.take(message)
+            if before == self._last:
+                self._last = message.id
+        return True
 
     def _is_in_step(self, read_s: float) -> bool:
         """Whether a read to the end, begun at `read_s`, has found everything that was released."""
