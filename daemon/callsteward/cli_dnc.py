@@ -109,31 +109,24 @@ def _dnc_import(
 ) -> None:
     """Put the numbers of a CSV file on the list: comma or semicolon, with a heading or without.
 
-    A row without a number stops it and is named; nothing is imported then.
+    Rows without a number are named, and nothing is imported then.
     """
-    import csv
-
+    from callsteward.callback import number_file
     from callsteward.callback.do_not_call import DoNotCall
     from callsteward.callback.guard import Guard
 
     settings = config.load(config_file)
     guard = Guard(settings)
     numbers: list[str] = []
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        message = f"{file}: cannot read it as UTF-8: {error}"
-        raise CallstewardError(message) from error
-    delimiter = ";" if ";" in text.partition("\n")[0] else ","
-    for place, row in enumerate(csv.reader(text.splitlines(), delimiter=delimiter), start=1):
-        if not row or not row[0].strip():
-            continue
+
+    def take(row: list[str]) -> str:
         number = guard.read(row[0])
-        if number is not None:
-            numbers.append(number)
-        elif place > 1:
-            message = f"{file}:{place}: {row[0]!r} is no number; nothing was imported"
-            raise CallstewardError(message)
+        if number is None:
+            return number_file.no_number(row[0])
+        numbers.append(number)
+        return ""
+
+    number_file.each(number_file.text_of(file), str(file), guard.read, take)
 
     async def add(store: Store) -> int:
         return await DoNotCall(store.engine).add(numbers, by=who(), comment=comment or file.name)

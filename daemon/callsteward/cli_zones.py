@@ -37,16 +37,12 @@ def _import(
     Who is on the list already gets the new zone; nobody else's changes. Wrong lines are named by their
     number, and nothing is imported then.
     """
+    from callsteward.callback import number_file
     from callsteward.callback.guard import Guard
     from callsteward.callback.zones import ClientZones, read_list
 
     settings = config.load(config_file)
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        message = f"{file}: cannot read it as UTF-8: {error}"
-        raise CallstewardError(message) from error
-    read = read_list(text, str(file), Guard(settings).read)
+    read = read_list(number_file.text_of(file), str(file), Guard(settings).read)
 
     async def put(store: Store) -> None:
         await ClientZones(store.engine).put(read, by=who())

@@ -163,7 +163,26 @@ def test_an_import_with_a_row_that_is_no_number_imports_nothing(config, tmp_path
     file.write_text("number\n79031234567\nnonsense\n")
     result = callsteward("dnc", "import", file, "-c", config)
     assert result.returncode == 1
-    assert b"list.csv:3: 'nonsense' is no number; nothing was imported" in result.stderr
+    assert b"list.csv:3: 'nonsense' is no telephone number\nnothing was imported" in result.stderr
+    assert rows("dnc", "list", "-c", config) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        # Taken for a heading it would be lost, and its client called.
+        ("790312345,asked\n79000000001,asked\n", "list.csv:1: '790312345' is no telephone number"),
+        (",asked\n79000000001,asked\n79031,asked\n", "list.csv:3: '79031' is no telephone number"),
+        ('79000000001\n"' + "7" * 200_000, "list.csv:2: not CSV: field larger than field limit"),
+    ],
+    ids=["the first line", "after a heading without a word", "a cell without end"],
+)
+def test_an_import_loses_no_line_that_is_wrong(config, tmp_path, text, said):
+    file = tmp_path / "list.csv"
+    file.write_text(text)
+    result = callsteward("dnc", "import", file, "-c", config)
+    assert result.returncode == 1
+    assert said in result.stderr.decode()
     assert rows("dnc", "list", "-c", config) == []
 
 

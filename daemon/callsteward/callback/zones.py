@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import functools
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 import msgspec
@@ -13,13 +12,10 @@ from sqlalchemy import delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from callsteward.exceptions import CallstewardError
+from callsteward.callback import number_file
 from callsteward.store.engine import failing, writing
 from callsteward.store.tables import client_zones
 
-MOST_ROWS = 1_000_000
-"""A longer list is refused before anything of it is written."""
-_NAMED = 10
 _AT_ONCE = 1000
 
 
@@ -82,46 +78,24 @@ class ClientZones:
                 return [Placed(**row) for row in rows.mappings()]
 
 
-def read_list(text: str, name: str, read: Callable[[str], str | None]) -> dict[str, str]:
-    """Numbers and zones of a CSV file: number, zone; comma or semicolon, with a heading or without.
+def read_list(text: str, name: str, read: number_file.Read) -> dict[str, str]:
+    """Numbers and zones of a CSV file: number, zone.
 
     `read` makes a number E.164. Raises CallstewardError with every wrong line (the first ten by name):
     what is no number, no IANA zone, or the same number with two zones.
     """
-    delimiter = ";" if ";" in text.partition("\n")[0] else ","
     zones: dict[str, str] = {}
-    wrong: list[str] = []
-    rows = csv.reader(text.splitlines(), delimiter=delimiter)
-    try:
-        for row in rows:
-            if len(zones) >= MOST_ROWS:
-                wrong.append(f"{name}:{rows.line_num}: more than {MOST_ROWS} numbers")
-                break
-            if not any(cell.strip() for cell in row):
-                continue
-            fault = _take(zones, row, read)
-            if fault and not (rows.line_num == 1 and _heading(row, read)):
-                wrong.append(f"{name}:{rows.line_num}: {fault}")
-    except csv.Error as error:
-        wrong.append(f"{name}:{rows.line_num}: not CSV: {error}")
-    if wrong:
-        more = f"\n… and {len(wrong) - _NAMED} more" if len(wrong) > _NAMED else ""
-        message = "\n".join(wrong[:_NAMED]) + more + "\nnothing was imported"
-        raise CallstewardError(message)
+    number_file.each(text, name, read, functools.partial(_take, zones, read))
     return zones
 
 
-def _heading(row: list[str], read: Callable[[str], str | None]) -> bool:
-    return read(row[0]) is None and not any(char.isdigit() for char in row[0])
-
-
-def _take(zones: dict[str, str], row: list[str], read: Callable[[str], str | None]) -> str:
+def _take(zones: dict[str, str], read: number_file.Read, row: list[str]) -> str:
     """Put a row's client into `zones`; what is wrong with it, empty where nothing is."""
     if len(row) < 2:
         return "number and zone are needed, such as +79031234567,Asia/Yekaterinburg"
     number, zone = read(row[0]), row[1].strip()
     if number is None:
-        return f"{row[0][:40]!r} is no telephone number"
+        return number_file.no_number(row[0])
     if zone not in _known():
         return f"{zone[:40]!r} is no IANA time zone, such as Asia/Yekaterinburg"
     if zones.setdefault(number, zone) != zone:

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from callsteward.callback import zones
+from callsteward.callback import number_file
 from callsteward.callback.guard import Guard
 from callsteward.callback.hours import Hours
 from callsteward.callback.zones import ClientZones, read_list
@@ -59,7 +59,7 @@ def test_a_first_line_with_a_wrong_number_is_no_heading():
 
 
 def test_a_list_without_end_is_refused(monkeypatch):
-    monkeypatch.setattr(zones, "MOST_ROWS", 2)
+    monkeypatch.setattr(number_file, "MOST_ROWS", 2)
     text = "".join(f"7900000000{index},Asia/Omsk\n" for index in range(4))
     with pytest.raises(CallstewardError, match=r"z\.csv:3: more than 2 numbers"):
         read_list(text, "z.csv", read)
