@@ -239,8 +239,7 @@ class Pump:
         try:
             event = events.decode(raw)
         except MalformedEventError as error:
-            counters.malformed += 1
-            if counters.malformed <= 10 or counters.malformed % 1000 == 0:
+            if counters.count_malformed():
                 log.warning(
                     "malformed frame", action="event_malformed", error=str(error), count=counters.malformed
                 )

@@ -6,6 +6,8 @@ raises is a fault.
 
 from __future__ import annotations
 
+import asyncio
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,6 +16,7 @@ from pathlib import Path
 
 from callsteward.agi.request import AgiError, parse
 from callsteward.ari import events, rest
+from callsteward.ari.marks import pretends
 from callsteward.ari.stamp import stamp
 from callsteward.calls.record import encode
 from callsteward.calls.tracker import Tracker
@@ -23,6 +26,7 @@ from callsteward.exceptions import AriError, MalformedEventError
 from callsteward.rating import ivr_events
 from callsteward.replay import Tally, replay
 from callsteward.store.records import decode
+from tests.unit.pump_site import Site
 
 CAPTURES = Path(__file__).resolve().parents[1] / "replay" / "captures"
 FOUND = Path(__file__).with_name("found")
@@ -82,6 +86,27 @@ def _replay(data: bytes) -> None:
         assert decode(encode(record)) == record
 
 
+def _journal(data: bytes) -> None:
+    """What a daemon was sent, and what the next one makes of the journal that it left."""
+    asyncio.run(_taken_up([line for line in data.split(b"\n") if not pretends(line)]))
+
+
+async def _taken_up(frames: list[bytes]) -> None:
+    with tempfile.TemporaryDirectory(prefix="callsteward-fuzz-") as folder:
+        site = Site(Path(folder) / "journal")
+        for raw in frames:
+            await site.pump._work([(raw, 1000.0)])
+        site.pump._heard_s = lambda: 1010.0
+        await site.pump._heard()
+        site.journal.close()
+        again = Site(Path(folder) / "journal")
+        await again.pump.rerun()
+        again.journal.close()
+    for one in (site, again):
+        assert one.counters.tracker_errors == 0
+    assert again.tracker.open_legs == site.tracker.open_legs
+
+
 def _agi(data: bytes) -> None:
     try:
         request = parse(data)
@@ -123,7 +148,8 @@ TARGETS = {
     "ari": Target(_ari, _frames, 4_000, 0.35),
     "agi": Target(_agi, lambda: iter((_AGI,)), 1_000, 0.25),
     "commands": Target(_commands, lambda: iter(_COMMANDS), 2_000, 0.25),
-    "replay": Target(_replay, _streams, 30_000, 0.15),
+    "replay": Target(_replay, _streams, 30_000, 0.12),
+    "journal": Target(_journal, _streams, 30_000, 0.03),
 }
 
 

@@ -2,71 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from callsteward.ari.census import Census
-from callsteward.ari.counters import Counters
 from callsteward.ari.events import timestamp
-from callsteward.ari.frames import FrameQueue
 from callsteward.ari.marks import clock_set
-from callsteward.calls.facts import CallEnded, Fact
-from callsteward.calls.record import CallRecord
-from callsteward.calls.tracker import Tracker
-from callsteward.clock import EventClock, WallClock
-from callsteward.keeping import Keeping
-from callsteward.pump import Pump
-from callsteward.store.journal import Journal
-from tests.unit.calls.stream import NOON, Stream, config
+from tests.unit.calls.stream import NOON, Stream
+from tests.unit.pump_site import Site
 
 HOUR = 3_600_000
-
-
-class Site:
-    """A pump with a journal, fed by hand. Its monotonic clock shows 1000 at noon; `wall_s`: the machine's."""
-
-    def __init__(self, path: Path) -> None:
-        self.wall_s = 0.0
-        self.facts: list[Fact] = []
-        self.journal = Journal(path)
-        self.counters = Counters()
-        self.clock = EventClock()
-        self.tracker = Tracker(config())
-        self.frames = FrameQueue(self.counters)
-        self.pump = Pump(
-            frames=self.frames,
-            tracker=self.tracker,
-            keeping=Keeping(self.journal, None, self.counters),
-            save=self._save,
-            outlet=self,
-            census=Census(),
-            clock=self.clock,
-            counters=self.counters,
-            machine=WallClock(lambda: self.wall_s, lambda: 0.0),
-        )
-
-    def publish(self, fact: Fact) -> None:
-        self.facts.append(fact)
-
-    async def _save(self, records: Sequence[CallRecord]) -> list[CallRecord]:
-        return list(records)
-
-    @property
-    def records(self) -> list[CallRecord]:
-        return [fact.record for fact in self.facts if isinstance(fact, CallEnded)]
-
-    async def arrive(self, stream: Stream, by_ms: int = 0, *, at_once: int = 1) -> None:
-        """The stream's events so far, as they are stamped by an Asterisk whose clock was set by `by_ms`."""
-        batch = []
-        for ms, frame in stream._frames:
-            moved = Stream()
-            moved._frames = [(ms + by_ms, frame | {"timestamp": timestamp(ms + by_ms)})]
-            batch.append((moved.frames()[0], 1000 + (ms - NOON) / 1000))
-        stream.unseen()
-        for start in range(0, len(batch), at_once):
-            await self.pump._work(batch[start : start + at_once])
 
 
 @pytest.mark.parametrize("by_ms", [HOUR, -HOUR])

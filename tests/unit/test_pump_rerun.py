@@ -11,7 +11,7 @@ from callsteward.ari.marks import advanced, interrupted, seen
 from callsteward.store import compactor
 from callsteward.store import journal as journal_module
 from tests.unit.calls.stream import NOON, Stream
-from tests.unit.test_pump_clock import Site
+from tests.unit.pump_site import Site
 
 
 async def leave(path: Path, stream: Stream, *, handed_over: bool) -> None:

@@ -35,3 +35,8 @@ class Counters:
     compactions: int = 0
     reloads: int = 0
     reload_errors: int = 0
+
+    def count_malformed(self) -> bool:
+        """Count a frame that is no event; whether to say so: the first ten, then one of a thousand."""
+        self.malformed += 1
+        return self.malformed <= 10 or self.malformed % 1000 == 0

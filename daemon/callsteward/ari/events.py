@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import functools
 from datetime import UTC, datetime
+from typing import Annotated, Final
 
 import msgspec
 
 from callsteward.exceptions import NOT_JSON, MalformedEventError
+
+LATEST_MS: Final = 7_258_118_400_000
+"""2200-01-01. A moment from 1970 until then is one; what is reckoned with it stays within the calendar."""
 
 
 class Party(msgspec.Struct, frozen=True, gc=False):
@@ -237,7 +241,7 @@ class Compacted(_Event, frozen=True, gc=False, kw_only=True, tag="CallstewardCom
 class ClockSet(_Event, frozen=True, gc=False, kw_only=True, tag="CallstewardClockSet"):
     """Not from Asterisk: before the event behind this its clock was set by `by_ms`."""
 
-    by_ms: int
+    by_ms: Annotated[int, msgspec.Meta(ge=-LATEST_MS, le=LATEST_MS)]
 
 
 class LeftCall(msgspec.Struct, frozen=True, gc=False):
@@ -369,9 +373,10 @@ def epoch_ms(timestamp: str) -> int | None:
     """
     second, _, rest = timestamp.partition(".")
     try:
-        return _second(second) + _millis(rest)
+        ms = _second(second) + _millis(rest)
     except (ValueError, OverflowError):
         return None
+    return ms if 0 <= ms < LATEST_MS else None
 
 
 def timestamp(ms: int) -> str:

@@ -32,6 +32,7 @@ import structlog
 from callsteward.ari.dial import dial
 from callsteward.ari.frames import FrameQueue
 from callsteward.ari.link import UNNEEDED_EVENTS, cancelled, subscribe
+from callsteward.ari.marks import OWN
 from callsteward.ari.recent import Recent
 from callsteward.ari.rest import HttpTransport, Rest
 from callsteward.ari.stamp import stamp
@@ -127,7 +128,7 @@ class Handover:
         for raw in arrived:
             # As the first socket would have brought it, and as Asterisk keeps it.
             event = self._named.sub(rf"\g<1>{self._settings.app}", raw)
-            if stamp(event)[0].startswith("Application") or self._recent.take(event):
+            if stamp(event)[0].startswith(("Application", OWN)) or self._recent.take(event):
                 continue
             self._frames.put(event)
             count += 1

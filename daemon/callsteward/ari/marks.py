@@ -23,6 +23,8 @@ from callsteward.ari.events import (
     epoch_ms,
     timestamp,
 )
+from callsteward.ari.stamp import stamp
+from callsteward.exceptions import MalformedEventError
 
 ADVANCED = "CallstewardAdvanced"
 """Time passed up to here, so that limits ran out. It does not say that Asterisk was heard."""
@@ -38,6 +40,15 @@ SNAPSHOT = str(Snapshot.__struct_config__.tag)
 
 OWN = "Callsteward"
 """How the types of all of them begin."""
+_OWN_BYTES = OWN.encode()
+
+
+def pretends(raw: bytes | str) -> bool:
+    """Whether a frame that came from outside has one of these types: Asterisk has none such."""
+    # A cheap look first, since this is asked of every frame; a type can be spelled with escapes.
+    text = isinstance(raw, str)
+    may_be = (OWN in raw or "\\u" in raw) if text else (_OWN_BYTES in raw or b"\\u" in raw)
+    return may_be and stamp(raw)[0].startswith(OWN)
 
 
 def snapshot_frame(found: Snapshot) -> bytes:
@@ -92,8 +103,11 @@ def clock_set(by_ms: int) -> bytes:
     return msgspec.json.encode(ClockSet(by_ms=by_ms))
 
 
-def moved(raw: bytes, stamp: str) -> str:
-    """What a timestamp from before a CLOCK_SET is on the new clock."""
-    event = decode(raw)
-    ms = epoch_ms(stamp)
-    return timestamp(ms + event.by_ms) if isinstance(event, ClockSet) and ms is not None else stamp
+def moved(raw: bytes, moment: str) -> str:
+    """What a timestamp from before a CLOCK_SET is on the new clock; the same where that is none."""
+    try:
+        event = decode(raw)
+    except MalformedEventError:
+        return moment
+    ms = epoch_ms(moment)
+    return timestamp(ms + event.by_ms) if isinstance(event, ClockSet) and ms is not None else moment

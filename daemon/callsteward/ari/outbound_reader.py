@@ -56,7 +56,7 @@ class OutboundReader(Reader):
             # What comes from now on, nobody has seen.
             self._resumed_to = 0
             self._recent.clear()
-        if self._is_event(message.data):
+        if super()._take(message) and self._is_event(message.data):
             return True
         if self._keeper.done_to >= self._put_to:
             # All before it is in the journal, and it need not be.

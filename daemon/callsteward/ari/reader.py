@@ -5,9 +5,13 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 import aiohttp
+import structlog
 
 from callsteward.ari.frames import FrameQueue
+from callsteward.ari.marks import pretends
 from callsteward.ari.stamp import stamp
+
+log = structlog.get_logger(__name__)
 
 
 class Socket(Protocol):
@@ -48,9 +52,19 @@ class Reader:
             return f"connection lost: {message.data}"
         return f"closed with code {socket.close_code}"
 
-    def _take(self, _message: Any) -> bool:
+    def _take(self, message: Any) -> bool:
         """False for what is no event and does not belong into the queue."""
-        return True
+        if not pretends(message.data):
+            return True
+        counters = self._frames.counters
+        if counters.count_malformed():
+            log.warning(
+                "a frame of a type that the daemon alone puts into the stream: left out",
+                action="event_malformed",
+                event_type=stamp(message.data)[0],
+                count=counters.malformed,
+            )
+        return False
 
     def _put(self, message: Any) -> None:
         self._frames.put(message.data)
