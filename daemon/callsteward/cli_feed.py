@@ -9,7 +9,6 @@ import asyncio
 import sys
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from callsteward import config
+from callsteward.calls.moments import rfc3339
 from callsteward.cli_options import ConfigOption, Form, FormOption, chosen, moment, wrong
 from callsteward.exceptions import FeedError
 
@@ -61,14 +61,14 @@ def _status(config_file: ConfigOption, output: FormOption = None) -> None:
             "messages": measure.messages,
             "bytes": measure.size,
             "limit_bytes": limit,
-            "oldest_at": _rfc3339(measure.oldest_ms),
+            "oldest_at": rfc3339(measure.oldest_ms),
             "waiting": [{"kind": kind, "line": line, "messages": count} for kind, line, count in waiting],
             "drops": [
                 {
-                    "at": _rfc3339(drop.at_ms),
+                    "at": rfc3339(drop.at_ms),
                     "messages": drop.messages,
-                    "from": _rfc3339(drop.from_ms),
-                    "to": _rfc3339(drop.to_ms),
+                    "from": rfc3339(drop.from_ms),
+                    "to": rfc3339(drop.to_ms),
                 }
                 for drop in drops
             ],
@@ -83,8 +83,8 @@ def _status(config_file: ConfigOption, output: FormOption = None) -> None:
     for kind, line, count in waiting:
         typer.echo(f"  {kind:8} {line:24} {count:>8}")
     for drop in drops:
-        span = f"--from {_rfc3339(drop.from_ms)} --to {_rfc3339(drop.to_ms + 1)}"
-        typer.echo(f"dropped {drop.messages} messages until {_rfc3339(drop.at_ms)}: feed resend {span}")
+        span = f"--from {rfc3339(drop.from_ms)} --to {rfc3339(drop.to_ms + 1)}"
+        typer.echo(f"dropped {drop.messages} messages until {rfc3339(drop.at_ms)}: feed resend {span}")
 
 
 @feed.command("resend")
@@ -199,12 +199,6 @@ async def _read(settings: config.Config) -> tuple[Measure, list[tuple[str, str, 
         return await outbox.measure(), await outbox.waiting(), await outbox.drops()
     finally:
         await store.close()
-
-
-def _rfc3339(ms: int | None) -> str | None:
-    if ms is None:
-        return None
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _lasted(seconds: float) -> str:

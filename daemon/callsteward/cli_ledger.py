@@ -100,9 +100,9 @@ def clock(ms: int, zone: tzinfo) -> str:
 
 
 def rfc3339(ms: int) -> str:
-    from callsteward.calls import measure
+    from callsteward.calls.moments import stamped
 
-    return measure.rfc3339(ms) or ""
+    return stamped(ms)
 
 
 def now_ms() -> int:

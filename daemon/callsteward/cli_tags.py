@@ -27,7 +27,7 @@ def tags(
     """
     import msgspec
 
-    from callsteward.calls.measure import rfc3339
+    from callsteward.calls.moments import rfc3339
     from callsteward.store.records import Store
     from callsteward.tags.book import Kept, TagBook
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -12,6 +11,7 @@ from callsteward.calls import outcome as policy
 from callsteward.calls.callback_id import callback_of, origin_of
 from callsteward.calls.handover import ended_by
 from callsteward.calls.hangup import attribute
+from callsteward.calls.moments import rfc3339, seconds, stamped
 from callsteward.calls.record import (
     Attempt,
     AttemptResult,
@@ -35,42 +35,6 @@ if TYPE_CHECKING:
     from callsteward.calls.desk import Desk
     from callsteward.calls.model import Attempt as TrackedAttempt
     from callsteward.calls.model import Call
-
-
-def rfc3339(ms: int | None) -> str | None:
-    """RFC 3339 in UTC with milliseconds."""
-    return None if ms is None else _rfc3339(ms)
-
-
-_MILLIS: Final = tuple(f".{ms:03d}Z" for ms in range(1000))
-_MINUTES: Final = tuple(f"T{minute // 60:02d}:{minute % 60:02d}:" for minute in range(24 * 60))
-_SECONDS: Final = tuple(f"{second:02d}" for second in range(60))
-_dates: Final[dict[int, str]] = {}
-
-
-def _rfc3339(ms: int) -> str:
-    """Put together from parts made once: five times for every call."""
-    second = ms // 1000
-    day = second // 86_400
-    date = _dates.get(day)
-    if date is None:
-        date = _date(day)
-    return f"{date}{_MINUTES[second // 60 % 1440]}{_SECONDS[second % 60]}{_MILLIS[ms % 1000]}"
-
-
-def _date(day: int) -> str:
-    """The date so many days after 1970-01-01, from now on at hand."""
-    if len(_dates) >= 64:
-        _dates.clear()
-    date = _dates[day] = datetime.fromtimestamp(day * 86_400, UTC).isoformat()[:10]
-    return date
-
-
-def seconds(ms: int | None) -> float | None:
-    """Seconds with three decimals; a span that a clock's millisecond turned negative is 0."""
-    if ms is None:
-        return None
-    return ms / 1000 if ms > 0 else 0.0
 
 
 def _spans(speech: timeline.Spoken | None) -> timeline.Spans:
@@ -193,7 +157,7 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
     attempts = [
         Attempt(
             item.operator,
-            _rfc3339(item.ring_ms if item.ring_ms is not None else item.dial_ms),
+            stamped(item.ring_ms if item.ring_ms is not None else item.dial_ms),
             None if item.ring_ms is None or item.end_ms is None else seconds(item.end_ms - item.ring_ms),
             item.result or _CANCELLED,
         )
@@ -376,11 +340,11 @@ def _operator_holds_s(desk: Desk, call: Call) -> list[tuple[float, float]]:
 
 def _holds(call: Call) -> tuple[Hold, ...]:
     held = sorted(call.holds, key=lambda hold: hold[1:3])
-    return tuple(Hold(side, _rfc3339(start), (end - start) / 1000) for side, start, end, _ in held)
+    return tuple(Hold(side, stamped(start), (end - start) / 1000) for side, start, end, _ in held)
 
 
 def _silences(conversation: _Conversation) -> tuple[Silence, ...]:
-    return tuple([Silence(_rfc3339(start), (end - start) / 1000) for start, end in conversation.silences])
+    return tuple([Silence(stamped(start), (end - start) / 1000) for start, end in conversation.silences])
 
 
 def _unobserved(call: Call) -> tuple[Span, ...]:
@@ -392,7 +356,7 @@ def _transfers(call: Call) -> tuple[Transfer, ...]:
     made: list[Transfer] = []
     for item in call.transfers:
         result = item.result or TransferResult.FAILED
-        made.append(Transfer(item.kind, item.by, item.to, _rfc3339(item.at_ms), result))
+        made.append(Transfer(item.kind, item.by, item.to, stamped(item.at_ms), result))
     return tuple(made)
 
 
