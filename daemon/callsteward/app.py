@@ -161,7 +161,7 @@ class Daemon:
             )
             if doors is not None and ratings is not None:
                 doors.keep_complaints(
-                    Complaints(store.engine, config.site.name), ratings.decisions.escalate_call
+                    Complaints(store.engine, config.site.name), ratings.decisions.escalation.of_call
                 )
             judge = None if callbacks is None else callbacks.decisions.judge
             if doors is not None:

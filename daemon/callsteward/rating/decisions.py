@@ -22,8 +22,9 @@ from callsteward.calls.record import CallRecord, Direction, Outcome, Party, ms_o
 from callsteward.calls.record import Rating as Told
 from callsteward.clock import DAY_MS
 from callsteward.config import Config
-from callsteward.rating.complaints import LOW_RATING, TAGGED, Complaints
+from callsteward.rating.complaints import TAGGED, Complaints
 from callsteward.rating.eligibility import COMPLAINT, Talk, against
+from callsteward.rating.escalation import Escalation
 from callsteward.rating.ledger import Ledger
 from callsteward.rating.states import ComplaintRaised, Mode, Rating, RatingMoved, State
 from callsteward.rating.tags import TagsOf, no_tags
@@ -55,7 +56,6 @@ class Decisions:
     ) -> None:
         self._config = config
         self._ledger = ledger
-        self._complaints = complaints
         self._guard = guard
         self._do_not_call = do_not_call
         self._now_ms = now_ms
@@ -63,6 +63,7 @@ class Decisions:
         self._tags_of = tags_of
         self.on_schedule: Callable[[], None] = _nobody
         """Told when a rating call is scheduled."""
+        self.escalation = Escalation(complaints, now_ms, publish)
         # By channel: who has come to the rating, and who waits to hear of it.
         self._arrived: OrderedDict[str, HandOver] = OrderedDict()
         self._expected: dict[str, asyncio.Future[HandOver]] = {}
@@ -158,15 +159,7 @@ class Decisions:
             return None
         self._publish(RatingMoved(kept))
         if score <= self._config.profile(kept.line).complaint_score:
-            await self.escalate(
-                kept.call_id,
-                kept.line,
-                kept.operator,
-                kept.client_masked,
-                kept.client_ref,
-                reason=LOW_RATING,
-                score=score,
-            )
+            await self.escalation.of_rating(kept, score)
         return kept
 
     async def add(
@@ -249,7 +242,7 @@ class Decisions:
         record = fact.record
         tags = await self._tags_of(record.call_id)
         if COMPLAINT in tags and record.direction is not Direction.RATING:
-            await self.escalate_call(record, TAGGED)
+            await self.escalation.of_call(record, TAGGED)
         if record.direction is Direction.RATING:
             return await self._of_rating_call(record)
         rating = await self._ledger.of_call(record.call_id)
@@ -346,55 +339,6 @@ class Decisions:
     async def _asked_days_ago(self, number: str | None, client_ref: str | None, call_id: str) -> float | None:
         last_ms = await self._ledger.last_asked_ms(number=number, client_ref=client_ref, but=call_id)
         return None if last_ms is None else max(0, self._now_ms() - last_ms) / DAY_MS
-
-    async def escalate_call(self, record: CallRecord, reason: str) -> None:
-        """Put a call that has ended on the supervisors' list."""
-        await self.escalate(
-            record.call_id,
-            record.line,
-            record.operator,
-            record.client_masked,
-            record.client_ref,
-            reason=reason,
-            score=None,
-        )
-
-    async def escalate(
-        self,
-        call_id: str,
-        line: str,
-        operator: str | None,
-        client_masked: str | None,
-        client_ref: str | None,
-        *,
-        reason: str,
-        score: int | None,
-    ) -> None:
-        """Put a call on the supervisors' list and tell it; nothing where it is, or was, on it.
-
-        Also for a tag `complaint` that comes after the call's end.
-        """
-        raised = await self._complaints.raise_(
-            call_id=call_id,
-            line=line,
-            operator=operator,
-            client_masked=client_masked,
-            client_ref=client_ref,
-            reason=reason,
-            score=score,
-            at_ms=self._now_ms(),
-        )
-        if raised is not None:
-            log.warning(
-                "complaint escalated",
-                action="complaint_escalated",
-                complaint=raised.id,
-                call_id=call_id,
-                line=line,
-                reason=reason,
-                score=score,
-            )
-            self._publish(ComplaintRaised(raised))
 
 
 _SCHEDULED = Told("scheduled", Mode.CALL.value)
