@@ -1,20 +1,16 @@
-"""The phones of one run, in a process of their own: obeys commands on stdin, tells the truth on stdout.
+"""The phones of one run, in a process of their own that obeys commands (tests/lab/commanded.py).
 
-``python -m tests.chaos.phones --sip-port PORT --lane N``. Each command is a line of JSON, answered by
-``{"done": …, "error": …}``. Between commands the phones live by their habits, since after a fault nobody
-knows what comes next: they answer after a while, and a client who has talked enough hangs up.
+Between commands the phones live by their habits, since after a fault nobody knows what comes next: they
+answer after a while, and a client who has talked enough hangs up.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import selectors
-import sys
 import time
 from collections.abc import Callable
 from typing import Any
 
+from tests.lab.commanded import run
 from tests.lab.errors import LabError
 from tests.lab.lanes import Lane
 from tests.lab.phones import Exchange, Line, Phone
@@ -36,7 +32,7 @@ class Show:
         self._up_since: dict[Line, float] = {}
         self._over: set[Line] = set()
 
-    def keep_habits(self) -> None:
+    def go_on(self) -> None:
         """Who has talked long enough hangs up; that a call is over is told, whoever ended it."""
         now = time.monotonic()
         for name, called in self._phones.items():
@@ -89,7 +85,7 @@ class Show:
 
     def _until(self, happened: Callable[[], bool], what: str) -> None:
         def so() -> bool:
-            self.keep_habits()
+            self.go_on()
             return happened()
 
         self._exchange.until(so, LIMIT_S, what)
@@ -111,32 +107,5 @@ class Show:
                 setattr(self._phones[who], name, value)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sip-port", type=int, required=True)
-    parser.add_argument("--lane", type=int, required=True)
-    arguments = parser.parse_args()
-    commands = selectors.DefaultSelector()
-    commands.register(sys.stdin, selectors.EVENT_READ)
-    with Exchange(arguments.sip_port) as exchange:
-        show = Show(exchange, Lane(arguments.lane))
-        while True:
-            exchange.pump()
-            show.keep_habits()
-            if not commands.select(timeout=0):
-                continue
-            text = sys.stdin.readline()
-            if not text:
-                break
-            command = json.loads(text)
-            error = ""
-            try:
-                show.obey(**command)
-            except LabError as trouble:
-                error = str(trouble)
-            print(json.dumps({"done": command["do"], "error": error}), flush=True)
-    exchange.leave()
-
-
 if __name__ == "__main__":
-    main()
+    run(__doc__, Show)

@@ -1,17 +1,10 @@
-"""The phones of one lane, moved by strings: obeys commands on stdin, tells the truth on stdout.
-
-After each command it prints ``{"done": …}``; the truth lines before it are what the phones did.
-"""
+"""The phones of one lane, moved by strings: commands, and nothing else (tests/lab/commanded.py)."""
 
 from __future__ import annotations
 
-import argparse
-import json
-import selectors
-import sys
 from typing import Any
 
-from tests.lab.errors import LabError
+from tests.lab.commanded import run
 from tests.lab.lanes import Lane
 from tests.lab.phones import Exchange, Phone
 
@@ -23,6 +16,9 @@ class Show:
         self._exchange = exchange
         self._lane = lane
         self._phones: dict[str, Phone] = {}
+
+    def go_on(self) -> None:
+        """They do what they are told and nothing else."""
 
     def obey(self, do: str, who: str, value: Any) -> None:
         if do == "operator":
@@ -47,31 +43,5 @@ class Show:
             getattr(phone.line, do)()
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sip-port", type=int, required=True)
-    parser.add_argument("--lane", type=int, required=True)
-    arguments = parser.parse_args()
-    commands = selectors.DefaultSelector()
-    commands.register(sys.stdin, selectors.EVENT_READ)
-    with Exchange(arguments.sip_port) as exchange:
-        show = Show(exchange, Lane(arguments.lane))
-        while True:
-            exchange.pump()
-            if not commands.select(timeout=0):
-                continue
-            text = sys.stdin.readline()
-            if not text:
-                break
-            command = json.loads(text)
-            error = ""
-            try:
-                show.obey(**command)
-            except LabError as trouble:
-                error = str(trouble)
-            print(json.dumps({"done": command["do"], "error": error}), flush=True)
-    exchange.leave()
-
-
 if __name__ == "__main__":
-    main()
+    run(__doc__, Show)
