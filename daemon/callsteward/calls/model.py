@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from callsteward.calls.deadlines import Deadline
     from callsteward.calls.directory import Endpoint
     from callsteward.calls.hangup import LegEnd, Request
-    from callsteward.calls.tagging import Said
     from callsteward.calls.timeline import Spoken
+    from callsteward.tags.tag import Said
 
 # An enum's member costs ten times a constant (its class is searched through the metaclass); what is asked
 # for every event is read once, here as in the other modules of the tracker.

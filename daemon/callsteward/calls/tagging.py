@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import msgspec
-
 from callsteward.ari import events as ari
 from callsteward.calls.facts import CallTagged
 from callsteward.calls.record import Direction
-from callsteward.tags.tag import Given, Source, TagError, read
+from callsteward.tags.tag import Given, Said, Source, TagError, read
 
 if TYPE_CHECKING:
     from callsteward.calls.desk import Desk
@@ -25,26 +23,8 @@ EVENT = "callsteward-tag"
 _INTERNAL = Direction.INTERNAL
 
 
-class Said(msgspec.Struct, frozen=True):
-    """A tag as it stands on a call that is on."""
-
-    given: Given
-    at_ms: int
-    by: str
-    source: Source
-
-    @property
-    def evidence(self) -> str:
-        return evidence(self.given, self.by, self.source)
-
-
 # By its name in the stream; who wrote that is not believed further.
 _COMMANDED: Final = {source.value: source for source in (Source.MQTT, Source.HTTP, Source.AGI)}
-
-
-def evidence(given: Given, by: str, source: Source) -> str:
-    """The line a tag adds to what a decision rests on."""
-    return f"tag {given.tag.value} by {by or 'nobody named'} ({source.value})"
 
 
 def by_phone(desk: Desk, roster: Roster, event: ari.ChannelUserevent, ms: int) -> None:

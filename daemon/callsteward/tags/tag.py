@@ -50,6 +50,24 @@ class Given(msgspec.Struct, frozen=True):
         return f"{self.tag.value}={self.value}" if self.value else self.tag.value
 
 
+class Said(msgspec.Struct, frozen=True):
+    """A tag as it stands on a call that is on."""
+
+    given: Given
+    at_ms: int
+    by: str
+    source: Source
+
+    @property
+    def evidence(self) -> str:
+        return evidence(self.given, self.by, self.source)
+
+
+def evidence(given: Given, by: str, source: Source) -> str:
+    """The line a tag adds to what a decision rests on."""
+    return f"tag {given.tag.value} by {by or 'nobody named'} ({source.value})"
+
+
 LONGEST_TICKET = 64
 LONGEST_COMMENT = 500
 _TICKET = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._/#-]{{0,{LONGEST_TICKET - 1}}}\Z")

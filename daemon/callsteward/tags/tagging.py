@@ -19,11 +19,10 @@ import structlog
 from callsteward.callback.states import Actor
 from callsteward.calls.facts import CallEnded, CallTagged, Fact
 from callsteward.calls.record import CallRecord, Decision
-from callsteward.calls.tagging import evidence
 from callsteward.tags import late
 from callsteward.tags.book import TagBook
 from callsteward.tags.consequences import Consequences
-from callsteward.tags.tag import Given, Source, Tag
+from callsteward.tags.tag import Given, Source, Tag, evidence
 
 if TYPE_CHECKING:
     from callsteward.config import Config
