@@ -6,6 +6,7 @@ made here (`callsteward/contract/`), so that a subscriber needs no daemon to rea
 
 from __future__ import annotations
 
+import inspect
 import json
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -96,7 +97,9 @@ def json_schemas(mode: Mode = "off") -> dict[str, dict[str, Any]]:
     if mode == "structured":
         told = {name: _event(name, schema) for name, schema in told.items()}
     commands = {_version_of(kind): msgspec.json.schema(kind) for kind in COMMANDS.values()}
-    return {name: {"$schema": dialect, **schema} for name, schema in (told | commands).items()}
+    schemas = {name: {"$schema": dialect, **schema} for name, schema in (told | commands).items()}
+    _unindent(schemas)
+    return schemas
 
 
 def _event(name: str, schema: dict[str, Any]) -> dict[str, Any]:
@@ -117,6 +120,7 @@ def asyncapi(root: str = ROOT, mode: Mode = "off") -> dict[str, Any]:
         payloads[kind.__name__] = {"$ref": reference}
         # A sibling of $ref means nothing in the draft that AsyncAPI builds on: it goes where it points.
         components[reference.rpartition("/")[2]].update(schema)
+    _unindent(components)
     as_events = {kind.__name__: _as_event(kind, payloads[kind.__name__], mode) for kind in kinds}
     return {
         "asyncapi": ASYNCAPI_VERSION,
@@ -152,6 +156,19 @@ def asyncapi(root: str = ROOT, mode: Mode = "off") -> dict[str, Any]:
             "schemas": {name: components[name] for name in sorted(components)},
         },
     }
+
+
+def _unindent(schema: Any) -> None:
+    """Let each description read as its docstring does; msgspec before 0.23 keeps what the source indents."""
+    if isinstance(schema, dict):
+        for key, value in schema.items():
+            if key == "description" and isinstance(value, str):
+                schema[key] = inspect.cleandoc(value)
+            else:
+                _unindent(value)
+    elif isinstance(schema, list):
+        for item in schema:
+            _unindent(item)
 
 
 def _as_event(kind: type[Message | Command], payload: dict[str, Any], mode: Mode) -> dict[str, Any]:
