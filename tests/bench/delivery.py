@@ -7,7 +7,8 @@ what ought to have arrived.
 Two things are not callsteward's to promise, and are kept out: what a PBX says to nobody (the calls stand
 still while the daemon is dead, and it is killed when it has taken off its socket what was said), and what a
 broker acknowledges and loses when it is killed itself before it hands it over (Mosquitto keeps its queues
-in memory: it is killed while its subscriber is connected and nothing limits what it may have on the way).
+in memory: it is killed while its subscriber is connected, nothing limits what it may have on the way, and
+what it has written has been read).
 """
 
 from __future__ import annotations
@@ -267,6 +268,10 @@ async def _kill_broker(
     for place in places:
         await _reach(player, place)
         await asyncio.to_thread(ear.wait_up)
+        # What it has acknowledged it has written to its subscriber, who gets the time to read it: one that
+        # has not, and finds nobody to acknowledge to, may give its connection up with the rest unread.
+        broker.freeze()
+        await asyncio.to_thread(ear.wait_read)
         await asyncio.to_thread(broker.kill)
         figures.broker_kills += 1
         await asyncio.to_thread(ear.wait_down)

@@ -47,6 +47,7 @@ class Listener:
             "version": version,
         }
         self._arguments = [json.dumps(settings), str(self._file)]
+        self._port = broker.port
         self._process: subprocess.Popen[str] | None = None
         self._up = threading.Event()
         self._down = threading.Event()
@@ -84,6 +85,13 @@ class Listener:
     def wait_down(self, limit_s: float = 20) -> None:
         assert self._down.wait(limit_s), "the listener does not notice"
 
+    def wait_read(self, limit_s: float = 20) -> None:
+        """Until it has taken all off its connection that the broker has written to it."""
+        give_up_s = time.monotonic() + limit_s
+        while unread(self._port):
+            assert time.monotonic() < give_up_s, "the listener does not read on"
+            time.sleep(0.01)
+
     def heard(self) -> list[dict[str, Any]]:
         """All whole lines so far, in order of arrival."""
         text = self._file.read_bytes()
@@ -101,6 +109,16 @@ class Listener:
                 else:
                     self._up.clear()
                     self._down.set()
+
+
+def unread(port: int) -> int:
+    """Bytes that wait in the kernel for who is connected to a port of 127.0.0.1 (proc(5), /proc/net/tcp)."""
+    waiting = 0
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        _, _, remote, _, queues, *_ = line.split()
+        if remote == f"0100007F:{port:04X}":
+            waiting += int(queues.partition(":")[2], 16)
+    return waiting
 
 
 async def _listen(settings: dict[str, Any], out: IO[str]) -> None:
