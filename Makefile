@@ -23,7 +23,7 @@ help: ## This list
 .PHONY: setup
 setup: $(STAMP) ## Virtual environment with callsteward and all development tools
 
-$(STAMP): pyproject.toml scripts/bootstrap
+$(STAMP): pyproject.toml constraints.txt scripts/bootstrap
 	@scripts/bootstrap $(VENV)
 	@touch $@
 
@@ -103,7 +103,7 @@ soak: setup ## 10 minutes at the highest rate this machine carries: nothing lost
 
 .PHONY: fuzz
 fuzz: setup ## A million hostile inputs for every reader of what comes from outside (some minutes)
-	@$(PY) -m pip install --quiet --group fuzz
+	@$(PY) -m pip install --quiet --constraint constraints.txt --group fuzz
 	@$(PY) -m tests.fuzz $(if $(INPUTS),--inputs $(INPUTS))
 
 .PHONY: wheel
@@ -123,6 +123,13 @@ harm: setup ## The PBX is never harmed: disk and broker frozen under 100 calls a
 	@CALLSTEWARD_HARM_STALL_S=60 CALLSTEWARD_HARM_RATE=100 CALLSTEWARD_HANDOVER_STOPS=60 \
 		CALLSTEWARD_HANDOVER_RATE=25 CALLSTEWARD_KEPT_KILLS=45 CALLSTEWARD_KEPT_RATE=25 \
 		$(PY) -m pytest -s -q tests/live/test_harm.py tests/live/test_handover.py tests/live/test_kept_connection.py
+
+.PHONY: pins
+pins: setup ## After new releases: install the newest of everything, and write down what the tests run with
+	@$(PY) -m pip install --quiet --upgrade --upgrade-strategy eager --editable . --group dev --group fuzz
+	@{ sed -n '/^#/p' constraints.txt; $(PY) -m pip freeze --exclude-editable --exclude pip --exclude setuptools; } > $(VENV)/pins
+	@mv $(VENV)/pins constraints.txt
+	@git diff --stat constraints.txt
 
 .PHONY: audit
 audit: setup ## Known vulnerabilities in the dependencies, where the service can be reached
