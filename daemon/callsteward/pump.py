@@ -246,7 +246,7 @@ class Pump:
             return []
         if event is None:
             kind, moment = stamp(raw)
-            counters.unknown[kind] += 1
+            counters.count_unknown(kind)
             self._observe(moment, received_s)
             return []
         if isinstance(event, events.ClockSet) and received_s is not None:

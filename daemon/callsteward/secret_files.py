@@ -71,7 +71,7 @@ def _is_secret(key: str, value: str) -> bool:
 
 
 def _has_password(url: str) -> bool:
-    # A quarter of what the command line takes to start, and most commands read no store.
+    # A third of what --help takes; that, a replay and a wrong option look at no store's address.
     from sqlalchemy import make_url
     from sqlalchemy.exc import ArgumentError
 

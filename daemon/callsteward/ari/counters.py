@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+# Asterisk has some fifty types of events; what else a frame calls itself must not fill the memory.
+MOST_TYPES = 200
+LONGEST_TYPE = 64
+OTHER = "other"
+
 
 @dataclass(slots=True)
 class Counters:
@@ -35,6 +40,13 @@ class Counters:
     compactions: int = 0
     reloads: int = 0
     reload_errors: int = 0
+
+    def count_unknown(self, kind: str) -> None:
+        """Count an event of a type that is of no use here; past a number of types they are one, `other`."""
+        kind = kind[:LONGEST_TYPE]
+        if kind not in self.unknown and len(self.unknown) >= MOST_TYPES:
+            kind = OTHER
+        self.unknown[kind] += 1
 
     def count_malformed(self) -> bool:
         """Count a frame that is no event; whether to say so: the first ten, then one of a thousand."""

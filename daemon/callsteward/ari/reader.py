@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import aiohttp
 import structlog
 
+from callsteward.ari.counters import LONGEST_TYPE
 from callsteward.ari.frames import FrameQueue
 from callsteward.ari.marks import pretends
 from callsteward.ari.stamp import stamp
@@ -61,7 +62,7 @@ class Reader:
             log.warning(
                 "a frame of a type that the daemon alone puts into the stream: left out",
                 action="event_malformed",
-                event_type=stamp(message.data)[0],
+                event_type=stamp(message.data)[0][:LONGEST_TYPE],
                 count=counters.malformed,
             )
         return False

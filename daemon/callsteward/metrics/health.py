@@ -11,12 +11,11 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.registry import Collector
 
 from callsteward import __version__
-from callsteward.ari.counters import Counters
+from callsteward.ari.counters import OTHER, Counters
 from callsteward.health import FeedState, OutboxState
 
 # A type's name comes off the wire: a label for each, but not without end.
 _UNKNOWN_TYPES = 50
-_OTHER = "other"
 
 
 class Readings(msgspec.Struct, kw_only=True):
@@ -120,7 +119,7 @@ def _bounded(unknown: Counter[str]) -> dict[str, int]:
     """The commonest types by name, all the rest under one."""
     shown = dict(unknown.most_common(_UNKNOWN_TYPES))
     rest = unknown.total() - sum(shown.values())
-    return shown | {_OTHER: rest + shown.get(_OTHER, 0)} if rest else shown
+    return shown | {OTHER: rest + shown.get(OTHER, 0)} if rest else shown
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:
