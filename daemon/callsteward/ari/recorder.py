@@ -6,6 +6,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
+from callsteward.ari.line import line
+
 
 class Recorder:
     """Appends frames to a file exactly as Asterisk sent them.
@@ -37,11 +39,11 @@ class Recorder:
             self._stream = None
 
     def write(self, frame: bytes) -> None:
-        """Append one frame; a line break inside it (legal in JSON, Asterisk sends none) becomes a space."""
+        """Append one frame; a line break inside it is legal in JSON, though Asterisk sends none."""
         if self._stream is None:
             message = "the recorder is not open: use it in a with statement"
             raise ValueError(message)
-        self._stream.write(frame.replace(b"\r", b" ").replace(b"\n", b" ") + b"\n")
+        self._stream.write(line(frame))
 
     def flush(self) -> None:
         """Hand what was written to the operating system."""

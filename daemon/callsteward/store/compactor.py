@@ -19,6 +19,7 @@ import time
 from asyncio.subprocess import PIPE
 from collections.abc import Iterable, Iterator
 
+from callsteward.ari.line import line
 from callsteward.exceptions import StoreError
 from callsteward.store.compaction import compact
 
@@ -68,12 +69,6 @@ def lines(frames: Iterable[bytes]) -> Iterator[bytes]:
             size = 0
     if gathered:
         yield b"".join(gathered)
-
-
-def line(frame: bytes) -> bytes:
-    """A frame as one line of the journal."""
-    # Between JSON's tokens a line break is only white space; within a string it cannot stand.
-    return frame.replace(b"\r", b" ").replace(b"\n", b" ") + b"\n"
 
 
 def frames_in(file: int, size: int) -> Iterator[bytes]:

@@ -22,6 +22,7 @@ from typing import NoReturn
 
 import structlog
 
+from callsteward.ari.line import line
 from callsteward.ari.marks import given_up
 from callsteward.ari.stamp import stamp
 from callsteward.exceptions import StoreError
@@ -115,9 +116,9 @@ class Journal:
         """Add a frame; it is in the file after the next flush."""
         if self._path is None:
             return
-        line = compactor.line(frame)
-        self._pending.append(line)
-        self._pending_size += len(line)
+        one = line(frame)
+        self._pending.append(one)
+        self._pending_size += len(one)
 
     def flush(self) -> None:
         """Hand what was appended to the operating system.

@@ -13,7 +13,7 @@ def test_frames_are_written_as_they_came_one_a_line(tmp_path):
         recorder.write(b'{"type":"Odd",  "n":1}')
         recorder.write(b'{"type":\n"Odd"}')
         recorder.flush()
-        assert path.read_bytes() == b'{"type":"Odd",  "n":1}\n{"type": "Odd"}\n'
+        assert path.read_bytes() == b'{"type":"Odd",  "n":1}\n{"type":\r"Odd"}\n'
     with Recorder(path) as recorder:
         recorder.write(b"{}")
     assert path.read_bytes().count(b"\n") == 3

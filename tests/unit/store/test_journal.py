@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from callsteward.exceptions import StoreError
@@ -81,7 +82,19 @@ def test_a_torn_last_line_is_skipped_and_reported(
 def test_a_frame_with_line_breaks_stays_one_frame(path: Path) -> None:
     _left_by(path, b'{\n "a": 1\r\n}')
     journal = Journal(path)
-    assert list(journal.frames()) == [b'{  "a": 1  }']
+    assert list(journal.frames()) == [b'{\r "a": 1\r\r}']
+    assert msgspec.json.decode(next(iter(journal.frames()))) == {"a": 1}
+    journal.close()
+
+
+@pytest.mark.parametrize("broken", [b'{"a": "1\n2"}', b'{"a": "1\r2"}'])
+def test_a_line_break_where_none_can_stand_is_not_mended(path: Path, broken: bytes) -> None:
+    """Live it was no event: taken up from the journal it must be none either."""
+    _left_by(path, broken)
+    journal = Journal(path)
+    (left,) = journal.frames()
+    with pytest.raises(msgspec.DecodeError):
+        msgspec.json.decode(left)
     journal.close()
 
 
