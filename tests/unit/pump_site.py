@@ -30,10 +30,11 @@ class Site:
         self.clock = EventClock()
         self.tracker = Tracker(config())
         self.frames = FrameQueue(self.counters)
+        self.keeping = Keeping(self.journal, None, self.counters)
         self.pump = Pump(
             frames=self.frames,
             tracker=self.tracker,
-            keeping=Keeping(self.journal, None, self.counters),
+            keeping=self.keeping,
             save=self._save,
             outlet=self,
             census=Census(),
@@ -47,6 +48,10 @@ class Site:
 
     async def _save(self, records: Sequence[CallRecord]) -> list[CallRecord]:
         return list(records)
+
+    async def close(self) -> None:
+        """Leave the journal to the next one, and the thread that writes it to nobody."""
+        await self.keeping.close()
 
     @property
     def records(self) -> list[CallRecord]:
