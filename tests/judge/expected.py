@@ -185,7 +185,10 @@ EXPECTED: dict[str, Expected] = {
     "outbound_noanswer": replace(
         _UNANSWERED, direction="outbound", outcome="no_answer", first="pbx", confidence="likely", attempts=()
     ),
-    "outbound_busy": replace(_UNANSWERED, direction="outbound", outcome="busy", attempts=()),
+    # The client's line refused: nobody hung up, the PBX ended it.
+    "outbound_busy": replace(
+        _UNANSWERED, direction="outbound", outcome="busy", first="pbx", confidence="likely", attempts=()
+    ),
     "internal": Expected(
         direction="internal",
         operator="102",

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
-from callsteward.calls.callback_id import callback_of
 from callsteward.calls.deadlines import Limit
 from callsteward.calls.facts import Happening
 from callsteward.calls.model import Attempt, Call, Leg
-from callsteward.calls.record import AttemptResult, Direction
+from callsteward.calls.rating_id import rating_of
+from callsteward.calls.record import AttemptResult, Direction, Outcome
 
 if TYPE_CHECKING:
-    from callsteward.ari.events import Channel
+    from callsteward.ari.events import Dial
     from callsteward.calls.desk import Desk
 
 # DIALSTATUS as the Dial event carries it (Asterisk: main/dial.c, apps/app_dial.c, app_queue.c).
@@ -24,8 +25,16 @@ _RESULTS: Final = {
     "CONGESTION": AttemptResult.FAILED,
 }
 _PROGRESS: Final = frozenset({"", "RINGING", "PROGRESS", "PROCEEDING"})
-# Q.850 causes of a channel that was never answered.
+# What stands between a number and the rest of a dial string: 79031234567@trunk, g1/89031234567,
+# trunk/sip:+79031234567@host:5060, user:secret@host/79031234567.
+_PARTS: Final = re.compile(r"[^0-9+]+")
+# A client who dials a queue whose member is a Local channel to a ring group is four dials away from a phone.
+_DEEPEST: Final = 16
+# Q.850 causes of a channel that was never answered; those that are not here are failures.
 _CAUSES: Final = {
+    1: AttemptResult.UNAVAILABLE,
+    2: AttemptResult.UNAVAILABLE,
+    3: AttemptResult.UNAVAILABLE,
     17: AttemptResult.BUSY,
     18: AttemptResult.NO_ANSWER,
     19: AttemptResult.NO_ANSWER,
@@ -34,6 +43,16 @@ _CAUSES: Final = {
     0: AttemptResult.CANCELLED,
     16: AttemptResult.CANCELLED,
     26: AttemptResult.CANCELLED,
+}
+# Causes that leave it to DIALSTATUS how a dial ended: cancelled, or nothing said.
+_SAY_NOTHING: Final = frozenset({0, 16, 26, 31, 127})
+_OUTCOMES: Final = {
+    AttemptResult.NO_ANSWER: Outcome.NO_ANSWER,
+    AttemptResult.CANCELLED: Outcome.NO_ANSWER,
+    AttemptResult.BUSY: Outcome.BUSY,
+    AttemptResult.REJECTED: Outcome.BUSY,
+    AttemptResult.UNAVAILABLE: Outcome.FAILED,
+    AttemptResult.FAILED: Outcome.FAILED,
 }
 _NEVER_TRIED: Final = frozenset({AttemptResult.BUSY, AttemptResult.UNAVAILABLE, AttemptResult.FAILED})
 _ANSWERED: Final = AttemptResult.ANSWERED
@@ -49,11 +68,7 @@ def dial(desk: Desk, leg: Leg, status: str, ms: int) -> None:
         return  # rung on behalf of no operator
     attempt = leg.attempt
     if attempt is None and status == "ANSWER":
-        # A pickup: this phone took over a call that rang elsewhere, it did not ring itself.
-        if leg.call.answered_ms is None:
-            leg.call.answered_ms = ms
-        desk.say(leg.call, _SAY_ANSWERED, ms, operator=leg.operator)
-        return
+        return  # a pickup: this phone took over a call that rang elsewhere, it did not ring itself
     if attempt is None:
         attempt = leg.attempt = Attempt(leg.operator, ms)
         leg.call.attempts.append(attempt)
@@ -62,17 +77,62 @@ def dial(desk: Desk, leg: Leg, status: str, ms: int) -> None:
     elif status == "ANSWER":
         answered(desk, leg, ms)
     elif status not in _PROGRESS:
-        _close(desk, attempt, _RESULTS.get(status, AttemptResult.FAILED), ms)
+        _close(desk, attempt, _result_of(leg, status), ms)
 
 
-def client_dial(desk: Desk, leg: Leg, channel: Channel, caller: Channel | None, status: str) -> None:
-    """A Dial event about the client's phone (outbound): whom we call, and how the first dial ended."""
-    call = leg.call
-    for number in (channel.caller.number, caller.dialplan.exten if caller is not None else ""):
-        if desk.numbers.e164(call.client_number) is None and number:
+def _result_of(leg: Leg, status: str) -> AttemptResult:
+    """How a dial ended. Asterisk says NOANSWER of phones that refused, too; the refusal's cause knows."""
+    refused = leg.refused
+    if status == "NOANSWER" and refused is not None and refused not in _SAY_NOTHING:
+        return _CAUSES.get(refused, AttemptResult.FAILED)
+    return _RESULTS.get(status, AttemptResult.FAILED)
+
+
+def verdict_on_relay(desk: Desk, relay: Leg, status: str, ms: int) -> None:
+    """A queue or a dial gave up on a Local channel: so it did on the phones that ring behind it.
+
+    Their own dials are cancelled a moment later, which would tell nothing of how long they rang in vain.
+    """
+    far = relay.half
+    if status != "NOANSWER" or far is None:
+        return
+    for leg in relay.call.legs:
+        if leg.attempt is not None and leg.attempt.result is None and _rings_behind(leg, far):
+            _close(desk, leg.attempt, AttemptResult.NO_ANSWER, ms)
+
+
+def _rings_behind(leg: Leg, far: Leg) -> bool:
+    """Whether a phone is rung by the far half of a Local channel, or by one behind that."""
+    giver = leg.dialled_by
+    for _ in range(_DEEPEST):
+        if giver is None or giver is far:
+            return giver is far
+        giver = giver.half.dialled_by if giver.half is not None else None
+    return False
+
+
+def client_dial(desk: Desk, leg: Leg, event: Dial) -> None:
+    """A Dial event about the client's phone (outbound): whom we call, and how this dial ended."""
+    call, caller, status = leg.call, event.caller, event.dialstatus
+    if not status or desk.numbers.e164(call.client_number) is None:
+        exten = caller.dialplan.exten if caller is not None else ""
+        _find_number(desk, call, event.dialstring, event.peer.caller.number, exten)
+    # A peer can get two terminal statuses: the first is the true one.
+    if status not in _PROGRESS and not leg.dial_over:
+        leg.dial_over = True
+        if status != "ANSWER":
+            call.client_dial = _OUTCOMES[_result_of(leg, status)]
+
+
+def _find_number(desk: Desk, call: Call, dialstring: str, *others: str) -> None:
+    """The client's number: what was dialled on the trunk; else the extension, which can have a prefix."""
+    for part in _PARTS.split(dialstring):
+        if desk.numbers.e164(part) is not None:
+            call.client_number = part
+            return
+    for number in others:
+        if number and desk.numbers.e164(call.client_number) is None:
             call.client_number = number
-    if status not in _PROGRESS and not call.client_dial:
-        call.client_dial = status
 
 
 def ringing(desk: Desk, leg: Leg, ms: int) -> None:
@@ -91,32 +151,36 @@ def ringing(desk: Desk, leg: Leg, ms: int) -> None:
 
 def answered(desk: Desk, leg: Leg, ms: int) -> None:
     """The leg is up. An operator's answer is this on a phone that was dialled."""
-    leg.up = True
+    leg.up = leg.lifted = True
     attempt = leg.attempt
     call = leg.call
     if attempt is not None and attempt.result is None:
         _close(desk, attempt, _ANSWERED, ms)
-        _first_answer(desk, leg, attempt, ms)
-    elif leg is call.client and leg.dialled and call.answered_ms is None:
-        call.answered_ms = ms
-        desk.say(call, _SAY_ANSWERED, ms, operator=call.operator)
-
-
-def _first_answer(desk: Desk, leg: Leg, attempt: Attempt, ms: int) -> None:
-    call = leg.call
-    if call.answered_ms is None and call.latency_ms is None:
-        # A callback rings the operator first; it is answered when the client does.
-        if callback_of(call.id) is None:
+    elif leg is call.client and leg.dialled:
+        call.client_up_ms = ms
+        if call.answered_ms is None and rating_of(call.id) is not None:
+            # The one call that no operator is part of: the client answers, and the rating asks.
             call.answered_ms = ms
-        since = attempt.ring_ms if attempt.ring_ms is not None else attempt.dial_ms
-        call.latency_ms = max(0, ms - since)
-    desk.say(call, _SAY_ANSWERED, ms, operator=leg.operator)
+            desk.say(call, _SAY_ANSWERED, ms, operator=call.operator)
+
+
+def latency_ms(leg: Leg) -> int | None:
+    """How long a phone that was lifted had rung, None where it did not ring."""
+    attempt = leg.attempt
+    if attempt is None or attempt.end_ms is None or attempt.result is not _ANSWERED:
+        return None
+    since = attempt.dial_ms if attempt.ring_ms is None else attempt.ring_ms
+    return max(0, attempt.end_ms - since)
 
 
 def ended(desk: Desk, leg: Leg, ms: int, cause: int) -> None:
     """The channel is gone: an open attempt ends with it, and a refusal is told from a failure."""
     attempt = leg.attempt
     if attempt is None:
+        if leg is leg.call.client and leg.dialled and not leg.up and not leg.dial_over:
+            # A client whom a program called: there is no end of a dial but the channel's.
+            result = _CAUSES.get(cause, AttemptResult.FAILED)
+            leg.call.client_dial = _OUTCOMES[result]
         return
     if attempt.result is None:
         _close(desk, attempt, _CAUSES.get(cause, AttemptResult.FAILED), ms)

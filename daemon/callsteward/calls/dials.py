@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from callsteward.calls import attempts, linking
+from callsteward.calls import attempts, linking, provenance
 from callsteward.calls.facts import Happening
 
 if TYPE_CHECKING:
@@ -23,6 +23,11 @@ def told(desk: Desk, roster: Roster, event: Dial, ms: int) -> None:
     if peer is None:
         return
     peer.dialled = True
+    if caller is None:
+        # A program rings it: it belongs to the call of the channel that the program rings it for.
+        linking.join_linked(desk, peer, called, roster.legs)
+    elif not event.dialstatus:
+        provenance.dialled(caller, peer)
     went_to = event.forwarded
     if went_to is not None:
         forwarded = roster.leg(went_to, ms)
@@ -40,8 +45,11 @@ def told(desk: Desk, roster: Roster, event: Dial, ms: int) -> None:
             linking.find_line(desk, call, calling)
     status = event.dialstatus
     if peer.call.client is peer:
-        attempts.client_dial(desk, peer, called, calling, status)
-        if not status and not peer.call.client_dial:
+        first = peer.call.client_dial is None
+        attempts.client_dial(desk, peer, event)
+        if not status and first:
             desk.say(peer.call, Happening.STARTED, ms, operator=peer.call.operator)
+    elif peer.endpoint.is_relay:
+        attempts.verdict_on_relay(desk, peer, status, ms)
     else:
         attempts.dial(desk, peer, status, ms)

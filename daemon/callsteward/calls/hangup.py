@@ -3,6 +3,11 @@
 Facts behind it (real Asterisk 22): the first ChannelHangupRequest without `soft`, on an answered leg
 that is no Local half, names the party. With `soft` the cause is a set of flags of Asterisk's own
 (include/asterisk/channel.h), not Q.850; flag 16 alone is a dialplan's end and names nobody.
+
+A connection is lost where the driver says so (RTP timeout), where the leg's own end comes with a SIP status
+that no person sends (408, 481, 5xx), or with an abnormal Q.850 cause. A cause proves something of the leg it
+came in on alone: Dial() copies the cause of whatever it dialled to the caller's channel, and Asterisk from
+20.14, 21.9 and 22.4 on repeats a channel's old cause in its next hang-up request.
 """
 
 from __future__ import annotations
@@ -21,6 +26,19 @@ _EXPLICIT: Final = 32  # ARI DELETE, CLI, SoftHangup()
 # Two BYEs on the wire at once arrive in either order; within this the first one is only likely.
 SIMULTANEOUS_MS: Final = 200
 
+# AST_CAUSE_NO_USER_RESPONSE: what Asterisk makes of a SIP 408, on a leg that was up. Before 20.17 and 22.7,
+# where no request carries a SIP status, it is all that is left of one.
+_NO_RESPONSE: Final = 18
+# AST_CAUSE_INTERWORKING: what Asterisk makes of every SIP status it has no cause for, and of a Q.850 cause
+# that says nothing; its own SIP status for it is 500 (hangup_cause2sip in channels/chan_pjsip.c).
+_INTERWORKING: Final = 127
+# The SIP statuses that hangup_cause2sip makes of Q.850 causes, as far as they are a failed dialogue's: such a
+# status with such a cause may be made of it, and is worth no more than the cause.
+_STATUS_OF: Final = {18: 408, 27: 502, 29: 501, 34: 503, 38: 500, 42: 503, 66: 503, 127: 500}
+_NOTHING: Final[Sequence[int]] = ()
+# AST_CAUSE_REQUESTED_CHAN_UNAVAIL: what the channel drivers give a leg that sends no RTP any more.
+_RTP_TIMEOUT: Final = 44
+
 
 class Request:
     """A ChannelHangupRequest on a leg of the conversation. `cause` is Q.850 unless `soft`."""
@@ -29,12 +47,14 @@ class Request:
         "at_ms",
         "cause",
         "channel",
+        "inherited",
         "passed_back",
         "restarted",
         "side",
         "soft",
         "tech_cause",
         "third_party",
+        "up",
     )
 
     def __init__(
@@ -48,6 +68,9 @@ class Request:
         passed_back: bool = False,
         third_party: bool = False,
         restarted: bool = False,
+        *,
+        up: bool = True,
+        inherited: Sequence[int] | None = None,
     ) -> None:
         self.at_ms = at_ms
         self.side = side
@@ -59,6 +82,9 @@ class Request:
         self.third_party = third_party
         # Asterisk asked for nothing: it was started anew, and this leg was on before.
         self.restarted = restarted
+        self.up = up
+        # Causes of phones this channel dialled, which Asterisk copied to it.
+        self.inherited = _NOTHING if inherited is None else inherited
 
 
 def of_restart(at_ms: int, side: Side, channel: str) -> Request:
@@ -69,7 +95,7 @@ def of_restart(at_ms: int, side: Side, channel: str) -> Request:
 class LegEnd:
     """A ChannelDestroyed of a leg of the conversation. `source`: hangupsource, None where not sent."""
 
-    __slots__ = ("cause", "channel", "passed_back", "side", "source", "tech_cause")
+    __slots__ = ("cause", "channel", "inherited", "passed_back", "refused", "side", "source", "tech_cause")
 
     def __init__(
         self,
@@ -79,6 +105,9 @@ class LegEnd:
         tech_cause: int | None,
         source: str | None,
         passed_back: bool = False,
+        inherited: Sequence[int] | None = None,
+        *,
+        refused: bool = False,
     ) -> None:
         self.side = side
         self.channel = channel
@@ -87,6 +116,9 @@ class LegEnd:
         self.source = source
         # The cause is that of the phones it dialled: Asterisk handed it on.
         self.passed_back = passed_back
+        self.inherited = _NOTHING if inherited is None else inherited
+        # A dialled line that was never up: the dial came to nothing, nobody lost a connection.
+        self.refused = refused
 
 
 _PARTY: Final = {Side.CLIENT: Party.CLIENT, Side.OPERATOR: Party.OPERATOR}
@@ -116,11 +148,13 @@ def attribute(
             return _of(
                 Party.PBX, request, ends, (f"{_told(request)}: Asterisk passed the end of the dial on",)
             )
-        if request.cause in abnormal_causes:
-            return _lost(request.side, ends, f"{_told(request)}: abnormal", request)
+        lost = _loss(request, ends, abnormal_causes)
+        if lost is not None:
+            return _lost(request.side, ends, f"{_told(request)}: {lost}", request)
         return _plain(request, requests[index + 1 :], ends)
     for end in ends:
-        if end.cause in abnormal_causes and not end.passed_back:
+        proves = end.cause in abnormal_causes and end.cause not in end.inherited
+        if proves and not (end.passed_back or end.refused):
             evidence = f"{end.channel} destroyed with cause {end.cause}: abnormal"
             return Hangup(Party.NETWORK, end.cause, end.tech_cause, (evidence,), Confidence.CERTAIN, end.side)
     if not end_seen:
@@ -148,6 +182,43 @@ def _told(request: Request) -> str:
         return f"{request.channel} was on when Asterisk was restarted"
     kind = f"soft {request.cause}" if request.soft else f"cause {request.cause}"
     return f"hang-up request on {request.channel} ({kind})"
+
+
+def _loss(request: Request, ends: Sequence[LegEnd], abnormal_causes: Collection[int]) -> str | None:
+    """Why a request is the end of a lost connection and no person's; None where it is a person's."""
+    why = _fault(request.cause, request.tech_cause, request, abnormal_causes)
+    if why is None and request.cause is None:
+        # Asterisk before 20.14, 21.9 and 22.4 tells the cause with the leg's end alone.
+        end = _own_end(request, ends)
+        if end is not None:
+            why = _fault(end.cause, None, request, abnormal_causes)
+            if why is not None:
+                why = f"{end.channel} destroyed with cause {end.cause}, {why}"
+    return why
+
+
+def _fault(
+    cause: int | None, status: int | None, request: Request, abnormal_causes: Collection[int]
+) -> str | None:
+    """What a Q.850 cause and a SIP status say of the leg they came in on, None where they prove nothing."""
+    own = cause is not None and cause not in request.inherited
+    if request.up and status is not None and (status in {408, 481} or 500 <= status < 600):
+        # Asterisk makes a status of the cause where none came in: then it says what the cause does.
+        made_of_cause = cause is not None and _STATUS_OF.get(cause) == status
+        if not made_of_cause or (own and cause != _INTERWORKING):
+            return f"SIP {status}, the connection was lost"
+    if not own:
+        return None
+    if cause in abnormal_causes:
+        return "abnormal"
+    return "no response, the connection was lost" if request.up and cause == _NO_RESPONSE else None
+
+
+def _own_end(request: Request, ends: Sequence[LegEnd]) -> LegEnd | None:
+    for end in ends:
+        if end.channel == request.channel:
+            return end
+    return None
 
 
 def _end_of(side: Side, ends: Sequence[LegEnd]) -> LegEnd | None:
@@ -185,9 +256,11 @@ def _lost(side: Side, ends: Sequence[LegEnd], evidence: str, request: Request) -
 
 def _soft(request: Request, ends: Sequence[LegEnd], abnormal_causes: Collection[int]) -> Hangup | None:
     flags = request.cause or 0
-    own_end = next((end for end in ends if end.channel == request.channel), None)
-    if flags & _DRIVER and own_end is not None and own_end.cause not in abnormal_causes:
-        return None  # a leg that Asterisk swapped out of a bridge: an attended transfer, a Local channel
+    own_end = _own_end(request, ends)
+    if flags & _DRIVER and own_end is not None:
+        copied = own_end.cause in request.inherited and own_end.cause != _RTP_TIMEOUT
+        if copied or own_end.cause not in abnormal_causes:
+            return None  # a leg that Asterisk swapped out of a bridge: an attended transfer, a Local channel
     if flags & _DRIVER:
         return _lost(
             request.side, ends, f"{_told(request)}: the channel driver ended it (RTP timeout)", request
@@ -203,6 +276,8 @@ def _soft(request: Request, ends: Sequence[LegEnd], abnormal_causes: Collection[
 
 def _plain(first: Request, later: Sequence[Request], ends: Sequence[LegEnd]) -> Hangup:
     evidence = [_told(first)]
+    if first.cause is not None and first.cause in first.inherited:
+        evidence.append(f"cause {first.cause} is that of a phone dialled before")
     confidence = _CERTAIN
     party = _PARTY[first.side]
     if first.third_party:
@@ -244,7 +319,7 @@ def _unrequested(requests: Sequence[Request], ends: Sequence[LegEnd]) -> Hangup:
     """Nobody asked for it: the channel it came from if Asterisk names one, else Asterisk itself."""
     source = _source(ends)
     for end in ends:
-        if source is not None and end.channel == source:
+        if source is not None and end.channel == source and not end.refused:
             return Hangup(
                 _PARTY[end.side],
                 end.cause,
@@ -256,6 +331,8 @@ def _unrequested(requests: Sequence[Request], ends: Sequence[LegEnd]) -> Hangup:
         # Which leg's end is told first is chance; the client's says what the client met.
         first = _end_of(Side.CLIENT, ends) or (ends[0] if ends else None)
         evidence = "no hang-up request of a party before the dialplan's end"
+        if first is not None and first.refused:
+            evidence = f"{first.channel} was dialled in vain (cause {first.cause})"
         return Hangup(
             Party.PBX,
             None if first is None else first.cause,

@@ -72,8 +72,11 @@ def merge(desk: Desk, left: Call, right: Call) -> Call | None:
     left_rank, right_rank = _rank(left, left_settled), _rank(right, right_settled)
     if (right_rank, right.spent, right.created_ms) < (left_rank, left.spent, left.created_ms):
         winner, loser = right, left
-    if loser.client is not None and winner.answered_ms is None and loser.direction is _OUTBOUND:
-        winner.answered_ms = loser.answered_ms  # by the client, before anybody knew whose call it was
+    if winner.client_up_ms is None and loser.client_up_ms is not None:
+        # By the client, before anybody knew whose call it was.
+        winner.client_up_ms = loser.client_up_ms
+        if rating_id.rating_of(winner.id) is not None:
+            winner.answered_ms = loser.client_up_ms
     for leg in loser.legs:
         leg.call = winner
     winner.legs.extend(loser.legs)
@@ -151,11 +154,14 @@ def _make_client(desk: Desk, call: Call, leg: Leg, ms: int, channel: Channel | N
     talk.regroup(desk, call, ms)
 
 
-def client_left(desk: Desk, call: Call, ms: int | None) -> None:
-    """The client's channel is gone. Another one may be theirs: a second trunk tried, a masquerade."""
+def client_left(desk: Desk, call: Call, leg: Leg, ms: int | None) -> None:
+    """The client's channel is gone. Another one may be theirs: a second trunk tried, a masquerade.
+
+    They left when they hung up: the channel may have lived on in the h extension.
+    """
     call.client = None
     call.client_gone = True
-    call.ended_ms = ms
+    call.ended_ms = ms if ms is None or leg.hung_up_ms is None else min(ms, leg.hung_up_ms)
     if call.direction is _OUTBOUND and call.answered_ms is None:
         cast(desk, call, call.created_ms)
 
@@ -186,7 +192,12 @@ def find_line(desk: Desk, call: Call, channel: Channel) -> None:
 
 
 def join_linked(desk: Desk, leg: Leg, channel: Channel, legs: Mapping[str, Leg]) -> None:
-    """A channel met midway: where Asterisk names the first channel of its call, it belongs there."""
+    """A channel belongs to the call whose first channel Asterisk names with it.
+
+    For one that is met midway, and for one that a program rings: no dial tells whom it is rung for.
+    """
+    if leg.endpoint.is_machine:
+        return
     linkedid = channel.channelvars.linkedid if channel.channelvars is not None else None
     if not linkedid or linkedid == leg.id:
         return

@@ -32,7 +32,8 @@ def lines_now(calls: Iterable[Call]) -> list[LineNow]:
             continue
         if any(leg.attempt is not None and leg.attempt.result is None for leg in call.legs):
             line.ringing += 1
-        if call.answered_ms is None and call.direction is Direction.INBOUND:
+        gone = call.client.hung_up_ms is not None  # the channel may live on in the h extension
+        if call.answered_ms is None and call.direction is Direction.INBOUND and not gone:
             line.waiting += 1
             since = line.longest_wait_since_ms
             if since is None or call.started_ms < since:

@@ -186,6 +186,7 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
             call.client_dial,
             seconds(wait_ms),
             limits.short_abandon_s,
+            client_up=call.client_up_ms is not None,
         )
     seen = _beginning_seen(call, limits.greeting_within_ms)
     speech = conversation.speech(limits.interruption_ms, call.talks[0][0] if seen and call.talks else None)

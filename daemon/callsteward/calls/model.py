@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from callsteward.calls.record import AttemptResult, Direction, Side, TransferKind, TransferResult
+from callsteward.calls.record import AttemptResult, Direction, Outcome, Side, TransferKind, TransferResult
 
 if TYPE_CHECKING:
     from callsteward.calls.deadlines import Deadline
@@ -72,18 +72,25 @@ class Leg:
         "call",
         "contacts",
         "created_ms",
+        "dial_over",
         "dialled",
+        "dialled_by",
         "endpoint",
         "half",
         "hold_deadline",
         "hold_ms",
+        "hung_up_ms",
         "id",
+        "inherited",
         "joined_ms",
         "left_bridge",
+        "lifted",
         "name",
         "operator",
         "outsider",
+        "refused",
         "talking_ms",
+        "told",
         "up",
     )
 
@@ -103,7 +110,21 @@ class Leg:
         self.attempt: Attempt | None = None
         self.contacts: tuple[Call, ...] = ()
         self.dialled = False
+        # The channel that dialled it, where one did, and whether that dial has come to something.
+        self.dialled_by: Leg | None = None
+        self.dial_over = False
+        # The Q.850 causes with which phones it dialled ended: Asterisk copies them to this channel. A list
+        # from the channel's first dial on.
+        self.inherited: list[int] | None = None
+        # The Q.850 cause with which the phone refused, before it was up.
+        self.refused: int | None = None
+        # When its side hung up, or the driver gave it up: the channel may live on in the h extension.
+        self.hung_up_ms: int | None = None
         self.up = False
+        # Somebody watched it go up.
+        self.lifted = False
+        # Its answer was told: once, when it is first connected with anybody.
+        self.told = False
         self.hold_ms: int | None = None
         # Calls whose client it put on hold and then left, to ask somebody.
         self.awaited_by: tuple[Call, ...] = ()
@@ -124,6 +145,7 @@ class Call:
         "client_gone",
         "client_number",
         "client_speech",
+        "client_up_ms",
         "contact",
         "contact_ms",
         "context",
@@ -171,9 +193,12 @@ class Call:
         self.legs: list[Leg] = [first]
         self.client: Leg | None = None
         self.client_number = ""
-        self.client_dial = ""
+        # What the last dial to the client came to.
+        self.client_dial: Outcome | None = None
         # The client's last channel: gone, and when (None where nobody saw it go).
         self.client_gone = False
+        # When a client who was called took it.
+        self.client_up_ms: int | None = None
         self.ended_ms: int | None = None
         self.direction = _INTERNAL
         self.line = ""

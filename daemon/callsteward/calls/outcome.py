@@ -26,24 +26,25 @@ _COMPLETED: Final = Outcome.COMPLETED
 _MID_DIALOGUE_DROP: Final = Outcome.MID_DIALOGUE_DROP
 _FAILED_RESULTS: Final = frozenset({AttemptResult.UNAVAILABLE, AttemptResult.FAILED})
 _ORDINARY_CAUSES: Final = frozenset({None, 0, 16, 18, 19, 31, 127})
-_DIAL_OUTCOMES: Final = {
-    "BUSY": Outcome.BUSY,
-    "CONGESTION": Outcome.FAILED,
-    "CHANUNAVAIL": Outcome.FAILED,
-}
 
 
 def unanswered(
     direction: Direction,
     hangup: Hangup,
     attempts: Collection[AttemptResult],
-    client_dial: str,
+    client_dial: Outcome | None,
     wait_s: float | None,
     short_abandon_s: float,
+    *,
+    client_up: bool = False,
 ) -> Outcome:
-    """The outcome of a call nobody answered."""
-    if direction is _OUTBOUND:
-        return _DIAL_OUTCOMES.get(client_dial, Outcome.NO_ANSWER)
+    """The outcome of a call in which client and operator were never connected.
+
+    `client_dial` is what the last try to reach the client came to, of a call that dialled out. `client_up`:
+    the client took it, and no operator was there.
+    """
+    if direction is _OUTBOUND and not (client_up and hangup.first in {_CLIENT, _NETWORK}):
+        return client_dial or Outcome.NO_ANSWER
     if hangup.first is _CLIENT or hangup.first is _NETWORK:
         short = wait_s is not None and wait_s < short_abandon_s
         return Outcome.SHORT_ABANDONED if short else Outcome.ABANDONED

@@ -44,6 +44,7 @@ def _moved(ms: int | None, by_ms: int) -> int | None:
 def _leg(leg: Leg, by_ms: int) -> None:
     leg.created_ms += by_ms
     leg.joined_ms = _moved(leg.joined_ms, by_ms)
+    leg.hung_up_ms = _moved(leg.hung_up_ms, by_ms)
     leg.hold_ms = _moved(leg.hold_ms, by_ms)
     leg.talking_ms = _moved(leg.talking_ms, by_ms)
 
@@ -53,6 +54,7 @@ def _call(call: Call, by_ms: int) -> None:
     call.started_ms += by_ms
     call.quiet_ms += by_ms
     call.answered_ms = _moved(call.answered_ms, by_ms)
+    call.client_up_ms = _moved(call.client_up_ms, by_ms)
     call.contact_ms = _moved(call.contact_ms, by_ms)
     call.ended_ms = _moved(call.ended_ms, by_ms)
     call.died_ms = _moved(call.died_ms, by_ms)

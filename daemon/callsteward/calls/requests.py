@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from callsteward.calls import attempts
+from callsteward.calls import attempts, provenance
 from callsteward.calls.facts import Happening
 from callsteward.calls.hangup import Request, requester, simultaneous
-from callsteward.calls.record import Side
+from callsteward.calls.record import Direction, Side
 
 if TYPE_CHECKING:
     from callsteward.ari.events import ChannelHangupRequest
@@ -16,11 +16,13 @@ if TYPE_CHECKING:
 
 _CLIENT: Final = Side.CLIENT
 _OPERATOR: Final = Side.OPERATOR
+_OUTBOUND: Final = Direction.OUTBOUND
 _HANGUP: Final = Happening.HANGUP
 
 
 def made(desk: Desk, leg: Leg, event: ChannelHangupRequest, ms: int) -> None:
     """Somebody's channel is asked to hang up."""
+    provenance.asked(leg, event, ms)
     _note(desk, leg.call, leg, event, ms)
     for call in leg.contacts:
         if call is not leg.call:
@@ -30,7 +32,7 @@ def made(desk: Desk, leg: Leg, event: ChannelHangupRequest, ms: int) -> None:
 def _note(desk: Desk, call: Call, leg: Leg, event: ChannelHangupRequest, ms: int) -> None:
     """The request as one call sees it; nothing to a call whose conversation it was not in."""
     side = call.side(leg)
-    if side is None and call.answered_ms is None and not leg.dialled and call is leg.call:
+    if side is None and call.answered_ms is None and call is leg.call and _dials_out(call, leg):
         side = _OPERATOR  # the operator who dials out gives up
     if side is None and leg in call.last_contact and simultaneous(call.requests, ms):
         side = _OPERATOR  # both hung up at once, the bridge went between the two
@@ -38,8 +40,26 @@ def _note(desk: Desk, call: Call, leg: Leg, event: ChannelHangupRequest, ms: int
         return
     passed_back = attempts.passed_back(call, leg)
     third_party = leg.outsider and side is _OPERATOR
-    request = Request(ms, side, leg.name, event.cause, event.tech_cause, event.soft, passed_back, third_party)
+    if side is _CLIENT and leg.dialled and not leg.up and not event.soft:
+        return  # the line did not take the call: whoever dialled it tries another one or gives up
+    request = Request(
+        ms,
+        side,
+        leg.name,
+        event.cause,
+        event.tech_cause,
+        event.soft,
+        passed_back,
+        third_party,
+        up=leg.up,
+        inherited=leg.inherited,
+    )
     call.requests.append(request)
     party = requester(request)
     if party is not None:
         desk.say(call, _HANGUP, ms, operator=call.operator, by=party)
+
+
+def _dials_out(call: Call, leg: Leg) -> bool:
+    """Whether a leg is the phone of whoever dials out: it called, or was rung first (click-to-dial)."""
+    return not leg.dialled or (leg.up and call.direction is _OUTBOUND and not leg.outsider)

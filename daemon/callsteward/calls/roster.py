@@ -1,7 +1,8 @@
 """The channels and bridges Asterisk has now, as far as its events tell.
 
 A channel met for the first time in the middle of its life is taken in as it is; one that is gone is
-remembered, so that a late event does not bring it back (channel ids never come again).
+remembered, so that a late event does not bring it back. Asterisk never gives an id twice, but a program that
+chooses ids may: a channel created after the one of that id was gone is a new one.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ class Roster:
         self.legs: dict[str, Leg] = {}
         self.bridges: dict[str, Bridge] = {}
         self._halves: dict[str, Leg] = {}
-        self._gone: OrderedDict[str, None] = OrderedDict()
+        # When each was gone.
+        self._gone: OrderedDict[str, int] = OrderedDict()
 
     def calls(self) -> list[Call]:
         """The calls that are on, oldest first."""
@@ -70,6 +72,9 @@ class Roster:
         name = channel.name
         endpoint = self._desk.directory.endpoint(name)
         leg = self.legs[channel_id] = Leg(channel_id, name, endpoint, ms if created is None else created)
+        if self._gone.pop(channel_id, None) is not None and not linking.is_ours(channel_id):
+            # Records are told apart by their call's id.
+            leg.call.id = f"{channel_id}@{leg.created_ms}"
         if leg.endpoint.is_relay:
             self._pair(leg)
         return leg
@@ -83,17 +88,24 @@ class Roster:
         leg.half, other.half = other, leg
         linking.merge(self._desk, other.call, leg.call)
 
-    def remember(self, channel_id: str) -> None:
-        self._gone[channel_id] = None
+    def remember(self, channel_id: str, ms: int) -> None:
+        """A channel is gone."""
+        self._gone[channel_id] = ms
         if len(self._gone) > _REMEMBERED:
             self._gone.popitem(last=False)
 
-    def is_gone(self, channel_id: str) -> bool:
-        return channel_id in self._gone
+    def is_late(self, channel: ari.Channel) -> bool:
+        """Whether the creation of a channel is told when that channel is gone: late, or a second time."""
+        gone_ms = self._gone.get(channel.id)
+        if gone_ms is None:
+            return False
+        created_ms = ari.epoch_ms(channel.creationtime) if channel.creationtime else None
+        return created_ms is None or created_ms <= gone_ms
 
     def forget(self, leg: Leg) -> None:
         """The channel is no more; its bridge and its call know already."""
         del self.legs[leg.id]
+        leg.dialled_by = None
         if leg.half is not None:
             leg.half.half = None
             leg.half = None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from callsteward.calls.attempts import latency_ms
 from callsteward.calls.deadlines import Deadline, Limit
 from callsteward.calls.desk import Left
 from callsteward.calls.facts import Happening
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 _CLIENT: Final = Side.CLIENT
 _OPERATOR: Final = Side.OPERATOR
+_SAY_ANSWERED: Final = Happening.ANSWERED
 _TALK: Final = Limit.TALK
 _SILENCE: Final = Limit.SILENCE
 _INTERNAL: Final = Direction.INTERNAL
@@ -85,7 +87,9 @@ def regroup(desk: Desk, call: Call, ms: int) -> None:
         _begin(desk, call, ms)
     for leg in now:
         if leg not in before:
-            _take_part(call, leg)
+            _take_part(desk, call, leg, ms)
+    if call.answered_ms == ms and not before and all(leg.outsider for leg in now):
+        desk.say(call, _SAY_ANSWERED, ms, operator=call.operator)
     if before:
         staff = [leg.operator for leg in now if not leg.outsider]
         if staff and call.operator not in staff:
@@ -93,10 +97,13 @@ def regroup(desk: Desk, call: Call, ms: int) -> None:
     _quiet_from(desk, call, ms)
 
 
-def _take_part(call: Call, leg: Leg) -> None:
+def _take_part(desk: Desk, call: Call, leg: Leg, ms: int) -> None:
     leg.contacts = (*leg.contacts, call)
     if not leg.outsider:
         call.operator = leg.operator
+        if not leg.told and (leg.joined_ms is None or leg.lifted):
+            leg.told = True
+            desk.say(call, _SAY_ANSWERED, ms, operator=leg.operator)
     # A transfer is completed by the first one who then has the client; failed if it is its giver.
     for transfer in call.transfers:
         if transfer.result is None:
@@ -116,9 +123,10 @@ def _begin(desk: Desk, call: Call, ms: int) -> None:
     call.handed_over_ms = None
     call.parted_unseen = False
     call.last_contact = []
-    if call.answered_ms is None and all(leg.joined_ms is None for leg in call.contact):
-        # Nobody's phone was dialled for it: a pickup, a parked client fetched.
+    if call.answered_ms is None and all(leg.joined_ms is None or leg.lifted for leg in call.contact):
         call.answered_ms = ms
+        # Of a call among colleagues the client is the one who called.
+        call.latency_ms = next((told for told in map(latency_ms, call.contact) if told is not None), None)
     if call.talk_limit is None and call.line:
         # The consultation is the talks together: the wait for a colleague between two is none of it.
         since = ms - sum(end - start for start, end in call.talks)

@@ -17,6 +17,7 @@ from callsteward.calls import (
     interruption,
     linking,
     live,
+    provenance,
     rating_entry,
     requests,
     tagging,
@@ -194,12 +195,13 @@ class Tracker:
         ms = self.last_event_ms
         channel = event.channel
         channel_id = channel.id
-        if self._roster.is_gone(channel_id) or channel_id in self._roster.legs:
+        if channel_id in self._roster.legs or self._roster.is_late(channel):
             return
         leg = self._roster.add(channel_id, channel, ms, event.timestamp)
         # Asterisk makes a channel it dials Down, one that calls in is born ringing (or up).
         state = channel.state
         leg.dialled = state == "Down" or state == "Rsrvd"  # noqa: PLR1714
+        linking.join_linked(self._desk, leg, channel, self._roster.legs)
         if not leg.dialled:
             linking.cast(self._desk, leg.call, ms, channel)
         # A client's line was looked up with that.
@@ -222,7 +224,7 @@ class Tracker:
         ms = self.last_event_ms
         channel_id = event.channel.id
         leg = self._roster.legs.get(channel_id)
-        self._roster.remember(channel_id)
+        self._roster.remember(channel_id, ms)
         if leg is not None:
             self._remove(leg, ms, event)
 
@@ -235,8 +237,11 @@ class Tracker:
         call = leg.call
         attempts.ended(desk, leg, ms, event.cause if event is not None else 0)
         if event is not None:
+            provenance.ended(call, leg, event.cause)
             if leg is call.client:
                 if call.handed_over_ms is None:
+                    if leg.dialled:  # of several tries the last one counts
+                        call.ends = [end for end in call.ends if end.side is not _CLIENT]
                     call.ends.append(_end(leg, _CLIENT, event, passed_back))
             elif call.contact:
                 pass  # the talk went on without it
@@ -249,7 +254,7 @@ class Tracker:
         if leg is call.client:
             if call.waits_for is not None:
                 talk.close_hold(desk, call.waits_for, ms, only=call)
-            linking.client_left(desk, call, ms if event is not None else None)
+            linking.client_left(desk, call, leg, ms if event is not None else None)
         if not call.legs:
             self._end_call(call, self.last_event_ms)
         elif call.client_gone and call.linger is None:
@@ -403,7 +408,7 @@ class Tracker:
         seen_ms = ms if gap is None else gap
         talked = [call for call in self._roster.calls() if call.contact and not call.requests]
         for leg in vanished:
-            self._roster.remember(leg.id)
+            self._roster.remember(leg.id, seen_ms)
             self._remove(leg, seen_ms, None)
         self._roster.place(event.channels, event.bridges, ms, seen_ms)
         for call in talked:
@@ -412,7 +417,7 @@ class Tracker:
     def _compacted(self, event: ari.Compacted) -> None:
         """A compacted journal begins: a late event of a channel whose frames went brings no call back."""
         for channel_id in event.gone:
-            self._roster.remember(channel_id)
+            self._roster.remember(channel_id, self.last_event_ms)
 
     def _clock_set(self, event: ari.ClockSet) -> None:
         """Asterisk's clock was set: what is on is dated anew, so that its spans stay as long as they are."""
@@ -443,4 +448,7 @@ class Tracker:
 def _end(leg: Leg, side: Side, event: ari.ChannelDestroyed, passed_back: bool = False) -> LegEnd:
     channelvars = event.channel.channelvars
     source = channelvars.hangupsource if channelvars is not None else None
-    return LegEnd(side, leg.name, event.cause, event.tech_cause, source, passed_back)
+    refused = leg.dialled and not leg.up
+    return LegEnd(
+        side, leg.name, event.cause, event.tech_cause, source, passed_back, leg.inherited, refused=refused
+    )

@@ -48,22 +48,36 @@ def hangup(first: Party, cause: int | None = 16, *evidence: str) -> Hangup:
 def test_a_call_nobody_answered(
     first: Party, cause: int | None, attempts: list[Result], wait_s: float | None, outcome: Outcome
 ):
-    assert unanswered(IN, hangup(first, cause), attempts, "", wait_s, 5.0) is outcome
+    assert unanswered(IN, hangup(first, cause), attempts, None, wait_s, 5.0) is outcome
 
 
 @pytest.mark.parametrize(
-    ("status", "outcome"),
+    ("last_try", "outcome"),
     [
-        ("BUSY", Outcome.BUSY),
-        ("CONGESTION", Outcome.FAILED),
-        ("CHANUNAVAIL", Outcome.FAILED),
-        ("NOANSWER", Outcome.NO_ANSWER),
-        ("CANCEL", Outcome.NO_ANSWER),
-        ("", Outcome.NO_ANSWER),
+        (Outcome.BUSY, Outcome.BUSY),
+        (Outcome.FAILED, Outcome.FAILED),
+        (Outcome.NO_ANSWER, Outcome.NO_ANSWER),
+        (None, Outcome.NO_ANSWER),
     ],
 )
-def test_a_client_we_called_did_not_answer(status: str, outcome: Outcome):
-    assert unanswered(OUT, hangup(Party.OPERATOR), [], status, 20.0, 5.0) is outcome
+def test_a_client_we_called_did_not_answer(last_try: Outcome | None, outcome: Outcome):
+    assert unanswered(OUT, hangup(Party.OPERATOR), [], last_try, 20.0, 5.0) is outcome
+
+
+@pytest.mark.parametrize(
+    ("first", "wait_s", "outcome"),
+    [
+        (Party.CLIENT, 20.0, Outcome.ABANDONED),
+        (Party.CLIENT, 4.9, Outcome.SHORT_ABANDONED),
+        (Party.NETWORK, 20.0, Outcome.ABANDONED),
+        (Party.PBX, 20.0, Outcome.NO_ANSWER),
+        (Party.OPERATOR, 20.0, Outcome.NO_ANSWER),
+    ],
+)
+def test_a_client_we_called_took_the_call_and_no_operator_was_there(
+    first: Party, wait_s: float, outcome: Outcome
+):
+    assert unanswered(OUT, hangup(first), [], None, wait_s, 5.0, client_up=True) is outcome
 
 
 SHUT_DOWN = "hang-up request on PJSIP/101-1 (soft 4): Asterisk shut down"

@@ -1120,8 +1120,8 @@ def test_a_channel_gone_long_ago_is_forgotten_only_after_ten_thousand_others():
     late = events.Channel("1.10000", "PJSIP/trunk-1", "Ring")
     assert not tracker.handle(events.ChannelCreated(channel=late))
     assert tracker.open_legs == 0
-    assert not tracker._roster.is_gone("1.0")
-    assert tracker._roster.is_gone("1.1")
+    assert not tracker._roster.is_late(events.Channel("1.0", "PJSIP/trunk-1", "Ring"))
+    assert tracker._roster.is_late(events.Channel("1.1", "PJSIP/trunk-1", "Ring"))
 
 
 def test_a_call_whose_client_is_gone_already_where_the_stream_stops_is_whole():

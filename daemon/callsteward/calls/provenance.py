@@ -1,0 +1,79 @@
+"""Where a hang-up cause comes from: whose leg ended with it, and to which channels Asterisk copied it.
+
+Dial() copies the cause of the phone or trunk it dialled to the caller's channel: after a refusal, after a
+talk, through Local channels. On the caller's channel that cause says nothing of the caller's connection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from callsteward.ari.events import ChannelHangupRequest
+    from callsteward.calls.model import Call, Leg
+
+# AST_SOFTHANGUP_DEV and AST_SOFTHANGUP_EXPLICIT: the channel's far end is gone, whoever says so.
+_GONE_FLAGS: Final = 1 | 32
+# Causes that prove nothing, wherever they come from: unknown and normal clearing.
+_PLAIN: Final = frozenset({0, 16})
+# A client who dials a queue whose member is a Local channel to a ring group is four dials away from a phone.
+_DEEPEST: Final = 16
+
+
+def asked(leg: Leg, event: ChannelHangupRequest, ms: int) -> None:
+    """A leg's hang-up was asked for: its side is gone, or its phone refused the dial."""
+    cause = event.cause
+    if event.soft:
+        if cause is not None and cause & _GONE_FLAGS and leg.hung_up_ms is None:
+            leg.hung_up_ms = ms
+        return
+    if cause is not None:
+        if leg.dialled and not leg.up:
+            leg.refused = cause
+        hand_on(leg, cause)
+    if leg.hung_up_ms is None:
+        leg.hung_up_ms = ms
+
+
+def dialled(caller: Leg, peer: Leg) -> None:
+    """A channel dials another one."""
+    peer.dialled_by = caller
+    if caller.inherited is None:
+        caller.inherited = []
+
+
+def ended(call: Call, leg: Leg, cause: int) -> None:
+    """A leg is gone: its cause may stand on the channels that dialled it or talked with it from now on."""
+    if cause in _PLAIN:
+        return
+    hand_on(leg, cause)
+    partners: Sequence[Leg] = ()
+    if leg is call.client:
+        partners = call.last_contact
+    elif call.client is not None and leg in call.last_contact:
+        partners = (call.client,)
+    for partner in partners:
+        if partner is not leg and partner.hung_up_ms is None:
+            if partner.inherited is None:
+                partner.inherited = []
+            if cause not in partner.inherited:
+                partner.inherited.append(cause)
+
+
+def hand_on(leg: Leg, cause: int) -> None:
+    """A leg ends with a cause: the channels that dialled it may carry that cause from now on.
+
+    A caller who hung up first is not among them: then the cause is the caller's own.
+    """
+    if cause in _PLAIN:
+        return
+    giver = leg.dialled_by
+    for _ in range(_DEEPEST):
+        if giver is None or giver.hung_up_ms is not None or giver.inherited is None:
+            return
+        if cause not in giver.inherited:
+            giver.inherited.append(cause)
+        if not giver.endpoint.is_relay or giver.half is None:
+            return
+        giver = giver.half.dialled_by
