@@ -174,7 +174,8 @@ def replay(
     """
     from callsteward.replay import replay_files
 
-    replay_files(files, config.load(config_file), as_table=chosen(output) is Form.TABLE, strict=strict)
+    settings = config.load(config_file, warn=lambda message: typer.echo(f"warning: {message}", err=True))
+    replay_files(files, settings, as_table=chosen(output) is Form.TABLE, strict=strict)
 
 
 @app.command()

@@ -108,6 +108,16 @@ def test_replay_takes_each_file_as_a_stream_of_its_own():
     ]
 
 
+def test_replay_connects_nowhere_and_so_only_warns_of_a_configuration_that_everybody_can_read(tmp_path):
+    file = tmp_path / "c.toml"
+    file.write_text('[asterisk]\npassword = "hidden words"\n')
+    file.chmod(0o644)
+    result = callsteward("replay", CAPTURES / "hold2.jsonl", "-c", file)
+    assert result.returncode == 0
+    assert f"warning: {file}: it holds secrets (asterisk.password)" in result.stderr.decode()
+    assert len(records(result)) == 1
+
+
 def test_replay_reads_standard_input():
     stream = (CAPTURES / "client_bye.jsonl").read_bytes()
     piped = callsteward("replay", "-", stdin=stream)

@@ -10,6 +10,7 @@ in it that everybody can read is refused.
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
@@ -134,8 +135,12 @@ class Config(BaseSettings):
         return self.profiles.get(name) or Profile()
 
 
-def load(path: Path | None) -> Config:
-    """The configuration in a TOML file, or the defaults where no file is given."""
+def load(path: Path | None, *, warn: Callable[[str], None] | None = None) -> Config:
+    """The configuration in a TOML file, or the defaults where no file is given.
+
+    A file with secrets that everybody can read is refused, with the command that mends it. With `warn` it is
+    read, and `warn` is given that message: for programs that connect to nothing, such as `replay`.
+    """
     values: dict[str, Any] = {}
     if path is not None:
         try:
@@ -146,7 +151,12 @@ def load(path: Path | None) -> Config:
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
             message = f"{path}: not TOML: {error}"
             raise ConfigError(message) from error
-        secret_files.refuse_open(path, values)
+        try:
+            secret_files.refuse_open(path, values)
+        except ConfigError as error:
+            if warn is None:
+                raise
+            warn(str(error))
     file = str(path) if path is not None else "environment"
     try:
         return Config(**values)
