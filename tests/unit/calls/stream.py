@@ -258,7 +258,8 @@ class Stream:
         peer.status = status or None
         if peer.dialled_by is not None:
             more["caller"] = peer.dialled_by
-        self._emit("Dial", peer=peer, dialstatus=status, dialstring=peer.number, forward="", **more)
+        more.setdefault("dialstring", peer.number)
+        self._emit("Dial", peer=peer, dialstatus=status, forward="", **more)
 
     def dial_event(self, peer: Phone, status: str, **more: Any) -> None:
         """A Dial event of its own (a second terminal status, a forward)."""

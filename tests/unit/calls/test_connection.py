@@ -1,0 +1,189 @@
+"""Answered is when client and operator hear each other, not when a phone is lifted."""
+
+import pytest
+
+from callsteward.calls.facts import Happening
+from callsteward.calls.record import Direction, Outcome, Party
+from callsteward.calls.tracker import Tracker
+from tests.unit.calls.stream import Phone, Stream, at, config, ended, happenings, rule
+
+
+def lifted(s: Stream, client: Phone, operator: str = "101", after: float = 2) -> Phone:
+    """An operator lifts the phone, and hears something before they are put through to the client."""
+    phone = s.dial(client, operator)
+    s.ring(phone)
+    s.wait(after)
+    phone.state = "Up"
+    s.emit("ChannelStateChange", channel=phone)
+    s.dial_event(phone, "ANSWER")
+    return phone
+
+
+def test_the_wait_lasts_until_they_are_connected_and_the_latency_until_the_phone_was_lifted() -> None:
+    """Dial U(), FreePBX's confirmation, FollowMe, a member announcement or delay: all look the same."""
+    s = Stream()
+    client = s.incoming()
+    s.enter(client, "support")
+    phone = lifted(s, client)
+    s.wait(4)
+    s.bridge(client, phone)
+    s.speak(phone, 5)
+    s.bye(client)
+    facts = s.facts()
+    (record,) = ended(facts)
+    assert (record.answered_at, record.wait_s, record.answer_latency_s) == (at(6), 6.0, 2.0)
+    assert (record.operator, record.outcome, record.talk_s) == ("101", Outcome.COMPLETED, 5.0)
+    (answered,) = happenings(facts, Happening.ANSWERED)
+    assert (answered.at_ms - 1_795_348_800_000, answered.operator) == (6000, "101")
+    assert answered.client_number == "79031234567"
+    assert rule(record, "answer_within").value == 2.0
+
+
+def test_a_client_who_gives_up_while_the_operator_hears_an_announcement_was_not_answered() -> None:
+    s = Stream()
+    client = s.incoming()
+    s.enter(client, "support")
+    phone = lifted(s, client)
+    s.wait(4)
+    s.request(client, 16, tech_cause=487)
+    s.wait(5)  # the announcement goes on
+    s.dial_event(phone, "CONTINUE")
+    s.destroy(phone)
+    s.request(client, 16, soft=True)
+    s.destroy(client)
+    facts = s.facts()
+    (record,) = ended(facts)
+    assert (record.answered_at, record.operator, record.answer_latency_s) == (None, None, None)
+    assert (record.outcome, record.hangup.first, record.wait_s) == (Outcome.ABANDONED, Party.CLIENT, 6.0)
+    assert not happenings(facts, Happening.ANSWERED)
+    assert rule(record, "no_contact_lost").result == "broken"
+
+
+def test_an_operator_who_hangs_up_in_the_announcement_ends_nothing() -> None:
+    """AGENTDUMP: the client waits on, and gives up later."""
+    s = Stream()
+    client = s.incoming()
+    s.enter(client, "support")
+    phone = lifted(s, client)
+    s.wait(1)
+    s.request(phone)
+    s.destroy(phone)
+    s.wait(5)
+    s.bye(client)
+    record = s.record()
+    assert (record.outcome, record.hangup.first, record.operator) == (Outcome.ABANDONED, Party.CLIENT, None)
+    assert [(item.operator, item.result) for item in record.attempts] == [("101", "answered")]
+
+
+def test_the_operator_who_confirmed_is_the_one_who_answered() -> None:
+    s = Stream()
+    client = s.incoming()
+    first = lifted(s, client, "101", after=3)
+    s.wait(5)
+    s.request(first)
+    s.destroy(first)
+    second = lifted(s, client, "102", after=4)
+    s.wait(5)
+    s.bridge(client, second)
+    s.speak(second, 4)
+    s.bye(client)
+    record = s.record()
+    assert (record.operator, record.wait_s, record.answer_latency_s) == ("102", 17.0, 4.0)
+    assert [(item.operator, item.ring_s) for item in record.attempts] == [("101", 3.0), ("102", 4.0)]
+
+
+def test_while_the_operator_confirms_the_client_is_still_waiting() -> None:
+    s, tracker = Stream(), Tracker(config())
+    client = s.incoming()
+    s.enter(client, "support")
+    phone = lifted(s, client)
+    s.play(tracker)
+    (line,) = tracker.lines_now()
+    assert (line.waiting, line.talking) == (1, 0)
+    s.bridge(client, phone)
+    s.play(tracker)
+    (line,) = tracker.lines_now()
+    assert (line.waiting, line.talking) == (0, 1)
+
+
+def click_to_dial(s: Stream) -> tuple[Phone, Phone]:
+    """A program rings the operator first; they lift after 1.5 s, then the client is dialled."""
+    operator = s.originated("101", "click-1")
+    s.ring(operator)
+    s.answer(operator, after=1.5)
+    operator.app = ("Dial", "PJSIP/79031234567@trunk,20")
+    client = s.dial(operator, "trunk", number="79031234567")
+    s.ring(client)
+    return operator, client
+
+
+def test_a_click_to_dial_is_answered_when_the_client_is_there() -> None:
+    s = Stream()
+    operator, client = click_to_dial(s)
+    s.answer(client, after=3)
+    s.bridge(operator, client)
+    s.speak(operator, 4)
+    s.bye(client)
+    record = s.record()
+    assert (record.direction, record.operator, record.wait_s) == (Direction.OUTBOUND, "101", 3.0)
+    assert (record.outcome, record.client_masked) == (Outcome.COMPLETED, "+7903***4567")
+
+
+@pytest.mark.parametrize(
+    ("how", "cause", "outcome", "first"),
+    [
+        ("NOANSWER", 0, Outcome.NO_ANSWER, Party.PBX),
+        ("BUSY", 17, Outcome.BUSY, Party.PBX),
+        ("CONGESTION", 34, Outcome.FAILED, Party.PBX),
+    ],
+)
+def test_a_click_to_dial_that_does_not_reach_the_client_is_no_talk(
+    how: str, cause: int, outcome: Outcome, first: Party
+) -> None:
+    s = Stream()
+    operator, client = click_to_dial(s)
+    s.wait(8)
+    s.ends_dial(client, how, cause, asked=cause or None)
+    s.request(operator, 16, soft=True)
+    s.destroy(operator, cause)
+    facts = s.facts()
+    (record,) = ended(facts)
+    assert (record.outcome, record.hangup.first) == (outcome, first)
+    assert (record.answered_at, record.operator, record.talk_s) == (None, None, 0.0)
+    assert not happenings(facts, Happening.ANSWERED)
+
+
+def test_an_operator_who_gives_up_a_click_to_dial_hung_up_first() -> None:
+    s = Stream()
+    operator, client = click_to_dial(s)
+    s.wait(4)
+    s.request(operator)
+    s.dial_event(client, "CANCEL")
+    s.destroy(client, 127)
+    s.request(operator, 16, soft=True)
+    s.destroy(operator)
+    record = s.record()
+    assert (record.hangup.first, record.outcome, record.answered_at) == (
+        Party.OPERATOR,
+        Outcome.NO_ANSWER,
+        None,
+    )
+
+
+def test_a_client_whom_a_dialler_rings_and_no_operator_takes_gave_up() -> None:
+    """The dialler rings the client first; nobody is free, and the client hangs up after 7 s."""
+    s = Stream()
+    client = s.originated("trunk", "dialler-1")
+    client.number = "79031234567"
+    s.ring(client)
+    s.answer(client, after=3)
+    s.wait(7)
+    s.request(client)
+    s.destroy(client)
+    record = s.record()
+    assert (record.direction, record.outcome, record.hangup.first) == (
+        Direction.OUTBOUND,
+        Outcome.ABANDONED,
+        Party.CLIENT,
+    )
+    assert (record.answered_at, record.operator, record.callback.decision) == (None, None, "not_due")
