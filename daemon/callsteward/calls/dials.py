@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from callsteward.calls import attempts, linking, provenance
+from callsteward.calls import attempts, linking, origin, provenance
 from callsteward.calls.facts import Happening
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def told(desk: Desk, roster: Roster, event: Dial, ms: int) -> None:
     peer = roster.leg(called, ms)
     if peer is None:
         return
-    peer.dialled = True
+    origin.dialled(peer)
     if caller is None:
         # A program rings it: it belongs to the call of the channel that the program rings it for.
         linking.join_linked(desk, peer, called, roster.legs)

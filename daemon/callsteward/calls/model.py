@@ -87,6 +87,7 @@ class Leg:
         "lifted",
         "name",
         "operator",
+        "origin_told",
         "outsider",
         "refused",
         "talking_ms",
@@ -109,7 +110,9 @@ class Leg:
         self.half: Leg | None = None
         self.attempt: Attempt | None = None
         self.contacts: tuple[Call, ...] = ()
+        # Whether Asterisk dialled it, and whether that is known: until then it is presumed (origin.py).
         self.dialled = False
+        self.origin_told = False
         # The channel that dialled it, where one did, and whether that dial has come to something.
         self.dialled_by: Leg | None = None
         self.dial_over = False

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from callsteward.ari import events as ari
-from callsteward.calls import attempts, linking, talk
+from callsteward.calls import attempts, linking, origin, talk
 from callsteward.calls.desk import Desk
 from callsteward.calls.model import Bridge, Call, Leg
 
@@ -45,8 +45,11 @@ class Roster:
         leg = self.legs.get(channel_id)
         if leg is None:
             return self._join(channel_id, channel, ms)
-        if not leg.up and channel.state == "Up":
-            attempts.answered(self._desk, leg, ms)
+        if not leg.up:
+            if not leg.origin_told:
+                origin.look(self._desk, leg, channel, ms)
+            if channel.state == "Up":
+                attempts.answered(self._desk, leg, ms)
         call = leg.call
         if call.client is leg and not call.line_from_queue:
             linking.find_line(self._desk, call, channel)
@@ -59,10 +62,11 @@ class Roster:
         leg = self.add(channel_id, channel, ms)
         leg.joined_ms = ms
         leg.call.unobserved.append((leg.created_ms, ms))
-        leg.dialled = channel.dialplan.app_data == "(Outgoing Line)"
+        origin.made(leg, channel)
         leg.up = channel.state == "Up"  # since when, nobody saw
         linking.join_linked(self._desk, leg, channel, self.legs)
-        linking.cast(self._desk, leg.call, leg.created_ms, channel)
+        if leg.origin_told:
+            linking.cast(self._desk, leg.call, leg.created_ms, channel)
         return leg
 
     def add(self, channel_id: str, channel: ari.Channel, ms: int, stamp: str = "") -> Leg:

@@ -17,6 +17,7 @@ from callsteward.calls import (
     interruption,
     linking,
     live,
+    origin,
     provenance,
     rating_entry,
     requests,
@@ -198,14 +199,12 @@ class Tracker:
         if channel_id in self._roster.legs or self._roster.is_late(channel):
             return
         leg = self._roster.add(channel_id, channel, ms, event.timestamp)
-        # Asterisk makes a channel it dials Down, one that calls in is born ringing (or up).
-        state = channel.state
-        leg.dialled = state == "Down" or state == "Rsrvd"  # noqa: PLR1714
+        origin.made(leg, channel)
         linking.join_linked(self._desk, leg, channel, self._roster.legs)
         if not leg.dialled:
             linking.cast(self._desk, leg.call, ms, channel)
         # A client's line was looked up with that.
-        leg.up = state == "Up"
+        leg.up = channel.state == "Up"
 
     def _state_changed(self, event: ari.ChannelStateChange) -> None:
         ms = self.last_event_ms

@@ -1,0 +1,38 @@
+"""What another channel driver would have told of the same calls comes to the same records."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from callsteward.calls.record import encode
+from tests.replay.streams import CAPTURES, STREAMS, lines_of, records_of
+
+# The states by which a driver tells of a channel that calls in; chan_pjsip makes it Ring.
+STATES = {"chan_sip": ("Down", "Ring"), "dahdi": ("Rsrvd", "Ring")}
+
+
+def _retold(lines: list[bytes], states: tuple[str, ...]) -> list[bytes]:
+    """A stream whose incoming channels were made by another driver."""
+    told: list[bytes] = []
+    for line in lines:
+        event = json.loads(line)
+        if event["type"] != "ChannelCreated" or event["channel"]["state"] != "Ring":
+            told.append(line)
+            continue
+        for state in states:
+            event["channel"]["state"] = state
+            told.append(json.dumps(event).encode())
+            event["type"] = "ChannelStateChange"
+    return told
+
+
+@pytest.mark.parametrize("driver", STATES)
+@pytest.mark.parametrize("path", [*CAPTURES, *STREAMS], ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_records_do_not_depend_on_the_state_a_channel_is_made_in(path: Path, driver: str) -> None:
+    lines = lines_of(path)
+    retold = _retold(lines, STATES[driver])
+    assert len(retold) > len(lines)
+    assert list(map(encode, records_of(retold))) == list(map(encode, records_of(lines)))
