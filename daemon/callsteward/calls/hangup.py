@@ -132,11 +132,13 @@ def attribute(
     abnormal_causes: Collection[int],
     *,
     end_seen: bool = True,
+    parted_by: Side | None = None,
 ) -> Hangup:
     """Who ended the conversation, from its hang-up requests in order and the ends of its legs.
 
     `end_seen`: the client's last channel ended before our eyes. Where it did not, nothing follows from no
     request having been seen: another leg's end is that of a colleague who transferred the call earlier.
+    `parted_by`: whose leg left the conversation first, None where that was not seen.
     """
     for index, request in enumerate(requests):
         if request.soft:
@@ -152,11 +154,9 @@ def attribute(
         if lost is not None:
             return _lost(request.side, ends, f"{_told(request)}: {lost}", request)
         return _plain(request, requests[index + 1 :], ends)
-    for end in ends:
-        proves = end.cause in abnormal_causes and end.cause not in end.inherited
-        if proves and not (end.passed_back or end.refused):
-            evidence = f"{end.channel} destroyed with cause {end.cause}: abnormal"
-            return Hangup(Party.NETWORK, end.cause, end.tech_cause, (evidence,), Confidence.CERTAIN, end.side)
+    unrequested = _lost_unrequested(ends, abnormal_causes, parted_by)
+    if unrequested is not None:
+        return unrequested
     if not end_seen:
         return Hangup(Party.UNKNOWN, None, None, ("the end was not observed",), Confidence.UNKNOWN)
     return _unrequested(requests, ends)
@@ -252,6 +252,36 @@ def _lost(side: Side, ends: Sequence[LegEnd], evidence: str, request: Request) -
     if end is not None and end.cause:
         more = (f"{end.channel} destroyed with cause {end.cause}",)
     return _of(Party.NETWORK, request, ends, (evidence, *more), lost_side=side)
+
+
+def _lost_unrequested(
+    ends: Sequence[LegEnd], abnormal_causes: Collection[int], parted_by: Side | None
+) -> Hangup | None:
+    """A connection lost by a leg's end alone: chan_sip tells of an RTP timeout in no other way.
+
+    Where both sides' legs end with the cause, Asterisk copied it from the lost leg to the other: the lost one
+    left the bridge first.
+    """
+    own = [end for end in ends if not (end.passed_back or end.refused)]
+    first = next(
+        (end for end in own if end.cause in abnormal_causes and end.cause not in end.inherited), None
+    )
+    if first is None:
+        return None
+    alike = [end for end in own if end.cause == first.cause]
+    end = first
+    side: Side | None = first.side
+    more: tuple[str, ...] = ()
+    if any(item.side is not side for item in alike):
+        left = _end_of(parted_by, alike) if parted_by is not None else None
+        if left is None:
+            side, more = None, ("both sides' legs have it, and which left first was not seen",)
+        else:
+            end, side = left, parted_by
+            more = (f"both sides' legs have it, {left.channel} left the bridge first",)
+    evidence = f"{end.channel} destroyed with cause {end.cause}: abnormal"
+    confidence = _LIKELY if more else _CERTAIN
+    return Hangup(Party.NETWORK, end.cause, end.tech_cause, (evidence, *more), confidence, side)
 
 
 def _soft(request: Request, ends: Sequence[LegEnd], abnormal_causes: Collection[int]) -> Hangup | None:

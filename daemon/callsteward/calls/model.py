@@ -171,6 +171,7 @@ class Call:
         "linger",
         "operator",
         "operator_speech",
+        "parted_by",
         "parted_unseen",
         "placed",
         "queue",
@@ -246,6 +247,8 @@ class Call:
         self.spoke_on = False
         # When the client came to the rating after a talk: what follows ends no conversation.
         self.handed_over_ms: int | None = None
+        # Whose leg left the last talk first; None where that was a relay's or was not seen.
+        self.parted_by: Side | None = None
         # The talk ended while nobody watched, and the client is still there: what follows ends no talk.
         self.parted_unseen = False
         # Somebody heard the client before the stream began.

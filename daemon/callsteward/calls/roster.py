@@ -194,8 +194,11 @@ class Roster:
         """A bridge is gone, and whoever was in it is out of it."""
         bridge = self.bridges.pop(bridge_id, None)
         if bridge is not None:
+            talking = [leg.call for leg in bridge.legs if leg.call.contact]
             for leg in list(bridge.legs):
                 self.detach(leg, ms)
+            for call in talking:
+                call.parted_by = None  # in which order they went, nobody saw
 
     def merge(self, into_bridge: ari.Bridge, from_bridge: ari.Bridge, ms: int) -> None:
         """Everybody in one bridge is in another one now."""

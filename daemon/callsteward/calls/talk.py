@@ -121,6 +121,7 @@ def _begin(desk: Desk, call: Call, ms: int) -> None:
     call.requests.clear()
     call.ends.clear()
     call.handed_over_ms = None
+    call.parted_by = None
     call.parted_unseen = False
     call.last_contact = []
     if call.answered_ms is None and all(leg.joined_ms is None or leg.lifted for leg in call.contact):
@@ -160,6 +161,10 @@ def _end(desk: Desk, call: Call, before: list[Leg], ms: int) -> None:
     call.contact_ms = None
     call.last_contact = before
     client = call.client
+    if client is None or client.bridge is None:
+        call.parted_by = _CLIENT
+    else:
+        call.parted_by = _OPERATOR if any(leg.bridge is None for leg in before) else None
     if client is not None:
         if client.hold_ms is not None:
             close_hold(desk, client, ms, only=call)

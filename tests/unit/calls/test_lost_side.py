@@ -1,0 +1,89 @@
+"""Whose connection was lost where both legs end with the same abnormal cause and nobody asked for it.
+
+chan_sip tells of an RTP timeout by the cause of the leg's end alone, and Asterisk copies that cause to the
+other leg (seen on a real 16.28: tests/replay/streams_sip16).
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from callsteward.calls.record import CallRecord, Confidence, Outcome, Party, Side
+from tests.unit.calls.stream import Phone, Stream
+
+
+def _talk(s: Stream, *, local: bool) -> tuple[Phone, Phone, list[Phone]]:
+    """A talk past its greeting: the client, the operator, and the halves of a Local channel in between."""
+    if not local:
+        client, phone = s.talk()
+        s.speak(phone, 4)
+        return client, phone, []
+    client = s.incoming(exten="2000")
+    s.enter(client, "support")
+    near, far = s.local(client, "101")
+    phone = s.dial(far, "101")
+    s.ring(phone)
+    s.answer(phone, after=2)
+    s.bridge(far, phone)
+    s.bridge(client, near)
+    s.speak(phone, 4)
+    return client, phone, [near, far]
+
+
+def _fall(s: Stream, *order: Phone) -> CallRecord:
+    """All leave their bridges in an order, then they are destroyed, each with the cause of the lost leg."""
+    for leg in order:
+        s.leaves(leg)
+    for room in list(s.rooms):
+        s.close(room)
+    for leg in reversed(order):
+        s.destroy(leg, 44)
+    return s.record()
+
+
+def _told(record: CallRecord) -> tuple[Party, Side | None, Confidence]:
+    return record.hangup.first, record.hangup.lost_side, record.hangup.confidence
+
+
+@pytest.mark.parametrize("local", [False, True], ids=["bridged", "behind a Local channel"])
+def test_the_lost_side_is_likely_the_one_that_left_the_bridge_first(*, local: bool) -> None:
+    s = Stream()
+    client, phone, halves = _talk(s, local=local)
+    record = _fall(s, client, *halves, phone)
+    assert _told(record) == (Party.NETWORK, Side.CLIENT, Confidence.LIKELY)
+    assert record.outcome is Outcome.MID_DIALOGUE_DROP
+    s = Stream()
+    client, phone, halves = _talk(s, local=local)
+    record = _fall(s, phone, *reversed(halves), client)
+    assert _told(record) == (Party.NETWORK, Side.OPERATOR, Confidence.LIKELY)
+    assert f"both sides' legs have it, {phone.name} left the bridge first" in record.hangup.evidence
+
+
+def test_no_side_is_named_where_a_local_half_left_first() -> None:
+    s = Stream()
+    client, phone, halves = _talk(s, local=True)
+    record = _fall(s, *halves, client, phone)
+    assert _told(record) == (Party.NETWORK, None, Confidence.LIKELY)
+
+
+def test_no_side_is_named_where_the_bridge_went_before_anybody_was_seen_to_leave() -> None:
+    s = Stream()
+    client, phone, _ = _talk(s, local=False)
+    room = client.room
+    assert room is not None
+    s.close(room)
+    client.room = phone.room = None
+    s.destroy(phone, 44)
+    s.destroy(client, 44)
+    assert _told(s.record()) == (Party.NETWORK, None, Confidence.LIKELY)
+
+
+def test_the_side_whose_leg_alone_has_the_cause_is_certain_whoever_left_first() -> None:
+    s = Stream()
+    client, phone, _ = _talk(s, local=False)
+    s.leaves(phone)
+    s.leaves(client)
+    s.close(s.rooms[0])
+    s.destroy(phone, 16)
+    s.destroy(client, 44)
+    assert _told(s.record()) == (Party.NETWORK, Side.CLIENT, Confidence.CERTAIN)
