@@ -110,6 +110,10 @@ def speech_errors(record: CallRecord, truth: Truth) -> list[str]:
         spells = truth.spells("talk", "hush", client=client, until=epoch(record.ended_at))
         spoken = sum(end - start for start, end in spells)
         allowed = SPEECH_S + 0.1 * max(0, len(spells) - 1)
-        if abs(measured - spoken) > allowed:
+        if measured is None:
+            # Whoever never speaks in the whole stream may be one who cannot be heard.
+            if spoken:
+                errors.append(f"{name}_s was not observed, the phones spoke {spoken:.3f}")
+        elif abs(measured - spoken) > allowed:
             errors.append(f"{name}_s {measured}, the phones spoke {spoken:.3f} in {len(spells)} spells")
     return errors

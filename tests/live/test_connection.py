@@ -221,6 +221,8 @@ def test_a_call_in_progress_goes_on(course: Course, daemon: str) -> None:
     for name in ("call_id", "started_at", "answered_at", "ended_at", "wait_s", "attempts", "holds"):
         assert getattr(record, name) == getattr(undisturbed, name), name
     assert record.speech is not None
+    assert record.speech.operator_s is not None
+    assert record.speech.client_s is not None
     assert abs(record.speech.operator_s - 3.2) <= SPEECH_S
     # The client's second of speech ended in the gap: what was heard of it counts, and no more.
     assert 0 < record.speech.client_s <= 1.0 + SPEECH_S

@@ -262,6 +262,27 @@ class Left(_Event, frozen=True, gc=False, kw_only=True, tag="CallstewardLeft"):
     calls: tuple[LeftCall, ...] = ()
 
 
+class Listened(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """An endpoint such as PJSIP/101: whether any talk event of it was ever seen.
+
+    `quiet`: in how many talks in a row until now it had none.
+    """
+
+    endpoint: str
+    heard: bool
+    quiet: int = 0
+
+
+class Heard(_Event, frozen=True, gc=False, kw_only=True, tag="CallstewardHeard"):
+    """Not from Asterisk: which endpoints the talk detector told of before, where those events are not kept.
+
+    `whole`: that is all that was known here. Without it, it stands in place of events that went.
+    """
+
+    endpoints: tuple[Listened, ...]
+    whole: bool = False
+
+
 class Shed(_Event, frozen=True, gc=False, kw_only=True, tag="CallstewardShed"):
     """Not from Asterisk: from `timestamp` to `until` a flooded daemon left out events of a channel.
 
@@ -307,6 +328,7 @@ Event = (
     | TagCommanded
     | Compacted
     | Left
+    | Heard
     | ClockSet
     | Shed
     | Interrupted

@@ -15,9 +15,11 @@ from callsteward.ari.events import (
     ChannelUserevent,
     ClockSet,
     Compacted,
+    Heard,
     Interrupted,
     Left,
     LeftCall,
+    Listened,
     Snapshot,
     decode,
     epoch_ms,
@@ -82,6 +84,11 @@ def said(ms: int) -> bytes:
 def left(calls: Iterable[LeftCall]) -> bytes:
     """Which call each operator left last, for a code they may dial yet."""
     return msgspec.json.encode(Left(calls=tuple(calls)))
+
+
+def heard(endpoints: Iterable[Listened], *, whole: bool) -> bytes:
+    """Which endpoints the talk detector told of before; `whole`: of no other ones."""
+    return msgspec.json.encode(Heard(endpoints=tuple(endpoints), whole=whole))
 
 
 def handed_over() -> bytes:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from callsteward.calls.deadlines import Deadline, Deadlines
 from callsteward.calls.facts import Alert, CallHappened, Fact, Happening
 from callsteward.calls.record import Direction
+from callsteward.calls.voices import Voices
 from callsteward.standard.rules import Rules
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ class Desk:
         self.numbers = numbers
         self.deadlines: Deadlines[Leg | Call] = Deadlines()
         self.facts: list[Fact] = []
-        self.armed = config.asterisk.talk_detect == "on"
+        self.voices = Voices(armed=config.asterisk.talk_detect == "on")
         self.deaf = config.asterisk.talk_detect == "off"
         self.silence_ms = config.asterisk.silence_ms
         self.tags = config.tags.enabled

@@ -42,13 +42,17 @@ def _spans(speech: timeline.Spoken | None) -> timeline.Spans:
 
 
 class _Conversation:
-    """What was said and held in a call, as spans without overlaps."""
+    """What was said and held in a call, as spans without overlaps, and which of it could be heard."""
 
     __slots__ = (
+        "all_heard",
         "client",
+        "client_heard",
+        "deaf_from_ms",
+        "deaf_ms",
         "held",
-        "listened",
         "operator",
+        "operator_heard",
         "operator_ms",
         "silences",
         "spoken_ms",
@@ -56,7 +60,7 @@ class _Conversation:
         "talks",
     )
 
-    def __init__(self, call: Call, silence_ms: int, *, armed: bool) -> None:
+    def __init__(self, call: Call, silence_ms: int) -> None:
         self.talks = timeline.union(call.talks)
         self.held = timeline.union([(start, end) for _, start, end, _ in call.holds]) if call.holds else []
         live = timeline.difference(self.talks, self.held) if self.held else self.talks
@@ -64,10 +68,19 @@ class _Conversation:
         self.operator = timeline.intersection(_spans(call.operator_speech), live)
         self.operator_ms = timeline.total(self.operator)
         self.client = timeline.intersection(_spans(call.client_speech), live)
-        self.listened = bool(self.talks) and (call.heard or armed)
+        # Of several on a side all must be heard: what one of them cannot be heard to say may be anything.
+        self.operator_heard = self.client_heard = bool(self.talks)
+        self.deaf_from_ms: int | None = None
+        # How long the operator's side talked with somebody on it who could not be heard.
+        self.deaf_ms = 0
+        for part in call.parts:
+            if not part.voice.audible:
+                self._leave_out_unheard(call, live)
+                break
+        self.all_heard = self.operator_heard and self.client_heard
         self.silences: list[tuple[int, int]] = []
         self.spoken_ms = 0
-        if self.listened:
+        if self.all_heard:
             seen = live
             if call.unobserved:
                 gaps = [(start or 0, end) for start, end in call.unobserved if end is not None]
@@ -79,29 +92,65 @@ class _Conversation:
             self.spoken_ms = timeline.total(speech)
             self.silences = timeline.silences(seen, speech, silence_ms)
 
+    def _leave_out_unheard(self, call: Call, live: timeline.Spans) -> None:
+        unheard: list[tuple[int, int]] = []
+        end_ms = self.talks[-1][1] if self.talks else 0
+        for part in call.parts:
+            if part.voice.audible:
+                continue
+            if part.client:
+                self.client_heard = False
+            else:
+                self.operator_heard = False
+                unheard.append((part.since_ms, end_ms if part.until_ms is None else part.until_ms))
+        if unheard:
+            self.deaf_from_ms = min(unheard)[0]
+            self.deaf_ms = timeline.total(timeline.intersection(timeline.union(unheard), live))
+
     def speech(self, interruption_ms: int, answered_ms: int | None) -> Speech | None:
-        if not self.listened:
+        """Each number that could be heard; None where none could."""
+        if not self.talks:
             return None
         operator, client = self.operator, self.client
-        word = operator[0][0] - answered_ms if operator and answered_ms is not None else None
-        client_ms = timeline.total(client)
-        # What both said at once is in both sums, and once in the whole.
-        overlap_ms = self.operator_ms + client_ms - self.spoken_ms
+        # The first word is known where nobody who could not be heard may have spoken before it.
+        word = None
+        if operator and answered_ms is not None:
+            first_ms = operator[0][0]
+            if self.deaf_from_ms is None or first_ms <= self.deaf_from_ms:
+                word = first_ms - answered_ms
+        if self.all_heard:
+            client_ms = timeline.total(client)
+            # What both said at once is in both sums, and once in the whole.
+            overlap_ms = self.operator_ms + client_ms - self.spoken_ms
+            return Speech(
+                self.operator_ms / 1000,
+                client_ms / 1000,
+                overlap_ms / 1000,
+                timeline.interruptions(operator, client, interruption_ms) if overlap_ms else 0,
+                timeline.interruptions(client, operator, interruption_ms) if overlap_ms else 0,
+                seconds(word),
+            )
+        if not self.operator_heard and not self.client_heard and word is None:
+            return None
         return Speech(
-            self.operator_ms / 1000,
-            client_ms / 1000,
-            overlap_ms / 1000,
-            timeline.interruptions(operator, client, interruption_ms) if overlap_ms else 0,
-            timeline.interruptions(client, operator, interruption_ms) if overlap_ms else 0,
+            self.operator_ms / 1000 if self.operator_heard else None,
+            timeline.total(client) / 1000 if self.client_heard else None,
+            None,
+            None,
+            None,
             seconds(word),
         )
 
+    def greeting_heard(self, until_ms: int) -> bool:
+        """Whether everybody on the operator's side could be heard up to then."""
+        return bool(self.talks) and (self.deaf_from_ms is None or self.deaf_from_ms >= until_ms)
+
     def greeted(self, greeting_ms: float, unheard_ms: int = 0) -> bool:
-        """Whether the operator had spoken the greeting; without talk detection, had had the time to.
+        """Whether the operator had spoken the greeting; where they cannot be heard, had had the time to.
 
         `unheard_ms`: for how long they may have spoken besides.
         """
-        return (self.operator_ms if self.listened else self.talk_ms) + unheard_ms >= greeting_ms
+        return self.operator_ms + self.deaf_ms + unheard_ms >= greeting_ms
 
 
 _INTERNAL: Final = Direction.INTERNAL
@@ -128,7 +177,7 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
         call.contact_ms = None
     started_ms, answered_ms, ended_ms = call.started_ms, call.answered_ms, call.ended_ms
     limits = desk.limits(call.line)
-    conversation = _Conversation(call, limits.silence_ms, armed=desk.armed)
+    conversation = _Conversation(call, limits.silence_ms)
     connected = answered_ms is not None or bool(call.talks) or call.was_bridged
     wait_ms = None
     if answered_ms is not None:
@@ -199,8 +248,8 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
         answer_latency_s=seconds(call.latency_ms),
         longest_ring_s=_longest_ring_s(call),
         first_operator_word_s=speech.first_operator_word_s if speech is not None else None,
-        greeting_heard=speech is not None and seen,
-        longest_silence_s=_longest_s(conversation.silences) if conversation.listened else None,
+        greeting_heard=seen and _greeting_heard(call, conversation, limits.greeting_within_ms),
+        longest_silence_s=_longest_s(conversation.silences) if conversation.all_heard else None,
         holds_s=_operator_holds_s(desk, call) if call.holds else (),
         consultation_s=timeline.total(conversation.talks) / 1000 if conversation.talks else None,
         operator_interruptions=speech.operator_interruptions if speech is not None else None,
@@ -231,7 +280,7 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
         hold_s=timeline.total(conversation.held) / 1000,
         duration_s=seconds(None if ended_ms is None else ended_ms - started_ms),
         holds=_holds(call) if call.holds else (),
-        silences=_silences(conversation) if conversation.listened else None,
+        silences=_silences(conversation) if conversation.all_heard else None,
         speech=speech,
         attempts=tuple(attempts),
         transfers=_transfers(call) if call.transfers else (),
@@ -271,7 +320,7 @@ def direction_of(call: Call) -> Direction:
 def greeted(desk: Desk, call: Call) -> bool:
     """Whether the greeting of a talk that is over was over too, by what was seen of it."""
     limits = desk.limits(call.line)
-    conversation = _Conversation(call, limits.silence_ms, armed=desk.armed)
+    conversation = _Conversation(call, limits.silence_ms)
     heard = conversation.greeted(limits.greeting_ms, _unheard_ms(call, conversation))
     return bool(call.talks) and (heard or _greeting_unseen(call))
 
@@ -301,7 +350,7 @@ def _hand_over_unseen(desk: Desk, call: Call) -> bool:
 
 def _unheard_ms(call: Call, conversation: _Conversation) -> int:
     """How long a greeting can have gone on unheard before Asterisk died under it."""
-    if call.died_ms is None or (conversation.listened and not call.spoke_on):
+    if call.died_ms is None or (conversation.operator_heard and not call.spoke_on):
         return 0
     seen_ms = call.unobserved[-1][0]
     return 0 if seen_ms is None else max(0, call.died_ms - seen_ms)
@@ -317,6 +366,11 @@ def _beginning_seen(call: Call, greeting_within_ms: int) -> bool:
         (end is None or end > answered_ms) and (start is None or start < due_ms)
         for start, end in call.unobserved
     )
+
+
+def _greeting_heard(call: Call, conversation: _Conversation, greeting_within_ms: int) -> bool:
+    """Whether the operator could be heard for as long as the first word was due."""
+    return bool(call.talks) and conversation.greeting_heard(call.talks[0][0] + greeting_within_ms)
 
 
 def _longest_ring_s(call: Call) -> float | None:

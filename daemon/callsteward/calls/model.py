@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from callsteward.calls.directory import Endpoint
     from callsteward.calls.hangup import LegEnd, Request
     from callsteward.calls.timeline import Spoken
+    from callsteward.calls.voices import Part, Voice
     from callsteward.tags.tag import Said
 
 # An enum's member costs ten times a constant (its class is searched through the metaclass); what is asked
@@ -93,6 +94,7 @@ class Leg:
         "talking_ms",
         "told",
         "up",
+        "voice",
     )
 
     def __init__(self, leg_id: str, name: str, endpoint: Endpoint, created_ms: int) -> None:
@@ -133,6 +135,8 @@ class Leg:
         self.awaited_by: tuple[Call, ...] = ()
         self.hold_deadline: Deadline[Leg | Call] | None = None
         self.talking_ms: int | None = None
+        # Once it speaks or takes part in a talk.
+        self.voice: Voice | None = None
         # When it was first heard of, for a channel that was there before the stream began.
         self.joined_ms: int | None = None
 
@@ -159,7 +163,6 @@ class Call:
         "ends",
         "exten",
         "handed_over_ms",
-        "heard",
         "holds",
         "id",
         "interruption",
@@ -173,6 +176,7 @@ class Call:
         "operator_speech",
         "parted_by",
         "parted_unseen",
+        "parts",
         "placed",
         "queue",
         "quiet_ms",
@@ -222,7 +226,8 @@ class Call:
         self.last_contact: list[Leg] = []
         self.talks: list[tuple[int, int]] = []
         self.holds: list[tuple[Side, int, int, str]] = []
-        self.heard = False
+        # Everybody's part in these talks, the client's included.
+        self.parts: list[Part] = []
         self.operator_speech: Spoken | None = None
         self.client_speech: Spoken | None = None
         self.quiet_ms = 0

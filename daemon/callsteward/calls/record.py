@@ -101,11 +101,13 @@ class Silence(msgspec.Struct, frozen=True):
 
 
 class Speech(msgspec.Struct, frozen=True):
-    operator_s: float
-    client_s: float
-    overlap_s: float
-    operator_interruptions: int
-    client_interruptions: int
+    """Null is what could not be heard: an endpoint that no talk event was ever seen of tells nothing."""
+
+    operator_s: float | None
+    client_s: float | None
+    overlap_s: float | None
+    operator_interruptions: int | None
+    client_interruptions: int | None
     first_operator_word_s: float | None
 
 

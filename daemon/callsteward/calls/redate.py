@@ -69,6 +69,9 @@ def _call(call: Call, by_ms: int) -> None:
     for spoken in (call.operator_speech, call.client_speech):
         if spoken is not None:
             spoken.move(by_ms)
+    for part in call.parts:
+        part.since_ms += by_ms
+        part.until_ms = _moved(part.until_ms, by_ms)
     for transfer in call.transfers:
         transfer.at_ms += by_ms
     for request in call.requests:

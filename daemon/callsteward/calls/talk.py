@@ -15,8 +15,10 @@ from callsteward.calls.facts import Happening
 from callsteward.calls.model import Bridge, Call, Leg
 from callsteward.calls.record import Direction, Side, TransferResult
 from callsteward.calls.timeline import Spoken
+from callsteward.calls.voices import Part
 
 if TYPE_CHECKING:
+    from callsteward.ari.events import Channel
     from callsteward.calls.desk import Desk
 
 _CLIENT: Final = Side.CLIENT
@@ -80,6 +82,7 @@ def regroup(desk: Desk, call: Call, ms: int) -> None:
     for leg in before:
         if leg not in now:
             _leave(desk, call, leg, ms, talk_goes_on=bool(now))
+            _close_part(call, leg, ms)
     if not now:
         _end(desk, call, before, ms)
         return
@@ -88,6 +91,9 @@ def regroup(desk: Desk, call: Call, ms: int) -> None:
     for leg in now:
         if leg not in before:
             _take_part(desk, call, leg, ms)
+            _open_part(desk, call, leg, ms)
+    if client is not None:
+        _open_part(desk, call, client, ms, client=True)
     if call.answered_ms == ms and not before and all(leg.outsider for leg in now):
         desk.say(call, _SAY_ANSWERED, ms, operator=call.operator)
     if before:
@@ -165,6 +171,7 @@ def _end(desk: Desk, call: Call, before: list[Leg], ms: int) -> None:
         call.parted_by = _CLIENT
     else:
         call.parted_by = _OPERATOR if any(leg.bridge is None for leg in before) else None
+    _close_part(call, None, ms)
     if client is not None:
         if client.hold_ms is not None:
             close_hold(desk, client, ms, only=call)
@@ -247,12 +254,42 @@ def close_hold(desk: Desk, leg: Leg, ms: int, only: Call | None = None) -> None:
 # --- speech ------------------------------------------------------------------------------------------
 
 
+def _open_part(desk: Desk, call: Call, leg: Leg, ms: int, *, client: bool = False) -> None:
+    """Somebody takes part in the conversation from now on; the client, once however many come and go."""
+    if client:
+        for part in call.parts:
+            if part.client and part.until_ms is None:
+                if part.leg is leg:
+                    return
+                part.close(ms)
+    voice = leg.voice
+    if voice is None:
+        voice = leg.voice = desk.voices.of(leg.name)
+    call.parts.append(Part(leg, voice, ms, client=client))
+
+
+def _close_part(call: Call, leg: Leg | None, ms: int) -> None:
+    """The part of a leg is over; without one, everybody's is."""
+    for part in call.parts:
+        if part.until_ms is None and (leg is None or part.leg is leg):
+            part.close(ms)
+
+
+def told_of(desk: Desk, leg: Leg | None, channel: Channel) -> None:
+    """The talk detector told of a channel, also of one that is gone: its endpoint is one that is heard."""
+    voice = leg.voice if leg is not None else None
+    if voice is None:
+        voice = desk.voices.of(channel.name)
+        if leg is not None:
+            leg.voice = voice
+    desk.voices.heard(voice)
+
+
 def speech_started(leg: Leg, ms: int) -> None:
     """The talk detector heard the phone's side begin to speak."""
     if leg.talking_ms is None:
         leg.talking_ms = ms
     for call in _conversations(leg):
-        call.heard = True
         call.silent_since_ms = None
 
 
@@ -270,7 +307,6 @@ def speech_finished(desk: Desk, leg: Leg, ms: int, duration_ms: int) -> None:
         end = min(ms, start + duration_ms)
     leg.talking_ms = None
     for call in _conversations(leg):
-        call.heard = True
         _spoken(call, leg, start, end)
         _quiet_from(desk, call, end)
 
@@ -309,19 +345,23 @@ def _quiet_from(desk: Desk, call: Call, ms: int) -> None:
     if contact_ms is None or client is None or desk.deaf:
         return
     call.silent_since_ms = None
-    if not (call.heard or desk.armed):
-        return
-    if client.hold_ms is not None or client.talking_ms is not None:
+    if client.hold_ms is not None or client.talking_ms is not None or not _audible(client):
         return
     for leg in call.contact:
-        # The speech of another call's client is known to that call alone.
-        if leg.hold_ms is not None or leg.talking_ms is not None:
+        # The speech of another call's client is known to that call alone. Where somebody cannot be heard,
+        # nobody knows of a silence.
+        if leg.hold_ms is not None or leg.talking_ms is not None or not _audible(leg):
             return
     since = call.silent_since_ms = max(quiet_ms, contact_ms)
     # One entry a call in the heap: while it is not due yet, it only finds a later pause when it is.
     if call.silence is None:
         limit_ms = desk.limits(call.line).silence_ms
         call.silence = desk.deadlines.add(since + limit_ms, _SILENCE, since, call)
+
+
+def _audible(leg: Leg) -> bool:
+    voice = leg.voice
+    return voice is not None and voice.audible
 
 
 def silence_due(desk: Desk, call: Call, deadline: Deadline[Leg | Call]) -> None:

@@ -87,6 +87,7 @@ class Tracker:
             ari.Compacted: self._compacted,
             ari.Shed: self._shed,
             ari.Left: self._left_before,
+            ari.Heard: self._heard_before,
             ari.ClockSet: self._clock_set,
             ari.Interrupted: self._broke_off,
         }
@@ -177,6 +178,19 @@ class Tracker:
             for operator, left in self._desk.left.items()
             if left.at_ms >= since
         ]
+
+    def listened(self) -> tuple[ari.Listened, ...]:
+        """Each endpoint that had a part in a talk, and whether it is heard."""
+        return self._desk.voices.all()
+
+    @property
+    def heard_anew(self) -> bool:
+        """Whether `listened_anew` has something to say."""
+        return self._desk.voices.changed
+
+    def listened_anew(self) -> list[tuple[str, ari.Listened | None]]:
+        """Of which endpoints that has changed since the last time; None: of that one nothing is kept."""
+        return self._desk.voices.changes()
 
     def client_numbers(self) -> set[str]:
         """The numbers, as the lines delivered them, of clients who are on a call now."""
@@ -317,14 +331,18 @@ class Tracker:
         ms = self.last_event_ms
         leg = self._roster.leg(event.channel, ms)
         # A Local channel relays the speech of the phone behind it: it would count twice.
-        if leg is not None and leg.endpoint.person and not self._desk.deaf:
-            talk.speech_started(leg, ms)
+        if not self._desk.deaf:
+            talk.told_of(self._desk, leg, event.channel)
+            if leg is not None and leg.endpoint.person:
+                talk.speech_started(leg, ms)
 
     def _talking_finished(self, event: ari.ChannelTalkingFinished) -> None:
         ms = self.last_event_ms
         leg = self._roster.leg(event.channel, ms)
-        if leg is not None and leg.endpoint.person and not self._desk.deaf:
-            talk.speech_finished(self._desk, leg, ms, event.duration)
+        if not self._desk.deaf:
+            talk.told_of(self._desk, leg, event.channel)
+            if leg is not None and leg.endpoint.person:
+                talk.speech_finished(self._desk, leg, ms, event.duration)
 
     def _blind_transferred(self, event: ari.BridgeBlindTransfer) -> None:
         transfers.blind(self._desk, self._roster, event, self.last_event_ms)
@@ -379,11 +397,13 @@ class Tracker:
             desk.drop(leg.attempt.deadline if leg.attempt is not None else None)
         desk.disarm(call)
         record = record_of(desk, call, ms)
+        desk.voices.call_over(call)
         if self._interrupted:
             call.interruption = None
             self._interrupted = any(interruption.in_doubt(other) for other in self._roster.calls())
         # Its legs know their call: without this the two would wait for the garbage collector.
         call.last_contact = []
+        call.parts = []
         if record is not None:
             desk.facts.append(CallEnded(record, call.client_number))
 
@@ -429,6 +449,10 @@ class Tracker:
         if self._tags:
             for item in event.calls:
                 self._desk.left[item.operator] = Left(item.call_id, item.line, item.at_ms)
+
+    def _heard_before(self, event: ari.Heard) -> None:
+        """Which endpoints the talk detector told of, in events that this stream does not have."""
+        self._desk.voices.learn(event.endpoints, whole=event.whole)
 
     def _broke_off(self, event: ari.Interrupted) -> None:
         """Of what Asterisk sent just before, some may be lost: the calls that are on are in doubt."""

@@ -141,7 +141,8 @@ def test_a_pause_that_lasts_too_long_is_told_once_while_it_lasts():
     s = Stream()
     client, phone = s.talk()
     s.speak(phone, 4)
-    tracker = following(s)
+    # The client has not said a word yet.
+    tracker = following(s, config(asterisk={"talk_detect": "on"}))
     assert alerts(advance(tracker, 15.999)) == []
     facts = advance(tracker, 16)
     assert alerts(facts) == [("silence_limit", 16.0, "101")]
@@ -184,7 +185,8 @@ def test_a_pause_after_a_hold_runs_from_the_holds_end():
     _, phone = s.talk()
     s.speak(phone, 4)
     s.hold(phone, 30)
-    assert alerts(advance(following(s), 46)) == [("silence_limit", 46.0, "101")]
+    tracker = following(s, config(asterisk={"talk_detect": "on"}))
+    assert alerts(advance(tracker, 46)) == [("silence_limit", 46.0, "101")]
 
 
 def test_a_talk_that_ends_ends_its_pause():

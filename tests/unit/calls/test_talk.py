@@ -19,7 +19,9 @@ from callsteward.standard.profile import Profile
 from tests.unit.calls.stream import Stream, at, config, ended, rule
 
 
-def speech(record: CallRecord) -> tuple[float, float, float, int, int, float | None]:
+def speech(
+    record: CallRecord,
+) -> tuple[float | None, float | None, float | None, int | None, int | None, float | None]:
     said = record.speech
     assert said is not None
     return (
@@ -484,7 +486,7 @@ def test_the_relayed_speech_of_a_local_channel_is_not_counted_twice():
     s.hold(phone, 5)
     s.bye(client)
     s.bye(phone)
-    record = s.record()
+    record = s.record(detect("on"))
     assert speech(record)[:2] == (4.0, 0.0)
     assert record.holds == (Hold(Side.OPERATOR, at(8), 5.0),)
     assert (record.operator, record.talk_s, record.answer_latency_s) == ("101", 6.0, 2.0)
@@ -519,7 +521,7 @@ def test_a_pause_on_hold_is_no_silence_and_neither_are_its_two_ends_together():
     s.wait(6)
     s.speak(phone, 1)
     s.bye(client)
-    assert s.record().silences == ()
+    assert s.record(detect("on")).silences == ()
 
 
 def test_the_pause_before_a_goodbye_counts_to_the_goodbye():
@@ -528,7 +530,7 @@ def test_the_pause_before_a_goodbye_counts_to_the_goodbye():
     s.speak(phone, 4)
     s.wait(15)
     s.bye(client)
-    assert s.record().silences == (Silence(at(6), 15.0),)
+    assert s.record(detect("on")).silences == (Silence(at(6), 15.0),)
 
 
 @pytest.mark.parametrize(("word_s", "result"), [(2.0, RuleResult.MET), (2.001, RuleResult.BROKEN)])

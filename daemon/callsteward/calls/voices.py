@@ -1,0 +1,162 @@
+"""Whose voice reaches Asterisk's talk detector: known per endpoint, since a silent call alone says nothing.
+
+An endpoint (`PJSIP/101`, a trunk) counts as heard once any talk event of it was seen, on any call: from then
+on its silence means that nobody spoke. Where the detector was switched off later, its talks are silent one
+after the other: after `DEAF_AFTER` such talks in a row it counts as never heard, until an event comes again.
+With `talk_detect = "on"` every endpoint counts as heard.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final
+
+from callsteward.ari.events import Listened
+from callsteward.calls import timeline
+
+if TYPE_CHECKING:
+    from callsteward.calls.model import Call, Leg
+
+DEAF_AFTER: Final = 5
+"""So many talks in a row without a word: an operator or a trunk with its detector on has none such."""
+TALK_MS: Final = 10_000
+"""A talk, holds taken out, that says something of whether an endpoint is heard."""
+KEPT: Final = 2_000
+"""Endpoints that are kept. Channels can be named by whoever calls; the one longest out of use goes first."""
+
+
+def endpoint_of(channel_name: str) -> str:
+    """`PJSIP/101` of `PJSIP/101-0000001c`; empty for a Local channel, at whose end nobody is.
+
+    An ISDN channel's name has the caller's number behind the span (`DAHDI/i1/79030000001-3`): it goes.
+    """
+    if channel_name.startswith("Local/"):
+        return ""
+    name = channel_name.rpartition("-")[0] or channel_name
+    slash = name.find("/", name.find("/") + 1)
+    return name if slash < 0 else name[:slash]
+
+
+class Voice:
+    """One endpoint: whether it can be heard, and what that rests on."""
+
+    __slots__ = ("audible", "endpoint", "events", "heard", "quiet")
+
+    def __init__(self, endpoint: str, *, audible: bool) -> None:
+        self.endpoint = endpoint
+        self.audible = audible
+        # Ever.
+        self.heard = False
+        # Talks in a row in which it was not; no more than DEAF_AFTER are counted.
+        self.quiet = 0
+        self.events = 0
+
+
+class Part:
+    """The part that somebody had in a call's conversation, on the client's side or the operator's."""
+
+    __slots__ = ("client", "events", "leg", "since_ms", "until_ms", "voice")
+
+    def __init__(self, leg: Leg, voice: Voice, since_ms: int, *, client: bool) -> None:
+        # While it lasts: a leg that is gone is let go of.
+        self.leg: Leg | None = leg
+        self.voice = voice
+        # How many talk events there had been of it.
+        self.events = voice.events
+        self.since_ms = since_ms
+        self.until_ms: int | None = None
+        self.client = client
+
+    def close(self, ms: int) -> None:
+        self.leg = None
+        self.until_ms = max(ms, self.since_ms)
+
+
+class Voices:
+    """What is known of each endpoint."""
+
+    __slots__ = ("_armed", "_changed", "_known")
+
+    def __init__(self, *, armed: bool) -> None:
+        self._armed = armed
+        self._known: OrderedDict[str, Voice] = OrderedDict()
+        # What whoever keeps this longer has not taken yet; None for one that is not kept any more.
+        self._changed: dict[str, Voice | None] = {}
+
+    def of(self, channel_name: str) -> Voice:
+        """The voice behind a channel that has a part in a talk, or speaks."""
+        return self._of(endpoint_of(channel_name))
+
+    def _of(self, endpoint: str) -> Voice:
+        known = self._known
+        voice = known.get(endpoint)
+        if voice is not None:
+            known.move_to_end(endpoint)
+            return voice
+        voice = Voice(endpoint, audible=self._armed)
+        if endpoint:
+            known[endpoint] = voice
+            if len(known) > KEPT:
+                oldest, unused = known.popitem(last=False)
+                if unused.heard or unused.quiet:
+                    self._changed[oldest] = None
+        return voice
+
+    def heard(self, voice: Voice) -> None:
+        """The talk detector told of it."""
+        voice.events += 1
+        if not voice.heard or voice.quiet:
+            voice.heard = voice.audible = True
+            voice.quiet = 0
+            if voice.endpoint:
+                self._changed[voice.endpoint] = voice
+
+    def call_over(self, call: Call) -> None:
+        """Who took part in a talk long enough to be heard, and was not? Only where all was observed."""
+        parts = call.parts
+        if call.unobserved:
+            return
+        for place, part in enumerate(parts):
+            voice = part.voice
+            if voice.events != part.events or voice.quiet >= DEAF_AFTER or not voice.endpoint:
+                continue
+            if any(other.voice is voice for other in parts[:place]):
+                continue
+            spans = [(item.since_ms, item.until_ms or 0) for item in parts if item.voice is voice]
+            held = timeline.union([(start, end) for _, start, end, _ in call.holds])
+            if timeline.total(timeline.difference(timeline.union(spans), held)) >= TALK_MS:
+                voice.quiet += 1
+                self._changed[voice.endpoint] = voice
+                if voice.quiet >= DEAF_AFTER and not self._armed:
+                    voice.audible = False
+
+    def all(self) -> tuple[Listened, ...]:
+        """Everything that is known, the endpoint longest out of use first."""
+        known = self._known.values()
+        return tuple(
+            Listened(item.endpoint, item.heard, item.quiet) for item in known if item.heard or item.quiet
+        )
+
+    def learn(self, listened: Iterable[Listened], *, whole: bool) -> None:
+        """What was known before: `whole`, and nothing else; or else of events that are not told any more."""
+        if whole:
+            for voice in self._known.values():
+                voice.heard, voice.quiet, voice.audible = False, 0, self._armed
+        for item in listened:
+            voice = self._of(item.endpoint)
+            voice.events += not whole
+            voice.heard, voice.quiet = item.heard, item.quiet
+            voice.audible = self._armed or (item.heard and item.quiet < DEAF_AFTER)
+
+    @property
+    def changed(self) -> bool:
+        return bool(self._changed)
+
+    def changes(self) -> list[tuple[str, Listened | None]]:
+        """What is known anew since the last time, by endpoint; None: of that one nothing is any more."""
+        changed, self._changed = self._changed, {}
+        return [
+            (endpoint, None if voice is None else Listened(endpoint, voice.heard, voice.quiet))
+            for endpoint, voice in changed.items()
+        ]
