@@ -48,6 +48,7 @@ from callsteward.rating.complaints import Complaints
 from callsteward.rating.tags import no_tags
 from callsteward.reload import reloaded
 from callsteward.stopping import closed, until_stop, wind_down
+from callsteward.store.endpoints import HeardEndpoints
 from callsteward.store.journal import Journal
 from callsteward.store.outbox import Outbox
 from callsteward.store.records import CallQuery, Store
@@ -105,6 +106,7 @@ class Daemon:
             stack.push_async_callback(keeping.close)
             store = await Store.open(config.store.url, None if durable is None else durable.record)
             stack.push_async_callback(closed, store)
+            endpoints = HeardEndpoints(store.engine, config.site.name)
             feed = self._feed or self._open_feed(store)
             session = await stack.enter_async_context(open_session(config.asterisk))
             frames = FrameQueue(self.counters)
@@ -190,6 +192,7 @@ class Daemon:
                 ),
                 changed=changed,
                 kept=None if keeper is None else keeper.done,
+                keep_heard=endpoints.keep,
             )
             log.info("starting", action="daemon_start", boot_id=self.boot_id, site=config.site.name)
             await _recall(store, config, feed)
@@ -206,7 +209,7 @@ class Daemon:
                 surveys = ratings.surveys
                 listeners.append(lambda connected, _why: surveys.link(connected))
             on_change = each(listeners)
-            left = await pump.rerun()
+            left = await pump.rerun([item.listened for item in await endpoints.known()])
             link = open_link(
                 config,
                 frames,

@@ -40,13 +40,18 @@ class Keeping:
         self._compacting: asyncio.Task[None] | None = None
         self.trouble = ""
         """What the disk refused at last, empty while it works."""
-        self.before_compacting: Callable[[], bytes | None] = _nothing
-        """Makes a mark of what the journal's frames will no longer tell once it is compacted."""
+        self.before_compacting: Callable[[], Sequence[bytes]] = _nothing
+        """Makes marks of what the journal's frames will no longer tell once it is compacted."""
 
     @property
     def stalled_s(self) -> float:
         """For how long the disk has been at one piece of work; only what `STALL_S` exceeds is a stall."""
         return 0.0 if self._disk is None else self._disk.busy_s
+
+    @property
+    def journal_begins(self) -> bool:
+        """Whether what is kept next is the first in the journal."""
+        return self._journal.keeps and not self._journal.size
 
     @property
     def journal_bytes(self) -> int:
@@ -61,9 +66,10 @@ class Keeping:
         if self._recorder is not None and self._recorder.empty:
             self._recorder.write(raw)
 
-    async def keep(self, frames: Sequence[bytes]) -> bool:
+    async def keep(self, frames: Sequence[bytes], head: bytes | None = None) -> bool:
         """Frames as they came; survive a SIGKILL once this returns, a power cut 100 ms later.
 
+        `head`: a mark of callsteward's own that stands before them in the journal, which no recording needs.
         False where the disk refused them: they are kept in memory for the next try.
         """
         journal, recorder = self._journal, self._recorder
@@ -72,6 +78,8 @@ class Keeping:
 
         def work() -> bool:
             try:
+                if head is not None:
+                    journal.append(head)
                 for raw in frames:
                     journal.append(raw)
                 faults.reached("before:journal")
@@ -106,8 +114,7 @@ class Keeping:
             await self._guarded(journal.clear)
             faults.reached("after:clear")
         elif journal.grown and self._compacting is None:
-            mark = self.before_compacting()
-            if mark is not None:
+            for mark in self.before_compacting():
                 await self.mark(mark)
             self._compacting = asyncio.create_task(self._compact(journal.written), name="compact the journal")
 
@@ -190,5 +197,5 @@ class Keeping:
         return doing.result()
 
 
-def _nothing() -> None:
-    return None
+def _nothing() -> Sequence[bytes]:
+    return ()

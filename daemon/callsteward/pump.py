@@ -27,7 +27,6 @@ from callsteward.ari.marks import (
     SEEN,
     advanced,
     handed_over,
-    left,
     moved,
     seen,
 )
@@ -40,6 +39,7 @@ from callsteward.calls.tracker import Tracker
 from callsteward.clock import EventClock, WallClock
 from callsteward.exceptions import MalformedEventError, StoreError
 from callsteward.keeping import Keeping
+from callsteward.listening import KeepHeard, Listening
 from callsteward.progress import Progress
 
 log = structlog.get_logger(__name__)
@@ -118,11 +118,13 @@ class Pump:
         changed: asyncio.Event | None = None,
         machine: WallClock | None = None,
         kept: Callable[[int], None] | None = None,
+        keep_heard: KeepHeard | None = None,
     ) -> None:
         self._frames = frames
         self._tracker = tracker
         self._keeping = keeping
-        keeping.before_compacting = self._left
+        self._listening = Listening(tracker, keep_heard)
+        keeping.before_compacting = self._listening.before_compacting
         self._save = save
         self._outlet = outlet
         self._census = census
@@ -142,8 +144,14 @@ class Pump:
         self.changed = changed or asyncio.Event()
         """Set when something has happened that the gauges may show."""
 
-    async def rerun(self) -> Rerun:
-        """Take up the calls an earlier process left in the journal."""
+    async def rerun(self, listened: Sequence[events.Listened] = ()) -> Rerun:
+        """Take up the calls an earlier process left in the journal.
+
+        `listened`: which endpoints were heard, as the store has it. A journal begins with its own word on that.
+        """
+        for raw in self._listening.known_before(listened):
+            self._keeping.record_left(raw)
+            self._handled(raw)
         facts: list[Fact] = []
         last = ""
         recent = Recent()
@@ -170,6 +178,7 @@ class Pump:
                 facts.clear()
                 await asyncio.sleep(0)
         await self._deliver_rerun(facts)
+        await self._heard_anew()
         await self._tidy()
         if count:
             log.info(
@@ -216,8 +225,10 @@ class Pump:
     async def _work(self, batch: Batch, position: int = 0) -> None:
         self.lag_s = max(0.0, time.monotonic() - batch[0][1])
         batch = self._clock_marks.put(batch)
+        # So that a re-run comes to the same: the store may know more by then than is known now.
+        head = self._listening.mark() if self._keeping.journal_begins else None
         with self._progress.waiting("disk"):
-            written = await self._keeping.keep([raw for raw, _ in batch])
+            written = await self._keeping.keep([raw for raw, _ in batch], head)
         if written and self._kept is not None:
             self._kept(position)
         facts: list[Fact] = []
@@ -225,6 +236,7 @@ class Pump:
             facts += self._handled(raw, received_s)
         self.changed.set()
         await self._deliver(facts)
+        await self._heard_anew()
         await self._tidy()
 
     def machine_clock_set(self) -> None:
@@ -315,12 +327,13 @@ class Pump:
             await self._keeping.mark(advanced(now - LAG_MS))
         self.changed.set()
         await self._deliver(facts)
+        await self._heard_anew()
         await self._tidy()
 
-    def _left(self) -> bytes | None:
-        """The mark of whom operators left last; None where none can still mean that call."""
-        calls = self._tracker.left_calls()
-        return left(calls) if calls else None
+    async def _heard_anew(self) -> None:
+        """Before the frames go by which it is known."""
+        if anew := self._listening.anew():
+            await self._patiently(lambda: self._listening.keep(anew), len(anew))
 
     async def _tidy(self) -> None:
         calls_on = bool(self._tracker.open_legs or self._census.alive)

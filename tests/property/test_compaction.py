@@ -21,13 +21,13 @@ from callsteward.ari.census import Census
 from callsteward.ari.counters import Counters
 from callsteward.ari.frames import FrameQueue
 from callsteward.ari.marks import advanced, given_up, interrupted, snapshot_frame
-from callsteward.ari.marks import left as left_mark
 from callsteward.calls.facts import CallEnded, Fact
 from callsteward.calls.record import CallRecord, encode
 from callsteward.calls.tracker import Tracker
 from callsteward.clock import EventClock
 from callsteward.config import Config, Rating, Tags
 from callsteward.keeping import Keeping
+from callsteward.listening import Listening
 from callsteward.pump import Pump
 from callsteward.store import compaction
 from callsteward.store.compaction import compact
@@ -124,9 +124,8 @@ def check(
     done = 0
     for cut in sorted({*cuts, len(before)}):
         journal += before[done:cut]
-        if config.tags.enabled:
-            # As the daemon does.
-            journal.append(left_mark(rerun(journal, config)[1].left_calls()))
+        # As the daemon does.
+        journal += Listening(rerun(journal, config)[1], None).before_compacting()
         journal = compacted(journal)
         done = cut
     whole_records, whole, whole_last = rerun(before, config)
@@ -140,6 +139,7 @@ def check(
     assert left.open_legs == whole.open_legs
     assert left_last == whole_last
     assert left.next_deadline_ms == whole.next_deadline_ms
+    assert set(left.listened()) == set(whole.listened())
     # Recordings of different hours are mixed: what a code could no longer mean it cannot mean again.
     stamps = (events.epoch_ms(json.loads(frame).get("timestamp", "")) or 0 for frame in before)
     since = max(stamps, default=0) - config.tags.wrap_up_s * 1000

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from callsteward.check import pbx, services
+from callsteward.check.heard import heard
 from callsteward.check.host_name import host_name
 from callsteward.check.hours import calling_hours
 from callsteward.check.result import Result, Status, failed, ok, warning
@@ -48,6 +49,9 @@ async def run(config_file: Path) -> AsyncIterator[Result]:
         yield slow
     yield await services.broker(config)
     yield await services.store(config)
+    listened = await heard(config)
+    if listened is not None:
+        yield listened
 
 
 def _config(config: Config, file: Path) -> Result:

@@ -7,8 +7,9 @@ of everything would: what a thread's frames lead to depends on the thread alone 
 kept by marks in place of each run of frames that went: how far it had passed, and where the tracker's
 clock stood after them, which is what an event without a timestamp of its own and a stream's end go by. Whom
 an operator left last, for a code dialled after the call, is no longer told by what is left: the
-daemon writes it into the journal before it compacts it, and the last such mark stays. So does each that
-says that Asterisk's clock was set (what stands before it is told in the old time) or that the connection
+daemon writes it into the journal before it compacts it, and the last such mark stays. The same goes for which
+endpoints are heard: of these marks the first and the last stay, and where a frame goes that was the first to
+tell of an endpoint's speech, a mark takes its place. So does each that says that Asterisk's clock was set (what stands before it is told in the old time) or that the connection
 broke off (the calls that were on are in doubt).
 
 A thread can outlive its calls for long (an agent's phone that is always on the line). Where all that is
@@ -23,8 +24,9 @@ from collections.abc import Callable, Iterable, Iterator
 import msgspec
 
 from callsteward.ari import events as ari
-from callsteward.ari.marks import ADVANCED, advanced, compacted, said, seen, snapshot_frame, told
+from callsteward.ari.marks import ADVANCED, advanced, compacted, heard, said, seen, snapshot_frame, told
 from callsteward.ari.stamp import stamp
+from callsteward.calls.voices import DEAF_AFTER, endpoint_of
 from callsteward.exceptions import MalformedEventError
 from callsteward.store.threads import About, Threads
 
@@ -53,7 +55,7 @@ def _telling(event: ari.Event | None) -> int:
     """What an event does to the tracker's time."""
     if event is None:
         return 0
-    if isinstance(event, ari.Left | ari.ClockSet):
+    if isinstance(event, ari.Left | ari.Heard | ari.ClockSet):
         return 0
     if isinstance(event, ari.Snapshot):
         return _SETS  # no limit runs out before it: it may find their calls gone
@@ -75,8 +77,10 @@ def compact(frames: Frames, *, limit_bytes: int) -> Iterator[bytes]:
     telling = bytearray()
     last_left = -1
     in_place: set[int] = set()
+    listened = _Listened()
     for place, frame in enumerate(frames()):
         event = _decoded(frame)
+        listened.add(place, event)
         if isinstance(event, ari.Left):
             last_left = place
         elif isinstance(event, ari.ClockSet | ari.Interrupted):
@@ -90,7 +94,7 @@ def compact(frames: Frames, *, limit_bytes: int) -> Iterator[bytes]:
     before = False
     run = _Run()
     for place, (about, tells, frame) in enumerate(zip(abouts, telling, frames(), strict=True)):
-        if place == last_left or place in in_place:
+        if place == last_left or place in in_place or place in listened.whole:
             # Told in its place: what stays of before it may tell of an earlier call, or time, or be in doubt.
             yield from run.marks()
             run = _Run()
@@ -109,12 +113,42 @@ def compact(frames: Frames, *, limit_bytes: int) -> Iterator[bytes]:
                 wanted = frame
         if wanted is None:
             run.add(frame, tells)
+            if place in listened.first:
+                yield from run.marks()
+                run = _Run()
+                yield heard([ari.Listened(item, heard=True) for item in listened.first[place]], whole=False)
             continue
         yield from run.marks()
         run = _Run()
         before = True
         yield wanted
     yield from run.marks()
+
+
+class _Listened:
+    """Where each endpoint was heard first, and the marks of all that was known, of which two are needed."""
+
+    def __init__(self) -> None:
+        self.first: dict[int, list[str]] = {}
+        self.whole: set[int] = set()
+        self._head = self._last = -1
+        self._known: set[str] = set()
+
+    def add(self, place: int, event: ari.Event | None) -> None:
+        if isinstance(event, ari.ChannelTalkingStarted | ari.ChannelTalkingFinished):
+            new = [endpoint_of(event.channel.name)]
+        elif isinstance(event, ari.Heard):
+            new = [item.endpoint for item in event.endpoints if item.heard and item.quiet < DEAF_AFTER]
+            if event.whole:
+                self._head = place if self._head < 0 else self._head
+                self._last = place
+                self.whole = {self._head, self._last}
+        else:
+            return
+        new = [item for item in new if item and item not in self._known]
+        if new:
+            self._known.update(new)
+            self.first[place] = new
 
 
 class _Run:

@@ -343,3 +343,17 @@ outbox_drops = Table(
     Column("to_ms", BigInteger, nullable=False),
     Index(None, "site", "at_ms"),
 )
+
+# Endpoints that take part in talks, and whether the talk detector ever told of them. Bounded by the tracker.
+endpoints = Table(
+    "endpoints",
+    metadata,
+    Column("site", Text, primary_key=True),
+    # Technology and name, such as PJSIP/101.
+    Column("endpoint", Text, primary_key=True),
+    # Any talk event of it was ever seen.
+    Column("heard", Boolean, nullable=False),
+    # In how many talks in a row until now it had none.
+    Column("quiet", Integer, nullable=False),
+    Column("changed_at_ms", BigInteger, nullable=False),
+)

@@ -1,0 +1,54 @@
+"""Which endpoints are heard, beyond one process: from the store into the tracker, and back.
+
+The tracker alone knows and decides (`calls/voices.py`). So that a re-run comes to the very records of the
+daemon that was killed, a journal begins with what was known then, and is told of it again before it is
+compacted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeAlias
+
+from callsteward.ari.events import Listened
+from callsteward.ari.marks import heard, left
+from callsteward.calls.tracker import Tracker
+
+Anew: TypeAlias = Sequence[tuple[str, Listened | None]]
+"""Endpoints of which something new is known; None: one that is not kept any more."""
+
+KeepHeard = Callable[[Anew], Awaitable[None]]
+"""Stores that for the next process. Raises StoreError."""
+
+
+class Listening:
+    """What a tracker knows of endpoints, as marks for the journal and as news for the store."""
+
+    def __init__(self, tracker: Tracker, keep: KeepHeard | None) -> None:
+        self._tracker = tracker
+        self._keep = keep
+
+    @staticmethod
+    def known_before(listened: Sequence[Listened]) -> list[bytes]:
+        """The frame that tells a tracker, and a recording, what an earlier process knew; none for nothing."""
+        return [heard(listened, whole=True)] if listened else []
+
+    def mark(self) -> bytes | None:
+        """What is known now, for the journal; None where nothing is."""
+        listened = self._tracker.listened()
+        return heard(listened, whole=True) if listened else None
+
+    def before_compacting(self) -> list[bytes]:
+        """What a compacted journal no longer tells: whom operators left last, and who is heard."""
+        calls, mark = self._tracker.left_calls(), self.mark()
+        marks = [left(calls)] if calls else []
+        return marks if mark is None else [*marks, mark]
+
+    def anew(self) -> Anew:
+        """What the store does not know yet; each only once."""
+        return self._tracker.listened_anew() if self._keep is not None and self._tracker.heard_anew else ()
+
+    async def keep(self, anew: Anew) -> None:
+        """Raises StoreError."""
+        if self._keep is not None:
+            await self._keep(anew)

@@ -1,0 +1,73 @@
+"""Which endpoints take part in talks, and whether the talk detector ever told of them: one row each."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import msgspec
+from sqlalchemy import delete, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from callsteward.ari.events import Listened
+from callsteward.store.engine import failing, writing
+from callsteward.store.tables import endpoints
+
+
+class KnownEndpoint(msgspec.Struct, frozen=True):
+    """An endpoint, and when what is known of it changed last (ms since 1970)."""
+
+    listened: Listened
+    changed_at_ms: int
+
+
+class HeardEndpoints:
+    """A site's endpoints. Every method raises StoreError when the database fails."""
+
+    def __init__(self, engine: AsyncEngine, site: str) -> None:
+        self._engine = engine
+        self._site = site
+        insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
+        statement = insert(endpoints)
+        self._put = statement.on_conflict_do_update(
+            index_elements=["site", "endpoint"],
+            set_={name: statement.excluded[name] for name in ("heard", "quiet", "changed_at_ms")},
+        )
+
+    async def keep(self, anew: Sequence[tuple[str, Listened | None]]) -> None:
+        """What changed of each; None: it is not kept any more."""
+        now_ms = time.time_ns() // 1_000_000
+        rows = [
+            {
+                "site": self._site,
+                "endpoint": item.endpoint,
+                "heard": item.heard,
+                "quiet": item.quiet,
+                "changed_at_ms": now_ms,
+            }
+            for _, item in anew
+            if item is not None
+        ]
+        gone = [endpoint for endpoint, item in anew if item is None]
+        with failing("write to"):
+            async with writing(self._engine) as connection:
+                if rows:
+                    await connection.execute(self._put, rows)
+                for endpoint in gone:
+                    await connection.execute(
+                        delete(endpoints).where(
+                            endpoints.c.site == self._site, endpoints.c.endpoint == endpoint
+                        )
+                    )
+
+    async def known(self) -> list[KnownEndpoint]:
+        """All of them, the one whose state has stood for longest first."""
+        query = select(endpoints).where(endpoints.c.site == self._site)
+        query = query.order_by(endpoints.c.changed_at_ms, endpoints.c.endpoint)
+        with failing("read"):
+            async with self._engine.connect() as connection:
+                rows = (await connection.execute(query)).all()
+        return [
+            KnownEndpoint(Listened(row.endpoint, row.heard, row.quiet), row.changed_at_ms) for row in rows
+        ]
