@@ -33,16 +33,14 @@ class Listening:
         """The frame that tells a tracker, and a recording, what an earlier process knew; none for nothing."""
         return [heard(listened, whole=True)] if listened else []
 
-    def mark(self) -> bytes | None:
-        """What is known now, for the journal; None where nothing is."""
-        listened = self._tracker.listened()
-        return heard(listened, whole=True) if listened else None
+    def mark(self) -> bytes:
+        """What is known now, for the journal: the store may know more when it is run again."""
+        return heard(self._tracker.listened(), whole=True)
 
     def before_compacting(self) -> list[bytes]:
         """What a compacted journal no longer tells: whom operators left last, and who is heard."""
-        calls, mark = self._tracker.left_calls(), self.mark()
-        marks = [left(calls)] if calls else []
-        return marks if mark is None else [*marks, mark]
+        calls = self._tracker.left_calls()
+        return [left(calls), self.mark()] if calls else [self.mark()]
 
     def anew(self) -> Anew:
         """What the store does not know yet; each only once."""

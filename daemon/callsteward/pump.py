@@ -147,7 +147,7 @@ class Pump:
     async def rerun(self, listened: Sequence[events.Listened] = ()) -> Rerun:
         """Take up the calls an earlier process left in the journal.
 
-        `listened`: which endpoints were heard, as the store has it. A journal begins with its own word on that.
+        `listened`: which endpoints were heard, as the store has it. A journal begins with its own word on it.
         """
         for raw in self._listening.known_before(listened):
             self._keeping.record_left(raw)

@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from callsteward.app import Daemon, journal_path
-from callsteward.ari.events import epoch_ms
+from callsteward.ari.events import Listened, epoch_ms
 from callsteward.ari.recorder import Recorder
 from callsteward.callback.ledger import Ledger
 from callsteward.callback.states import Callback as Moved
@@ -26,6 +26,7 @@ from callsteward.rating.states import RatingMoved
 from callsteward.replay import Tally, replay
 from callsteward.standard.profile import Profile
 from callsteward.store import records as records_module
+from callsteward.store.endpoints import HeardEndpoints
 from callsteward.store.journal import Journal
 
 CAPTURES = Path(__file__).parents[1] / "replay" / "captures"
@@ -216,6 +217,60 @@ async def test_a_killed_daemon_goes_on_with_the_same_call(ari, tmp_path):
     assert record["call_id"] == expected["call_id"]
     assert record["started_at"] == expected["started_at"]
     assert path.stat().st_size == 0
+
+
+async def test_a_restart_does_not_forget_who_is_heard_and_a_new_recording_has_it(ari, tmp_path):
+    """Of the second call the operator's phone tells nothing: it was heard before, so nobody spoke."""
+    config = config_for(ari.url, tmp_path)
+    async with running(config) as live:
+        await ari.connected()
+        await ari.play(capture("client_bye"))
+        await live.until(lambda: live.feed.records)
+    await ari.drop()
+    silent = [frame for frame in capture("netdrop") if b'"ChannelTalking' not in frame]
+    recording = tmp_path / "recording.jsonl"
+    with Recorder(recording) as recorder:
+        async with running(config, recorder) as live:
+            await ari.connected()
+            await ari.play(silent)
+            await live.until(lambda: live.feed.records)
+    (record,) = map(json.loads, live.feed.records)
+    assert record["speech"]["operator_s"] == record["speech"]["client_s"] == 0.0
+    assert [silence["duration_s"] for silence in record["silences"]] == [15.0]
+    assert record["outcome"] == "early_drop"
+    assert replayed(recording.read_bytes().splitlines(), config) == live.feed.records
+    assert json.loads(replayed(silent, config)[0])["speech"] is None
+
+
+async def test_a_rerun_knows_no_more_of_endpoints_than_the_killed_daemon_did(ari, tmp_path):
+    """A call whose record is stored must not be judged anew: the store may know its operator by now."""
+    config = config_for(ari.url, tmp_path)
+    path = journal_path(config)
+    assert path is not None
+    deaf = [
+        frame for frame in capture("netdrop") if b'"ChannelTalking' not in frame or b"PJSIP/trunk" in frame
+    ]
+    half = len(deaf) // 2
+    async with running(config) as live:
+        await ari.connected()
+        await ari.play(deaf[:half])
+        await live.until(lambda: live.daemon.counters.events > 10)
+        await asyncio.sleep(0.1)
+        left = path.read_bytes()
+        await ari.play(deaf[half:])
+        await live.until(lambda: live.feed.records)
+    await ari.drop()
+    assert left.startswith(b'{"type":"CallstewardHeard","timestamp":"","endpoints":[],"whole":true}')
+    path.write_bytes(left + b"".join(frame + b"\n" for frame in deaf[half:]))
+    (tmp_path / "calls.db").unlink()
+    store = await records_module.Store.open(config.store.url)
+    await HeardEndpoints(store.engine, "main").keep([("PJSIP/101", Listened("PJSIP/101", heard=True))])
+    await store.close()
+    async with running(config) as again:
+        await ari.connected()
+        await again.until(lambda: again.feed.records)
+    assert again.feed.records == live.feed.records
+    assert json.loads(live.feed.records[0])["speech"]["operator_s"] is None
 
 
 async def test_a_recording_has_the_calls_in_progress_from_their_start_and_nothing_twice(ari, tmp_path):

@@ -199,6 +199,13 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Of a callback the call that broke, of a rating call the call that is rated. No other record has it."""
 
 
+def spoken_s(record: CallRecord) -> float:
+    """How long the operator spoke; where they could not be heard, how long they talked with the client."""
+    speech = record.speech
+    spoken = speech.operator_s if speech is not None else None
+    return (record.talk_s if spoken is None else spoken) or 0.0
+
+
 _encoder = msgspec.json.Encoder()
 
 

@@ -26,9 +26,7 @@ async def heard(config: Config) -> Result | None:
     """Names the endpoints in use that no talk event was ever seen of; None where nothing is known yet."""
     if config.asterisk.talk_detect == "off":
         return None
-    url = make_url(config.store.url)
-    in_file = url.get_backend_name() == "sqlite"
-    if in_file and not (url.database and Path(url.database).exists()):
+    if _not_there_yet(config):
         return None
     try:
         opened = await Store.open(config.store.url)
@@ -57,11 +55,16 @@ async def heard(config: Config) -> Result | None:
     return warning(
         _CHECK,
         f"{'; '.join(found)}: {means}",
-        f"put set_var = TALK_DETECT(set)={config.asterisk.silence_ms},256 into these endpoints (pjsip.conf; setvar"
-        " in sip.conf, iax.conf, chan_dahdi.conf), or call callsteward-arm and callsteward-predial of"
+        f"put set_var = TALK_DETECT(set)={config.asterisk.silence_ms},256 into these endpoints (pjsip.conf;"
+        " setvar in sip.conf, iax.conf, chan_dahdi.conf), or call callsteward-arm and callsteward-predial of"
         " dialplan/callsteward.conf wherever they call and are called; the next word that is spoken there"
         " settles it",
     )
+
+
+def _not_there_yet(config: Config) -> bool:
+    url = make_url(config.store.url)
+    return url.get_backend_name() == "sqlite" and not (url.database and Path(url.database).exists())
 
 
 def _named(listened: Sequence[Listened]) -> str:

@@ -35,8 +35,8 @@ class Asterisk(Section):
     )
     talk_detect: Literal["auto", "on", "off"] = Field(
         "auto",
-        description="auto: a call with no talk event at all was not listened to and has speech null."
-        " on: such a call was silent. off: talk events are ignored.",
+        description="auto: an endpoint counts as heard once a talk event of it was seen, on any call; what is"
+        " not heard is null. on: every endpoint is heard. off: talk events are ignored.",
     )
 
     @field_validator("url")

@@ -239,15 +239,15 @@ MEASURES: tuple[Measure, ...] = (
         "silence_count",
         _C,
         _SERVED,
-        "Silences of at least the profile's silence_limit_s, of the calls of talk_s_sum that were listened to"
-        " (calls_listened); null where none was.",
+        "Silences of at least the profile's silence_limit_s, of the calls of talk_s_sum in which both sides"
+        " could be heard (calls_listened); null where there was none.",
         _silences,
     ),
     Measure(
         "calls_listened",
         _C,
         _SERVED,
-        "Calls of talk_s_sum on which talk detection was on.",
+        "Calls of talk_s_sum in which both sides could be heard (the talk detector has told of them before).",
         lambda contact, _: contact.record.silences is not None,
     ),
     Measure(

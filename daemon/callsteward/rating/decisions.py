@@ -18,7 +18,7 @@ from callsteward.callback.do_not_call import DoNotCall
 from callsteward.callback.guard import Guard
 from callsteward.calls.facts import CallEnded, Fact, HandOver
 from callsteward.calls.rating_id import rating_of
-from callsteward.calls.record import CallRecord, Direction, Outcome, Party, ms_of
+from callsteward.calls.record import CallRecord, Direction, Outcome, Party, ms_of, spoken_s
 from callsteward.calls.record import Rating as Told
 from callsteward.clock import DAY_MS
 from callsteward.config import Config
@@ -353,8 +353,7 @@ def _dialogue(record: CallRecord, greeting_s: float) -> bool:
     """Whether the greeting was over; where part of the call was not seen, nobody is told it was not."""
     if record.outcome is Outcome.EARLY_DROP:
         return False
-    spoken = record.talk_s if record.speech is None else record.speech.operator_s
-    return (spoken or 0) >= greeting_s or not record.complete
+    return spoken_s(record) >= greeting_s or not record.complete
 
 
 def _nobody() -> None:

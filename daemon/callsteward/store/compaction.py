@@ -7,10 +7,11 @@ of everything would: what a thread's frames lead to depends on the thread alone 
 kept by marks in place of each run of frames that went: how far it had passed, and where the tracker's
 clock stood after them, which is what an event without a timestamp of its own and a stream's end go by. Whom
 an operator left last, for a code dialled after the call, is no longer told by what is left: the
-daemon writes it into the journal before it compacts it, and the last such mark stays. The same goes for which
-endpoints are heard: of these marks the first and the last stay, and where a frame goes that was the first to
-tell of an endpoint's speech, a mark takes its place. So does each that says that Asterisk's clock was set (what stands before it is told in the old time) or that the connection
-broke off (the calls that were on are in doubt).
+daemon writes it into the journal before it compacts it, and the last such mark stays. The same goes for
+which endpoints are heard: of these marks the first and the last stay, and where a frame goes that was the
+first to tell of an endpoint's speech, a mark takes its place. So does each stay that says that Asterisk's
+clock was set (what stands before it is told in the old time) or that the connection broke off (the calls
+that were on are in doubt).
 
 A thread can outlive its calls for long (an agent's phone that is always on the line). Where all that is
 left is over the limit, the longest threads lose their oldest frames: after a crash their calls are taken

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from callsteward.calls.outcome import TAGGED
-from callsteward.calls.record import CallbackDecision, CallRecord, Decision, Direction, Outcome
+from callsteward.calls.record import CallbackDecision, CallRecord, Decision, Direction, Outcome, spoken_s
 
 if TYPE_CHECKING:
     from callsteward.standard.profile import Profile
@@ -52,5 +52,4 @@ def _greeted(record: CallRecord, profile: Profile) -> bool:
         answered is None or any(span.to is None or span.to > answered for span in record.unobserved)
     ):
         return True  # nobody watched the greeting: nobody is told there was none
-    spoken = record.talk_s if record.speech is None else record.speech.operator_s
-    return (spoken or 0.0) >= profile.greeting_s
+    return spoken_s(record) >= profile.greeting_s

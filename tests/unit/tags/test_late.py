@@ -13,7 +13,7 @@ from tests.unit.store.samples import RECORD
 DUE = CallbackDecision(Decision.DUE, "tagged_dropped")
 
 
-def _speech(operator_s: float) -> Speech:
+def _speech(operator_s: float | None) -> Speech:
     return Speech(operator_s, 1.0, 0.0, 0, 0, 0.5)
 
 
@@ -28,6 +28,9 @@ def said(**changes: Any) -> CallbackDecision:
         ({}, Decision.DUE, "tagged_dropped"),
         ({"speech": _speech(3.0)}, Decision.DUE, "tagged_dropped"),
         ({"speech": _speech(2.9)}, Decision.NOT_DUE, "early_drop"),
+        # The operator could not be heard: the talk's length decides.
+        ({"speech": _speech(None)}, Decision.DUE, "tagged_dropped"),
+        ({"speech": _speech(None), "talk_s": 2.9}, Decision.NOT_DUE, "early_drop"),
         ({"talk_s": 2.9}, Decision.NOT_DUE, "early_drop"),
         ({"talk_s": None}, Decision.NOT_DUE, "early_drop"),
         ({"outcome": Outcome.EARLY_DROP}, Decision.NOT_DUE, "early_drop"),
