@@ -1,8 +1,8 @@
 """The number guard: which number, if any, a callback may be dialled to. Pure.
 
-The caller id is the attacker's. What comes out is rebuilt from the digits `phonenumbers` read, so nothing
-of the text that came in reaches a dial string; what is not a valid number of an allowed type in an allowed
-region comes out as a refusal with its reason.
+The caller id is the attacker's; `calls.caller_id` says what of it is a number. What comes out is rebuilt from
+the digits `phonenumbers` read, so nothing of the text that came in reaches a dial string; what is not a valid
+number of an allowed type in an allowed region comes out as a refusal with its reason.
 """
 
 from __future__ import annotations
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
 E164 = re.compile(r"\+[0-9]{7,15}\Z")
 
-_LONGEST = 32
-# As people write numbers: +7 903 123-45-67, 8 (903) 123-45-67. Possessive, so that no input takes long.
-_WRITTEN = re.compile(r"\+?[0-9]++(?:[ -]?\([0-9]{1,5}\))?+(?:[ -]?[0-9]++)*+\Z")
 # Country codes without a country: 870 and 881 are satellites, 882 and 883 networks, 878, 888 and 979
 # numbers that are billed like premium ones (ITU-T E.164, list of assigned country codes).
 _SATELLITE = ("+870", "+881", "+882", "+883")
@@ -97,15 +94,14 @@ class Guard:
 
         Written differently it is one number, for the do-not-call list and the limits.
         """
-        digits = _digits(raw)
-        return None if digits is None else self._numbers.e164(digits)
+        return self._numbers.e164(raw)
 
     def check(self, raw: str) -> Checked:
         """The number to dial, or the first reason against it."""
         text = raw.strip(" ")
         if not text or text.lower() in {"anonymous", "unknown", "restricted", "unavailable", "private"}:
             return Checked(None, Refusal.NO_NUMBER)
-        digits = _digits(text)
+        digits = self._numbers.plain(text)
         if digits is None:
             return Checked(None, Refusal.NOT_A_NUMBER)
         refusal = self._short(digits)
@@ -146,11 +142,3 @@ class Guard:
         if kind in {PhoneNumberType.PREMIUM_RATE, PhoneNumberType.SHARED_COST}:
             return Refusal.PREMIUM
         return None if self._types.intersection(_TYPES.get(kind, ())) else Refusal.TYPE
-
-
-def _digits(raw: str) -> str | None:
-    """The digits of a number as people write them, with its leading plus; None for anything else."""
-    text = raw.strip(" ")
-    if len(text) > _LONGEST or not _WRITTEN.match(text):
-        return None
-    return ("+" if text.startswith("+") else "") + "".join(char for char in text if char in "0123456789")
