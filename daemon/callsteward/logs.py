@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
     from callsteward.config import Log
 
-# Ten to fifteen digits (E.164), but not the seconds in one of Asterisk's channel ids (1795313885.10).
-_NUMBER = re.compile(r"(?<![\w.])\+?\d{10,15}(?!\w|\.\d)")
+# Ten to fifteen digits (E.164), but not the seconds in one of Asterisk's channel ids (1795313885.10), nor
+# what is part of a hash; and seven to nine where a channel's name has its endpoint (SIP/78126060-00000012).
+_NUMBER = re.compile(r"(?<![0-9A-Fa-f.])\+?\d{10,15}(?![0-9A-Fa-f]|\.\d)|(?<=/)\+?\d{7,9}(?=[@-]|$)")
 _SECRET_KEY = re.compile(r"passw|secret|token|authorization|hmac|api_key", re.IGNORECASE)
 _CREDENTIALS_IN_URL = re.compile(r"(?<=://)[^/@\s]+@|(?<=api_key=)[^&\s]+")
 HIDDEN = "***"

@@ -42,6 +42,33 @@ def test_a_phone_number_is_taken_out(capsys, number):
     assert number not in json.dumps(written(capsys))
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "DAHDI/i1/79031234567-3",
+        "PJSIP/trunk79031234567-00000001",
+        "PJSIP/lead_79031234567_x-00000001",
+        "Local/79031234567@ctx-00000001;1",
+        "SIP/78126060-00000012",
+        "IAX2/9031234-1234",
+    ],
+)
+def test_a_channels_number_is_taken_out(capsys, name):
+    logs.set_up(Log())
+    structlog.get_logger("callsteward.test").warning("no such channel", error=f"404: {name} is gone")
+    for number in ("79031234567", "78126060", "9031234"):
+        assert number not in json.dumps(written(capsys))
+
+
+def test_ids_and_hashes_stay(capsys):
+    logs.set_up(Log())
+    kept = ["1795313885.10", "east-1795313885.10", "callsteward-cb-1795313885.10-1-support"]
+    structlog.get_logger("callsteward.test").warning("kept", ids=kept, hash="x1234567890123456789abcdef")
+    (line,) = written(capsys)
+    assert line["ids"] == kept
+    assert line["hash"] == "x1234567890123456789abcdef"
+
+
 def test_a_secret_is_taken_out(capsys):
     logs.set_up(Log())
     log = structlog.get_logger("callsteward.test")

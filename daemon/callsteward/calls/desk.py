@@ -21,6 +21,8 @@ _STARTED: Final = Happening.STARTED
 _ANSWERED: Final = Happening.ANSWERED
 _OUTBOUND: Final = Direction.OUTBOUND
 _INTERNAL: Final = Direction.INTERNAL
+# Operators whose last call is kept at hand; of more, those whose wrap-up is over are forgotten.
+_LEFT: Final = 1000
 
 
 def _told_number(call: Call, event: Happening) -> str:
@@ -148,6 +150,17 @@ class Desk:
                 outbound=call.direction is _OUTBOUND,
             )
         )
+
+    def leave(self, operator: str, call: Call, ms: int) -> None:
+        """Keeps in mind which call an operator left."""
+        left = self.left
+        left.pop(operator, None)
+        if len(left) >= _LEFT:
+            since = ms - self.wrap_up_ms
+            self.left = left = {name: item for name, item in left.items() if item.at_ms >= since}
+            if len(left) >= _LEFT:
+                del left[next(iter(left))]
+        left[operator] = Left(call.id, call.line, ms)
 
     def drop(self, deadline: Deadline[Leg | Call] | None) -> None:
         if deadline is not None:

@@ -7,6 +7,8 @@ from enum import Enum
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 
+from callsteward.calls.number import Numbers
+
 if TYPE_CHECKING:
     from callsteward.config import Config
 
@@ -39,16 +41,36 @@ _MACHINES: Final = frozenset(
     }
 )
 _PHONE_BY_NAME: Final = re.compile(r"[0-9]{2,6}\Z")
+# The serial number that a driver puts behind the endpoint has eight digits at most (chan_sip, PJSIP).
+_LONGER_THAN_A_SERIAL: Final = re.compile(r"[0-9]{9}")
+# Endpoints that are kept at hand. A site has fewer; an ISDN line has a new name for each caller.
+_KEPT: Final = 4096
 
 
 class Endpoint:
-    """A technology and endpoint such as PJSIP/101, and what it is."""
+    """A technology and endpoint such as PJSIP/101, and what it is.
 
-    __slots__ = ("is_machine", "is_operator", "is_relay", "is_trunk", "kind", "name", "person")
+    `name` and `shown` (with the technology) may be shown to anybody: a number in them is masked. `bare` says
+    that there was none, so that the names of its channels may be shown as they are.
+    """
 
-    def __init__(self, name: str, kind: Kind) -> None:
+    __slots__ = (
+        "bare",
+        "is_machine",
+        "is_operator",
+        "is_relay",
+        "is_trunk",
+        "kind",
+        "name",
+        "person",
+        "shown",
+    )
+
+    def __init__(self, name: str, kind: Kind, shown: str, bare: bool) -> None:
         self.name = name
         self.kind = kind
+        self.shown = shown
+        self.bare = bare
         # Asked several times for every event: a flag is read in a tenth of what an enum's member costs.
         self.is_operator = kind is Kind.OPERATOR
         self.is_trunk = kind is Kind.TRUNK
@@ -62,13 +84,20 @@ class Directory:
 
     def __init__(self, config: Config) -> None:
         self._config = config
+        self._numbers = Numbers(config.site.region, None)
         self._endpoints: dict[str, Endpoint] = {}
         self._queues = {queue: line.name for line in config.lines for queue in line.queues}
         self._contexts = {context: line.name for line in config.lines for context in line.contexts}
         self._dids = [(did, line.name) for line in config.lines for did in line.dids]
+        # Operators who are named in the configuration may be named by a number.
+        self._named = {*config.operators, *(name for line in config.lines for name in line.operators)}
 
     def endpoint(self, channel_name: str) -> Endpoint:
-        """The endpoint of a channel named like `PJSIP/101-0000001c` or `Local/101@agents-00000000;1`."""
+        """The endpoint of a channel named like `PJSIP/101-0000001c` or `Local/101@agents-00000000;1`.
+
+        An ISDN channel (`DAHDI/i1/79031234567-3`) has its caller's number in its name: the span is the
+        endpoint, `DAHDI/i1`.
+        """
         # Keyed by the endpoint, never by the channel: there are few of the one and no end of the other.
         # A Local channel's name holds what was dialled and so has no end either.
         if channel_name.startswith("Local/"):
@@ -76,16 +105,47 @@ class Directory:
         key = channel_name.rpartition("-")[0] or channel_name
         found = self._endpoints.get(key)
         if found is None:
-            found = self._endpoints[key] = Endpoint(key.partition("/")[2] or key, self._kind(key))
+            if len(self._endpoints) >= _KEPT:
+                self._endpoints.clear()
+            found = self._endpoints[key] = self._endpoint(key)
         return found
 
-    def _kind(self, key: str) -> Kind:
+    def shown(self, channel_name: str) -> str:
+        """A channel's name for the eyes of others: `DAHDI/i1/+7903***4567-3`."""
+        base, dash, serial = channel_name.rpartition("-")
+        if not dash:
+            return self._numbers.hidden(channel_name)
+        endpoint = self.endpoint(channel_name)
+        if _LONGER_THAN_A_SERIAL.search(serial):
+            serial = self._numbers.hidden(serial)
+        elif endpoint.bare:
+            return channel_name
+        return f"{self._numbers.hidden(base)}{dash}{serial}"
+
+    def _endpoint(self, key: str) -> Endpoint:
+        technology, slash, name = key.partition("/")
+        if not slash:
+            name = key
+        span, between, number = name.rpartition("/")
+        hidden = self._numbers.hidden(name)
+        if between and span and self._numbers.hidden(number) != number:
+            kind = self._kind(key, f"{technology}/{span}")
+            hidden = self._numbers.hidden(span)
+        else:
+            kind = self._kind(key, key)
+            if kind is Kind.OPERATOR and name in self._named:
+                hidden = name
+        shown = f"{self._numbers.hidden(technology)}/{hidden}" if slash else hidden
+        return Endpoint(hidden, kind, shown, self._numbers.hidden(key) == key)
+
+    def _kind(self, key: str, span: str) -> Kind:
+        """What is there, by a pattern for the whole name or for its span; `DAHDI/*` is for both."""
         technology, _, name = key.partition("/")
         if technology in _MACHINES:
             return Kind.MACHINE
-        if any(fnmatchcase(key, pattern) for pattern in self._config.endpoints.trunks):
+        if _matches(self._config.endpoints.trunks, key, span):
             return Kind.TRUNK
-        if any(fnmatchcase(key, pattern) for pattern in self._config.endpoints.operators):
+        if _matches(self._config.endpoints.operators, key, span):
             return Kind.OPERATOR
         return Kind.OPERATOR if _PHONE_BY_NAME.match(name) else Kind.TRUNK
 
@@ -104,4 +164,8 @@ class Directory:
         return known.grade if known is not None else ""
 
 
-_RELAY: Final = Endpoint("Local", Kind.RELAY)
+def _matches(patterns: tuple[str, ...], key: str, span: str) -> bool:
+    return any(fnmatchcase(key, pattern) or fnmatchcase(span, pattern) for pattern in patterns)
+
+
+_RELAY: Final = Endpoint("Local", Kind.RELAY, "Local", bare=False)

@@ -73,8 +73,10 @@ class Roster:
         """A new leg, at a moment and its stamp: most channels are told of in the moment they are made."""
         creationtime = channel.creationtime
         created = ari.epoch_ms(creationtime) if creationtime and creationtime != stamp else None
-        name = channel.name
-        endpoint = self._desk.directory.endpoint(name)
+        directory = self._desk.directory
+        endpoint = directory.endpoint(channel.name)
+        # The name that Asterisk gave it may have a client's number in it: it goes no further than this.
+        name = directory.shown(channel.name)
         leg = self.legs[channel_id] = Leg(channel_id, name, endpoint, ms if created is None else created)
         if self._gone.pop(channel_id, None) is not None and not linking.is_ours(channel_id):
             # Records are told apart by their call's id.

@@ -37,7 +37,7 @@ def by_phone(desk: Desk, roster: Roster, event: ari.ChannelUserevent, ms: int) -
     said = {key: value for key, value in event.userevent.items() if isinstance(value, str)}
     after = said.get("after") == "1"
     source = Source.WRAP_UP if after else Source.PHONE
-    channel = leg.name if after else ""
+    channel = event.channel.name if after else ""
     given, refused = _read(said.get("tag", ""), said.get("value", "").strip(" "))
     call = None
     if not leg.endpoint.is_operator:

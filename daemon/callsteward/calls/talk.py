@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 
 from callsteward.calls.attempts import latency_ms
 from callsteward.calls.deadlines import Deadline, Limit
-from callsteward.calls.desk import Left
 from callsteward.calls.facts import Happening
 from callsteward.calls.model import Bridge, Call, Leg
 from callsteward.calls.record import Direction, Side, TransferResult
@@ -151,7 +150,7 @@ def _leave(desk: Desk, call: Call, leg: Leg, ms: int, *, talk_goes_on: bool) -> 
     if leg.talking_ms is not None:
         close_speech(leg, ms, only=call)
     if desk.tags and not leg.outsider and call.direction is not _INTERNAL:
-        desk.left[leg.operator] = Left(call.id, call.line, ms)
+        desk.leave(leg.operator, call, ms)
     if leg.contacts == (call,):
         leg.contacts = ()
     else:

@@ -255,11 +255,11 @@ class Tracker:
                 if call.handed_over_ms is None:
                     if leg.dialled:  # of several tries the last one counts
                         call.ends = [end for end in call.ends if end.side is not _CLIENT]
-                    call.ends.append(_end(leg, _CLIENT, event, passed_back))
+                    call.ends.append(_end(desk, leg, _CLIENT, event, passed_back))
             elif call.contact:
                 pass  # the talk went on without it
             elif leg in call.last_contact or not (leg.dialled or call.talks):
-                call.ends.append(_end(leg, _OPERATOR, event))
+                call.ends.append(_end(desk, leg, _OPERATOR, event))
         if leg.hold_ms is not None:
             talk.close_hold(desk, leg, ms)
         self._roster.forget(leg)
@@ -468,9 +468,11 @@ class Tracker:
         unseen.speech(self._roster, event, self.last_event_ms)
 
 
-def _end(leg: Leg, side: Side, event: ari.ChannelDestroyed, passed_back: bool = False) -> LegEnd:
+def _end(desk: Desk, leg: Leg, side: Side, event: ari.ChannelDestroyed, passed_back: bool = False) -> LegEnd:
     channelvars = event.channel.channelvars
     source = channelvars.hangupsource if channelvars is not None else None
+    if source:
+        source = desk.directory.shown(source)
     refused = leg.dialled and not leg.up
     return LegEnd(
         side, leg.name, event.cause, event.tech_cause, source, passed_back, leg.inherited, refused=refused

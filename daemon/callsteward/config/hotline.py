@@ -35,7 +35,8 @@ class Endpoints(Section):
 
     Patterns as in a shell (`PJSIP/1[0-9][0-9]`, `PJSIP/trunk*`), matched against the channel's
     technology and endpoint. A trunk pattern wins. Where neither matches, an endpoint named by two to
-    six digits is taken for an operator's phone and any other for an outside line.
+    six digits is taken for an operator's phone and any other for an outside line. Of an ISDN channel
+    (`DAHDI/i1/79031234567-3`) the span (`DAHDI/i1`) is matched as well.
     """
 
     operators: tuple[str, ...] = ()

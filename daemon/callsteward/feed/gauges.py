@@ -19,6 +19,9 @@ from callsteward.feed.today import Today
 from callsteward.feed.topics import Topics
 
 EVERY_S = 1.0
+# Operators without a section in the configuration whose rest is shown. Where names have no end (a pattern
+# that takes in whoever calls), those at rest the longest go, and the broker forgets them.
+STRANGERS = 1000
 
 Gauge = LineNowMessage | OperatorNowMessage
 
@@ -44,6 +47,7 @@ class Gauges:
         self._idle = tuple(operators)
         self._operators: dict[str, OperatorNow] = {}
         self._sent: dict[str, _Sent] = {}
+        self._gone: list[str] = []
         # What may differ from what was sent: (is it a line, its name).
         self._changed: set[tuple[bool, str]] = set()
         self.resend()
@@ -66,6 +70,27 @@ class Gauges:
             if self._operators.get(name) != operator:
                 self._changed.add((False, name))
             self._operators[name] = msgspec.structs.replace(operator)
+        too_many = len(self._operators) - len(self._idle) - STRANGERS
+        if too_many > 0:
+            self._forget(too_many)
+
+    def _forget(self, count: int) -> None:
+        at_rest = sorted(
+            (operator.since_ms, name)
+            for name, operator in self._operators.items()
+            if _at_rest(operator) and name not in self._idle
+        )
+        for _, name in at_rest[:count]:
+            del self._operators[name]
+            self._changed.discard((False, name))
+            topic = self._topics.operator_now(name)
+            if self._sent.pop(topic, None) is not None:
+                self._gone.append(topic)
+
+    @property
+    def gone(self) -> list[str]:
+        """Topics that the broker is to forget; each goes from this list when it has."""
+        return self._gone
 
     def add(self, lines: Iterable[str], operators: Iterable[str]) -> None:
         """Lines and operators that are to be shown also while nothing happens to them."""

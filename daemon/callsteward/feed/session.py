@@ -174,6 +174,10 @@ class Session:
         for start in range(0, len(due), GAUGES_AT_ONCE):
             some = due[start : start + GAUGES_AT_ONCE]
             await _together(self._send(opened, topic, gauge) for topic, gauge in some)
+        gone = self._gauges.gone
+        while gone:
+            await self._deliver(opened, gone[-1], b"")
+            gone.pop()
 
     async def _send_due_status(self, opened: broker.Client) -> None:
         if self._presence.due():

@@ -10,10 +10,19 @@ from callsteward.config import Config, Endpoints, Line, Operator
         ("PJSIP/101-0000001c", Kind.OPERATOR, "101"),
         ("SIP/123456-00000001", Kind.OPERATOR, "123456"),
         ("PJSIP/1-00000001", Kind.TRUNK, "1"),
-        ("PJSIP/1234567-00000001", Kind.TRUNK, "1234567"),
+        ("PJSIP/1234567-00000001", Kind.TRUNK, "12***67"),
         ("PJSIP/trunk-0000001c", Kind.TRUNK, "trunk"),
         ("PJSIP/my-own-trunk-0000001c", Kind.TRUNK, "my-own-trunk"),
-        ("DAHDI/i1/89000000000-1", Kind.TRUNK, "i1/89000000000"),
+        ("PJSIP/79031234567-00000001", Kind.TRUNK, "+7903***4567"),
+        ("SIP/78126060-00000012", Kind.TRUNK, "78***60"),
+        ("DAHDI/i1/89000000000-1", Kind.TRUNK, "i1"),
+        ("DAHDI/i1/79031234567:12-1", Kind.TRUNK, "i1"),
+        ("DAHDI/i1/201-1", Kind.TRUNK, "i1/201"),
+        ("DAHDI/1-1", Kind.TRUNK, "1"),
+        ("CAPI/ISDN1/79031234567-2", Kind.TRUNK, "ISDN1"),
+        ("IAX2/79031234567-1234", Kind.TRUNK, "+7903***4567"),
+        ("OOH323/79031234567@192.0.2.1-5", Kind.TRUNK, "+7903***4567@192.0.2.1"),
+        ("Mobile/phone1-0a1b", Kind.TRUNK, "phone1"),
         ("Local/101@from-queue-00000000;1", Kind.RELAY, "Local"),
         ("Local/101@from-queue-00000000;2", Kind.RELAY, "Local"),
         ("CBAnn/room-00000001;1", Kind.MACHINE, "room"),
@@ -38,6 +47,53 @@ def test_patterns_say_who_is_an_operator_and_a_trunk_pattern_wins():
     assert directory.endpoint("PJSIP/trunk2-1").kind is Kind.TRUNK
     assert directory.endpoint("PJSIP/99-1").kind is Kind.TRUNK
     assert directory.endpoint("PJSIP/98-1").kind is Kind.OPERATOR
+
+
+def test_an_isdn_channel_is_its_span_and_patterns_may_name_either():
+    """`DAHDI/*` is for all of them, as ever; a span has no number of its own."""
+    for pattern in ("DAHDI/*", "DAHDI/i1", "DAHDI/i1/*"):
+        directory = Directory(Config(endpoints=Endpoints(operators=(pattern,))))
+        endpoint = directory.endpoint("DAHDI/i1/79031234567-3")
+        assert (endpoint.kind, endpoint.name, endpoint.shown) == (Kind.OPERATOR, "i1", "DAHDI/i1")
+
+
+def test_an_operator_whom_the_configuration_names_keeps_a_name_that_is_a_number():
+    settings = Config(
+        endpoints=Endpoints(operators=("PJSIP/7495*",)), operators={"74950000101": Operator(grade="senior")}
+    )
+    directory = Directory(settings)
+    assert directory.endpoint("PJSIP/74950000101-00000001").name == "74950000101"
+    assert directory.endpoint("PJSIP/74950000102-00000001").name == "+7495***0102"
+
+
+@pytest.mark.parametrize(
+    ("channel", "shown"),
+    [
+        ("PJSIP/trunk-00000006", "PJSIP/trunk-00000006"),
+        ("PJSIP/101-12345678", "PJSIP/101-12345678"),
+        ("DAHDI/i1/79031234567-3", "DAHDI/i1/+7903***4567-3"),
+        ("SIP/78126060-00000012", "SIP/78***60-00000012"),
+        ("Local/79031234567@ctx-00000001;1", "Local/+7903***4567@ctx-00000001;1"),
+        ("Local/101@from-queue-00000001;2", "Local/101@from-queue-00000001;2"),
+        ("PJSIP/+79031234567-00000001<ZOMBIE>", "PJSIP/+7903***4567-00000001<ZOMBIE>"),
+        ("AsyncGoto/SIP/79031234567-00000001", "AsyncGoto/SIP/+7903***4567-00000001"),
+        ("Odd/line-79031234567", "Odd/line-+7903***4567"),
+        ("SIP/78126060", "SIP/78***60"),
+        ("79031234567", "+7903***4567"),
+        ("PJSIP/٧٩٠٣١٢٣٤٥٦٧-00000001", "PJSIP/***-00000001"),
+        ("dialplan/builtin", "dialplan/builtin"),
+        ("", ""),
+    ],
+)
+def test_a_channels_name_is_shown_without_a_number(channel: str, shown: str):
+    assert Directory(Config()).shown(channel) == shown
+
+
+def test_endpoints_without_end_are_not_all_kept():
+    directory = Directory(Config())
+    for serial in range(10_000):
+        directory.endpoint(f"DAHDI/i1/790{serial:08}-{serial:x}")
+    assert len(directory._endpoints) <= 4096
 
 
 def test_the_channels_of_one_phone_share_one_endpoint():

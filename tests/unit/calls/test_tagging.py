@@ -5,7 +5,9 @@ from collections.abc import Sequence
 import pytest
 
 from callsteward.ari import events
+from callsteward.calls.directory import Endpoint, Kind
 from callsteward.calls.facts import CallEnded, CallTagged, Fact
+from callsteward.calls.model import Call, Leg
 from callsteward.calls.record import CallbackDecision, Decision, Outcome, Party, RuleResult
 from callsteward.calls.tracker import Tracker
 from callsteward.config import Tags
@@ -13,6 +15,7 @@ from callsteward.tags.tag import Source, Tag
 from tests.unit.calls.stream import CLIENT, Phone, Stream, config, ended, rule
 
 ON = config(tags=Tags(enabled=True, wrap_up_s=60))
+RELAY = Endpoint("Local", Kind.RELAY, "Local", bare=False)
 DUE = CallbackDecision(Decision.DUE, "tagged_dropped")
 
 
@@ -258,3 +261,19 @@ def test_a_stream_cut_anywhere_with_tags_in_it_breaks_nothing():
             assert event is not None
             tracker.handle(event)
         tracker.finish()
+
+
+def test_who_left_a_call_long_ago_is_forgotten_where_names_have_no_end() -> None:
+    tracker = Tracker(ON)
+    desk = tracker._desk
+    for second in range(3000):
+        desk.leave(f"10.0.{second >> 8}.{second & 255}", Call(Leg("1.1", "x", RELAY, 0)), second * 1000)
+    assert len(desk.left) <= 1000
+    assert {f"10.0.{second >> 8}.{second & 255}" for second in range(2941, 3000)} <= desk.left.keys()
+
+
+def test_many_who_left_just_now_are_bounded_too() -> None:
+    desk = Tracker(ON)._desk
+    for serial in range(3000):
+        desk.leave(str(serial), Call(Leg("1.1", "x", RELAY, 0)), serial)
+    assert list(desk.left) == [str(serial) for serial in range(2000, 3000)]

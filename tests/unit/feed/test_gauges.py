@@ -4,7 +4,7 @@ from zoneinfo import ZoneInfo
 from callsteward.calls.facts import LineNow, OperatorNow, OperatorState
 from callsteward.calls.record import CallRecord
 from callsteward.feed.gauge_messages import LineNowMessage, OperatorNowMessage
-from callsteward.feed.gauges import Gauge, Gauges
+from callsteward.feed.gauges import STRANGERS, Gauge, Gauges
 from callsteward.feed.today import Today
 from callsteward.feed.topics import Topics
 
@@ -121,6 +121,22 @@ def test_an_operator_nobody_configured_appears_with_the_first_call() -> None:
     talking = OperatorNow(operator="PJSIP/7", state=OperatorState.TALKING, since_ms=NOW)
     gauges.show([], [talking], NOW)
     assert [topic for topic, _ in gauges.due(NOW, 1)] == ["callsteward/main/operators/PJSIP%2F7/now"]
+
+
+def test_names_without_end_are_forgotten_by_the_broker_too() -> None:
+    """A pattern that takes whoever calls for an operator: those at rest the longest go, nobody on a call."""
+    gauges = _gauges()
+    gauges.due(NOW, 0)
+    for second in range(STRANGERS + 10):
+        caller = OperatorNow(operator=f"10.0.0.{second}", state=OperatorState.TALKING, since_ms=NOW + second)
+        gauges.show([], [caller], NOW + second)
+        gauges.due(NOW + second, second * 2)
+    # The first one left its call with the second one's coming, and so on.
+    assert gauges.gone == [f"callsteward/main/operators/10.0.0.{second}/now" for second in range(10)]
+    assert len(gauges._operators) == STRANGERS + 1
+    assert OPERATOR not in gauges.gone
+    gauges.resend()
+    assert len(gauges.due(NOW, 10_000)) == STRANGERS + 2
 
 
 def test_what_the_tracker_changes_later_does_not_change_what_was_shown() -> None:
