@@ -23,6 +23,7 @@ from pathlib import Path
 
 from tests.lab.errors import LabError
 from tests.lab.faketime import SetClock
+from tests.lab.lanes import Driver
 from tests.lab.packages import Progress, say
 from tests.lab.pbx_config import Outbound, PbxSettings, config_files
 from tests.lab.ports import free_port
@@ -63,6 +64,7 @@ class Asterisk(Server):
         self,
         version: str = "22",
         *,
+        driver: Driver = "pjsip",
         channelvars: bool = True,
         talk_endpoints: bool = True,
         rtp_timeout_s: int = 5,
@@ -75,7 +77,11 @@ class Asterisk(Server):
         if outbound is not None and version == "16":
             message = "Asterisk 16 has no outbound websocket"
             raise LabError(message)
+        if driver == "sip" and version != "16":
+            message = f"Asterisk {version} has no chan_sip"
+            raise LabError(message)
         self.version = version
+        self.driver = driver
         root = ensure_root(version, progress)
         _remove_stale(root)
         _name_this_machine(root)
@@ -86,6 +92,7 @@ class Asterisk(Server):
         self.ari = AriAddress(f"http://127.0.0.1:{self.http_port}/ari", "callsteward", password)
         self._settings = PbxSettings(
             version=version,
+            driver=driver,
             home=self.home,
             sip_port=self.sip_port,
             http_port=self.http_port,

@@ -11,17 +11,20 @@ from __future__ import annotations
 import argparse
 import asyncio
 import dataclasses
+import functools
 import json
 import secrets
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import aiohttp
 
 from tests.lab.asterisk import Asterisk
+from tests.lab.breaks import BREAKS
 from tests.lab.endings import ENDINGS
 from tests.lab.errors import LabError
+from tests.lab.lanes import TECHNOLOGIES
 from tests.lab.pbx_config import REPOSITORY
 from tests.lab.scenarios import SCENARIOS
 
@@ -31,6 +34,7 @@ APPLICATION = "callsteward"
 UNFILTERED = frozenset({"dial_hold_twice", "queue_second"})
 """Kept exactly as sent, so that a test sees what the filter leaves out."""
 DROPPED = frozenset({"ChannelVarset", "ChannelDialplan", "DeviceStateChanged"})
+LIMIT_S = 120
 QUIET_S = 0.7
 """How long nothing new must come before a call is taken as over."""
 
@@ -50,10 +54,16 @@ class Played:
 def scenario_command(pbx: Asterisk, name: str, lane: int = 0) -> list[str]:
     """The command line that plays ``name`` on ``pbx``."""
     return [
-        sys.executable, "-m", "tests.lab.endings" if name in ENDINGS else "tests.lab.scenarios", name,
-        "--sip-port", str(pbx.sip_port), "--lane", str(lane),
+        sys.executable, "-m", _module_of(name), name,
+        "--sip-port", str(pbx.sip_port), "--lane", str(lane), "--driver", pbx.driver,
         "--ari-url", pbx.ari.base_url, "--ari-authorization", pbx.ari.authorization,
     ]  # fmt: skip
+
+
+def _module_of(name: str) -> str:
+    if name in ENDINGS:
+        return "tests.lab.endings"
+    return "tests.lab.breaks" if name in BREAKS else "tests.lab.scenarios"
 
 
 async def play(pbx: Asterisk, name: str, lane: int = 0) -> Played:
@@ -85,11 +95,11 @@ async def play(pbx: Asterisk, name: str, lane: int = 0) -> Played:
             stderr=asyncio.subprocess.PIPE,
         )
         try:
-            out, errors = await asyncio.wait_for(process.communicate(), 90)
+            out, errors = await asyncio.wait_for(process.communicate(), LIMIT_S)
         except TimeoutError:
             process.kill()
             out, errors = await process.communicate()
-            errors += b"did not end within 90 s"
+            errors += f"did not end within {LIMIT_S} s".encode()
         seen = -1
         while seen != len(frames):
             seen = len(frames)
@@ -132,8 +142,10 @@ def write(played: Played, folder: Path = STREAMS) -> None:
     (folder / f"{played.name}.pbx.json").write_text("{" + ",\n".join(parts) + "}\n")
 
 
-async def _worker(version: str, names: asyncio.Queue[str], folder: Path, failed: list[str]) -> None:
-    with Asterisk(version) as pbx:
+async def _worker(
+    made: Callable[[], Asterisk], names: asyncio.Queue[str], folder: Path, failed: list[str]
+) -> None:
+    with made() as pbx:
         while not names.empty():
             name = names.get_nowait()
             played = await play(pbx, name)
@@ -154,8 +166,8 @@ async def _worker(version: str, names: asyncio.Queue[str], folder: Path, failed:
 
 async def _capture(arguments: argparse.Namespace) -> int:
     names: asyncio.Queue[str] = asyncio.Queue()
-    plays = ENDINGS if arguments.endings else SCENARIOS
-    for name in arguments.names or plays:
+    plays = ENDINGS if arguments.endings else {**SCENARIOS, **BREAKS}
+    for name in arguments.names or (ENDINGS if arguments.endings else SCENARIOS):
         if name not in plays:
             message = f"no scenario {name!r}; there are: {', '.join(sorted(plays))}"
             raise LabError(message)
@@ -163,7 +175,8 @@ async def _capture(arguments: argparse.Namespace) -> int:
     failed: list[str] = []
     workers = min(arguments.workers, names.qsize())
     folder = Path(arguments.folder or (ENDED if arguments.endings else STREAMS))
-    await asyncio.gather(*(_worker(arguments.version, names, folder, failed) for _ in range(workers)))
+    made = functools.partial(Asterisk, arguments.version, driver=arguments.driver)
+    await asyncio.gather(*(_worker(made, names, folder, failed) for _ in range(workers)))
     if failed:
         print(f"failed: {' '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0
@@ -173,6 +186,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME")
     parser.add_argument("--version", default="22", choices=("22", "16"))
+    parser.add_argument("--driver", default="pjsip", choices=tuple(TECHNOLOGIES))
     parser.add_argument("--workers", type=int, default=4)
     parser.add_argument("--folder")
     parser.add_argument("--endings", action="store_true", help="those of tests.lab.endings")

@@ -7,6 +7,11 @@ Lane 0 has the names of the recorded captures (operators 101…, outside line ``
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
+
+Driver = Literal["pjsip", "sip"]
+"""Which of Asterisk's SIP stacks the phones are on: chan_pjsip, or chan_sip (up to Asterisk 20)."""
+TECHNOLOGIES: dict[Driver, str] = {"pjsip": "PJSIP", "sip": "SIP"}
 
 LANES = 12
 OPERATORS_PER_LANE = 4
@@ -21,6 +26,8 @@ class OutsideLine:
     endpoint: str
     number: str
     address: str
+    registers_as: str = ""
+    """The name it registers by, where the driver wants another one than its number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +35,12 @@ class Lane:
     """One scenario's share of the PBX."""
 
     index: int
+    driver: Driver = "pjsip"
+
+    @property
+    def technology(self) -> str:
+        """What the names of its phones' channels begin with."""
+        return TECHNOLOGIES[self.driver]
 
     def operator(self, place: int) -> str:
         """The user name and extension of operator ``place`` (1…4)."""
@@ -38,18 +51,26 @@ class Lane:
         return tuple(self.operator(place + 1) for place in range(OPERATORS_PER_LANE))
 
     def outside(self, place: int) -> OutsideLine:
-        """Outside line ``place`` (1…3): the client, and two more."""
+        """Outside line ``place``: 1 the client, 2 and 3 two more, 4 one that no RTP timeout watches over."""
         suffix = "" if self.index == 0 else str(self.index)
-        letter = ("", "b", "c")[place - 1]
+        letter = ("", "b", "c", "t")[place - 1]
+        endpoint = f"trunk{suffix}{letter}"
         return OutsideLine(
-            endpoint=f"trunk{suffix}{letter}",
+            endpoint=endpoint,
             number=f"790000000{self.index + 20 * (place - 1):02d}",
             address=f"127.0.{place}.{self.index + 1}",
+            # chan_sip knows who registers by that name alone, and who calls by the address registered.
+            registers_as=endpoint if self.driver == "sip" else "",
         )
 
     @property
     def outside_lines(self) -> tuple[OutsideLine, ...]:
         return tuple(self.outside(place) for place in (1, 2, 3))
+
+    @property
+    def timed_line(self) -> OutsideLine:
+        """The outside line whose talks nothing watches over but a session timer."""
+        return self.outside(4)
 
     def did(self, kind: int) -> str:
         """The number a client dials: two digits of kind, two of lane (``10`` → ``1003``)."""
@@ -69,5 +90,5 @@ class Lane:
         return f"8{self.index:02d}1"
 
 
-def every_lane() -> tuple[Lane, ...]:
-    return tuple(Lane(index) for index in range(LANES))
+def every_lane(driver: Driver = "pjsip") -> tuple[Lane, ...]:
+    return tuple(Lane(index, driver) for index in range(LANES))

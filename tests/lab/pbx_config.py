@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.lab.lanes import PASSWORD, Lane, every_lane
+from tests.lab.chan_sip import sip_conf
+from tests.lab.lanes import PASSWORD, TECHNOLOGIES, Driver, Lane, every_lane
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SHIPPED = REPOSITORY / "config" / "asterisk"
@@ -142,6 +143,7 @@ class PbxSettings:
     sip_port: int
     http_port: int
     ari_password: str
+    driver: Driver = "pjsip"
     channelvars: bool = True
     talk_endpoints: bool = True
     """Arm talk detection on the endpoints, too (config/asterisk/pjsip.conf)."""
@@ -158,7 +160,7 @@ def config_files(settings: PbxSettings) -> dict[str, str]:
     """File name → text, for the instance's etc folder."""
     files = {
         "asterisk.conf": _asterisk(settings),
-        "modules.conf": "[modules]\nautoload = yes\n" + _lines("noload = {}.so", NOLOAD),
+        "modules.conf": "[modules]\nautoload = yes\n" + _lines("noload = {}.so", _noload(settings)),
         "logger.conf": "[general]\ndateformat = %F %T.%3q\n[logfiles]\n"
         "full => notice,warning,error,verbose(3)\n",
         "http.conf": _shipped("http.conf", ("bindport = 8088", f"bindport = {settings.http_port}")),
@@ -168,9 +170,8 @@ def config_files(settings: PbxSettings) -> dict[str, str]:
         "cel.conf": _shipped("cel.conf"),
         "cel_custom.conf": _custom("cel.csv", CEL_FIELDS),
         "rtp.conf": "[general]\nrtpstart = 20000\nrtpend = 29999\n",
-        "callsteward-pjsip.conf": _shipped("pjsip.conf"),
-        "pjsip.conf": _pjsip(settings),
-        "queues.conf": _queues(),
+        **_phones(settings),
+        "queues.conf": _queues(settings),
         "res_parking.conf": _parking(),
         "features.conf": _FEATURES + _shipped("features.conf"),
         "musiconhold.conf": f"[default]\nmode = files\ndirectory = {settings.home}/moh\n",
@@ -183,12 +184,34 @@ def config_files(settings: PbxSettings) -> dict[str, str]:
         "callsteward-callback.conf": (DIALPLAN / "callsteward-callback.conf").read_text(),
         "callsteward-tags.conf": (DIALPLAN / "callsteward-tags.conf").read_text(),
         "callsteward-rating.conf": _rating(settings),
-        "callsteward-examples.conf": (DIALPLAN / "callsteward-examples.conf").read_text(),
-        "extensions.conf": _extensions(),
+        "callsteward-examples.conf": _with_driver(
+            (DIALPLAN / "callsteward-examples.conf").read_text(), settings
+        ),
+        "extensions.conf": _with_driver(_extensions(), settings),
     }
     if settings.outbound is not None:
         files["websocket_client.conf"] = _websocket_client(settings.outbound)
     return files
+
+
+def _noload(settings: PbxSettings) -> list[str]:
+    wanted = {"sip": {"chan_sip"}, "pjsip": set()}[settings.driver]
+    return [module for module in NOLOAD if module not in wanted]
+
+
+def _phones(settings: PbxSettings) -> dict[str, str]:
+    """The phones and outside lines, in the words of the driver they are on."""
+    if settings.driver == "sip":
+        return {
+            "callsteward-sip.conf": _shipped("sip.conf"),
+            "sip.conf": sip_conf(settings.sip_port, settings.rtp_timeout_s, talk=settings.talk_endpoints),
+        }
+    return {"callsteward-pjsip.conf": _shipped("pjsip.conf"), "pjsip.conf": _pjsip(settings)}
+
+
+def _with_driver(text: str, settings: PbxSettings) -> str:
+    """A dialplan or queues written for PJSIP, for the driver the phones are on."""
+    return text.replace("PJSIP/", f"{TECHNOLOGIES[settings.driver]}/")
 
 
 def _lines(form: str, values: list[str]) -> str:
@@ -296,6 +319,12 @@ context = from-internal
 context = from-trunk
 send_pai = no
 trust_id_inbound = yes
+; The shortest there is: asked after 45 s whether the other side is still there.
+[timed](!,outside)
+rtp_timeout = 0
+timers = always
+timers_min_se = 90
+timers_sess_expires = 90
 """
     ]
     for lane in every_lane():
@@ -321,7 +350,7 @@ remove_existing = yes
         )
         parts.extend(
             f"""
-[{line.endpoint}](outside)
+[{line.endpoint}]({"timed" if line == lane.timed_line else "outside"})
 aors = {line.number}
 [{line.number}]
 type = aor
@@ -332,12 +361,12 @@ type = identify
 endpoint = {line.endpoint}
 match = {line.address}
 """
-            for line in lane.outside_lines
+            for line in (*lane.outside_lines, lane.timed_line)
         )
     return "".join(parts)
 
 
-def _queues() -> str:
+def _queues(settings: PbxSettings) -> str:
     parts = [
         """[general]
 persistentmembers = no
@@ -367,7 +396,7 @@ timeout = 6
     # What dialplan/callsteward-examples.conf names.
     queue("support", "linear", ("PJSIP/101", "PJSIP/102"))
     queue("support-local", "linear", ("Local/101@callsteward-example-member/n",))
-    return "".join(parts)
+    return _with_driver("".join(parts), settings)
 
 
 def _parking() -> str:

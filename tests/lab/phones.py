@@ -92,7 +92,8 @@ class Exchange:
 
     def outside(self, line: OutsideLine, who: str = "client", **habits: object) -> Phone:
         """A phone in the outside world on one of the lane's outside lines."""
-        return self._phone(Phone(self, who, line.number, line.address, None), habits)
+        phone = Phone(self, who, line.number, line.address, None, registers_as=line.registers_as)
+        return self._phone(phone, habits)
 
     def _phone(self, phone: Phone, habits: dict[str, object]) -> Phone:
         for name, value in habits.items():
@@ -143,7 +144,16 @@ class Phone(pj.Account):  # type: ignore[misc]
     ``forward_to``).
     """
 
-    def __init__(self, exchange: Exchange, who: str, number: str, address: str, password: str | None) -> None:
+    def __init__(
+        self,
+        exchange: Exchange,
+        who: str,
+        number: str,
+        address: str,
+        password: str | None,
+        *,
+        registers_as: str = "",
+    ) -> None:
         super().__init__()
         self.exchange = exchange
         self.who = who
@@ -161,8 +171,9 @@ class Phone(pj.Account):  # type: ignore[misc]
         transport_id = exchange._endpoint.transportCreate(pj.PJSIP_TRANSPORT_UDP, transport)
         settings = pj.AccountConfig()
         settings.idUri = f"sip:{number}@127.0.0.1"
-        settings.regConfig.registrarUri = f"sip:127.0.0.1:{exchange.sip_port}"
-        settings.regConfig.timeoutSec = 3600
+        if not registers_as:
+            settings.regConfig.registrarUri = f"sip:127.0.0.1:{exchange.sip_port}"
+            settings.regConfig.timeoutSec = 3600
         settings.sipConfig.transportId = transport_id
         if password is not None:
             settings.sipConfig.authCreds.append(pj.AuthCredInfo("digest", "*", number, 0, password))
@@ -172,6 +183,9 @@ class Phone(pj.Account):  # type: ignore[misc]
         settings.callConfig.timerUse = pj.PJSUA_SIP_TIMER_INACTIVE
         settings.callConfig.prackUse = pj.PJSUA_100REL_NOT_USED
         self.create(settings)
+        self._registration: _Registration | None = None
+        if registers_as:
+            self._registration = _Registration(self, registers_as, transport_id)
 
     # --- what the SIP stack tells -------------------------------------------------
     def onRegState(self, prm: pj.OnRegStateParam) -> None:  # noqa: N802
@@ -211,7 +225,7 @@ class Phone(pj.Account):  # type: ignore[misc]
         """Go offline as a phone does that is switched off properly."""
         if self.registered:
             self.registered = False
-            self.setRegistration(False)
+            (self._registration or self).setRegistration(False)
 
     @property
     def line(self) -> Line:
@@ -231,6 +245,23 @@ class Phone(pj.Account):  # type: ignore[misc]
 
     def is_ringing(self) -> bool:
         return any(not call.up and not call.over for call in self.calls)
+
+
+class _Registration(pj.Account):  # type: ignore[misc]
+    """The registration of a phone that registers by another name than it calls by."""
+
+    def __init__(self, phone: Phone, name: str, transport_id: int) -> None:
+        super().__init__()
+        self._phone = phone
+        settings = pj.AccountConfig()
+        settings.idUri = f"sip:{name}@127.0.0.1"
+        settings.regConfig.registrarUri = f"sip:127.0.0.1:{phone.exchange.sip_port}"
+        settings.regConfig.timeoutSec = 3600
+        settings.sipConfig.transportId = transport_id
+        self.create(settings)
+
+    def onRegState(self, prm: pj.OnRegStateParam) -> None:  # noqa: N802
+        self._phone.onRegState(prm)
 
 
 class Line(pj.Call):  # type: ignore[misc]
@@ -408,13 +439,22 @@ class Line(pj.Call):  # type: ignore[misc]
         tell(do, who=self.phone.who, to=to)
 
     # --- ending -------------------------------------------------------------------
-    def bye(self) -> None:
-        """Hang up (BYE, or CANCEL while it rings)."""
+    def bye(self, cause: int | None = None) -> None:
+        """Hang up (BYE, or CANCEL while it rings). `cause`: the Q.850 one, as a gateway gives its reason."""
         if self.over:
             return
         do = "bye" if self.up else "cancel"
-        self.hangup(pj.CallOpParam(True))
-        tell(do, who=self.phone.who)
+        parameters = pj.CallOpParam(True)
+        if cause is None:
+            self.hangup(parameters)
+            tell(do, who=self.phone.who)
+            return
+        reason = pj.SipHeader()
+        reason.hName = "Reason"
+        reason.hValue = f"Q.850;cause={cause}"
+        parameters.txOption.headers.append(reason)
+        self.hangup(parameters)
+        tell(do, who=self.phone.who, cause=cause)
 
     def release(self) -> None:
         """What a phone does with its own line once the transfer is on its way."""

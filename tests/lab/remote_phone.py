@@ -23,7 +23,9 @@ from tests.lab.truth import tell
 class RemotePhone:
     """The near end: looks like a phone to the scenario."""
 
-    def __init__(self, exchange: Exchange, who: str, number: str, address: str) -> None:
+    def __init__(
+        self, exchange: Exchange, who: str, number: str, address: str, registers_as: str = ""
+    ) -> None:
         self.exchange = exchange
         self.who = who
         self.state = ""
@@ -31,7 +33,7 @@ class RemotePhone:
             [
                 sys.executable, "-m", "tests.lab.remote_phone",
                 "--sip-port", str(exchange.sip_port), "--who", who,
-                "--number", number, "--address", address,
+                "--number", number, "--address", address, "--registers-as", registers_as,
             ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -45,7 +47,7 @@ class RemotePhone:
 
     @classmethod
     def outside(cls, exchange: Exchange, line: OutsideLine, who: str) -> Self:
-        return cls(exchange, who, line.number, line.address)
+        return cls(exchange, who, line.number, line.address, line.registers_as)
 
     def __enter__(self) -> Self:
         self.exchange.until(self._has_state("registered"), 10, f"{self.who} to register")
@@ -136,12 +138,13 @@ def main() -> None:
     parser.add_argument("--who", required=True)
     parser.add_argument("--number", required=True)
     parser.add_argument("--address", default="", help="of an outside line")
+    parser.add_argument("--registers-as", default="", help="the name an outside line registers by")
     arguments = parser.parse_args()
     commands = selectors.DefaultSelector()
     commands.register(sys.stdin, selectors.EVENT_READ)
     with Exchange(arguments.sip_port) as exchange:
         if arguments.address:
-            line = OutsideLine("", arguments.number, arguments.address)
+            line = OutsideLine("", arguments.number, arguments.address, arguments.registers_as)
             phone = exchange.outside(line, arguments.who)
         else:
             phone = exchange.operator(arguments.number)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from tests.lab.errors import LabError
-from tests.lab.lanes import Lane
+from tests.lab.lanes import TECHNOLOGIES, Lane
 from tests.lab.phones import Exchange, Line, Phone
 from tests.lab.remote_phone import RemotePhone
 from tests.lab.truth import tell
@@ -234,7 +234,7 @@ def pbx_hangup_ari(stage: Stage) -> None:
     """Somebody else's ARI program deletes the client's channel in mid-talk."""
     operator, client = connected(stage)
     stage.dialogue(operator, client, turns=1)
-    _ari_delete(stage, f"PJSIP/{stage.lane.outside(1).endpoint}-")
+    _ari_delete(stage, f"{stage.lane.technology}/{stage.lane.outside(1).endpoint}-")
     stage.until_over(operator, client)
 
 
@@ -853,12 +853,14 @@ def main(plays: Mapping[str, Scenario] = SCENARIOS, description: str | None = __
     parser.add_argument("name", choices=sorted(plays))
     parser.add_argument("--sip-port", type=int, required=True)
     parser.add_argument("--lane", type=int, default=0)
+    parser.add_argument("--driver", default="pjsip", choices=tuple(TECHNOLOGIES))
     parser.add_argument("--ari-url", default="")
     parser.add_argument("--ari-authorization", default="")
     parser.add_argument("--sip-log", type=int, default=0, help="PJSIP's log level")
     arguments = parser.parse_args()
     exchange = Exchange(arguments.sip_port, log_level=arguments.sip_log)
-    stage = Stage(exchange, Lane(arguments.lane), arguments.ari_url, arguments.ari_authorization)
+    lane = Lane(arguments.lane, arguments.driver)
+    stage = Stage(exchange, lane, arguments.ari_url, arguments.ari_authorization)
     status = 0
     with exchange:
         try:

@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.lab.asterisk import Asterisk
 from tests.lab.broker import Mosquitto
-from tests.lab.lanes import every_lane
+from tests.lab.lanes import TECHNOLOGIES, every_lane
 from tests.lab.pbx_config import REPOSITORY
 
 SHIPPED = REPOSITORY / "config" / "callsteward.toml"
@@ -52,7 +52,11 @@ def lab_settings(folder: Path, pbx: Asterisk, broker: Mosquitto | None, *, name:
                 "app": f"callsteward-{name}",
                 "talk_detect": "on",
             },
-            "endpoints": {"operators": ["PJSIP/1[0-9][0-9]", "PJSIP/1[0-9][0-9][0-9]"]},
+            "endpoints": {
+                "operators": [
+                    f"{TECHNOLOGIES[pbx.driver]}/{user}" for user in ("1[0-9][0-9]", "1[0-9][0-9][0-9]")
+                ]
+            },
             "lines": _lines(),
             "profiles": {"strict": STRICT},
             "mqtt": mqtt,

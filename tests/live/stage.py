@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import queue
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterable, Sequence
@@ -15,12 +14,14 @@ from callsteward.calls.number import Numbers
 from callsteward.calls.record import CallRecord
 from tests.judge.truth import Truth, epoch
 from tests.lab.asterisk import Asterisk
+from tests.lab.capture import scenario_command
 from tests.lab.lanes import Lane
 from tests.lab.pbx_config import REPOSITORY
 from tests.live.lag import TOO_LATE_S, LagMeter
 
-STREAMS = REPOSITORY / "tests" / "replay" / "streams"
-LIMIT_S = 90
+_REPLAY = REPOSITORY / "tests" / "replay"
+STREAMS = (_REPLAY / "streams", _REPLAY / "streams16")
+LIMIT_S = 120
 # Until the PBX has taken the lane's last call down.
 BETWEEN_S = 0.5
 MORE_TRIES = 2
@@ -41,7 +42,7 @@ class Played:
     @property
     def names(self) -> dict[str, str]:
         """Lane 0's names, which the judge uses, to this lane's."""
-        first = Lane(0)
+        first = Lane(0, self.lane.driver)
         return {
             **dict(zip(first.operators, self.lane.operators, strict=True)),
             **{masked(first, place): masked(self.lane, place) for place in (1, 2, 3)},
@@ -74,7 +75,8 @@ def longest_first(names: Iterable[str]) -> list[str]:
     """The order that keeps all lanes busy to the end, by how long the recorded streams' phones were at it."""
 
     def length_s(name: str) -> float:
-        acts = Truth.load(STREAMS / f"{name}.truth.json").acts
+        path = next(path for folder in STREAMS if (path := folder / f"{name}.truth.json").exists())
+        acts = Truth.load(path).acts
         return float(acts[-1]["t"] - acts[0]["t"])
 
     return sorted(names, key=length_s, reverse=True)
@@ -111,7 +113,10 @@ def play(pbx: Asterisk, names: Sequence[str], lanes: Sequence[int]) -> dict[str,
             )
             time.sleep(BETWEEN_S)
 
-    workers = [threading.Thread(target=work, args=(Lane(index),), name=f"lane {index}") for index in lanes]
+    workers = [
+        threading.Thread(target=work, args=(lane,), name=f"lane {lane.index}")
+        for lane in (Lane(index, pbx.driver) for index in lanes)
+    ]
     with LagMeter() as meter:
         for worker in workers:
             worker.start()
@@ -124,20 +129,7 @@ def _play(pbx: Asterisk, name: str, lane: Lane) -> Played:
     began = time.time()
     try:
         result = subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "tests.lab.scenarios",
-                name,
-                "--sip-port",
-                str(pbx.sip_port),
-                "--lane",
-                str(lane.index),
-                "--ari-url",
-                pbx.ari.base_url,
-                "--ari-authorization",
-                pbx.ari.authorization,
-            ],
+            scenario_command(pbx, name, lane.index),
             cwd=REPOSITORY,
             stdin=subprocess.DEVNULL,
             capture_output=True,
