@@ -13,7 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from callsteward.calls.record import AttemptResult, CallRecord, Direction, Outcome, Party, Side
+from callsteward.calls.record import (
+    AttemptResult,
+    CallRecord,
+    Confidence,
+    Direction,
+    Hangup,
+    Outcome,
+    Party,
+    Side,
+)
 from tests.judge.truth import epoch
 from tests.lab.records import Cdr, Cel, QueueEvent
 
@@ -29,6 +38,8 @@ _UNANSWERED = {
     Outcome.SHORT_ABANDONED: {"NO ANSWER"},
 }
 _ENDED_BY = {"COMPLETECALLER": Party.CLIENT, "COMPLETEAGENT": Party.OPERATOR}
+_CERTAIN = Confidence.CERTAIN
+_LOST: dict[Side | None, Party] = {Side.CLIENT: Party.CLIENT, Side.OPERATOR: Party.OPERATOR}
 _ABANDONED = {Outcome.ABANDONED, Outcome.SHORT_ABANDONED}
 # What app_queue logs as RINGNOANSWER, whatever the phone answered.
 _NOT_TAKEN = {AttemptResult.NO_ANSWER, AttemptResult.REJECTED, AttemptResult.BUSY}
@@ -236,11 +247,15 @@ def _hangup_errors(record: CallRecord, client: str | None, books: Books) -> list
         return found
     party = Party.CLIENT if source == final.channel else Party.OPERATOR
     # Somebody outside whom the client was handed to is neither.
-    if hangup.first not in {party, Party.UNKNOWN} or (
-        hangup.first is Party.UNKNOWN and party is Party.CLIENT
-    ):
-        found.append(f"{hangup.first} hung up first, CEL's hangupsource is {source} ({party})")
+    went = _first(hangup)
+    if went not in {party, Party.UNKNOWN} or (went is Party.UNKNOWN and party is Party.CLIENT):
+        found.append(f"{went} went first, CEL's hangupsource is {source} ({party})")
     return found
+
+
+def _first(hangup: Hangup) -> Party:
+    """Whose channel went first, as the books have it: also where its connection was lost."""
+    return _LOST.get(hangup.lost_side, hangup.first)
 
 
 # --- queue_log ----------------------------------------------------------------------------------------
@@ -285,8 +300,10 @@ def _queue_errors(record: CallRecord, books: Books) -> list[str]:
         elif row.event == "EXITWITHTIMEOUT" and record.outcome is not Outcome.NO_ANSWER:
             found.append(f"outcome {record.outcome}, queue_log has EXITWITHTIMEOUT")
         elif row.event in _ENDED_BY and not _left_before_the_end(record, row):
-            if record.hangup.first is not _ENDED_BY[row.event]:
-                found.append(f"{record.hangup.first} hung up first, queue_log has {row.event}")
+            # Queue() goes by the first hang-up request, and chan_sip makes none for a leg that it gives up.
+            unrequested = record.hangup.first is Party.NETWORK and record.hangup.confidence is not _CERTAIN
+            if not unrequested and _first(record.hangup) is not _ENDED_BY[row.event]:
+                found.append(f"{_first(record.hangup)} went first, queue_log has {row.event}")
             found += _differ("queue_log talk", _last_talk(record), float(row.fields[1]), QUEUE_LOG_S)
     if record.outcome in _ABANDONED and not any(row.event == "ABANDON" for row in log):
         found.append(f"outcome {record.outcome}, queue_log has no ABANDON")

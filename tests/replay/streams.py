@@ -8,10 +8,16 @@ from callsteward.calls.record import CallRecord
 from callsteward.config import Config
 from callsteward.exceptions import MalformedEventError
 from callsteward.replay import Tally, replay
+from tests.lab.lanes import Driver
 
 HERE = Path(__file__).parent
 CAPTURES = sorted((HERE / "captures").glob("*.jsonl"))
 STREAMS = sorted((HERE / "streams").glob("*.jsonl"))
+# The same scenarios, and talks that break, on Asterisk 16: phones on chan_pjsip, and on chan_sip.
+STREAMS_16: dict[Driver, list[Path]] = {
+    "pjsip": sorted((HERE / "streams16").glob("*.jsonl")),
+    "sip": sorted((HERE / "streams_sip16").glob("*.jsonl")),
+}
 
 
 def records_of(lines: list[bytes], config: Config | None = None) -> list[CallRecord]:

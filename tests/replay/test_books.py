@@ -9,10 +9,14 @@ import pytest
 
 from callsteward.calls.record import Outcome, Party
 from tests.judge.books import Books, errors
-from tests.replay.streams import STREAMS, lines_of, records_of
+from tests.replay.streams import STREAMS, STREAMS_16, lines_of, records_of
 
 
-@pytest.mark.parametrize("path", STREAMS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [*STREAMS, *STREAMS_16["pjsip"], *STREAMS_16["sip"]],
+    ids=lambda path: f"{path.parent.name}/{path.stem}",
+)
 def test_records_agree_with_cdr_cel_and_queue_log(path: Path) -> None:
     books = Books.load(path.with_suffix(".pbx.json"))
     for record in records_of(lines_of(path)):

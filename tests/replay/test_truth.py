@@ -14,11 +14,14 @@ from callsteward.calls.record import encode
 from callsteward.config import Config, Privacy
 from tests.judge.expected import CAPTURES as EXPECTED_CAPTURES
 from tests.judge.expected import EXPECTED
+from tests.judge.expected16 import BROKEN, EXPECTED_16
 from tests.judge.truth import Truth
 from tests.judge.verdict import errors, main_record
-from tests.replay.streams import CAPTURES, STREAMS, lines_of, records_of
+from tests.lab.lanes import Driver
+from tests.replay.streams import CAPTURES, STREAMS, STREAMS_16, lines_of, records_of
 
-ALL = [*CAPTURES, *STREAMS]
+ON_16 = [(driver, path) for driver, paths in STREAMS_16.items() for path in paths]
+ALL = [*CAPTURES, *STREAMS, *(path for _, path in ON_16)]
 
 
 def _name(path: Path) -> str:
@@ -35,6 +38,12 @@ def test_capture_gives_the_record_its_phones_tell_of(path: Path) -> None:
 def test_stream_gives_the_record_its_phones_tell_of(path: Path) -> None:
     truth = Truth.load(path.with_suffix(".truth.json"))
     assert errors(records_of(lines_of(path)), truth, EXPECTED[path.stem]) == []
+
+
+@pytest.mark.parametrize(("driver", "path"), ON_16, ids=lambda item: getattr(item, "stem", item))
+def test_stream_of_asterisk_16_gives_the_record_its_phones_tell_of(driver: Driver, path: Path) -> None:
+    truth = Truth.load(path.with_suffix(".truth.json"))
+    assert errors(records_of(lines_of(path)), truth, EXPECTED_16[driver][path.stem]) == []
 
 
 @pytest.mark.parametrize("path", ALL, ids=_name)
@@ -69,6 +78,14 @@ def test_no_record_holds_a_whole_number(path: Path) -> None:
 
 def test_every_scenario_has_a_stream() -> None:
     assert {path.stem for path in STREAMS} == set(EXPECTED)
+
+
+@pytest.mark.parametrize("driver", STREAMS_16)
+def test_both_drivers_have_the_same_streams_and_every_way_a_talk_breaks(driver: Driver) -> None:
+    names = {path.stem for path in STREAMS_16[driver]}
+    assert names >= set(BROKEN)
+    assert names == {path.stem for path in STREAMS_16["pjsip"]}
+    assert len(names) == 51
 
 
 @pytest.mark.parametrize("name", ["attended", "attended_queue", "attended_dtmf"])
