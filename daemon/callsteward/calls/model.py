@@ -77,6 +77,7 @@ class Leg:
         "dialled",
         "dialled_by",
         "endpoint",
+        "gone",
         "half",
         "hold_deadline",
         "hold_ms",
@@ -126,6 +127,7 @@ class Leg:
         # When its side hung up, or the driver gave it up: the channel may live on in the h extension.
         self.hung_up_ms: int | None = None
         self.up = False
+        self.gone = False
         # Somebody watched it go up.
         self.lifted = False
         # Its answer was told: once, when it is first connected with anybody.

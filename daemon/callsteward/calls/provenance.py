@@ -44,8 +44,13 @@ def dialled(caller: Leg, peer: Leg) -> None:
 
 
 def ended(call: Call, leg: Leg, cause: int) -> None:
-    """A leg is gone: its cause may stand on the channels that dialled it or talked with it from now on."""
-    if cause in _PLAIN:
+    """A leg is gone: its cause may stand on the channels that dialled it or talked with it from now on.
+
+    Those that were gone before it ended with a cause that came from elsewhere.
+    """
+    leg.gone = True
+    # A Local channel of a talk has the cause of whichever end of it went.
+    if cause in _PLAIN or (leg.endpoint.is_relay and leg.up):
         return
     hand_on(leg, cause)
     partners: Sequence[Leg] = ()
@@ -54,7 +59,7 @@ def ended(call: Call, leg: Leg, cause: int) -> None:
     elif call.client is not None and leg in call.last_contact:
         partners = (call.client,)
     for partner in partners:
-        if partner is not leg and partner.hung_up_ms is None:
+        if not partner.gone and partner.hung_up_ms is None:
             if partner.inherited is None:
                 partner.inherited = []
             if cause not in partner.inherited:
@@ -70,7 +75,7 @@ def hand_on(leg: Leg, cause: int) -> None:
         return
     giver = leg.dialled_by
     for _ in range(_DEEPEST):
-        if giver is None or giver.hung_up_ms is not None or giver.inherited is None:
+        if giver is None or giver.gone or giver.hung_up_ms is not None or giver.inherited is None:
             return
         if cause not in giver.inherited:
             giver.inherited.append(cause)

@@ -106,7 +106,7 @@ def test_noise_is_malformed_or_none_and_nothing_else(raw: bytes | str):
 
 
 def test_every_type_in_use_is_known():
-    assert len(events.KNOWN_TYPES) == 25
+    assert len(events.KNOWN_TYPES) == 26
     assert {
         "ChannelCreated",
         "Dial",

@@ -776,6 +776,9 @@ def test_events_about_nothing_in_the_tracker_are_nothing():
 # --- with and without channelvars -----------------------------------------------------------------------
 
 RECORDINGS = sorted((Path(__file__).parents[2] / "replay").glob("*/*.jsonl"))
+# Without linkedid nothing says for which client a program rings a phone that does not answer.
+RUNG_BY_A_PROGRAM = {"site_stasis_acd"}
+TOLD_WITHOUT_CHANNELVARS = [path for path in RECORDINGS if path.stem not in RUNG_BY_A_PROGRAM]
 
 
 def replayed(path: Path, *, channelvars: bool) -> list[CallRecord]:
@@ -788,7 +791,7 @@ def replayed(path: Path, *, channelvars: bool) -> list[CallRecord]:
     return [*records, *ended(tracker.finish())]
 
 
-@pytest.mark.parametrize("path", RECORDINGS, ids=lambda path: f"{path.parent.name}/{path.stem}")
+@pytest.mark.parametrize("path", TOLD_WITHOUT_CHANNELVARS, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_without_channelvars_the_records_are_the_same_but_for_the_evidence(path: Path):
     def told(record: CallRecord) -> dict[str, object]:
         fields: dict[str, object] = json.loads(text(record))
