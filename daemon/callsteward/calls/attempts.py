@@ -83,8 +83,14 @@ def dial(desk: Desk, leg: Leg, status: str, ms: int) -> None:
 def _result_of(leg: Leg, status: str) -> AttemptResult:
     """How a dial ended. Asterisk says NOANSWER of phones that refused, too; the refusal's cause knows."""
     refused = leg.refused
-    if status == "NOANSWER" and refused is not None and refused not in _SAY_NOTHING:
-        return _CAUSES.get(refused, AttemptResult.FAILED)
+    if status == "NOANSWER":
+        if refused is not None and refused not in _SAY_NOTHING:
+            return _CAUSES.get(refused, AttemptResult.FAILED)
+        client = leg.call.client
+        if client is not leg and (
+            client.hung_up_ms is not None if client is not None else leg.call.client_gone
+        ):
+            return AttemptResult.CANCELLED  # a program took its dial back, since its client gave up
     return _RESULTS.get(status, AttemptResult.FAILED)
 
 

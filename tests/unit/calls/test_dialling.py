@@ -252,6 +252,8 @@ def test_a_client_who_gives_up_while_a_programs_operator_rings_has_that_try_in_t
     phone = rung_for(s, client, "101", "try-1")
     s.wait(8)
     s.bye(client)
+    s.request(phone, 32, soft=True)
+    s.dial_event(phone, "NOANSWER")
     s.destroy(phone, 16)
     record = s.record()
     assert [(item.operator, item.result) for item in record.attempts] == [("101", "cancelled")]
