@@ -36,7 +36,7 @@ def ended_by(call: Call, requests: Sequence[Request], abnormal: Collection[int])
     if call.transfers and call.transfers[-1].to_rating:
         told = f"transferred to the rating by {call.transfers[-1].by or 'an operator'}"
         return Hangup(_OPERATOR, None, None, (told,), Confidence.CERTAIN), True
-    hangup = attribute(requests, call.ends, abnormal, parted_by=call.parted_by)
+    hangup = attribute(requests, call.ends, abnormal, parted=call.parted)
     if hangup.first is _OPERATOR:
         noted = (*hangup.evidence, "the client was handed over to the rating")
         return msgspec.structs.replace(hangup, evidence=noted), True

@@ -116,9 +116,24 @@ class LegEnd:
         self.source = source
         # The cause is that of the phones it dialled: Asterisk handed it on.
         self.passed_back = passed_back
-        self.inherited = _NOTHING if inherited is None else inherited
+        # As it is now: phones that end later give it nothing more.
+        self.inherited = _NOTHING if inherited is None else tuple(inherited)
         # A dialled line that was never up: the dial came to nothing, nobody lost a connection.
         self.refused = refused
+
+
+class Parted:
+    """How a conversation came apart.
+
+    `by`: whose leg left it first, None where that was a relay's or was not seen. `causes`: those the client's
+    channel had by then from phones that were dialled for it.
+    """
+
+    __slots__ = ("by", "causes")
+
+    def __init__(self, by: Side | None, causes: Sequence[int]) -> None:
+        self.by = by
+        self.causes = causes
 
 
 _PARTY: Final = {Side.CLIENT: Party.CLIENT, Side.OPERATOR: Party.OPERATOR}
@@ -132,13 +147,13 @@ def attribute(
     abnormal_causes: Collection[int],
     *,
     end_seen: bool = True,
-    parted_by: Side | None = None,
+    parted: Parted | None = None,
 ) -> Hangup:
     """Who ended the conversation, from its hang-up requests in order and the ends of its legs.
 
     `end_seen`: the client's last channel ended before our eyes. Where it did not, nothing follows from no
     request having been seen: another leg's end is that of a colleague who transferred the call earlier.
-    `parted_by`: whose leg left the conversation first, None where that was not seen.
+    `parted`: how the conversation came apart, None where it never came together.
     """
     for index, request in enumerate(requests):
         if request.soft:
@@ -154,7 +169,7 @@ def attribute(
         if lost is not None:
             return _lost(request.side, ends, f"{_told(request)}: {lost}", request)
         return _plain(request, requests[index + 1 :], ends)
-    unrequested = _lost_unrequested(ends, abnormal_causes, parted_by)
+    unrequested = _lost_unrequested(ends, abnormal_causes, parted)
     if unrequested is not None:
         return unrequested
     if not end_seen:
@@ -255,33 +270,41 @@ def _lost(side: Side, ends: Sequence[LegEnd], evidence: str, request: Request) -
 
 
 def _lost_unrequested(
-    ends: Sequence[LegEnd], abnormal_causes: Collection[int], parted_by: Side | None
+    ends: Sequence[LegEnd], abnormal_causes: Collection[int], parted: Parted | None
 ) -> Hangup | None:
     """A connection lost by a leg's end alone: chan_sip tells of an RTP timeout in no other way.
 
-    Where both sides' legs end with the cause, Asterisk copied it from the lost leg to the other: the lost one
-    left the bridge first.
+    Where both sides' legs end with a cause that neither had before, Asterisk copied it from the lost leg to
+    the other: the lost one left the conversation first.
     """
-    own = [end for end in ends if not (end.passed_back or end.refused)]
-    first = next(
-        (end for end in own if end.cause in abnormal_causes and end.cause not in end.inherited), None
+    for end in ends:
+        if end.cause not in abnormal_causes or end.passed_back or end.refused:
+            continue
+        if parted is not None and end.cause in parted.causes:
+            continue  # from a phone before the talk: by way of the client's channel it comes to any leg
+        alike = [item for item in ends if item.cause == end.cause and item.side is not end.side]
+        if alike:
+            return _lost_by_either((end, alike[0]), parted.by if parted is not None else None)
+        if end.cause not in end.inherited:
+            evidence = f"{end.channel} destroyed with cause {end.cause}: abnormal"
+            return Hangup(Party.NETWORK, end.cause, end.tech_cause, (evidence,), _CERTAIN, end.side)
+    return None
+
+
+def _lost_by_either(ends: Sequence[LegEnd], parted_by: Side | None) -> Hangup:
+    """The legs of both sides ended alike, and one of the two was lost."""
+    left = _end_of(parted_by, ends) if parted_by is not None else None
+    end = left if left is not None else ends[0]
+    how = (
+        f"{end.channel} left the conversation first" if left is not None else "which left first was not seen"
     )
-    if first is None:
-        return None
-    alike = [end for end in own if end.cause == first.cause]
-    end = first
-    side: Side | None = first.side
-    more: tuple[str, ...] = ()
-    if any(item.side is not side for item in alike):
-        left = _end_of(parted_by, alike) if parted_by is not None else None
-        if left is None:
-            side, more = None, ("both sides' legs have it, and which left first was not seen",)
-        else:
-            end, side = left, parted_by
-            more = (f"both sides' legs have it, {left.channel} left the bridge first",)
-    evidence = f"{end.channel} destroyed with cause {end.cause}: abnormal"
-    confidence = _LIKELY if more else _CERTAIN
-    return Hangup(Party.NETWORK, end.cause, end.tech_cause, (evidence, *more), confidence, side)
+    evidence = (
+        f"{end.channel} destroyed with cause {end.cause}: abnormal",
+        f"both sides' legs have it, {how}",
+    )
+    return Hangup(
+        Party.NETWORK, end.cause, end.tech_cause, evidence, _LIKELY, left.side if left is not None else None
+    )
 
 
 def _soft(request: Request, ends: Sequence[LegEnd], abnormal_causes: Collection[int]) -> Hangup | None:

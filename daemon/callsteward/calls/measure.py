@@ -197,9 +197,7 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
     else:
         # A request may have been lost, too, or not been known to be one of this talk.
         end_seen = ended_ms is not None and not interruption.not_seen_whole(call)
-        hangup = attribute(
-            requests, call.ends, limits.abnormal_causes, end_seen=end_seen, parted_by=call.parted_by
-        )
+        hangup = attribute(requests, call.ends, limits.abnormal_causes, end_seen=end_seen, parted=call.parted)
     tagged = None
     if call.tags:
         tagged = next((said for said in call.tags if said.given.tag is _DROPPED), None)

@@ -9,7 +9,7 @@ from callsteward.calls.record import AttemptResult, Direction, Outcome, Side, Tr
 if TYPE_CHECKING:
     from callsteward.calls.deadlines import Deadline
     from callsteward.calls.directory import Endpoint
-    from callsteward.calls.hangup import LegEnd, Request
+    from callsteward.calls.hangup import LegEnd, Parted, Request
     from callsteward.calls.timeline import Spoken
     from callsteward.calls.voices import Part, Voice
     from callsteward.tags.tag import Said
@@ -176,7 +176,7 @@ class Call:
         "linger",
         "operator",
         "operator_speech",
-        "parted_by",
+        "parted",
         "parted_unseen",
         "parts",
         "placed",
@@ -254,8 +254,8 @@ class Call:
         self.spoke_on = False
         # When the client came to the rating after a talk: what follows ends no conversation.
         self.handed_over_ms: int | None = None
-        # Whose leg left the last talk first; None where that was a relay's or was not seen.
-        self.parted_by: Side | None = None
+        # How the last talk came apart, None while one is on.
+        self.parted: Parted | None = None
         # The talk ended while nobody watched, and the client is still there: what follows ends no talk.
         self.parted_unseen = False
         # Somebody heard the client before the stream began.

@@ -200,7 +200,8 @@ class Roster:
             for leg in list(bridge.legs):
                 self.detach(leg, ms)
             for call in talking:
-                call.parted_by = None  # in which order they went, nobody saw
+                if call.parted is not None:
+                    call.parted.by = None  # in which order they went, nobody saw
 
     def merge(self, into_bridge: ari.Bridge, from_bridge: ari.Bridge, ms: int) -> None:
         """Everybody in one bridge is in another one now."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from callsteward.calls.attempts import latency_ms
 from callsteward.calls.deadlines import Deadline, Limit
 from callsteward.calls.facts import Happening
+from callsteward.calls.hangup import Parted
 from callsteward.calls.model import Bridge, Call, Leg
 from callsteward.calls.record import Direction, Side, TransferResult
 from callsteward.calls.timeline import Spoken
@@ -126,7 +127,7 @@ def _begin(desk: Desk, call: Call, ms: int) -> None:
     call.requests.clear()
     call.ends.clear()
     call.handed_over_ms = None
-    call.parted_by = None
+    call.parted = None
     call.parted_unseen = False
     call.last_contact = []
     if call.answered_ms is None and all(leg.joined_ms is None or leg.lifted for leg in call.contact):
@@ -160,16 +161,20 @@ def _leave(desk: Desk, call: Call, leg: Leg, ms: int, *, talk_goes_on: bool) -> 
         call.requests = [item for item in call.requests if item.channel != leg.name]
 
 
+def _parted(client: Leg | None, before: list[Leg]) -> Parted:
+    causes = () if client is None or client.inherited is None else tuple(client.inherited)
+    if client is None or client.bridge is None:
+        return Parted(_CLIENT, causes)
+    return Parted(_OPERATOR if any(leg.bridge is None for leg in before) else None, causes)
+
+
 def _end(desk: Desk, call: Call, before: list[Leg], ms: int) -> None:
     if call.contact_ms is not None:
         call.talks.append((call.contact_ms, max(ms, call.contact_ms)))
     call.contact_ms = None
     call.last_contact = before
     client = call.client
-    if client is None or client.bridge is None:
-        call.parted_by = _CLIENT
-    else:
-        call.parted_by = _OPERATOR if any(leg.bridge is None for leg in before) else None
+    call.parted = _parted(client, before)
     _close_part(call, None, ms)
     if client is not None:
         if client.hold_ms is not None:

@@ -56,7 +56,7 @@ def test_the_lost_side_is_likely_the_one_that_left_the_bridge_first(*, local: bo
     client, phone, halves = _talk(s, local=local)
     record = _fall(s, phone, *reversed(halves), client)
     assert _told(record) == (Party.NETWORK, Side.OPERATOR, Confidence.LIKELY)
-    assert f"both sides' legs have it, {phone.name} left the bridge first" in record.hangup.evidence
+    assert f"both sides' legs have it, {phone.name} left the conversation first" in record.hangup.evidence
 
 
 def test_no_side_is_named_where_a_local_half_left_first() -> None:
@@ -87,3 +87,26 @@ def test_the_side_whose_leg_alone_has_the_cause_is_certain_whoever_left_first() 
     s.destroy(phone, 16)
     s.destroy(client, 44)
     assert _told(s.record()) == (Party.NETWORK, Side.CLIENT, Confidence.CERTAIN)
+
+
+def test_a_cause_that_the_client_had_from_a_phone_before_the_talk_is_nobodys_loss() -> None:
+    """The first phone fails (38), the second one talks, the PBX ends it: both legs carry the old cause."""
+    s = Stream()
+    client = s.incoming()
+    failed = s.dial(client, "101")
+    s.ring(failed)
+    s.ends_dial(failed, "NOANSWER", 38, asked=38)
+    phone = s.dial(client, "102")
+    s.ring(phone)
+    s.answer(phone, after=2)
+    s.bridge(client, phone)
+    s.speak(phone, 4)
+    for leg in (client, phone):
+        s.leaves(leg)
+    s.close(s.rooms[0])
+    s.destroy(phone, 38)
+    s.request(client, 16, soft=True)
+    s.destroy(client, 38)
+    record = s.record()
+    assert record.hangup.first is Party.PBX
+    assert record.outcome is Outcome.COMPLETED
