@@ -280,11 +280,12 @@ def _lost_unrequested(
     for end in ends:
         if end.cause not in abnormal_causes or end.passed_back or end.refused:
             continue
-        if parted is not None and end.cause in parted.causes:
-            continue  # from a phone before the talk: by way of the client's channel it comes to any leg
-        alike = [item for item in ends if item.cause == end.cause and item.side is not end.side]
-        if alike:
-            return _lost_by_either((end, alike[0]), parted.by if parted is not None else None)
+        if parted is not None:
+            if end.cause in parted.causes:
+                continue  # from a phone before the talk: by way of the client's channel it comes to any leg
+            alike = [item for item in ends if item.cause == end.cause and item.side is not end.side]
+            if alike:
+                return _lost_by_either((end, alike[0]), parted.by)
         if end.cause not in end.inherited:
             evidence = f"{end.channel} destroyed with cause {end.cause}: abnormal"
             return Hangup(Party.NETWORK, end.cause, end.tech_cause, (evidence,), _CERTAIN, end.side)

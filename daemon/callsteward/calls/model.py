@@ -92,6 +92,7 @@ class Leg:
         "origin_told",
         "outsider",
         "refused",
+        "run_out",
         "talking_ms",
         "told",
         "up",
@@ -126,6 +127,8 @@ class Leg:
         self.refused: int | None = None
         # When its side hung up, or the driver gave it up: the channel may live on in the h extension.
         self.hung_up_ms: int | None = None
+        # Its dialplan has come to its end: Asterisk hangs it up.
+        self.run_out = False
         self.up = False
         self.gone = False
         # Somebody watched it go up.

@@ -25,7 +25,7 @@ _CALLS_IN: Final = frozenset({"Ring", "Pre-ring", "OffHook"})
 # … and of one on its way out.
 _GOES_OUT: Final = frozenset({"Ringing", "Dialing", "Dialing Offhook"})
 # Where Dial(), Queue(), Originate and ARI put a channel that they make (app_dial.c, app_queue.c, dial.c).
-_DIALLED_AT: Final = "(Outgoing Line)"
+DIALLED_AT: Final = "(Outgoing Line)"
 _UNDECIDED: Final = frozenset({"Down", "Rsrvd"})
 _INTERNAL: Final = Direction.INTERNAL
 
@@ -57,7 +57,7 @@ def dialled(leg: Leg) -> None:
 def _learn(leg: Leg, channel: Channel) -> bool:
     """Whether the channel's state or its place in the dialplan tells how it came about."""
     state = channel.state
-    if channel.dialplan.app_data == _DIALLED_AT or state in _GOES_OUT:
+    if channel.dialplan.app_data == DIALLED_AT or state in _GOES_OUT:
         leg.dialled = True
     elif state in _CALLS_IN:
         leg.dialled = False

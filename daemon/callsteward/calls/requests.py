@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from callsteward.calls import attempts, provenance
+from callsteward.calls import attempts, origin, provenance
 from callsteward.calls.facts import Happening
 from callsteward.calls.hangup import Request, requester, simultaneous
 from callsteward.calls.record import Direction, Side
@@ -17,11 +17,17 @@ if TYPE_CHECKING:
 _CLIENT: Final = Side.CLIENT
 _OPERATOR: Final = Side.OPERATOR
 _OUTBOUND: Final = Direction.OUTBOUND
+# AST_SOFTHANGUP_APPUNLOAD: what every channel is told when its dialplan has ended (main/pbx.c).
+_RUN_OUT: Final = 16
 _HANGUP: Final = Happening.HANGUP
 
 
 def made(desk: Desk, leg: Leg, event: ChannelHangupRequest, ms: int) -> None:
     """Somebody's channel is asked to hang up."""
+    if event.soft:
+        leg.run_out = leg.run_out or event.cause == _RUN_OUT
+    elif _is_echo(leg, event):
+        return
     provenance.asked(leg, event, ms)
     _note(desk, leg.call, leg, event, ms)
     for call in leg.contacts:
@@ -58,6 +64,23 @@ def _note(desk: Desk, call: Call, leg: Leg, event: ChannelHangupRequest, ms: int
     party = requester(request)
     if party is not None:
         desk.say(call, _HANGUP, ms, operator=call.operator, by=party)
+
+
+def _is_echo(leg: Leg, event: ChannelHangupRequest) -> bool:
+    """Whether a request is the driver's answer to Asterisk hanging the channel up: nobody's wish.
+
+    chan_iax2 queues a hang-up on each channel that Asterisk ends (iax2_predestroy in channels/chan_iax2.c):
+    of a caller behind the end of the dialplan, of whom was dialled behind leaving the bridge.
+    """
+    if leg.run_out:
+        return True
+    return (
+        leg.dialled
+        and leg.bridge is None
+        and bool(leg.left_bridge)
+        and event.channel.dialplan.app_data == origin.DIALLED_AT
+        and leg.name.startswith("IAX2/")
+    )
 
 
 def _dials_out(call: Call, leg: Leg) -> bool:
