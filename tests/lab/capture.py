@@ -16,6 +16,7 @@ import json
 import secrets
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import aiohttp
@@ -24,12 +25,14 @@ from tests.lab.asterisk import Asterisk
 from tests.lab.breaks import BREAKS
 from tests.lab.endings import ENDINGS
 from tests.lab.errors import LabError
+from tests.lab.iax import IAX, linked
 from tests.lab.lanes import TECHNOLOGIES
 from tests.lab.pbx_config import REPOSITORY
 from tests.lab.scenarios import SCENARIOS
 
 STREAMS = REPOSITORY / "tests" / "replay" / "streams"
 ENDED = REPOSITORY / "tests" / "replay" / "endings"
+OVER_IAX = REPOSITORY / "tests" / "replay" / "streams_iax"
 APPLICATION = "callsteward"
 UNFILTERED = frozenset({"dial_hold_twice", "queue_second"})
 """Kept exactly as sent, so that a test sees what the filter leaves out."""
@@ -63,6 +66,8 @@ def scenario_command(pbx: Asterisk, name: str, lane: int = 0) -> list[str]:
 def _module_of(name: str) -> str:
     if name in ENDINGS:
         return "tests.lab.endings"
+    if name in IAX:
+        return "tests.lab.iax"
     return "tests.lab.breaks" if name in BREAKS else "tests.lab.scenarios"
 
 
@@ -143,7 +148,10 @@ def write(played: Played, folder: Path = STREAMS) -> None:
 
 
 async def _worker(
-    made: Callable[[], Asterisk], names: asyncio.Queue[str], folder: Path, failed: list[str]
+    made: Callable[[], AbstractContextManager[Asterisk]],
+    names: asyncio.Queue[str],
+    folder: Path,
+    failed: list[str],
 ) -> None:
     with made() as pbx:
         while not names.empty():
@@ -166,17 +174,29 @@ async def _worker(
 
 async def _capture(arguments: argparse.Namespace) -> int:
     names: asyncio.Queue[str] = asyncio.Queue()
-    plays = ENDINGS if arguments.endings else {**SCENARIOS, **BREAKS}
-    for name in arguments.names or (ENDINGS if arguments.endings else SCENARIOS):
+    plays, usual, folder = {**SCENARIOS, **BREAKS}, SCENARIOS, STREAMS
+    if arguments.endings:
+        plays, usual, folder = ENDINGS, ENDINGS, ENDED
+    elif arguments.iax:
+        plays, usual, folder = IAX, IAX, OVER_IAX
+    for name in arguments.names or usual:
         if name not in plays:
             message = f"no scenario {name!r}; there are: {', '.join(sorted(plays))}"
             raise LabError(message)
         names.put_nowait(name)
     failed: list[str] = []
-    workers = min(arguments.workers, names.qsize())
-    folder = Path(arguments.folder or (ENDED if arguments.endings else STREAMS))
-    made = functools.partial(Asterisk, arguments.version, driver=arguments.driver)
-    await asyncio.gather(*(_worker(made, names, folder, failed) for _ in range(workers)))
+    folder = Path(arguments.folder or folder)
+    if arguments.iax:
+        # Two Asterisks for each, since one of them may not live through it.
+        made = functools.partial(linked, arguments.version)
+        while not names.empty():
+            alone: asyncio.Queue[str] = asyncio.Queue()
+            alone.put_nowait(names.get_nowait())
+            await _worker(made, alone, folder, failed)
+    else:
+        started = functools.partial(Asterisk, arguments.version, driver=arguments.driver)
+        workers = min(arguments.workers, names.qsize())
+        await asyncio.gather(*(_worker(started, names, folder, failed) for _ in range(workers)))
     if failed:
         print(f"failed: {' '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0
@@ -190,6 +210,7 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=4)
     parser.add_argument("--folder")
     parser.add_argument("--endings", action="store_true", help="those of tests.lab.endings")
+    parser.add_argument("--iax", action="store_true", help="those of tests.lab.iax")
     return asyncio.run(_capture(parser.parse_args()))
 
 

@@ -18,6 +18,8 @@ STREAMS_16: dict[Driver, list[Path]] = {
     "pjsip": sorted((HERE / "streams16").glob("*.jsonl")),
     "sip": sorted((HERE / "streams_sip16").glob("*.jsonl")),
 }
+# Clients behind an IAX2 trunk, on Asterisk 22.
+STREAMS_IAX = sorted((HERE / "streams_iax").glob("*.jsonl"))
 
 
 def records_of(lines: list[bytes], config: Config | None = None) -> list[CallRecord]:

@@ -9,12 +9,12 @@ import pytest
 
 from callsteward.calls.record import Outcome, Party
 from tests.judge.books import Books, errors
-from tests.replay.streams import STREAMS, STREAMS_16, lines_of, records_of
+from tests.replay.streams import STREAMS, STREAMS_16, STREAMS_IAX, lines_of, records_of
 
 
 @pytest.mark.parametrize(
     "path",
-    [*STREAMS, *STREAMS_16["pjsip"], *STREAMS_16["sip"]],
+    [*STREAMS, *STREAMS_16["pjsip"], *STREAMS_16["sip"], *STREAMS_IAX],
     ids=lambda path: f"{path.parent.name}/{path.stem}",
 )
 def test_records_agree_with_cdr_cel_and_queue_log(path: Path) -> None:

@@ -15,13 +15,14 @@ from callsteward.config import Config, Privacy
 from tests.judge.expected import CAPTURES as EXPECTED_CAPTURES
 from tests.judge.expected import EXPECTED
 from tests.judge.expected16 import BROKEN, EXPECTED_16
+from tests.judge.expected_iax import EXPECTED_IAX
 from tests.judge.truth import Truth
 from tests.judge.verdict import errors, main_record
 from tests.lab.lanes import Driver
-from tests.replay.streams import CAPTURES, STREAMS, STREAMS_16, lines_of, records_of
+from tests.replay.streams import CAPTURES, STREAMS, STREAMS_16, STREAMS_IAX, lines_of, records_of
 
 ON_16 = [(driver, path) for driver, paths in STREAMS_16.items() for path in paths]
-ALL = [*CAPTURES, *STREAMS, *(path for _, path in ON_16)]
+ALL = [*CAPTURES, *STREAMS, *(path for _, path in ON_16), *STREAMS_IAX]
 
 
 def _name(path: Path) -> str:
@@ -44,6 +45,13 @@ def test_stream_gives_the_record_its_phones_tell_of(path: Path) -> None:
 def test_stream_of_asterisk_16_gives_the_record_its_phones_tell_of(driver: Driver, path: Path) -> None:
     truth = Truth.load(path.with_suffix(".truth.json"))
     assert errors(records_of(lines_of(path)), truth, EXPECTED_16[driver][path.stem]) == []
+
+
+@pytest.mark.parametrize("path", STREAMS_IAX, ids=_name)
+def test_stream_over_iax2_gives_the_record_its_phones_tell_of(path: Path) -> None:
+    """chan_iax2 asks for the hang-up of each channel that Asterisk ends: that is nobody's hang-up."""
+    truth = Truth.load(path.with_suffix(".truth.json"))
+    assert errors(records_of(lines_of(path)), truth, EXPECTED_IAX[path.stem]) == []
 
 
 @pytest.mark.parametrize("path", ALL, ids=_name)
@@ -78,6 +86,7 @@ def test_no_record_holds_a_whole_number(path: Path) -> None:
 
 def test_every_scenario_has_a_stream() -> None:
     assert {path.stem for path in STREAMS} == set(EXPECTED)
+    assert {path.stem for path in STREAMS_IAX} == set(EXPECTED_IAX)
 
 
 @pytest.mark.parametrize("driver", STREAMS_16)
