@@ -25,6 +25,8 @@ LIMIT_S = 120
 # Until the PBX has taken the lane's last call down.
 BETWEEN_S = 0.5
 MORE_TRIES = 2
+LONG_S = 60
+"""In so long a scenario the machine is late at some moment, and hardly at one of the few that are judged."""
 _numbers = Numbers("RU", None)
 
 
@@ -99,7 +101,8 @@ def play(pbx: Asterisk, names: Sequence[str], lanes: Sequence[int]) -> dict[str,
             for _ in range(MORE_TRIES):
                 # Phones that trip over a busy machine, or are late with it, say nothing about callsteward.
                 late = meter.worst_s(result.began, result.ended)
-                if not result.error and late <= TOO_LATE_S:
+                long = result.ended - result.began > LONG_S
+                if not result.error and (long or late <= TOO_LATE_S):
                     break
                 why = result.error or f"the machine stood still for {late * 1000:.0f} ms"
                 print(f"{name} once more: {why}", flush=True)

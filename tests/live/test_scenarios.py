@@ -12,12 +12,11 @@ import itertools
 import json
 import time
 from collections import defaultdict
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 import pytest
 
-from callsteward.calls.record import CallRecord, Outcome, Party, encode
+from callsteward.calls.record import CallRecord, Outcome, encode
 from callsteward.store.records import decode
 from tests.judge import books, verdict
 from tests.judge.expected import ARMED, EXPECTED
@@ -25,6 +24,7 @@ from tests.judge.truth import epoch
 from tests.lab.asterisk import Asterisk
 from tests.lab.lanes import Lane
 from tests.live import published
+from tests.live.by_chance import as_it_fell
 from tests.live.daemon import Daemon, callsteward, wait_for
 from tests.live.settings import HMAC_KEY
 from tests.live.stage import Played, longest_first, play
@@ -77,42 +77,8 @@ def _played(session: Session, name: str) -> tuple[Played, list[CallRecord]]:
 @pytest.mark.parametrize("name", sorted(EXPECTED))
 def test_record_is_what_the_phones_did(session: Session, daemon: Daemon, name: str) -> None:
     played, records = _played(session, name)
-    expected = ARMED[name]
-    if name == "both_bye" and _hang_ups(daemon, records[0]) == 1:
-        # Asterisk was quicker to take the call down than the second BYE was to arrive.
-        expected = replace(expected, confidence="certain")
-    if name == "both_bye" and records[0].hangup.first is Party.OPERATOR:
-        # Both were sent in the same millisecond: which one Asterisk reads first is chance.
-        expected = replace(expected, first="operator", callback=("not_due", "operator_hung_up"))
-    if name == "blind_queue" and len(_dialled(daemon, records[0])) == 2:
-        # To the queue the phone that gave the client back was still busy: it rang the other at once.
-        expected = replace(expected, attempts=(expected.attempts[0], expected.attempts[-1]))
+    expected = as_it_fell(name, ARMED[name], records, daemon)
     assert verdict.errors(records, played.truth, expected, names=played.names) == []
-
-
-def _recorded(daemon: Daemon) -> list[dict[str, Any]]:
-    """The events the daemon got."""
-    assert daemon.recording is not None
-    return [json.loads(line) for line in daemon.recording.read_bytes().splitlines()]
-
-
-def _hang_ups(daemon: Daemon, record: CallRecord) -> int:
-    """How many parties of a call asked for its end."""
-    return sum(
-        event["type"] == "ChannelHangupRequest"
-        and "soft" not in event
-        and event["channel"]["channelvars"]["CHANNEL(linkedid)"] == record.call_id
-        for event in _recorded(daemon)
-    )
-
-
-def _dialled(daemon: Daemon, record: CallRecord) -> set[str]:
-    """The channels of phones that were dialled for a call."""
-    return {
-        event["peer"]["id"]
-        for event in _recorded(daemon)
-        if event["type"] == "Dial" and event["peer"]["channelvars"]["CHANNEL(linkedid)"] == record.call_id
-    }
 
 
 @pytest.mark.parametrize("name", sorted(EXPECTED))
