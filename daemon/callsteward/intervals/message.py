@@ -63,7 +63,8 @@ class IntervalMessage(Envelope, frozen=True, kw_only=True):
         Seconds | None,
         Meta(
             description="Seconds of the interval in which the daemon heard Asterisk. Less than its length:"
-            " calls may be missing. 0 and no call known: every sum is null. Null: not known."
+            " calls may be missing. Null: before the daemon was installed, or kept this. Where nothing of the"
+            " interval was observed and no call is known, every sum is null, not 0."
         ),
     ]
 

@@ -96,7 +96,7 @@ class Summing:
     def _line_row(self, name: str, observed_ms: int | None) -> IntervalRow:
         sums = self._lines[name]
         concurrency = self._concurrency.get(name)
-        if observed_ms == 0 and sums.empty and concurrency is None:
+        if not observed_ms and sums.empty and concurrency is None:
             unknown = unobserved_row(LINE_MEASURES, self._scheme.thresholds_s)
             return self._row(Kind.LINE, name, observed_ms, {"concurrent_max": None, **unknown})
         most = 0 if concurrency is None else concurrency.most()
@@ -107,7 +107,7 @@ class Summing:
         staffed, available = staffed_and_available_ms(changes, known.watched, self._start_ms, self._end_ms)
         presence = {"staffed_s": _seconds(staffed), "available_s": _seconds(available)}
         sums = self._operators[name]
-        if observed_ms == 0 and sums.empty:
+        if not observed_ms and sums.empty:
             unknown = unobserved_row(OPERATOR_MEASURES, self._scheme.thresholds_s)
             return self._row(Kind.OPERATOR, name, observed_ms, {**presence, **unknown})
         return self._row(Kind.OPERATOR, name, observed_ms, {**presence, **sums.row()})

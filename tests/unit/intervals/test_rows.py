@@ -71,6 +71,15 @@ def test_an_interval_that_nobody_watched_says_null_and_not_zero() -> None:
         assert set(row.values.values()) == {None}
 
 
+@pytest.mark.parametrize(
+    "before", [Known(), Known(watched=[(END + 5, END + 9)], watched_since_ms=END + 5)], ids=["never", "later"]
+)
+def test_an_interval_before_the_installation_says_null_and_not_zero(before: Known) -> None:
+    """A forecast that learns from zeros takes the time before the installation for quiet nights."""
+    for row in rows(before).values():
+        assert set(row.values.values()) == {None}
+
+
 def test_an_interval_before_anybody_wrote_down_what_was_watched_has_its_calls() -> None:
     found = rows(Known(contacts=[Contact(call())]))[("line", "support")].values
     assert found["observed_s"] is None
