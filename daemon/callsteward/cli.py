@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import sys
@@ -63,6 +64,8 @@ app = typer.Typer(
 
 # 128 + SIGPIPE: what a tool returns whose reader (head, less) went away.
 _READER_GONE = 141
+# Stored records that cannot be read and are named one by one.
+_NAMED = 5
 
 app.add_typer(cli_callbacks.callbacks, name="callbacks")
 app.add_typer(cli_dnc.dnc, name="dnc")
@@ -91,7 +94,22 @@ def main() -> NoReturn:
     except Exception as error:  # noqa: BLE001  # a fault of ours: Python's own report would tell numbers
         sys.stderr.write(crash.report(error))
         sys.exit(1)
+    finally:
+        _name_unreadable()
     sys.exit(0)
+
+
+def _name_unreadable() -> None:
+    """Stored records that a command had to leave out; the daemon has them in its log."""
+    stored = sys.modules.get("callsteward.store.stored")
+    if stored is None or logging.getLogger().handlers:
+        return
+    for call_id, why in list(stored.UNREADABLE.calls.items())[:_NAMED]:
+        typer.echo(
+            f"warning: the stored record of call {call_id} cannot be read and is left out: {why}", err=True
+        )
+    if stored.UNREADABLE.count > _NAMED:
+        typer.echo(f"warning: and {stored.UNREADABLE.count - _NAMED} more", err=True)
 
 
 def _version(wanted: bool) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from callsteward.calls.record import CallRecord, Party
-from callsteward.store.records import decode
+from callsteward.store.stored import decode
 from tests.chaos import rating_verdict
 from tests.chaos.cast import Cast
 from tests.chaos.daemon import Guarded

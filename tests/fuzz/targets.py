@@ -25,7 +25,7 @@ from callsteward.config import Config
 from callsteward.exceptions import AriError, MalformedEventError
 from callsteward.rating import ivr_events
 from callsteward.replay import Tally, replay
-from callsteward.store.records import decode
+from callsteward.store.stored import decode
 from tests.unit.pump_site import Site
 
 CAPTURES = Path(__file__).resolve().parents[1] / "replay" / "captures"

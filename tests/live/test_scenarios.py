@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import pytest
 
 from callsteward.calls.record import CallRecord, Outcome, encode
-from callsteward.store.records import decode
+from callsteward.store.stored import decode
 from tests.judge import books, verdict
 from tests.judge.expected import ARMED, EXPECTED
 from tests.judge.truth import epoch

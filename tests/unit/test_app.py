@@ -2,10 +2,13 @@ import asyncio
 import json
 import time
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import pytest
 from pydantic import SecretStr
+from sqlalchemy import text
 
 from callsteward.app import Daemon, journal_path
 from callsteward.ari.events import Listened, epoch_ms
@@ -27,7 +30,9 @@ from callsteward.replay import Tally, replay
 from callsteward.standard.profile import Profile
 from callsteward.store import records as records_module
 from callsteward.store.endpoints import HeardEndpoints
+from callsteward.store.engine import writing
 from callsteward.store.journal import Journal
+from callsteward.store.stored import decode
 
 CAPTURES = Path(__file__).parents[1] / "replay" / "captures"
 SECRET = "s3cret"
@@ -42,6 +47,7 @@ class KeptFeed:
 
     def __init__(self) -> None:
         self.facts: list[object] = []
+        self.recalled: list[str] = []
         self.links: list[tuple[bool, str]] = []
         self.healths: list[Health] = []
         self.gauged: list[tuple[object, object, int]] = []
@@ -57,7 +63,7 @@ class KeptFeed:
         self.facts.append(fact)
 
     def recall(self, records) -> None:
-        self.recalled = list(records)
+        self.recalled += [record.call_id for record in records]
 
     def gauges(self, lines, operators, now_ms) -> None:
         self.gauged.append((lines, operators, now_ms))
@@ -311,6 +317,20 @@ async def test_a_record_that_was_stored_but_is_still_in_the_journal_is_not_publi
         published.append(len(live.feed.records))
         await ari.drop()
     assert published == [1, 0]
+
+
+async def test_a_stored_call_of_today_that_cannot_be_read_keeps_nobody_from_starting(ari, tmp_path):
+    config = config_for(ari.url, tmp_path)
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    good = msgspec.structs.replace(decode(replayed(capture("client_bye"), config)[0]), started_at=now)
+    store = await records_module.Store.open(config.store.url)
+    await store.save([good, msgspec.structs.replace(good, call_id="damaged")])
+    async with writing(store.engine) as connection:
+        await connection.execute(text("UPDATE calls SET record = '}' WHERE call_id = 'damaged'"))
+    await store.close()
+    async with running(config) as live:
+        await ari.connected()
+        assert live.feed.recalled == [good.call_id]
 
 
 async def test_an_event_the_tracker_fails_on_is_counted_and_the_next_goes_through(ari, tmp_path, monkeypatch):

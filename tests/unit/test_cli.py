@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,8 @@ import pytest
 
 from callsteward import __version__
 from callsteward.calls.record import CallRecord
-from callsteward.store.records import Store, decode
+from callsteward.store.records import Store
+from callsteward.store.stored import decode
 from callsteward.tables import CSV_COLUMNS
 
 REPOSITORY = Path(__file__).parents[2]
@@ -210,6 +212,29 @@ def test_calls_are_listed_oldest_first(site):
     found = records(callsteward("calls", "-c", site))
     assert len(found) == 9
     assert [record.started_at for record in found] == sorted(str(record.started_at) for record in found)
+
+
+def test_a_call_that_cannot_be_read_is_named_and_the_others_are_listed(tmp_path):
+    file = tmp_path / "c.toml"
+    file.write_text(f'[store]\nurl = "sqlite:///{tmp_path}/calls.db"\n')
+
+    async def fill() -> None:
+        store = await Store.open(f"sqlite:///{tmp_path}/calls.db")
+        await store.save(records(callsteward("replay", *sorted(CAPTURES.glob("*.jsonl")), "-c", file)))
+        await store.close()
+
+    asyncio.run(fill())
+    with sqlite3.connect(tmp_path / "calls.db") as database:
+        [damaged] = database.execute("SELECT call_id FROM calls ORDER BY at_ms LIMIT 1").fetchone()
+        database.execute("UPDATE calls SET record = '}' WHERE call_id = ?", [damaged])
+    database.close()
+    span = ("--from", "2026-11-22", "--to", "2026-11-23")
+    for command in (("calls",), ("report", "calls", *span), ("report", "intervals", *span)):
+        result = callsteward(*command, "-c", file)
+        assert result.returncode == 0, result.stderr
+        warned = f"warning: the stored record of call {damaged} cannot be read and is left out: "
+        assert result.stderr.decode().count(warned) == 1
+    assert len(records(callsteward("calls", "-c", file))) == 8
 
 
 def test_calls_of_a_line(site):

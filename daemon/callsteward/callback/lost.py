@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from callsteward.calls.facts import CallEnded, Fact
 from callsteward.calls.record import CallRecord, Direction, Outcome, ms_of
 from callsteward.store.engine import failing, writing
-from callsteward.store.records import decode
+from callsteward.store.stored import all_readable
 from callsteward.store.tables import calls, lost_calls, lost_calls_settled
 
 _UNANSWERED = frozenset(
@@ -173,7 +173,7 @@ class LostCalls:
     async def listed(self, line: str | None = None) -> list[CallRecord]:
         """Lost calls, the one that waits longest first."""
         query = (
-            select(calls.c.record)
+            select(calls.c.call_id, calls.c.record)
             .join(
                 lost_calls,
                 and_(lost_calls.c.site == calls.c.site, lost_calls.c.call_id == calls.c.call_id),
@@ -185,7 +185,8 @@ class LostCalls:
             query = query.where(lost_calls.c.line == line)
         with failing("read"):
             async with self._engine.connect() as connection:
-                return [decode(row.record) for row in await connection.execute(query)]
+                rows = await connection.execute(query)
+                return list(all_readable((row.call_id, row.record) for row in rows))
 
     async def counts(self) -> dict[str, int]:
         """How many calls are on the list, by line; a line without any is not there."""

@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector
 from callsteward import __version__
 from callsteward.ari.counters import OTHER, Counters
 from callsteward.health import FeedState, OutboxState
+from callsteward.store.stored import UNREADABLE
 
 # A type's name comes off the wire: a label for each, but not without end.
 _UNKNOWN_TYPES = 50
@@ -66,6 +67,11 @@ class HealthCollector(Collector):
         if feed.outbox is not None:
             yield from _outbox(feed.outbox)
         yield _gauge("journal_bytes", "The journal's size.", health.journal_bytes())
+        yield _counter(
+            "store_unreadable_records",
+            "Stored records that could not be read and were left out; the log names them.",
+            UNREADABLE.count,
+        )
         yield _counter(
             "feed_overtaken_intervals",
             "Revisions of intervals not sent since a newer one was made while they waited.",

@@ -21,7 +21,7 @@ from callsteward.intervals.row import IntervalExpired, IntervalRow, Kind
 from callsteward.intervals.scope import Contact
 from callsteward.intervals.slot import Known
 from callsteward.store.engine import failing, writing
-from callsteward.store.records import decode
+from callsteward.store.stored import readable
 from callsteward.store.tables import (
     callback_transitions,
     callbacks,
@@ -109,9 +109,11 @@ class IntervalStore:
             with failing("read"):
                 async with self._engine.connect() as connection:
                     rows = (await connection.execute(self._calls_from(after, to_ms).limit(_PAGE))).all()
+            records = [(row, readable(row.call_id, row.record)) for row in rows]
             yield [
-                Contact(decode(row.record), None if row.state is None else State(row.state), row.at_ms)
-                for row in rows
+                Contact(record, None if row.state is None else State(row.state), row.at_ms)
+                for row, record in records
+                if record is not None
             ]
             if len(rows) < _PAGE:
                 return
@@ -130,9 +132,11 @@ class IntervalStore:
                 return
             after = (rows[-1].at_ms, rows[-1].id)
 
-    def _calls_from(self, after: tuple[int, int], to_ms: int) -> Select[tuple[int, str, int, str | None]]:
+    def _calls_from(
+        self, after: tuple[int, int], to_ms: int
+    ) -> Select[tuple[int, str, str, int, str | None]]:
         return (
-            select(calls.c.id, calls.c.record, calls.c.at_ms, callbacks.c.state)
+            select(calls.c.id, calls.c.call_id, calls.c.record, calls.c.at_ms, callbacks.c.state)
             .outerjoin(
                 callbacks,
                 (callbacks.c.site == calls.c.site) & (callbacks.c.origin_call_id == calls.c.call_id),

@@ -12,15 +12,13 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callsteward.calls.record import CallRecord, Outcome, encode, ms_of
-from callsteward.exceptions import NOT_JSON, StoreError
 from callsteward.store.engine import connect, failing, writing
 from callsteward.store.outbox import Outgoing, enqueue
+from callsteward.store.stored import all_readable, readable
 from callsteward.store.tables import calls
 
 # Records read at a time: a listing holds no transaction open while its reader thinks.
 _PAGE = 500
-
-_decoder = msgspec.json.Decoder(CallRecord)
 
 
 Announce = Callable[[CallRecord, int], Sequence[Outgoing]]
@@ -91,8 +89,8 @@ class Store:
             with failing("read"):
                 async with self._engine.connect() as connection:
                     rows = (await connection.execute(_select(query, after).limit(page))).all()
-            for row in rows:
-                yield decode(row.record)
+            for record in all_readable((row.call_id, row.record) for row in rows):
+                yield record
             if len(rows) < page:
                 return
             after = (rows[-1].at_ms, rows[-1].id)
@@ -105,7 +103,11 @@ class Store:
 
         Unlike `calls` it goes by when a record was made known, not by when its call began.
         """
-        query = select(calls.c.id, calls.c.stored_at_ms, calls.c.record).order_by(calls.c.id).limit(_PAGE)
+        query = (
+            select(calls.c.id, calls.c.stored_at_ms, calls.c.call_id, calls.c.record)
+            .order_by(calls.c.id)
+            .limit(_PAGE)
+        )
         query = query.where(calls.c.site == site, calls.c.stored_at_ms >= from_ms)
         query = query.where(calls.c.stored_at_ms < to_ms)
         if line is not None:
@@ -116,7 +118,9 @@ class Store:
                 async with self._engine.connect() as connection:
                     rows = (await connection.execute(query.where(calls.c.id > after))).all()
             for row in rows:
-                yield row.stored_at_ms, decode(row.record)
+                record = readable(row.call_id, row.record)
+                if record is not None:
+                    yield row.stored_at_ms, record
             if len(rows) < _PAGE:
                 return
             after = rows[-1].id
@@ -137,17 +141,10 @@ class Store:
         await self._engine.dispose()
 
 
-def decode(line: str | bytes) -> CallRecord:
-    """The record in its line of JSON; `encode` of it gives the same bytes back."""
-    try:
-        return _decoder.decode(line)
-    except NOT_JSON as error:
-        message = f"not a call record of schema callsteward.call/1: {error}"
-        raise StoreError(message) from error
-
-
-def _select(query: CallQuery, after: tuple[int, int] | None) -> Select[tuple[int, int, str]]:
-    statement = select(calls.c.at_ms, calls.c.id, calls.c.record).order_by(calls.c.at_ms, calls.c.id)
+def _select(query: CallQuery, after: tuple[int, int] | None) -> Select[tuple[int, int, str, str]]:
+    statement = select(calls.c.at_ms, calls.c.id, calls.c.call_id, calls.c.record).order_by(
+        calls.c.at_ms, calls.c.id
+    )
     if query.line is not None:
         statement = statement.where(calls.c.line == query.line)
     if query.from_ms is not None:

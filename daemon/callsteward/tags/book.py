@@ -14,7 +14,7 @@ from callsteward.calls.facts import CallTagged
 from callsteward.calls.record import AttemptResult, CallbackDecision, CallRecord, Decision, ms_of
 from callsteward.clock import DAY_MS
 from callsteward.store.engine import failing, writing
-from callsteward.store.records import decode
+from callsteward.store.stored import all_readable, readable
 from callsteward.store.tables import call_clients, call_tags, callbacks, calls
 from callsteward.tags.tag import Given, Tag
 
@@ -154,7 +154,7 @@ class TagBook:
         with failing("read"):
             async with self._engine.connect() as connection:
                 line = (await connection.execute(query)).scalar_one_or_none()
-        return None if line is None else decode(line)
+        return None if line is None else readable(call_id, line)
 
     async def decided_later(self, call_ids: Sequence[str]) -> dict[str, CallbackDecision]:
         """What the ledger has of these calls: where it differs from the record, it was decided after it."""
@@ -178,7 +178,7 @@ class TagBook:
         """The operator's last call that ended since then, for a daemon that has not seen it itself."""
         named = calls.c.record.contains(f'"operator":"{operator}"', autoescape=True)
         query = (
-            select(calls.c.record)
+            select(calls.c.call_id, calls.c.record)
             .where(
                 calls.c.site == self._site,
                 calls.c.at_ms >= since_ms - _LONGEST_CALL_MS,
@@ -189,7 +189,8 @@ class TagBook:
         )
         with failing("read"):
             async with self._engine.connect() as connection:
-                found = [decode(row.record) for row in await connection.execute(query)]
+                rows = await connection.execute(query)
+                found = list(all_readable((row.call_id, row.record) for row in rows))
         return next((record for record in found if _took_part(record, operator)), None)
 
     async def forget(self, before_ms: int) -> int:

@@ -7,7 +7,9 @@ import pytest
 
 from callsteward.calls.record import CallRecord, Outcome, encode
 from callsteward.exceptions import StoreError
-from callsteward.store.records import CallQuery, Store, decode
+from callsteward.store import stored
+from callsteward.store.records import CallQuery, Store
+from callsteward.store.stored import Unreadable, decode
 
 Build = Callable[..., CallRecord]
 START_MS = 1_795_314_131_654  # 2026-11-22T02:22:11.654Z
@@ -44,6 +46,29 @@ async def test_a_call_is_stored_once_and_the_first_record_of_it_stays(store: Sto
 async def test_the_same_call_id_at_two_sites_is_two_calls(store: Store, record: Build) -> None:
     here, there = record(site="moscow"), record(site="perm")
     assert await store.save([here, there]) == [here, there]
+
+
+async def test_a_row_that_cannot_be_read_is_named_and_counted_once_and_passed_over(
+    store: Store, record: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = Unreadable()
+    monkeypatch.setattr(stored, "UNREADABLE", found)
+    await store.save([record(call_id=str(number)) for number in range(4)])
+    with sqlite3.connect(tmp_path / "calls.db") as database:
+        database.execute("UPDATE calls SET record = '{\"schema\"' WHERE call_id = '1'")
+        database.execute(
+            "UPDATE calls SET record = replace(record, '\"duration_s\"', '\"x\"') WHERE call_id = '2'"
+        )
+    database.close()
+    for _ in range(2):
+        assert await _ids(store) == ["0", "3"]
+        later = [item.call_id async for _, item in store.stored("main", from_ms=0, to_ms=1 << 60)]
+        assert later == ["0", "3"]
+    assert found.count == 2
+    assert set(found.calls) == {"1", "2"}
+    assert all(
+        why.startswith("not a call record of schema callsteward.call/1") for why in found.calls.values()
+    )
 
 
 async def test_nothing_to_save_is_no_transaction(store: Store) -> None:
