@@ -9,6 +9,7 @@ import msgspec
 from callsteward.calls import interruption, rating_id, timeline
 from callsteward.calls import outcome as policy
 from callsteward.calls.callback_id import callback_of, origin_of
+from callsteward.calls.conversation import Conversation
 from callsteward.calls.handover import ended_by
 from callsteward.calls.hangup import attribute
 from callsteward.calls.moments import rfc3339, seconds, stamped
@@ -24,7 +25,6 @@ from callsteward.calls.record import (
     Side,
     Silence,
     Span,
-    Speech,
     Transfer,
     TransferResult,
 )
@@ -35,122 +35,6 @@ if TYPE_CHECKING:
     from callsteward.calls.desk import Desk
     from callsteward.calls.model import Attempt as TrackedAttempt
     from callsteward.calls.model import Call
-
-
-def _spans(speech: timeline.Spoken | None) -> timeline.Spans:
-    return [] if speech is None else timeline.union(speech.spans())
-
-
-class _Conversation:
-    """What was said and held in a call, as spans without overlaps, and which of it could be heard."""
-
-    __slots__ = (
-        "all_heard",
-        "client",
-        "client_heard",
-        "deaf_from_ms",
-        "deaf_ms",
-        "held",
-        "operator",
-        "operator_heard",
-        "operator_ms",
-        "silences",
-        "spoken_ms",
-        "talk_ms",
-        "talks",
-    )
-
-    def __init__(self, call: Call, silence_ms: int) -> None:
-        self.talks = timeline.union(call.talks)
-        self.held = timeline.union([(start, end) for _, start, end, _ in call.holds]) if call.holds else []
-        live = timeline.difference(self.talks, self.held) if self.held else self.talks
-        self.talk_ms = timeline.total(live)
-        self.operator = timeline.intersection(_spans(call.operator_speech), live)
-        self.operator_ms = timeline.total(self.operator)
-        self.client = timeline.intersection(_spans(call.client_speech), live)
-        # Of several on a side all must be heard: what one of them cannot be heard to say may be anything.
-        self.operator_heard = self.client_heard = bool(self.talks)
-        self.deaf_from_ms: int | None = None
-        # How long the operator's side talked with somebody on it who could not be heard.
-        self.deaf_ms = 0
-        for part in call.parts:
-            if not part.voice.audible:
-                self._leave_out_unheard(call, live)
-                break
-        self.all_heard = self.operator_heard and self.client_heard
-        self.silences: list[tuple[int, int]] = []
-        self.spoken_ms = 0
-        if self.all_heard:
-            seen = live
-            if call.unobserved:
-                gaps = [(start or 0, end) for start, end in call.unobserved if end is not None]
-                seen = timeline.difference(live, timeline.union(gaps))
-            if self.operator and self.client:
-                speech = timeline.union(self.operator + self.client)
-            else:
-                speech = self.operator or self.client
-            self.spoken_ms = timeline.total(speech)
-            self.silences = timeline.silences(seen, speech, silence_ms)
-
-    def _leave_out_unheard(self, call: Call, live: timeline.Spans) -> None:
-        unheard: list[tuple[int, int]] = []
-        end_ms = self.talks[-1][1] if self.talks else 0
-        for part in call.parts:
-            if part.voice.audible:
-                continue
-            if part.client:
-                self.client_heard = False
-            else:
-                self.operator_heard = False
-                unheard.append((part.since_ms, end_ms if part.until_ms is None else part.until_ms))
-        if unheard:
-            self.deaf_from_ms = min(unheard)[0]
-            self.deaf_ms = timeline.total(timeline.intersection(timeline.union(unheard), live))
-
-    def speech(self, interruption_ms: int, answered_ms: int | None) -> Speech | None:
-        """Each number that could be heard; None where none could."""
-        if not self.talks:
-            return None
-        operator, client = self.operator, self.client
-        # The first word is known where nobody who could not be heard may have spoken before it.
-        word = None
-        if operator and answered_ms is not None:
-            first_ms = operator[0][0]
-            if self.deaf_from_ms is None or first_ms <= self.deaf_from_ms:
-                word = first_ms - answered_ms
-        if self.all_heard:
-            client_ms = timeline.total(client)
-            # What both said at once is in both sums, and once in the whole.
-            overlap_ms = self.operator_ms + client_ms - self.spoken_ms
-            return Speech(
-                self.operator_ms / 1000,
-                client_ms / 1000,
-                overlap_ms / 1000,
-                timeline.interruptions(operator, client, interruption_ms) if overlap_ms else 0,
-                timeline.interruptions(client, operator, interruption_ms) if overlap_ms else 0,
-                seconds(word),
-            )
-        if not self.operator_heard and not self.client_heard and word is None:
-            return None
-        return Speech(
-            self.operator_ms / 1000 if self.operator_heard else None,
-            timeline.total(client) / 1000 if self.client_heard else None,
-            None,
-            None,
-            None,
-            seconds(word),
-        )
-
-    def greeting_heard(self, until_ms: int) -> bool:
-        """Whether everybody on the operator's side could be heard up to then."""
-        return bool(self.talks) and (self.deaf_from_ms is None or self.deaf_from_ms >= until_ms)
-
-    def greeted(self, greeting_ms: float, unheard_ms: int = 0) -> bool:
-        """Whether the operator had spoken the greeting; where they cannot be heard, had had the time to.
-
-        `unheard_ms`: for how long they may have spoken besides.
-        """
-        return self.operator_ms + self.deaf_ms + unheard_ms >= greeting_ms
 
 
 _INTERNAL: Final = Direction.INTERNAL
@@ -177,7 +61,7 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
         call.contact_ms = None
     started_ms, answered_ms, ended_ms = call.started_ms, call.answered_ms, call.ended_ms
     limits = desk.limits(call.line)
-    conversation = _Conversation(call, limits.silence_ms)
+    conversation = Conversation(call, limits.silence_ms)
     connected = answered_ms is not None or bool(call.talks) or call.was_bridged
     wait_ms = None
     if answered_ms is not None:
@@ -318,7 +202,7 @@ def direction_of(call: Call) -> Direction:
 def greeted(desk: Desk, call: Call) -> bool:
     """Whether the greeting of a talk that is over was over too, by what was seen of it."""
     limits = desk.limits(call.line)
-    conversation = _Conversation(call, limits.silence_ms)
+    conversation = Conversation(call, limits.silence_ms)
     heard = conversation.greeted(limits.greeting_ms, _unheard_ms(call, conversation))
     return bool(call.talks) and (heard or _greeting_unseen(call))
 
@@ -346,7 +230,7 @@ def _hand_over_unseen(desk: Desk, call: Call) -> bool:
     )
 
 
-def _unheard_ms(call: Call, conversation: _Conversation) -> int:
+def _unheard_ms(call: Call, conversation: Conversation) -> int:
     """How long a greeting can have gone on unheard before Asterisk died under it."""
     if call.died_ms is None or (conversation.operator_heard and not call.spoke_on):
         return 0
@@ -366,7 +250,7 @@ def _beginning_seen(call: Call, greeting_within_ms: int) -> bool:
     )
 
 
-def _greeting_heard(call: Call, conversation: _Conversation, greeting_within_ms: int) -> bool:
+def _greeting_heard(call: Call, conversation: Conversation, greeting_within_ms: int) -> bool:
     """Whether the operator could be heard for as long as the first word was due."""
     return bool(call.talks) and conversation.greeting_heard(call.talks[0][0] + greeting_within_ms)
 
@@ -398,7 +282,7 @@ def _holds(call: Call) -> tuple[Hold, ...]:
     return tuple(Hold(side, stamped(start), (end - start) / 1000) for side, start, end, _ in held)
 
 
-def _silences(conversation: _Conversation) -> tuple[Silence, ...]:
+def _silences(conversation: Conversation) -> tuple[Silence, ...]:
     return tuple([Silence(stamped(start), (end - start) / 1000) for start, end in conversation.silences])
 
 
@@ -422,7 +306,7 @@ _HEURISTICS = {
 }
 
 
-def _at_the_end(conversation: _Conversation) -> tuple[str, ...]:
+def _at_the_end(conversation: Conversation) -> tuple[str, ...]:
     """Which of the heuristics' signs there were when the talk ended."""
     if not conversation.talks:
         return ()

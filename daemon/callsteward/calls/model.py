@@ -177,6 +177,7 @@ class Call:
         "line",
         "line_from_queue",
         "linger",
+        "open_parts",
         "operator",
         "operator_speech",
         "parted",
@@ -231,8 +232,9 @@ class Call:
         self.last_contact: list[Leg] = []
         self.talks: list[tuple[int, int]] = []
         self.holds: list[tuple[Side, int, int, str]] = []
-        # Everybody's part in these talks, the client's included.
+        # Everybody's part in these talks, the client's included; then those that are not over.
         self.parts: list[Part] = []
+        self.open_parts: list[Part] = []
         self.operator_speech: Spoken | None = None
         self.client_speech: Spoken | None = None
         self.quiet_ms = 0

@@ -261,22 +261,29 @@ def close_hold(desk: Desk, leg: Leg, ms: int, only: Call | None = None) -> None:
 def _open_part(desk: Desk, call: Call, leg: Leg, ms: int, *, client: bool = False) -> None:
     """Somebody takes part in the conversation from now on; the client, once however many come and go."""
     if client:
-        for part in call.parts:
-            if part.client and part.until_ms is None:
+        for part in call.open_parts:
+            if part.client:
                 if part.leg is leg:
                     return
-                part.close(ms)
+                _close_part(call, part.leg, ms)
+                break
     voice = leg.voice
     if voice is None:
         voice = leg.voice = desk.voices.of(leg.name)
-    call.parts.append(Part(leg, voice, ms, client=client))
+    part = Part(leg, voice, ms, client=client)
+    call.parts.append(part)
+    call.open_parts.append(part)
 
 
 def _close_part(call: Call, leg: Leg | None, ms: int) -> None:
     """The part of a leg is over; without one, everybody's is."""
-    for part in call.parts:
-        if part.until_ms is None and (leg is None or part.leg is leg):
+    goes_on: list[Part] = []
+    for part in call.open_parts:
+        if leg is None or part.leg is leg:
             part.close(ms)
+        else:
+            goes_on.append(part)
+    call.open_parts = goes_on
 
 
 def told_of(desk: Desk, leg: Leg | None, channel: Channel) -> None:

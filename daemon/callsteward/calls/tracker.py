@@ -403,7 +403,7 @@ class Tracker:
             self._interrupted = any(interruption.in_doubt(other) for other in self._roster.calls())
         # Its legs know their call: without this the two would wait for the garbage collector.
         call.last_contact = []
-        call.parts = []
+        call.parts, call.open_parts = [], []
         if record is not None:
             desk.facts.append(CallEnded(record, call.client_number))
 

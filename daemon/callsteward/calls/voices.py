@@ -41,7 +41,7 @@ def endpoint_of(channel_name: str) -> str:
 class Voice:
     """One endpoint: whether it can be heard, and what that rests on."""
 
-    __slots__ = ("audible", "endpoint", "events", "heard", "quiet")
+    __slots__ = ("audible", "endpoint", "events", "heard", "quiet", "taken")
 
     def __init__(self, endpoint: str, *, audible: bool) -> None:
         self.endpoint = endpoint
@@ -51,6 +51,8 @@ class Voice:
         # Talks in a row in which it was not; no more than DEAF_AFTER are counted.
         self.quiet = 0
         self.events = 0
+        # Whoever keeps this longer knows of it.
+        self.taken = False
 
 
 class Part:
@@ -99,7 +101,8 @@ class Voices:
             known[endpoint] = voice
             if len(known) > KEPT:
                 oldest, unused = known.popitem(last=False)
-                if unused.heard or unused.quiet:
+                self._changed.pop(oldest, None)
+                if unused.taken:
                     self._changed[oldest] = None
         return voice
 
@@ -114,22 +117,27 @@ class Voices:
 
     def call_over(self, call: Call) -> None:
         """Who took part in a talk long enough to be heard, and was not? Only where all was observed."""
-        parts = call.parts
         if call.unobserved:
             return
-        for place, part in enumerate(parts):
+        looked_at: set[int] = set()
+        for part in call.parts:
             voice = part.voice
-            if voice.events != part.events or voice.quiet >= DEAF_AFTER or not voice.endpoint:
-                continue
-            if any(other.voice is voice for other in parts[:place]):
-                continue
-            spans = [(item.since_ms, item.until_ms or 0) for item in parts if item.voice is voice]
-            held = timeline.union([(start, end) for _, start, end, _ in call.holds])
-            if timeline.total(timeline.difference(timeline.union(spans), held)) >= TALK_MS:
-                voice.quiet += 1
-                self._changed[voice.endpoint] = voice
-                if voice.quiet >= DEAF_AFTER and not self._armed:
-                    voice.audible = False
+            # Of one who has several parts the first tells of all: it had so many events when it began.
+            if id(voice) not in looked_at:
+                looked_at.add(id(voice))
+                if voice.events == part.events and voice.quiet < DEAF_AFTER and voice.endpoint:
+                    self._silent(call, voice)
+
+    def _silent(self, call: Call, voice: Voice) -> None:
+        spans = timeline.union(
+            [(part.since_ms, part.until_ms or 0) for part in call.parts if part.voice is voice]
+        )
+        held = timeline.union([(start, end) for _, start, end, _ in call.holds])
+        if timeline.total(timeline.difference(spans, held)) >= TALK_MS:
+            voice.quiet += 1
+            self._changed[voice.endpoint] = voice
+            if voice.quiet >= DEAF_AFTER and not self._armed:
+                voice.audible = False
 
     def all(self) -> tuple[Listened, ...]:
         """Everything that is known, the endpoint longest out of use first."""
@@ -146,6 +154,7 @@ class Voices:
         for item in listened:
             voice = self._of(item.endpoint)
             voice.events += not whole
+            voice.taken = voice.taken or whole
             voice.heard, voice.quiet = item.heard, item.quiet
             voice.audible = self._armed or (item.heard and item.quiet < DEAF_AFTER)
 
@@ -156,6 +165,9 @@ class Voices:
     def changes(self) -> list[tuple[str, Listened | None]]:
         """What is known anew since the last time, by endpoint; None: of that one nothing is any more."""
         changed, self._changed = self._changed, {}
+        for voice in changed.values():
+            if voice is not None:
+                voice.taken = True
         return [
             (endpoint, None if voice is None else Listened(endpoint, voice.heard, voice.quiet))
             for endpoint, voice in changed.items()
