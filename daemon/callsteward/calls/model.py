@@ -158,6 +158,7 @@ class Call:
         "client_number",
         "client_speech",
         "client_up_ms",
+        "clients_part",
         "contact",
         "contact_ms",
         "context",
@@ -177,7 +178,6 @@ class Call:
         "line",
         "line_from_queue",
         "linger",
-        "open_parts",
         "operator",
         "operator_speech",
         "parted",
@@ -232,9 +232,9 @@ class Call:
         self.last_contact: list[Leg] = []
         self.talks: list[tuple[int, int]] = []
         self.holds: list[tuple[Side, int, int, str]] = []
-        # Everybody's part in these talks, the client's included; then those that are not over.
+        # Everybody's part in these talks, the client's included; of the client the one that is not over.
         self.parts: list[Part] = []
-        self.open_parts: list[Part] = []
+        self.clients_part: Part | None = None
         self.operator_speech: Spoken | None = None
         self.client_speech: Spoken | None = None
         self.quiet_ms = 0

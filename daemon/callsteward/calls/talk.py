@@ -18,7 +18,6 @@ from callsteward.calls.timeline import Spoken
 from callsteward.calls.voices import Part
 
 if TYPE_CHECKING:
-    from callsteward.ari.events import Channel
     from callsteward.calls.desk import Desk
 
 _CLIENT: Final = Side.CLIENT
@@ -93,7 +92,7 @@ def regroup(desk: Desk, call: Call, ms: int) -> None:
             _take_part(desk, call, leg, ms)
             _open_part(desk, call, leg, ms)
     if client is not None:
-        _open_part(desk, call, client, ms, client=True)
+        _clients_part(desk, call, client, ms)
     if call.answered_ms == ms and not before and all(leg.outsider for leg in now):
         desk.say(call, _SAY_ANSWERED, ms, operator=call.operator)
     if before:
@@ -175,7 +174,7 @@ def _end(desk: Desk, call: Call, before: list[Leg], ms: int) -> None:
     call.last_contact = before
     client = call.client
     call.parted = _parted(client, before)
-    _close_part(call, None, ms)
+    _close_clients_part(call, ms)
     if client is not None:
         if client.hold_ms is not None:
             close_hold(desk, client, ms, only=call)
@@ -258,42 +257,37 @@ def close_hold(desk: Desk, leg: Leg, ms: int, only: Call | None = None) -> None:
 # --- speech ------------------------------------------------------------------------------------------
 
 
-def _open_part(desk: Desk, call: Call, leg: Leg, ms: int, *, client: bool = False) -> None:
-    """Somebody takes part in the conversation from now on; the client, once however many come and go."""
-    if client:
-        for part in call.open_parts:
-            if part.client:
-                if part.leg is leg:
-                    return
-                _close_part(call, part.leg, ms)
-                break
+def _open_part(desk: Desk, call: Call, leg: Leg, ms: int) -> Part:
+    """Somebody takes part in the conversation from now on."""
     voice = leg.voice
     if voice is None:
         voice = leg.voice = desk.voices.of(leg.name)
-    part = Part(leg, voice, ms, client=client)
+    part = Part(leg, voice, ms)
     call.parts.append(part)
-    call.open_parts.append(part)
+    return part
 
 
-def _close_part(call: Call, leg: Leg | None, ms: int) -> None:
-    """The part of a leg is over; without one, everybody's is."""
-    goes_on: list[Part] = []
-    for part in call.open_parts:
-        if leg is None or part.leg is leg:
+def _clients_part(desk: Desk, call: Call, client: Leg, ms: int) -> None:
+    """The client takes part, once however many come and go, while it is the same one."""
+    part = call.clients_part
+    if part is None or part.leg is not client:
+        if part is not None:
             part.close(ms)
-        else:
-            goes_on.append(part)
-    call.open_parts = goes_on
+        part = call.clients_part = _open_part(desk, call, client, ms)
+        part.client = True
 
 
-def told_of(desk: Desk, leg: Leg | None, channel: Channel) -> None:
-    """The talk detector told of a channel, also of one that is gone: its endpoint is one that is heard."""
-    voice = leg.voice if leg is not None else None
-    if voice is None:
-        voice = desk.voices.of(channel.name)
-        if leg is not None:
-            leg.voice = voice
-    desk.voices.heard(voice)
+def _close_part(call: Call, leg: Leg, ms: int) -> None:
+    for part in reversed(call.parts):
+        if part.leg is leg and not part.client:
+            part.close(ms)
+            return
+
+
+def _close_clients_part(call: Call, ms: int) -> None:
+    if call.clients_part is not None:
+        call.clients_part.close(ms)
+        call.clients_part = None
 
 
 def speech_started(leg: Leg, ms: int) -> None:

@@ -332,7 +332,7 @@ class Tracker:
         leg = self._roster.leg(event.channel, ms)
         # A Local channel relays the speech of the phone behind it: it would count twice.
         if not self._desk.deaf:
-            talk.told_of(self._desk, leg, event.channel)
+            self._heard(leg, event.channel)
             if leg is not None and leg.endpoint.person:
                 talk.speech_started(leg, ms)
 
@@ -340,9 +340,20 @@ class Tracker:
         ms = self.last_event_ms
         leg = self._roster.leg(event.channel, ms)
         if not self._desk.deaf:
-            talk.told_of(self._desk, leg, event.channel)
+            self._heard(leg, event.channel)
             if leg is not None and leg.endpoint.person:
                 talk.speech_finished(self._desk, leg, ms, event.duration)
+
+    def _heard(self, leg: Leg | None, channel: ari.Channel) -> None:
+        """The talk detector told of a channel, also of one that is gone: its endpoint can be heard."""
+        voice = leg.voice if leg is not None else None
+        if voice is None:
+            voice = self._desk.voices.of(channel.name)
+            if leg is not None:
+                leg.voice = voice
+        voice.events += 1
+        if voice.quiet or not voice.heard:
+            self._desk.voices.heard(voice)
 
     def _blind_transferred(self, event: ari.BridgeBlindTransfer) -> None:
         transfers.blind(self._desk, self._roster, event, self.last_event_ms)
@@ -403,7 +414,8 @@ class Tracker:
             self._interrupted = any(interruption.in_doubt(other) for other in self._roster.calls())
         # Its legs know their call: without this the two would wait for the garbage collector.
         call.last_contact = []
-        call.parts, call.open_parts = [], []
+        call.parts = []
+        call.clients_part = None
         if record is not None:
             desk.facts.append(CallEnded(record, call.client_number))
 

@@ -60,7 +60,7 @@ class Part:
 
     __slots__ = ("client", "events", "leg", "since_ms", "until_ms", "voice")
 
-    def __init__(self, leg: Leg, voice: Voice, since_ms: int, *, client: bool) -> None:
+    def __init__(self, leg: Leg, voice: Voice, since_ms: int) -> None:
         # While it lasts: a leg that is gone is let go of.
         self.leg: Leg | None = leg
         self.voice = voice
@@ -68,7 +68,8 @@ class Part:
         self.events = voice.events
         self.since_ms = since_ms
         self.until_ms: int | None = None
-        self.client = client
+        # On which side.
+        self.client = False
 
     def close(self, ms: int) -> None:
         self.leg = None
@@ -107,18 +108,22 @@ class Voices:
         return voice
 
     def heard(self, voice: Voice) -> None:
-        """The talk detector told of it."""
-        voice.events += 1
-        if not voice.heard or voice.quiet:
-            voice.heard = voice.audible = True
-            voice.quiet = 0
-            if voice.endpoint:
-                self._changed[voice.endpoint] = voice
+        """The talk detector told of it, for the first time or after talks without a word."""
+        voice.heard = voice.audible = True
+        voice.quiet = 0
+        if voice.endpoint:
+            self._changed[voice.endpoint] = voice
 
     def call_over(self, call: Call) -> None:
         """Who took part in a talk long enough to be heard, and was not? Only where all was observed."""
         if call.unobserved:
             return
+        for part in call.parts:
+            if part.voice.events == part.events:
+                self._look_at(call)
+                return
+
+    def _look_at(self, call: Call) -> None:
         looked_at: set[int] = set()
         for part in call.parts:
             voice = part.voice
