@@ -3,6 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
+
+ANY: Any = "any"
+"""Of a fact that a scenario does not decide."""
+
+
+class Either(tuple[Any, ...]):
+    """The values that a fact may have where the phones and the contract leave a choice."""
+
+    __slots__ = ()
+
+
+def either(*values: Any) -> Any:
+    """Any of several values, for a field of `Expected` of whatever type."""
+    return Either(values)
 
 
 @dataclass(frozen=True)

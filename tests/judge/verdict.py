@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from callsteward.calls.record import Attempt, CallRecord
-from tests.judge.expected import Expected
+from tests.judge.expected import ANY, Either, Expected
 from tests.judge.truth import TIMES_S, Truth, answer_errors, epoch, hold_errors, speech_errors
 
 # A PBX dials the phones of a ring-all one after the other, in an order of its own.
@@ -31,37 +32,58 @@ def _by_name_where_at_once(attempts: Sequence[Attempt]) -> list[Attempt]:
     return ordered + sorted(at_once, key=lambda item: item.operator)
 
 
+def agrees(value: object, wanted: object) -> bool:
+    """Whether a value is what was wanted, or one of several."""
+    if wanted is ANY:
+        return True
+    if isinstance(wanted, Either):
+        return any(agrees(value, item) for item in wanted)
+    if isinstance(wanted, tuple) and isinstance(value, tuple):
+        return len(value) == len(wanted) and all(map(agrees, value, wanted))
+    return value == wanted
+
+
+def named(wanted: Any, names: Mapping[str, str]) -> Any:
+    """What was wanted, with the PBX's names in place of the phones'."""
+    if isinstance(wanted, tuple):
+        return type(wanted)(named(item, names) for item in wanted)
+    return names.get(wanted, wanted)
+
+
 def errors(
     records: Sequence[CallRecord],
     truth: Truth,
     expected: Expected,
     *,
-    names: dict[str, str] | None = None,
+    names: Mapping[str, str] | None = None,
 ) -> list[str]:
     """What is wrong with the records of a scenario. `names` maps the phones' names to the PBX's."""
-    names = names or {}
+    found = fact_errors(records, truth, expected, names=names or {})
+    return found + _end_errors(main_record(records, expected), truth)
+
+
+def fact_errors(
+    records: Sequence[CallRecord], truth: Truth, expected: Expected, *, names: Mapping[str, str]
+) -> list[str]:
+    """The same but for the moment of the end."""
     record = main_record(records, expected)
-    operator = names.get(expected.operator or "", expected.operator)
     facts = [
         ("outcome", record.outcome.value, expected.outcome),
         ("hangup.first", record.hangup.first.value, expected.first),
         ("hangup.confidence", record.hangup.confidence.value, expected.confidence),
         ("hangup.lost_side", record.hangup.lost_side, expected.lost_side),
-        ("operator", record.operator, operator),
+        ("operator", record.operator, named(expected.operator, names)),
         ("callback", (record.callback.decision.value, record.callback.reason), expected.callback),
         ("complete", record.complete, True),
         (
             "attempts",
             tuple((item.operator, item.result.value) for item in _by_name_where_at_once(record.attempts)),
-            tuple((names.get(who, who), result) for who, result in expected.attempts),
+            named(expected.attempts, names),
         ),
         (
             "transfers",
             tuple((item.kind.value, item.by, item.to, item.result.value) for item in record.transfers),
-            tuple(
-                (kind, names.get(by, by), names.get(to, to), result)
-                for kind, by, to, result in expected.transfers
-            ),
+            named(expected.transfers, names),
         ),
         (
             "other records",
@@ -69,14 +91,18 @@ def errors(
             expected.others,
         ),
     ]
-    found = [f"{name}: {value!r}, expected {wanted!r}" for name, value, wanted in facts if value != wanted]
+    found = [
+        f"{name}: {value!r}, expected {wanted!r}"
+        for name, value, wanted in facts
+        if not agrees(value, wanted)
+    ]
     if expected.answered_by is not None and record.direction.value == "inbound":
         found += answer_errors(record, truth, names.get(expected.answered_by, expected.answered_by))
     if expected.holds_like_phones:
         found += hold_errors(record, truth)
     if expected.speech_like_phones:
         found += speech_errors(record, truth)
-    return found + _end_errors(record, truth)
+    return found
 
 
 def _end_errors(record: CallRecord, truth: Truth) -> list[str]:

@@ -18,6 +18,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,7 +58,8 @@ class Asterisk(Server):
     """One Asterisk process; use as a context manager.
 
     ``with Asterisk() as pbx:`` starts it, answers ARI on return, removes everything at
-    the end. Raises LabUnavailable where no lab can be, LabError if it does not start.
+    the end. ``site`` gives configuration files that take the place of the lab's own.
+    Raises LabUnavailable where no lab can be, LabError if it does not start.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class Asterisk(Server):
         outbound: Outbound | None = None,
         ari_password: str = "",
         set_clock: bool = False,
+        site: Callable[[PbxSettings], dict[str, str]] | None = None,
         keep: bool = False,
         progress: Progress = say,
     ) -> None:
@@ -102,6 +105,7 @@ class Asterisk(Server):
             rtp_timeout_s=rtp_timeout_s,
             outbound=outbound,
         )
+        self._site = site
         self._install()
         self.clock = SetClock(self.folder, self.home) if set_clock else None
 
@@ -145,10 +149,15 @@ class Asterisk(Server):
             time.sleep(0.1)
         self.cli("core waitfullybooted")
 
+    @property
+    def console(self) -> list[str]:
+        """The command line of a console, but for the console's own command."""
+        return ["chroot", str(self.root), "/usr/sbin/asterisk", "-C", self._conf, "-rx"]
+
     def cli(self, command: str) -> str:
         """The output of one console command."""
         result = subprocess.run(
-            ["chroot", str(self.root), "/usr/sbin/asterisk", "-C", self._conf, "-rx", command],
+            [*self.console, command],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -252,7 +261,10 @@ class Asterisk(Server):
         write_tone(self.folder / "moh" / "music.wav", frequency_hz=440, seconds=4)
         shutil.copytree(rating_prompts(), self.folder / "prompts")
         (self.folder / "pids").write_text(f"{os.getpid()} 0")
-        for name, text in config_files(self._settings).items():
+        files = config_files(self._settings)
+        if self._site is not None:
+            files |= self._site(self._settings)
+        for name, text in files.items():
             (self.etc / name).write_text(text)
 
     def _wait(self, seconds: float) -> None:

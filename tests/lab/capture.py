@@ -2,7 +2,8 @@
 
 ``python -m tests.lab.capture [NAME…]`` plays scenarios on real Asterisks (``--workers``
 at once, each with one scenario at a time, so that a stream holds one call) and writes
-into tests/replay/streams/ (``--endings``: tests/replay/endings/): NAME.jsonl (ARI events),
+into tests/replay/streams/ (``--endings``: tests/replay/endings/; ``--field``: the field site's calls, into
+tests/replay/field/): NAME.jsonl (ARI events),
 NAME.truth.json (what the phones did) and NAME.pbx.json (CDR, CEL and queue_log rows of the same call).
 """
 
@@ -15,7 +16,7 @@ import functools
 import json
 import secrets
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -26,6 +27,8 @@ from tests.lab.breaks import BREAKS
 from tests.lab.endings import ENDINGS
 from tests.lab.errors import LabError
 from tests.lab.iax import IAX, linked
+from tests.lab.field_scenarios import FIELD_SCENARIOS
+from tests.lab.field_site import field_files
 from tests.lab.lanes import TECHNOLOGIES
 from tests.lab.pbx_config import REPOSITORY
 from tests.lab.scenarios import SCENARIOS
@@ -33,13 +36,16 @@ from tests.lab.scenarios import SCENARIOS
 STREAMS = REPOSITORY / "tests" / "replay" / "streams"
 ENDED = REPOSITORY / "tests" / "replay" / "endings"
 OVER_IAX = REPOSITORY / "tests" / "replay" / "streams_iax"
+FIELD = REPOSITORY / "tests" / "replay" / "field"
 APPLICATION = "callsteward"
 UNFILTERED = frozenset({"dial_hold_twice", "queue_second"})
 """Kept exactly as sent, so that a test sees what the filter leaves out."""
 DROPPED = frozenset({"ChannelVarset", "ChannelDialplan", "DeviceStateChanged"})
-LIMIT_S = 120
+LIMIT_S = 150
 QUIET_S = 0.7
 """How long nothing new must come before a call is taken as over."""
+AFTER_S = 10
+"""How long the PBX may be busy with a call after its phones are done."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -56,8 +62,9 @@ class Played:
 
 def scenario_command(pbx: Asterisk, name: str, lane: int = 0) -> list[str]:
     """The command line that plays ``name`` on ``pbx``."""
+    more = ["--console", json.dumps(pbx.console)] if name in FIELD_SCENARIOS else []
     return [
-        sys.executable, "-m", _module_of(name), name,
+        sys.executable, "-m", _module_of(name), name, *more,
         "--sip-port", str(pbx.sip_port), "--lane", str(lane), "--driver", pbx.driver,
         "--ari-url", pbx.ari.base_url, "--ari-authorization", pbx.ari.authorization,
     ]  # fmt: skip
@@ -68,6 +75,8 @@ def _module_of(name: str) -> str:
         return "tests.lab.endings"
     if name in IAX:
         return "tests.lab.iax"
+    if name in FIELD_SCENARIOS:
+        return "tests.lab.field_scenarios"
     return "tests.lab.breaks" if name in BREAKS else "tests.lab.scenarios"
 
 
@@ -105,11 +114,14 @@ async def play(pbx: Asterisk, name: str, lane: int = 0) -> Played:
             process.kill()
             out, errors = await process.communicate()
             errors += f"did not end within {LIMIT_S} s".encode()
-        seen = -1
-        while seen != len(frames):
+        seen, channels = -1, list[dict[str, object]]()
+        deadline = asyncio.get_running_loop().time() + AFTER_S
+        while seen != len(frames) or channels:
             seen = len(frames)
             await asyncio.sleep(QUIET_S)
-        channels = await (await session.get(f"{pbx.ari.base_url}/channels")).json()
+            channels = await (await session.get(f"{pbx.ari.base_url}/channels")).json()
+            if asyncio.get_running_loop().time() > deadline:
+                break
         recorder.cancel()
     if channels:
         errors += f"\nchannels left: {[channel['name'] for channel in channels]}".encode()
@@ -174,11 +186,15 @@ async def _worker(
 
 async def _capture(arguments: argparse.Namespace) -> int:
     names: asyncio.Queue[str] = asyncio.Queue()
-    plays, usual, folder = {**SCENARIOS, **BREAKS}, SCENARIOS, STREAMS
+    plays: Collection[str] = {**SCENARIOS, **BREAKS}
+    usual: Collection[str] = SCENARIOS
+    folder = STREAMS
     if arguments.endings:
         plays, usual, folder = ENDINGS, ENDINGS, ENDED
     elif arguments.iax:
         plays, usual, folder = IAX, IAX, OVER_IAX
+    elif arguments.field:
+        plays, usual, folder = FIELD_SCENARIOS, FIELD_SCENARIOS, FIELD
     for name in arguments.names or usual:
         if name not in plays:
             message = f"no scenario {name!r}; there are: {', '.join(sorted(plays))}"
@@ -194,7 +210,12 @@ async def _capture(arguments: argparse.Namespace) -> int:
             alone.put_nowait(names.get_nowait())
             await _worker(made, alone, folder, failed)
     else:
-        started = functools.partial(Asterisk, arguments.version, driver=arguments.driver)
+        started = functools.partial(
+            Asterisk,
+            arguments.version,
+            driver=arguments.driver,
+            site=field_files if arguments.field else None,
+        )
         workers = min(arguments.workers, names.qsize())
         await asyncio.gather(*(_worker(started, names, folder, failed) for _ in range(workers)))
     if failed:
@@ -211,6 +232,7 @@ def main() -> int:
     parser.add_argument("--folder")
     parser.add_argument("--endings", action="store_true", help="those of tests.lab.endings")
     parser.add_argument("--iax", action="store_true", help="those of tests.lab.iax")
+    parser.add_argument("--field", action="store_true", help="those of tests.lab.field_scenarios")
     return asyncio.run(_capture(parser.parse_args()))
 
 

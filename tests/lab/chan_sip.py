@@ -9,11 +9,10 @@ from __future__ import annotations
 from tests.lab.lanes import PASSWORD, every_lane
 
 
-def sip_conf(sip_port: int, rtp_timeout_s: int, *, talk: bool) -> str:
-    """sip.conf with a peer for every phone and outside line of every lane."""
+def sip_templates(sip_port: int, rtp_timeout_s: int, *, talk: bool) -> str:
+    """What goes before the peers of any site: the driver itself, and what phones have in common."""
     heard = ",callsteward-talk" if talk else ""
-    parts = [
-        f"""[general]
+    return f"""[general]
 context = nobody
 allowguest = no
 udpbindaddr = 127.0.0.1:{sip_port}
@@ -48,7 +47,11 @@ session-expires = 90
 session-minse = 90
 session-refresher = uas
 """
-    ]
+
+
+def sip_conf(sip_port: int, rtp_timeout_s: int, *, talk: bool) -> str:
+    """sip.conf with a peer for every phone and outside line of every lane."""
+    parts = [sip_templates(sip_port, rtp_timeout_s, talk=talk)]
     for lane in every_lane("sip"):
         parts.extend(
             f"""

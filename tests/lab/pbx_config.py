@@ -294,10 +294,10 @@ def _custom(file_name: str, fields: tuple[tuple[str, str], ...]) -> str:
     return f"[mappings]\n{file_name} => {columns}\n"
 
 
-def _pjsip(settings: PbxSettings) -> str:
+def pjsip_templates(settings: PbxSettings) -> str:
+    """The transport, and what the phones and the outside lines of any site have in common."""
     talk = ",callsteward-talk" if settings.talk_endpoints else ""
-    parts = [
-        f"""#include callsteward-pjsip.conf
+    return f"""#include callsteward-pjsip.conf
 [global]
 type = global
 ; An operator is known by user name, an outside line by its address.
@@ -326,7 +326,10 @@ timers = always
 timers_min_se = 90
 timers_sess_expires = 90
 """
-    ]
+
+
+def _pjsip(settings: PbxSettings) -> str:
+    parts = [pjsip_templates(settings)]
     for lane in every_lane():
         parts.extend(
             f"""

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 import pjsua2 as pj
 
@@ -33,6 +33,18 @@ PROMPT_OVER_S = 0.8
 """Longer than the pauses in a prompt and between two, shorter than the time to answer behind them."""
 
 
+class Other(Protocol):
+    """A phone that is none of PJSIP's; it lives by the same pump."""
+
+    def keep_habits(self, now: float) -> None:
+        """Let it do what is due. `now`: of the monotonic clock."""
+        ...
+
+    def close(self) -> None:
+        """End its call and go offline."""
+        ...
+
+
 class Exchange:
     """The SIP stack of this process and every phone in it; use as a context manager."""
 
@@ -41,6 +53,7 @@ class Exchange:
         self._log_level = log_level
         self._endpoint = pj.Endpoint()
         self.phones: list[Phone] = []
+        self.others: list[Other] = []
         self._sounds = tempfile.TemporaryDirectory(prefix="callsteward-lab-")
         self.speech = Path(self._sounds.name) / "speech.wav"
         self.silence = Path(self._sounds.name) / "silence.wav"
@@ -79,6 +92,8 @@ class Exchange:
         for phone in self.phones:
             for call in list(phone.calls):
                 call.close()
+        for other in self.others:
+            other.close()
         self.wait(0.2)
         # Else the PBX would go on ringing a phone that is no more.
         for phone in self.phones:
@@ -116,6 +131,8 @@ class Exchange:
         now = time.monotonic()
         for phone in self.phones:
             phone.keep_habits(now)
+        for other in self.others:
+            other.keep_habits(now)
 
     def wait(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds
@@ -439,22 +456,22 @@ class Line(pj.Call):  # type: ignore[misc]
         tell(do, who=self.phone.who, to=to)
 
     # --- ending -------------------------------------------------------------------
-    def bye(self, cause: int | None = None) -> None:
-        """Hang up (BYE, or CANCEL while it rings). `cause`: the Q.850 one, as a gateway gives its reason."""
+    def bye(self, cause: int | None = None, *, reason: str = "") -> None:
+        """Hang up (BYE, or CANCEL while it rings). `cause`: the Q.850 one, as a gateway gives its reason;
+        `reason`: a whole ``Reason`` header such as ``SIP;cause=408``."""
         if self.over:
             return
         do = "bye" if self.up else "cancel"
         parameters = pj.CallOpParam(True)
-        if cause is None:
-            self.hangup(parameters)
-            tell(do, who=self.phone.who)
-            return
-        reason = pj.SipHeader()
-        reason.hName = "Reason"
-        reason.hValue = f"Q.850;cause={cause}"
-        parameters.txOption.headers.append(reason)
+        said: dict[str, object] = {"reason": reason} if reason else {}
+        if cause is not None:
+            reason, said = f"Q.850;cause={cause}", {"cause": cause}
+        if reason:
+            header = pj.SipHeader()
+            header.hName, header.hValue = "Reason", reason
+            parameters.txOption.headers.append(header)
         self.hangup(parameters)
-        tell(do, who=self.phone.who, cause=cause)
+        tell(do, who=self.phone.who, **said)
 
     def release(self) -> None:
         """What a phone does with its own line once the transfer is on its way."""

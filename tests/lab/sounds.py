@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import functools
 import hashlib
 import math
 import shutil
@@ -23,12 +24,30 @@ def write_speech(path: Path, seconds: float = 4.0) -> None:
     500 ms, so one stretch of it is one stretch of talking.
     """
 
+    _write(path, _speech(seconds))
+
+
+def _speech(seconds: float) -> list[float]:
     def sample(moment: float) -> float:
         syllable = 0.55 + 0.45 * math.sin(2 * math.pi * 3.5 * moment)
         voice = sum(math.sin(2 * math.pi * 140 * n * moment) / n for n in (1, 2, 3, 5, 8))
         return 5000 * syllable * voice
 
-    _write(path, [sample(n / RATE) for n in range(int(seconds * RATE))])
+    return [sample(n / RATE) for n in range(int(seconds * RATE))]
+
+
+def _mulaw(value: float) -> int:
+    """One sample of 16 bits as G.711 has it: the sign, the octave, the four bits below its first."""
+    sign = 0x80 if value < 0 else 0
+    level = min(32635, abs(round(value))) + 132
+    octave = level.bit_length() - 8
+    return ~(sign | octave << 4 | level >> octave + 3 & 0x0F) & 0xFF
+
+
+@functools.cache
+def speech_mulaw(seconds: float = 4.0) -> bytes:
+    """Speech-like sound as a phone sends it (G.711 mu-law), for a phone that sends it itself."""
+    return bytes(_mulaw(value) for value in _speech(seconds))
 
 
 def write_silence(path: Path, seconds: float = 4.0) -> None:

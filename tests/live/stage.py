@@ -15,13 +15,14 @@ from callsteward.calls.record import CallRecord
 from tests.judge.truth import Truth, epoch
 from tests.lab.asterisk import Asterisk
 from tests.lab.capture import scenario_command
-from tests.lab.lanes import Lane
+from tests.lab.field_lanes import FieldLane
+from tests.lab.lanes import Lane, OutsideLine
 from tests.lab.pbx_config import REPOSITORY
 from tests.live.lag import TOO_LATE_S, LagMeter
 
 _REPLAY = REPOSITORY / "tests" / "replay"
-STREAMS = (_REPLAY / "streams", _REPLAY / "streams16")
-LIMIT_S = 120
+STREAMS = (_REPLAY / "streams", _REPLAY / "streams16", _REPLAY / "field")
+LIMIT_S = 150
 # Until the PBX has taken the lane's last call down.
 BETWEEN_S = 0.5
 MORE_TRIES = 2
@@ -35,7 +36,7 @@ class Played:
     """One scenario as the phones played it, from `began` to `ended` (Unix seconds)."""
 
     name: str
-    lane: Lane
+    lane: Lane | FieldLane
     truth: Truth
     began: float
     ended: float
@@ -44,17 +45,17 @@ class Played:
     @property
     def names(self) -> dict[str, str]:
         """Lane 0's names, which the judge uses, to this lane's."""
-        first = Lane(0, self.lane.driver)
-        return {
-            **dict(zip(first.operators, self.lane.operators, strict=True)),
-            **{masked(first, place): masked(self.lane, place) for place in (1, 2, 3)},
-            first.did(20): self.lane.did(20),
-            first.park_extension: self.lane.park_extension,
-        }
+        first = type(self.lane)(0, self.lane.driver)
+        names = dict(zip(first.operators, self.lane.operators, strict=True))
+        names |= dict(zip(_masked_lines(first), _masked_lines(self.lane), strict=True))
+        if isinstance(first, Lane) and isinstance(self.lane, Lane):
+            names[first.did(20)] = self.lane.did(20)
+            names[first.park_extension] = self.lane.park_extension
+        return names
 
     def records(self, among: Iterable[CallRecord]) -> list[CallRecord]:
         """The records of this scenario's calls, in the order given."""
-        clients = {masked(self.lane, place) for place in (1, 2, 3)}
+        clients = set(_masked_lines(self.lane))
         operators = set(self.lane.operators)
 
         def ours(record: CallRecord) -> bool:
@@ -70,28 +71,44 @@ class Played:
 
 def masked(lane: Lane, place: int) -> str:
     """An outside line's number as callsteward shows it."""
-    return str(_numbers.masked(lane.outside(place).number))
+    return _masked(lane.outside(place))
+
+
+def _masked(line: OutsideLine) -> str:
+    return str(_numbers.masked(line.number))
+
+
+def _masked_lines(lane: Lane | FieldLane) -> list[str]:
+    return [_masked(line) for line in lane.outside_lines]
 
 
 def longest_first(names: Iterable[str]) -> list[str]:
-    """The order that keeps all lanes busy to the end, by how long the recorded streams' phones were at it."""
+    """The order that keeps all lanes busy to the end, by how long the recorded streams are."""
 
     def length_s(name: str) -> float:
-        path = next(path for folder in STREAMS if (path := folder / f"{name}.truth.json").exists())
-        acts = Truth.load(path).acts
-        return float(acts[-1]["t"] - acts[0]["t"])
+        path = next(path for folder in STREAMS if (path := folder / f"{name}.jsonl").exists())
+        first, *_, last = path.read_bytes().splitlines()
+        return epoch(json.loads(last)["timestamp"]) - epoch(json.loads(first)["timestamp"])
 
     return sorted(names, key=length_s, reverse=True)
 
 
-def play(pbx: Asterisk, names: Sequence[str], lanes: Sequence[int]) -> dict[str, Played]:
-    """Play scenarios, one at a time on each lane; what the phones did, by scenario."""
+def play(
+    pbx: Asterisk,
+    names: Sequence[str],
+    lanes: Sequence[int],
+    kind: type[Lane | FieldLane] = Lane,
+) -> dict[str, Played]:
+    """Play scenarios, one at a time on each lane; what the phones did, by scenario.
+
+    `kind`: of the site the scenarios are made for.
+    """
     waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
     for name in names:
         waiting.put(name)
     played: dict[str, Played] = {}
 
-    def work(lane: Lane) -> None:
+    def work(lane: Lane | FieldLane) -> None:
         while True:
             try:
                 name = waiting.get_nowait()
@@ -118,7 +135,7 @@ def play(pbx: Asterisk, names: Sequence[str], lanes: Sequence[int]) -> dict[str,
 
     workers = [
         threading.Thread(target=work, args=(lane,), name=f"lane {lane.index}")
-        for lane in (Lane(index, pbx.driver) for index in lanes)
+        for lane in (kind(index, pbx.driver) for index in lanes)
     ]
     with LagMeter() as meter:
         for worker in workers:
@@ -128,7 +145,7 @@ def play(pbx: Asterisk, names: Sequence[str], lanes: Sequence[int]) -> dict[str,
     return played
 
 
-def _play(pbx: Asterisk, name: str, lane: Lane) -> Played:
+def _play(pbx: Asterisk, name: str, lane: Lane | FieldLane) -> Played:
     began = time.time()
     try:
         result = subprocess.run(

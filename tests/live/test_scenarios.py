@@ -183,7 +183,7 @@ def test_a_number_leaves_the_daemon_masked_or_as_hmac(session: Session, daemon: 
         assert number not in text
         assert number not in log
     _, records = _played(session, "dial_client_bye")
-    number = session.played["dial_client_bye"].lane.outside(1).number
+    number = session.played["dial_client_bye"].lane.outside_lines[0].number
     digest = hmac.new(HMAC_KEY.encode(), f"+{number}".encode(), hashlib.sha256).hexdigest()
     assert records[0].client_ref is not None
     assert digest.startswith(records[0].client_ref)

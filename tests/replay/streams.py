@@ -20,6 +20,12 @@ STREAMS_16: dict[Driver, list[Path]] = {
 }
 # Clients behind an IAX2 trunk, on Asterisk 22.
 STREAMS_IAX = sorted((HERE / "streams_iax").glob("*.jsonl"))
+# The field site's calls, on Asterisk 22 and on 16.
+FIELD = sorted((HERE / "field").glob("*.jsonl"))
+FIELD_16: dict[Driver, list[Path]] = {
+    "pjsip": sorted((HERE / "field16").glob("*.jsonl")),
+    "sip": sorted((HERE / "field_sip16").glob("*.jsonl")),
+}
 
 
 def records_of(lines: list[bytes], config: Config | None = None) -> list[CallRecord]:

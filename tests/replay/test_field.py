@@ -1,0 +1,73 @@
+"""Every recorded call of the field site gives the record that its phones and Asterisk's books tell of."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from callsteward.calls.record import CallRecord, encode
+from callsteward.config import Config, Privacy, load
+from tests.judge.books import Books
+from tests.judge.field_expected import FIELD_EXPECTED, FIELD_EXPECTED_16, FieldExpected
+from tests.judge.field_verdict import Told, book_errors, errors
+from tests.judge.truth import Truth
+from tests.judge.verdict import main_record
+from tests.lab.field_scenarios import FIELD_SCENARIOS
+from tests.lab.pbx_config import REPOSITORY
+from tests.replay.streams import FIELD, FIELD_16, lines_of, records_of
+
+CONFIG = REPOSITORY / "tests" / "lab" / "field.toml"
+
+
+ALL = [*FIELD, *FIELD_16["pjsip"], *FIELD_16["sip"]]
+
+
+def _name(path: Path) -> str:
+    return f"{path.parent.name}/{path.stem}"
+
+
+def _expected(path: Path) -> FieldExpected:
+    return (FIELD_EXPECTED if path in FIELD else FIELD_EXPECTED_16)[path.stem]
+
+
+def _records(path: Path) -> list[CallRecord]:
+    return records_of(lines_of(path), load(CONFIG))
+
+
+@pytest.mark.parametrize("path", ALL, ids=_name)
+def test_stream_gives_the_record_its_phones_tell_of(path: Path) -> None:
+    truth = Truth.load(path.with_suffix(".truth.json"))
+    assert errors(_records(path), truth, _expected(path)) == []
+
+
+@pytest.mark.parametrize("path", ALL, ids=_name)
+def test_record_agrees_with_cdr_cel_and_queue_log(path: Path) -> None:
+    expected = _expected(path)
+    record = main_record(_records(path), expected)
+    attempts = tuple((item.operator, item.result.value) for item in record.attempts)
+    books = Books.load(path.with_suffix(".pbx.json"))
+    assert book_errors(Told.by_record(record), books, expected, attempts) == []
+
+
+@pytest.mark.parametrize("path", ALL, ids=_name)
+def test_the_phones_and_asterisks_books_tell_the_same(path: Path) -> None:
+    """What a record is held against is itself sure."""
+    expected = _expected(path)
+    phones = Told.by_phones(Truth.load(path.with_suffix(".truth.json")), expected, {})
+    books = Books.load(path.with_suffix(".pbx.json"))
+    assert book_errors(phones, books, expected, expected.attempts) == []
+
+
+@pytest.mark.parametrize("path", ALL, ids=_name)
+def test_no_record_holds_a_whole_number(path: Path) -> None:
+    config = load(CONFIG).model_copy(update={"privacy": Privacy(hmac_key=SecretStr("a key"))})
+    assert isinstance(config, Config)
+    for record in records_of(lines_of(path), config):
+        assert re.search(rb"7900\d{7}", encode(record)) is None
+
+
+def test_every_scenario_has_a_stream_and_an_expectation() -> None:
+    assert {path.stem for path in FIELD} == set(FIELD_EXPECTED) == set(FIELD_SCENARIOS)
