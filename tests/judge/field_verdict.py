@@ -112,6 +112,16 @@ def _latency_errors(record: CallRecord, truth: Truth, operator: str) -> list[str
     return _differ("answer_latency_s", record.answer_latency_s, lifted - rang)
 
 
+def ring_errors(truth: Truth, expected: FieldExpected, names: Mapping[str, str] | None = None) -> list[str]:
+    """Where the phones that rang are others than those a record is to name."""
+    wanted = verdict.named(expected.attempts, names or {})
+    if wanted is ANY or isinstance(wanted, Either):
+        return []
+    rang = sorted(act["who"] for act in truth.acts if act["do"] == "ring" and act["who"].isdigit())
+    named = sorted(who for who, _ in wanted)
+    return [] if rang == named else [f"{rang} rang, expected {named}"]
+
+
 # --- Asterisk's books -------------------------------------------------------------------------------------
 
 

@@ -74,12 +74,12 @@ ringinuse = no
 retry = 1
 wrapuptime = 0
 timeout = 4
-strategy = linear
 """
     ]
 
-    def queue(name: str, *members: str, options: str = "") -> None:
-        parts.append(f"[{name}](common)\n{options}")
+    def queue(name: str, *members: str, strategy: str = "linear", options: str = "") -> None:
+        # A strategy that follows `linear`, as from a template, is not taken.
+        parts.append(f"[{name}](common)\nstrategy = {strategy}\n{options}")
         parts.extend(f"member => {member}\n" for member in members)
 
     for lane in every_field_lane():
@@ -97,7 +97,7 @@ strategy = linear
         local = tuple(f"Local/{user}@from-queue/n" for user in (first, second))
         queue(lane.queue("0"), *local)
         queue(lane.queue("1"), *(f"Local/{user}@from-queue-confirm/n" for user in (first, second)))
-        queue(lane.queue("2"), *local, options="strategy = ringall\n")
+        queue(lane.queue("2"), *local, strategy="ringall")
         queue(lane.queue("3"), f"Local/{lane.operator(SCRIPTED[0])}@from-queue/n")
         queue(lane.queue("5"), f"Local/{lane.operator(SCRIPTED[1])}@from-queue/n")
         queue(lane.queue("4"), f"Local/{first}@from-queue-followme/n", options="timeout = 20\n")

@@ -12,7 +12,7 @@ from callsteward.calls.record import CallRecord, encode
 from callsteward.config import Config, Privacy, load
 from tests.judge.books import Books
 from tests.judge.field_expected import FIELD_EXPECTED, FIELD_EXPECTED_16, FieldExpected
-from tests.judge.field_verdict import Told, book_errors, errors
+from tests.judge.field_verdict import Told, book_errors, errors, ring_errors
 from tests.judge.truth import Truth
 from tests.judge.verdict import main_record
 from tests.lab.field_scenarios import FIELD_SCENARIOS
@@ -56,9 +56,11 @@ def test_record_agrees_with_cdr_cel_and_queue_log(path: Path) -> None:
 def test_the_phones_and_asterisks_books_tell_the_same(path: Path) -> None:
     """What a record is held against is itself sure."""
     expected = _expected(path)
-    phones = Told.by_phones(Truth.load(path.with_suffix(".truth.json")), expected, {})
+    truth = Truth.load(path.with_suffix(".truth.json"))
     books = Books.load(path.with_suffix(".pbx.json"))
+    phones = Told.by_phones(truth, expected, {})
     assert book_errors(phones, books, expected, expected.attempts) == []
+    assert ring_errors(truth, expected) == []
 
 
 @pytest.mark.parametrize("path", ALL, ids=_name)
@@ -67,6 +69,15 @@ def test_no_record_holds_a_whole_number(path: Path) -> None:
     assert isinstance(config, Config)
     for record in records_of(lines_of(path), config):
         assert re.search(rb"7900\d{7}", encode(record)) is None
+
+
+def test_a_channel_id_that_is_used_again_is_a_call_of_its_own() -> None:
+    path = next(path for path in FIELD if path.stem == "dialler_id_again")
+    truth = Truth.load(path.with_suffix(".truth.json"))
+    answers = [act["t"] for act in truth.acts if act["do"] == "answer" and act["who"] == "client"]
+    ends = [act["t"] for act in truth.acts if act["do"] == "bye"]
+    talks = [end - answered for answered, end in zip(answers, ends, strict=True)]
+    assert [record.talk_s for record in _records(path)] == pytest.approx(talks, abs=0.1)
 
 
 def test_every_scenario_has_a_stream_and_an_expectation() -> None:
