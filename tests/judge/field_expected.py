@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from tests.judge.expected import ANY, Expected, either
+from tests.lab.lanes import Driver
 
 
 @dataclass(frozen=True)
@@ -362,10 +363,9 @@ FIELD_EXPECTED: dict[str, FieldExpected] = {
     **_PROGRAMS,
 }
 
-# What Asterisk 16 says nothing of: a SIP status reaches neither ARI nor its books there, and a call that
-# ended with one looks like any that was hung up.
-FIELD_EXPECTED_16: dict[str, FieldExpected] = {
-    **FIELD_EXPECTED,
+# What Asterisk 16 says nothing of: chan_pjsip gives a SIP status there to neither ARI nor its books, and a
+# call that ended with one looks like any that was hung up.
+_UNTOLD_BY_PJSIP_16: dict[str, FieldExpected] = {
     "noack_dial": replace(_CLIENT_BYE, ended=None),
     "refresh_481_dial": replace(_CLIENT_BYE, ended=None),
     "refresh_408_operator_local": replace(
@@ -378,4 +378,16 @@ FIELD_EXPECTED_16: dict[str, FieldExpected] = {
     ),
     "bye_sip_408_dial": _CLIENT_BYE,
     "bye_sip_503_queue": _CLIENT_BYE,
+}
+# chan_sip tells of a status by the cause it stands for: 18 of a 408 or of no answer, 127, which proves
+# nothing, of a 481. Of a SIP reason in a BYE it tells nothing.
+_UNTOLD_BY_CHAN_SIP: dict[str, FieldExpected] = {
+    "refresh_481_dial": replace(_CLIENT_BYE, ended=None),
+    "bye_sip_408_dial": _CLIENT_BYE,
+    # Nobody says when the client was taken for lost but the books: the channel stays until h is done.
+    "slow_queue_lost": replace(_LOST, booked_end=False),
+}
+FIELD_EXPECTED_16: dict[Driver, dict[str, FieldExpected]] = {
+    "pjsip": {**FIELD_EXPECTED, **_UNTOLD_BY_PJSIP_16},
+    "sip": {**FIELD_EXPECTED, **_UNTOLD_BY_CHAN_SIP},
 }

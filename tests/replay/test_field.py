@@ -30,7 +30,8 @@ def _name(path: Path) -> str:
 
 
 def _expected(path: Path) -> FieldExpected:
-    return (FIELD_EXPECTED if path in FIELD else FIELD_EXPECTED_16)[path.stem]
+    driver = next((driver for driver, paths in FIELD_16.items() if path in paths), None)
+    return (FIELD_EXPECTED if driver is None else FIELD_EXPECTED_16[driver])[path.stem]
 
 
 def _records(path: Path) -> list[CallRecord]:
