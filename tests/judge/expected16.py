@@ -24,6 +24,9 @@ BROKEN: dict[str, Expected] = {
         _LOST_CLIENT, direction="outbound", answered_by=None, attempts=(), speech_like_phones=True
     ),
     "session_timer": _LOST_CLIENT,
+    "lost_client_waiting": replace(EXPECTED["queue_no_members_abandon"], first="network", lost_side="client"),
+    # Their hold lasts until the PBX notices.
+    "lost_client_holding": replace(_LOST_CLIENT, holds_like_phones=False),
     "lost_client_local": _LOST_CLIENT,
     "lost_operator_local": _LOST_OPERATOR,
     "lost_client_optimised": _LOST_CLIENT,
@@ -35,11 +38,11 @@ BROKEN: dict[str, Expected] = {
 _UNTOLD_BY_PJSIP_16 = {"session_timer": replace(EXPECTED["dial_client_bye"], speech_like_phones=False)}
 
 # chan_sip says nothing when it gives up a leg without RTP: cause 44 stands on both legs' ends, and the lost
-# leg is told by having left the bridge first.
+# leg is told by having left the bridge first. A client who waits alone has the only leg.
 _LESS_CERTAIN_ON_CHAN_SIP = {
     name: replace(expected, confidence="likely")
     for name, expected in {**EXPECTED, **BROKEN}.items()
-    if name.startswith(("netdrop_", "lost_"))
+    if name.startswith(("netdrop_", "lost_")) and name != "lost_client_waiting"
 }
 
 EXPECTED_16: dict[Driver, dict[str, Expected]] = {

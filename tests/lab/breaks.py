@@ -117,6 +117,35 @@ def _lost_operator(stage: Stage, number: str) -> None:
 
 
 @breaks
+def lost_client_waiting(stage: Stage) -> None:
+    """The client's phone vanishes while they wait in a queue where nobody is."""
+    with RemotePhone.outside(stage.exchange, stage.lane.outside(1), "client") as client:
+        client.dial(stage.lane.did(25))
+        stage.wait(6.0)
+        client.vanish()
+        # The RTP timeout of 5 s.
+        stage.wait(9.0)
+
+
+@breaks
+def lost_client_holding(stage: Stage) -> None:
+    """The client puts the operator on hold, and their phone vanishes."""
+    operator = stage.operator(1)
+    with RemotePhone.outside(stage.exchange, stage.lane.outside(1), "client") as client:
+        client.dial(stage.lane.did(10))
+        stage.until_talking(operator)
+        stage.say(operator, 3.3)
+        client.talk()
+        stage.wait(2.0)
+        client.hush()
+        stage.wait(0.5)
+        client.hold()
+        stage.wait(3.0)
+        client.vanish()
+        stage.until_over(operator, limit_s=60)
+
+
+@breaks
 def lost_client_local(stage: Stage) -> None:
     """The client's phone vanishes in a talk with a member behind Local/…/n, as in FreePBX."""
     _lost_client(stage, stage.lane.did(22))

@@ -39,6 +39,8 @@ secret = {PASSWORD}
 type = peer
 context = from-trunk
 insecure = invite
+; Longer than a hold that ends.
+rtpholdtimeout = 15
 ; The shortest there is: asked after 45 s whether the other side is still there.
 [timed](!,outside)
 rtptimeout = 0

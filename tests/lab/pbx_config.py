@@ -319,6 +319,8 @@ context = from-internal
 context = from-trunk
 send_pai = no
 trust_id_inbound = yes
+; Longer than a hold that ends.
+rtp_timeout_hold = 15
 ; The shortest there is: asked after 45 s whether the other side is still there.
 [timed](!,outside)
 rtp_timeout = 0

@@ -72,6 +72,9 @@ class RemotePhone:
     def hush(self) -> None:
         self._order("hush")
 
+    def hold(self) -> None:
+        self._order("hold")
+
     def vanish(self) -> None:
         """Gone, without a word."""
         self._process.kill()
@@ -129,6 +132,8 @@ def _obey(phone: Phone, verb: str, value: str) -> None:
         phone.line.talk()
     elif verb == "hush":
         phone.line.hush()
+    elif verb == "hold":
+        phone.line.hold()
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ from typing import Any, Self
 
 from callsteward.callback import faults
 from tests.lab.asterisk import Asterisk
-from tests.lab.lanes import Lane, every_lane
+from tests.lab.lanes import TECHNOLOGIES, Lane, every_lane
 from tests.lab.pbx_config import REPOSITORY
 
 COMMAND = Path(sys.executable).with_name("callsteward")
@@ -43,10 +43,11 @@ def settings(pbx: Asterisk, database: Path, **callback: object) -> dict[str, Any
             "dids": [lane.did(10)],
             "operators": [lane.operator(1), lane.operator(2)],
             "profile": "quick",
-            "callback_dial": f"PJSIP/{{number}}@{lane.outside(1).endpoint}",
+            "callback_dial": f"{lane.technology}/{{number}}@{lane.outside(1).endpoint}",
         }
-        for lane in every_lane()
+        for lane in every_lane(pbx.driver)
     ]
+    technology = TECHNOLOGIES[pbx.driver]
     return {
         "site": {"name": "lab"},
         "asterisk": {
@@ -54,7 +55,7 @@ def settings(pbx: Asterisk, database: Path, **callback: object) -> dict[str, Any
             "password": pbx.ari.password,
             "talk_detect": "on",
         },
-        "endpoints": {"operators": ["PJSIP/1[0-9][0-9]", "PJSIP/1[0-9][0-9][0-9]"]},
+        "endpoints": {"operators": [f"{technology}/1[0-9][0-9]", f"{technology}/1[0-9][0-9][0-9]"]},
         "lines": lines,
         "profiles": {"quick": {"greeting_s": 1}},
         "mqtt": {"enabled": False},
@@ -65,6 +66,7 @@ def settings(pbx: Asterisk, database: Path, **callback: object) -> dict[str, Any
             "ring_s": 6,
             "operator_ring_s": 5,
             "same_operator_s": 2,
+            "operator_dial": f"{technology}/{{operator}}",
             "max_parallel": 20,
             "caller_id": "+74950000000",
             "per_number_a_day": 100,
@@ -197,11 +199,11 @@ class Playing:
 
     def __init__(self, pbx: Asterisk, name: str, lane: int, shows: str = "tests.live.callback_show") -> None:
         self.name = name
-        self.lane = Lane(lane)
+        self.lane = Lane(lane, pbx.driver)
         self._process = subprocess.Popen(
             [
                 sys.executable, "-m", shows, name,
-                "--sip-port", str(pbx.sip_port), "--lane", str(lane),
+                "--sip-port", str(pbx.sip_port), "--lane", str(lane), "--driver", pbx.driver,
             ],
             cwd=REPOSITORY,
             stdin=subprocess.PIPE,

@@ -81,6 +81,25 @@ def network_loss_of_the_operator(stage: Stage) -> None:
 
 
 @show
+def reason_given(stage: Stage) -> None:
+    """The client's provider ends the talk with a reason, temporary failure: they are called back."""
+    operator = stage.operator(1, answer_after_s=0.5)
+    client = stage.client(1, answer_after_s=1.0)
+    client.dial(stage.lane.did(10))
+    stage.until_talking(operator)
+    stage.say(operator, GREETING_S)
+    stage.say(client, 1.0)
+    client.line.bye(cause=41)
+    stage.until_over(operator, client)
+    stage.exchange.until(lambda: len(client.calls) == 2, 40, "the client to be called back")
+    stage.until_talking(client, operator)
+    stage.say(operator, 1.5)
+    client.line.bye()
+    stage.until_over(operator, client)
+    stage.wait(AFTERWARDS_S)
+
+
+@show
 def not_answered(stage: Stage) -> None:
     """The client does not answer the callback: once, and never again."""
     operator = stage.operator(1, answer_after_s=0.5)

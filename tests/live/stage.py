@@ -26,8 +26,8 @@ LIMIT_S = 150
 # Until the PBX has taken the lane's last call down.
 BETWEEN_S = 0.5
 MORE_TRIES = 2
-LONG_S = 60
-"""In so long a scenario the machine is late at some moment, and hardly at one of the few that are judged."""
+JUDGED_S = 45
+"""What is judged of a scenario comes within that; behind it is the wait for a session timer."""
 _numbers = Numbers("RU", None)
 
 
@@ -117,9 +117,8 @@ def play(
             result = _play(pbx, name, lane)
             for _ in range(MORE_TRIES):
                 # Phones that trip over a busy machine, or are late with it, say nothing about callsteward.
-                late = meter.worst_s(result.began, result.ended)
-                long = result.ended - result.began > LONG_S
-                if not result.error and (long or late <= TOO_LATE_S):
+                late = meter.worst_s(result.began, min(result.ended, result.began + JUDGED_S))
+                if not result.error and late <= TOO_LATE_S:
                     break
                 why = result.error or f"the machine stood still for {late * 1000:.0f} ms"
                 print(f"{name} once more: {why}", flush=True)

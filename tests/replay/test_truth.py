@@ -94,7 +94,7 @@ def test_both_drivers_have_the_same_streams_and_every_way_a_talk_breaks(driver: 
     names = {path.stem for path in STREAMS_16[driver]}
     assert names >= set(BROKEN)
     assert names == {path.stem for path in STREAMS_16["pjsip"]}
-    assert len(names) == 51
+    assert len(names) == 53
 
 
 @pytest.mark.parametrize("name", ["attended", "attended_queue", "attended_dtmf"])
