@@ -26,9 +26,9 @@ from tests.lab.asterisk import Asterisk
 from tests.lab.breaks import BREAKS
 from tests.lab.endings import ENDINGS
 from tests.lab.errors import LabError
-from tests.lab.iax import IAX, linked
 from tests.lab.field_scenarios import FIELD_SCENARIOS
 from tests.lab.field_site import field_files
+from tests.lab.iax import IAX, linked
 from tests.lab.lanes import TECHNOLOGIES
 from tests.lab.pbx_config import REPOSITORY
 from tests.lab.scenarios import SCENARIOS
