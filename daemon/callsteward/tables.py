@@ -226,7 +226,7 @@ def _csv_row(record: CallRecord) -> tuple[object, ...]:
         speech and speech.operator_interruptions,
         speech and speech.client_interruptions,
         speech and speech.first_operator_word_s,
-        len(record.attempts),
+        record.rang(),
         len(record.transfers),
         hangup.first.value,
         hangup.cause,

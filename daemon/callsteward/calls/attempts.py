@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from callsteward.calls import left_out
 from callsteward.calls.deadlines import Limit
 from callsteward.calls.facts import Happening
 from callsteward.calls.model import Attempt, Call, Leg
@@ -72,6 +73,7 @@ def dial(desk: Desk, leg: Leg, status: str, ms: int) -> None:
     if attempt is None:
         attempt = leg.attempt = Attempt(leg.operator, ms)
         leg.call.attempts.append(attempt)
+        left_out.bound(leg.call)
     if status == "RINGING":
         ringing(desk, leg, ms)
     elif status == "ANSWER":
@@ -188,6 +190,7 @@ def ended(desk: Desk, leg: Leg, ms: int, cause: int) -> None:
             result = _CAUSES.get(cause, AttemptResult.FAILED)
             leg.call.client_dial = _OUTCOMES[result]
         return
+    attempt.over = True
     if attempt.result is None:
         _close(desk, attempt, _CAUSES.get(cause, AttemptResult.FAILED), ms)
     elif cause == 21 and attempt.result is not AttemptResult.ANSWERED:
@@ -209,6 +212,5 @@ def passed_back(call: Call, leg: Leg) -> bool:
     if leg.up or call.answered_ms is not None or leg is not call.client or leg.dialled:
         return False
     return bool(call.attempts) and all(
-        attempt.result in _NEVER_TRIED or attempt.result is AttemptResult.REJECTED
-        for attempt in call.attempts
+        result in _NEVER_TRIED or result is AttemptResult.REJECTED for result in left_out.results(call)
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
-from callsteward.calls import rating_id, talk
+from callsteward.calls import left_out, rating_id, talk
 from callsteward.calls.callback_id import callback_of, line_of
 from callsteward.calls.facts import Happening
 from callsteward.calls.model import Call, Leg
@@ -83,6 +83,7 @@ def merge(desk: Desk, left: Call, right: Call) -> Call | None:
     if loser.attempts:
         winner.attempts.extend(loser.attempts)
         winner.attempts.sort(key=lambda attempt: attempt.dial_ms)
+        left_out.merge(winner, loser)
     winner.unobserved.extend(loser.unobserved)
     winner.interruption = winner.interruption or loser.interruption
     winner.tags += loser.tags

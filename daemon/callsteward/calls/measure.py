@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from callsteward.calls import interruption, rating_id, timeline
+from callsteward.calls import interruption, left_out, rating_id, timeline
 from callsteward.calls import outcome as policy
 from callsteward.calls.callback_id import callback_of, origin_of
 from callsteward.calls.conversation import Conversation
@@ -87,6 +87,7 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
         tagged = next((said for said in call.tags if said.given.tag is _DROPPED), None)
     if tagged is not None:
         hangup = msgspec.structs.replace(hangup, evidence=(*hangup.evidence, tagged.evidence))
+    rung, sums = left_out.split(call, _as_they_rang(call.attempts))
     attempts = [
         Attempt(
             item.operator,
@@ -94,7 +95,7 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
             None if item.ring_ms is None or item.end_ms is None else seconds(item.end_ms - item.ring_ms),
             item.result or _CANCELLED,
         )
-        for item in _as_they_rang(call.attempts)
+        for item in rung
     ]
     if connected and rating:
         outcome = Outcome.COMPLETED
@@ -115,7 +116,7 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
         outcome = policy.unanswered(
             call.direction,
             hangup,
-            [item.result for item in attempts],
+            [result or _CANCELLED for result in left_out.results(call)],
             call.client_dial,
             seconds(wait_ms),
             limits.short_abandon_s,
@@ -128,7 +129,7 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
         hung_up_first=Party.UNKNOWN if _hand_over_unseen(desk, call) else hangup.first,
         connected=connected,
         answer_latency_s=seconds(call.latency_ms),
-        longest_ring_s=_longest_ring_s(call),
+        longest_ring_s=seconds(left_out.longest_ring_ms(call)),
         first_operator_word_s=speech.first_operator_word_s if speech is not None else None,
         greeting_heard=seen and _greeting_heard(call, conversation, limits.greeting_within_ms),
         longest_silence_s=_longest_s(conversation.silences) if conversation.all_heard else None,
@@ -165,6 +166,7 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
         silences=_silences(conversation) if conversation.all_heard else None,
         speech=speech,
         attempts=tuple(attempts),
+        attempts_left_out=() if sums is None else sums.shown(),
         transfers=_transfers(call) if call.transfers else (),
         hangup=hangup,
         outcome=outcome,
@@ -253,16 +255,6 @@ def _beginning_seen(call: Call, greeting_within_ms: int) -> bool:
 def _greeting_heard(call: Call, conversation: Conversation, greeting_within_ms: int) -> bool:
     """Whether the operator could be heard for as long as the first word was due."""
     return bool(call.talks) and conversation.greeting_heard(call.talks[0][0] + greeting_within_ms)
-
-
-def _longest_ring_s(call: Call) -> float | None:
-    longest: int | None = None
-    for item in call.attempts:
-        if item.ring_ms is not None and item.end_ms is not None:
-            ring_ms = item.end_ms - item.ring_ms
-            if longest is None or ring_ms > longest:
-                longest = ring_ms
-    return None if longest is None else longest / 1000
 
 
 def _longest_s(silences: timeline.Spans) -> float:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from callsteward.calls.deadlines import Deadline
     from callsteward.calls.directory import Endpoint
     from callsteward.calls.hangup import LegEnd, Parted, Request
+    from callsteward.calls.left_out import LeftOut
     from callsteward.calls.timeline import Spoken
     from callsteward.calls.voices import Part, Voice
     from callsteward.tags.tag import Said
@@ -37,7 +38,7 @@ class Bridge:
 class Attempt:
     """One operator phone that was dialled. Times in ms, `result` None while it is open."""
 
-    __slots__ = ("deadline", "dial_ms", "end_ms", "operator", "result", "ring_ms")
+    __slots__ = ("deadline", "dial_ms", "end_ms", "operator", "over", "result", "ring_ms")
 
     def __init__(self, operator: str, dial_ms: int) -> None:
         self.operator = operator
@@ -46,6 +47,8 @@ class Attempt:
         self.end_ms: int | None = None
         self.result: AttemptResult | None = None
         self.deadline: Deadline[Leg | Call] | None = None
+        # Its phone's channel is gone: the result stays as it is.
+        self.over = False
 
 
 class TransferMade:
@@ -174,6 +177,7 @@ class Call:
         "interruption",
         "last_contact",
         "latency_ms",
+        "left_out",
         "legs",
         "line",
         "line_from_queue",
@@ -240,6 +244,8 @@ class Call:
         self.quiet_ms = 0
         self.silent_since_ms: int | None = None
         self.attempts: list[Attempt] = []
+        # Of too many attempts, the sums of those that are kept no longer.
+        self.left_out: LeftOut | None = None
         self.transfers: list[TransferMade] = []
         self.requests: list[Request] = []
         self.ends: list[LegEnd] = []

@@ -6,6 +6,7 @@ What was not observed is null, never 0.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from enum import StrEnum
 from typing import Literal
@@ -118,6 +119,18 @@ class Attempt(msgspec.Struct, frozen=True):
     result: AttemptResult
 
 
+class AttemptsLeftOut(msgspec.Struct, frozen=True):
+    """Attempts of one operator with one result that have no entry of their own.
+
+    `ring_s`: for how long they rang together. `operator` is null for operators beyond the first hundred rows.
+    """
+
+    operator: str | None
+    result: AttemptResult
+    attempts: int
+    ring_s: float
+
+
 class Transfer(msgspec.Struct, frozen=True):
     kind: TransferKind
     by: str | None
@@ -187,6 +200,8 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
     silences: tuple[Silence, ...] | None
     speech: Speech | None
     attempts: tuple[Attempt, ...]
+    attempts_left_out: tuple[AttemptsLeftOut, ...] = ()
+    """Of a call with more than 40 attempts those between the first and the last 20."""
     transfers: tuple[Transfer, ...]
     hangup: Hangup
     outcome: Outcome
@@ -197,6 +212,19 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
     unobserved: tuple[Span, ...]
     origin_call_id: str | msgspec.UnsetType = msgspec.UNSET
     """Of a callback the call that broke, of a rating call the call that is rated. No other record has it."""
+
+    def rang(
+        self, operator: str | None = None, among: Collection[AttemptResult] = frozenset(AttemptResult)
+    ) -> int:
+        """How many attempts of an operator (None: of all) came to one of the results, those left out too."""
+        made = sum(
+            item.result in among and (operator is None or item.operator == operator) for item in self.attempts
+        )
+        return made + sum(
+            item.attempts
+            for item in self.attempts_left_out
+            if item.result in among and (operator is None or item.operator == operator)
+        )
 
 
 def spoken_s(record: CallRecord) -> float:

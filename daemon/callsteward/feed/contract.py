@@ -159,11 +159,16 @@ def asyncapi(root: str = ROOT, mode: Mode = "off") -> dict[str, Any]:
 
 
 def _unindent(schema: Any) -> None:
-    """Let each description read as its docstring does; msgspec before 0.23 keeps what the source indents."""
+    """Let each description read as its docstring does, and each default be JSON's.
+
+    msgspec before 0.23 keeps what the source indents, and an empty tuple as it is.
+    """
     if isinstance(schema, dict):
         for key, value in schema.items():
             if key == "description" and isinstance(value, str):
                 schema[key] = inspect.cleandoc(value)
+            elif key == "default" and isinstance(value, tuple):
+                schema[key] = list(value)
             else:
                 _unindent(value)
     elif isinstance(schema, list):

@@ -114,17 +114,14 @@ def _score(contact: Contact, _operator: str | None) -> int:
 
 
 def _rings(contact: Contact, operator: str | None) -> int:
-    return sum(operator is None or attempt.operator == operator for attempt in contact.record.attempts)
+    return contact.record.rang(operator)
 
 
 _MISSED = frozenset({AttemptResult.NO_ANSWER, AttemptResult.REJECTED})
 
 
 def _rings_missed(contact: Contact, operator: str | None) -> int:
-    return sum(
-        (operator is None or attempt.operator == operator) and attempt.result in _MISSED
-        for attempt in contact.record.attempts
-    )
+    return contact.record.rang(operator, _MISSED)
 
 
 def _unknown(_contact: Contact, _operator: str | None) -> None:

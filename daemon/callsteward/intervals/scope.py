@@ -74,7 +74,7 @@ def of_operator(contact: Contact, operator: str) -> frozenset[Group]:
     if own:
         groups.add(Group.OWN)
     if record.direction is Direction.INBOUND:
-        rang = any(attempt.operator == operator for attempt in record.attempts)
+        rang = record.rang(operator) > 0
         answered = operator in served_by(record)
         if rang or answered:
             groups.add(Group.OFFERED)
@@ -92,7 +92,8 @@ def operators_of(record: CallRecord) -> frozenset[str]:
     """Everybody the call rang at or who served it."""
     if record.direction is Direction.INTERNAL:
         return frozenset()
-    return served_by(record).union(attempt.operator for attempt in record.attempts)
+    left_out = {item.operator for item in record.attempts_left_out if item.operator is not None}
+    return served_by(record).union(left_out, (attempt.operator for attempt in record.attempts))
 
 
 def served_by(record: CallRecord) -> frozenset[str]:
@@ -103,6 +104,11 @@ def served_by(record: CallRecord) -> frozenset[str]:
     if record.outcome not in ANSWERED:
         return frozenset()
     people = {attempt.operator for attempt in record.attempts if attempt.result is AttemptResult.ANSWERED}
+    people.update(
+        item.operator
+        for item in record.attempts_left_out
+        if item.operator is not None and item.result is AttemptResult.ANSWERED
+    )
     people.update(
         transfer.by
         for transfer in record.transfers

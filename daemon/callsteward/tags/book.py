@@ -205,7 +205,4 @@ class TagBook:
 
 def _took_part(record: CallRecord, operator: str) -> bool:
     """Whether an operator talked in a call: a phone that only rang is no call of theirs."""
-    return record.operator == operator or any(
-        attempt.operator == operator and attempt.result is AttemptResult.ANSWERED
-        for attempt in record.attempts
-    )
+    return record.operator == operator or record.rang(operator, {AttemptResult.ANSWERED}) > 0
