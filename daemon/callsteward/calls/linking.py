@@ -171,8 +171,20 @@ def find_line(desk: Desk, call: Call, channel: Channel) -> None:
     """The line of a call, by its client's channel: the first queue it enters, else number, else context."""
     if not call.client_number and not (call.client is not None and call.client.dialled):
         call.client_number = channel.caller.number
-    if call.line_from_queue:
-        return
+    if not call.line_from_queue:
+        _place(desk, call, channel)
+
+
+def find_line_behind(desk: Desk, call: Call, channel: Channel) -> None:
+    """The line of a client who was put through a Local channel: its other half is in the dialplan for them.
+
+    Where the client's own channel has found a line, only a queue behind it tells of another one.
+    """
+    if call.direction is _INBOUND and not call.line_from_queue:
+        _place(desk, call, channel)
+
+
+def _place(desk: Desk, call: Call, channel: Channel) -> None:
     position = channel.dialplan
     if position.app_name == "Queue":
         queue = position.app_data

@@ -53,6 +53,8 @@ class Roster:
         call = leg.call
         if call.client is leg and not call.line_from_queue:
             linking.find_line(self._desk, call, channel)
+        elif leg.endpoint.is_relay and not call.line_from_queue:
+            linking.find_line_behind(self._desk, call, channel)
         return leg
 
     def _join(self, channel_id: str, channel: ari.Channel, ms: int) -> Leg | None:
