@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from callsteward.calls import attempts, linking, origin, provenance
+from callsteward.calls import attempts, linking, mobile, origin, provenance
 from callsteward.calls.facts import Happening
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ def told(desk: Desk, roster: Roster, event: Dial, ms: int) -> None:
     peer = roster.leg(called, ms)
     if peer is None:
         return
+    mobile.recognise(desk, peer, event.dialstring, called.caller.number)
     origin.dialled(peer)
     if caller is None:
         # A program rings it: it belongs to the call of the channel that the program rings it for.

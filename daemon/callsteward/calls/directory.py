@@ -89,6 +89,10 @@ class Directory:
         self._queues = {queue: line.name for line in config.lines for queue in line.queues}
         self._contexts = {context: line.name for line in config.lines for context in line.contexts}
         self._dids = [(did, line.name) for line in config.lines for did in line.dids]
+        numbers = [(number, name) for name, who in config.operators.items() for number in who.numbers]
+        self._mobiles = dict(numbers)
+        self._mobile_patterns = [item for item in numbers if not item[0].removeprefix("+").isdigit()]
+        self.has_mobiles = bool(numbers)
         # Operators who are named in the configuration may be named by a number.
         self._named = {*config.operators, *(name for line in config.lines for name in line.operators)}
 
@@ -158,6 +162,15 @@ class Directory:
             if fnmatchcase(exten, pattern):
                 return line
         return self._contexts.get(context)
+
+    def operator_at(self, number: str) -> str | None:
+        """Whose outside phone an E.164 number is, None where it is no operator's."""
+        found = self._mobiles.get(number)
+        if found is None:
+            for pattern, operator in self._mobile_patterns:
+                if fnmatchcase(number, pattern):
+                    return operator
+        return found
 
     def grade(self, operator: str | None) -> str:
         known = self._config.operators.get(operator or "")

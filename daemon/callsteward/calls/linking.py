@@ -108,6 +108,8 @@ def cast(desk: Desk, call: Call, ms: int, channel: Channel | None = None) -> Non
     for leg in call.legs:
         endpoint = leg.endpoint
         if endpoint.is_trunk:
+            if leg.dialled and not leg.outsider:
+                continue  # an operator's phone outside
             rank = 1 if leg.dialled else 0
         elif endpoint.is_operator and not leg.dialled:
             rank = 2

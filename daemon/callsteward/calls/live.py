@@ -53,7 +53,7 @@ def operators_now(legs: Iterable[Leg]) -> list[OperatorNow]:
     """Per operator with a channel: the busiest of what their channels do."""
     operators: dict[str, OperatorNow] = {}
     for leg in legs:
-        if not leg.endpoint.is_operator:
+        if not leg.is_staff:
             continue
         seen = _state(leg)
         known = operators.get(leg.operator)

@@ -148,6 +148,11 @@ class Leg:
         # When it was first heard of, for a channel that was there before the stream began.
         self.joined_ms: int | None = None
 
+    @property
+    def is_staff(self) -> bool:
+        """Whether an operator is at it: on a phone in the house or, for them, on one outside."""
+        return self.endpoint.is_operator or (self.endpoint.is_trunk and not self.outsider)
+
 
 class Call:
     """One client's whole contact, while it is on. `legs` are the live ones."""

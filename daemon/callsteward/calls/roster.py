@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from callsteward.ari import events as ari
-from callsteward.calls import attempts, linking, origin, talk
+from callsteward.calls import attempts, linking, mobile, origin, talk
 from callsteward.calls.desk import Desk
 from callsteward.calls.model import Bridge, Call, Leg
 
@@ -66,6 +66,8 @@ class Roster:
         leg.call.unobserved.append((leg.created_ms, ms))
         origin.made(leg, channel)
         leg.up = channel.state == "Up"  # since when, nobody saw
+        if leg.dialled:
+            mobile.recognise(self._desk, leg, channel.caller.number)
         linking.join_linked(self._desk, leg, channel, self.legs)
         if leg.origin_told:
             linking.cast(self._desk, leg.call, leg.created_ms, channel)

@@ -40,14 +40,14 @@ def by_phone(desk: Desk, roster: Roster, event: ari.ChannelUserevent, ms: int) -
     channel = event.channel.name if after else ""
     given, refused = _read(said.get("tag", ""), said.get("value", "").strip(" "))
     call = None
-    if not leg.endpoint.is_operator:
+    if not leg.is_staff:
         # A client's line, whatever dialplan it got into.
         refused = "not_an_operator"
     else:
         call = _in_talk(roster, leg)
     call_id, line = ("", "") if call is None else (call.id, call.line)
     ended = False
-    if call is None and leg.endpoint.is_operator:
+    if call is None and leg.is_staff:
         left = desk.left.get(leg.operator)
         ended = True
         if left is not None:
@@ -111,7 +111,7 @@ def _keep(desk: Desk, call: Call | None, fact: CallTagged, given: Given | None) 
 def _in_talk(roster: Roster, leg: Leg) -> Call | None:
     """The client's call this operator is in, with whichever of their phone's lines."""
     for own in (leg, *(item for item in roster.legs.values() if item.operator == leg.operator)):
-        if own.endpoint.is_operator:
+        if own.is_staff:
             for call in own.contacts:
                 if call.direction is not _INTERNAL:
                     return call

@@ -125,6 +125,20 @@ class Config(BaseSettings):
                         raise ValueError(message)
         return self
 
+    @model_validator(mode="after")
+    def _numbers(self) -> Self:
+        whose: dict[str, str] = {}
+        for name, operator in self.operators.items():
+            for number in operator.numbers:
+                other = whose.setdefault(number, name)
+                if other != name:
+                    message = (
+                        f"operators.{name}.numbers: {number!r} belongs to operator {other!r} already;"
+                        " each belongs to one operator"
+                    )
+                    raise ValueError(message)
+        return self
+
     def line(self, name: str) -> Line:
         """A line by its name; one that is not configured has the defaults."""
         return next((item for item in self.lines if item.name == name), None) or Line(name=name)

@@ -6,7 +6,16 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator
 
-from callsteward.config.section import CallerId, DialString, Language, Name, Section, known_region, time_zone
+from callsteward.config.section import (
+    CallerId,
+    DialString,
+    Language,
+    Name,
+    OutsideNumber,
+    Section,
+    known_region,
+    time_zone,
+)
 
 DEFAULT_PROFILE = "standard"
 
@@ -48,6 +57,9 @@ class Operator(Section):
 
     name: str = ""
     grade: str = Field("", description="For limits that differ by grade, such as senior.")
+    numbers: tuple[OutsideNumber, ...] = Field(
+        (), description="Their phones outside (mobile queue members): E.164, shell patterns allowed."
+    )
 
 
 class Line(Section):

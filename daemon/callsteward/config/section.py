@@ -21,6 +21,10 @@ DialString = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9]+/[A-Za-z0-9_.+/-]*\{number\}[A-Za-z0-9_.@-]*$")
 ]
 CallerId = Annotated[str, StringConstraints(pattern=r"^\+?[0-9]{2,15}$")]
+# Seven digits before a wildcard: a wider pattern would take clients who are called for operators.
+OutsideNumber = Annotated[
+    str, StringConstraints(pattern=r"^\+[0-9]{7,15}([*?]|\[[0-9-]{1,10}\]){0,8}[0-9]{0,8}$")
+]
 # A folder's name, and what Asterisk's CHANNEL(language) takes.
 Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(_[A-Z]{2})?$")]
 PhoneType = Literal["mobile", "fixed_line", "voip", "personal", "toll_free"]

@@ -1,0 +1,35 @@
+"""Operators whose phone is outside: a queue's member is a number, `PJSIP/79000000011@provider` for example.
+
+The configuration says whose number it is (`[operators.201] numbers`). A channel that is dialled to it is that
+operator's phone then, and no third party's.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from callsteward.calls.desk import Desk
+    from callsteward.calls.model import Leg
+
+# Between what a dial string is made of: 79000000011@provider, provider/sip:79000000011@host,
+# 79000000011@from-internal/n, g1/79000000011.
+_BETWEEN: Final = re.compile(r"[/@:,;]")
+_SHORTEST: Final = 7
+
+
+def recognise(desk: Desk, leg: Leg, *dialled: str) -> None:
+    """A channel is dialled to an outside number: where that is an operator's, it is their phone."""
+    directory = desk.directory
+    endpoint = leg.endpoint
+    if not directory.has_mobiles or endpoint.is_operator or leg.operator != endpoint.name:
+        return
+    for text in dialled:
+        for number in _BETWEEN.split(text):
+            e164 = desk.numbers.e164(number) if len(number) >= _SHORTEST else None
+            operator = None if e164 is None else directory.operator_at(e164)
+            if operator is not None:
+                leg.operator = operator
+                leg.outsider = False
+                return
