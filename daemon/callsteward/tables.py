@@ -126,7 +126,9 @@ def cells(record: CallRecord, zone: tzinfo | None) -> tuple[str, ...]:
         _seconds(record.talk_s),
         _holds(record),
         _hung_up(record),
-        record.outcome.value + ("" if record.complete else " (partly observed)"),
+        record.outcome.value
+        + ("" if record.left_waiting_s is None else " (left waiting)")
+        + ("" if record.complete else " (partly observed)"),
         record.callback.decision.value,
     )
 

@@ -136,7 +136,10 @@ def test_a_line_is_held_to_its_own_profile(tmp_path):
                 " (is 'farewell')"
             ),
         ),
-        ("[operators.101]\ngrad = 'x'", "operators.101.grad: no such key; allowed here: name, grade, numbers"),
+        (
+            "[operators.101]\ngrad = 'x'",
+            "operators.101.grad: no such key; allowed here: name, grade, numbers",
+        ),
         ("[store]\nurl = 'mysql://x'", "store.url: sqlite:///… or postgresql://… (is 'mysql://x')"),
     ],
 )

@@ -31,6 +31,7 @@ class DialplanPosition(msgspec.Struct, frozen=True, gc=False):
 
     context: str = ""
     exten: str = ""
+    priority: int = 0
     app_name: str = ""
     app_data: str = ""
 

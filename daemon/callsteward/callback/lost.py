@@ -1,4 +1,7 @@
-"""Calls that nobody answered and nobody has dealt with since: no contact may go unnoticed (standard.md)."""
+"""Calls that nobody answered and nobody has dealt with since: no contact may go unnoticed (standard.md).
+
+A client who after a talk waits for an operator once more, and in vain, is on the list, too.
+"""
 
 from __future__ import annotations
 
@@ -47,6 +50,10 @@ class _Ended:
     @property
     def is_talk(self) -> bool:
         return self.record.outcome in _SPOKEN_TO
+
+    @property
+    def is_lost(self) -> bool:
+        return self.record.outcome in _UNANSWERED or self.record.left_waiting_s is not None
 
     def is_after(self, lost: _Lost) -> bool:
         """Whether this talk was with that call's client, who had called before."""
@@ -106,7 +113,7 @@ class LostCalls:
         ]
         if not ended:
             return False
-        if all(call.is_talk for call in ended):
+        if not any(call.is_lost for call in ended):
             with failing("read"):
                 async with self._engine.connect() as connection:
                     if not await self._met(connection, ended):
@@ -125,7 +132,7 @@ class LostCalls:
             if call.is_talk:
                 same = [row for row in (*there, *new) if call.is_after(row) and row.call_id not in closed]
                 closed |= dict.fromkeys((row.call_id for row in same), call.record.call_id)
-            elif call.record.call_id not in known:
+            if call.is_lost and call.record.call_id not in known:
                 known.add(call.record.call_id)
                 new.append(_Lost(call.record.call_id, call.number, call.record.client_ref, call.at_ms))
         if new:
@@ -147,7 +154,7 @@ class LostCalls:
         talks = [call for call in ended if call.is_talk]
         about = {
             "site": self._site,
-            "ids": sorted(call.record.call_id for call in ended if not call.is_talk),
+            "ids": sorted(call.record.call_id for call in ended if call.is_lost),
             "numbers": sorted({call.number for call in talks if call.number is not None}),
             "refs": sorted({call.record.client_ref for call in talks if call.record.client_ref is not None}),
         }
@@ -155,7 +162,7 @@ class LostCalls:
 
     async def _settled(self, connection: AsyncConnection, ended: Sequence[_Ended]) -> set[str]:
         """Which of the calls nobody answered have been settled before."""
-        ids = [call.record.call_id for call in ended if not call.is_talk]
+        ids = [call.record.call_id for call in ended if call.is_lost]
         return set((await connection.execute(_SETTLED, {"site": self._site, "ids": ids})).scalars())
 
     async def _close(self, connection: AsyncConnection, comments: Mapping[str, str], *, by: str) -> None:
@@ -224,7 +231,8 @@ class LostCalls:
 def _counts(record: CallRecord) -> bool:
     if record.outcome in _UNANSWERED:
         return record.direction is Direction.INBOUND
-    return record.outcome in _SPOKEN_TO and record.direction in _WITH_CLIENTS
+    talked = record.outcome in _SPOKEN_TO or record.left_waiting_s is not None
+    return talked and record.direction in _WITH_CLIENTS
 
 
 def _at_ms(record: CallRecord) -> int:

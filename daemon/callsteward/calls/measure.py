@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from callsteward.calls import interruption, left_out, rating_id, timeline
+from callsteward.calls import interruption, left_out, left_waiting, rating_id, timeline
 from callsteward.calls import outcome as policy
 from callsteward.calls.callback_id import callback_of, origin_of
 from callsteward.calls.conversation import Conversation
@@ -124,6 +124,7 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
         )
     seen = _beginning_seen(call, limits.greeting_within_ms)
     speech = conversation.speech(limits.interruption_ms, call.talks[0][0] if seen and call.talks else None)
+    waited = None if rating or direction is _INTERNAL else left_waiting.waited_ms(call, ended_ms)
     measured = Measured(
         direction=direction,
         hung_up_first=Party.UNKNOWN if _hand_over_unseen(desk, call) else hangup.first,
@@ -138,6 +139,7 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
         operator_interruptions=speech.operator_interruptions if speech is not None else None,
         transfers=sum(not item.to_rating for item in call.transfers) if call.transfers else 0,
         handed_over=handed_over,
+        left_waiting=waited is not None,
         tagged=desk.tags,
         ticket=bool(call.tags) and any(said.given.tag is Tag.TICKET for said in call.tags),
         registered_s=_registered_s(call) if call.tags else None,
@@ -159,6 +161,7 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
         ended_at=rfc3339(ended_ms),
         wait_s=seconds(wait_ms),
         answer_latency_s=measured.answer_latency_s,
+        left_waiting_s=seconds(waited),
         talk_s=conversation.talk_ms / 1000,
         hold_s=timeline.total(conversation.held) / 1000,
         duration_s=seconds(None if ended_ms is None else ended_ms - started_ms),

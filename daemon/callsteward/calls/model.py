@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from callsteward.calls.record import AttemptResult, Direction, Outcome, Side, TransferKind, TransferResult
 
 if TYPE_CHECKING:
+    from callsteward.ari.events import DialplanPosition
     from callsteward.calls.deadlines import Deadline
     from callsteward.calls.directory import Endpoint
     from callsteward.calls.hangup import LegEnd, Parted, Request
@@ -88,12 +89,14 @@ class Leg:
         "id",
         "inherited",
         "joined_ms",
+        "left_at",
         "left_bridge",
         "lifted",
         "name",
         "operator",
         "origin_told",
         "outsider",
+        "position",
         "refused",
         "run_out",
         "talking_ms",
@@ -145,6 +148,9 @@ class Leg:
         self.talking_ms: int | None = None
         # Once it speaks or takes part in a talk.
         self.voice: Voice | None = None
+        # A client's or a Local channel's place in the dialplan: by its last event; as the last talk ended.
+        self.position: DialplanPosition | None = None
+        self.left_at: DialplanPosition | None = None
         # When it was first heard of, for a channel that was there before the stream began.
         self.joined_ms: int | None = None
 
@@ -207,6 +213,7 @@ class Call:
         "transfers",
         "unobserved",
         "waits_for",
+        "waits_since_ms",
         "was_bridged",
     )
 
@@ -264,6 +271,8 @@ class Call:
         self.spent = False
         # The leg that put the client on hold and then left the conversation to ask somebody.
         self.waits_for: Leg | None = None
+        # After the last talk the client came to a queue, at this moment.
+        self.waits_since_ms: int | None = None
         # Asterisk died under the talk, at this moment or before; seen of it was what came before the gap.
         self.died_ms: int | None = None
         # The operator may have spoken on until then.

@@ -193,6 +193,8 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
     ended_at: str | None
     wait_s: float | None
     answer_latency_s: float | None
+    left_waiting_s: float | None = None
+    """Of a client who after the last talk waited for an operator in vain: from its end to theirs."""
     talk_s: float | None
     hold_s: float | None
     duration_s: float | None

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from callsteward.ari import events as ari
-from callsteward.calls import attempts, linking, mobile, origin, talk
+from callsteward.calls import attempts, left_waiting, linking, mobile, origin, talk
 from callsteward.calls.desk import Desk
 from callsteward.calls.model import Bridge, Call, Leg
 
@@ -51,10 +51,17 @@ class Roster:
             if channel.state == "Up":
                 attempts.answered(self._desk, leg, ms)
         call = leg.call
-        if call.client is leg and not call.line_from_queue:
-            linking.find_line(self._desk, call, channel)
-        elif leg.endpoint.is_relay and not call.line_from_queue:
-            linking.find_line_behind(self._desk, call, channel)
+        if call.client is leg:
+            if not call.line_from_queue:
+                linking.find_line(self._desk, call, channel)
+        elif leg.endpoint.is_relay:
+            if not call.line_from_queue:
+                linking.find_line_behind(self._desk, call, channel)
+        else:
+            return leg
+        leg.position = channel.dialplan
+        if call.talks and not call.contact:
+            left_waiting.look(call, leg, ms)
         return leg
 
     def _join(self, channel_id: str, channel: ari.Channel, ms: int) -> Leg | None:
@@ -82,6 +89,7 @@ class Roster:
         # The name that Asterisk gave it may have a client's number in it: it goes no further than this.
         name = directory.shown(channel.name)
         leg = self.legs[channel_id] = Leg(channel_id, name, endpoint, ms if created is None else created)
+        leg.position = channel.dialplan
         if self._gone.pop(channel_id, None) is not None and not linking.is_ours(channel_id):
             # Records are told apart by their call's id.
             leg.call.id = f"{channel_id}@{leg.created_ms}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from callsteward.calls import left_waiting
 from callsteward.calls.attempts import latency_ms
 from callsteward.calls.deadlines import Deadline, Limit
 from callsteward.calls.facts import Happening
@@ -120,6 +121,7 @@ def _take_part(desk: Desk, call: Call, leg: Leg, ms: int) -> None:
 
 def _begin(desk: Desk, call: Call, ms: int) -> None:
     call.contact_ms = ms
+    call.waits_since_ms = None
     if call.waits_for is not None:
         close_hold(desk, call.waits_for, ms, only=call)
     # What was asked before belongs to an earlier talk of the same call (a transfer, a second queue).
@@ -171,6 +173,7 @@ def _end(desk: Desk, call: Call, before: list[Leg], ms: int) -> None:
     if call.contact_ms is not None:
         call.talks.append((call.contact_ms, max(ms, call.contact_ms)))
     call.contact_ms = None
+    left_waiting.parted(call)
     call.last_contact = before
     client = call.client
     call.parted = _parted(client, before)

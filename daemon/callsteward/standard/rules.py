@@ -35,6 +35,7 @@ class Measured:
         "handed_over",
         "holds_s",
         "hung_up_first",
+        "left_waiting",
         "longest_ring_s",
         "longest_silence_s",
         "operator_interruptions",
@@ -63,6 +64,7 @@ class Measured:
         ticket: bool = False,
         registered_s: float | None = None,
         handed_over: bool = False,
+        left_waiting: bool = False,
     ) -> None:
         self.direction = direction
         self.hung_up_first = hung_up_first
@@ -85,6 +87,8 @@ class Measured:
         self.registered_s = registered_s
         # The operator left the talk to the rating: that is no hang-up.
         self.handed_over = handed_over
+        # After the talk the client waited for an operator once more, and in vain.
+        self.left_waiting = left_waiting
 
 
 class Rules:
@@ -185,7 +189,7 @@ _NO_CONTACT: Final = RuleCheck("no_contact_lost", _NOT_APPLICABLE, None, limit=T
 def _no_contact_lost(call: Measured) -> RuleCheck:
     if call.direction is not _INBOUND:
         return _NO_CONTACT
-    return _CONTACT_MADE if call.connected else _CONTACT_LOST
+    return _CONTACT_MADE if call.connected and not call.left_waiting else _CONTACT_LOST
 
 
 def _greeting(call: Measured, limit: float) -> RuleCheck:

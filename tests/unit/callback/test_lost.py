@@ -218,3 +218,30 @@ async def test_ended_calls_leave_nothing_for_the_garbage_collector(store):
         await lost.note([CallEnded(record, MARIA)], lambda number: number)
 
     assert await left_in_cycles(note) < 1
+
+
+@pytest.mark.parametrize("direction", [Direction.INBOUND, Direction.OUTBOUND, Direction.CALLBACK])
+@pytest.mark.parametrize("outcome", [Outcome.COMPLETED, Outcome.EARLY_DROP])
+async def test_a_client_who_waited_in_vain_after_a_talk_is_listed_until_spoken_to(
+    hotline, direction, outcome
+):
+    left = call("1", 0, outcome, direction=direction, left_waiting_s=7.0)
+    for _ in range(2):
+        await hotline.ends(left)
+        assert await hotline.listed() == ["1"]
+    await hotline.ends(call("2", 1, Outcome.COMPLETED))
+    assert await hotline.listed() == []
+    # A journal that is run again.
+    await hotline.ends(left)
+    assert await hotline.listed() == []
+
+
+async def test_the_talk_before_the_wait_settles_what_was_lost_earlier_and_itself_nothing(hotline):
+    await hotline.ends(call("1", 0, Outcome.ABANDONED))
+    await hotline.ends(call("2", 1, Outcome.COMPLETED, left_waiting_s=7.0))
+    assert await hotline.listed() == ["2"]
+
+
+async def test_colleagues_who_wait_are_nobodys_clients(hotline):
+    await hotline.ends(call("1", 0, Outcome.COMPLETED, direction=Direction.INTERNAL, left_waiting_s=7.0))
+    assert await hotline.listed() == []
