@@ -85,6 +85,7 @@ def merge(desk: Desk, left: Call, right: Call) -> Call | None:
         winner.attempts.sort(key=lambda attempt: attempt.dial_ms)
         left_out.merge(winner, loser)
     winner.unobserved.extend(loser.unobserved)
+    winner.begun_unseen = winner.begun_unseen or loser.begun_unseen
     winner.interruption = winner.interruption or loser.interruption
     winner.tags += loser.tags
     desk.disarm(loser)

@@ -97,6 +97,7 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
         )
         for item in rung
     ]
+    by_default = False
     if connected and rating:
         outcome = Outcome.COMPLETED
     elif connected:
@@ -104,11 +105,12 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
         if signs:
             evidence = (*hangup.evidence, *[_HEURISTICS[sign] for sign in signs])
             hangup = msgspec.structs.replace(hangup, evidence=evidence)
+        heard = conversation.greeted(limits.greeting_ms, _unheard_ms(call, conversation))
+        by_default = not heard and _greeting_unseen(call)
         outcome = policy.connected(
             direction,
             hangup,
-            greeted=conversation.greeted(limits.greeting_ms, _unheard_ms(call, conversation))
-            or _greeting_unseen(call),
+            greeted=heard or by_default,
             heuristic_drop=not limits.drop_on_bye.isdisjoint(signs),
             tagged=tagged is not None,
         )
@@ -125,6 +127,8 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
     seen = _beginning_seen(call, limits.greeting_within_ms)
     speech = conversation.speech(limits.interruption_ms, call.talks[0][0] if seen and call.talks else None)
     waited = None if rating or direction is _INTERNAL else left_waiting.waited_ms(call, ended_ms)
+    unmeasured = call.begun_unseen or (call.was_bridged and not call.talks)
+    consulted_ms = timeline.total(conversation.talks)
     measured = Measured(
         direction=direction,
         hung_up_first=Party.UNKNOWN if _hand_over_unseen(desk, call) else hangup.first,
@@ -135,7 +139,9 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
         greeting_heard=seen and _greeting_heard(call, conversation, limits.greeting_within_ms),
         longest_silence_s=_longest_s(conversation.silences) if conversation.all_heard else None,
         holds_s=_operator_holds_s(desk, call) if call.holds else (),
-        consultation_s=timeline.total(conversation.talks) / 1000 if conversation.talks else None,
+        consultation_s=consulted_ms / 1000
+        if conversation.talks and (not unmeasured or consulted_ms > limits.talk_ms)
+        else None,
         operator_interruptions=speech.operator_interruptions if speech is not None else None,
         transfers=sum(not item.to_rating for item in call.transfers) if call.transfers else 0,
         handed_over=handed_over,
@@ -162,7 +168,7 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
         wait_s=seconds(wait_ms),
         answer_latency_s=measured.answer_latency_s,
         left_waiting_s=seconds(waited),
-        talk_s=conversation.talk_ms / 1000,
+        talk_s=None if unmeasured else conversation.talk_ms / 1000,
         hold_s=timeline.total(conversation.held) / 1000,
         duration_s=seconds(None if ended_ms is None else ended_ms - started_ms),
         holds=_holds(call) if call.holds else (),
@@ -174,7 +180,12 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
         hangup=hangup,
         outcome=outcome,
         callback=policy.callback(
-            direction, outcome, hangup, tagged=tagged is not None, handed_over=handed_over
+            direction,
+            outcome,
+            hangup,
+            tagged=tagged is not None,
+            handed_over=handed_over,
+            greeted_by_default=by_default,
         ),
         rating=_NOT_ASKED,
         standard=limits.rules.evaluate(measured),

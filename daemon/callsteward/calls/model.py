@@ -96,6 +96,7 @@ class Leg:
         "operator",
         "origin_told",
         "outsider",
+        "placed",
         "position",
         "refused",
         "run_out",
@@ -151,6 +152,8 @@ class Leg:
         # A client's or a Local channel's place in the dialplan: by its last event; as the last talk ended.
         self.position: DialplanPosition | None = None
         self.left_at: DialplanPosition | None = None
+        # It was met inside its bridge: since when it is there, nobody saw.
+        self.placed = False
         # When it was first heard of, for a channel that was there before the stream began.
         self.joined_ms: int | None = None
 
@@ -166,6 +169,7 @@ class Call:
     __slots__ = (
         "answered_ms",
         "attempts",
+        "begun_unseen",
         "client",
         "client_dial",
         "client_gone",
@@ -283,8 +287,9 @@ class Call:
         self.parted: Parted | None = None
         # The talk ended while nobody watched, and the client is still there: what follows ends no talk.
         self.parted_unseen = False
-        # Somebody heard the client before the stream began.
+        # Somebody heard the client before the stream began; a talk was on then, of unknown length.
         self.was_bridged = False
+        self.begun_unseen = False
         # Most calls have none.
         self.tags: tuple[Said, ...] = ()
 

@@ -103,6 +103,8 @@ _ENDED_BY: Final = {
 _NOT_DUE: Final = Decision.NOT_DUE
 
 
+GREETING_NOT_OBSERVED = "greeting_not_observed"
+"""The reason of a callback that is due although nobody saw whether the greeting was over."""
 TAGGED = "tagged_dropped"
 """The reason of a callback that is due because somebody said that the call broke."""
 
@@ -114,8 +116,13 @@ def callback(
     *,
     tagged: bool = False,
     handed_over: bool = False,
+    greeted_by_default: bool = False,
 ) -> CallbackDecision:
-    """Whether the call makes a callback due. Always decided, always with the reason."""
+    """Whether the call makes a callback due. Always decided, always with the reason.
+
+    `greeted_by_default`: the greeting counts as over since nobody saw it. A client who is called back in vain
+    has lost a minute; one who is not, though in mid-dialogue, has lost their contact.
+    """
     if handed_over and not tagged:
         return CallbackDecision(_NOT_DUE, "handed_over")
     if direction is _INTERNAL:
@@ -123,7 +130,11 @@ def callback(
     if outcome is _MID_DIALOGUE_DROP:
         if direction in {Direction.CALLBACK, Direction.RATING}:
             return CallbackDecision(Decision.SUPPRESSED, f"was_{direction.value}")
-        return CallbackDecision(Decision.DUE, TAGGED if tagged else "mid_dialogue_drop")
+        if tagged:
+            return CallbackDecision(Decision.DUE, TAGGED)
+        return CallbackDecision(
+            Decision.DUE, GREETING_NOT_OBSERVED if greeted_by_default else "mid_dialogue_drop"
+        )
     reason = _REASONS.get(outcome) or _ENDED_BY.get(hangup.first)
     if reason is None:
         observed = hangup.confidence is not Confidence.UNKNOWN

@@ -215,6 +215,11 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
     origin_call_id: str | msgspec.UnsetType = msgspec.UNSET
     """Of a callback the call that broke, of a rating call the call that is rated. No other record has it."""
 
+    @property
+    def connected(self) -> bool:
+        """Whether client and operator were connected, also where nobody saw since when."""
+        return self.answered_at is not None or self.talk_s != 0
+
     def rang(
         self, operator: str | None = None, among: Collection[AttemptResult] = frozenset(AttemptResult)
     ) -> int:

@@ -142,6 +142,7 @@ class Roster:
                 leg = self.legs.get(channel_id)
                 if leg is not None and leg.bridge is None:
                     leg.bridge = known
+                    leg.placed = True
                     known.legs.append(leg)
         return known
 
@@ -187,6 +188,7 @@ class Roster:
         if leg.bridge is not bridge:
             self.detach(leg, ms)
             leg.bridge = bridge
+        leg.placed = False
         if leg not in bridge.legs:
             bridge.legs.append(leg)
         self.connect(bridge, ms)
@@ -200,6 +202,7 @@ class Roster:
             bridge = self.bridge(left)
             leg.call.was_bridged = True
             leg.bridge = bridge
+            leg.placed = True
             bridge.legs.append(leg)
             self.connect(bridge, max(item.joined_ms or 0 for item in bridge.legs))
             self.detach(leg, ms)
@@ -254,6 +257,7 @@ class Roster:
                 member = self.legs.get(channel_id)
                 if member is not None and member.bridge is None:
                     member.bridge = known
+                    member.placed = True
                     known.legs.append(member)
             if known.legs:
                 self.connect(known, ms)

@@ -122,6 +122,9 @@ def _take_part(desk: Desk, call: Call, leg: Leg, ms: int) -> None:
 def _begin(desk: Desk, call: Call, ms: int) -> None:
     call.contact_ms = ms
     call.waits_since_ms = None
+    client = call.client
+    if client is not None and client.joined_ms is not None and client.placed:
+        call.begun_unseen = call.begun_unseen or all(leg.placed for leg in call.contact)
     if call.waits_for is not None:
         close_hold(desk, call.waits_for, ms, only=call)
     # What was asked before belongs to an earlier talk of the same call (a transfer, a second queue).

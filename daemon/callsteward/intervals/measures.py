@@ -47,6 +47,11 @@ def _ms(seconds: float | None) -> int | None:
     return None if seconds is None else round(seconds * 1000)
 
 
+def _contact_ms(contact: Contact, _operator: str | None) -> int | None:
+    talk_s, hold_s = contact.record.talk_s, contact.record.hold_s
+    return None if talk_s is None or hold_s is None else _ms(talk_s + hold_s)
+
+
 def _ended(outcome: Outcome) -> Callable[[Contact, str | None], int]:
     return lambda contact, _: contact.record.outcome is outcome
 
@@ -366,7 +371,7 @@ MEASURES: tuple[Measure, ...] = (
         _S,
         Group.SHARED,
         "Talk and hold of the shared calls, of all their operators together.",
-        lambda contact, _: _ms((contact.record.talk_s or 0) + (contact.record.hold_s or 0)),
+        _contact_ms,
         of_line=False,
     ),
     Measure(

@@ -285,7 +285,7 @@ class Decisions:
         talk = Talk(
             call_id=record.call_id,
             direction=record.direction,
-            connected=record.answered_at is not None or bool(record.talk_s),
+            connected=record.connected,
             dialogue=_dialogue(record, profile.greeting_s),
             broke=record.outcome is Outcome.MID_DIALOGUE_DROP,
             callback=record.callback.decision,

@@ -26,7 +26,7 @@ def dropped(record: CallRecord, profile: Profile) -> CallbackDecision:
     against = _against(record)
     if against is not None:
         return against
-    if record.answered_at is None and not record.talk_s:
+    if not record.connected:
         return CallbackDecision(Decision.NOT_DUE, "not_answered")
     if record.outcome is Outcome.EARLY_DROP or not _greeted(record, profile):
         return CallbackDecision(Decision.NOT_DUE, "early_drop")
