@@ -192,10 +192,25 @@ def ended(desk: Desk, leg: Leg, ms: int, cause: int) -> None:
         return
     attempt.over = True
     if attempt.result is None:
-        _close(desk, attempt, _CAUSES.get(cause, AttemptResult.FAILED), ms)
+        result = _CAUSES.get(cause, AttemptResult.FAILED)
+        if result is AttemptResult.CANCELLED and _given_up(leg):
+            result = AttemptResult.NO_ANSWER
+        _close(desk, attempt, result, ms)
     elif cause == 21 and attempt.result is not AttemptResult.ANSWERED:
         # Dial reports a 603 as CHANUNAVAIL or CONGESTION; the cause says the person declined.
         attempt.result = AttemptResult.REJECTED
+
+
+def _given_up(leg: Leg) -> bool:
+    """Whether a program stopped ringing a phone whose client waits on, with nobody else.
+
+    Asterisk 16.28 says no more of the end of an originate's time than a cause of 0.
+    """
+    call = leg.call
+    client = call.client
+    if leg.dialled_by is not None or client is None or client.hung_up_ms is not None or call.contact:
+        return False
+    return leg.dialled and leg.attempt is not None and leg.attempt.ring_ms is not None
 
 
 def _close(desk: Desk, attempt: Attempt, result: AttemptResult, ms: int) -> None:
