@@ -26,8 +26,8 @@ LIMIT_S = 150
 # Until the PBX has taken the lane's last call down.
 BETWEEN_S = 0.5
 MORE_TRIES = 2
-JUDGED_S = 45
-"""What is judged of a scenario comes within that; behind it is the wait for a session timer."""
+LONG_S = 30
+NEAR_ACT_S = 0.3
 _numbers = Numbers("RU", None)
 
 
@@ -117,7 +117,7 @@ def play(
             result = _play(pbx, name, lane)
             for _ in range(MORE_TRIES):
                 # Phones that trip over a busy machine, or are late with it, say nothing about callsteward.
-                late = meter.worst_s(result.began, min(result.ended, result.began + JUDGED_S))
+                late = _late_s(meter, result)
                 if not result.error and late <= TOO_LATE_S:
                     break
                 why = result.error or f"the machine stood still for {late * 1000:.0f} ms"
@@ -142,6 +142,14 @@ def play(
         for worker in workers:
             worker.join()
     return played
+
+
+def _late_s(meter: LagMeter, played: Played) -> float:
+    """How late the machine was with a scenario: where minutes pass between its acts, with the acts alone."""
+    if played.ended - played.began < LONG_S:
+        return meter.worst_s(played.began, played.ended)
+    moments = [act["t"] for act in played.truth.acts]
+    return max(meter.worst_s(at - NEAR_ACT_S, at + NEAR_ACT_S) for at in moments)
 
 
 def _play(pbx: Asterisk, name: str, lane: Lane | FieldLane) -> Played:
