@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from tests.judge.expected import ANY, Expected, either
-from tests.lab.lanes import Driver
 
 
 @dataclass(frozen=True)
@@ -30,6 +29,8 @@ class FieldExpected(Expected):
     """The act with which the client's first channel came to be."""
     ended: tuple[str, str] | None = ("bye", "client")
     """The (last) act with which the client's call was over; None: the phones cannot tell."""
+    left_from: tuple[str, str] | None = None
+    """The act that ended the last talk, after which the client waited in vain."""
     booked_end: bool = True
     """False: CDR and queue_log have another end than the client's phone, since Asterisk was busy with the
     operator when the client left, or wrote its last row about something else."""
@@ -39,18 +40,16 @@ class FieldExpected(Expected):
 
 _FAILED = either("failed", "unavailable")
 _SOMEHOW = ANY
-_CLIENT_BYE = FieldExpected()
-_OPERATOR_BYE = FieldExpected(
-    first="operator", callback=("not_due", "operator_hung_up"), ended=("bye", "201")
-)
-_LOST = FieldExpected(
+CLIENT_BYE = FieldExpected()
+OPERATOR_BYE = FieldExpected(first="operator", callback=("not_due", "operator_hung_up"), ended=("bye", "201"))
+LOST = FieldExpected(
     outcome="mid_dialogue_drop",
     first="network",
     lost_side="client",
     callback=("due", "mid_dialogue_drop"),
     ended=None,
 )
-_LOST_WITH_BYE = replace(_LOST, ended=("bye", "client"))
+_LOST_WITH_BYE = replace(LOST, ended=("bye", "client"))
 _PBX_ENDED = FieldExpected(first="pbx", callback=("not_due", "pbx_ended"), ended=None)
 _UNANSWERED = FieldExpected(
     outcome="abandoned",
@@ -84,13 +83,13 @@ ANNOUNCED_S = 5.0
 """A member delay of 1 s and an announcement of 4 s."""
 
 _STATUS: dict[str, FieldExpected] = {
-    "noack_dial": _LOST,
-    "noack_queue": _second(_LOST, "no_answer"),
-    "refresh_481_dial": _LOST,
-    "refresh_408_queue": _LOST,
-    "refresh_unanswered_local": _LOST,
+    "noack_dial": LOST,
+    "noack_queue": _second(LOST, "no_answer"),
+    "refresh_481_dial": LOST,
+    "refresh_408_queue": LOST,
+    "refresh_unanswered_local": LOST,
     "refresh_481_operator": replace(
-        _LOST,
+        LOST,
         lost_side="operator",
         operator="208",
         attempts=(("208", "answered"),),
@@ -98,7 +97,7 @@ _STATUS: dict[str, FieldExpected] = {
         latency_of="208",
     ),
     "refresh_408_operator_local": replace(
-        _LOST,
+        LOST,
         lost_side="operator",
         operator="208",
         attempts=(("208", "answered"),),
@@ -106,19 +105,19 @@ _STATUS: dict[str, FieldExpected] = {
         latency_of="208",
     ),
     "reinvite_481_transfer": replace(
-        _LOST,
+        LOST,
         operator="202",
         attempts=(("201", "answered"), ("202", "answered")),
         transfers=(("attended", "201", "202", "completed"),),
     ),
     "bye_sip_408_dial": _LOST_WITH_BYE,
     "bye_sip_503_queue": _LOST_WITH_BYE,
-    "bye_sip_408_local": replace(_LOST, lost_side="operator", ended=("bye", "201")),
+    "bye_sip_408_local": replace(LOST, lost_side="operator", ended=("bye", "201")),
     "bye_41_dial": _LOST_WITH_BYE,
     "bye_38_queue": _LOST_WITH_BYE,
     "bye_41_local": _LOST_WITH_BYE,
-    "bye_38_operator": replace(_LOST, lost_side="operator", ended=("bye", "201")),
-    "bye_41_operator_local": replace(_LOST, lost_side="operator", ended=("bye", "201")),
+    "bye_38_operator": replace(LOST, lost_side="operator", ended=("bye", "201")),
+    "bye_41_operator_local": replace(LOST, lost_side="operator", ended=("bye", "201")),
     "bye_41_transferred": replace(
         _LOST_WITH_BYE,
         operator="202",
@@ -126,23 +125,23 @@ _STATUS: dict[str, FieldExpected] = {
         transfers=(("blind", "201", "202", "completed"),),
     ),
     "bye_38_greeting": replace(_LOST_WITH_BYE, outcome="early_drop", callback=("not_due", "early_drop")),
-    "bye_16_dial": _CLIENT_BYE,
+    "bye_16_dial": CLIENT_BYE,
 }
 
 _CAUSES: dict[str, FieldExpected] = {
     "stale_500_ivr_queue": replace(
-        _CLIENT_BYE,
+        CLIENT_BYE,
         operator="203",
         attempts=(("201", _FAILED), ("203", "answered")),
         connected=("answer", "203", 0.0),
         latency_of="203",
     ),
-    "stale_502_ivr_dial": _second(_CLIENT_BYE, _FAILED),
-    "stale_504_operator_bye": _second(_OPERATOR_BYE, _FAILED),
-    "stale_500_queue": _second(_CLIENT_BYE, _FAILED),
-    "stale_500_local": _second(_CLIENT_BYE, _FAILED),
+    "stale_502_ivr_dial": _second(CLIENT_BYE, _FAILED),
+    "stale_504_operator_bye": _second(OPERATOR_BYE, _FAILED),
+    "stale_500_queue": _second(CLIENT_BYE, _FAILED),
+    "stale_500_local": _second(CLIENT_BYE, _FAILED),
     "stale_lost_first": replace(
-        _CLIENT_BYE,
+        CLIENT_BYE,
         operator="202",
         attempts=(("209", "answered"), ("202", "answered")),
         connected=("answer", "209", 0.0),
@@ -166,6 +165,7 @@ _CAUSES: dict[str, FieldExpected] = {
         first=either("pbx", "operator"),
         attempts=(("201", "answered"), ("202", _FAILED)),
         callback=("not_due", either("pbx_ended", "operator_hung_up")),
+        left_from=("bye", "201"),
         ended=("reject", "202"),
     ),
     "ivr_500": replace(_PBX_GAVE_UP, outcome="failed", attempts=(("201", _FAILED),), ended=("reject", "201")),
@@ -194,30 +194,30 @@ _CAUSES: dict[str, FieldExpected] = {
 }
 
 _ANSWERED: dict[str, FieldExpected] = {
-    "confirm_taken": replace(_CLIENT_BYE, connected=("dtmf", "201", DIGIT_S)),
+    "confirm_taken": replace(CLIENT_BYE, connected=("dtmf", "201", DIGIT_S)),
     "confirm_abandoned": replace(
         _SHORT, attempts=_LIFTED_IN_VAIN, ended=("cancel", "client"), booked_end=False
     ),
-    "confirm_second": _second(_OPERATOR_BYE, _SOMEHOW, act="dtmf", delay=DIGIT_S),
+    "confirm_second": _second(OPERATOR_BYE, _SOMEHOW, act="dtmf", delay=DIGIT_S),
     "confirm_nobody": replace(
         _PBX_GAVE_UP, outcome="no_answer", attempts=(("201", _SOMEHOW), ("202", _SOMEHOW))
     ),
-    "group_confirm": _second(_CLIENT_BYE, _SOMEHOW, act="dtmf", delay=DIGIT_S),
-    "queue_confirm": replace(_OPERATOR_BYE, connected=("dtmf", "201", DIGIT_S)),
+    "group_confirm": _second(CLIENT_BYE, _SOMEHOW, act="dtmf", delay=DIGIT_S),
+    "queue_confirm": replace(OPERATOR_BYE, connected=("dtmf", "201", DIGIT_S)),
     "queue_confirm_abandoned": replace(_SHORT, attempts=_LIFTED_IN_VAIN),
-    "followme_taken": replace(_CLIENT_BYE, connected=("dtmf", "201", DIGIT_S)),
+    "followme_taken": replace(CLIENT_BYE, connected=("dtmf", "201", DIGIT_S)),
     "followme_abandoned": replace(_SHORT, attempts=_LIFTED_IN_VAIN),
-    "queue_followme": replace(_OPERATOR_BYE, connected=("dtmf", "201", DIGIT_S)),
-    "privacy_announced": replace(_CLIENT_BYE, connected=("connected", "client", 0.0)),
+    "queue_followme": replace(OPERATOR_BYE, connected=("dtmf", "201", DIGIT_S)),
+    "privacy_announced": replace(CLIENT_BYE, connected=("connected", "client", 0.0)),
     "privacy_abandoned": replace(
         _SHORT, attempts=_LIFTED_IN_VAIN, ended=("cancel", "client"), booked_end=False
     ),
-    "member_announced": replace(_OPERATOR_BYE, connected=("answer", "201", ANNOUNCED_S)),
+    "member_announced": replace(OPERATOR_BYE, connected=("answer", "201", ANNOUNCED_S)),
     "member_abandoned": replace(_SHORT, attempts=_LIFTED_IN_VAIN, booked_end=False),
-    "member_leaves_second": _second(_CLIENT_BYE, _SOMEHOW, delay=ANNOUNCED_S),
+    "member_leaves_second": _second(CLIENT_BYE, _SOMEHOW, delay=ANNOUNCED_S),
     "member_leaves_abandoned": replace(_UNANSWERED, attempts=ANY),
     "agent_talk": replace(
-        _CLIENT_BYE,
+        CLIENT_BYE,
         operator="207",
         attempts=either((), (("207", "answered"),)),
         connected=None,
@@ -227,7 +227,7 @@ _ANSWERED: dict[str, FieldExpected] = {
 }
 
 _CLICKED = replace(
-    _CLIENT_BYE,
+    CLIENT_BYE,
     direction="outbound",
     attempts=either((), (("201", "answered"),)),
     connected=("answer", "client", 0.0),
@@ -256,21 +256,21 @@ _CLICKS: dict[str, FieldExpected] = {
 }
 
 _LOCAL: dict[str, FieldExpected] = {
-    "local_second": replace(_second(_CLIENT_BYE, "no_answer"), line="fpbx"),
-    "local_ringall": _second(_OPERATOR_BYE, "cancelled"),
+    "local_second": replace(_second(CLIENT_BYE, "no_answer"), line="fpbx"),
+    "local_ringall": _second(OPERATOR_BYE, "cancelled"),
     "local_ringall_twice": replace(
-        _CLIENT_BYE,
+        CLIENT_BYE,
         attempts=(("201", "no_answer"), ("202", "no_answer"), ("201", "answered"), ("202", "cancelled")),
     ),
-    "local_rejected": _second(_CLIENT_BYE, "rejected"),
-    "local_busy": _second(_OPERATOR_BYE, "busy"),
+    "local_rejected": _second(CLIENT_BYE, "rejected"),
+    "local_busy": _second(OPERATOR_BYE, "busy"),
     "local_abandoned": replace(_UNANSWERED, attempts=(("201", "no_answer"), ("202", "cancelled"))),
-    "local_group_noanswer": _second(_OPERATOR_BYE, "busy"),
+    "local_group_noanswer": _second(OPERATOR_BYE, "busy"),
     "local_two_phones": replace(
-        _CLIENT_BYE, operator="206", attempts=ANY, transfers=(("blind", "201", "206", "completed"),)
+        CLIENT_BYE, operator="206", attempts=ANY, transfers=(("blind", "201", "206", "completed"),)
     ),
     "local_operator_lost": replace(
-        _LOST,
+        LOST,
         lost_side="operator",
         operator="209",
         attempts=(("209", "answered"),),
@@ -279,14 +279,43 @@ _LOCAL: dict[str, FieldExpected] = {
     ),
     "local_followme_noanswer": replace(_UNANSWERED, attempts=(("201", "cancelled"),)),
     "slow_queue_abandoned": replace(_SHORT, attempts=(("201", "cancelled"),)),
-    "slow_dial_talk": _CLIENT_BYE,
+    "slow_dial_talk": CLIENT_BYE,
     "slow_local_abandoned": replace(_UNANSWERED, attempts=(("201", "no_answer"), ("202", "cancelled"))),
     "slow_group_abandoned": replace(_SHORT, attempts=(("201", "cancelled"), ("202", "cancelled"))),
-    "slow_queue_lost": _LOST,
+    "slow_queue_lost": LOST,
+}
+
+_SECOND_WAIT: dict[str, FieldExpected] = {
+    "second_queue_talk": replace(
+        OPERATOR_BYE,
+        operator="203",
+        attempts=(("201", "answered"), ("203", "answered")),
+        ended=("bye", "203"),
+    ),
+    # 201 ended the talk, the client the wait.
+    "second_queue_vain": replace(
+        CLIENT_BYE,
+        first=either("client", "operator"),
+        attempts=(("201", "answered"), ("203", "cancelled")),
+        callback=("not_due", either("client_hung_up", "operator_hung_up")),
+        left_from=("bye", "201"),
+    ),
+    "blind_queue_vain": replace(
+        CLIENT_BYE,
+        attempts=(("201", "answered"), ("201", "no_answer"), ("202", "cancelled")),
+        transfers=(("blind", "201", "600", "failed"),),
+        left_from=("blind", "201"),
+    ),
+    "blind_phone_vain": replace(
+        CLIENT_BYE,
+        attempts=(("201", "answered"), ("202", "cancelled")),
+        transfers=(("blind", "201", "202", "failed"),),
+        left_from=("blind", "201"),
+    ),
 }
 
 _OUT = replace(
-    _CLIENT_BYE,
+    CLIENT_BYE,
     direction="outbound",
     attempts=(),
     connected=("answer", "client", 0.0),
@@ -334,19 +363,19 @@ _OUTBOUND: dict[str, FieldExpected] = {
     "reject_404_dial": replace(
         _PBX_GAVE_UP, outcome="failed", attempts=(("201", _FAILED),), ended=("reject", "201")
     ),
-    "reject_404_queue": _second(_CLIENT_BYE, _FAILED),
-    "reject_484_local": _second(_CLIENT_BYE, _FAILED),
+    "reject_404_queue": _second(CLIENT_BYE, _FAILED),
+    "reject_484_local": _second(CLIENT_BYE, _FAILED),
 }
 
 _PROGRAMS: dict[str, FieldExpected] = {
-    "acd_second": replace(_CLIENT_BYE, attempts=(("202", "no_answer"), ("201", "answered"))),
-    "acd_operator_hangs_up": _OPERATOR_BYE,
+    "acd_second": replace(CLIENT_BYE, attempts=(("202", "no_answer"), ("201", "answered"))),
+    "acd_operator_hangs_up": OPERATOR_BYE,
     "acd_abandoned": replace(_UNANSWERED, attempts=(("201", "cancelled"),)),
     "acd_lifted_and_abandoned": replace(_SHORT, attempts=_LIFTED_IN_VAIN),
     "dialler_operator_first": _CLICKED,
     "dialler_operator_first_noanswer": replace(_CLICKED_IN_VAIN, outcome="no_answer"),
     "dialler_client_first": replace(
-        _OPERATOR_BYE, direction="outbound", began=("ring", "client"), latency_of=None
+        OPERATOR_BYE, direction="outbound", began=("ring", "client"), latency_of=None
     ),
     "dialler_nobody_free": replace(_UNANSWERED, direction="outbound", began=("ring", "client")),
     # Two calls alike: the phones' last act is of the second.
@@ -359,35 +388,7 @@ FIELD_EXPECTED: dict[str, FieldExpected] = {
     **_ANSWERED,
     **_CLICKS,
     **_LOCAL,
+    **_SECOND_WAIT,
     **_OUTBOUND,
     **_PROGRAMS,
-}
-
-# What Asterisk 16 says nothing of: chan_pjsip gives a SIP status there to neither ARI nor its books, and a
-# call that ended with one looks like any that was hung up.
-_UNTOLD_BY_PJSIP_16: dict[str, FieldExpected] = {
-    "noack_dial": replace(_CLIENT_BYE, ended=None),
-    "refresh_481_dial": replace(_CLIENT_BYE, ended=None),
-    "refresh_408_operator_local": replace(
-        _OPERATOR_BYE,
-        operator="208",
-        attempts=(("208", "answered"),),
-        connected=("answer", "208", 0.0),
-        latency_of="208",
-        ended=None,
-    ),
-    "bye_sip_408_dial": _CLIENT_BYE,
-    "bye_sip_503_queue": _CLIENT_BYE,
-}
-# chan_sip tells of a status by the cause it stands for: 18 of a 408 or of no answer, 127, which proves
-# nothing, of a 481. Of a SIP reason in a BYE it tells nothing.
-_UNTOLD_BY_CHAN_SIP: dict[str, FieldExpected] = {
-    "refresh_481_dial": replace(_CLIENT_BYE, ended=None),
-    "bye_sip_408_dial": _CLIENT_BYE,
-    # Nobody says when the client was taken for lost but the books: the channel stays until h is done.
-    "slow_queue_lost": replace(_LOST, booked_end=False),
-}
-FIELD_EXPECTED_16: dict[Driver, dict[str, FieldExpected]] = {
-    "pjsip": {**FIELD_EXPECTED, **_UNTOLD_BY_PJSIP_16},
-    "sip": {**FIELD_EXPECTED, **_UNTOLD_BY_CHAN_SIP},
 }

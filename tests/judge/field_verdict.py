@@ -89,6 +89,11 @@ def errors(
             found.append(f"talk_s {record.talk_s}, the two were never connected")
     found += _differ("ended_at", ours.ended, phones.ended)
     found += _differ("duration_s", record.duration_s, _between(phones.began, phones.ended))
+    if (record.left_waiting_s is not None) != (expected.left_from is not None):
+        found.append(f"left_waiting_s {record.left_waiting_s}, the last talk ended by {expected.left_from}")
+    elif expected.left_from is not None:
+        left = _act(truth, *expected.left_from, names)
+        found += _differ("left_waiting_s", record.left_waiting_s, _between(left, phones.ended))
     if expected.latency_of is not None:
         found += _latency_errors(record, truth, names.get(expected.latency_of, expected.latency_of))
     return found
@@ -165,9 +170,16 @@ def _queue_errors(told: Told, books: Books, expected: FieldExpected, attempts: A
     if not any(row.event == "ENTERQUEUE" for row in log):
         return []
     abandoned = [row for row in log if row.event == "ABANDON"]
-    if told.outcome is not None and (told.outcome in _ABANDONED) != bool(abandoned):
+    in_vain = told.outcome in _ABANDONED or expected.left_from is not None
+    if told.outcome is not None and not expected.transfers and in_vain != bool(abandoned):
         found.append(f"outcome {told.outcome}, queue_log has ABANDON {len(abandoned)} times")
-    if abandoned and expected.booked_end and told.began is not None and told.ended is not None:
+    if (
+        abandoned
+        and not expected.answered
+        and expected.booked_end
+        and told.began is not None
+        and told.ended is not None
+    ):
         entered = next(row.time for row in log if row.event == "ENTERQUEUE")
         waited = told.ended - max(told.began, entered)
         found += _differ("ABANDON", waited, float(abandoned[0].fields[2]), QUEUE_LOG_S)

@@ -158,7 +158,7 @@ def member_announced(stage: FieldStage) -> None:
 def member_abandoned(stage: FieldStage) -> None:
     """The client gives up while 201 hears the announcement."""
     operator, client = _asked(stage, 4)
-    stage.wait(1.0)
+    stage.wait(0.5)
     _gives_up(stage, operator, client)
 
 

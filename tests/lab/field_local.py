@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.lab.field_stage import FieldScenario, FieldStage
+from tests.lab.phones import Phone
 from tests.lab.remote_phone import RemotePhone
 
 SCENARIOS: dict[str, FieldScenario] = {}
@@ -184,12 +185,12 @@ def slow_local_abandoned(stage: FieldStage) -> None:
 
 @scenario
 def slow_group_abandoned(stage: FieldStage) -> None:
-    """The client gives up after 3 s of two phones' ringing."""
+    """The client gives up after 2.5 s of two phones' ringing."""
     first = stage.operator(1, answer_after_s=None)
     second, client = stage.operator(2, answer_after_s=None), stage.outside()
     stage.call(client, 43)
     stage.ringing(first)
-    stage.wait(3.0)
+    stage.wait(2.5)
     client.line.bye()
     stage.over(first, second, client)
 
@@ -204,3 +205,64 @@ def slow_queue_lost(stage: FieldStage) -> None:
     stage.talk(operator, client)
     client.vanish()
     stage.over(operator)
+
+
+# --- a second wait, after a talk --------------------------------------------------------------------------
+def _served_first(stage: FieldStage, kind: int) -> tuple[Phone, Phone]:
+    first, client = stage.operator(1), stage.outside()
+    stage.call(client, kind)
+    stage.talking(first, client)
+    stage.talk(first, client)
+    return first, client
+
+
+@scenario
+def second_queue_talk(stage: FieldStage) -> None:
+    """201 hangs up, the client goes on to a second queue: 203 answers and hangs up."""
+    third = stage.operator(3)
+    first, client = _served_first(stage, 3)
+    first.line.bye()
+    stage.talking(third)
+    stage.talk(third, client)
+    third.line.bye()
+    stage.over(first, third, client)
+
+
+@scenario
+def second_queue_vain(stage: FieldStage) -> None:
+    """The same; 203 does not answer, the client gives up after 3 s."""
+    third = stage.operator(3, answer_after_s=None)
+    first, client = _served_first(stage, 3)
+    first.line.bye()
+    stage.ringing(third)
+    stage.wait(3.0)
+    client.line.bye()
+    stage.over(first, third, client)
+
+
+@scenario
+def blind_queue_vain(stage: FieldStage) -> None:
+    """201 transfers the client to a FreePBX queue; 202 does not answer, the client gives up."""
+    second = stage.operator(2, answer_after_s=None)
+    first, client = _served_first(stage, 10)
+    first.answer_after_s = None
+    first.line.transfer(stage.site.queue("0"))
+    stage.over(first)
+    stage.ringing(second)
+    stage.wait(1.5)
+    client.line.bye()
+    stage.over(first, second, client)
+
+
+@scenario
+def blind_phone_vain(stage: FieldStage) -> None:
+    """201 transfers the client to 202, who does not answer; the client gives up after 3 s."""
+    second = stage.operator(2, answer_after_s=None)
+    first, client = _served_first(stage, 30)
+    line = first.line
+    line.transfer(second.number)
+    stage.ringing(second)
+    line.release()
+    stage.wait(3.0)
+    client.line.bye()
+    stage.over(first, second, client)

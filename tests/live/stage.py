@@ -51,6 +51,8 @@ class Played:
         if isinstance(first, Lane) and isinstance(self.lane, Lane):
             names[first.did(20)] = self.lane.did(20)
             names[first.park_extension] = self.lane.park_extension
+        elif isinstance(first, FieldLane) and isinstance(self.lane, FieldLane):
+            names[first.queue("0")] = self.lane.queue("0")
         return names
 
     def records(self, among: Iterable[CallRecord]) -> list[CallRecord]:

@@ -11,7 +11,8 @@ from pydantic import SecretStr
 from callsteward.calls.record import CallRecord, encode
 from callsteward.config import Config, Privacy, load
 from tests.judge.books import Books
-from tests.judge.field_expected import FIELD_EXPECTED, FIELD_EXPECTED_16, FieldExpected
+from tests.judge.field_expected import FIELD_EXPECTED, FieldExpected
+from tests.judge.field_expected_16 import FIELD_EXPECTED_16
 from tests.judge.field_verdict import Told, book_errors, errors, ring_errors
 from tests.judge.truth import Truth
 from tests.judge.verdict import main_record
