@@ -41,8 +41,8 @@ _MACHINES: Final = frozenset(
     }
 )
 _PHONE_BY_NAME: Final = re.compile(r"[0-9]{2,6}\Z")
-# The serial number that a driver puts behind the endpoint has eight digits at most (chan_sip, PJSIP).
-_LONGER_THAN_A_SERIAL: Final = re.compile(r"[0-9]{9}")
+# Drivers put a serial number behind the endpoint: a short one, or eight digits with zeros before it.
+_NO_SERIAL: Final = re.compile(r"[0-9]{9}|\A[1-9][0-9]{6}|\A[0-9]{7}\Z")
 # Endpoints that are kept at hand. A site has fewer; an ISDN line has a new name for each caller.
 _KEPT: Final = 4096
 
@@ -120,7 +120,7 @@ class Directory:
         if not dash:
             return self._numbers.hidden(channel_name)
         endpoint = self.endpoint(channel_name)
-        if _LONGER_THAN_A_SERIAL.search(serial):
+        if _NO_SERIAL.search(serial):
             serial = self._numbers.hidden(serial)
         elif endpoint.bare:
             return channel_name

@@ -70,7 +70,9 @@ def test_an_operator_whom_the_configuration_names_keeps_a_name_that_is_a_number(
     ("channel", "shown"),
     [
         ("PJSIP/trunk-00000006", "PJSIP/trunk-00000006"),
-        ("PJSIP/101-12345678", "PJSIP/101-12345678"),
+        ("PJSIP/101-01234567", "PJSIP/101-01234567"),
+        ("Odd/line-1234567", "Odd/line-12***67"),
+        ("Odd/line-12345678", "Odd/line-12***78"),
         ("DAHDI/i1/79031234567-3", "DAHDI/i1/+7903***4567-3"),
         ("SIP/78126060-00000012", "SIP/78***60-00000012"),
         ("Local/79031234567@ctx-00000001;1", "Local/+7903***4567@ctx-00000001;1"),
