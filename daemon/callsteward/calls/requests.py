@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from callsteward.calls import attempts, origin, provenance
 from callsteward.calls.facts import Happening
-from callsteward.calls.hangup import Request, requester, simultaneous
+from callsteward.calls.hangup import SIMULTANEOUS_MS, Request, requester, simultaneous
 from callsteward.calls.record import Direction, Side
 
 if TYPE_CHECKING:
@@ -20,6 +20,10 @@ _OUTBOUND: Final = Direction.OUTBOUND
 # AST_SOFTHANGUP_APPUNLOAD: what every channel is told when its dialplan has ended (main/pbx.c).
 _RUN_OUT: Final = 16
 _HANGUP: Final = Happening.HANGUP
+# Dialplan applications that refuse a call which is not up (main/pbx_builtins.c).
+_REFUSES: Final = frozenset({"Busy", "Congestion"})
+# The SIP status of a call whose caller gave up.
+_CANCELLED: Final = 487
 
 
 def made(desk: Desk, leg: Leg, event: ChannelHangupRequest, ms: int) -> None:
@@ -44,7 +48,7 @@ def _note(desk: Desk, call: Call, leg: Leg, event: ChannelHangupRequest, ms: int
         side = _OPERATOR  # both hung up at once, the bridge went between the two
     if side is None or (call.handed_over_ms is not None and side is _CLIENT):
         return
-    passed_back = attempts.passed_back(call, leg)
+    passed_back = not leg.up and side is _CLIENT and _is_answer(call, leg, event, ms)
     third_party = leg.outsider and side is _OPERATOR
     if side is _CLIENT and leg.dialled and not leg.up and not event.soft:
         return  # the line did not take the call: whoever dialled it tries another one or gives up
@@ -64,6 +68,20 @@ def _note(desk: Desk, call: Call, leg: Leg, event: ChannelHangupRequest, ms: int
     party = requester(request)
     if party is not None:
         desk.say(call, _HANGUP, ms, operator=call.operator, by=party)
+
+
+def _is_answer(call: Call, leg: Leg, event: ChannelHangupRequest, ms: int) -> bool:
+    """Whether a request on a caller who is not up comes of Asterisk refusing the call, not of its caller.
+
+    Busy() and Congestion() answer with a SIP 486 or 503, upon which the driver asks for the hang-up. Who waits
+    on in the dialplan after a dial that failed gives up later, with a CANCEL (487).
+    """
+    if leg.dialled or event.soft or event.tech_cause == _CANCELLED:
+        return False
+    if event.channel.dialplan.app_name in _REFUSES:
+        return True
+    ended_ms = max((item.end_ms for item in call.attempts if item.end_ms is not None), default=None)
+    return ended_ms is not None and ms - ended_ms <= SIMULTANEOUS_MS and attempts.passed_back(call, leg)
 
 
 def _is_echo(leg: Leg, event: ChannelHangupRequest) -> bool:

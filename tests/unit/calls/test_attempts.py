@@ -3,7 +3,7 @@
 import pytest
 
 from callsteward.calls.facts import Happening
-from callsteward.calls.record import Attempt, AttemptResult, Direction, Outcome, Party, RuleResult
+from callsteward.calls.record import Attempt, AttemptResult, Confidence, Direction, Outcome, Party, RuleResult
 from tests.unit.calls.stream import Stream, at, config, happenings, rule
 
 
@@ -188,6 +188,46 @@ def test_what_became_of_the_dial_is_passed_back_and_is_not_the_clients_doing(
     assert record.outcome is outcome
     assert record.callback.reason == "not_answered"
     assert rule(record, "no_contact_lost").result is RuleResult.BROKEN
+
+
+@pytest.mark.parametrize("status", [None, 487])
+def test_a_client_who_waits_on_after_a_failed_dial_and_hangs_up_abandoned_the_call(status: int | None):
+    """The dialplan goes on with music or another dial; Asterisk 22 tells the old cause with the CANCEL."""
+    s = Stream()
+    client = s.incoming()
+    phone = s.dial(client, "101")
+    s.ring(phone)
+    s.wait(1)
+    s.ends_dial(phone, "BUSY", 17, asked=17)
+    client.app = ("MusicOnHold", "")
+    s.wait(6 if status is None else 0.1)
+    s.request(client, 17, tech_cause=status)
+    s.request(client, 16, soft=True)
+    s.destroy(client, 17)
+    record = s.record()
+    assert (record.hangup.first, record.hangup.confidence) == (Party.CLIENT, Confidence.CERTAIN)
+    assert record.outcome is (Outcome.ABANDONED if status is None else Outcome.SHORT_ABANDONED)
+
+
+@pytest.mark.parametrize(("app", "cause"), [("Busy", 17), ("Congestion", 34)])
+@pytest.mark.parametrize("rang", [False, True])
+def test_a_call_that_the_dialplan_refuses_is_not_one_its_client_gave_up(app: str, cause: int, rang: bool):
+    """Busy() and Congestion() answer a SIP 486 or 503, and the driver asks for the hang-up upon that."""
+    s = Stream()
+    client = s.incoming()
+    if rang:
+        phone = s.dial(client, "101")
+        s.ring(phone)
+        s.wait(6)
+        s.ends_dial(phone, "NOANSWER")
+    client.app = (app, "")
+    s.wait(1)
+    s.request(client, cause)
+    s.request(client, 16, soft=True)
+    s.destroy(client, cause)
+    record = s.record()
+    assert record.hangup.first is Party.PBX
+    assert record.outcome is (Outcome.NO_ANSWER if rang else Outcome.FAILED)
 
 
 def test_a_client_who_gives_up_after_a_busy_phone_gives_up_himself_while_another_rings():
