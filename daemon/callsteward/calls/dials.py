@@ -27,8 +27,11 @@ def told(desk: Desk, roster: Roster, event: Dial, ms: int) -> None:
     if caller is None:
         # A program rings it: it belongs to the call of the channel that the program rings it for.
         linking.join_linked(desk, peer, called, roster.legs)
-    elif not event.dialstatus:
-        provenance.dialled(caller, peer)
+    elif calling is not None:
+        if not event.dialstatus:
+            provenance.dialled(caller, peer, calling.dialplan.app_name)
+        elif event.dialstatus == "ANSWER":
+            provenance.taken(caller, calling.dialplan.app_name)
     went_to = event.forwarded
     if went_to is not None:
         forwarded = roster.leg(went_to, ms)

@@ -83,6 +83,7 @@ class Leg:
         "endpoint",
         "gone",
         "half",
+        "hands_on",
         "hold_deadline",
         "hold_ms",
         "hung_up_ms",
@@ -127,8 +128,9 @@ class Leg:
         # The channel that dialled it, where one did, and whether that dial has come to something.
         self.dialled_by: Leg | None = None
         self.dial_over = False
-        # The Q.850 causes with which phones it dialled ended: Asterisk copies them to this channel. A list
-        # from the channel's first dial on.
+        # Whether Asterisk copies its cause to the channel that dialled it.
+        self.hands_on = True
+        # The Q.850 causes with which phones it dialled ended, as far as Asterisk copied them to this channel.
         self.inherited: list[int] | None = None
         # The Q.850 cause with which the phone refused, before it was up.
         self.refused: int | None = None

@@ -2,6 +2,8 @@
 
 Dial() copies the cause of the phone or trunk it dialled to the caller's channel: after a refusal, after a
 talk, through Local channels. On the caller's channel that cause says nothing of the caller's connection.
+Queue() copies none, and where Dial() is answered it sets the caller's cause to 16: what comes after that is
+the caller's own again (Asterisk: apps/app_dial.c, app_queue.c, app_followme.c).
 """
 
 from __future__ import annotations
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
 _GONE_FLAGS: Final = 1 | 32
 # Causes that prove nothing, wherever they come from: unknown and normal clearing.
 _PLAIN: Final = frozenset({0, 16})
+_QUEUE: Final = "Queue"
+# Applications that set the caller's cause to 16 (normal clearing) when they are answered.
+_CLEARING: Final = frozenset({"Dial", "FollowMe"})
 # A client who dials a queue whose member is a Local channel to a ring group is four dials away from a phone.
 _DEEPEST: Final = 16
 
@@ -36,11 +41,16 @@ def asked(leg: Leg, event: ChannelHangupRequest, ms: int) -> None:
         leg.hung_up_ms = ms
 
 
-def dialled(caller: Leg, peer: Leg) -> None:
-    """A channel dials another one."""
+def dialled(caller: Leg, peer: Leg, app: str) -> None:
+    """A channel dials another one, with an application of the dialplan."""
     peer.dialled_by = caller
-    if caller.inherited is None:
-        caller.inherited = []
+    peer.hands_on = app != _QUEUE
+
+
+def taken(caller: Leg, app: str) -> None:
+    """A dial was answered."""
+    if app in _CLEARING and caller.inherited:
+        caller.inherited = None
 
 
 def ended(call: Call, leg: Leg, cause: int) -> None:
@@ -60,10 +70,7 @@ def ended(call: Call, leg: Leg, cause: int) -> None:
         partners = (call.client,)
     for partner in partners:
         if not partner.gone and partner.hung_up_ms is None:
-            if partner.inherited is None:
-                partner.inherited = []
-            if cause not in partner.inherited:
-                partner.inherited.append(cause)
+            _inherit(partner, cause)
 
 
 def hand_on(leg: Leg, cause: int) -> None:
@@ -73,12 +80,19 @@ def hand_on(leg: Leg, cause: int) -> None:
     """
     if cause in _PLAIN:
         return
-    giver = leg.dialled_by
+    taker = leg
     for _ in range(_DEEPEST):
-        if giver is None or giver.gone or giver.hung_up_ms is not None or giver.inherited is None:
+        giver = taker.dialled_by
+        if giver is None or not taker.hands_on or giver.gone or giver.hung_up_ms is not None:
             return
-        if cause not in giver.inherited:
-            giver.inherited.append(cause)
+        _inherit(giver, cause)
         if not giver.endpoint.is_relay or giver.half is None:
             return
-        giver = giver.half.dialled_by
+        taker = giver.half
+
+
+def _inherit(leg: Leg, cause: int) -> None:
+    if leg.inherited is None:
+        leg.inherited = [cause]
+    elif cause not in leg.inherited:
+        leg.inherited.append(cause)

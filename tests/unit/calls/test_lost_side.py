@@ -96,6 +96,7 @@ def test_a_cause_that_the_client_had_from_a_phone_before_the_talk_is_nobodys_los
     failed = s.dial(client, "101")
     s.ring(failed)
     s.ends_dial(failed, "NOANSWER", 38, asked=38)
+    s.enter(client, "support")  # a Dial that is answered would clear it
     phone = s.dial(client, "102")
     s.ring(phone)
     s.answer(phone, after=2)

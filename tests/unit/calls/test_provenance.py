@@ -23,7 +23,8 @@ def refuses(s: Stream, phone: Phone, cause: int, status: int | None = None) -> N
 
 
 def talks(s: Stream, client: Phone, operator: str = "102") -> Phone:
-    """The client talks with an operator past the greeting."""
+    """The client talks with an operator of a queue past the greeting: what stood on their channel stays."""
+    client.app = ("Queue", "support,,,,300")
     phone = s.dial(client, operator)
     s.ring(phone)
     s.answer(phone, after=2)
@@ -41,7 +42,6 @@ def after_a_refusal(cause: int, status: int | None = None) -> tuple[Stream, Phon
     first = s.dial(client, "101")
     s.wait(0.5)
     refuses(s, first, cause, status)
-    client.app = ("", "")
     return s, client, talks(s, client)
 
 
@@ -187,7 +187,6 @@ def test_an_operator_lost_in_an_earlier_talk_leaves_the_clients_next_goodbye_pla
     s.leaves(first)
     s.leaves(client)
     s.destroy(first, 44)
-    client.app = ("", "")
     talks(s, client)
     s.request(client, 44)
     s.fall(client, 44)
@@ -221,8 +220,8 @@ def test_a_dial_that_fails_before_the_dialplan_ends_is_no_lost_client(after_talk
 def test_a_cause_comes_through_local_channels_to_the_client() -> None:
     s = Stream()
     client = s.incoming()
-    s.enter(client, "support")
-    near, far = s.local(client, "101")
+    s.up(client, ("Dial", "Local/101@ring-group"))
+    near, far = s.local(client, "101", "ring-group")
     phone = s.dial(far, "101")
     s.wait(0.2)
     refuses(s, phone, 38, 500)
@@ -234,6 +233,38 @@ def test_a_cause_comes_through_local_channels_to_the_client() -> None:
     s.request(client, 38, tech_cause=500)
     s.fall(client, 38)
     assert verdict(s.record()) == PLAIN
+
+
+def test_a_queue_copies_no_cause_of_its_members_to_the_client() -> None:
+    """Apps/app_queue.c: what the client's channel ends with after a member's phone failed is its own."""
+    s = Stream()
+    client = s.incoming()
+    s.enter(client, "support")
+    first = s.dial(client, "101")
+    s.wait(0.5)
+    refuses(s, first, 38, 500)
+    talks(s, client)
+    s.request(client, 38)
+    s.fall(client, 38)
+    assert verdict(s.record()) == CLIENT_LOST
+
+
+@pytest.mark.parametrize("app", ["Dial", "FollowMe"])
+def test_a_dial_that_is_answered_clears_the_callers_cause(app: str) -> None:
+    """Apps/app_dial.c sets both sides to 16 then: a 38 that comes afterwards is the client's own."""
+    s = Stream()
+    client = s.incoming()
+    first = s.dial(client, "101")
+    s.wait(0.5)
+    refuses(s, first, 38, 500)
+    client.app = (app, "")
+    phone = s.dial(client, "102")
+    s.answer(phone, after=2)
+    s.bridge(client, phone)
+    s.speak(phone, 5)
+    s.request(client, 38)
+    s.fall(client, 38)
+    assert verdict(s.record()) == CLIENT_LOST
 
 
 def test_a_cause_with_which_the_client_left_is_not_the_operators() -> None:
