@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from callsteward import config
 from callsteward.cli_ledger import (
+    ColumnOption,
+    ListFile,
     clock,
+    list_text,
     print_json,
     print_table,
     read_numbers,
@@ -79,7 +81,7 @@ def _dnc_list(config_file: ConfigOption, output: FormOption = None) -> None:
                     "client_ref": numbers.ref(item.number),
                     "added_at": rfc3339(item.added_at_ms),
                     "added_by": item.added_by,
-                    "comment": item.comment,
+                    "comment": numbers.hidden(item.comment),
                 }
             )
         return
@@ -90,7 +92,7 @@ def _dnc_list(config_file: ConfigOption, output: FormOption = None) -> None:
                 numbers.masked(item.number) or "-",
                 clock(item.added_at_ms, settings.site.zone),
                 item.added_by,
-                item.comment or "-",
+                numbers.hidden(item.comment) or "-",
             )
             for item in found
         ],
@@ -100,36 +102,34 @@ def _dnc_list(config_file: ConfigOption, output: FormOption = None) -> None:
 
 @dnc.command("import")
 def _dnc_import(
-    file: Annotated[
-        Path,
-        typer.Argument(metavar="FILE.csv", exists=True, dir_okay=False, help="Numbers in its first column."),
-    ],
+    file: ListFile,
     config_file: ConfigOption,
     comment: Annotated[str, typer.Option(help="Where the list comes from.")] = "",
+    column: ColumnOption = None,
 ) -> None:
-    """Put the numbers of a CSV file on the list: comma or semicolon, with a heading or without.
+    """Put the numbers of a CSV file on the list, each with what the file says of it.
 
-    Rows without a number are named, and nothing is imported then.
+    As offices keep it: UTF-8 or Windows-1251; comma, semicolon or tab; with a heading or without. A line
+    that is wrong is named, and nothing is imported then.
     """
     from callsteward.callback import number_file
     from callsteward.callback.do_not_call import DoNotCall
     from callsteward.callback.guard import Guard
 
     settings = config.load(config_file)
-    guard = Guard(settings)
-    numbers: list[str] = []
+    comments: dict[str, str] = {}
 
-    def take(row: list[str]) -> str:
-        number = guard.read(row[0])
-        if number is None:
-            return number_file.no_number(row[0])
-        numbers.append(number)
+    def take(entry: number_file.Entry) -> str:
+        own = number_file.comment_of(entry)
+        told = ": ".join(part for part in (comment, own) if part) or file.name
+        comments.setdefault(entry.number, told)
         return ""
 
-    number_file.each(number_file.text_of(file), str(file), guard.read, take)
+    taken = number_file.each(list_text(file), str(file), Guard(settings).read, take, column)
 
     async def add(store: Store) -> int:
-        return await DoNotCall(store.engine).add(numbers, by=who(), comment=comment or file.name)
+        return await DoNotCall(store.engine).add(list(comments), by=who(), comments=comments)
 
     added = with_store(settings, add)
-    typer.echo(f"added {added}, on the list already {len(numbers) - added}", err=True)
+    twice = f", more than once in the file {taken - len(comments)}" if taken > len(comments) else ""
+    typer.echo(f"added {added}, on the list already {len(comments) - added}{twice}", err=True)

@@ -26,6 +26,17 @@ MaybeConfigOption = Annotated[
     Path | None,
     typer.Option("--config", "-c", help="The TOML file; config/callsteward.toml is a commented example."),
 ]
+ListFile = Annotated[
+    Path, typer.Argument(metavar="FILE.csv", exists=True, dir_okay=False, help="A CSV file with the numbers.")
+]
+ColumnOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="COLUMN",
+        help="Where the numbers stand, by its heading or its place from 1. Default: the first, and where none"
+        " is there the one that has them is proposed.",
+    ),
+]
 
 
 def settings_of(config_file: Path | None) -> config.Config:
@@ -72,6 +83,16 @@ def read_numbers(settings: config.Config, written: Sequence[str]) -> list[str]:
             raise typer.BadParameter(message, param_hint="NUMBER")
         numbers.append(number)
     return list(dict.fromkeys(numbers))
+
+
+def list_text(file: Path) -> str:
+    """What stands in a file to import; another character set than UTF-8 is said."""
+    from callsteward.callback import office_file
+
+    found = office_file.text_of(file)
+    if found.charset != "UTF-8":
+        typer.echo(f"{file.name} is read as {found.charset}", err=True)
+    return found.text
 
 
 def print_json(values: dict[str, Any]) -> None:

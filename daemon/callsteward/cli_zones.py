@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from callsteward import config
-from callsteward.cli_ledger import clock, print_json, print_table, read_numbers, rfc3339, who, with_store
+from callsteward.cli_ledger import (
+    ColumnOption,
+    ListFile,
+    clock,
+    list_text,
+    print_json,
+    print_table,
+    read_numbers,
+    rfc3339,
+    who,
+    with_store,
+)
 from callsteward.cli_options import ConfigOption, Form, FormOption, chosen
 from callsteward.exceptions import CallstewardError
 
@@ -23,26 +33,18 @@ zones = typer.Typer(
 
 
 @zones.command("import")
-def _import(
-    file: Annotated[
-        Path,
-        typer.Argument(
-            metavar="FILE.csv", exists=True, dir_okay=False, help="Per line: number, IANA time zone."
-        ),
-    ],
-    config_file: ConfigOption,
-) -> None:
-    """Put the clients of a CSV file on the list: comma or semicolon, with a heading or without.
+def _import(file: ListFile, config_file: ConfigOption, column: ColumnOption = None) -> None:
+    """Put the clients of a CSV file on the list: in each row a number and an IANA time zone.
 
-    Who is on the list already gets the new zone; nobody else's changes. Wrong lines are named by their
-    number, and nothing is imported then.
+    As offices keep it: UTF-8 or Windows-1251; comma, semicolon or tab; with a heading or without. Who is on
+    the list already gets the new zone; nobody else's changes. A line that is wrong is named, and nothing is
+    imported then.
     """
-    from callsteward.callback import number_file
     from callsteward.callback.guard import Guard
     from callsteward.callback.zones import ClientZones, read_list
 
     settings = config.load(config_file)
-    read = read_list(number_file.text_of(file), str(file), Guard(settings).read)
+    read = read_list(list_text(file), str(file), Guard(settings).read, column)
 
     async def put(store: Store) -> None:
         await ClientZones(store.engine).put(read, by=who())

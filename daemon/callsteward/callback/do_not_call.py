@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+import types
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from sqlalchemy import delete, select
@@ -34,13 +35,28 @@ class DoNotCall:
             else sqlite.insert(do_not_call)
         ).on_conflict_do_nothing(index_elements=["number"])
 
-    async def add(self, numbers: Sequence[str], *, by: str, comment: str = "") -> int:
-        """Put E.164 numbers on the list; how many were new. Who is on it already stays as they are."""
+    async def add(
+        self,
+        numbers: Sequence[str],
+        *,
+        by: str,
+        comment: str = "",
+        comments: Mapping[str, str] = types.MappingProxyType({}),
+    ) -> int:
+        """Put E.164 numbers on the list, all or none; how many were new. Who is on it stays as they are.
+
+        `comments`: what is said of single numbers in place of `comment`.
+        """
         if not numbers:
             return 0
         now_ms = time.time_ns() // 1_000_000
         rows = [
-            {"number": number, "added_at_ms": now_ms, "added_by": by, "comment": comment}
+            {
+                "number": number,
+                "added_at_ms": now_ms,
+                "added_by": by,
+                "comment": comments.get(number, comment),
+            }
             for number in dict.fromkeys(numbers)
         ]
         with failing("write to"):

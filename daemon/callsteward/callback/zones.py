@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 import time
 from collections.abc import Mapping
@@ -78,29 +79,33 @@ class ClientZones:
                 return [Placed(**row) for row in rows.mappings()]
 
 
-def read_list(text: str, name: str, read: number_file.Read) -> dict[str, str]:
-    """Numbers and zones of a CSV file: number, zone.
+def read_list(text: str, name: str, read: number_file.Read, column: str | None = None) -> dict[str, str]:
+    """Numbers and zones of a list: in each row a number and, in another cell, an IANA zone.
 
-    `read` makes a number E.164. Raises CallstewardError with every wrong line (the first ten by name):
-    what is no number, no IANA zone, or the same number with two zones.
+    `read` makes a number E.164, `column` says where the numbers stand. Raises CallstewardError with every
+    wrong line (the first ten by name): what is no number, no IANA zone, or the same number with two zones.
     """
     zones: dict[str, str] = {}
-    number_file.each(text, name, read, functools.partial(_take, zones, read))
+    number_file.each(text, name, read, functools.partial(_take, zones), column)
     return zones
 
 
-def _take(zones: dict[str, str], read: number_file.Read, row: list[str]) -> str:
+def _take(zones: dict[str, str], entry: number_file.Entry) -> str:
     """Put a row's client into `zones`; what is wrong with it, empty where nothing is."""
-    if len(row) < 2:
+    others = [cell for _, cell in entry.others]
+    if not others:
         return "number and zone are needed, such as +79031234567,Asia/Yekaterinburg"
-    number, zone = read(row[0]), row[1].strip()
-    if number is None:
-        return number_file.no_number(row[0])
-    if zone not in _known():
-        return f"{zone[:40]!r} is no IANA time zone, such as Asia/Yekaterinburg"
-    if zones.setdefault(number, zone) != zone:
-        return f"this number has the zone {zones[number]} further up"
+    zone = next((cell for cell in others if cell in _known()), None)
+    if zone is None:
+        return f"{others[0][:40]!r} is no IANA time zone, such as Asia/Yekaterinburg{_meant(others[0])}"
+    if zones.setdefault(entry.number, zone) != zone:
+        return f"this number has the zone {zones[entry.number]} further up"
     return ""
+
+
+def _meant(written: str) -> str:
+    near = difflib.get_close_matches(written, _known(), n=1)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 @functools.cache
