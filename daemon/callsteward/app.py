@@ -49,6 +49,7 @@ from callsteward.rating.tags import no_tags
 from callsteward.reload import reloaded
 from callsteward.stopping import closed, until_stop, wind_down
 from callsteward.store.endpoints import HeardEndpoints
+from callsteward.store.engine import shown
 from callsteward.store.journal import Journal
 from callsteward.store.outbox import Outbox
 from callsteward.store.records import CallQuery, Store
@@ -60,10 +61,13 @@ GAUGES_EVERY_S = 1.0
 
 
 def journal_path(config: Config) -> Path | None:
-    """Beside an SQLite database; in the working folder for a database elsewhere; none for one in memory."""
+    """Beside an SQLite database; in the data folder for a database elsewhere; none for one in memory."""
     url = make_url(config.store.url)
     if url.get_backend_name() != "sqlite":
-        return Path(f"callsteward-{config.site.name}.journal")
+        name = Path(f"callsteward-{config.site.name}.journal")
+        path = config.store.folder / name
+        # What an earlier version left in the working folder has the calls in progress.
+        return name.absolute() if name.exists() and not path.exists() else path
     if not url.database or url.database == ":memory:":
         return None
     return Path(url.database).with_suffix(".journal")
@@ -106,6 +110,9 @@ class Daemon:
             stack.push_async_callback(keeping.close)
             store = await Store.open(config.store.url, None if durable is None else durable.record)
             stack.push_async_callback(closed, store)
+            log.info("opened the store", action="store_opened", store=shown(config.store.url))
+            if config.store.warning:
+                log.warning(config.store.warning, action="store_in_working_folder")
             endpoints = HeardEndpoints(store.engine, config.site.name)
             feed = self._feed or self._open_feed(store)
             session = await stack.enter_async_context(open_session(config.asterisk))

@@ -156,7 +156,7 @@ def run(
         stop = _stop_on_signals(then=last_resort.end_within)
         with contextlib.ExitStack() as stack:
             recorder = None if record_file is None else stack.enter_context(Recorder(record_file))
-            daemon = Daemon(settings, recorder=recorder, load=lambda: config.load(config_file))
+            daemon = Daemon(settings, recorder=recorder, load=lambda: config.load(config_file, daemon=True))
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, daemon.hang_up.set)
             await daemon.run(stop)
 
@@ -311,7 +311,7 @@ def config_schema() -> None:
 
 def _for_daemon(config_file: Path, *, threaded: bool = False) -> config.Config:
     """The configuration with its secrets readable and logging set up."""
-    settings = config.load(config_file)
+    settings = config.load(config_file, daemon=True)
     # Reading them now makes an unreadable secret file fail before anything starts.
     logs.hide(settings.asterisk.secret, settings.mqtt.secret, settings.privacy.key)
     logs.set_up(settings.log, threaded=threaded)
@@ -342,7 +342,7 @@ async def _print_calls(settings: config.Config, query: CallQuery, form: ListForm
 
     found: list[CallRecord] = []
     to_csv = tables.CsvWriter(sys.stdout) if form is ListForm.CSV else None
-    store = await Store.open(settings.store.url)
+    store = await Store.open(settings.store.url, create=False)
     try:
         async for record in store.calls(query):
             if form is ListForm.JSONL:

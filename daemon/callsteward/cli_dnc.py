@@ -43,7 +43,7 @@ def _dnc_add(
     async def add(store: Store) -> int:
         return await DoNotCall(store.engine).add(read, by=who(), comment=comment)
 
-    added = with_store(settings, add)
+    added = with_store(settings, add, create=True)
     typer.echo(f"added {added}, on the list already {len(read) - added}", err=True)
 
 
@@ -130,6 +130,6 @@ def _dnc_import(
     async def add(store: Store) -> int:
         return await DoNotCall(store.engine).add(list(comments), by=who(), comments=comments)
 
-    added = with_store(settings, add)
+    added = with_store(settings, add, create=True)
     twice = f", more than once in the file {taken - len(comments)}" if taken > len(comments) else ""
     typer.echo(f"added {added}, on the list already {len(comments) - added}{twice}", err=True)

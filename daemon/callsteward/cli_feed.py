@@ -169,7 +169,7 @@ async def _put_in(
     from callsteward.feed.resend import resend
     from callsteward.store.records import Store
 
-    store = await Store.open(settings.store.url)
+    store = await Store.open(settings.store.url, create=False)
     try:
         left_out: Counter[DurableKind] = Counter()
         done = await resend(settings, store, span, kinds, progress=_progress(), left_out=left_out)
@@ -193,7 +193,7 @@ async def _read(settings: config.Config) -> tuple[Measure, list[tuple[str, str, 
     from callsteward.store.outbox import Outbox
     from callsteward.store.records import Store
 
-    store = await Store.open(settings.store.url)
+    store = await Store.open(settings.store.url, create=False)
     try:
         outbox = Outbox(store.engine, settings.site.name)
         return await outbox.measure(), await outbox.waiting(), await outbox.drops()

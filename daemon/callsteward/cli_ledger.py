@@ -46,11 +46,13 @@ def settings_of(config_file: Path | None) -> config.Config:
     return config.load(config_file)
 
 
-def with_store(settings: config.Config, act: Callable[[Store], Awaitable[T]]) -> T:
+def with_store(settings: config.Config, act: Callable[[Store], Awaitable[T]], *, create: bool = False) -> T:
+    """What `act` returns. `create`: the database is made where it is missing, for what puts something in."""
+
     async def run() -> T:
         from callsteward.store.records import Store
 
-        store = await Store.open(settings.store.url)
+        store = await Store.open(settings.store.url, create=create)
         try:
             return await act(store)
         finally:

@@ -185,7 +185,7 @@ async def _intervals(
     shown: list[IntervalRow] = []
     count = 0
     stderr = Console(stderr=True)
-    store = await Store.open(settings.store.url)
+    store = await Store.open(settings.store.url, create=False)
     try:
         with (
             Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as progress,
@@ -228,7 +228,7 @@ async def _calls(
 
     found: list[CallRecord] = []
     count = 0
-    store = await Store.open(settings.store.url)
+    store = await Store.open(settings.store.url, create=False)
     query = CallQuery(line=line, from_ms=from_ms, to_ms=to_ms)
     try:
         with reporting.Target(file) as out:

@@ -34,7 +34,7 @@ def tags(
     settings = config.load(config_file)
 
     async def read() -> list[Kept]:
-        store = await Store.open(settings.store.url)
+        store = await Store.open(settings.store.url, create=False)
         try:
             return await TagBook(store.engine, settings.site.name).listed(call_id, tag, limit)
         finally:

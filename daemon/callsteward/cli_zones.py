@@ -49,7 +49,7 @@ def _import(file: ListFile, config_file: ConfigOption, column: ColumnOption = No
     async def put(store: Store) -> None:
         await ClientZones(store.engine).put(read, by=who())
 
-    with_store(settings, put)
+    with_store(settings, put, create=True)
     typer.echo(f"imported {len(read)}", err=True)
 
 

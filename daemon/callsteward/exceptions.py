@@ -43,3 +43,9 @@ class FeedError(CallstewardError):
 
 class StoreError(CallstewardError):
     """The database could not be opened, migrated or written."""
+
+
+class ExposedStoreError(StoreError):
+    """Everybody can read the database or a recording. As with the configuration, a restart mends nothing."""
+
+    exit_code = 2

@@ -48,6 +48,11 @@ def refuse_open(file: Path, values: Mapping[str, Any]) -> None:
         raise ConfigError(message)
 
 
+def exposed(mode: int) -> bool:
+    """Whether a file of this mode is open to everybody, to read or to write."""
+    return stat.S_ISREG(mode) and bool(mode & (stat.S_IROTH | stat.S_IWOTH))
+
+
 def _open_to_all(file: Path) -> bool:
     """Whether others may read it; a pipe (process substitution) is nobody else's."""
     mode = file.stat().st_mode

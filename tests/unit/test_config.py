@@ -32,7 +32,8 @@ def test_the_shipped_example_is_the_default_configuration_but_for_what_it_names(
         exclude={"password"}
     )
     assert shipped.mqtt == default.mqtt
-    assert shipped.store == default.store
+    assert shipped.store.url == f"sqlite:///{SHIPPED.parent}/callsteward.db"
+    assert default.store.url == "sqlite:///callsteward.db"
     assert shipped.site == default.site
     assert shipped.log == default.log
     assert shipped.lines[0].queues == ("support", "support-local")

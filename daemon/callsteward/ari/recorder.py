@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
+from callsteward import secret_files
 from callsteward.ari.line import line
+from callsteward.exceptions import ExposedStoreError, StoreError
 
 
 class Recorder:
@@ -24,7 +27,7 @@ class Recorder:
 
     def __enter__(self) -> Self:
         if isinstance(self._target, Path):
-            self._stream = self._target.open("ab")
+            self._stream = _opened(self._target)
             self.empty = self._stream.tell() == 0
         return self
 
@@ -49,3 +52,20 @@ class Recorder:
         """Hand what was written to the operating system."""
         if self._stream is not None:
             self._stream.flush()
+
+
+def _opened(path: Path) -> BinaryIO:
+    """A file to append to, its owner's alone: callers' full numbers go into it."""
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    except OSError as error:
+        message = f"cannot record to {path}: {error.strerror}"
+        raise StoreError(message) from error
+    if secret_files.exposed(os.fstat(handle).st_mode):
+        os.close(handle)
+        message = (
+            f"{path}: a recording holds callers' full numbers and everybody can read this file;"
+            f" run: chmod o= {path}"
+        )
+        raise ExposedStoreError(message)
+    return os.fdopen(handle, "ab")

@@ -34,7 +34,7 @@ _MARKS = {
 async def run(config_file: Path) -> AsyncIterator[Result]:
     """Each check's result as soon as it is known. Raises ConfigError after a wrong configuration's result."""
     try:
-        config = load(config_file)
+        config = load(config_file, daemon=True)
         _ = (config.asterisk.secret, config.mqtt.secret, config.privacy.key)
     except ConfigError as error:
         yield failed("config", str(error), "correct the file, then check again")

@@ -29,7 +29,7 @@ async def heard(config: Config) -> Result | None:
     if _not_there_yet(config):
         return None
     try:
-        opened = await Store.open(config.store.url)
+        opened = await Store.open(config.store.url, create=False)
         try:
             known = [item.listened for item in await HeardEndpoints(opened.engine, config.site.name).known()]
         finally:

@@ -8,14 +8,15 @@ import secrets
 from pathlib import Path
 
 import aiomqtt
-from sqlalchemy.engine import make_url
 
-from callsteward.check.result import Result, failed, ok
+from callsteward.check.result import Result, failed, ok, warning
 from callsteward.config import Config
 from callsteward.exceptions import CallstewardError, FeedError
 from callsteward.feed import broker as mqtt_broker
 from callsteward.feed.discovery import own, probe
 from callsteward.feed.topics import Topics
+from callsteward.store.database_file import file_of
+from callsteward.store.engine import async_url, shown
 from callsteward.store.records import Store
 
 _WAIT_S = 5.0
@@ -78,20 +79,21 @@ async def _discovers(client: mqtt_broker.Client, config: Config) -> bool:
 
 
 async def store(config: Config) -> Result:
-    url = make_url(config.store.url)
-    where = url.render_as_string(hide_password=True)
-    if url.get_backend_name() == "sqlite" and url.database not in {None, "", ":memory:"}:
-        where = str(url.database)
-        if (missing := _missing_file(Path(where))) is not None:
-            return missing
+    where = config.store.url
     try:
-        opened = await Store.open(config.store.url)
+        where = shown(config.store.url)
+        file = file_of(async_url(config.store.url))
+        if file is not None and (missing := _missing_file(file)) is not None:
+            return missing
+        opened = await Store.open(config.store.url, create=False)
         try:
             await opened.writable()
         finally:
             await opened.close()
     except CallstewardError as error:
         return failed("store", where, str(error))
+    if config.store.warning:
+        return warning("store", f"{where} is writable", config.store.warning)
     return ok("store", f"{where} is writable")
 
 

@@ -18,6 +18,7 @@ from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from callsteward import secret_files
+from callsteward.config import places
 from callsteward.config.errors import explain
 from callsteward.config.hotline import DEFAULT_PROFILE, Endpoints, Line, Operator, Site
 from callsteward.config.links import SHORTEST_TOKEN, Agi, Asterisk, Commands, Mqtt, Store, Web
@@ -149,11 +150,12 @@ class Config(BaseSettings):
         return self.profiles.get(name) or Profile()
 
 
-def load(path: Path | None, *, warn: Callable[[str], None] | None = None) -> Config:
+def load(path: Path | None, *, warn: Callable[[str], None] | None = None, daemon: bool = False) -> Config:
     """The configuration in a TOML file, or the defaults where no file is given.
 
     A file with secrets that everybody can read is refused, with the command that mends it. With `warn` it is
-    read, and `warn` is given that message: for programs that connect to nothing, such as `replay`.
+    read, and `warn` is given that message: for programs that connect to nothing, such as `replay`. `daemon`:
+    for what runs as the daemon does.
     """
     values: dict[str, Any] = {}
     if path is not None:
@@ -171,11 +173,14 @@ def load(path: Path | None, *, warn: Callable[[str], None] | None = None) -> Con
             if warn is None:
                 raise
             warn(str(error))
+        values = places.beside(values, path)
     file = str(path) if path is not None else "environment"
     try:
-        return Config(**values)
+        config = Config(**values)
     except ValidationError as error:
         raise ConfigError(explain(error, Config, file, values)) from error
     except SettingsError as error:
         message = f"environment: {error}: a list or a section is given there as JSON"
         raise ConfigError(message) from error
+    store = config.store.placed(places.data_folder(path), daemon=daemon)
+    return config.model_copy(update={"store": store})

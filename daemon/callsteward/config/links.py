@@ -6,8 +6,9 @@ import re
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, PrivateAttr, SecretStr, field_validator, model_validator
 
+from callsteward.config import places
 from callsteward.config.section import Name, Port, Section, secret_from
 
 SHORTEST_TOKEN = 16
@@ -121,8 +122,40 @@ class Store(Section):
 
     url: str = Field(
         "sqlite:///callsteward.db",
-        description="sqlite:///relative.db, sqlite:////absolute.db or postgresql://…",
+        description="sqlite:///relative.db (to systemd's state folder, else to the configuration file),"
+        " sqlite:////absolute.db or postgresql://…",
     )
+    _folder: Path = PrivateAttr(default_factory=Path)
+    _warning: str = PrivateAttr("")
+
+    @property
+    def folder(self) -> Path:
+        """Where what has no path of its own is kept: the journal of a database on a server."""
+        return self._folder
+
+    @property
+    def warning(self) -> str:
+        """What is doubtful about the place, empty where nothing is."""
+        return self._warning
+
+    def placed(self, folder: Path, *, daemon: bool) -> Self:
+        """With a relative path as it begins in `folder`.
+
+        For the daemon, which creates what is missing, a database in the working folder goes on to be the one:
+        before, a relative path began there.
+        """
+        url, warning = places.placed(self.url, folder), ""
+        old = places.in_working_folder(self.url)
+        if daemon and old is not None and not Path(url.partition(":///")[2].partition("?")[0]).exists():
+            url = places.placed(self.url, Path.cwd())
+            warning = (
+                "store.url is relative, and the database is in the working folder: write its full path,"
+                f" {old}, into store.url, so that other commands find it"
+            )
+        found = self.model_copy(update={"url": url})
+        found._folder = folder  # noqa: SLF001  # its own kind
+        found._warning = warning  # noqa: SLF001
+        return found
 
     @field_validator("url")
     @classmethod

@@ -6,9 +6,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sqlite3
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from contextvars import ContextVar
@@ -27,11 +25,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from callsteward.exceptions import StoreError
+from callsteward.store.database_file import BUSY_TIMEOUT_MS, file_of, prepare
 from callsteward.store.sqlite import opened
 
 MIGRATIONS = Path(__file__).with_name("migrations")
-# How long a writer waits for another one's transaction (`callsteward calls` beside the daemon, a backup).
-BUSY_TIMEOUT_MS = 10_000
 # A connection's page cache. SQLite's own 2 MiB for each fill over minutes to no use: another connection's
 # commit empties them, and the operating system has the pages anyway (as fast with 256 KiB, measured).
 PAGE_CACHE_KIB = 512
@@ -77,19 +74,25 @@ def async_url(url: str) -> URL:
     raise StoreError(message)
 
 
-async def connect(url: str) -> AsyncEngine:
-    """An engine on the database at `url`, created where it is missing and migrated to this version.
+def shown(url: str) -> str:
+    """Where a database is, for people: an SQLite file's full path, else the URL without its password."""
+    parsed = async_url(url)
+    file = file_of(parsed)
+    return str(file) if file is not None else parsed.set(drivername="postgresql").render_as_string()
 
-    Raises StoreError, which tells what to mend.
+
+async def connect(url: str, *, create: bool = True) -> AsyncEngine:
+    """An engine on the database at `url`, migrated to this version.
+
+    A missing one is created, or refused where `create` is false: what only reads must not leave an empty
+    database behind, and answer from that. Raises StoreError, which tells what to mend.
     """
     parsed = async_url(url)
     shown = parsed.render_as_string(hide_password=True)
-    file = _file(parsed)
-    if file is not None:
-        _check_folder(file)
+    file = file_of(parsed)
     try:
         if file is not None:
-            await asyncio.to_thread(_use_write_ahead_log, file)
+            await asyncio.to_thread(prepare, file, create=create)
         engine = _engine(parsed)
     except ModuleNotFoundError as error:
         message = f"store.url needs {error.name}: pip install 'callsteward[postgresql]'"
@@ -99,6 +102,8 @@ async def connect(url: str) -> AsyncEngine:
         raise StoreError(message) from error
     try:
         async with writing(engine) as connection:
+            if not create:
+                await connection.run_sync(_refuse_empty, shown if file is None else str(file))
             await connection.run_sync(migrate)
     except StoreError:
         await engine.dispose()
@@ -191,6 +196,16 @@ def migrate(connection: Connection, revision: str = "head") -> None:
         command.upgrade(alembic, revision)
 
 
+def _refuse_empty(connection: Connection, name: str) -> None:
+    """Raise StoreError where no callsteward ever wrote."""
+    if not MigrationContext.configure(connection).get_current_heads():
+        message = (
+            f"the database {name} has nothing of callsteward in it: does store.url name the right one? The"
+            " daemon makes what is missing when it starts first (callsteward run -c FILE)"
+        )
+        raise StoreError(message)
+
+
 def alembic_config(connection: Connection) -> Config:
     """Alembic's configuration for this package's migrations on a connection."""
     alembic = Config()
@@ -232,48 +247,3 @@ def _engine(url: URL) -> AsyncEngine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
-
-
-def _file(url: URL) -> Path | None:
-    """The file of an SQLite database, None for one in memory or on a server."""
-    if url.get_backend_name() != "sqlite" or url.database in {None, "", ":memory:"}:
-        return None
-    return Path(str(url.database)).absolute()
-
-
-def _use_write_ahead_log(file: Path) -> None:
-    """Switch the file to WAL for good: a reader does not stop the daemon from writing.
-
-    The switch alone is refused at once where another process opens the same new file, busy timeout or not.
-    """
-    patience_ends = time.monotonic() + BUSY_TIMEOUT_MS / 1000
-    while True:
-        connection = sqlite3.connect(file, timeout=0)
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError as error:
-            locked = error.sqlite_errorcode & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
-            if not locked or time.monotonic() > patience_ends:
-                raise
-        else:
-            return
-        finally:
-            connection.close()
-        time.sleep(0.02)
-
-
-def _check_folder(file: Path) -> None:
-    """Say plainly what SQLite calls `unable to open database file`."""
-    folder = file.parent
-    if not folder.is_dir():
-        message = (
-            f"store.url: the folder {folder} does not exist: create it, owned by the user of callsteward"
-        )
-        raise StoreError(message)
-    # SQLite puts its write-ahead log beside the file, so the folder must be writable too.
-    for path in (folder, file):
-        if path.exists() and not os.access(path, os.W_OK):
-            message = (
-                f"store.url: {path} is not writable by the user callsteward runs as (uid {os.geteuid()})"
-            )
-            raise StoreError(message)

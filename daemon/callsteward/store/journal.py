@@ -22,10 +22,11 @@ from typing import NoReturn
 
 import structlog
 
+from callsteward import secret_files
 from callsteward.ari.line import line
 from callsteward.ari.marks import given_up
 from callsteward.ari.stamp import stamp
-from callsteward.exceptions import StoreError
+from callsteward.exceptions import ExposedStoreError, StoreError
 from callsteward.store import compactor
 from callsteward.store.compaction import GRACE_MS
 from callsteward.store.disk import Syncer
@@ -301,6 +302,13 @@ def _open_locked(path: Path) -> int:
         except OSError as error:
             message = f"cannot open the journal {path}: {error.strerror}"
             raise StoreError(message) from error
+        if secret_files.exposed(os.fstat(file).st_mode):
+            os.close(file)
+            message = (
+                f"{path}: the journal holds callers' full numbers and everybody can read it;"
+                f" run: chmod o= {path}"
+            )
+            raise ExposedStoreError(message)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

@@ -52,9 +52,9 @@ class Store:
         ).on_conflict_do_nothing(index_elements=["site", "call_id"])
 
     @classmethod
-    async def open(cls, url: str, announce: Announce | None = None) -> Self:
-        """The store at `url` (config key store.url), created and migrated where needed."""
-        return cls(await connect(url), announce)
+    async def open(cls, url: str, announce: Announce | None = None, *, create: bool = True) -> Self:
+        """The store at `url` (config key store.url), migrated where needed; see `connect`."""
+        return cls(await connect(url, create=create), announce)
 
     async def save(self, records: Sequence[CallRecord]) -> list[CallRecord]:
         """The records that were new, in the order given; all of them are on disk when this returns.
