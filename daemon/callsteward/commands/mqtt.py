@@ -7,6 +7,7 @@ time is bounded: more is thrown away, and a sender without a reply sends again w
 from __future__ import annotations
 
 import asyncio
+import itertools
 import ssl
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ from callsteward.feed import broker, messages
 from callsteward.feed.topics import Topics
 from callsteward.feed.wire import Wire
 from callsteward.tags.tag import Source
+from callsteward.tally import Tally
 
 if TYPE_CHECKING:
     from callsteward.config import Config
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 WAITING = 200
+# Retained commands that one connection has the broker forget.
+RETAINED_AT_ONCE = 1_000
 _LONGEST_TOPIC = 200
 
 
@@ -48,6 +52,7 @@ class MqttDoor:
         self._topics = Topics(config.mqtt.root, config.site.name)
         self._wire = Wire(self._topics, config.mqtt.cloudevents)
         self._said: str | None = None
+        self._tally = Tally(log)
 
     async def run(self) -> None:
         """Serve, and connect again after every loss."""
@@ -72,20 +77,33 @@ class MqttDoor:
         opened = broker.client(
             self._config, identifier=f"{identifier}-commands", version=self._version, incoming=WAITING
         )
+        taken_away = itertools.count()
+
+        def take_away(topic: str, retained: bool) -> None:
+            # Before it is carried out, and before it comes again with the next connection.
+            if retained and next(taken_away) < RETAINED_AT_ONCE:
+                opened.forget(topic)
+
+        opened.on_too_large = take_away
         async with broker.connected(opened):
-            await opened.subscribe(self._topics.commands, qos=1)
+            await opened.listen(self._topics.commands, retained=False)
             self._backoff.reset()
             self._said = None
             log.info("taking commands", action="commands_open", topic=self._topics.commands)
             async for message in opened.messages:
-                await self._serve(opened, message)
+                if message.retain:
+                    self._tally.note(
+                        "a retained command is not carried out",
+                        "command_retained",
+                        kind="retained",
+                        sender=Source.MQTT.value,
+                    )
+                    take_away(message.topic.value, True)
+                else:
+                    await self._serve(opened, message)
 
     async def _serve(self, opened: aiomqtt.Client, message: aiomqtt.Message) -> None:
         name = message.topic.value.rpartition("/")[2]
-        if message.retain:
-            # It would come again with every connection, also long after it was meant.
-            log.warning("a retained command is not carried out", action="command_retained", command=name[:32])
-            return
         body = message.payload
         if not isinstance(body, bytes | bytearray):
             return

@@ -25,6 +25,8 @@ from callsteward.feed.topics import Topics
 log = structlog.get_logger("callsteward.feed")
 
 TAKE_AWAY_S = 20.0
+STALE_AT_ONCE = 1_000
+"""Topics that wait to be taken away: whoever may publish there may have made up any number."""
 
 Send = Callable[[str, bytes], Awaitable[None]]
 """Publishes a retained message with QoS 1; an empty one makes the broker forget."""
@@ -61,18 +63,32 @@ class Announcer:
         """What the broker had, or has got from us, on a topic of ours."""
         topic = message.topic.value
         if message.payload and topic not in self._wanted:
+            self._take_away(topic)
+
+    def too_large(self, topic: str, retained: bool) -> None:
+        """The broker has something on a topic of ours that is none of ours, whatever is in it."""
+        if topic in self._wanted:
+            self._sent.pop(topic, None)
+            self._changed.set()
+        elif retained:
+            self._take_away(topic)
+
+    def _take_away(self, topic: str) -> None:
+        # Of more than that the rest is found by the next connection.
+        if len(self._stale) < STALE_AT_ONCE:
             self._stale.add(topic)
             self._changed.set()
 
-    async def run(self, opened: aiomqtt.Client, send: Send) -> None:
+    async def run(self, opened: broker.Client, send: Send) -> None:
         """Keep a connection's announcements until it is cancelled. Raises MqttError with the connection."""
         if self._prefix is None:
             await asyncio.Event().wait()
             return
         self._sent.clear()
         self._stale.clear()
+        opened.on_too_large = self.too_large
         # The broker tells of what it still has, and of nothing but that.
-        answers = await opened.subscribe(own(self._prefix, self._site), qos=1)
+        answers = await opened.listen(own(self._prefix, self._site))
         if _refused(answers):
             log.warning(
                 "not allowed to read the announcements: those of removed lines stay",
@@ -103,11 +119,12 @@ async def take_away(config: Config, prefix: str) -> int:
     topics = Topics(config.mqtt.root, config.site.name)
     marker = secrets.token_hex(8).encode()
     opened = broker.client(config, identifier=f"callsteward-undiscover-{secrets.token_hex(4)}")
-    there = []
+    there: list[str] = []
+    opened.on_too_large = lambda topic, _retained: there.append(topic)
     try:
         async with asyncio.timeout(TAKE_AWAY_S), broker.connected(opened):
-            await opened.subscribe(topics.check, qos=1)
-            if _refused(await opened.subscribe(own(prefix, config.site.name), qos=1)):
+            await opened.listen(topics.check)
+            if _refused(await opened.listen(own(prefix, config.site.name))):
                 text = f"the broker does not let {config.mqtt.username or 'us'} read {prefix}/#"
                 raise FeedError(text)
             # What is retained comes at once, and so before this.

@@ -6,19 +6,24 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import aiomqtt
+import structlog
 from aiomqtt.exceptions import MqttConnectError
 from paho.mqtt import client as mqtt
 from paho.mqtt.client import MQTT_CLEAN_START_FIRST_ONLY
 from paho.mqtt.enums import MQTTErrorCode
+from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from callsteward.config import Config, Mqtt
 from callsteward.exceptions import FeedError
+from callsteward.feed.inlet import LARGEST_PACKET, Inlet
+from callsteward.tally import Tally
 
 # How long the broker may take to answer: CONNACK, PUBACK, DISCONNECT.
 ANSWER_S = 10.0
@@ -27,6 +32,8 @@ ANSWER_S = 10.0
 WINDOW = 100
 # MQTT 5 "Unsupported Protocol Version", MQTT 3.1.1 "unacceptable protocol version".
 _WRONG_VERSION = {132, 1}
+
+log = structlog.get_logger(__name__)
 
 # Connections given up while they were being made: the thread that makes one cannot be interrupted.
 _abandoned: set[asyncio.Task[None]] = set()
@@ -37,7 +44,10 @@ class RefusedError(Exception):
 
 
 class Client(aiomqtt.Client):
-    """An aiomqtt client that can be given up while it connects, and that looks at what the broker answers."""
+    """An aiomqtt client that can be given up while it connects, and that looks at what the broker answers.
+
+    No message that it is sent costs more memory than LARGEST_PACKET (`inlet`).
+    """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         # By packet id: who waits for the broker's answer.
@@ -47,6 +57,12 @@ class Client(aiomqtt.Client):
         self._free = asyncio.Semaphore(WINDOW)
         # paho's own limit of 20 is off: it would hide in its queue what it has not sent.
         super().__init__(*arguments, max_inflight_messages=0, **options)
+        self._inlet = Inlet(self._client)
+        self._tally = Tally(log)
+        self.admit: Callable[[aiomqtt.Message], bool] = _everything
+        """Asked for each message before it waits to be looked at; must not wait itself. False: not needed."""
+        self.on_too_large: Callable[[str, bool], None] = _nobody
+        """Told the topic of a message that was not read since it is too large, and whether it is retained."""
 
     def hang_up(self) -> bool:
         """Close the socket at once, also one on which the broker has not answered; False: there is none."""
@@ -54,6 +70,20 @@ class Client(aiomqtt.Client):
             return False
         self._client.disconnect()
         return True
+
+    async def listen(self, topic: str, *, retained: bool = True) -> Sequence[int | ReasonCode]:
+        """Subscribe with QoS 1. `retained` False: where MQTT 5 allows it, only to what comes from now on.
+
+        Returns the broker's answer. Raises MqttError.
+        """
+        if retained or self._client.protocol != mqtt.MQTTv5:
+            return await self.subscribe(topic, qos=1)
+        none = SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
+        return await self.subscribe(topic, options=none)
+
+    def forget(self, topic: str) -> None:
+        """Have the broker forget what it retains on a topic. Does not wait for the answer."""
+        self._client.publish(topic, b"", 0, retain=True)
 
     async def deliver(
         self, topic: str, payload: bytes, *, retain: bool, properties: Properties | None
@@ -100,6 +130,29 @@ class Client(aiomqtt.Client):
             self._free = asyncio.Semaphore(self.window)
         super()._on_connect(client, userdata, flags, reason_code, properties)
 
+    def _on_message(self, client: mqtt.Client, userdata: Any, message: mqtt.MQTTMessage) -> None:
+        size = self._inlet.cut()
+        if size:
+            self._tally.note(
+                "a message is too large: it is not read",
+                "mqtt_too_large",
+                kind="retained" if message.retain else "sent",
+                sender=message.topic[:80],
+                bytes=size,
+            )
+            self.on_too_large(message.topic, message.retain)
+        elif not self.admit(aiomqtt.Message._from_paho_message(message)):  # noqa: SLF001
+            return
+        elif self._queue.full():
+            self._tally.note(
+                "too many messages wait: one is thrown away",
+                "mqtt_discarded",
+                kind="queue_full",
+                sender=message.topic[:80],
+            )
+        else:
+            super()._on_message(client, userdata, message)
+
     def _on_publish(
         self, client: mqtt.Client, userdata: Any, mid: int, reason_code: ReasonCode, properties: Properties
     ) -> None:
@@ -144,7 +197,23 @@ def client(
         # Without it a small message waits for the one before to be acknowledged, up to 40 ms (Nagle).
         socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
         max_queued_incoming_messages=incoming,
+        properties=_bounded() if v5 else None,
     )
+
+
+def _bounded() -> Properties:
+    """What the broker must not send more than (MQTT 5, 3.1.2.11.4)."""
+    made = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+    made.MaximumPacketSize = LARGEST_PACKET
+    return made
+
+
+def _everything(_message: aiomqtt.Message) -> bool:
+    return True
+
+
+def _nobody(_topic: str, _retained: bool) -> None:
+    pass
 
 
 @contextlib.asynccontextmanager

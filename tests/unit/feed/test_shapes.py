@@ -339,8 +339,8 @@ async def test_a_broker_that_refuses_the_subscription_is_told_all_the_same(
     answer: Any, capfd: pytest.CaptureFixture[str]
 ) -> None:
     class Refusing:
-        async def subscribe(self, topic: str, qos: int) -> Any:
-            assert (topic, qos) == (OWN, 1)
+        async def listen(self, topic: str) -> Any:
+            assert topic == OWN
             return answer
 
     config = config_for(1, discovery_prefix="homeassistant")
@@ -357,3 +357,20 @@ async def test_a_broker_that_refuses_the_subscription_is_told_all_the_same(
     task.cancel()
     await asyncio.wait({task})
     assert "discovery_unread" in capfd.readouterr().out
+
+
+def test_a_message_too_large_on_a_topic_of_ours_is_taken_away_or_announced_anew() -> None:
+    config = config_for(1, discovery_prefix="homeassistant")
+    announcer = Announcer(config, Topics("callsteward", "main"))
+    wanted = next(iter(announcer._wanted))
+    announcer._sent = dict(announcer._wanted)
+    announcer.too_large(wanted, True)
+    assert wanted not in announcer._sent
+    gone = "homeassistant/sensor/callsteward_main/line_gone_waiting/config"
+    announcer.too_large(gone, False)
+    assert announcer._stale == set()
+    announcer.too_large(gone, True)
+    assert announcer._stale == {gone}
+    for number in range(2_000):
+        announcer.too_large(f"{gone}{number}", True)
+    assert len(announcer._stale) == 1_000
