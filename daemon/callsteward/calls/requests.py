@@ -73,8 +73,8 @@ def _note(desk: Desk, call: Call, leg: Leg, event: ChannelHangupRequest, ms: int
 def _is_answer(call: Call, leg: Leg, event: ChannelHangupRequest, ms: int) -> bool:
     """Whether a request on a caller who is not up comes of Asterisk refusing the call, not of its caller.
 
-    Busy() and Congestion() answer with a SIP 486 or 503, upon which the driver asks for the hang-up. Who waits
-    on in the dialplan after a dial that failed gives up later, with a CANCEL (487).
+    Busy() and Congestion() answer with a SIP 486 or 503, upon which the driver asks for the hang-up. A client
+    who waits on in the dialplan after a dial that failed gives up later, with a CANCEL (487).
     """
     if leg.dialled or event.soft or event.tech_cause == _CANCELLED:
         return False
