@@ -11,6 +11,10 @@ VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.callsteward-setup
 
+# What needs no Asterisk runs on all cores, a module's tests together.
+PARALLEL := -n auto --dist loadscope
+PROPERTIES := tests/property tests/fuzz
+
 # In CI a live test that cannot run is a failure; elsewhere it is skipped and says why.
 ifneq ($(filter-out false 0,$(CI)),)
 export CALLSTEWARD_REQUIRE_LIVE := 1
@@ -37,7 +41,7 @@ demo: setup ## Real Asterisk, real phones, real broker: watch call records arriv
 
 # Apart, and coverage with the units alone: it makes the property tests five times as slow and adds nothing.
 .PHONY: test
-test: lint types test-roots test-units test-rest test-compiled ## Everything: lint, types, all tests with the live ones, coverage of the pure core
+test: lint types test-roots test-units test-properties test-rest test-compiled ## Everything: lint, types, all tests with the live ones, coverage of the pure core
 
 .PHONY: test-roots
 test-roots: setup
@@ -46,14 +50,20 @@ test-roots: setup
 .PHONY: test-units
 test-units: setup
 	@echo "==> unit and replay tests"
-	@$(PY) -m pytest --cov --cov-report= tests/unit tests/replay
+	@$(PY) -m pytest $(PARALLEL) --cov --cov-report= tests/unit tests/replay
 	@echo "==> how much of the pure core they cover"
 	@$(PY) -m coverage report --include='*/callsteward/calls/*,*/callsteward/standard/*' --fail-under=95
 
+.PHONY: test-properties
+test-properties: setup
+	@echo "==> property and fuzz tests"
+	@$(PY) -m pytest $(PARALLEL) $(PROPERTIES)
+
+# One after the other: real phones keep real time, and need the machine for it.
 .PHONY: test-rest
 test-rest: setup
 	@echo "==> all other tests (the live ones take half an hour)"
-	@$(PY) -m pytest --ignore=tests/unit --ignore=tests/replay
+	@$(PY) -m pytest $(addprefix --ignore=,tests/unit tests/replay $(PROPERTIES))
 
 .PHONY: test-compiled
 test-compiled: setup
@@ -62,7 +72,7 @@ test-compiled: setup
 
 .PHONY: test-fast
 test-fast: setup ## Tests without Asterisk (some minutes)
-	@$(PY) -m pytest -m 'not live'
+	@$(PY) -m pytest $(PARALLEL) -m 'not live'
 
 .PHONY: lint
 lint: setup ## Style

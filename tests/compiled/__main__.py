@@ -22,6 +22,7 @@ def main() -> int:
         print(f"==> the compiled core is not tested: {error}", file=sys.stderr)
         return 0
     command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.compiled.loaded", "-p", "no:cacheprovider"]
+    command += ["-n", "auto", "--dist", "loadscope"]
     return subprocess.run([*command, *SUITES], check=False, cwd=ROOT, env=environment(core)).returncode
 
 
