@@ -83,7 +83,10 @@ def hand_on(leg: Leg, cause: int) -> None:
     taker = leg
     for _ in range(_DEEPEST):
         giver = taker.dialled_by
-        if giver is None or not taker.hands_on or giver.gone or giver.hung_up_ms is not None:
+        if giver is None or giver.gone or giver.hung_up_ms is not None:
+            return
+        # Of two that were connected the bridge copies the cause, whichever application dialled.
+        if not taker.hands_on and not taker.up:
             return
         _inherit(giver, cause)
         if not giver.endpoint.is_relay or giver.half is None:
