@@ -27,6 +27,8 @@ class Told:
     ended: float | None
     served_s: float | None
     outcome: str | None
+    complete: bool = False
+    """Whether None means that there was none."""
 
     @classmethod
     def by_record(cls, record: CallRecord) -> Told:
@@ -37,6 +39,7 @@ class Told:
             epoch(record.ended_at),
             (record.talk_s or 0) + (record.hold_s or 0),
             record.outcome.value,
+            complete=True,
         )
 
     @classmethod
@@ -138,6 +141,8 @@ def book_errors(told: Told, books: Books, expected: FieldExpected, attempts: Any
         found.append(f"CEL: connected in {spans}, expected {'some' if expected.answered else 'none'}")
     if told.answered is not None:
         found += _differ("CEL connected", told.answered, spans[0][0] if spans else float("nan"))
+    elif told.complete and spans:
+        found.append(f"CEL connected: nobody answered, should be {spans[0][0]:.3f}")
     if told.served_s is not None and not expected.others:
         found += _differ("CEL talk", told.served_s, sum(end - start for start, end in spans), BOOKS_S)
     if expected.direction == "inbound":

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 from pydantic import SecretStr
 
-from callsteward.calls.record import CallRecord, encode
+from callsteward.calls.record import CallRecord, Outcome, encode
 from callsteward.config import Config, Privacy, load
 from tests.judge.books import Books
 from tests.judge.field_expected import FIELD_EXPECTED, FieldExpected
@@ -80,6 +81,34 @@ def test_a_channel_id_that_is_used_again_is_a_call_of_its_own() -> None:
     ends = [act["t"] for act in truth.acts if act["do"] == "bye"]
     talks = [end - answered for answered, end in zip(answers, ends, strict=True)]
     assert [record.talk_s for record in _records(path)] == pytest.approx(talks, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "noticed"),
+    [
+        ("confirm_taken", {"answered_at": None}, ["answered_at", "CEL"]),
+        ("confirm_abandoned", {"talk_s": 2.0}, ["talk_s", "CEL talk"]),
+        ("member_announced", {"wait_s": 1.0}, ["wait_s"]),
+        ("bye_41_local", {"talk_s": 9.9}, ["CEL talk"]),
+        (
+            "slow_queue_abandoned",
+            {"ended_at": "2026-01-01T00:00:00.000Z"},
+            ["ended_at", "CDR end", "ABANDON"],
+        ),
+        ("local_second", {"attempts": ()}, ["attempts"]),
+        ("out_prefix_talk", {"client_masked": "+7900***0002"}, ["client_masked"]),
+        ("second_queue_vain", {"left_waiting_s": None}, ["left_waiting_s"]),
+        ("queue_confirm_abandoned", {"outcome": Outcome.COMPLETED}, ["outcome", "ABANDON"]),
+    ],
+)
+def test_a_wrong_record_is_noticed(name: str, changes: dict[str, object], noticed: list[str]) -> None:
+    path = next(path for path in FIELD if path.stem == name)
+    expected = FIELD_EXPECTED[name]
+    wrong = msgspec.structs.replace(main_record(_records(path), expected), **changes)
+    found = errors([wrong], Truth.load(path.with_suffix(".truth.json")), expected)
+    found += book_errors(Told.by_record(wrong), Books.load(path.with_suffix(".pbx.json")), expected)
+    for word in noticed:
+        assert any(word in item for item in found), found
 
 
 def test_every_scenario_has_a_stream_and_an_expectation() -> None:
