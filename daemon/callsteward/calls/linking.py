@@ -84,8 +84,11 @@ def merge(desk: Desk, left: Call, right: Call) -> Call | None:
         winner.attempts.extend(loser.attempts)
         winner.attempts.sort(key=lambda attempt: attempt.dial_ms)
         left_out.merge(winner, loser)
-    winner.unobserved.extend(loser.unobserved)
     winner.begun_unseen = winner.begun_unseen or loser.begun_unseen
+    for span in loser.unobserved:
+        # Of an agent's phone that was on long before the client called.
+        if span[1] is None or span[1] > winner.created_ms:
+            winner.unobserved.append(span)
     winner.interruption = winner.interruption or loser.interruption
     winner.tags += loser.tags
     desk.disarm(loser)

@@ -81,6 +81,7 @@ class Leg:
         "dialled",
         "dialled_by",
         "endpoint",
+        "entered",
         "gone",
         "half",
         "hands_on",
@@ -102,7 +103,7 @@ class Leg:
         "refused",
         "run_out",
         "talking_ms",
-        "told",
+        "told_in",
         "up",
         "voice",
     )
@@ -117,6 +118,8 @@ class Leg:
         self.created_ms = created_ms
         self.call: Call = Call(self)
         self.bridge: Bridge | None = None
+        # Somebody watched it come into the bridge.
+        self.entered = False
         # The id of the one it was in last: destroyed, it may be left only then.
         self.left_bridge = ""
         self.half: Leg | None = None
@@ -142,8 +145,8 @@ class Leg:
         self.gone = False
         # Somebody watched it go up.
         self.lifted = False
-        # Its answer was told: once, when it is first connected with anybody.
-        self.told = False
+        # The call in which its answer was told: an agent who stays on the line answers one after the other.
+        self.told_in = ""
         self.hold_ms: int | None = None
         # Calls whose client it put on hold and then left, to ask somebody.
         self.awaited_by: tuple[Call, ...] = ()

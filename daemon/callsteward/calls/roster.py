@@ -177,6 +177,7 @@ class Roster:
             return
         touched = [leg, *bridge.legs]
         leg.bridge = None
+        leg.entered = False
         leg.left_bridge = bridge.id
         if leg in bridge.legs:
             bridge.legs.remove(leg)
@@ -188,6 +189,7 @@ class Roster:
         if leg.bridge is not bridge:
             self.detach(leg, ms)
             leg.bridge = bridge
+            leg.entered = True
         leg.placed = False
         if leg not in bridge.legs:
             bridge.legs.append(leg)

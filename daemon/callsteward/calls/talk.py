@@ -107,8 +107,8 @@ def _take_part(desk: Desk, call: Call, leg: Leg, ms: int) -> None:
     leg.contacts = (*leg.contacts, call)
     if not leg.outsider:
         call.operator = leg.operator
-        if not leg.told and (leg.joined_ms is None or leg.lifted):
-            leg.told = True
+        if leg.told_in != call.id and _seen_to_connect(call, leg):
+            leg.told_in = call.id
             desk.say(call, _SAY_ANSWERED, ms, operator=leg.operator)
     # A transfer is completed by the first one who then has the client; failed if it is its giver.
     for transfer in call.transfers:
@@ -117,6 +117,16 @@ def _take_part(desk: Desk, call: Call, leg: Leg, ms: int) -> None:
             if transfer.to is None and not came_back and not leg.outsider:
                 transfer.to = leg.operator
             transfer.result = TransferResult.FAILED if came_back else TransferResult.COMPLETED
+
+
+def _seen_to_connect(call: Call, leg: Leg) -> bool:
+    """Whether a leg and the client come together now; those who were met together may have talked before.
+
+    An agent who was on the line already when the stream began takes clients who call in afterwards.
+    """
+    if leg.joined_ms is None or leg.lifted:
+        return True
+    return leg.entered and call.client is not None and call.client.joined_ms is None
 
 
 def _begin(desk: Desk, call: Call, ms: int) -> None:
@@ -134,7 +144,7 @@ def _begin(desk: Desk, call: Call, ms: int) -> None:
     call.parted = None
     call.parted_unseen = False
     call.last_contact = []
-    if call.answered_ms is None and all(leg.joined_ms is None or leg.lifted for leg in call.contact):
+    if call.answered_ms is None and all(_seen_to_connect(call, leg) for leg in call.contact):
         call.answered_ms = ms
         # Of a call among colleagues the client is the one who called.
         call.latency_ms = next((told for told in map(latency_ms, call.contact) if told is not None), None)

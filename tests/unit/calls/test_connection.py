@@ -187,3 +187,62 @@ def test_a_client_whom_a_dialler_rings_and_no_operator_takes_gave_up() -> None:
         Party.CLIENT,
     )
     assert (record.answered_at, record.operator, record.callback.decision) == (None, None, "not_due")
+
+
+def agent_takes(s: Stream, agent: Phone, number: str) -> Phone:
+    """AgentRequest: the agent who is logged in gets a client into their channel."""
+    client = s.incoming(number=number)
+    s.up(client, ("AgentRequest", "101"))
+    s.wait(3)
+    s.bridge(client, agent)
+    s.speak(agent, 4)
+    return client
+
+
+def test_an_agent_who_stays_on_the_line_answers_each_client() -> None:
+    """AgentLogin: one channel, many talks; each client's answer is told, with the number for the ledger."""
+    s = Stream()
+    agent = s.dials("101", "*45")
+    s.up(agent, ("AgentLogin", "101"))
+    for number in ("79031234567", "79000000001"):
+        client = agent_takes(s, agent, number)
+        s.leaves(agent)
+        s.bye(client)
+        s.wait(2)
+    s.bye(agent)
+    facts = s.facts()
+    told = [(fact.operator, fact.client_number) for fact in happenings(facts, Happening.ANSWERED)]
+    assert told == [("101", "79031234567"), ("101", "79000000001")]
+    assert [(record.operator, record.wait_s) for record in ended(facts)] == [("101", 3.0), ("101", 3.0)]
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_an_agent_who_was_on_the_line_before_the_daemon_answers_too(listed: bool) -> None:
+    s, tracker = Stream(), Tracker(config())
+    agent = s.dials("101", "*45")
+    s.up(agent, ("AgentLogin", "101"))
+    s.wait(60)
+    s.unseen()
+    if listed:
+        s.snapshot()
+    client = agent_takes(s, agent, "79031234567")
+    s.leaves(agent)
+    s.bye(client)
+    facts = [*s.play(tracker), *tracker.advance(tracker.last_event_ms + 5_000)]
+    (record,) = ended(facts)
+    assert (record.complete, record.wait_s, record.answered_at) == (listed, 3.0, at(63))
+    assert (record.operator, record.outcome, record.answer_latency_s) == ("101", Outcome.COMPLETED, None)
+    assert [fact.operator for fact in happenings(facts, Happening.ANSWERED)] == ["101"]
+
+
+def test_a_talk_that_was_on_before_the_daemon_was_answered_nobody_knows_when() -> None:
+    s, tracker = Stream(), Tracker(config())
+    client, _ = s.talk()
+    s.wait(10)
+    s.unseen()
+    s.snapshot()
+    s.bye(client)
+    facts = s.play(tracker)
+    (record,) = ended(facts)
+    assert (record.answered_at, record.wait_s) == (None, None)
+    assert not happenings(facts, Happening.ANSWERED)
