@@ -441,6 +441,10 @@ def _extensions() -> str:
         "#include callsteward-rating.conf",
         "#include callsteward-examples.conf",
         "",
+        "[lab-unheard]",
+        "exten => s,1,Set(TALK_DETECT(remove)=)",
+        " same => n,Return()",
+        "",
         "; Outside lines come in here.",
         "[from-trunk]",
         "include => callsteward-example-inbound",
@@ -494,6 +498,12 @@ def _inbound(lane: Lane) -> Iterator[str]:
     yield from dial(13, f"Dial({first},5,{_PREDIAL})", f"Dial({second},20,{_PREDIAL})")
     yield from dial(14, f"Dial({first},20,tT{_PREDIAL})")
     yield from dial(15, f"Dial({first}&{second},20,{_PREDIAL})")
+    # A phone that refuses leaves its cause on the client's channel, then the queue finds somebody.
+    yield from dial(
+        16, "Answer()", f"Dial({first},20,{_PREDIAL})", f"Queue({lane.queue('support')},{_PREDIAL},,,60)"
+    )
+    # Nobody hears the operator.
+    yield from dial(17, f"Dial({first},20,b(lab-unheard^s^1))")
     yield from queue(20, "support")
     yield from queue(21, "ringall")
     yield from queue(22, "local", "")

@@ -204,6 +204,7 @@ class Playing:
             [
                 sys.executable, "-m", shows, name,
                 "--sip-port", str(pbx.sip_port), "--lane", str(lane), "--driver", pbx.driver,
+                "--ari-url", pbx.ari.base_url, "--ari-authorization", pbx.ari.authorization,
             ],
             cwd=REPOSITORY,
             stdin=subprocess.PIPE,
