@@ -1,0 +1,42 @@
+"""An operator's retained gauge is taken back where operators' names have no end."""
+
+from __future__ import annotations
+
+import asyncio
+
+import aiomqtt
+import pytest
+
+from callsteward.calls.facts import OperatorNow, OperatorState
+from callsteward.feed import gauges
+from callsteward.feed.mqtt import Feed
+from tests.unit.feed.conftest import AnyBroker, config_for
+
+NOW = 1_795_314_131_000
+
+
+async def test_the_broker_forgets_who_has_rested_longest(
+    broker: AnyBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gauges, "STRANGERS", 1)
+    feed = Feed(config_for(broker.port), boot_id="boot-1")
+    task = asyncio.create_task(feed.run())
+    try:
+        async with aiomqtt.Client("127.0.0.1", broker.port) as client, asyncio.timeout(10):
+            await client.subscribe("callsteward/main/operators/+/now", qos=1)
+            told = client.messages
+            for number, name in enumerate(("first", "second")):
+                now = OperatorNow(operator=name, state=OperatorState.TALKING, since_ms=NOW + number)
+                feed.gauges([], [now], NOW + number)
+                # Each is shown before the next one comes.
+                async for message in told:
+                    if message.topic.matches(f"callsteward/main/operators/{name}/now"):
+                        break
+            feed.gauges([], [], NOW + 2)
+            async for message in told:
+                if message.payload == b"":
+                    assert message.topic.value == "callsteward/main/operators/first/now"
+                    break
+    finally:
+        await feed.drain(5)
+        await asyncio.wait({task})
