@@ -233,10 +233,18 @@ class TagCommanded(_Event, frozen=True, gc=False, kw_only=True, tag="Callsteward
 class Compacted(_Event, frozen=True, gc=False, kw_only=True, tag="CallstewardCompacted"):
     """Not from Asterisk: heads a compacted journal. `gone`: channels that ended, whose frames went.
 
+    `gone_ms`: when each of them did, ms since 1970; journals of earlier versions have none.
     With a timestamp and nothing else it stands further down, in place of events that went.
     """
 
     gone: tuple[str, ...] = ()
+    gone_ms: tuple[int, ...] = ()
+
+    def ended(self) -> dict[str, int]:
+        """When each channel ended, ms since 1970; for ever, where the journal does not say."""
+        if len(self.gone) != len(self.gone_ms):
+            return dict.fromkeys(self.gone, LATEST_MS)
+        return dict(zip(self.gone, self.gone_ms, strict=True))
 
 
 class ClockSet(_Event, frozen=True, gc=False, kw_only=True, tag="CallstewardClockSet"):
@@ -400,6 +408,12 @@ def epoch_ms(timestamp: str) -> int | None:
     except (ValueError, OverflowError):
         return None
     return ms if 0 <= ms < LATEST_MS else None
+
+
+def made_after(channel: Channel, ms: int) -> bool:
+    """Whether a channel was created after a moment, ms since 1970; not where it does not say when."""
+    created_ms = epoch_ms(channel.creationtime) if channel.creationtime else None
+    return created_ms is not None and created_ms > ms
 
 
 def timestamp(ms: int) -> str:

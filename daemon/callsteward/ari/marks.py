@@ -7,7 +7,7 @@ use for.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -66,9 +66,12 @@ def seen(ms: int) -> bytes:
     return f'{{"type":"{SEEN}","timestamp":"{timestamp(ms)}"}}'.encode()
 
 
-def compacted(gone: tuple[str, ...]) -> bytes:
-    """The head of a compacted journal: channels whose frames went, so that none is taken for a new one."""
-    return msgspec.json.encode(Compacted(gone=gone))
+def compacted(gone: Mapping[str, int]) -> bytes:
+    """The head of a compacted journal: channels whose frames went, so that none is taken for a new one.
+
+    `gone`: when each of them ended, ms since 1970.
+    """
+    return msgspec.json.encode(Compacted(gone=tuple(gone), gone_ms=tuple(gone.values())))
 
 
 def told(ms: int) -> bytes:

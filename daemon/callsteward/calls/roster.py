@@ -115,10 +115,12 @@ class Roster:
     def is_late(self, channel: ari.Channel) -> bool:
         """Whether the creation of a channel is told when that channel is gone: late, or a second time."""
         gone_ms = self._gone.get(channel.id)
-        if gone_ms is None:
-            return False
-        created_ms = ari.epoch_ms(channel.creationtime) if channel.creationtime else None
-        return created_ms is None or created_ms <= gone_ms
+        return gone_ms is not None and not ari.made_after(channel, gone_ms)
+
+    def move(self, by_ms: int) -> None:
+        """The clock was set: when channels were gone is told in the new time."""
+        for channel_id in self._gone:
+            self._gone[channel_id] += by_ms
 
     def forget(self, leg: Leg) -> None:
         """The channel is no more; its bridge and its call know already."""

@@ -447,14 +447,15 @@ class Tracker:
 
     def _compacted(self, event: ari.Compacted) -> None:
         """A compacted journal begins: a late event of a channel whose frames went brings no call back."""
-        for channel_id in event.gone:
-            self._roster.remember(channel_id, self.last_event_ms)
+        for channel_id, ms in event.ended().items():
+            self._roster.remember(channel_id, ms)
 
     def _clock_set(self, event: ari.ClockSet) -> None:
         """Asterisk's clock was set: what is on is dated anew, so that its spans stay as long as they are."""
         self.last_event_ms += event.by_ms
         self._moved_to_ms = self.last_event_ms
         redate(self._desk, self._roster.legs.values(), self._roster.calls(), event.by_ms)
+        self._roster.move(event.by_ms)
 
     def _left_before(self, event: ari.Left) -> None:
         """Whom operators talked with last, in a journal that has lost those calls."""

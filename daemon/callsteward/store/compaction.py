@@ -201,10 +201,10 @@ def _kept_roots(threads: Threads) -> set[str]:
     return kept
 
 
-def _gone(threads: Threads, kept: set[str]) -> tuple[str, ...]:
-    """Ended channels that the frames left do not tell of."""
+def _gone(threads: Threads, kept: set[str]) -> dict[str, int]:
+    """Ended channels that the frames left do not tell of, and when each ended."""
     ids = [item for item in threads.gone if item in threads.gone_before or threads.root(item) not in kept]
-    return tuple(ids[-REMEMBERED:])
+    return {item: threads.gone[item] for item in ids[-REMEMBERED:]}
 
 
 def _belongs(about: About, threads: Threads, kept: set[str]) -> bool:

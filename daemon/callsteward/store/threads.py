@@ -52,7 +52,8 @@ class Threads:
         # Channels that are there, each with its phone: the part of its name that all of a phone's share.
         self.alive: dict[str, str] = {}
         self._last_of: dict[str, str] = {}
-        self.gone: dict[str, None] = {}
+        # When each was gone, ms since 1970.
+        self.gone: dict[str, int] = {}
         # Those that no frame tells of any more.
         self.gone_before: set[str] = set()
         self.bridges: dict[str, _Bridge] = {}
@@ -76,9 +77,18 @@ class Threads:
                 self._parent[root] = first
 
     def _met(self, channel: ari.Channel, *, created: bool = False) -> None:
-        """A channel an event names: there from now on, unless it is known to be gone."""
-        if channel.id in self.alive or channel.id in self.gone:
+        """A channel an event names: there from now on, unless it is known to be gone.
+
+        A program may give an id again: to a channel that is created after the one of that id was gone.
+        """
+        if channel.id in self.alive:
             return
+        gone_ms = self.gone.get(channel.id)
+        if gone_ms is not None:
+            if not created or not ari.made_after(channel, gone_ms):
+                return
+            del self.gone[channel.id]
+            self.gone_before.discard(channel.id)
         if not created and "<ZOMBIE>" in channel.name:
             return
         self.alive[channel.id] = _phone(channel.name)
@@ -88,16 +98,20 @@ class Threads:
             if other in self.alive:
                 self._join((channel.id, other))
             self._halves[base] = channel.id
+        self._link(channel)
+
+    def _link(self, channel: ari.Channel) -> None:
+        """A channel belongs to the call whose first channel Asterisk names with it."""
         linked = channel.channelvars.linkedid if channel.channelvars is not None else None
-        if not created and linked and linked in self.alive:
+        if linked and linked in self.alive:
             self._join((channel.id, linked))
 
-    def _died(self, channel_id: str) -> None:
+    def _died(self, channel_id: str, ms: int) -> None:
         phone = self.alive.pop(channel_id, "")
         if phone:
             self._last_of[phone] = channel_id
         self.gone.pop(channel_id, None)
-        self.gone[channel_id] = None
+        self.gone[channel_id] = ms
 
     def _bridge(self, bridge: ari.Bridge) -> _Bridge:
         known = self.bridges.get(bridge.id)
@@ -126,7 +140,7 @@ class Threads:
             self._met(event.channel, created=isinstance(event, ari.ChannelCreated))
             about = event.channel.id, False
         elif isinstance(event, ari.ChannelDestroyed):
-            self._died(event.channel.id)
+            self._died(event.channel.id, self.newest_ms if ms is None else ms)
             about = event.channel.id, False
         elif isinstance(event, _bridged):
             if event.channel is None:
@@ -164,6 +178,8 @@ class Threads:
         more: list[ari.Channel | None] = []
         if isinstance(event, ari.Dial):
             named = [event.peer, event.caller, event.forwarded]
+            if event.caller is None:
+                self._link(event.peer)
         elif isinstance(event, ari.BridgeBlindTransfer):
             named, more = [event.channel], [event.transferee]
         elif isinstance(event, ari.BridgeAttendedTransfer):
@@ -182,9 +198,10 @@ class Threads:
         elif isinstance(event, ari.ClockSet):
             self.newest_ms += event.by_ms
             self.last_ms = {item: ms + event.by_ms for item, ms in self.last_ms.items()}
+            self.gone = {item: ms + event.by_ms for item, ms in self.gone.items()}
             return None
         elif isinstance(event, ari.Compacted):
-            self.gone.update(dict.fromkeys(event.gone))
+            self.gone.update(event.ended())
             self.gone_before.update(event.gone)
             return None
         ids = []
@@ -209,7 +226,7 @@ class Threads:
     def _reconcile(self, event: ari.Snapshot) -> None:
         present = {channel.id for channel in event.channels}
         for channel_id in sorted(self.alive.keys() - present):
-            self._died(channel_id)
+            self._died(channel_id, self.newest_ms)
         for channel in event.channels:
             self._met(channel)
         for bridge_id in self.bridges.keys() - {bridge.id for bridge in event.bridges}:
