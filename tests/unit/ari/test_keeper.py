@@ -76,7 +76,7 @@ async def test_a_reader_killed_anywhere_loses_nothing(store: FdStore, tmp_path, 
             pass_fds=files,
             stderr=asyncio.subprocess.PIPE,
         )
-        # A life is a second or two long; one that hears nothing any more is a failure, not a wait without end.
+        # A life lasts a second or two: one that hears nothing any more is a failure, not a wait without end.
         async with asyncio.timeout(90):
             _, said = await process.communicate()
         lives.append((process.returncode, said.decode()))
