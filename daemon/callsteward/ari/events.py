@@ -272,7 +272,7 @@ class Left(_Event, frozen=True, gc=False, kw_only=True, tag="CallstewardLeft"):
 
 
 class Listened(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """An endpoint such as PJSIP/101: whether any talk event of it was ever seen.
+    """An endpoint such as PJSIP/101, a number in it masked: whether any talk event of it was ever seen.
 
     `quiet`: in how many talks in a row until now it had none.
     """
@@ -285,7 +285,8 @@ class Listened(msgspec.Struct, frozen=True, gc=False, array_like=True):
 class Heard(_Event, frozen=True, gc=False, kw_only=True, tag="CallstewardHeard"):
     """Not from Asterisk: which endpoints the talk detector told of before, where those events are not kept.
 
-    `whole`: that is all that was known here. Without it, it stands in place of events that went.
+    `whole`: that is all that was known here. Without it, it stands in place of events that went, and names
+    endpoints as their channels were named.
     """
 
     endpoints: tuple[Listened, ...]

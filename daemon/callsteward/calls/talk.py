@@ -277,7 +277,7 @@ def _open_part(desk: Desk, call: Call, leg: Leg, ms: int) -> Part:
     """Somebody takes part in the conversation from now on."""
     voice = leg.voice
     if voice is None:
-        voice = leg.voice = desk.voices.of(leg.name)
+        voice = leg.voice = desk.voices.of(leg.endpoint)
     part = Part(leg, voice, ms)
     call.parts.append(part)
     return part

@@ -346,14 +346,13 @@ class Tracker:
 
     def _heard(self, leg: Leg | None, channel: ari.Channel) -> None:
         """The talk detector told of a channel, also of one that is gone: its endpoint can be heard."""
-        voice = leg.voice if leg is not None else None
-        if voice is None:
-            voice = self._desk.voices.of(channel.name)
-            if leg is not None:
-                leg.voice = voice
-        voice.events += 1
-        if voice.quiet or not voice.heard:
-            self._desk.voices.heard(voice)
+        desk = self._desk
+        if leg is None:
+            desk.voices.event(desk.voices.of(desk.directory.endpoint(channel.name)))
+            return
+        if leg.voice is None:
+            leg.voice = desk.voices.of(leg.endpoint)
+        desk.voices.event(leg.voice)
 
     def _blind_transferred(self, event: ari.BridgeBlindTransfer) -> None:
         transfers.blind(self._desk, self._roster, event, self.last_event_ms)
@@ -465,7 +464,13 @@ class Tracker:
 
     def _heard_before(self, event: ari.Heard) -> None:
         """Which endpoints the talk detector told of, in events that this stream does not have."""
-        self._desk.voices.learn(event.endpoints, whole=event.whole)
+        desk = self._desk
+        if event.whole:
+            desk.voices.learn(event.endpoints)
+            return
+        # In place of events that went: an endpoint is named as Asterisk's channels are.
+        for item in event.endpoints:
+            desk.voices.event(desk.voices.of(desk.directory.endpoint(f"{item.endpoint}-0")))
 
     def _broke_off(self, event: ari.Interrupted) -> None:
         """Of what Asterisk sent just before, some may be lost: the calls that are on are in doubt."""

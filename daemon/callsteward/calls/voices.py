@@ -16,6 +16,7 @@ from callsteward.ari.events import Listened
 from callsteward.calls import timeline
 
 if TYPE_CHECKING:
+    from callsteward.calls.directory import Endpoint
     from callsteward.calls.model import Call, Leg
 
 DEAF_AFTER: Final = 5
@@ -24,18 +25,6 @@ TALK_MS: Final = 10_000
 """A talk, holds taken out, that says something of whether an endpoint is heard."""
 KEPT: Final = 2_000
 """Endpoints that are kept. Channels can be named by whoever calls; the one longest out of use goes first."""
-
-
-def endpoint_of(channel_name: str) -> str:
-    """`PJSIP/101` of `PJSIP/101-0000001c`; empty for a Local channel, at whose end nobody is.
-
-    An ISDN channel's name has the caller's number behind the span (`DAHDI/i1/79030000001-3`): it goes.
-    """
-    if channel_name.startswith("Local/"):
-        return ""
-    name = channel_name.rpartition("-")[0] or channel_name
-    slash = name.find("/", name.find("/") + 1)
-    return name if slash < 0 else name[:slash]
 
 
 class Voice:
@@ -87,9 +76,9 @@ class Voices:
         # What whoever keeps this longer has not taken yet; None for one that is not kept any more.
         self._changed: dict[str, Voice | None] = {}
 
-    def of(self, channel_name: str) -> Voice:
-        """The voice behind a channel that has a part in a talk, or speaks."""
-        return self._of(endpoint_of(channel_name))
+    def of(self, endpoint: Endpoint) -> Voice:
+        """The voice behind a channel that has a part in a talk, or speaks. Nobody is at a Local channel."""
+        return self._of(endpoint.shown if endpoint.person else "")
 
     def _of(self, endpoint: str) -> Voice:
         known = self._known
@@ -107,7 +96,13 @@ class Voices:
                     self._changed[oldest] = None
         return voice
 
-    def heard(self, voice: Voice) -> None:
+    def event(self, voice: Voice) -> None:
+        """The talk detector told of it."""
+        voice.events += 1
+        if voice.quiet or not voice.heard:
+            self._heard(voice)
+
+    def _heard(self, voice: Voice) -> None:
         """The talk detector told of it, for the first time or after talks without a word."""
         voice.heard = voice.audible = True
         voice.quiet = 0
@@ -151,15 +146,13 @@ class Voices:
             Listened(item.endpoint, item.heard, item.quiet) for item in known if item.heard or item.quiet
         )
 
-    def learn(self, listened: Iterable[Listened], *, whole: bool) -> None:
-        """What was known before: `whole`, and nothing else; or else of events that are not told any more."""
-        if whole:
-            for voice in self._known.values():
-                voice.heard, voice.quiet, voice.audible = False, 0, self._armed
+    def learn(self, listened: Iterable[Listened]) -> None:
+        """What was known before, and nothing else."""
+        for voice in self._known.values():
+            voice.heard, voice.quiet, voice.audible = False, 0, self._armed
         for item in listened:
             voice = self._of(item.endpoint)
-            voice.events += not whole
-            voice.taken = voice.taken or whole
+            voice.taken = True
             voice.heard, voice.quiet = item.heard, item.quiet
             voice.audible = self._armed or (item.heard and item.quiet < DEAF_AFTER)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,8 +17,6 @@ from callsteward.store.records import Store
 
 _CHECK = "heard"
 _NAMED = 8
-# A trunk can be named by its number.
-_NUMBER = re.compile(r"\d{5,}")
 
 
 async def heard(config: Config) -> Result | None:
@@ -68,13 +65,9 @@ def _not_there_yet(config: Config) -> bool:
 
 
 def _named(listened: Sequence[Listened]) -> str:
-    shown = [f"{_masked(item.endpoint)} ({_talks(item.quiet)})" for item in listened[:_NAMED]]
+    shown = [f"{item.endpoint} ({_talks(item.quiet)})" for item in listened[:_NAMED]]
     more = len(listened) - _NAMED
     return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
-
-
-def _masked(endpoint: str) -> str:
-    return _NUMBER.sub(lambda number: f"{number[0][:2]}***{number[0][-2:]}", endpoint)
 
 
 def _talks(quiet: int) -> str:

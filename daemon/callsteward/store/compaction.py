@@ -20,6 +20,7 @@ up midway and say that they were not seen whole.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
@@ -27,7 +28,7 @@ import msgspec
 from callsteward.ari import events as ari
 from callsteward.ari.marks import ADVANCED, advanced, compacted, heard, said, seen, snapshot_frame, told
 from callsteward.ari.stamp import stamp
-from callsteward.calls.voices import DEAF_AFTER, endpoint_of
+from callsteward.calls.voices import DEAF_AFTER
 from callsteward.exceptions import MalformedEventError
 from callsteward.store.threads import About, Threads
 
@@ -35,6 +36,9 @@ from callsteward.store.threads import About, Threads
 GRACE_MS = 60_000
 # As many ended channels as the tracker remembers.
 REMEMBERED = 10_000
+
+# So many digits are a number (`calls/number.py`).
+_NUMBER = re.compile("[0-9]{7}")
 
 Frames = Callable[[], Iterable[bytes]]
 """The journal's frames from the beginning, as often as asked."""
@@ -126,6 +130,18 @@ def compact(frames: Frames, *, limit_bytes: int) -> Iterator[bytes]:
     yield from run.marks()
 
 
+def _endpoint_of(channel_name: str) -> str:
+    """`PJSIP/101` of `PJSIP/101-0000001c`; empty for a Local channel, at whose end nobody is.
+
+    An ISDN channel's name has the caller's number behind the span (`DAHDI/i1/79030000001-3`): it goes.
+    """
+    if channel_name.startswith("Local/"):
+        return ""
+    endpoint = channel_name.rpartition("-")[0] or channel_name
+    span, _, number = endpoint.rpartition("/")
+    return span if "/" in span and _NUMBER.search(number) else endpoint
+
+
 class _Listened:
     """Where each endpoint was heard first, and the marks of all that was known, of which two are needed."""
 
@@ -137,7 +153,7 @@ class _Listened:
 
     def add(self, place: int, event: ari.Event | None) -> None:
         if isinstance(event, ari.ChannelTalkingStarted | ari.ChannelTalkingFinished):
-            new = [endpoint_of(event.channel.name)]
+            new = [_endpoint_of(event.channel.name)]
         elif isinstance(event, ari.Heard):
             new = [item.endpoint for item in event.endpoints if item.heard and item.quiet < DEAF_AFTER]
             if event.whole:

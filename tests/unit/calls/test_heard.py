@@ -5,10 +5,11 @@ from typing import Any
 import pytest
 
 from callsteward.ari import events
+from callsteward.calls.directory import Directory
 from callsteward.calls.facts import Happening
 from callsteward.calls.record import CallRecord, Decision, Outcome, RuleResult, Silence
 from callsteward.calls.tracker import Tracker
-from callsteward.calls.voices import DEAF_AFTER, KEPT, Voices, endpoint_of
+from callsteward.calls.voices import DEAF_AFTER, KEPT, Voices
 from callsteward.config import Config, Endpoints
 from tests.unit.calls.stream import (
     NOON,
@@ -370,6 +371,10 @@ def test_with_talk_detect_off_no_event_counts():
 # --- names ---------------------------------------------------------------------------------------------
 
 
+def directory() -> Directory:
+    return Directory(config())
+
+
 @pytest.mark.parametrize(
     ("channel", "endpoint"),
     [
@@ -377,38 +382,72 @@ def test_with_talk_detect_off_no_event_counts():
         ("PJSIP/my-trunk-0000001c", "PJSIP/my-trunk"),
         ("SIP/192.0.2.7-00000003", "SIP/192.0.2.7"),
         ("DAHDI/i1/79030000001-3", "DAHDI/i1"),
+        ("PJSIP/79031234567-0000001c", "PJSIP/+7903***4567"),
         ("Local/101@agents-00000000;1", ""),
-        ("PJSIP/101", "PJSIP/101"),
-        ("", ""),
+        ("Snoop/1.1-00000000", ""),
     ],
 )
 def test_an_endpoint_is_the_part_of_a_channels_name_that_its_calls_share(channel: str, endpoint: str):
-    assert endpoint_of(channel) == endpoint
+    assert Voices(armed=False).of(directory().endpoint(channel)).endpoint == endpoint
 
 
 def test_no_end_of_names_is_no_end_of_memory_and_who_talks_stays():
-    voices = Voices(armed=False)
-    operator = voices.of("PJSIP/101-00000001")
-    voices.heard(operator)
+    voices, names = Voices(armed=False), directory()
+    operator = voices.of(names.endpoint("PJSIP/101-00000001"))
+    voices.event(operator)
     for number in range(3 * KEPT):
-        voices.heard(voices.of(f"SIP/guest{number}-0000000{number % 10}"))
+        voices.event(voices.of(names.endpoint(f"SIP/guest{number}-0000000{number % 10}")))
         if number % 1000 == 0:
-            assert voices.of("PJSIP/101-00000002") is operator
+            assert voices.of(names.endpoint("PJSIP/101-00000002")) is operator
     assert len(voices.all()) == KEPT
     assert operator.audible
-    assert voices.of("SIP/guest0-00000009").audible is False
+    assert voices.of(names.endpoint("SIP/guest0-00000009")).audible is False
 
 
 def test_of_an_endpoint_that_is_not_kept_any_more_only_who_knows_of_it_is_told():
-    voices = Voices(armed=False)
-    voices.heard(voices.of("SIP/guest-00000000"))
+    voices, names = Voices(armed=False), directory()
+    voices.event(voices.of(names.endpoint("SIP/guest-00000000")))
     assert [endpoint for endpoint, _ in voices.changes()] == ["SIP/guest"]
     for number in range(KEPT + 1):
-        voices.heard(voices.of(f"SIP/guest{number}-00000000"))
+        voices.event(voices.of(names.endpoint(f"SIP/guest{number}-00000000")))
     changes = dict(voices.changes())
     assert len(changes) == KEPT + 1
     assert changes["SIP/guest"] is None
     assert "SIP/guest0" not in changes
+
+
+@pytest.mark.parametrize(
+    ("mark", "known"),
+    [("DAHDI/i1", "DAHDI/i1"), ("PJSIP/79031234567", "PJSIP/+7903***4567"), ("Snoop/1.1", None)],
+)
+def test_a_mark_in_place_of_an_event_names_the_endpoint_as_the_channel_did(mark: str, known: str | None):
+    tracker = Tracker(config())
+    tracker.handle(events.Heard(endpoints=(events.Listened(mark, heard=True),)))
+    assert [item.endpoint for item in tracker.listened()] == ([] if known is None else [known])
+
+
+def isdn(s: Stream, number: str) -> Phone:
+    """A call comes in over an ISDN span, whose channels have their caller's number in their name."""
+    name = f"DAHDI/i1/{number}-1"
+    return s._phone("", "Ring", name=name, number=number, context="from-trunk", exten="1000")
+
+
+def test_every_caller_of_an_isdn_line_is_one_endpoint():
+    tracker = Tracker(config())
+    s = Stream()
+    first = isdn(s, "79000000001")
+    s.speak(first, 2)
+    s.bye(first)
+    s.play(tracker)
+    assert tracker.listened() == (events.Listened("DAHDI/i1", heard=True),)
+    client = isdn(s, "79000000002")
+    phone = s.dial(client, "101")
+    s.ring(phone)
+    s.answer(phone, after=2)
+    s.bridge(client, phone)
+    s.speak(phone, 4)
+    s.bye(client)
+    assert said(only(s, tracker))[:2] == (4.0, 0.0)
 
 
 def test_an_outside_number_on_an_operators_side_counts_as_one_of_it():

@@ -80,3 +80,20 @@ def test_of_the_marks_that_tell_all_the_first_and_the_last_stay() -> None:
     ]
     assert json.loads(journal[1])["whole"] is True
     assert journal[-1] == told[3]
+
+
+@pytest.mark.parametrize(
+    ("channel", "endpoint"),
+    [
+        ("DAHDI/i1/79030000001-3", "DAHDI/i1"),
+        ("PJSIP/79031234567-00000001", "PJSIP/79031234567"),
+        ("Local/101@agents-00000000;1", None),
+    ],
+)
+def test_a_mark_names_the_endpoint_and_no_caller(channel: str, endpoint: str | None) -> None:
+    frame = json.dumps({"type": "ChannelTalkingStarted", "channel": {"id": "1.1", "name": channel}}).encode()
+    gone = json.dumps({"type": "ChannelDestroyed", "channel": {"id": "1.1", "name": channel}}).encode()
+    journal = compacted([frame, gone])
+    assert [item.endpoint for mark in marks(journal) for item in mark.endpoints] == (
+        [] if endpoint is None else [endpoint]
+    )
