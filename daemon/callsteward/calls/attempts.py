@@ -45,6 +45,7 @@ _CAUSES: Final = {
     16: AttemptResult.CANCELLED,
     26: AttemptResult.CANCELLED,
 }
+_DECLINED: Final = 21
 # Causes that leave it to DIALSTATUS how a dial ended: cancelled, or nothing said.
 _SAY_NOTHING: Final = frozenset({0, 16, 26, 31, 127})
 _OUTCOMES: Final = {
@@ -85,6 +86,8 @@ def dial(desk: Desk, leg: Leg, status: str, ms: int) -> None:
 def _result_of(leg: Leg, status: str) -> AttemptResult:
     """How a dial ended. Asterisk says NOANSWER of phones that refused, too; the refusal's cause knows."""
     refused = leg.refused
+    if refused == _DECLINED:
+        return AttemptResult.REJECTED  # a 603: NOANSWER, CHANUNAVAIL or CONGESTION, by version
     if status == "NOANSWER":
         if refused is not None and refused not in _SAY_NOTHING:
             return _CAUSES.get(refused, AttemptResult.FAILED)
@@ -183,22 +186,26 @@ def latency_ms(leg: Leg) -> int | None:
 
 def ended(desk: Desk, leg: Leg, ms: int, cause: int) -> None:
     """The channel is gone: an open attempt ends with it, and a refusal is told from a failure."""
-    attempt = leg.attempt
+    attempt, call = leg.attempt, leg.call
+    result = _CAUSES.get(cause, AttemptResult.FAILED)
+    # Of a refusal whose request had no cause (Asterisk 16 and 18 over IAX2 and ISDN) the end alone knows.
+    refused = cause not in _SAY_NOTHING
     if attempt is None:
-        if leg is leg.call.client and leg.dialled and not leg.up and not leg.dial_over:
+        if leg is call.client and leg.dialled and not leg.up:
             # A client whom a program called: there is no end of a dial but the channel's.
-            result = _CAUSES.get(cause, AttemptResult.FAILED)
-            leg.call.client_dial = _OUTCOMES[result]
+            if not leg.dial_over or (refused and call.client_dial is Outcome.NO_ANSWER):
+                call.client_dial = _OUTCOMES[result]
         return
     attempt.over = True
     if attempt.result is None:
-        result = _CAUSES.get(cause, AttemptResult.FAILED)
         if result is AttemptResult.CANCELLED and _given_up(leg):
             result = AttemptResult.NO_ANSWER
         _close(desk, attempt, result, ms)
-    elif cause == 21 and attempt.result is not AttemptResult.ANSWERED:
+    elif cause == _DECLINED and attempt.result is not _ANSWERED:
         # Dial reports a 603 as CHANUNAVAIL or CONGESTION; the cause says the person declined.
-        attempt.result = AttemptResult.REJECTED
+        attempt.result = result
+    elif refused and attempt.result is AttemptResult.NO_ANSWER:
+        attempt.result = result
 
 
 def _given_up(leg: Leg) -> bool:

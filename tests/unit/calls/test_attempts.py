@@ -190,6 +190,46 @@ def test_what_became_of_the_dial_is_passed_back_and_is_not_the_clients_doing(
     assert rule(record, "no_contact_lost").result is RuleResult.BROKEN
 
 
+@pytest.mark.parametrize(
+    ("cause", "result"),
+    [
+        (1, AttemptResult.UNAVAILABLE),
+        (17, AttemptResult.BUSY),
+        (38, AttemptResult.FAILED),
+        (0, AttemptResult.NO_ANSWER),
+        (16, AttemptResult.NO_ANSWER),
+        (19, AttemptResult.NO_ANSWER),
+        (26, AttemptResult.NO_ANSWER),
+    ],
+)
+def test_a_phone_whose_refusal_was_told_by_its_end_alone_did_not_ring_in_vain(
+    cause: int, result: AttemptResult
+):
+    s = Stream()
+    client = s.incoming()
+    phone = s.dial(client, "101")
+    s.ring(phone)
+    s.wait(2)
+    s.ends_dial(phone, "NOANSWER", cause)
+    s.wait(6)
+    s.bye(client, 127)
+    (attempt,) = s.record().attempts
+    assert (attempt.result, attempt.ring_s) == (result, 2.0)
+
+
+@pytest.mark.parametrize("status", ["NOANSWER", "CHANUNAVAIL", "CONGESTION"])
+def test_a_client_we_call_who_declines_is_busy_whatever_the_status(status: str):
+    s = Stream()
+    phone = s.dials("101", exten="79031234567")
+    client = s.dial(phone, "trunk", number="79031234567")
+    s.ring(client)
+    s.wait(2)
+    s.ends_dial(client, status, 21, asked=21)
+    s.request(phone, 16, soft=True)
+    s.destroy(phone, 21)
+    assert s.record().outcome is Outcome.BUSY
+
+
 @pytest.mark.parametrize("status", [None, 487])
 def test_a_client_who_waits_on_after_a_failed_dial_and_hangs_up_abandoned_the_call(status: int | None):
     """The dialplan goes on with music or another dial; Asterisk 22 tells the old cause with the CANCEL."""
@@ -273,23 +313,28 @@ def test_a_phone_that_says_it_rings_before_its_dial_is_known_rings_from_the_dial
 
 
 @pytest.mark.parametrize(
-    ("status", "outcome"),
+    ("status", "cause", "outcome"),
     [
-        ("BUSY", Outcome.BUSY),
-        ("CONGESTION", Outcome.FAILED),
-        ("CHANUNAVAIL", Outcome.FAILED),
-        ("NOANSWER", Outcome.NO_ANSWER),
+        ("BUSY", 17, Outcome.BUSY),
+        ("CONGESTION", 34, Outcome.FAILED),
+        ("CHANUNAVAIL", 20, Outcome.FAILED),
+        ("NOANSWER", 0, Outcome.NO_ANSWER),
+        # As IAX2 and ISDN tell of a refusal on Asterisk 16 and 18: no request has a cause.
+        ("NOANSWER", 1, Outcome.FAILED),
+        ("NOANSWER", 17, Outcome.BUSY),
+        ("NOANSWER", 18, Outcome.NO_ANSWER),
+        ("CONGESTION", 21, Outcome.FAILED),
     ],
 )
-def test_a_client_we_call_does_not_answer(status: str, outcome: Outcome):
+def test_a_client_we_call_does_not_answer(status: str, cause: int, outcome: Outcome):
     s = Stream()
     phone = s.dials("101", exten="79031234567")
     client = s.dial(phone, "trunk", number="79031234567")
     s.ring(client)
     s.wait(6)
-    s.ends_dial(client, status, 17)
+    s.ends_dial(client, status, cause)
     s.request(phone, 16, soft=True)
-    s.destroy(phone, 17)
+    s.destroy(phone, cause)
     record = s.record()
     assert record.direction is Direction.OUTBOUND
     assert (record.outcome, record.operator, record.attempts) == (outcome, None, ())
