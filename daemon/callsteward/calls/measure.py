@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -11,7 +12,7 @@ from callsteward.calls import outcome as policy
 from callsteward.calls.callback_id import callback_of, origin_of
 from callsteward.calls.conversation import Conversation
 from callsteward.calls.handover import ended_by
-from callsteward.calls.hangup import attribute
+from callsteward.calls.hangup import SIMULTANEOUS_MS, Request, attribute
 from callsteward.calls.moments import rfc3339, seconds, stamped
 from callsteward.calls.record import (
     Attempt,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 _INTERNAL: Final = Direction.INTERNAL
 _OPERATOR: Final = Side.OPERATOR
+_CLIENT: Final = Side.CLIENT
 _CLIENT_PARTY: Final = Party.CLIENT
 _CANCELLED: Final = AttemptResult.CANCELLED
 _DROPPED: Final = Tag.DROPPED
@@ -101,7 +103,7 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
     if connected and rating:
         outcome = Outcome.COMPLETED
     elif connected:
-        signs = _at_the_end(conversation) if hangup.first is _CLIENT_PARTY else ()
+        signs = _at_the_end(conversation, requests) if hangup.first is _CLIENT_PARTY else ()
         if signs:
             evidence = (*hangup.evidence, *[_HEURISTICS[sign] for sign in signs])
             hangup = msgspec.structs.replace(hangup, evidence=evidence)
@@ -312,11 +314,17 @@ _HEURISTICS = {
 }
 
 
-def _at_the_end(conversation: Conversation) -> tuple[str, ...]:
-    """Which of the heuristics' signs there were when the talk ended."""
+def _at_the_end(conversation: Conversation, requests: Sequence[Request]) -> tuple[str, ...]:
+    """Which of the heuristics' signs there were when the client ended the talk.
+
+    None for a client who was transferred or parked, and gave up waiting after that.
+    """
     if not conversation.talks:
         return ()
     end = conversation.talks[-1][1]
+    asked = next((item for item in requests if item.side is _CLIENT and not item.soft), None)
+    if asked is not None and asked.at_ms > end + SIMULTANEOUS_MS:
+        return ()
     signs: tuple[str, ...] = ()
     if conversation.operator and end <= conversation.operator[-1][1]:
         signs = ("operator_mid_word",)

@@ -176,6 +176,26 @@ def test_heuristics_say_nothing_of_a_call_nobody_answered():
     settings = config(profiles={"standard": Profile(drop_on_bye=frozenset({"client_on_hold"}))})
     assert s.record(settings).outcome is Outcome.ABANDONED
 
+@pytest.mark.parametrize("how", ["transferred", "parked"])
+def test_a_client_who_gives_up_waiting_after_the_talk_did_not_end_it_mid_word(how: str):
+    """The signs of a broken talk are those of its end; what the client did while waiting ended no talk."""
+    s = Stream()
+    client, phone = s.talk()
+    s.speak(phone, 5)
+    if how == "transferred":
+        s.blind(phone, client, "102")
+    else:
+        s.leaves(phone)
+        s.leaves(client)
+        s.destroy(phone)
+        s.bridge(client, holding=True)
+    s.wait(7)
+    s.bye(client)
+    both = frozenset({"operator_mid_word", "client_on_hold"})
+    record = s.record(config(profiles={"standard": Profile(drop_on_bye=both)}))
+    assert (record.outcome, record.callback.decision) == (Outcome.COMPLETED, Decision.NOT_DUE)
+    assert not [item for item in record.hangup.evidence if "was" in item]
+
 
 # --- holds --------------------------------------------------------------------------------------------
 
