@@ -168,7 +168,7 @@ def attribute(
         lost = _loss(request, ends, abnormal_causes)
         if lost is not None:
             return _lost(request.side, ends, f"{_told(request)}: {lost}", request)
-        return _plain(request, requests[index + 1 :], ends)
+        return _plain(request, requests[index + 1 :], ends, abnormal_causes)
     unrequested = _lost_unrequested(ends, abnormal_causes, parted)
     if unrequested is not None:
         return unrequested
@@ -328,11 +328,19 @@ def _soft(request: Request, ends: Sequence[LegEnd], abnormal_causes: Collection[
     return None
 
 
-def _plain(first: Request, later: Sequence[Request], ends: Sequence[LegEnd]) -> Hangup:
+def _plain(
+    first: Request, later: Sequence[Request], ends: Sequence[LegEnd], abnormal_causes: Collection[int]
+) -> Hangup:
     evidence = [_told(first)]
-    if first.cause is not None and first.cause in first.inherited:
-        evidence.append(f"cause {first.cause} is that of a phone dialled before")
     confidence = _CERTAIN
+    cause = first.cause
+    if cause is None:
+        end = _own_end(first, ends)
+        cause = end.cause if end is not None else None
+    if cause is not None and cause in first.inherited:
+        evidence.append(f"cause {cause} is that of a phone dialled before")
+        if cause in abnormal_causes or cause == _NO_RESPONSE:
+            confidence = _LIKELY  # the party's own connection may have ended with the same one
     party = _PARTY[first.side]
     if first.third_party:
         # Somebody outside whom the client was handed to: neither client nor operator.

@@ -2,7 +2,7 @@
 
 import pytest
 
-from callsteward.calls.record import CallRecord, Decision, Outcome, Party, Side
+from callsteward.calls.record import CallRecord, Confidence, Decision, Outcome, Party, Side
 from tests.unit.calls.stream import Phone, Stream
 
 
@@ -148,6 +148,18 @@ def test_an_old_cause_in_a_clients_request_proves_nothing(cause: int, status: in
     record = s.record()
     assert verdict(record) == PLAIN
     assert f"cause {cause} is that of a phone dialled before" in record.hangup.evidence
+    # The client's own connection may have ended with that very cause.
+    assert record.hangup.confidence is Confidence.LIKELY
+
+
+@pytest.mark.parametrize(("cause", "status"), [(17, 486), (1, 404), (21, 603)])
+def test_an_old_cause_that_proves_nothing_anyway_leaves_the_client_certain(cause: int, status: int) -> None:
+    s, client, _ = after_a_refusal(cause, status)
+    s.request(client, cause, tech_cause=status)
+    s.fall(client, cause)
+    record = s.record()
+    assert verdict(record) == PLAIN
+    assert record.hangup.confidence is Confidence.CERTAIN
 
 
 @pytest.mark.parametrize("cause", [38, 44])
@@ -155,7 +167,9 @@ def test_nor_does_it_at_the_end_of_a_leg_whose_request_had_none(cause: int) -> N
     s, client, _ = after_a_refusal(cause)
     s.request(client, None)
     s.fall(client, cause)
-    assert verdict(s.record()) == PLAIN
+    record = s.record()
+    assert verdict(record) == PLAIN
+    assert record.hangup.confidence is Confidence.LIKELY
 
 
 def test_another_cause_than_the_old_one_is_the_clients_own() -> None:
