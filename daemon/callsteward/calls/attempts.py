@@ -191,10 +191,10 @@ def ended(desk: Desk, leg: Leg, ms: int, cause: int) -> None:
     # Of a refusal whose request had no cause (Asterisk 16 and 18 over IAX2 and ISDN) the end alone knows.
     refused = cause not in _SAY_NOTHING
     if attempt is None:
-        if leg is call.client and leg.dialled and not leg.up:
-            # A client whom a program called: there is no end of a dial but the channel's.
-            if not leg.dial_over or (refused and call.client_dial is Outcome.NO_ANSWER):
-                call.client_dial = _OUTCOMES[result]
+        # A client whom a program called: there is no end of a dial but the channel's.
+        untold = not leg.dial_over or (refused and call.client_dial is Outcome.NO_ANSWER)
+        if untold and leg is call.client and leg.dialled and not leg.up:
+            call.client_dial = _OUTCOMES[result]
         return
     attempt.over = True
     if attempt.result is None:

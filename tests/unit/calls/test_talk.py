@@ -176,6 +176,7 @@ def test_heuristics_say_nothing_of_a_call_nobody_answered():
     settings = config(profiles={"standard": Profile(drop_on_bye=frozenset({"client_on_hold"}))})
     assert s.record(settings).outcome is Outcome.ABANDONED
 
+
 @pytest.mark.parametrize("how", ["transferred", "parked"])
 def test_a_client_who_gives_up_waiting_after_the_talk_did_not_end_it_mid_word(how: str):
     """The signs of a broken talk are those of its end; what the client did while waiting ended no talk."""
