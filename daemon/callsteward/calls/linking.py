@@ -168,7 +168,10 @@ def client_left(desk: Desk, call: Call, leg: Leg, ms: int | None) -> None:
     """
     call.client = None
     call.client_gone = True
-    call.ended_ms = ms if ms is None or leg.hung_up_ms is None else min(ms, leg.hung_up_ms)
+    call.ended_ms = ms
+    if ms is not None and leg.hung_up_ms is not None and leg.hung_up_ms < ms:
+        call.ended_ms = leg.hung_up_ms
+        talk.cut_off(call, leg.hung_up_ms)
     if call.direction is _OUTBOUND and call.answered_ms is None:
         cast(desk, call, call.created_ms)
 

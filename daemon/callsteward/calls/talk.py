@@ -202,6 +202,16 @@ def _end(desk: Desk, call: Call, before: list[Leg], ms: int) -> None:
         call.talk_limit = None
 
 
+def cut_off(call: Call, ms: int) -> None:
+    """The client was gone then, whenever Asterisk took their channel out of the bridge."""
+    if call.talks and call.talks[-1][1] > ms:
+        start = call.talks[-1][0]
+        call.talks[-1] = (min(start, ms), ms)
+    for place, (side, start, end, operator) in enumerate(call.holds):
+        if end > ms:
+            call.holds[place] = (side, min(start, ms), ms, operator)
+
+
 # --- holds -------------------------------------------------------------------------------------------
 
 

@@ -563,3 +563,19 @@ def test_the_operator_greets_at_once(word_s: float, result: RuleResult):
     s.bye(client)
     greeting = rule(s.record(), "greeting")
     assert (greeting.result, greeting.value) == (result, word_s)
+
+
+def test_a_talk_and_a_hold_end_no_later_than_the_client_hung_up():
+    """Asterisk takes the channel out of the bridge some time later, or nobody was told that it did."""
+    s = Stream()
+    client, phone = s.talk()
+    s.speak(phone, 5)
+    s.hold(phone)
+    s.wait(3)
+    s.request(client)
+    s.wait(4)  # in the h extension; the end of the bridge was not told
+    s.destroy(phone)
+    s.destroy(client)
+    record = s.record()
+    assert (record.ended_at, record.wait_s, record.talk_s, record.hold_s) == (at(10), 2.0, 5.0, 3.0)
+    assert [(hold.at, hold.duration_s) for hold in record.holds] == [(at(7), 3.0)]
