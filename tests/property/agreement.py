@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from callsteward.calls.outcome import TAGGED
+from callsteward.calls.outcome import GREETING_NOT_OBSERVED, TAGGED
 from callsteward.calls.record import (
     CallRecord,
     Confidence,
@@ -44,8 +44,6 @@ ENDED_BY = {
     "pbx_ended": Party.PBX,
 }
 NEAR_S = 0.0015
-# A client who hung up leaves the bridge some milliseconds later, and talk lasts until then.
-PARTING_S = 0.05
 
 
 def disagreements(record: CallRecord) -> list[str]:
@@ -63,6 +61,8 @@ def _connection(record: CallRecord) -> Iterator[str]:
             yield f"{record.outcome} and answered"
         if record.answer_latency_s is not None:
             yield f"{record.outcome} with an answer latency"
+        if record.left_waiting_s is not None:
+            yield f"{record.outcome}, waiting after a talk"
         if record.talk_s or record.hold_s or record.holds or record.speech or record.silences:
             yield f"{record.outcome} with a talk"
     elif record.direction is not Direction.RATING and record.complete:
@@ -133,6 +133,8 @@ def _callback(record: CallRecord) -> Iterator[str]:
         yield f"{reason} after {record.outcome}"
     if not handed_over and (reason == "early_drop") != (record.outcome is Outcome.EARLY_DROP):
         yield f"{reason} after {record.outcome}"
+    if reason == GREETING_NOT_OBSERVED and record.complete:
+        yield f"{reason} in a call seen whole"
     ended_by = ENDED_BY.get(reason)
     if ended_by is not None and ended_by is not record.hangup.first:
         yield f"{reason}, but {record.hangup.first} ended it"
@@ -151,13 +153,17 @@ def _times(record: CallRecord) -> Iterator[str]:
         yield f"out of order: {record.started_at}, {record.answered_at}, {record.ended_at}"
     if answered is not None and ended is not None and record.complete:
         spent = (record.talk_s or 0) + (record.hold_s or 0)
-        if spent > (ended - answered) / 1000 + PARTING_S and record.direction is not Direction.INTERNAL:
+        if spent > (ended - answered) / 1000 + NEAR_S and record.direction is not Direction.INTERNAL:
             yield f"{spent} s of talk and hold in {(ended - answered) / 1000} s"
+    if record.left_waiting_s is not None:
+        known = [part for part in (record.wait_s, record.talk_s, record.left_waiting_s) if part is not None]
+        if record.duration_s is None or sum(known) > record.duration_s + NEAR_S:
+            yield f"{sum(known)} s of wait and talk in {record.duration_s} s"
     if record.answer_latency_s is not None and answered is None:
         yield "an answer latency without an answer"
     if record.speech is not None:
         for told in (record.speech.operator_s, record.speech.client_s, record.speech.overlap_s):
-            if told is not None and told > (record.talk_s or 0) + NEAR_S:
+            if told is not None and record.talk_s is not None and told > record.talk_s + NEAR_S:
                 yield f"{told} s of speech in a talk of {record.talk_s} s"
 
 
@@ -174,7 +180,8 @@ def _standard(record: CallRecord) -> Iterator[str]:
     if record.direction is not Direction.INBOUND:
         wanted = RuleResult.NOT_APPLICABLE
     else:
-        wanted = RuleResult.BROKEN if record.outcome in UNCONNECTED else RuleResult.MET
+        lost = record.outcome in UNCONNECTED or record.left_waiting_s is not None
+        wanted = RuleResult.BROKEN if lost else RuleResult.MET
     if contact is not wanted:
         yield f"no_contact_lost {contact} after {record.outcome}"
     untalked = record.outcome in UNCONNECTED or record.direction in {Direction.INTERNAL, Direction.RATING}
