@@ -10,16 +10,17 @@ in it that everybody can read is refused.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Self
 
 from pydantic import Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from callsteward import secret_files
-from callsteward.config import places
-from callsteward.config.errors import explain
+from callsteward.config import consistency, environment, places
+from callsteward.config.consistency import DEFAULT_LINE
+from callsteward.config.errors import explain, without
 from callsteward.config.hotline import DEFAULT_PROFILE, Endpoints, Line, Operator, Site
 from callsteward.config.links import SHORTEST_TOKEN, Agi, Asterisk, Commands, Mqtt, Store, Web
 from callsteward.config.section import Name
@@ -48,8 +49,6 @@ __all__ = [
     "Web",
     "load",
 ]
-
-DEFAULT_LINE = "default"
 
 
 class Config(BaseSettings):
@@ -90,41 +89,18 @@ class Config(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         # The environment wins over the file, so that a secret can be kept out of it.
-        return env_settings, init_settings
+        return environment.Environment(settings_cls), init_settings
 
     @model_validator(mode="after")
-    def _applications(self) -> Self:
-        if self.rating.app == self.asterisk.app:
-            message = "rating.app: must not be asterisk.app, the observer owns no channels"
-            raise ValueError(message)
+    def _contradictions(self) -> Self:
+        found = list(self.contradictions())
+        if found:
+            raise ValueError("\n".join(found))
         return self
 
-    @model_validator(mode="after")
-    def _references(self) -> Self:
-        known = {DEFAULT_PROFILE, *self.profiles}
-        names: set[str] = set()
-        line_of: dict[tuple[str, str], str] = {}
-        for line in self.lines:
-            if line.profile not in known:
-                message = (
-                    f"lines.{line.name}.profile: no profile {line.profile!r};"
-                    f" there is {', '.join(sorted(known))}"
-                )
-                raise ValueError(message)
-            if line.name in names:
-                message = f"lines: {line.name!r} stands twice; a line's name is unique"
-                raise ValueError(message)
-            names.add(line.name)
-            for key in ("queues", "dids", "contexts"):
-                for value in getattr(line, key):
-                    other = line_of.setdefault((key, value), line.name)
-                    if other != line.name:
-                        message = (
-                            f"lines.{line.name}.{key}: {value!r} belongs to line {other!r} already;"
-                            " each belongs to one line"
-                        )
-                        raise ValueError(message)
-        return self
+    def contradictions(self) -> Iterator[str]:
+        """What in it cannot be, in an admin's words."""
+        return consistency.contradictions(self)
 
     @model_validator(mode="after")
     def _numbers(self) -> Self:
@@ -150,37 +126,105 @@ class Config(BaseSettings):
         return self.profiles.get(name) or Profile()
 
 
+class _Merged(Config):
+    """The same, of values with the environment's among them; what contradicts is looked at afterwards."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)
+
+    def contradictions(self) -> Iterator[str]:
+        return iter(())
+
+
 def load(path: Path | None, *, warn: Callable[[str], None] | None = None, daemon: bool = False) -> Config:
     """The configuration in a TOML file, or the defaults where no file is given.
 
+    Raises ConfigError with all that is wrong, a line for each mistake.
+
     A file with secrets that everybody can read is refused, with the command that mends it. With `warn` it is
     read, and `warn` is given that message: for programs that connect to nothing, such as `replay`. `daemon`:
-    for what runs as the daemon does.
+    for what runs as the daemon does: secrets in files, prompts and the working folder are looked at, too.
     """
+    file = str(path) if path is not None else "environment"
     values: dict[str, Any] = {}
+    wrong: list[str] = []
     if path is not None:
-        try:
-            values = tomllib.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            message = f"{path}: cannot read it: {error.strerror}"
-            raise ConfigError(message) from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-            message = f"{path}: not TOML: {error}"
-            raise ConfigError(message) from error
+        values = _toml(path)
         try:
             secret_files.refuse_open(path, values)
         except ConfigError as error:
-            if warn is None:
-                raise
-            warn(str(error))
+            (warn or wrong.append)(str(error))
         values = places.beside(values, path)
-    file = str(path) if path is not None else "environment"
-    try:
-        config = Config(**values)
-    except ValidationError as error:
-        raise ConfigError(explain(error, Config, file, values)) from error
-    except SettingsError as error:
-        message = f"environment: {error}: a list or a section is given there as JSON"
-        raise ConfigError(message) from error
+    wrong += environment.unknown(Config)
+    merged = environment.over(values, environment.Environment(Config)())
+    config, mistakes = _validated(merged, file)
+    wrong += mistakes
+    found = [*config.contradictions(), *consistency.mistakes(config)]
+    if daemon:
+        found += [*consistency.without_prompts(config), *_unreadable(config)]
+    wrong += [f"{file}: {mistake}" for mistake in found]
+    if wrong:
+        raise ConfigError("\n".join(dict.fromkeys(wrong)))
     store = config.store.placed(places.data_folder(path), daemon=daemon)
     return config.model_copy(update={"store": store})
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        # Windows' Notepad begins a file with a byte order mark.
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        message = f"{path}: cannot read it: {error.strerror}"
+        raise ConfigError(message) from error
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        message = f"{path}: not TOML: line {line} is not in UTF-8: save the file as UTF-8"
+        raise ConfigError(message) from error
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        hint = ": a text stands in quotes" if str(error).startswith("Invalid value") else ""
+        message = f"{path}: not TOML: {error}{hint}"
+        raise ConfigError(message) from error
+
+
+def _validated(values: dict[str, Any], file: str) -> tuple[Config, list[str]]:
+    """The configuration as far as it is right, and each mistake in it.
+
+    pydantic looks at what keys say together only once each of them is right: so what is wrong is named, taken
+    out, and the rest is looked at again.
+    """
+    wrong: list[str] = []
+    left = values
+    while left:
+        try:
+            checked = _Merged(**left)
+        except ValidationError as error:
+            wrong += explain(error, Config, file, values)
+            less = without(left, error)
+            left = less if less != left else {}
+        else:
+            return Config.model_construct(checked.model_fields_set, **dict(checked)), wrong
+    return Config.model_construct(**dict(_Merged())), wrong
+
+
+def _unreadable(config: Config) -> Iterator[str]:
+    """What is wrong with the files of secrets."""
+    readers: list[Callable[[], object]] = [
+        lambda: config.asterisk.secret,
+        lambda: config.mqtt.secret,
+        lambda: config.privacy.key,
+    ]
+    if config.web.enabled:
+        readers.append(lambda: config.web.secret)
+    for read in readers:
+        try:
+            read()
+        except ConfigError as error:
+            yield str(error)

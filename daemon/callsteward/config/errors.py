@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
+
+from callsteward.config.nearest import meant, nearest
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -27,14 +30,23 @@ _WORDS = {
     "greater_than": "must be more than {gt}",
     "less_than_equal": "must be at most {le}",
     "literal_error": "must be {expected}",
+    "time": "must be a time of day, such as 09:00:00",
+    "too_short": "needs at least {min_length}",
+    "too_long": "may have at most {max_length}",
+    "string_too_long": "may have at most {max_length} characters",
     "missing": "is missing and has no default",
     "string_pattern_mismatch": "empty, too long or with a character that is not allowed: {pattern}",
 }
+_AS_JSON = ("tuple", "model", "dict")
+# What a line whose name is wrong is called meanwhile.
+_NO_NAME = "-"
 _SECRETS = ("password", "hmac_key")
 
 
-def explain(error: ValidationError, model: type[BaseModel], file: str, values: Mapping[str, Any]) -> str:
-    """One line for each wrong key of `model`. `file` names what `values` came from."""
+def explain(
+    error: ValidationError, model: type[BaseModel], file: str, values: Mapping[str, Any]
+) -> list[str]:
+    """A text for each wrong key of `model`. `file` names what `values` came from."""
     prefix = str(model.model_config.get("env_prefix", ""))
     lines = []
     for item in error.errors(include_url=False):
@@ -43,11 +55,52 @@ def explain(error: ValidationError, model: type[BaseModel], file: str, values: M
         # The environment wins over the file, so a value that stands in both came from there.
         source = f"environment variable {variable}" if variable in os.environ else file
         if item["type"] == "extra_forbidden":
-            wrong = f"no such key; allowed here: {', '.join(allowed_keys(model, location[:-1]))}"
+            wrongs = [_unknown(model, location)]
+        elif source != file and item["type"].startswith(_AS_JSON):
+            wrongs = ['in the environment a list or a section is JSON, such as ["100", "200"]']
         else:
-            wrong = _wrong(item)
-        lines.append(": ".join(part for part in (source, ".".join(_named(location, values)), wrong) if part))
-    return "\n".join(lines)
+            wrongs = _wrong(item).split("\n")
+        lines += [
+            ": ".join(part for part in (source, ".".join(_named(location, values)), wrong) if part)
+            for wrong in wrongs
+        ]
+    return lines
+
+
+def without(values: Mapping[str, Any], error: ValidationError) -> dict[str, Any]:
+    """The values without those the error is about, so that what they hide can be found."""
+    left: dict[str, Any] = copy.deepcopy(dict(values))
+    # From the last: an element of a list that goes moves those behind it.
+    for item in reversed(error.errors(include_url=False)):
+        *way, last = item["loc"] or (None,)
+        here: Any = left
+        try:
+            for part in way:
+                here = here[part]
+            if item["loc"][0:1] == ("lines",) and last == "name":
+                here[last] = f"{_NO_NAME}{way[-1]}"
+            else:
+                del here[last]
+        except (KeyError, IndexError, TypeError):
+            # A wrong key of a table, such as a profile's name: loc ends with "[key]".
+            _drop(left, item["loc"])
+    return left
+
+
+def _drop(values: Any, location: tuple[int | str, ...]) -> None:
+    """Take away the innermost thing on the way that is there."""
+    here: Any = None
+    place: Any = None
+    for part in location:
+        if not isinstance(values, dict | list):
+            break
+        try:
+            inner: Any = values[part]  # type: ignore[index]
+        except (KeyError, IndexError, TypeError):
+            break
+        here, place, values = values, part, inner
+    if here is not None:
+        del here[place]
 
 
 def _named(location: tuple[int | str, ...], values: Mapping[str, Any]) -> Iterator[str]:
@@ -82,17 +135,57 @@ def _wrong(item: ErrorDetails) -> str:
     return f"{wrong} (is {given!r})"
 
 
+def _unknown(model: type[BaseModel], location: tuple[int | str, ...]) -> str:
+    """What is wrong with a key that does not exist: what was meant, or where it belongs."""
+    key = str(location[-1])
+    allowed = allowed_keys(model, location[:-1])
+    near = nearest(key, allowed)
+    homes = [] if near else _homes(model, key)
+    if homes:
+        return f"no such key here; it belongs to {' or '.join(homes)}"
+    if near:
+        return f"no such key{meant(key, allowed)}"
+    mean = meant(key, allowed) or "; `callsteward config-schema` prints all there are"
+    return f"no such key{mean}"
+
+
+def _homes(model: type[BaseModel], key: str) -> list[str]:
+    """The sections that have such a key."""
+    if key in model.model_fields:
+        return (
+            [f"the top of the file, above the first section ({key} = …)"]
+            if _alone(model, key)
+            else [f"[{key}]"]
+        )
+    return [
+        _heading(name, field.annotation)
+        for name, field in model.model_fields.items()
+        if (inner := section_of(field.annotation)) is not None and key in inner.model_fields
+    ][:3]
+
+
+def _alone(model: type[BaseModel], key: str) -> bool:
+    return section_of(model.model_fields[key].annotation) is None
+
+
+def _heading(name: str, annotation: Any) -> str:
+    kind = get_origin(annotation)
+    if kind is tuple:
+        return f"[[{name}]]"
+    return f"[{name}.NAME]" if kind is dict else f"[{name}]"
+
+
 def allowed_keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
     """The keys a section may have."""
     for part in location:
         field = model.model_fields.get(str(part))
-        if field is not None and (inner := _section(field.annotation)) is not None:
+        if field is not None and (inner := section_of(field.annotation)) is not None:
             model = inner
     return list(model.model_fields)
 
 
-def _section(annotation: Any) -> type[BaseModel] | None:
+def section_of(annotation: Any) -> type[BaseModel] | None:
     """The section in a type such as Site, tuple[Line, ...] or dict[str, Profile]."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    return next((found for part in get_args(annotation) if (found := _section(part)) is not None), None)
+    return next((found for part in get_args(annotation) if (found := section_of(part)) is not None), None)

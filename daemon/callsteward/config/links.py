@@ -100,20 +100,17 @@ class Mqtt(Section):
         return secret_from(self.password, self.password_file, "mqtt_password")
 
     @model_validator(mode="after")
-    def _tls(self) -> Self:
+    def _together(self) -> Self:
+        found = []
         if (self.ca_file or self.cert_file or self.key_file) and not self.tls:
-            message = "ca_file, cert_file and key_file need tls = true"
-            raise ValueError(message)
-        return self
-
-    @model_validator(mode="after")
-    def _cloudevents(self) -> Self:
+            found.append("ca_file, cert_file and key_file need tls = true")
         if self.cloudevents == "binary" and self.version != "5":
-            message = (
+            found.append(
                 'cloudevents = "binary" needs version = "5": MQTT 3.1.1 has no place for the attributes;'
                 ' cloudevents = "structured" has'
             )
-            raise ValueError(message)
+        if found:
+            raise ValueError("\n".join(found))
         return self
 
 
@@ -146,7 +143,7 @@ class Store(Section):
         """
         url, warning = places.placed(self.url, folder), ""
         old = places.in_working_folder(self.url)
-        if daemon and old is not None and not Path(url.partition(":///")[2].partition("?")[0]).exists():
+        if daemon and old is not None and not places.there(url):
             url = places.placed(self.url, Path.cwd())
             warning = (
                 "store.url is relative, and the database is in the working folder: write its full path,"

@@ -43,7 +43,12 @@ def placed(url: str, folder: Path) -> str:
 def in_working_folder(url: str) -> Path | None:
     """The database that a relative URL meant in earlier versions, where it is still there."""
     found = _RELATIVE.match(url)
-    return Path(found[2]).absolute() if found is not None and Path(found[2]).is_file() else None
+    return Path(found[2]).absolute() if found is not None and os.path.isfile(found[2]) else None  # noqa: PTH113
+
+
+def there(url: str) -> bool:
+    """Whether the file of an SQLite database exists."""
+    return os.path.exists(url.partition(":///")[2].partition("?")[0])  # noqa: PTH110
 
 
 def beside(values: Mapping[str, Any], file: Path) -> dict[str, Any]:
@@ -57,5 +62,5 @@ def beside(values: Mapping[str, Any], file: Path) -> dict[str, Any]:
             found[key] = beside(value, file)
         elif key.endswith("_file") and isinstance(value, str) and not Path(value).is_absolute():
             near = file.absolute().parent / value
-            found[key] = str(near) if value and near.exists() else value
+            found[key] = str(near) if value and os.path.exists(near) else value  # noqa: PTH110
     return found

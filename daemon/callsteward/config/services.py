@@ -65,6 +65,14 @@ class Callback(Section):
     def _regions(cls, values: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(known_region(value) for value in values)
 
+    @field_validator("hours_from", "hours_to")
+    @classmethod
+    def _local(cls, value: time) -> time:
+        if value.tzinfo is not None:  # a number, which pydantic takes for seconds in UTC
+            message = "must be a time of day, such as 09:00:00"
+            raise ValueError(message)
+        return value
+
     @field_validator("operator_dial")
     @classmethod
     def _operator_dial(cls, value: str) -> str:

@@ -1,0 +1,92 @@
+"""What each value alone does not tell: whether the names in a configuration name something."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from callsteward.config.hotline import DEFAULT_PROFILE
+from callsteward.config.nearest import meant
+from callsteward.standard.profile import Profile
+
+if TYPE_CHECKING:
+    from callsteward.config import Config
+
+DEFAULT_LINE = "default"
+# `callsteward prompts` speaks these (rating.prompts.TEXTS, which is too much to import here).
+SPOKEN = ("ru", "en")
+
+
+def contradictions(config: Config) -> Iterator[str]:
+    """What cannot be: no daemon could work by it."""
+    if config.rating.app == config.asterisk.app:
+        yield "rating.app: must not be asterisk.app, the observer owns no channels"
+    known = {DEFAULT_PROFILE, *config.profiles}
+    names: set[str] = set()
+    line_of: dict[tuple[str, str], str] = {}
+    for line in config.lines:
+        if line.profile not in known:
+            yield (
+                f"lines.{line.name}.profile: no profile {line.profile!r}{meant(line.profile, sorted(known))}"
+            )
+        if line.name in names:
+            yield f"lines: {line.name!r} stands twice; a line's name is unique"
+        names.add(line.name)
+        for key in ("queues", "dids", "contexts"):
+            for value in getattr(line, key):
+                other = line_of.setdefault((key, value), line.name)
+                if other != line.name:
+                    yield (
+                        f"lines.{line.name}.{key}: {value!r} belongs to line {other!r} already;"
+                        " each belongs to one line"
+                    )
+
+
+def mistakes(config: Config) -> Iterator[str]:
+    """What would go unnoticed: a name that nothing else has."""
+    lines = [line.name for line in config.lines]
+    if lines and config.default_line not in {DEFAULT_LINE, *lines}:
+        yield (
+            f"default_line: no line {config.default_line!r} among the [[lines]]"
+            f"{meant(config.default_line, [*lines, DEFAULT_LINE])}"
+        )
+    grades = {
+        grade for profile in (Profile(), *config.profiles.values()) for grade in profile.hold_limit_by_grade_s
+    }
+    for name, operator in config.operators.items():
+        if operator.grade and operator.grade not in grades:
+            yield (
+                f"operators.{name}.grade: no profile has a limit for the grade {operator.grade!r}"
+                f"{meant(operator.grade, sorted(grades))} (a profile's hold_limit_by_grade_s names it)"
+            )
+
+
+def without_prompts(config: Config) -> Iterator[str]:
+    """Languages of the rating that nobody has recorded. It looks into rating.prompts_dir."""
+    # Without ratings the language may be for the dialplan's questions alone.
+    if config.rating.enabled or not config.agi.enabled:
+        yield from _unspoken("rating.language", config.rating.language, config)
+    if config.rating.enabled:
+        for line in config.lines:
+            if line.language is not None and config.profile(line.name).rating != "off":
+                yield from _unspoken(f"lines.{line.name}.language", line.language, config)
+
+
+def _unspoken(key: str, language: str, config: Config) -> Iterator[str]:
+    folder = Path(config.rating.prompts_dir) / language
+    if language not in SPOKEN and not _may_be_there(folder):
+        yield (
+            f"{key}: there are no prompts in {language!r}{meant(language, SPOKEN)} (recordings of your own"
+            f" belong into {folder})"
+        )
+
+
+def _may_be_there(folder: Path) -> bool:
+    try:
+        folder.stat()
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return True
