@@ -22,6 +22,7 @@ import aiohttp
 import msgspec
 
 from callsteward.ari.events import Bridge, Channel, DeviceState, epoch_ms
+from callsteward.causes import cause
 from callsteward.config import Asterisk as Settings
 from callsteward.exceptions import NOT_JSON, AriError, AriUnauthorizedError, ConfigError
 
@@ -262,7 +263,10 @@ def _decoded(body: bytes, shape: type[T]) -> T:
     try:
         return msgspec.json.decode(body, type=shape)
     except NOT_JSON as error:
-        message = f"an answer from Asterisk that callsteward does not understand: {error}"
+        message = (
+            f"an answer that callsteward does not understand ({error}): is asterisk.url where Asterisk's own"
+            " HTTP server is (http.conf)?"
+        )
         raise AriError(message) from error
 
 
@@ -279,7 +283,8 @@ def open_session(settings: Settings) -> aiohttp.ClientSession:
         try:
             context = ssl.create_default_context(cafile=str(settings.ca_file))
         except (OSError, ssl.SSLError) as error:
-            message = f"asterisk.ca_file: cannot use {settings.ca_file}: {error}"
+            why = "there is no certificate (PEM) in it" if isinstance(error, ssl.SSLError) else error.strerror
+            message = f"asterisk.ca_file: cannot use {settings.ca_file}: {why}"
             raise ConfigError(message) from error
     return aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context))
 
@@ -319,11 +324,11 @@ def _date_ms(header: str | None) -> int | None:
 
 def unreachable(url: str, error: BaseException) -> AriError:
     """The error for an Asterisk that does not answer."""
-    why = str(error) or type(error).__name__
-    message = (
-        f"Asterisk does not answer at {url} ({why}):"
-        " is it running, is http.conf enabled = yes, is asterisk.url right?"
-    )
+    what, mend = cause(error, "asterisk")
+    hint = mend
+    if not mend or what.startswith(("nothing listens", "it closed")):
+        hint = "is it running, is http.conf enabled = yes, is asterisk.url right?"
+    message = f"Asterisk does not answer at {url} ({what}): {hint}"
     return AriError(message)
 
 

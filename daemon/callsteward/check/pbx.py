@@ -15,6 +15,7 @@ from callsteward.ari.link import sources, subscribe
 from callsteward.ari.rest import HttpTransport, Rest, authorization, open_session
 from callsteward.callback.dialplan import INCLUDED
 from callsteward.calls.directory import Directory, Kind
+from callsteward.causes import cause
 from callsteward.check.result import Result, failed, ok, warning
 from callsteward.config import Config
 from callsteward.exceptions import AriError, AriUnauthorizedError, ConfigError
@@ -140,7 +141,7 @@ async def _user_and_subscriptions(
         yield ok("user", f"{name} is let in")
         yield failed(
             "subscriptions",
-            f"no websocket at {config.asterisk.url}/ari/events: {error}",
+            f"no websocket at {config.asterisk.url}/ari/events: {cause(error, 'asterisk').what}",
             "load res_http_websocket and res_ari_events; a proxy between must pass websockets on",
         )
         return

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import aiomqtt
 
+from callsteward.causes import cause
 from callsteward.check.result import Result, failed, ok, warning
 from callsteward.config import Config
 from callsteward.exceptions import CallstewardError, FeedError
@@ -53,10 +54,12 @@ async def broker(config: Config) -> Result:
             f"let the broker's user write and read {mqtt.root}/{config.site.name}/#",
         )
     except (aiomqtt.MqttError, FeedError, OSError, ValueError) as error:
+        what, mend = cause(error, "mqtt")
         return failed(
             check,
-            f"{where}: {error}",
-            "is the broker running? compare mqtt.host, port, username, password and tls with its settings;"
+            f"{where}: {what}",
+            (f"{mend}; else " if mend else "")
+            + "is the broker running? compare mqtt.host, port, username, password and tls with its settings;"
             f" its user must be allowed to write {mqtt.root}/{config.site.name}/#",
         )
     return ok(check, f"{where}: a message to {topic} went out and came back")

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from callsteward.config import Config
 
 DEFAULT_LINE = "default"
+_IN_MEMORY = ("sqlite:", "sqlite:///:memory:")
 # `callsteward prompts` speaks these (rating.prompts.TEXTS, which is too much to import here).
 SPOKEN = ("ru", "en")
 
@@ -45,6 +46,8 @@ def contradictions(config: Config) -> Iterator[str]:
 
 def mistakes(config: Config) -> Iterator[str]:
     """What would go unnoticed: a name that nothing else has."""
+    if config.store.url.rstrip("/") in _IN_MEMORY:
+        yield "store.url: a database in memory keeps nothing: name a file, sqlite:///callsteward.db"
     lines = [line.name for line in config.lines]
     if lines and config.default_line not in {DEFAULT_LINE, *lines}:
         yield (

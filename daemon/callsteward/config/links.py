@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, PrivateAttr, SecretStr, field_validator, model_validator
 
@@ -12,6 +13,15 @@ from callsteward.config import places
 from callsteward.config.section import Name, Port, Section, secret_from
 
 SHORTEST_TOKEN = 16
+
+
+def _port(url: str) -> None:
+    """Raise ValueError where a URL's port is none."""
+    try:
+        _ = urlsplit(url).port
+    except ValueError as error:
+        message = "the port behind the host's colon must be a number from 1 to 65535"
+        raise ValueError(message) from error
 
 
 class Asterisk(Section):
@@ -46,6 +56,7 @@ class Asterisk(Section):
         if not re.fullmatch(r"https?://[^/@\s]+(/[^\s]*)?", value):
             message = "http(s)://host:port without a user name; the password has its own key"
             raise ValueError(message)
+        _port(value)
         return value.rstrip("/").removesuffix("/ari")
 
     @property
@@ -157,9 +168,18 @@ class Store(Section):
     @field_validator("url")
     @classmethod
     def _url(cls, value: str) -> str:
-        if not re.match(r"^(sqlite|postgresql)(\+\w+)?://", value):
+        found = re.match(r"^(sqlite|postgres(?:ql)?)(\+\w+)?://", value)
+        if found is None:
             message = "sqlite:///… or postgresql://…"
             raise ValueError(message)
+        if found[1] == "sqlite":
+            if re.match(r"[^/?]", value[found.end() :]):
+                message = (
+                    "a file has three slashes in front, or four where its path is absolute: sqlite:///file.db"
+                )
+                raise ValueError(message)
+        else:
+            _port(value)
         return value
 
 

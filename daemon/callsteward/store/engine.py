@@ -27,6 +27,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from callsteward.exceptions import StoreError
 from callsteward.store.database_file import BUSY_TIMEOUT_MS, file_of, prepare
 from callsteward.store.sqlite import opened
+from callsteward.store.trouble import reason
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 # A connection's page cache. SQLite's own 2 MiB for each fill over minutes to no use: another connection's
@@ -34,6 +35,11 @@ MIGRATIONS = Path(__file__).with_name("migrations")
 PAGE_CACHE_KIB = 512
 # Any constant will do: it tells our migrations' advisory lock from other programs'.
 _MIGRATION_LOCK = 0x63737477
+_NO_OPTION = "store.url: the database's driver does not take what stands behind the question mark: {}"
+# Of sqlite3.connect and sqlite.org/uri.html. SQLAlchemy 2.1 leaves others out with a warning.
+_SQLITE_OPTIONS = frozenset(
+    {"uri", "mode", "cache", "immutable", "vfs", "nolock", "timeout", "cached_statements"}
+)
 _WRITES = "callsteward_writes"
 _turns: WeakKeyDictionary[AsyncEngine, asyncio.Lock] = WeakKeyDictionary()
 
@@ -58,7 +64,7 @@ def async_url(url: str) -> URL:
     """
     try:
         parsed = make_url(url)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:  # ValueError: a port that is no number
         message = "store.url is not a database URL; sqlite:////absolute.db or postgresql://user@host/name"
         raise StoreError(message) from error
     backend = parsed.drivername.partition("+")[0]
@@ -88,8 +94,13 @@ async def connect(url: str, *, create: bool = True) -> AsyncEngine:
     database behind, and answer from that. Raises StoreError, which tells what to mend.
     """
     parsed = async_url(url)
-    shown = parsed.render_as_string(hide_password=True)
+    name = shown(url)
     file = file_of(parsed)
+    if file is None and parsed.get_backend_name() == "sqlite":
+        message = "store.url: a database in memory keeps nothing: name a file, sqlite:///callsteward.db"
+        raise StoreError(message)
+    if parsed.get_backend_name() == "sqlite" and (wrong := set(parsed.query) - _SQLITE_OPTIONS):
+        raise StoreError(_NO_OPTION.format(", ".join(sorted(wrong))))
     try:
         if file is not None:
             await asyncio.to_thread(prepare, file, create=create)
@@ -97,20 +108,29 @@ async def connect(url: str, *, create: bool = True) -> AsyncEngine:
     except ModuleNotFoundError as error:
         message = f"store.url needs {error.name}: pip install 'callsteward[postgresql]'"
         raise StoreError(message) from error
-    except (SQLAlchemyError, sqlite3.Error, TypeError) as error:
-        message = f"cannot open the database {shown}: {error}"
+    except (SQLAlchemyError, sqlite3.Error) as error:
+        message = f"cannot open the database {name}: {reason(error)}"
         raise StoreError(message) from error
     try:
         async with writing(engine) as connection:
             if not create:
-                await connection.run_sync(_refuse_empty, shown if file is None else str(file))
+                await connection.run_sync(_refuse_empty, name)
             await connection.run_sync(migrate)
     except StoreError:
         await engine.dispose()
         raise
     except (SQLAlchemyError, CommandError, OSError) as error:
         await engine.dispose()
-        message = f"cannot open the database {shown}: {reason(error)}"
+        message = f"cannot open the database {name}: {reason(error)}"
+        raise StoreError(message) from error
+    except Exception as error:
+        await engine.dispose()
+        if getattr(error, "sqlstate", None):  # the driver's own, which SQLAlchemy did not wrap
+            message = f"cannot open the database {name}: {reason(error)}"
+        elif isinstance(error, TypeError | ValueError) and parsed.query:
+            message = _NO_OPTION.format(", ".join(parsed.query))
+        else:
+            raise
         raise StoreError(message) from error
     except BaseException:
         await engine.dispose()
@@ -213,12 +233,6 @@ def alembic_config(connection: Connection) -> Config:
     alembic.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     alembic.attributes["connection"] = connection
     return alembic
-
-
-def reason(error: BaseException) -> str:
-    """What the database itself said, without SQLAlchemy's statement and parameters around it."""
-    original = getattr(error, "orig", None)
-    return str(original if original is not None else error) or type(error).__name__
 
 
 def _engine(url: URL) -> AsyncEngine:
