@@ -35,11 +35,13 @@ from callsteward import (
 from callsteward.calls.record import CallRecord, Outcome, encode
 from callsteward.cli_options import (
     ConfigOption,
+    ExcelOption,
     Form,
     ListForm,
     OptionalConfigOption,
     StartedFromOption,
     StartedToOption,
+    as_excel,
     chosen,
     span,
     wrong,
@@ -235,15 +237,16 @@ def calls(
     output: Annotated[
         ListForm | None, typer.Option(help="Default: a table on a terminal, jsonl in a pipe.")
     ] = None,
+    excel: ExcelOption = False,
 ) -> None:
     """List stored calls, oldest first."""
     settings = config.load(config_file)
-    form = output or ListForm(chosen(None))
+    form = as_excel(output, ListForm.CSV, excel=excel) or ListForm(chosen(None))
     from callsteward.store.records import CallQuery
 
     from_ms, to_ms = span(from_, to, settings.site.zone)
     query = CallQuery(line=line, from_ms=from_ms, to_ms=to_ms, outcome=outcome, limit=limit)
-    asyncio.run(_print_calls(settings, query, form))
+    asyncio.run(_print_calls(settings, query, form, excel=excel))
 
 
 @app.command()
@@ -333,22 +336,27 @@ def _stop_on_signals(then: Callable[[], object] | None = None) -> asyncio.Event:
     return stop
 
 
-async def _print_calls(settings: config.Config, query: CallQuery, form: ListForm) -> None:
+async def _print_calls(settings: config.Config, query: CallQuery, form: ListForm, *, excel: bool) -> None:
     import msgspec
 
+    from callsteward import report as reporting
     from callsteward import tables
     from callsteward.store.records import Store
     from callsteward.tags.book import TagBook
 
     found: list[CallRecord] = []
-    to_csv = tables.CsvWriter(sys.stdout) if form is ListForm.CSV else None
     store = await Store.open(settings.store.url, create=False)
     try:
+        to_csv = None
+        if form is ListForm.CSV:
+            to_csv = reporting.Csv(
+                sys.stdout.buffer, tables.CSV_COLUMNS, excel=settings.site.zone if excel else None
+            )
         async for record in store.calls(query):
             if form is ListForm.JSONL:
                 sys.stdout.buffer.write(encode(record) + b"\n")
             elif to_csv is not None:
-                to_csv.write(record)
+                to_csv.write([tables.flat(record)])
             else:
                 found.append(record)
         # A table is for people: it has what was decided after the record was made.

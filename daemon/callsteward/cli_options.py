@@ -6,10 +6,12 @@ import sys
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, NoReturn, overload
+from typing import Annotated, NoReturn, TypeVar, overload
 from zoneinfo import ZoneInfo
 
 import typer
+
+from callsteward import dates
 
 ConfigOption = Annotated[
     Path,
@@ -36,13 +38,24 @@ class ListForm(StrEnum):
     CSV = "csv"
 
 
+OutputForm = TypeVar("OutputForm", bound=StrEnum)
+
 FormOption = Annotated[Form | None, typer.Option(help="Default: a table on a terminal, jsonl in a pipe.")]
 StartedFromOption = Annotated[
     str | None,
     typer.Option(
         "--from",
         metavar="WHEN",
-        help="Calls started at or after: 2026-11-22 (site's timezone) or 2026-11-22T08:30:00+03:00.",
+        help="Calls started at or after: today, yesterday, monday, 22.11.2026, 2026-11-22 (in the site's"
+        " timezone) or 2026-11-22T08:30:00+03:00.",
+    ),
+]
+ExcelOption = Annotated[
+    bool,
+    typer.Option(
+        "--excel",
+        help="csv as Excel reads it where a comma is the decimal sign (Russian, German …): semicolons,"
+        " decimal commas, a byte order mark, and times of the site's timezone.",
     ),
 ]
 StartedToOption = Annotated[
@@ -57,20 +70,17 @@ def chosen(output: Form | None) -> Form:
 
 
 def moment(text: str, zone: ZoneInfo, option: str, *, end_of_day: bool = False) -> int:
-    """Milliseconds since 1970 of a date (its start or, with end_of_day, its end) or RFC 3339 time."""
-    try:
-        found = datetime.fromisoformat(text)
-        if end_of_day and len(text) <= len("2026-11-22"):
-            found += timedelta(days=1)
-        if found.tzinfo is None:
-            found = found.replace(tzinfo=zone)
-        return round(found.timestamp() * 1000)
-    except (ValueError, OverflowError):
+    """Milliseconds since 1970 of a moment, or of a date: its start or, with end_of_day, its end."""
+    found = dates.read(text, datetime.now(zone))
+    if found is not None and not isinstance(found, datetime):
+        found = dates.start_of(found + timedelta(days=1) if end_of_day else found, zone)
+    if found is None:
         wrong(
-            f"{text!r} is no date or time; write 2026-11-22 or 2026-11-22T08:30:00+03:00"
-            f" (without an offset: {zone.key})",
+            f"{text!r} is no date or time; write today, yesterday, monday, 22.11.2026, 2026-11-22 or"
+            f" 2026-11-22T08:30:00+03:00 (without an offset: {zone.key})",
             option,
         )
+    return round(found.timestamp() * 1000)
 
 
 @overload
@@ -89,3 +99,10 @@ def span(from_: str | None, to: str | None, zone: ZoneInfo) -> tuple[int | None,
 def wrong(message: str, option: str) -> NoReturn:
     """End with exit code 2, naming the option."""
     raise typer.BadParameter(message, param_hint=option)
+
+
+def as_excel(output: OutputForm | None, csv: OutputForm, *, excel: bool) -> OutputForm | None:
+    """The form asked for: --excel alone means csv, and goes with no other."""
+    if excel and output not in {None, csv}:
+        wrong("it is a form of csv: add --output csv, or leave --output out", "--excel")
+    return csv if excel else output

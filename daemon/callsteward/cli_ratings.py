@@ -6,6 +6,7 @@ What is needed is imported inside each command, as in `cli`.
 from __future__ import annotations
 
 import sys
+from datetime import tzinfo
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,11 +17,13 @@ from callsteward import config
 from callsteward.cli_ledger import clock, now_ms, print_json, print_table, rfc3339, who, with_store
 from callsteward.cli_options import (
     ConfigOption,
+    ExcelOption,
     Form,
     FormOption,
     ListForm,
     StartedFromOption,
     StartedToOption,
+    as_excel,
     chosen,
     span,
 )
@@ -172,6 +175,7 @@ def ratings_report(
     output: Annotated[
         ListForm | None, typer.Option(help="Default: a table on a terminal, jsonl in a pipe.")
     ] = None,
+    excel: ExcelOption = False,
 ) -> None:
     """Ratings of answered inbound calls: mean, distribution, who was asked, who answered, why not.
 
@@ -181,6 +185,7 @@ def ratings_report(
     from callsteward.rating.report import Tally
     from callsteward.store.records import CallQuery
 
+    form = as_excel(output, ListForm.CSV, excel=excel) or ListForm(chosen(None))
     settings = config.load(config_file)
     zone = settings.site.zone
     from_ms, to_ms = span(from_, to, zone)
@@ -195,12 +200,11 @@ def ratings_report(
         return tally.rows()
 
     rows = with_store(settings, read)
-    form = output or ListForm(chosen(None))
     if form is ListForm.JSONL:
         for row in rows:
             print_json(_row(row, by))
     elif form is ListForm.CSV:
-        _print_csv(rows, by)
+        _print_csv(rows, by, zone if excel else None)
     else:
         _print_rows(rows, by)
 
@@ -221,17 +225,20 @@ def _row(row: Row, by: By) -> dict[str, Any]:
     }
 
 
-def _print_csv(rows: list[Row], by: By) -> None:
-    import csv
+def _print_csv(rows: list[Row], by: By, excel: tzinfo | None) -> None:
+    from callsteward.report import Csv
 
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    for place, row in enumerate(rows):
-        values = _row(row, by)
-        values["not_asked"] = ";".join(f"{reason}={count}" for reason, count in row.not_asked.items())
-        if place == 0:
-            writer.writerow(values)
-        writer.writerow(values.values())
-    sys.stdout.flush()
+    cells = [
+        {
+            **_row(row, by),
+            "not_asked": ";".join(f"{reason}={count}" for reason, count in row.not_asked.items()),
+        }
+        for row in rows
+    ]
+    if cells:
+        writer = Csv(sys.stdout.buffer, list(cells[0]), excel=excel)
+        writer.write(cells)
+        writer.close()
 
 
 def _print_rows(rows: list[Row], by: By) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from datetime import datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated
@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import typer
 
 from callsteward import cli_ratings, config
-from callsteward.cli_options import ConfigOption, span, wrong
+from callsteward.cli_options import ConfigOption, ExcelOption, as_excel, span, wrong
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +31,9 @@ class Every(StrEnum):
     QUARTER = "15m"
     HALF = "30m"
     HOUR = "60m"
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
 
 
 class ReportForm(StrEnum):
@@ -38,6 +41,12 @@ class ReportForm(StrEnum):
     CSV = "csv"
     JSONL = "jsonl"
     PARQUET = "parquet"
+    XLSX = "xlsx"
+
+
+_BINARY = frozenset({ReportForm.PARQUET, ReportForm.XLSX})
+# How the start of a long slot is written.
+_STARTS = {Every.DAY: "%Y-%m-%d", Every.WEEK: "%Y-%m-%d", Every.MONTH: "%Y-%m"}
 
 
 FromOption = Annotated[
@@ -45,7 +54,8 @@ FromOption = Annotated[
     typer.Option(
         "--from",
         metavar="WHEN",
-        help="2026-11-22 (site's timezone) or 2026-11-22T08:30:00+03:00. Default: today.",
+        help="today, yesterday, monday, 22.11.2026, 2026-11-22 (in the site's timezone) or"
+        " 2026-11-22T08:30:00+03:00. Default: today.",
     ),
 ]
 ToOption = Annotated[
@@ -53,7 +63,11 @@ ToOption = Annotated[
     typer.Option("--to", metavar="WHEN", help="Up to; a date includes that day. Default: today."),
 ]
 EveryOption = Annotated[
-    Every | None, typer.Option(help="Length of a slot. Default: intervals.minutes of the configuration.")
+    Every | None,
+    typer.Option(
+        help="Length of a slot; day, week (from Monday) and month are the site's and whole. Default:"
+        " intervals.minutes of the configuration."
+    ),
 ]
 OnlyOption = Annotated[
     str | None, typer.Option("--only", metavar="NAME", help="Only this line, or this operator.")
@@ -62,7 +76,8 @@ UtcOption = Annotated[
     bool, typer.Option("--utc", help="Read dates and show times in UTC, not in the site's timezone.")
 ]
 ReportFormOption = Annotated[
-    ReportForm | None, typer.Option("--output", help="Default: a table on a terminal, csv in a pipe.")
+    ReportForm | None,
+    typer.Option("--output", help="Default: by --file's ending, else a table on a terminal, csv in a pipe."),
 ]
 FileOption = Annotated[
     Path | None, typer.Option("--file", metavar="FILE", help="Write there, not to standard output.")
@@ -81,6 +96,7 @@ def intervals(
     name: OnlyOption = None,
     utc: UtcOption = False,
     output: ReportFormOption = None,
+    excel: ExcelOption = False,
     file: FileOption = None,
 ) -> None:
     """Sums per slot and line.
@@ -89,7 +105,7 @@ def intervals(
     where nothing was observed. Slots are aligned to UTC. Rows hold sums, so that they can be added up; only
     the table has averages.
     """
-    _sums(Subject.INTERVALS, config_file, from_, to, every, name, utc, output, file)
+    _sums(Subject.INTERVALS, config_file, from_, to, every, name, utc, output, excel, file)
 
 
 @report.command()
@@ -101,10 +117,11 @@ def operators(
     name: OnlyOption = None,
     utc: UtcOption = False,
     output: ReportFormOption = None,
+    excel: ExcelOption = False,
     file: FileOption = None,
 ) -> None:
     """Sums per slot and operator; otherwise as `report intervals`."""
-    _sums(Subject.OPERATORS, config_file, from_, to, every, name, utc, output, file)
+    _sums(Subject.OPERATORS, config_file, from_, to, every, name, utc, output, excel, file)
 
 
 @report.command()
@@ -115,13 +132,14 @@ def calls(
     name: OnlyOption = None,
     utc: UtcOption = False,
     output: ReportFormOption = None,
+    excel: ExcelOption = False,
     file: FileOption = None,
 ) -> None:
     """One row a call."""
     settings = config.load(config_file)
-    zone, form = _shape(settings, utc, output, file)
+    zone, form = _shape(settings, utc, output, excel, file)
     from_ms, to_ms = _span(from_, to, zone)
-    asyncio.run(_calls(settings, from_ms, to_ms, name, zone, form, file))
+    asyncio.run(_calls(settings, from_ms, to_ms, name, zone, form, excel, file))
 
 
 def _sums(
@@ -133,29 +151,35 @@ def _sums(
     name: str | None,
     utc: bool,
     output: ReportForm | None,
+    excel: bool,
     file: Path | None,
 ) -> None:
     settings = config.load(config_file)
-    zone, form = _shape(settings, utc, output, file)
+    zone, form = _shape(settings, utc, output, excel, file)
     from_ms, to_ms = _span(from_, to, zone)
-    minutes = settings.intervals.minutes if every is None else int(every.value.removesuffix("m"))
-    asyncio.run(_intervals(settings, subject, from_ms, to_ms, minutes, name, zone, form, file))
+    asyncio.run(_intervals(settings, subject, from_ms, to_ms, every, name, zone, form, excel, file))
 
 
 def _shape(
-    settings: config.Config, utc: bool, output: ReportForm | None, file: Path | None
+    settings: config.Config, utc: bool, output: ReportForm | None, excel: bool, file: Path | None
 ) -> tuple[ZoneInfo, ReportForm]:
-    form = output or (ReportForm.TABLE if file is None and sys.stdout.isatty() else ReportForm.CSV)
+    output = as_excel(output, ReportForm.CSV, excel=excel)
+    if output is None and file is not None and file.suffix.lower().removeprefix(".") in set(ReportForm):
+        output = ReportForm(file.suffix.lower().removeprefix("."))
+    form = output or (ReportForm.TABLE if file is None and _on_a_terminal() else ReportForm.CSV)
     if form is ReportForm.TABLE and file is not None:
-        wrong("a table is for a terminal: add --output csv, jsonl or parquet", "--file")
-    if form is ReportForm.PARQUET and file is None and sys.stdout.isatty():
-        wrong("parquet is binary: add --file FILE, or send it into a pipe", "--output")
+        wrong("a table is for a terminal: add --output csv, jsonl, parquet or xlsx", "--file")
+    if form in _BINARY and file is None and _on_a_terminal():
+        wrong(f"{form.value} is binary: add --file FILE, or send it into a pipe", "--output")
     return ZoneInfo("UTC") if utc else settings.site.zone, form
 
 
+def _on_a_terminal() -> bool:
+    return sys.stdout.isatty()
+
+
 def _span(from_: str | None, to: str | None, zone: ZoneInfo) -> tuple[int, int]:
-    today = datetime.now(zone).date()
-    from_ms, to_ms = span(from_ or today.isoformat(), to or today.isoformat(), zone)
+    from_ms, to_ms = span(from_ or "today", to or "today", zone)
     if to_ms - from_ms > timedelta(days=3660).total_seconds() * 1000:
         wrong("more than ten years", "--from")
     return from_ms, to_ms
@@ -166,10 +190,11 @@ async def _intervals(
     subject: Subject,
     from_ms: int,
     to_ms: int,
-    minutes: int,
+    every: Every | None,
     name: str | None,
     zone: ZoneInfo,
     form: ReportForm,
+    excel: bool,
     file: Path | None,
 ) -> None:
     from rich.console import Console
@@ -177,6 +202,7 @@ async def _intervals(
 
     from callsteward import report as reporting
     from callsteward import report_table, tables
+    from callsteward.intervals.periods import Period, periods
     from callsteward.intervals.row import Kind
     from callsteward.store.records import Store
 
@@ -191,10 +217,18 @@ async def _intervals(
             Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as progress,
             reporting.Target(file) as out,
         ):
-            writer = None if form is ReportForm.TABLE else _writer(form, out, columns)
-            days = -(-(to_ms - from_ms) // reporting.CHUNK_MS)
-            task = progress.add_task("days", total=days)
-            async for rows in reporting.intervals(settings, store, kind, from_ms, to_ms, minutes, name):
+            writer = None if form is ReportForm.TABLE else _writer(form, out, columns, zone, excel=excel)
+            if every in _STARTS:
+                spans = periods(from_ms, to_ms, Period(every.value), zone)
+                steps, slots = len(spans), f"{len(spans)} slots of a {every.value}"
+                pages = reporting.of_periods(settings, store, kind, spans, name)
+            else:
+                minutes = settings.intervals.minutes if every is None else int(every.value.removesuffix("m"))
+                steps = -(-(to_ms - from_ms) // reporting.CHUNK_MS)
+                slots = f"{(to_ms - from_ms) // (minutes * 60_000)} slots of {minutes} min"
+                pages = reporting.intervals(settings, store, kind, from_ms, to_ms, minutes, name)
+            task = progress.add_task("days", total=steps)
+            async for rows in pages:
                 count += len(rows)
                 if writer is None:
                     shown += rows
@@ -207,9 +241,20 @@ async def _intervals(
         await store.close()
     if form is ReportForm.TABLE:
         console = tables.console()
-        console.print(report_table.interval_table(shown, kind, zone, console.width))
-    slots = (to_ms - from_ms) // (minutes * 60_000)
-    typer.echo(f"{count} rows: {slots} slots of {minutes} min, {zone.key}" if count else "no rows", err=True)
+        outside = report_table.outside(shown)
+        console.print(
+            report_table.interval_table(
+                shown,
+                kind,
+                zone,
+                console.width,
+                left_out=outside,
+                form="%H:%M" if every is None else _STARTS.get(every, "%H:%M"),
+            )
+        )
+        if outside:
+            slots += f", {len(outside)} of them empty before the first call or after the last and not shown"
+    typer.echo(f"{count} rows: {slots}, {zone.key}" if count else "no rows", err=True)
 
 
 async def _calls(
@@ -219,6 +264,7 @@ async def _calls(
     line: str | None,
     zone: ZoneInfo,
     form: ReportForm,
+    excel: bool,
     file: Path | None,
 ) -> None:
     from callsteward import report as reporting
@@ -233,8 +279,8 @@ async def _calls(
     try:
         with reporting.Target(file) as out:
             writer = None
-            if form in {ReportForm.CSV, ReportForm.PARQUET}:
-                writer = _writer(form, out, tables.CSV_COLUMNS)
+            if form in {ReportForm.CSV, *_BINARY}:
+                writer = _writer(form, out, tables.CSV_COLUMNS, zone, excel=excel)
             async for record in store.calls(query):
                 count += 1
                 if form is ReportForm.TABLE:
@@ -252,14 +298,21 @@ async def _calls(
     if form is ReportForm.TABLE:
         console = tables.console()
         console.print(tables.records_table(found, zone, width=console.width))
-    typer.echo(f"calls: {count}" if count else "no such calls", err=True)
+    times = f"; times are of {zone.key}" if excel or form is ReportForm.XLSX else ""
+    typer.echo(f"calls: {count}{times}" if count else "no such calls", err=True)
 
 
-def _writer(form: ReportForm, out: IO[bytes], columns: Sequence[str]) -> Writer:
+def _writer(
+    form: ReportForm, out: IO[bytes], columns: Sequence[str], zone: ZoneInfo, *, excel: bool
+) -> Writer:
     from callsteward import report as reporting
 
     if form is ReportForm.CSV:
-        return reporting.Csv(out, columns)
+        return reporting.Csv(out, columns, excel=zone if excel else None)
     if form is ReportForm.JSONL:
         return reporting.JsonLines(out, columns)
+    if form is ReportForm.XLSX:
+        from callsteward.workbook import Workbook
+
+        return Workbook(out, columns, reporting.is_moment, zone)
     return reporting.Parquet(out, columns)

@@ -6,6 +6,7 @@ at all; the local time stands beside it with its offset.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import sys
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -46,13 +47,7 @@ async def intervals(
     Raises StoreError.
     """
     source = IntervalStore(store.engine, config.site.name)
-    lines, operators = await source.names(from_ms, to_ms)
-    wanted = scheme(config, minutes)
-    wanted = msgspec.structs.replace(
-        wanted,
-        lines=tuple(dict.fromkeys((*(wanted.lines if config.lines else ()), *lines))) or wanted.lines,
-        operators=tuple(dict.fromkeys((*wanted.operators, *operators))),
-    )
+    wanted = await _wanted(config, source, from_ms, to_ms, minutes)
     starts = grid.slots(from_ms, to_ms, minutes)
     a_day = CHUNK_MS // (minutes * grid.MINUTE_MS)
     for first in range(0, len(starts), a_day):
@@ -64,6 +59,38 @@ async def intervals(
             for row in slot.rows(wanted, start_ms, known.within(start_ms, start_ms + starts.step))
             if row.kind is kind and name in {None, row.name}
         ]
+
+
+async def of_periods(
+    config: Config, store: Store, kind: Kind, spans: Sequence[tuple[int, int]], name: str | None = None
+) -> AsyncIterator[list[IntervalRow]]:
+    """The rows of each span [from, to), one span at a time: days, weeks, months. Otherwise as `intervals`."""
+    source = IntervalStore(store.engine, config.site.name)
+    if not spans:
+        return
+    wanted = await _wanted(config, source, spans[0][0], spans[-1][1], 0)
+    for from_ms, to_ms in spans:
+        summing = slot.Summing(
+            msgspec.structs.replace(wanted, minutes=(to_ms - from_ms) // grid.MINUTE_MS), from_ms
+        )
+        async for contacts in source.contacts(from_ms, to_ms):
+            summing.take(contacts)
+        async for on in source.spans(from_ms, to_ms):
+            summing.take_spans(on)
+        known = await source.around(from_ms, to_ms, wanted.operators)
+        yield [row for row in summing.rows(known) if row.kind is kind and name in {None, row.name}]
+
+
+async def _wanted(
+    config: Config, source: IntervalStore, from_ms: int, to_ms: int, minutes: int
+) -> slot.Scheme:
+    lines, operators = await source.names(from_ms, to_ms)
+    wanted = scheme(config, minutes)
+    return msgspec.structs.replace(
+        wanted,
+        lines=tuple(dict.fromkeys((*(wanted.lines if config.lines else ()), *lines))) or wanted.lines,
+        operators=tuple(dict.fromkeys((*wanted.operators, *operators))),
+    )
 
 
 def cells(row: IntervalRow, zone: tzinfo) -> Cells:
@@ -109,24 +136,46 @@ class JsonLines:
 
 
 class Csv:
-    """RFC 4180 with a header and UTF-8; what was not observed is an empty cell."""
+    """RFC 4180 with a header and UTF-8; what was not observed is an empty cell.
 
-    def __init__(self, out: IO[bytes], names: Sequence[str]) -> None:
+    `excel`: as Excel reads it where the comma is the decimal sign, with times in this zone. A text that it
+    would take for a formula has an apostrophe in front.
+    """
+
+    def __init__(self, out: IO[bytes], names: Sequence[str], *, excel: tzinfo | None = None) -> None:
         self._out = out
-        self._writer = csv.DictWriter(_Text(out), names, lineterminator="\n")
+        self._zone = excel
+        if excel is not None:
+            out.write(codecs.BOM_UTF8)
+        self._writer = csv.DictWriter(
+            _Text(out),
+            names,
+            delimiter="," if excel is None else ";",
+            lineterminator="\n" if excel is None else "\r\n",
+        )
         self._writer.writeheader()
 
     def write(self, rows: Iterable[Cells]) -> None:
-        self._writer.writerows(
-            {
-                name: ("true" if value else "false") if isinstance(value, bool) else value
-                for name, value in row.items()
-            }
-            for row in rows
-        )
+        self._writer.writerows({name: self._cell(name, value) for name, value in row.items()} for row in rows)
+
+    def _cell(self, name: str, value: Any) -> Any:
+        if isinstance(value, bool):
+            return "true" if value else "false"
+        if self._zone is None:
+            return value
+        if isinstance(value, float):
+            return str(value).replace(".", ",")
+        if isinstance(value, str) and is_moment(name):
+            # Without an offset, which Excel cannot read.
+            return f"{datetime.fromisoformat(value).astimezone(self._zone):%Y-%m-%d %H:%M:%S}"
+        return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
     def close(self) -> None:
         self._out.flush()
+
+
+# What a spreadsheet takes for the beginning of a formula (OWASP, CSV injection).
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 class _Text:
@@ -152,7 +201,7 @@ class Parquet:
         self._pa: Any = pa
         self._schema = pa.schema([(name, _arrow_type(pa, name)) for name in names])
         self._writer = pq.ParquetWriter(out, self._schema)
-        self._moments = [name for name in names if _is_moment(name)]
+        self._moments = [name for name in names if is_moment(name) and name not in _TEXT]
 
     def write(self, rows: Iterable[Cells]) -> None:
         prepared = [{**row, **{name: _moment(row[name]) for name in self._moments}} for row in rows]
@@ -172,8 +221,8 @@ _TEXT = frozenset(
 )  # fmt: skip
 
 
-def _is_moment(name: str) -> bool:
-    return name in {"start", "end"} or name.endswith("_at")
+def is_moment(name: str) -> bool:
+    return name in {"start", "end", "start_local"} or name.endswith("_at")
 
 
 def _moment(text: str | None) -> datetime | None:
@@ -181,7 +230,7 @@ def _moment(text: str | None) -> datetime | None:
 
 
 def _arrow_type(pa: Any, name: str) -> Any:
-    if _is_moment(name):
+    if is_moment(name) and name not in _TEXT:
         return pa.timestamp("ms", tz="UTC")
     if name in _TEXT:
         return pa.string()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime, tzinfo
 from itertools import compress
 
@@ -25,10 +25,32 @@ _LEAST = {
 }
 
 
-def interval_table(rows: Sequence[IntervalRow], kind: Kind, zone: tzinfo, width: int) -> Table:
+def outside(rows: Sequence[IntervalRow]) -> frozenset[int]:
+    """The starts of the slots before the first in which anything was, and after the last."""
+    busy = {row.start_ms for row in rows if _busy(row) or row.values.get("staffed_s")}
+    if not busy:
+        return frozenset(row.start_ms for row in rows)
+    first, last = min(busy), max(busy)
+    return frozenset(row.start_ms for row in rows if not first <= row.start_ms <= last)
+
+
+def _busy(row: IntervalRow) -> bool:
+    return any(row.values.get(key) for key in ("offered", "outbound", "concurrent_max"))
+
+
+def interval_table(
+    rows: Sequence[IntervalRow],
+    kind: Kind,
+    zone: tzinfo,
+    width: int,
+    *,
+    left_out: Collection[int] = (),
+    form: str = "%H:%M",
+) -> Table:
     """The rows as a table, with a total for each line or operator. Empty slots are dim, a dash is unknown.
 
-    A terminal narrower than 100 columns is shown less.
+    A terminal narrower than 100 columns is shown less. `left_out`: the starts of slots that count in the
+    total alone. `form`: how a slot's start is written, for slots of a day and more.
     """
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     threshold_s = _shown(rows)
@@ -39,17 +61,18 @@ def interval_table(rows: Sequence[IntervalRow], kind: Kind, zone: tzinfo, width:
     for head in compress(heads, shown):
         table.add_column(head.format(threshold_s), justify="right", no_wrap=True)
     read = _line_cells if kind is Kind.LINE else _operator_cells
-    one_day = len({_local(row.start_ms, zone).date() for row in rows}) < 2
+    seen = [row for row in rows if row.start_ms not in left_out]
+    slots = form == "%H:%M"
+    one_day = len({_local(row.start_ms, zone).date() for row in seen}) < 2
     # In the hour that a change of clocks repeats, the offset tells the two apart.
-    offsets = {_local(row.start_ms, zone).utcoffset() for row in rows}
-    for row in rows:
+    offsets = {_local(row.start_ms, zone).utcoffset() for row in seen}
+    for row in seen:
         local = _local(row.start_ms, zone)
-        time = f"{local:%H:%M}" if one_day else f"{local:%m-%d %H:%M}"
-        if len(offsets) > 1:
+        time = local.strftime(form if one_day or not slots else f"%m-%d {form}")
+        if len(offsets) > 1 and slots:
             time += f"{local:%z}"[:3]
-        busy = any(row.values.get(key) for key in ("offered", "outbound", "concurrent_max"))
         texts = compress(read(row.values, threshold_s), shown)
-        table.add_row(time, row.name, *texts, style="" if busy else "dim")
+        table.add_row(time, row.name, *texts, style="" if _busy(row) else "dim")
     table.add_section()
     for name in sorted({row.name for row in rows}):
         mine = [row.values for row in rows if row.name == name]

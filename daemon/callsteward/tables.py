@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import sys
 from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime, tzinfo
-from typing import TextIO
 
 from rich import box
 from rich.console import Console
@@ -182,17 +180,6 @@ def outcomes(records: Iterable[CallRecord]) -> str:
     """How many calls ended how: `completed 3, abandoned 1`."""
     counts = Counter(record.outcome for record in records)
     return ", ".join(f"{outcome.value} {counts[outcome]}" for outcome in Outcome if counts[outcome])
-
-
-class CsvWriter:
-    """Writes records as rows under CSV_COLUMNS; what was not observed is an empty cell."""
-
-    def __init__(self, out: TextIO) -> None:
-        self._writer = csv.writer(out, lineterminator="\n")
-        self._writer.writerow(CSV_COLUMNS)
-
-    def write(self, record: CallRecord) -> None:
-        self._writer.writerow(_csv_row(record))
 
 
 def flat(record: CallRecord) -> dict[str, object]:

@@ -215,7 +215,9 @@ def test_calls_are_reported_one_by_one(config: Path, tmp_path: Path) -> None:
     [
         (("intervals", "--from", "2026-11-23", "--to", "2026-11-22"), "--to is not after --from"),
         (("intervals", "--from", "1999-01-01", "--to", "2026-11-22"), "more than ten years"),
-        (("intervals", "--from", "yesterday"), "no date or time"),
+        (("intervals", "--from", "someday"), "write today, yesterday, monday, 22.11.2026, 2026-11-22 or"),
+        (("intervals", "--from", "31.11.2026"), "'31.11.2026' is no date or time"),
+        (("calls", "--excel", "--output", "jsonl"), "it is a form of csv"),
         (("intervals", "--every", "45m"), "45m"),
         (("calls", "--every", "30m"), "No such option: --every"),
         (("intervals", "--output", "table", "--file", "x"), "a table is for a terminal"),

@@ -58,7 +58,7 @@ async def broker(config: Config) -> Result:
         return failed(
             check,
             f"{where}: {what}",
-            (f"{mend}; else " if mend else "")
+            (f"{mend} Else: " if mend else "")
             + "is the broker running? compare mqtt.host, port, username, password and tls with its settings;"
             f" its user must be allowed to write {mqtt.root}/{config.site.name}/#",
         )
