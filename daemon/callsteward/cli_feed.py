@@ -95,7 +95,8 @@ def _resend(
         typer.Option(
             "--from",
             metavar="WHEN",
-            help="Made at or after: 2026-11-22 (site's timezone) or 2026-11-22T08:30:00+03:00.",
+            help="Made at or after: today, monday, 22.11.2026, 2026-11-22 (in the site's timezone) or"
+            " 2026-11-22T08:30:00+03:00.",
         ),
     ],
     to: Annotated[

@@ -264,11 +264,11 @@ def test_calls_of_a_time(site, options, count):
     assert len(records(callsteward("calls", "-c", site, *options))) == count
 
 
-@pytest.mark.parametrize("when", ["yesterday", "2026-13-01", "22.11.2026", "", "9999-12-31"])
+@pytest.mark.parametrize("when", ["someday", "2026-13-01", "31.11.2026", "", "9999-12-31"])
 def test_a_wrong_time_is_wrong_usage(site, when):
     result = callsteward("calls", "-c", site, "--to", when)
     assert result.returncode == 2
-    assert b"is no date or time; write 2026-11-22 or" in b" ".join(
+    assert b"is no date or time; write today, yesterday, monday, 22.11.2026, 2026-11-22 or" in b" ".join(
         result.stderr.replace(b"\xe2\x94\x82", b"").split()
     )
 

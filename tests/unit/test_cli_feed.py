@@ -116,7 +116,7 @@ def test_what_is_no_longer_what_was_published_is_left_out_and_told(config: Path)
     ("arguments", "said"),
     [
         (["--from", "2026-11-23", "--to", "2026-11-22"], "nothing lies between"),
-        (["--from", "yesterday"], "is no date or time"),
+        (["--from", "someday"], "is no date or time"),
         ([], "Missing option '--from'"),
     ],
 )

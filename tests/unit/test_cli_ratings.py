@@ -115,7 +115,7 @@ def test_the_report_as_csv_and_as_a_table(config: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [("--from", "yesterday"), ("--to", "2026-13-01"), ("--from", "2026-11-23", "--to", "2026-11-21")]
+    "wrong", [("--from", "someday"), ("--to", "2026-13-01"), ("--from", "2026-11-23", "--to", "2026-11-21")]
 )
 def test_a_wrong_span_is_named(config: Path, wrong: tuple[str, ...]) -> None:
     result = callsteward("report", "ratings", *wrong, "-c", config)
