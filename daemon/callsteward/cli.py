@@ -93,6 +93,12 @@ def main() -> NoReturn:
         # Nobody reads on: say nothing, and let the interpreter's last flush go nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(_READER_GONE)
+    except OSError as error:
+        if error.filename is None:
+            sys.stderr.write(crash.report(error))
+        else:  # a file or folder that a command was given
+            typer.echo(f"callsteward: {error.filename}: {error.strerror}", err=True)
+        sys.exit(1)
     except Exception as error:  # noqa: BLE001  # a fault of ours: Python's own report would tell numbers
         sys.stderr.write(crash.report(error))
         sys.exit(1)

@@ -18,11 +18,13 @@ from callsteward.agi.request import AgiError, parse
 from callsteward.ari import events, rest
 from callsteward.ari.marks import pretends
 from callsteward.ari.stamp import stamp
+from callsteward.callback import number_file, office_file
+from callsteward.callback.guard import Guard
 from callsteward.calls.record import encode
 from callsteward.calls.tracker import Tracker
 from callsteward.commands import request as commands
 from callsteward.config import Config
-from callsteward.exceptions import AriError, MalformedEventError
+from callsteward.exceptions import AriError, CallstewardError, MalformedEventError
 from callsteward.rating import ivr_events
 from callsteward.replay import Tally, replay
 from callsteward.store.stored import decode
@@ -43,6 +45,13 @@ _COMMANDS = (
     b'callback\n{"id":"c","action":"cancel","call_id":"1.1"}',
     b'complaint\n{"id":"d","action":"acknowledge","call_id":"1.1","comment":"called"}',
 )
+
+_LISTS = (
+    "Телефон;Причина\r\n8 903 123-45-67;просил\r\n7,9031E+10;x\r\n".encode("cp1251"),
+    b'\xef\xbb\xbfnumber,why\n+79031234567,"asked, ""twice"""\n79000000001,"on\nthe phone"\n',
+    "sep=\t\n79031234567\tAsia/Omsk\n".encode("utf-16"),
+)
+_read = Guard(_CONFIG).read
 
 
 @dataclass(frozen=True)
@@ -125,6 +134,19 @@ def _commands(data: bytes) -> None:
     assert command.id
 
 
+def _lists(data: bytes) -> None:
+    taken: list[str] = []
+
+    def take(entry: number_file.Entry) -> str:
+        taken.append(number_file.comment_of(entry))
+        return ""
+
+    with suppress(CallstewardError):
+        assert number_file.each(office_file.text_in(data, "list.csv").text, "list.csv", _read, take) == len(
+            taken
+        )
+
+
 def _frames() -> Iterator[bytes]:
     """One frame of each type that the captures hold."""
     seen: set[str] = set()
@@ -146,8 +168,9 @@ def _streams() -> Iterator[bytes]:
 
 TARGETS = {
     "ari": Target(_ari, _frames, 4_000, 0.35),
-    "agi": Target(_agi, lambda: iter((_AGI,)), 1_000, 0.25),
+    "agi": Target(_agi, lambda: iter((_AGI,)), 1_000, 0.23),
     "commands": Target(_commands, lambda: iter(_COMMANDS), 2_000, 0.25),
+    "lists": Target(_lists, lambda: iter(_LISTS), 2_000, 0.02),
     "replay": Target(_replay, _streams, 30_000, 0.14),
     "journal": Target(_journal, _streams, 30_000, 0.01),
 }

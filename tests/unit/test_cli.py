@@ -340,3 +340,15 @@ def test_the_demo_prints_nine_records_in_a_pipe_whatever_the_environment_says():
     assert outcomes == sorted(["completed"] * 6 + ["early_drop", "mid_dialogue_drop", "short_abandoned"])
     assert all(record.complete for record in records(result))
     assert b"calls: 9 (" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("schema", "--to", "/proc/nowhere"), ("prompts", "--out", "/proc/nowhere", "--language", "en")],
+)
+def test_a_place_that_cannot_be_written_is_named_without_a_traceback(arguments):
+    result = callsteward(*arguments)
+    assert result.returncode == 1
+    said = result.stderr.decode()
+    assert "Traceback" not in said
+    assert said.startswith("callsteward: ")

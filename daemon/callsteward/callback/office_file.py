@@ -57,6 +57,11 @@ def text_of(file: Path) -> Text:
     except OSError as error:
         message = f"{file}: cannot read it: {error.strerror}"
         raise CallstewardError(message) from error
+    return text_in(content, str(file))
+
+
+def text_in(content: bytes, file: str) -> Text:
+    """The same of what stands in the file of this name."""
     if content.startswith(_WORKBOOKS):
         message = f"{file} is a workbook of Excel: save it there as CSV UTF-8, then import that file"
         raise CallstewardError(message)
@@ -67,7 +72,7 @@ def text_of(file: Path) -> Text:
     return found
 
 
-def _decoded(content: bytes, file: Path) -> Text:
+def _decoded(content: bytes, file: str) -> Text:
     try:
         if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
             return Text(content.decode("utf-16"), "UTF-16")
