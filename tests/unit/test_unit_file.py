@@ -7,6 +7,8 @@ import subprocess
 
 import pytest
 
+from callsteward.config.places import STATE
+from callsteward.exceptions import ExposedStoreError
 from tests.lab.pbx_config import REPOSITORY
 
 UNIT = REPOSITORY / "deploy" / "callsteward.service"
@@ -23,6 +25,10 @@ def test_it_runs_as_nobody_in_particular_and_is_watched():
     assert int(service["WatchdogSec"]) >= 2 * 30  # progress.WORK_LIMIT_S
     assert service["ExecReload"].endswith("-HUP $MAINPID")
     assert int(service["TimeoutStopSec"]) > 5
+    # A store of an earlier version lies in the working folder: that is where it is looked for now.
+    assert service["WorkingDirectory"] == f"/var/lib/{service['StateDirectory']}" == str(STATE)
+    assert service["UMask"] == "0077"
+    assert service["RestartPreventExitStatus"] == str(ExposedStoreError.exit_code)
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze here")
