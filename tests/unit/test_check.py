@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from callsteward import check as checks
 from callsteward.check import Status, pbx, services
 from callsteward.config import Config
 
@@ -332,3 +333,16 @@ async def test_codes_that_are_switched_on_need_their_dialplan(asterisk):
     asterisk.tags = "1"
     assert (await found(asterisk, tags=True))["tags"][0] is Status.OK
     assert "tags" not in await found(asterisk)
+
+
+# --- the configuration ---------------------------------------------------------------------------------
+
+
+async def test_a_profile_that_no_line_has_is_told(tmp_path):
+    file = tmp_path / "c.toml"
+    file.write_text(
+        '[asterisk]\npassword = "secret"\n[profiles.standrad]\n[[lines]]\nname = "support"\n'
+    )
+    row = await anext(checks.run(file))
+    assert (row.check, row.status) == ("config", Status.WARNING)
+    assert row.found == f"{file} is valid, but no line has the profile standrad"

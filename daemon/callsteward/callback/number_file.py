@@ -1,8 +1,8 @@
 """A list of telephone numbers as an admin imports it: all of it or nothing.
 
 With a heading or without; the numbers stand in the first column unless `column` says another one. A first
-line is a heading where no digit stands in the numbers' cell: a number that is mistyped there is as wrong as
-on any other line.
+line is a heading where words stand in the numbers' cell: a number that is mistyped there is as wrong as on
+any other line.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ _ROUNDED_TAIL = re.compile(r"[0-9]+E\+[0-9]{1,2}\Z", re.IGNORECASE)
 # A number that a program took for a fraction: 79031234567.0
 _FRACTION = re.compile(r"(?<=[0-9])[.,]0+\Z")
 _DASHES = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2212"), "-")
+# So many digits are a number, if a mistyped one.
+_FEWEST = 5
 _LOOKS = re.compile(r"\+?[0-9][0-9 ().-]{4,}\Z")
 # What a heading calls the column of the numbers.
 _PHONE = re.compile(r"тел|моб|номер|абонент|phone|mobile|number|msisdn|caller", re.IGNORECASE)
@@ -84,7 +86,7 @@ def each(text: str, name: str, read: Read, take: Callable[[Entry], str], column:
         cell = row.cells[place] if place < len(row.cells) else ""
         number = read(_plain(cell))
         if number is None:
-            if count == 0 and not any(char.isdigit() for char in cell):
+            if count == 0 and _titles(cell):
                 heading = row.cells
             else:
                 wrong.append(f"{name}:{row.line}: {_no_number(row.cells, place, cell)}")
@@ -114,6 +116,12 @@ def comment_of(entry: Entry) -> str:
 def _refuse(why: str) -> NoReturn:
     message = f"{why}\nnothing was imported"
     raise CallstewardError(message)
+
+
+def _titles(cell: str) -> bool:
+    """A heading: no digit, or words with some, such as Phone 1."""
+    digits = sum(char.isdigit() for char in cell)
+    return not digits or (digits < _FEWEST and any(char.isalpha() for char in cell))
 
 
 def _plain(cell: str) -> str:

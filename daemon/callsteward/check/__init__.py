@@ -19,6 +19,7 @@ from callsteward.check.host_name import host_name
 from callsteward.check.hours import calling_hours
 from callsteward.check.result import Result, Status, failed, ok, warning
 from callsteward.config import Config, load
+from callsteward.config.hotline import DEFAULT_PROFILE
 from callsteward.exceptions import ConfigError
 
 __all__ = ["Result", "Status", "encode", "print_result", "run"]
@@ -60,6 +61,13 @@ def _config(config: Config, file: Path) -> Result:
             "config",
             f"{file} is valid, but asterisk.password is not set",
             "set asterisk.password or asterisk.password_file to what ari.conf has",
+        )
+    unused = sorted(set(config.profiles) - {DEFAULT_PROFILE, *(line.profile for line in config.lines)})
+    if unused:
+        return warning(
+            "config",
+            f"{file} is valid, but no line has the profile {', '.join(unused)}",
+            "name it as a line's profile, or take it out",
         )
     lines = ", ".join(line.name for line in config.lines) or "none, all calls are on " + config.default_line
     return ok("config", f"{file} is valid; lines: {lines}")

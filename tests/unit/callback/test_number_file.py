@@ -124,6 +124,12 @@ def test_an_empty_file_is_said(text, tmp_path):
     assert refused(office_file.text_of(file).text) == ["list.csv: the file is empty"]
 
 
+def test_a_heading_may_have_a_digit_and_a_number_none_too_few():
+    assert listed("Телефон 1;Причина\n89031234567;просил\n") == {A: "просил"}
+    for first in ("12", "8-903-123", "7903l234567"):
+        assert refused(f"{first}\n89031234567\n") == [f"list.csv:1: {first!r} is no telephone number"]
+
+
 def test_a_heading_alone_is_said():
     assert refused("Телефон;Причина\n") == ["list.csv: there is no telephone number in it"]
 
