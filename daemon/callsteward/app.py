@@ -39,6 +39,7 @@ from callsteward.metrics.counted import CountedFeed
 from callsteward.metrics.health import Readings
 from callsteward.metrics.scrape import Metrics
 from callsteward.notify import Notify
+from callsteward.openings import Openings
 from callsteward.output import NoFeed, Output
 from callsteward.parts import all_of, asterisk_now, each, in_turn, open_callbacks, open_intervals
 from callsteward.progress import Progress
@@ -145,6 +146,7 @@ class Daemon:
             intervals = open_intervals(config, store, session, tracker, clock, frames, feed, durable)
             changed = asyncio.Event()
             lost = LostWatch(config, LostCalls(store.engine, config.site.name), changed=changed.set)
+            openings = Openings()
             doors = None
             if wanted(config):
                 doors = Doors(
@@ -243,6 +245,7 @@ class Daemon:
                 asterisk=lambda: self._asterisk,
                 config=lambda: self._reloaded,
                 clock_set=pump.machine_clock_set,
+                parts=lambda: openings.detail,
             )
             tasks["watch"] = asyncio.create_task(watch(watched, feed, self._notify), name="watch")
             tasks["reload"] = asyncio.create_task(self._reloads(tracker, feed), name="reload")
@@ -253,13 +256,15 @@ class Daemon:
                     commands=None if doors is None else doors.commands,
                     ratings=None if ratings is None else ratings.decisions,
                 )
-                tasks["agi"] = asyncio.create_task(agi.run(), name="agi")
+                tasks["agi"] = asyncio.create_task(openings.keep_open("agi", agi), name="agi")
             if callbacks is not None:
                 tasks["callbacks"] = asyncio.create_task(callbacks.execution.run(), name="callbacks")
             if intervals is not None:
                 tasks["intervals"] = asyncio.create_task(intervals.publisher.run(), name="intervals")
             if doors is not None:
-                tasks |= {name: asyncio.create_task(work, name=name) for name, work in doors.tasks().items()}
+                tasks |= {
+                    name: asyncio.create_task(work, name=name) for name, work in doors.tasks(openings).items()
+                }
             if ratings is not None:
                 tasks["ratings"] = asyncio.create_task(ratings.run(), name="ratings")
             self._notify.ready()

@@ -21,6 +21,7 @@ from callsteward.commands.done import CommandsDone
 from callsteward.config import Config
 from callsteward.exceptions import StoreError
 from callsteward.metrics.scrape import Metrics
+from callsteward.openings import Listens, Openings
 from callsteward.rating.complaints import TAGGED, ByCommand, Complaints
 from callsteward.store.records import Store
 from callsteward.tags.answers import PhoneAnswers
@@ -86,15 +87,16 @@ class Doors:
             put=put,
             now_ms=now_ms,
         )
-        self._doors: dict[str, Door] = {}
+        self._mqtt: Door | None = None
+        self._web: Listens | None = None
         if config.commands.mqtt and config.mqtt.enabled:
             from callsteward.commands.mqtt import MqttDoor
 
-            self._doors["commands"] = MqttDoor(config, self.commands, boot_id=boot_id)
+            self._mqtt = MqttDoor(config, self.commands, boot_id=boot_id)
         if config.web.enabled:
             from callsteward.web.server import HttpDoor
 
-            self._doors["web"] = HttpDoor(config, self.commands, metrics)
+            self._web = HttpDoor(config, self.commands, metrics)
 
     async def tags_of(self, call_id: str) -> frozenset[str]:
         """The names of a call's tags at this moment. Raises StoreError."""
@@ -112,10 +114,14 @@ class Doors:
         self.commands.complaints = ByCommand(complaints)
         self.tagging.on_complaint = late
 
-    def tasks(self) -> dict[str, Coroutine[Any, Any, None]]:
+    def tasks(self, openings: Openings) -> dict[str, Coroutine[Any, Any, None]]:
         """By name; none of them ends by itself."""
-        running = {name: door.run() for name, door in self._doors.items()}
-        return {"tag answers": self._answers.run(), "forgetting": self._forget(), **running}
+        running = {"tag answers": self._answers.run(), "forgetting": self._forget()}
+        if self._mqtt is not None:
+            running["commands"] = self._mqtt.run()
+        if self._web is not None:
+            running["web"] = openings.keep_open("web", self._web)
+        return running
 
     async def _forget(self) -> None:
         """Numbers and answers that are past their time."""

@@ -9,6 +9,7 @@ import msgspec
 
 ConfigState = Literal["current", "refused", "needs_restart"]
 DiskState = Literal["working", "hangs", "refuses"]
+PartsState = Literal["open", "waiting"]
 
 
 class OutboxState(NamedTuple):
@@ -45,6 +46,8 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     disk_detail: str = ""
     config: ConfigState = "current"
     config_detail: str = ""
+    parts: PartsState = "open"
+    parts_detail: str = ""
 
     @property
     def news(self) -> tuple[object, ...]:

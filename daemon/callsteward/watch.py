@@ -41,6 +41,8 @@ class Watched(NamedTuple):
     """The state of the configuration that SIGHUP read, and its detail."""
     clock_set: Callable[[], None]
     """What is to be done where the machine's clock was set."""
+    parts: Callable[[], str] = str
+    """Which optional parts wait for a port and why; empty while none does."""
 
 
 def health_of(watched: Watched) -> Health:
@@ -55,6 +57,7 @@ def health_of(watched: Watched) -> Health:
     elif keeping.trouble:
         disk, detail = "refuses", keeping.trouble
     config, config_detail = watched.config()
+    waiting = watched.parts()
     return Health(
         frames_waiting=watched.frames.depth,
         frames_shed=sum(counters.shed.values()),
@@ -69,6 +72,8 @@ def health_of(watched: Watched) -> Health:
         disk_detail=detail,
         config=config,
         config_detail=config_detail,
+        parts="waiting" if waiting else "open",
+        parts_detail=waiting,
     )
 
 
@@ -84,6 +89,8 @@ def in_a_line(watched: Watched, health: Health) -> str:
         parts.append(f"the disk {health.disk}")
     if health.config != "current":
         parts.append(health.config_detail)
+    if health.parts_detail:
+        parts.append(health.parts_detail)
     if health.frames_shed:
         parts.append(f"{health.frames_shed} events left out")
     return "; ".join(parts)

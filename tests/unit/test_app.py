@@ -18,7 +18,7 @@ from callsteward.callback.states import Callback as Moved
 from callsteward.calls import tracker as tracker_module
 from callsteward.calls.facts import Alert, CallEnded
 from callsteward.calls.record import encode
-from callsteward.config import Asterisk, Callback, Config, Intervals, Mqtt, Rating, Store
+from callsteward.config import Agi, Asterisk, Callback, Config, Intervals, Mqtt, Rating, Store, Web
 from callsteward.demo.ari_server import FakeAri
 from callsteward.exceptions import StoreError
 from callsteward.health import FeedState, Health
@@ -33,6 +33,7 @@ from callsteward.store.endpoints import HeardEndpoints
 from callsteward.store.engine import writing
 from callsteward.store.journal import Journal
 from callsteward.store.stored import decode
+from tests.lab.ports import free_port
 
 CAPTURES = Path(__file__).parents[1] / "replay" / "captures"
 SECRET = "s3cret"
@@ -505,3 +506,36 @@ async def test_the_rating_is_decided_behind_the_callback_and_told_in_the_record(
     ]
     moved = [fact.rating for fact in live.feed.facts if isinstance(fact, RatingMoved)]
     assert [(rating.call_id, rating.state.value) for rating in moved] == [(told[0]["call_id"], "scheduled")]
+
+
+async def test_a_taken_port_of_an_optional_part_stops_nothing_and_the_part_opens_later(ari, tmp_path):
+    ports = [free_port(), free_port()]
+    taken = [await asyncio.start_server(lambda *_: None, "127.0.0.1", port) for port in ports]
+    config = config_for(ari.url, tmp_path).model_copy(
+        update={
+            "web": Web(enabled=True, port=ports[0], token=SecretStr("a token nobody guesses")),
+            "agi": Agi(enabled=True, port=ports[1]),
+        }
+    )
+    async with running(config) as live:
+        await ari.connected()
+        await live.until(lambda: live.feed.healths and "[agi]" in live.feed.healths[-1].parts_detail)
+        health = live.feed.healths[-1]
+        assert health.parts == "waiting"
+        assert (
+            f"[web]: cannot listen on 127.0.0.1 port {ports[0]} (Address already in use)"
+            in health.parts_detail
+        )
+        assert f"[agi]: cannot listen for FastAGI on 127.0.0.1:{ports[1]}" in health.parts_detail
+        # Calls are followed meanwhile.
+        await ari.play(capture("client_bye"))
+        await live.until(lambda: live.feed.records)
+        for server in taken:
+            server.close()
+            await server.wait_closed()
+        await live.until(lambda: live.feed.healths[-1].parts == "open")
+        assert live.feed.healths[-1].parts_detail == ""
+        for port in ports:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.close()
+            await writer.wait_closed()

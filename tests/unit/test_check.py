@@ -340,9 +340,7 @@ async def test_codes_that_are_switched_on_need_their_dialplan(asterisk):
 
 async def test_a_profile_that_no_line_has_is_told(tmp_path):
     file = tmp_path / "c.toml"
-    file.write_text(
-        '[asterisk]\npassword = "secret"\n[profiles.standrad]\n[[lines]]\nname = "support"\n'
-    )
+    file.write_text('[asterisk]\npassword = "secret"\n[profiles.standrad]\n[[lines]]\nname = "support"\n')
     row = await anext(checks.run(file))
     assert (row.check, row.status) == ("config", Status.WARNING)
     assert row.found == f"{file} is valid, but no line has the profile standrad"

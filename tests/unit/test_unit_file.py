@@ -7,8 +7,12 @@ import subprocess
 
 import pytest
 
+from callsteward.agi import server as agi
+from callsteward.ari import listener as ari
 from callsteward.config.places import STATE
 from callsteward.exceptions import ExposedStoreError
+from callsteward.gate import RESERVE
+from callsteward.web import connection as web
 from tests.lab.pbx_config import REPOSITORY
 
 UNIT = REPOSITORY / "deploy" / "callsteward.service"
@@ -29,6 +33,10 @@ def test_it_runs_as_nobody_in_particular_and_is_watched():
     assert service["WorkingDirectory"] == f"/var/lib/{service['StateDirectory']}" == str(STATE)
     assert service["UMask"] == "0077"
     assert service["RestartPreventExitStatus"] == str(ExposedStoreError.exit_code)
+    doors = (agi.MAX_CONNECTIONS + agi._WAITING, web.BOUNDS.most, ari.BOUNDS.most)
+    assert int(service["LimitNOFILE"]) > 2 * (sum(doors) + RESERVE)
+    # By hand it runs with what a shell has.
+    assert sum(doors) + RESERVE < 1024
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze here")

@@ -108,7 +108,9 @@ def test_a_clock_that_ntp_slews_is_not_set():
 
 async def test_each_trouble_has_its_field():
     what = watched()._replace(
-        asterisk=lambda: (False, "no answer"), config=lambda: ("refused", "no such key")
+        asterisk=lambda: (False, "no answer"),
+        config=lambda: ("refused", "no such key"),
+        parts=lambda: "[web]: cannot listen",
     )
     what.counters.shed["speech"] = 3
     what.counters.shed["unused"] = 4
@@ -126,9 +128,12 @@ async def test_each_trouble_has_its_field():
         disk_detail="No space left on device",
         config="refused",
         config_detail="no such key",
+        parts="waiting",
+        parts_detail="[web]: cannot listen",
     )
     assert in_a_line(what, health) == (
-        "no link to Asterisk: no answer; the disk refuses; no such key; 7 events left out"
+        "no link to Asterisk: no answer; the disk refuses; no such key; [web]: cannot listen;"
+        " 7 events left out"
     )
     assert Health(frames_waiting=5).news == Health().news
     assert health.news != Health().news

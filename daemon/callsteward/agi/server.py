@@ -15,15 +15,19 @@ from collections.abc import Awaitable, Callable, Mapping
 import structlog
 
 from callsteward.agi.request import MAX_BYTES, AgiError, Request, parse, set_variable
-from callsteward.exceptions import CallstewardError
+from callsteward.gate import Bounds, CannotListenError, Guest, gate
+from callsteward.openings import Opened
+from callsteward.tally import Tally
 
 log = structlog.get_logger(__name__)
 
 ANSWERED = "CALLSTEWARD_ANSWER"
 """Set to `ok` last: with it in place all other variables are, too."""
 
-# More than a PBX asks at once; a crowd of silent clients must not use up the daemon's descriptors.
+# More than a PBX asks at once.
 MAX_CONNECTIONS = 256
+# With those who have not asked yet, and those who are being told that there is no room.
+_WAITING = 64
 REQUEST_S = 2.0
 ANSWER_S = 1.0
 REPLY_S = 2.0
@@ -60,55 +64,54 @@ class Server:
         self._answer_s = answer_s
         self._reply_s = reply_s
         self._max_connections = max_connections
-        self._conversations: set[asyncio.Task[None]] = set()
+        self._busy = 0
+        self._tally = Tally(log)
         self.answered = 0
         self.failed = 0
 
-    async def run(self) -> None:
-        """Serve until cancelled. Raises CallstewardError where the port cannot be had."""
+    async def run(self, opened: Opened = lambda: None) -> None:
+        """Serve until cancelled; calls `opened` once it listens. Raises CannotListenError."""
+        most = self._max_connections + _WAITING
+        bounds = Bounds(most=most, most_of_one=most - most // 5, refusal=_FAILURE)
         try:
-            server = await asyncio.start_server(
-                self._connected, self._host, self._port, limit=MAX_BYTES, backlog=self._max_connections
-            )
-        except OSError as error:
+            async with gate("agi", self._host, self._port, self._converse, bounds):
+                opened()
+                log.info("listening for FastAGI", action="agi_listening", host=self._host, port=self._port)
+                await asyncio.Event().wait()
+        except CannotListenError as error:
             message = (
-                f"cannot listen for FastAGI on {self._host}:{self._port}: {error.strerror};"
+                f"[agi]: cannot listen for FastAGI on {self._host}:{self._port} ({error});"
                 " give [agi] another port, or stop what listens there"
             )
-            raise CallstewardError(message) from error
-        log.info("listening for FastAGI", action="agi_listening", host=self._host, port=self._port)
-        try:
-            async with server:
-                await server.serve_forever()
-        finally:
-            for conversation in self._conversations:
-                conversation.cancel()
-            await asyncio.gather(*self._conversations, return_exceptions=True)
+            raise CannotListenError(message) from error
 
-    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        conversation = asyncio.create_task(self._converse(reader, writer), name="agi conversation")
-        self._conversations.add(conversation)
-        conversation.add_done_callback(self._conversations.discard)
-
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _converse(self, guest: Guest) -> None:
+        reader, writer = await asyncio.open_connection(sock=guest.connection, limit=MAX_BYTES)
         script = ""
         try:
-            if len(self._conversations) > self._max_connections:
-                message = f"more than {self._max_connections} questions at once"
-                raise AgiError(message)  # noqa: TRY301
             request = await self._request(reader)
             script = request.script
-            await self._tell(reader, writer, await self._answer(request))
+            if self._busy >= self._max_connections:
+                message = f"more than {self._max_connections} questions at once"
+                raise AgiError(message)  # noqa: TRY301
+            guest.busy = True
+            self._busy += 1
+            try:
+                await self._tell(reader, writer, await self._answer(request))
+            finally:
+                self._busy -= 1
             self.answered += 1
         except HungUpError:
-            log.info("hung up before its answer", action="agi_hung_up", script=script)
+            log.debug("hung up before its answer", action="agi_hung_up", script=script)
         except (AgiError, OSError) as error:
-            self._fail(writer, script, str(error))
+            self._fail(writer, script, str(error), guest.peer)
         except Exception as error:
             # A fault of ours is no reason to keep a caller waiting.
             log.exception("a question failed", action="agi_error", script=script)
-            self._fail(writer, script, type(error).__name__)
+            self._fail(writer, script, type(error).__name__, guest.peer)
         finally:
+            # Whoever has had an answer, or none, keeps nobody else out.
+            guest.busy = False
             await self._part(reader, writer)
 
     async def _request(self, reader: asyncio.StreamReader) -> Request:
@@ -169,9 +172,9 @@ class Server:
         with contextlib.suppress(OSError):
             await writer.wait_closed()
 
-    def _fail(self, writer: asyncio.StreamWriter, script: str, reason: str) -> None:
+    def _fail(self, writer: asyncio.StreamWriter, script: str, reason: str, peer: str) -> None:
         self.failed += 1
-        log.warning("question not answered", action="agi_failed", script=script, reason=reason)
+        self._tally.note("question not answered", "agi_failed", kind=reason, sender=peer, script=script)
         if not writer.is_closing():
             writer.write(_FAILURE)
 

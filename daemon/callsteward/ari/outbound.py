@@ -27,7 +27,6 @@ import asyncio
 import base64
 import binascii
 import hmac
-import socket
 import time
 from collections.abc import Coroutine
 from http import HTTPStatus
@@ -61,6 +60,8 @@ from callsteward.ari.stamp import stamp
 from callsteward.ari.websocket import Handshake, Refusal, WebSocket
 from callsteward.config import Config
 from callsteward.exceptions import AriError
+from callsteward.gate import Guest
+from callsteward.tally import Tally
 
 log = structlog.get_logger(__name__)
 
@@ -110,6 +111,7 @@ class OutboundLink:
         self._socket: WebSocket | None = None
         self._reader: OutboundReader | None = None
         self._opening = asyncio.Lock()
+        self._tally = Tally(log)
         self._leaving = False
         self._dialled = asyncio.Event()
         self._gone = asyncio.Event()
@@ -171,11 +173,12 @@ class OutboundLink:
             self._frames.counters.refused += 1
             if self._socket is None:
                 self._on_change(False, f"a websocket from {peer} had a wrong user or password")
-            log.error(
+            self._tally.note(
                 "a websocket with a wrong user or password was refused: compare username and password of"
                 " websocket_client.conf with asterisk.username and asterisk.password",
-                action="ari_unauthorized",
-                peer=peer,
+                "ari_unauthorized",
+                kind="unauthorized",
+                sender=peer,
             )
             return Refusal(HTTPStatus.UNAUTHORIZED, (("WWW-Authenticate", 'Basic realm="callsteward"'),))
         if self._leaving:
@@ -195,8 +198,9 @@ class OutboundLink:
         wanted = f"{self._settings.username}:{self._settings.secret}".encode()
         return scheme.lower() == "basic" and hmac.compare_digest(login, wanted)
 
-    async def _accept(self, connection: socket.socket, peer: str) -> None:
+    async def _accept(self, guest: Guest) -> None:
         """One websocket from Asterisk, from handshake to end."""
+        connection, peer = guest.connection, guest.peer
         handshake = Handshake(connection, max_bytes=MAX_MESSAGE_BYTES)
         request = await handshake.request()
         if request is None:
@@ -205,6 +209,7 @@ class OutboundLink:
         if refusal is not None:
             await handshake.answer(request, refusal)
             return
+        guest.busy = True
         async with self._opening:
             if self._socket is not None:
                 # Asterisk has one socket: the older one is dead and nobody has noticed yet.

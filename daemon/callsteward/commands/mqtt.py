@@ -48,7 +48,7 @@ class MqttDoor:
         self._commands = commands
         self._boot_id = boot_id
         self._backoff = backoff or Backoff(limit_s=30.0)
-        self._version: str = config.mqtt.version
+        self._dialect = broker.Dialect(config.mqtt.version)
         self._topics = Topics(config.mqtt.root, config.site.name)
         self._wire = Wire(self._topics, config.mqtt.cloudevents)
         self._said: str | None = None
@@ -60,12 +60,7 @@ class MqttDoor:
             try:
                 await self._session()
             except (aiomqtt.MqttError, CallstewardError, OSError, ssl.SSLError, ValueError) as error:
-                if (
-                    self._version == "5"
-                    and isinstance(error, aiomqtt.MqttError)
-                    and broker.refuses_version(error)
-                ):
-                    self._version = "3.1.1"
+                if self._dialect.changes(error):
                     continue
                 if str(error) != self._said:
                     self._said = str(error)
@@ -75,7 +70,11 @@ class MqttDoor:
     async def _session(self) -> None:
         identifier = self._config.mqtt.client_id or f"callsteward-{self._config.site.name}"
         opened = broker.client(
-            self._config, identifier=f"{identifier}-commands", version=self._version, incoming=WAITING
+            self._config,
+            identifier=f"{identifier}-commands",
+            version=self._dialect.version,
+            plain=self._dialect.plain,
+            incoming=WAITING,
         )
         taken_away = itertools.count()
 
@@ -131,7 +130,7 @@ class MqttDoor:
             body, properties = self._wire.publish(
                 topic,
                 payload,
-                self._version,
+                self._dialect.version,
                 correlation=correlation if isinstance(correlation, bytes) else None,
             )
             await opened.publish(topic, body, qos=1, properties=properties)

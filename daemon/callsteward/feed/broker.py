@@ -39,6 +39,10 @@ log = structlog.get_logger(__name__)
 _abandoned: set[asyncio.Task[None]] = set()
 
 
+class UnansweredError(aiomqtt.MqttError):
+    """The broker did not answer to CONNECT, or ended the connection instead."""
+
+
 class RefusedError(Exception):
     """The broker has answered a message with an error (MQTT 5): it has not taken it, and never will."""
 
@@ -130,6 +134,21 @@ class Client(aiomqtt.Client):
             self._free = asyncio.Semaphore(self.window)
         super()._on_connect(client, userdata, flags, reason_code, properties)
 
+    def _on_disconnect(
+        self,
+        client: mqtt.Client,
+        userdata: Any,
+        flags: mqtt.DisconnectFlags,
+        reason_code: ReasonCode,
+        properties: Properties | None = None,
+    ) -> None:
+        if not self._connected.done():
+            message = "the broker ended the connection without an answer"
+            self._connected.set_exception(UnansweredError(message))
+            # Whoever connected may have been cancelled; asked for, it is none that nobody looked at.
+            self._connected.exception()
+        super()._on_disconnect(client, userdata, flags, reason_code, properties)
+
     def _on_message(self, client: mqtt.Client, userdata: Any, message: mqtt.MQTTMessage) -> None:
         size = self._inlet.cut()
         if size:
@@ -170,8 +189,11 @@ def client(
     version: str | None = None,
     will: aiomqtt.Will | None = None,
     incoming: int | None = None,
+    plain: bool = False,
 ) -> Client:
     """A client for the configured broker, not connected yet. `version`: "5" or "3.1.1".
+
+    `plain`: without properties in CONNECT (MQTT 5).
 
     `incoming`: how many received messages may wait to be looked at; more are thrown away.
 
@@ -197,7 +219,7 @@ def client(
         # Without it a small message waits for the one before to be acknowledged, up to 40 ms (Nagle).
         socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
         max_queued_incoming_messages=incoming,
-        properties=_bounded() if v5 else None,
+        properties=_bounded() if v5 and not plain else None,
     )
 
 
@@ -227,8 +249,9 @@ async def connected(opened: Client) -> AsyncIterator[None]:
     entering = asyncio.create_task(_enter(opened), name="mqtt connect")
     try:
         await asyncio.shield(entering)
-    except aiomqtt.MqttError:
-        opened.hang_up()
+    except aiomqtt.MqttError as error:
+        if opened.hang_up() and not isinstance(error, MqttConnectError):
+            raise UnansweredError(str(error)) from error
         raise
     except asyncio.CancelledError:
         giving_up = asyncio.create_task(_give_up(opened, entering), name="mqtt give up")
@@ -240,6 +263,26 @@ async def connected(opened: Client) -> AsyncIterator[None]:
     finally:
         with contextlib.suppress(aiomqtt.MqttError):
             await opened.__aexit__(None, None, None)
+
+
+class Dialect:
+    """How a broker is to be spoken to: which version of MQTT, and with or without properties in CONNECT."""
+
+    def __init__(self, version: str) -> None:
+        self.version = version
+        self.plain = False
+
+    def changes(self, error: Exception) -> bool:
+        """Whether the broker may be reached in another way, which is worth an attempt at once."""
+        if self.version != "5":
+            return False
+        if refuses_version(error):
+            self.version = "3.1.1"
+            log.warning("the broker has no MQTT 5, going on with 3.1.1", action="mqtt_version")
+            return True
+        # A broker without MQTT 5 may take properties for a client's name.
+        self.plain = isinstance(error, UnansweredError) and not self.plain
+        return self.plain
 
 
 def refuses_version(error: Exception) -> bool:

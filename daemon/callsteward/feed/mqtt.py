@@ -76,7 +76,7 @@ class Feed:
         self._boot_id = boot_id
         self._clock = clock
         self._backoff = backoff or Backoff(limit_s=30.0)
-        self._version = config.mqtt.version
+        self._dialect = broker.Dialect(config.mqtt.version)
         self.topics = Topics(config.mqtt.root, self._site)
         self._wire = Wire(self.topics, config.mqtt.cloudevents)
         self._announcer = Announcer(config, self.topics)
@@ -164,7 +164,7 @@ class Feed:
                 topic = self.topics.interval(fact.kind, fact.name, fact.start_ms)
                 expire_s = self._config.intervals.expire_hours * 3600
                 self._post.put_durable(topic, messages.interval(fact), retain=True, expire_s=expire_s)
-            case IntervalExpired() if self._version == "3.1.1":
+            case IntervalExpired() if self._dialect.version == "3.1.1":
                 # Only MQTT 5 has messages that expire; an empty one makes the broker forget.
                 self._post.clear(self.topics.interval(fact.kind, fact.name, fact.start_ms))
             case RatingMoved(moved):
@@ -293,16 +293,10 @@ class Feed:
         try:
             async with broker.connected(opened := self._client()):
                 since_s = time.monotonic()
-                await self._session.serve(opened, self._version)
+                await self._session.serve(opened, self._dialect.version)
         except (aiomqtt.MqttError, CallstewardError, OSError, ssl.SSLError, ValueError) as error:
-            if (
-                self._version == "5"
-                and isinstance(error, aiomqtt.MqttError)
-                and broker.refuses_version(error)
-            ):
-                self._version = "3.1.1"
+            if self._dialect.changes(error):
                 self._backoff.reset()
-                log.warning("the broker has no MQTT 5, going on with 3.1.1", action="mqtt_version")
                 return
             log.warning(
                 "no connection to the broker" if since_s is None else "connection to the broker lost",
@@ -317,13 +311,14 @@ class Feed:
 
     def _client(self) -> broker.Client:
         will = messages.encode(self._post.stamped(self._presence.will()))
-        payload, properties = self._wire.publish(self.topics.status, will, self._version, will=True)
+        payload, properties = self._wire.publish(self.topics.status, will, self._dialect.version, will=True)
         return broker.client(
             self._config,
             # Always the same: when the daemon returns before the broker has missed it, the broker ends the
             # old connection (and publishes its will) first.
             identifier=self._config.mqtt.client_id or f"callsteward-{self._site}",
-            version=self._version,
+            version=self._dialect.version,
+            plain=self._dialect.plain,
             will=aiomqtt.Will(self.topics.status, payload, qos=1, retain=True, properties=properties),
         )
 

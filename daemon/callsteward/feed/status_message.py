@@ -20,6 +20,7 @@ class StatusMessage(Envelope, frozen=True, kw_only=True):
     when the daemon vanishes: that one was made when the connection was, so what it cannot know is null.
     `outbox` is filling when the broker takes less than is made, and dropping while the oldest messages are
     given up; `outbox_depth` and `outbox_oldest_at` are from the last time it was measured (5 s).
+    `parts` is waiting while an optional part ([web], [agi]) cannot have its port; everything else goes on.
     From `frames_waiting` on it is how the daemon itself does (`health`); counts are since its start.
     """
 
@@ -52,6 +53,8 @@ class StatusMessage(Envelope, frozen=True, kw_only=True):
     disk_detail: str | None
     config: Literal["current", "refused", "needs_restart"] | None
     config_detail: str | None
+    parts: Literal["open", "waiting"] | None = None
+    parts_detail: str | None = None
 
 
 def status(

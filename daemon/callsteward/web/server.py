@@ -19,14 +19,19 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import structlog
 from aiohttp import web
+from aiohttp.http_exceptions import ContentEncodingError
 
 from callsteward.commands.core import Commands
 from callsteward.commands.reply import Reply
 from callsteward.commands.request import LARGEST
 from callsteward.config import SHORTEST_TOKEN
 from callsteward.exceptions import NOT_JSON, ConfigError
+from callsteward.gate import CannotListenError, Guest, gate
 from callsteward.metrics.scrape import Metrics
+from callsteward.openings import Opened
 from callsteward.tags.tag import Source
+from callsteward.tally import Tally
+from callsteward.web.connection import BODY_S, BOUNDS, Connection
 
 if TYPE_CHECKING:
     from callsteward.config import Config
@@ -38,7 +43,7 @@ _NOT_FOUND = frozenset({"call_not_known", "no_callback", "no_complaint", "unknow
 
 
 class HttpDoor:
-    """Serves until cancelled. Raises ConfigError where it cannot listen."""
+    """Serves until cancelled. Raises ConfigError for a token that is none."""
 
     def __init__(self, config: Config, commands: Commands, metrics: Metrics | None = None) -> None:
         self._settings = config.web
@@ -51,9 +56,10 @@ class HttpDoor:
             )
             raise ConfigError(message)
         self.port = self._settings.port
+        self._tally = Tally(log)
 
     def application(self) -> web.Application:
-        application = web.Application(client_max_size=LARGEST, middlewares=[self._let_in])
+        application = web.Application(client_max_size=LARGEST, middlewares=[self._timed, self._let_in])
         application.router.add_post("/api/v1/calls/{call_id}/tags", self._of_call("tag"))
         application.router.add_post("/api/v1/calls/{call_id}/callback", self._of_call("callback"))
         application.router.add_post("/api/v1/calls/{call_id}/complaint", self._of_call("complaint"))
@@ -62,21 +68,28 @@ class HttpDoor:
             application.router.add_get("/metrics", self._scraped)
         return application
 
-    async def run(self) -> None:
+    async def run(self, opened: Opened = lambda: None) -> None:
+        """Calls `opened` once it listens. Raises CannotListenError."""
+        host, port = self._settings.host, self._settings.port
         runner = web.AppRunner(self.application(), access_log=None, shutdown_timeout=1.0)
         await runner.setup()
+        server = runner.server
+        assert server is not None
+
+        async def serve(guest: Guest) -> None:
+            await Connection(server, guest, self._tally).run()
+
         try:
-            site = web.TCPSite(runner, self._settings.host, self._settings.port)
-            try:
-                await site.start()
-            except OSError as error:
-                message = (
-                    f"[web]: cannot listen on {self._settings.host} port {self._settings.port}:"
-                    f" {error.strerror or error}"
-                )
-                raise ConfigError(message) from error
-            log.info("listening", action="web_open", host=self._settings.host, port=self._settings.port)
-            await asyncio.Event().wait()
+            async with gate("web", host, port, serve, BOUNDS):
+                opened()
+                log.info("listening", action="web_open", host=host, port=port)
+                await asyncio.Event().wait()
+        except CannotListenError as error:
+            message = (
+                f"[web]: cannot listen on {host} port {port} ({error});"
+                " give [web] another port, or stop what listens there"
+            )
+            raise CannotListenError(message) from error
         finally:
             await runner.cleanup()
 
@@ -91,6 +104,20 @@ class HttpDoor:
         response: web.StreamResponse = await handler(request)
         return response
 
+    @web.middleware
+    async def _timed(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        """Tell the connection while there is something to do on it."""
+        connection = request.protocol
+        if not isinstance(connection, Connection):
+            response: web.StreamResponse = await handler(request)
+            return response
+        connection.begun()
+        try:
+            answer: web.StreamResponse = await handler(request)
+            return answer
+        finally:
+            connection.answered()
+
     async def _scraped(self, request: web.Request) -> web.Response:
         assert self._metrics is not None
         body, content_type = self._metrics.scrape(request.headers.get("Accept", ""))
@@ -99,13 +126,25 @@ class HttpDoor:
     def _of_call(self, name: str) -> Any:
         async def handle(request: web.Request) -> web.Response:
             try:
-                body = await request.read()
+                async with asyncio.timeout(BODY_S):
+                    body = await request.read()
             except web.HTTPRequestEntityTooLarge:
                 return web.json_response({"error": f"a command has at most {LARGEST} bytes"}, status=413)
+            except (web.RequestPayloadError, ContentEncodingError) as error:
+                # Its Content-Encoding or its chunks are none: nothing that follows can be read either.
+                return _unreadable(f"the body cannot be read: {error}", 400)
+            except TimeoutError:
+                return _unreadable(f"the body did not come within {BODY_S:g} s", 408)
             reply = await self._commands.handle(name, _completed(body, request), Source.HTTP)
             return _response(reply)
 
         return handle
+
+
+def _unreadable(why: str, status: int) -> web.Response:
+    response = web.json_response({"error": why}, status=status)
+    response.force_close()
+    return response
 
 
 def _completed(body: bytes, request: web.Request) -> bytes:

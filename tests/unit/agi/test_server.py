@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
@@ -169,15 +169,27 @@ async def test_who_leaves_in_the_middle_harms_nobody() -> None:
 
 
 async def test_a_crowd_is_turned_away_and_the_next_is_served() -> None:
-    async with serving(max_connections=2, request_s=1) as (server, port):
-        silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
+    async with serving(max_connections=2, answer_s=1) as (server, port):
+        asking = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
+        for _, writer in asking:
+            writer.write(HEAD.format("slow").encode())
         await asyncio.sleep(0.05)
         assert await converse(port, HEAD.format("answer").encode()) == [b"FAILURE\n"]
-        for _, writer in silent:
+        for _, writer in asking:
             writer.close()
             await writer.wait_closed()
         await failures(server, 3)
         assert len(await converse(port, HEAD.format("answer").encode(), OK, OK, OK)) == 3
+
+
+async def test_a_crowd_that_is_silent_keeps_nobody_out() -> None:
+    async with serving(max_connections=2, request_s=1) as (_, port):
+        silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(200)]
+        assert len(await converse(port, HEAD.format("answer").encode(), OK, OK, OK)) == 3
+        for _, writer in silent:
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
 
 
 async def test_a_taken_port_is_said() -> None:

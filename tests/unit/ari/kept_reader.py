@@ -21,6 +21,7 @@ from callsteward.ari import ring, websocket
 from callsteward.ari.keeper import Keeper
 from callsteward.ari.listener import listening
 from callsteward.ari.websocket import Handshake, WebSocket
+from callsteward.gate import Guest
 from callsteward.notify import Notify, handed_down
 
 TRACED = {module.__file__ for module in (ring, websocket, keeper_module)}
@@ -59,7 +60,8 @@ async def main(port: int, path: Path, lines: int) -> None:
     keeper = Keeper(Notify(), handed_down())
     over = asyncio.Event()
 
-    async def serve(connection: Any, _peer: str) -> None:
+    async def serve(guest: Guest) -> None:
+        connection = guest.connection
         handshake = Handshake(connection, max_bytes=1 << 20)
         request = await handshake.request()
         assert request is not None

@@ -6,16 +6,18 @@ import pytest
 from callsteward.ari import listener
 from callsteward.ari.listener import listening
 from callsteward.exceptions import AriError
+from callsteward.gate import Bounds, Guest
 from tests.lab.ports import free_port
 
 
 async def test_no_more_connections_than_the_limit_are_held(monkeypatch):
-    monkeypatch.setattr(listener, "MAX_CONNECTIONS", 2)
+    monkeypatch.setattr(listener, "BOUNDS", Bounds(most=2, most_of_one=2))
     port = free_port()
     held: list[socket.socket] = []
 
-    async def hold(connection: socket.socket, _peer: str) -> None:
-        held.append(connection)
+    async def hold(guest: Guest) -> None:
+        guest.busy = True
+        held.append(guest.connection)
         await asyncio.Event().wait()
 
     async with listening("127.0.0.1", port, hold):
@@ -32,10 +34,10 @@ async def test_one_connection_that_fails_is_no_harm_to_the_next(caplog):
     port = free_port()
     failures = iter([True, False])
 
-    async def serve(connection: socket.socket, _peer: str) -> None:
+    async def serve(guest: Guest) -> None:
         if next(failures):
             raise ZeroDivisionError
-        await asyncio.get_running_loop().sock_sendall(connection, b"fine")
+        await asyncio.get_running_loop().sock_sendall(guest.connection, b"fine")
 
     async with listening("127.0.0.1", port, serve):
         said = []
@@ -50,8 +52,8 @@ async def test_one_connection_that_fails_is_no_harm_to_the_next(caplog):
 async def test_a_name_is_listened_on_at_all_its_addresses():
     port = free_port()
 
-    async def serve(connection: socket.socket, peer: str) -> None:
-        await asyncio.get_running_loop().sock_sendall(connection, peer.encode())
+    async def serve(guest: Guest) -> None:
+        await asyncio.get_running_loop().sock_sendall(guest.connection, guest.peer.encode())
 
     async with listening("localhost", port, serve):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)

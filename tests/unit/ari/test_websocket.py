@@ -12,6 +12,7 @@ from callsteward.ari import websocket as module
 from callsteward.ari.listener import listening
 from callsteward.ari.ring import Ring
 from callsteward.ari.websocket import Handshake, Refusal, WebSocket
+from callsteward.gate import Guest
 from tests.lab.ports import free_port
 
 MAX_BYTES = 200_000
@@ -33,9 +34,9 @@ class Server:
         self._heartbeat_s = heartbeat_s
         self._refusal = refusal
 
-    async def serve(self, connection: socket.socket, peer: str) -> None:
-        assert peer == "127.0.0.1"
-        handshake = Handshake(connection, max_bytes=MAX_BYTES)
+    async def serve(self, guest: Guest) -> None:
+        assert guest.peer == "127.0.0.1"
+        handshake = Handshake(guest.connection, max_bytes=MAX_BYTES)
         request = await handshake.request()
         self.requests.append(None if request is None else request.path)
         if request is None or not await handshake.answer(request, self._refusal):
