@@ -74,7 +74,8 @@ class Doors:
         self.tagging.on_answer = self._answers.say
 
         def put(frame: bytes) -> bool:
-            if frames.full:
+            # While events are left out a frame would be, too.
+            if frames.full or frames.overflowed.is_set():
                 return False
             frames.put(frame)
             return True

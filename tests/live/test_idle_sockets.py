@@ -1,4 +1,4 @@
-"""A crowd of sockets that say nothing, on every door of a daemon in a process of its own, beside a real Mosquitto."""
+"""A crowd of sockets that say nothing, on every door of a daemon, beside a real Mosquitto."""
 
 from __future__ import annotations
 
@@ -75,6 +75,10 @@ def _crowd(port: int) -> list[socket.socket]:
     return crowd
 
 
+def _descriptors(daemon: Daemon) -> int:
+    return len(list(Path(f"/proc/{daemon.pid}/fd").iterdir()))
+
+
 async def test_idle_sockets_take_neither_the_broker_nor_a_door_nor_the_log(
     broker: Mosquitto, tmp_path: Path, many_descriptors: None
 ) -> None:
@@ -88,8 +92,7 @@ async def test_idle_sockets_take_neither_the_broker_nor_a_door_nor_the_log(
         try:
             for port in ports.values():
                 crowd += await asyncio.to_thread(_crowd, port)
-            held = len(list(Path(f"/proc/{daemon.pid}/fd").iterdir()))
-            assert held < 1_024 - 128
+            assert _descriptors(daemon) < 1_024 - 128
             # The broker is connected to anew, and commands are taken, by both ways.
             await asyncio.to_thread(broker.restart)
             await asyncio.to_thread(daemon.wait_for_log, "commands_open", 40, times=2)
@@ -105,7 +108,7 @@ async def test_idle_sockets_take_neither_the_broker_nor_a_door_nor_the_log(
             # Silence ends: of who is still there nobody is after a while.
             await asyncio.to_thread(
                 wait_for,
-                lambda: len(list(Path(f"/proc/{daemon.pid}/fd").iterdir())) < 100,
+                lambda: _descriptors(daemon) < 100,
                 30,
                 "the crowd's sockets to be closed",
             )

@@ -1,7 +1,8 @@
-"""Carries commands out, whichever door they came by, one after the other.
+"""Carries commands out, whichever door they came by.
 
 A command that was carried out is remembered with its answer, and its effects are such as may be done
-twice: a kill between the effect and the memory only makes the next try do nothing.
+twice: a kill between the effect and the memory only makes the next try do nothing. Once its effect has
+begun nobody takes a command back: an answer that cannot wait for it is `pending`, and never `failed`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from callsteward.callback.states import FINAL, Actor
 from callsteward.calls.record import Decision
 from callsteward.clock import DAY_MS
 from callsteward.commands.done import CommandsDone, digest
-from callsteward.commands.rate import Rate
+from callsteward.commands.rate import Rates
 from callsteward.commands.reply import DETAILS, Reply, Status
 from callsteward.commands.request import (
     CallbackCommand,
@@ -36,6 +37,7 @@ from callsteward.tags import late
 from callsteward.tags.consequences import Consequences
 from callsteward.tags.tag import Source
 from callsteward.tags.tagging import Tagging, ended_ms
+from callsteward.tally import Tally
 
 if TYPE_CHECKING:
     from callsteward.config import Config
@@ -44,8 +46,20 @@ log = structlog.get_logger(__name__)
 
 # How long a command may take: the store may be busy, the stream has a queue.
 PATIENCE_S = 10.0
+# After that nobody waits for a command any more, whatever became of the stream.
+GIVEN_UP_S = 86_400.0
+# Commands on their way at a time: more come only where the store or the stream stands still.
+ON_THE_WAY = 500
+# Senders whose rate is kept.
+SENDERS = 1_000
+# What all senders by one way may send together, in rates of one.
+ALL_SENDERS = 5
 # An event stamped before a command may still be on its way (as in the pump).
 _LAG_MS = 20
+
+
+Later = Callable[[Reply], None]
+"""Told the final answer to a command whose first one was `pending`; does not wait."""
 
 
 class Complaints(Protocol):
@@ -54,6 +68,17 @@ class Complaints(Protocol):
     async def acknowledge(self, call_id: str, *, by: str, comment: str, at_ms: int) -> bool:
         """Write down who has seen it; False where the call has no complaint."""
         ...
+
+
+class _Run:
+    """A command on its way. `begun`: its effect may be there already, or come."""
+
+    __slots__ = ("begun", "content", "task")
+
+    def __init__(self, content: str) -> None:
+        self.content = content
+        self.begun = False
+        self.task: asyncio.Task[Reply]
 
 
 class Commands:
@@ -79,44 +104,94 @@ class Commands:
         self._now_ms = now_ms
         self.complaints = complaints
         self._patience_s = patience_s
-        per_minute = config.commands.per_minute
-        self._rates = {source: Rate(per_minute) for source in (Source.MQTT, Source.HTTP, Source.AGI)}
-        self._turn = asyncio.Lock()
+        self._rates = Rates(config.commands.per_minute, ALL_SENDERS, SENDERS)
+        self._running: dict[str, _Run] = {}
+        self._tally = Tally(log)
 
-    async def handle(self, name: str, body: bytes, source: Source) -> Reply:
-        """What a command came to. Never raises for what is in it; `id` is empty where none could be read."""
+    async def handle(
+        self, name: str, body: bytes, source: Source, *, peer: str = "", later: Later | None = None
+    ) -> Reply:
+        """What a command came to. Never raises for what is in it; `id` is empty where none could be read.
+
+        `peer`: where it came from, for the log. Where the answer is `pending`, `later` is told the final one.
+        """
         try:
             command = parse(name, body)
         except MalformedCommandError as error:
-            log.warning("command refused", action="command_refused", reason=error.reason, source=source.value)
-            return self._reply(error.id, name, "refused", error.reason, str(error))
-        if not self._rates[source].take(time.monotonic()):
+            return self.refusal(name, error, source, peer)
+        sender = f"{source.value} {command.by or peer}".strip()
+        if not self._rates.take(source.value, sender, time.monotonic()):
+            self._tally.note("command refused", "command_refused", kind="rate_limited", sender=sender)
             return self._reply(command.id, name, "refused", "rate_limited")
+        content = digest(name, command)
+        run = self._running.get(command.id)
+        if run is None:
+            if len(self._running) >= ON_THE_WAY:
+                return self._reply(command.id, name, "failed", "not_in_time")
+            run = self._start(name, command, source, content)
+        elif run.content != content:
+            return self._reply(command.id, name, "refused", "id_used")
+        return await self._awaited(run, name, command.id, later)
+
+    def refusal(self, name: str, error: MalformedCommandError, source: Source, peer: str = "") -> Reply:
+        """The answer to what is no command. Costs next to nothing: it may come by the thousand."""
+        self._tally.note(
+            "command refused", "command_refused", kind=error.reason, sender=f"{source.value} {peer}".strip()
+        )
+        return self._reply(error.id, name, "refused", error.reason, str(error))
+
+    def _start(self, name: str, command: Command, source: Source, content: str) -> _Run:
+        run = self._running[command.id] = _Run(content)
+        run.task = asyncio.create_task(self._carried_out(run, name, command, source), name="command")
+        run.task.add_done_callback(lambda _: self._running.pop(command.id, None))
+        return run
+
+    async def _awaited(self, run: _Run, name: str, command_id: str, later: Later | None) -> Reply:
+        await asyncio.wait({run.task}, timeout=self._patience_s)
+        if not run.task.done() and not run.begun:
+            # Nothing of it is there, and nothing will be.
+            run.task.cancel()
+            await asyncio.wait({run.task})
+        if run.task.cancelled():
+            return self._reply(command_id, name, "failed", "not_in_time")
+        if run.task.done():
+            return run.task.result()
+        if later is not None:
+            tell = later
+            run.task.add_done_callback(lambda task: None if task.cancelled() else tell(task.result()))
+        return self._reply(command_id, name, "pending", "in_progress")
+
+    async def _carried_out(self, run: _Run, name: str, command: Command, source: Source) -> Reply:
         try:
-            async with asyncio.timeout(self._patience_s), self._turn:
-                reply = await self._once(name, command, source)
+            async with asyncio.timeout(GIVEN_UP_S):
+                return await self._once(run, name, command, source)
         except TimeoutError:
-            reply = self._reply(command.id, name, "failed", "not_in_time")
+            return self._reply(command.id, name, "failed", "not_in_time")
         except StoreError as error:
-            log.error("a command waits for the store", action="command_store", error=str(error))  # noqa: TRY400
-            reply = self._reply(command.id, name, "failed", "store_failed")
+            self._tally.note(
+                "a command waits for the store",
+                "command_store",
+                kind="store_failed",
+                sender=source.value,
+                error=str(error),
+            )
+            return self._reply(command.id, name, "failed", "store_failed")
         except Exception:
             log.exception("failed on a command: please report it", action="command_error", command=name)
-            reply = self._reply(command.id, name, "failed", "internal")
-        return reply
+            return self._reply(command.id, name, "failed", "internal")
 
     async def forget_old(self, now_ms: int) -> None:
         """Answers past `commands.remember_days`."""
         await self._done.forget(now_ms - self._config.commands.remember_days * DAY_MS)
 
-    async def _once(self, name: str, command: Command, source: Source) -> Reply:
-        content = digest(name, command)
+    async def _once(self, run: _Run, name: str, command: Command, source: Source) -> Reply:
         known = await self._done.find(command.id)
         if known is not None:
             before, answer = known
-            if before == content:
+            if before == run.content:
                 return answer
             return self._reply(command.id, name, "refused", "id_used")
+        run.begun = True
         match command:
             case TagCommand():
                 reply = await self._tag(command, source)
@@ -127,7 +202,7 @@ class Commands:
             case ComplaintCommand():
                 reply = await self._complaint(command, source)
         if reply.status != "failed":
-            await self._done.keep(content, reply, self._now_ms())
+            await self._remember(run.content, reply)
         log.info(
             "command",
             action="command",
@@ -141,6 +216,15 @@ class Commands:
             call_id=reply.call_id,
         )
         return reply
+
+    async def _remember(self, content: str, reply: Reply) -> None:
+        """Keep the answer; where that fails it is true all the same, and the next try finds what was done."""
+        try:
+            await self._done.keep(content, reply, self._now_ms())
+        except StoreError as error:
+            log.warning("an answer is not remembered", action="command_unremembered", error=str(error))
+        except Exception:
+            log.exception("failed on an answer: please report it", action="command_unremembered")
 
     # --- each command --------------------------------------------------------------------------------
 

@@ -1,14 +1,17 @@
 """The MQTT door: `commands/NAME` in, `replies/ID` out, on a connection of its own.
 
 A flood of commands, or a slow one, is then none of the feed's business. What arrives while nobody has
-time is bounded: more is thrown away, and a sender without a reply sends again with the same id.
+time is bounded: more is thrown away, and a sender without a reply sends again with the same id. The broker
+does not say who sent a message, so senders are told apart by `by`; what is no command never waits in a queue.
 """
 
 from __future__ import annotations
 
 import asyncio
-import itertools
+import contextlib
+import functools
 import ssl
+import time
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +21,10 @@ from paho.mqtt.properties import Properties
 
 from callsteward.ari.backoff import Backoff
 from callsteward.commands.core import Commands
+from callsteward.commands.rate import Rate
 from callsteward.commands.reply import Reply
-from callsteward.commands.request import LARGEST
+from callsteward.commands.request import MalformedCommandError, parse
+from callsteward.commands.turns import Turns
 from callsteward.exceptions import CallstewardError
 from callsteward.feed import broker, messages
 from callsteward.feed.topics import Topics
@@ -33,9 +38,37 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 WAITING = 200
+WAITING_OF_ONE = 100
 # Retained commands that one connection has the broker forget.
 RETAINED_AT_ONCE = 1_000
 _LONGEST_TOPIC = 200
+
+
+class _Session:
+    """What waits on one connection: commands, and answers that nobody's turn waits for."""
+
+    def __init__(self, opened: broker.Client) -> None:
+        self.opened = opened
+        self.turns: Turns[tuple[str, bytes, Properties | None]] = Turns(WAITING, WAITING_OF_ONE)
+        self.replies: asyncio.Queue[tuple[Reply, Properties | None]] = asyncio.Queue(WAITING)
+        self._taken_away = 0
+
+    def say(self, reply: Reply, asked: Properties | None) -> None:
+        """Answer as soon as may be; of too many the rest stays unsaid: who gets no reply sends again."""
+        with contextlib.suppress(asyncio.QueueFull):
+            self.replies.put_nowait((reply, asked))
+
+    def take_away(self, topic: str, retained: bool) -> None:
+        """Have the broker forget what it retains on a topic of commands."""
+        if retained and self._taken_away < RETAINED_AT_ONCE:
+            self._taken_away += 1
+            self.opened.forget(topic)
+
+
+async def _lost(opened: broker.Client) -> None:
+    """Raise MqttError when the connection is lost: all messages are admitted elsewhere."""
+    async for _ in opened.messages:
+        pass
 
 
 class MqttDoor:
@@ -53,6 +86,8 @@ class MqttDoor:
         self._wire = Wire(self._topics, config.mqtt.cloudevents)
         self._said: str | None = None
         self._tally = Tally(log)
+        # Answers to what is no command: each costs a round trip.
+        self._refusals = Rate(config.commands.per_minute)
 
     async def run(self) -> None:
         """Serve, and connect again after every loss."""
@@ -74,42 +109,67 @@ class MqttDoor:
             identifier=f"{identifier}-commands",
             version=self._dialect.version,
             plain=self._dialect.plain,
-            incoming=WAITING,
         )
-        taken_away = itertools.count()
-
-        def take_away(topic: str, retained: bool) -> None:
-            # Before it is carried out, and before it comes again with the next connection.
-            if retained and next(taken_away) < RETAINED_AT_ONCE:
-                opened.forget(topic)
-
-        opened.on_too_large = take_away
+        session = _Session(opened)
+        opened.admit = functools.partial(self._admit, session)
+        opened.on_too_large = session.take_away
         async with broker.connected(opened):
             await opened.listen(self._topics.commands, retained=False)
             self._backoff.reset()
             self._said = None
             log.info("taking commands", action="commands_open", topic=self._topics.commands)
-            async for message in opened.messages:
-                if message.retain:
-                    self._tally.note(
-                        "a retained command is not carried out",
-                        "command_retained",
-                        kind="retained",
-                        sender=Source.MQTT.value,
-                    )
-                    take_away(message.topic.value, True)
-                else:
-                    await self._serve(opened, message)
+            try:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(_lost(opened), name="commands connection")
+                    group.create_task(self._work(session), name="commands work")
+                    group.create_task(self._say(session), name="commands answers")
+            except* aiomqtt.MqttError as failed:
+                raise aiomqtt.MqttError(str(failed.exceptions[0])) from failed
 
-    async def _serve(self, opened: aiomqtt.Client, message: aiomqtt.Message) -> None:
-        name = message.topic.value.rpartition("/")[2]
+    def _admit(self, session: _Session, message: aiomqtt.Message) -> bool:
+        """Put a command into its sender's queue; what is none is refused here, at little cost."""
+        topic = message.topic.value
+        name = topic.rpartition("/")[2][:32]
         body = message.payload
-        if not isinstance(body, bytes | bytearray):
-            return
-        reply = await self._commands.handle(name[:32], bytes(body[: LARGEST + 1]), Source.MQTT)
-        await self._answer(opened, reply, message.properties)
+        if message.retain:
+            # It would come again with every connection, also long after it was meant.
+            self._tally.note(
+                "a retained command is not carried out",
+                "command_retained",
+                kind="retained",
+                sender=Source.MQTT.value,
+            )
+            session.take_away(topic, True)
+        elif isinstance(body, bytes | bytearray):
+            try:
+                by = parse(name, bytes(body)).by
+            except MalformedCommandError as error:
+                reply = self._commands.refusal(name, error, Source.MQTT)
+                if self._refusals.take(time.monotonic()):
+                    session.say(reply, message.properties)
+            else:
+                if not session.turns.put(by, (name, bytes(body), message.properties)):
+                    self._tally.note(
+                        "too many commands wait: one is thrown away",
+                        "command_discarded",
+                        kind="too_many",
+                        sender=f"{Source.MQTT.value} {by}".strip(),
+                    )
+        return False
 
-    async def _answer(self, opened: aiomqtt.Client, reply: Reply, asked: Properties | None) -> None:
+    async def _work(self, session: _Session) -> None:
+        while True:
+            name, body, asked = await session.turns.get()
+            later = functools.partial(session.say, asked=asked)
+            reply = await self._commands.handle(name, body, Source.MQTT, later=later)
+            await self._answer(session.opened, reply, asked)
+
+    async def _say(self, session: _Session) -> None:
+        while True:
+            reply, asked = await session.replies.get()
+            await self._answer(session.opened, reply, asked)
+
+    async def _answer(self, opened: broker.Client, reply: Reply, asked: Properties | None) -> None:
         """On `replies/ID`, and where MQTT 5 says the sender listens."""
         topics = [self._topics.reply(reply.id)] if reply.id else []
         response = self._response_topic(asked)

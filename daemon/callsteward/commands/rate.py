@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 
 class Rate:
     """So many a minute, and as many at once."""
@@ -21,3 +23,29 @@ class Rate:
             return False
         self._left -= 1
         return True
+
+
+class Rates:
+    """A rate for each sender, and one of `of_all` times as much for all that come by one way together.
+
+    So nobody who sends without end takes the turns of the others. `known`: senders that are remembered.
+    """
+
+    def __init__(self, per_minute: int, of_all: int, known: int) -> None:
+        self._per_minute = per_minute
+        self._of_all = of_all
+        self._known = known
+        self._ways: dict[str, Rate] = {}
+        self._senders: OrderedDict[str, Rate] = OrderedDict()
+
+    def take(self, way: str, sender: str, now_s: float) -> bool:
+        """Whether one more of this sender may come now."""
+        own = self._senders.get(sender)
+        if own is None:
+            own = self._senders[sender] = Rate(self._per_minute)
+            if len(self._senders) > self._known:
+                self._senders.popitem(last=False)
+        self._senders.move_to_end(sender)
+        if not own.take(now_s):
+            return False
+        return self._ways.setdefault(way, Rate(self._per_minute * self._of_all)).take(now_s)

@@ -6,8 +6,10 @@ from typing import Literal
 
 import msgspec
 
-Status = Literal["done", "refused", "failed"]
-"""`failed`: nothing was done and nothing is remembered, the same command may be sent again."""
+Status = Literal["done", "refused", "failed", "pending"]
+"""`failed`: not carried out, or not wholly, and nothing of it happens later; the same command may be sent again.
+`pending`: it is on its way and will be carried out or refused; the same command again asks what became of it.
+"""
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,6 +30,7 @@ DETAILS = {
     "call_not_known": "no record of such a call",
     "callback_over": "the callback is over already",
     "complaints_off": "complaints are not kept here",
+    "in_progress": "not finished yet: what becomes of it follows, or send it again with the same id",
     "id_used": "another command had this id: choose a new one",
     "internal": "callsteward failed on this command, its log says how",
     "no_call_to_tag": "no call of this operator ended in time",

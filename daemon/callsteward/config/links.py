@@ -226,7 +226,12 @@ class Commands(Section):
     """Commands over MQTT and HTTP: tag, do-not-call, callback, complaint."""
 
     mqtt: bool = Field(False, description="true: take commands on commands/NAME, answer on replies/ID.")
-    per_minute: int = Field(300, ge=1, le=100_000, description="Commands taken within a minute, by each way.")
+    per_minute: int = Field(
+        300,
+        ge=1,
+        le=100_000,
+        description="Commands taken within a minute of one sender (`by`) by each way; of all five times as many.",
+    )
     remember_days: int = Field(
         7, ge=1, le=365, description="A command that comes again within this gets the same answer again."
     )

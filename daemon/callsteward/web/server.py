@@ -135,7 +135,9 @@ class HttpDoor:
                 return _unreadable(f"the body cannot be read: {error}", 400)
             except TimeoutError:
                 return _unreadable(f"the body did not come within {BODY_S:g} s", 408)
-            reply = await self._commands.handle(name, _completed(body, request), Source.HTTP)
+            reply = await self._commands.handle(
+                name, _completed(body, request), Source.HTTP, peer=request.remote or ""
+            )
             return _response(reply)
 
         return handle
@@ -165,6 +167,8 @@ def _response(reply: Reply) -> web.Response:
     status = 200
     if reply.status == "failed":
         status = 503
+    elif reply.status == "pending":
+        status = 202
     elif reply.status == "refused":
         status = 409
         if reply.reason in _MALFORMED:

@@ -5,11 +5,13 @@ from typing import Any
 
 import msgspec
 import pytest
+import structlog
 
 from callsteward.callback.states import Actor, State
 from callsteward.calls.record import CallbackDecision, Decision, Outcome
 from callsteward.commands.core import Complaints
 from callsteward.commands.done import CommandsDone
+from callsteward.commands.reply import Reply
 from callsteward.config import Commands as Settings
 from callsteward.config import Tags
 from callsteward.exceptions import StoreError
@@ -67,18 +69,84 @@ async def test_with_tags_off_there_is_nothing_to_tag(store: Store):
     assert (await desk.send("tag", call_id="1.1", tag="dropped")).reason == "tags_off"
 
 
-async def test_what_takes_too_long_failed_and_may_be_sent_again(store: Store):
+async def test_what_is_in_the_stream_is_pending_and_the_same_id_asks_what_became_of_it(store: Store):
+    """Answered `failed` it was carried out all the same, once the store could be written."""
     desk = FrontDesk(store, patience_s=0.05)
     await desk.talk()
     desk.stuck = True
+    final: list[Reply] = []
+    body = msgspec.json.encode({"id": "c-1", "call_id": "1.1", "tag": "dropped"})
+    reply = await desk.commands.handle("tag", body, Source.MQTT, later=final.append)
+    assert (reply.status, reply.reason) == ("pending", "in_progress")
+    again = await desk.send("tag", call_id="1.1", tag="dropped")
+    assert (again.status, again.reason) == ("pending", "in_progress")
+    other = await desk.send("tag", call_id="1.1", tag="complaint")
+    assert (other.status, other.reason) == ("refused", "id_used")
+    assert final == []
+    await desk.go_on()
+    async with asyncio.timeout(5):
+        while not final:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    assert [(item.id, item.status, item.result) for item in final] == [("c-1", "done", "callback_due")]
+    assert await desk.send("tag", call_id="1.1", tag="dropped") == final[0]
+    assert await desk.states() == [("due", "tagged_dropped")]
+
+
+async def test_what_never_got_into_the_stream_failed_and_is_not_carried_out_later(store: Store, monkeypatch):
+    desk = FrontDesk(store, patience_s=0.05)
+    await desk.talk()
+    desk.full = True
     reply = await desk.send("tag", call_id="1.1", tag="dropped")
     assert (reply.status, reply.reason) == ("failed", "not_in_time")
-    desk.stuck, desk.full = False, True
-    assert (await desk.send("tag", call_id="1.1", tag="dropped")).reason == "not_in_time"
     desk.full = False
-    desk._patience_s = 5
-    desk.restart()
+    go_on = asyncio.Event()
+    find = CommandsDone.find
+
+    async def slow(*arguments: Any) -> Any:
+        await go_on.wait()
+        return await find(*arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(CommandsDone, "find", slow)
+        reply = await desk.send("tag", call_id="1.1", tag="dropped")
+        assert (reply.status, reply.reason) == ("failed", "not_in_time")
+        go_on.set()
+        await asyncio.sleep(0.1)
+    assert await desk.states() == []
     assert (await desk.send("tag", call_id="1.1", tag="dropped")).result == "callback_due"
+
+
+async def test_a_slow_command_keeps_no_other_waiting(store: Store):
+    desk = FrontDesk(store, patience_s=0.5)
+    await desk.talk()
+    desk.stuck = True
+    slow = asyncio.create_task(desk.send("tag", id="slow", call_id="1.1", tag="dropped"))
+    await asyncio.sleep(0.05)
+    began = asyncio.get_running_loop().time()
+    assert (await desk.send("dnc", id="quick", action="remove", number=E164)).result == "was_not_listed"
+    assert asyncio.get_running_loop().time() - began < 0.4
+    assert (await slow).status == "pending"
+
+
+async def test_who_sends_without_end_takes_nobody_else_s_turn(store: Store):
+    desk = FrontDesk(store, commands=Settings(per_minute=3))
+    body: dict[str, Any] = {"action": "remove", "number": E164}
+    with structlog.testing.capture_logs() as logs:
+        flood = [await desk.send("dnc", id=f"f{n}", by="flood", **body) for n in range(1_000)]
+    assert [reply.status for reply in flood].count("done") == 3
+    assert len([entry for entry in logs if entry["action"] == "command_refused"]) == 1
+    crm = [await desk.send("dnc", id=f"c{n}", by="crm", **body) for n in range(4)]
+    assert [reply.reason for reply in crm] == ["", "", "", "rate_limited"]
+
+
+async def test_what_is_no_command_is_one_line_however_often_it_comes(desk: FrontDesk):
+    with structlog.testing.capture_logs() as logs:
+        for n in range(20_000):
+            reply = await desk.commands.handle("tag", b'{"id": "w%d"' % n, Source.MQTT)
+            assert reply.reason == "malformed"
+    assert [(entry["action"], entry["reason"], entry["sender"]) for entry in logs] == [
+        ("command_refused", "malformed", "mqtt")
+    ]
 
 
 async def test_a_store_that_fails_is_told_and_nothing_is_remembered(desk: FrontDesk, monkeypatch):
@@ -92,11 +160,18 @@ async def test_a_store_that_fails_is_told_and_nothing_is_remembered(desk: FrontD
     await desk.talk()
     body: dict[str, Any] = {"action": "add", "number": E164}
     with monkeypatch.context() as patched:
-        patched.setattr(CommandsDone, "keep", fail)
+        patched.setattr(CommandsDone, "find", fail)
         assert (await desk.send("dnc", **body)).reason == "store_failed"
-        patched.setattr(CommandsDone, "keep", break_down)
+        patched.setattr(CommandsDone, "find", break_down)
         assert (await desk.send("dnc", **body)).reason == "internal"
-    # The effect was there before the memory of it: the next try says what it finds.
+    with monkeypatch.context() as patched:
+        patched.setattr(CommandsDone, "keep", fail)
+        # It is done, whatever is remembered of it.
+        reply = await desk.send("dnc", **body)
+        assert (reply.status, reply.result) == ("done", "added")
+        patched.setattr(CommandsDone, "keep", break_down)
+        assert (await desk.send("dnc", **body)).result == "was_listed"
+    # Nothing was remembered: the next try says what it finds.
     assert (await desk.send("dnc", **body)).result == "was_listed"
 
 

@@ -61,6 +61,7 @@ class FrontDesk:
         self.answers: list[tuple[str, bool]] = []
         self.full = False
         self.stuck = False
+        self._waiting: list[Fact] = []
         self._patience_s = patience_s
         self._callbacks = callbacks
         self.restart()
@@ -107,9 +108,17 @@ class FrontDesk:
         event = events.decode(frame)
         assert event is not None
         facts = self.tracker.handle(event)
-        if not self.stuck:
+        if self.stuck:
+            self._waiting += facts
+        else:
             self._pump = asyncio.create_task(self._judge(facts))
         return True
+
+    async def go_on(self) -> None:
+        """The stream is worked on again."""
+        self.stuck = False
+        facts, self._waiting = self._waiting, []
+        await self._judge(facts)
 
     async def _judge(self, facts: Any) -> None:
         await self.tagging.judge(facts)
