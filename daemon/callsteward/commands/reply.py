@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 Status = Literal["done", "refused", "failed", "pending"]
-"""`failed`: not carried out, or not wholly, and nothing of it happens later; the same command may be sent again.
+"""`failed`: not carried out, or not wholly, and nothing of it happens later; the same command may come again.
 `pending`: it is on its way and will be carried out or refused; the same command again asks what became of it.
 """
 

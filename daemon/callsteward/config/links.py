@@ -230,7 +230,8 @@ class Commands(Section):
         300,
         ge=1,
         le=100_000,
-        description="Commands taken within a minute of one sender (`by`) by each way; of all five times as many.",
+        description="Commands taken within a minute of one sender (`by`) by each way;"
+        " of all senders five times as many.",
     )
     remember_days: int = Field(
         7, ge=1, le=365, description="A command that comes again within this gets the same answer again."
