@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from callsteward.calls.record import encode
-from tests.replay.streams import CAPTURES, STREAMS, lines_of, records_of
+from tests.replay.streams import CAPTURES, FIELD, STREAMS, lines_of, records_of
 
 # The states by which a driver tells of a channel that calls in; chan_pjsip makes it Ring.
 STATES = {"chan_sip": ("Down", "Ring"), "dahdi": ("Rsrvd", "Ring")}
@@ -36,3 +37,15 @@ def test_records_do_not_depend_on_the_state_a_channel_is_made_in(path: Path, dri
     retold = _retold(lines, STATES[driver])
     assert len(retold) > len(lines)
     assert list(map(encode, records_of(retold))) == list(map(encode, records_of(lines)))
+
+
+@pytest.mark.parametrize(
+    "path", [*CAPTURES, *STREAMS, *FIELD], ids=lambda path: f"{path.parent.name}/{path.stem}"
+)
+def test_a_systemname_before_each_channel_id_changes_nothing_else(path: Path) -> None:
+    """asterisk.conf, `systemname = east`: ids are east-1795969494.199."""
+    lines = lines_of(path)
+    named = [re.sub(rb'"(\d{10}\.\d+)"', rb'"east-\1"', line) for line in lines]
+    assert named != lines
+    told = [encode(record).replace(b'"east-', b'"') for record in records_of(named)]
+    assert told == [encode(record) for record in records_of(lines)]
