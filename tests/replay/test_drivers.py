@@ -43,9 +43,7 @@ def test_records_do_not_depend_on_the_state_a_channel_is_made_in(path: Path, dri
     assert list(map(encode, records_of(retold))) == list(map(encode, records_of(lines)))
 
 
-@pytest.mark.parametrize(
-    "path", [*CAPTURES, *STREAMS, *FIELD], ids=lambda path: f"{path.parent.name}/{path.stem}"
-)
+@pytest.mark.parametrize("path", WITH_ASTERISKS_IDS, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_a_systemname_before_each_channel_id_changes_nothing_else(path: Path) -> None:
     """asterisk.conf, `systemname = east`: ids are east-1795969494.199."""
     lines = lines_of(path)
