@@ -125,7 +125,9 @@ def test_no_value_ends_its_command(value: str) -> None:
     assert re.fullmatch(r'(?:[^"\\]|\\.)*', inner)
 
 
-@pytest.mark.parametrize("name", ["", "x", "A B", 'A"', "A\n", "1A", *sorted(set(string.punctuation) - {"_"})])
+@pytest.mark.parametrize(
+    "name", ["", "x", "A B", 'A"', "A\n", "1A", *[mark for mark in string.punctuation if mark != "_"]]
+)
 def test_only_a_name_names_a_variable(name: str) -> None:
     with pytest.raises(ValueError, match="not a variable's name"):
         set_variable(name, "x")
