@@ -18,6 +18,8 @@ _CHANNEL_ID = re.compile(rb'"(1\d{9})\.(\d+)"')
 _CHANNEL_NAME = re.compile(rb"-([0-9a-f]{8})(?=[\";])")
 _STAMP = re.compile(rb'"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d{4})"')
 _MEAN_CALL_MS = 16_000
+# More channels than any recording has.
+_SERIALS = 256
 _BRIDGE_ID = re.compile(rb"([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})")
 
 
@@ -54,10 +56,14 @@ def copy_of(call: list[bytes], number: int, shift_ms: int = 0) -> list[bytes]:
         assert moment is not None
         return b'"' + timestamp(moment + shift_ms).encode() + b'"'
 
+    def named(match: re.Match[bytes]) -> bytes:
+        # Eight hexadecimal digits, as chan_pjsip's and a Local channel's serials have.
+        return b"-%08x" % (number * _SERIALS + int(match.group(1), 16) % _SERIALS)
+
     copied = []
     for line in call:
         changed = _CHANNEL_ID.sub(rb'"\g<1>%d.\2"' % number, line)
-        changed = _CHANNEL_NAME.sub(rb"-\g<1>" + tag, changed)
+        changed = _CHANNEL_NAME.sub(named, changed)
         changed = _BRIDGE_ID.sub(rb"\g<1>" + tag, changed)
         copied.append(_STAMP.sub(shifted, changed))
     return copied

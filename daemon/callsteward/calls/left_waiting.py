@@ -16,7 +16,7 @@ _TRANSFER_MS = 1000
 
 
 def parted(call: Call) -> None:
-    """The talk is over: where the client's channel and Local channels are in the dialplan."""
+    """The talk is over: in which queue the client's channel and Local channels are."""
     for leg in call.legs:
         leg.left_at = leg.position
 
@@ -24,10 +24,8 @@ def parted(call: Call) -> None:
 def look(call: Call, leg: Leg, ms: int) -> None:
     """Notes when a channel that the client is behind comes to a queue after the talk."""
     position = leg.position
-    if call.waits_since_ms is None and position is not None and position.app_name == "Queue":
-        before = leg.left_at
-        if before is None or position != before:
-            call.waits_since_ms = ms
+    if call.waits_since_ms is None and position is not None and position != leg.left_at:
+        call.waits_since_ms = ms
 
 
 def waited_ms(call: Call, ended_ms: int | None) -> int | None:

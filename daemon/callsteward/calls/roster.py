@@ -59,7 +59,8 @@ class Roster:
                 linking.find_line_behind(self._desk, call, channel)
         else:
             return leg
-        leg.position = channel.dialplan
+        position = channel.dialplan
+        leg.position = position if position.app_name == "Queue" else None
         if call.talks and not call.contact:
             left_waiting.look(call, leg, ms)
         return leg
@@ -89,7 +90,6 @@ class Roster:
         # The name that Asterisk gave it may have a client's number in it: it goes no further than this.
         name = directory.shown(channel.name)
         leg = self.legs[channel_id] = Leg(channel_id, name, endpoint, ms if created is None else created)
-        leg.position = channel.dialplan
         if self._gone.pop(channel_id, None) is not None and not linking.is_ours(channel_id):
             # Records are told apart by their call's id.
             leg.call.id = f"{channel_id}@{leg.created_ms}"
