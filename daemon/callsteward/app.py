@@ -12,7 +12,6 @@ from datetime import datetime
 from pathlib import Path
 
 import structlog
-from sqlalchemy.engine import make_url
 
 from callsteward import logs
 from callsteward.agi.site import open_agi
@@ -54,6 +53,7 @@ from callsteward.store.engine import shown
 from callsteward.store.journal import Journal
 from callsteward.store.outbox import Outbox
 from callsteward.store.records import CallQuery, Store
+from callsteward.store.url import store_url
 from callsteward.watch import Watched, watch
 
 log = structlog.get_logger(__name__)
@@ -63,7 +63,7 @@ GAUGES_EVERY_S = 1.0
 
 def journal_path(config: Config) -> Path | None:
     """Beside an SQLite database; in the data folder for a database elsewhere; none for one in memory."""
-    url = make_url(config.store.url)
+    url = store_url(config.store.url)
     if url.get_backend_name() != "sqlite":
         name = Path(f"callsteward-{config.site.name}.journal")
         path = config.store.folder / name

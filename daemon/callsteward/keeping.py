@@ -159,7 +159,7 @@ class Keeping:
                 await self._do(self._journal.close)
         except TimeoutError:
             log.error("stopping without the journal's disk, which hangs", action="disk_hangs_at_stop")  # noqa: TRY400
-        except StoreError as error:
+        except (StoreError, OSError) as error:
             log.error("stopping without the journal's disk", action="disk_fails_at_stop", error=str(error))  # noqa: TRY400
         if self._disk is not None:
             self._disk.close()

@@ -535,7 +535,7 @@ def _internal(lane: Lane) -> Iterator[str]:
             lot,
             f"Dial(PJSIP/{user},8,{_PREDIAL})",
             'GotoIf($["${DIALSTATUS}" = "ANSWER" | "${BLINDTRANSFER}" = ""]?end)',
-            f"Dial(${{CUT(BLINDTRANSFER,-,1)}},20,{_PREDIAL})",
+            f"Dial(${{BLINDTRANSFER:0:-9}},20,{_PREDIAL})",
             "Hangup()",
         )
         yield f"exten => {user},n(end),Hangup()"

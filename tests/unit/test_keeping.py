@@ -1,13 +1,16 @@
 """A disk that hangs or refuses: the pump waits for it, the event loop does not."""
 
 import asyncio
+import errno
 import os
 import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+import structlog
 
 from callsteward import keeping as keeping_module
 from callsteward.ari.counters import Counters
@@ -255,3 +258,28 @@ async def test_without_a_journal_and_a_recording_no_thread_is_needed():
     assert keeping.stalled_s == 0
     assert not [thread for thread in set(threading.enumerate()) - before if thread.name == "journal"]
     await keeping.close()
+
+
+async def test_a_disk_that_does_not_sync_at_the_stop_is_said_and_stops_nothing(tmp_path, monkeypatch):
+    keeping = Keeping(Journal(tmp_path / "j", fsync=True), None, Counters())
+    assert await keeping.keep([b"frame"])
+
+    def fail(_file: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fdatasync", fail)
+    with structlog.testing.capture_logs() as logs:
+        await keeping.close()
+    assert "disk_fails_at_stop" in [entry["action"] for entry in logs]
+    assert (tmp_path / "j").read_bytes() == b"frame\n"
+
+
+def test_a_recording_that_cannot_be_begun_or_ended_is_said(tmp_path):
+    with (
+        pytest.raises(StoreError, match=r"cannot record to .*/none/r\.jsonl: No such file"),
+        Recorder(tmp_path / "none" / "r.jsonl"),
+    ):
+        pass
+    with structlog.testing.capture_logs() as logs, Recorder(Path("/dev/full")) as recorder:
+        recorder.write(b"frame")
+    assert [entry["action"] for entry in logs] == ["recording_cut"]

@@ -7,9 +7,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
+import structlog
+
 from callsteward import secret_files
 from callsteward.ari.line import line
 from callsteward.exceptions import ExposedStoreError, StoreError
+
+log = structlog.get_logger(__name__)
 
 
 class Recorder:
@@ -38,7 +42,13 @@ class Recorder:
         trace: TracebackType | None,
     ) -> None:
         if isinstance(self._target, Path) and self._stream is not None:
-            self._stream.close()
+            try:
+                self._stream.close()
+            except OSError as failed:
+                # The last frames of a recording are no reason to end in any other way than everything else.
+                log.error(  # noqa: TRY400
+                    "the recording's end is not written", action="recording_cut", error=str(failed)
+                )
             self._stream = None
 
     def write(self, frame: bytes) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from sqlalchemy.engine import make_url
-
 from callsteward.ari.events import Listened
 from callsteward.calls.voices import DEAF_AFTER
 from callsteward.check.result import Result, ok, warning
@@ -14,6 +12,7 @@ from callsteward.config import Config
 from callsteward.exceptions import CallstewardError
 from callsteward.store.endpoints import HeardEndpoints
 from callsteward.store.records import Store
+from callsteward.store.url import StoreUrlError, store_url
 
 _CHECK = "heard"
 _NAMED = 8
@@ -60,7 +59,11 @@ async def heard(config: Config) -> Result | None:
 
 
 def _not_there_yet(config: Config) -> bool:
-    url = make_url(config.store.url)
+    try:
+        url = store_url(config.store.url)
+    except StoreUrlError:
+        # That is said of the store.
+        return True
     return url.get_backend_name() == "sqlite" and not (url.database and Path(url.database).exists())
 
 

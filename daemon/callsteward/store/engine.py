@@ -18,16 +18,17 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import URL, Connection, event, make_url, text
+from sqlalchemy import URL, Connection, event, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from callsteward.exceptions import StoreError
 from callsteward.store.database_file import BUSY_TIMEOUT_MS, file_of, prepare
 from callsteward.store.sqlite import opened
-from callsteward.store.trouble import reason
+from callsteward.store.trouble import DAMAGED, reason
+from callsteward.store.url import StoreUrlError, store_url
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 # A connection's page cache. SQLite's own 2 MiB for each fill over minutes to no use: another connection's
@@ -62,11 +63,7 @@ def async_url(url: str) -> URL:
 
     Raises StoreError for a URL that is neither SQLite's nor PostgreSQL's.
     """
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError) as error:  # ValueError: a port that is no number
-        message = "store.url is not a database URL; sqlite:////absolute.db or postgresql://user@host/name"
-        raise StoreError(message) from error
+    parsed = store_url(url)
     backend = parsed.drivername.partition("+")[0]
     if backend == "sqlite":
         return parsed.set(drivername="sqlite+aiosqlite")
@@ -77,7 +74,7 @@ def async_url(url: str) -> URL:
             parsed = parsed.difference_update_query(["sslmode"]).update_query_dict({"ssl": mode})
         return parsed
     message = f"store.url: {backend} is no database callsteward knows; sqlite:///… or postgresql://…"
-    raise StoreError(message)
+    raise StoreUrlError(message)
 
 
 def shown(url: str) -> str:
@@ -108,7 +105,7 @@ async def connect(url: str, *, create: bool = True) -> AsyncEngine:
     except ModuleNotFoundError as error:
         message = f"store.url needs {error.name}: pip install 'callsteward[postgresql]'"
         raise StoreError(message) from error
-    except (SQLAlchemyError, sqlite3.Error) as error:
+    except (SQLAlchemyError, sqlite3.Error, UnicodeError) as error:
         message = f"cannot open the database {name}: {reason(error)}"
         raise StoreError(message) from error
     try:
@@ -129,6 +126,9 @@ async def connect(url: str, *, create: bool = True) -> AsyncEngine:
             message = f"cannot open the database {name}: {reason(error)}"
         elif isinstance(error, TypeError | ValueError) and parsed.query:
             message = _NO_OPTION.format(", ".join(parsed.query))
+        elif isinstance(error, TypeError | ValueError | LookupError):
+            # What is in the tables of versions is not what anybody wrote there.
+            message = f"cannot open the database {name}: {DAMAGED} ({type(error).__name__})"
         else:
             raise
         raise StoreError(message) from error
@@ -188,7 +188,7 @@ def failing(act: str) -> Iterator[None]:
     """Turns what the database raises into StoreError."""
     try:
         yield
-    except (SQLAlchemyError, OSError) as error:
+    except (SQLAlchemyError, OSError, UnicodeError) as error:
         message = f"cannot {act} the database: {reason(error)}"
         raise StoreError(message) from error
 

@@ -10,6 +10,8 @@ from typing import Any, Self
 
 import aiosqlite
 
+from callsteward.store.trouble import DAMAGED
+
 # As aiosqlite.connect has it; nothing here iterates over a cursor.
 _ROWS_AT_A_TIME = 64
 
@@ -64,6 +66,9 @@ class Cursor:
                 self.description = cursor.description
                 self._rows = deque(cursor.fetchall() if cursor.description is not None else ())
                 self.rowcount, self.lastrowid = cursor.rowcount, cursor.lastrowid
+            except UnicodeError as error:
+                # A damaged file: SQLite's message has a name of the schema in it, which is no text any more.
+                raise sqlite3.DatabaseError(DAMAGED) from error
             finally:
                 cursor.close()
 

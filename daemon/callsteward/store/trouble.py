@@ -8,13 +8,14 @@ from typing import Final
 
 from callsteward.causes import cause
 
+DAMAGED: Final = (
+    "the file is damaged: stop the daemon and put back a copy, or save what can be read with"
+    " `sqlite3 FILE .recover`"
+)
 # sqlite.org/rescode.html, primary codes.
 _SQLITE: Final = {
     sqlite3.SQLITE_NOTADB: "the file is no SQLite database: name another one in store.url",
-    sqlite3.SQLITE_CORRUPT: (
-        "the file is damaged: stop the daemon and put back a copy, or save what can be read with"
-        " `sqlite3 FILE .recover`"
-    ),
+    sqlite3.SQLITE_CORRUPT: DAMAGED,
     sqlite3.SQLITE_FULL: "the disk is full: make room",
     sqlite3.SQLITE_READONLY: "the file cannot be written: let the user callsteward runs as write to it",
     sqlite3.SQLITE_CANTOPEN: "the file cannot be opened: let the user callsteward runs as read and write it",
@@ -37,6 +38,13 @@ _CLASS: Final = re.compile(r"^<class '[\w.]+'>: ")
 
 def reason(error: BaseException) -> str:
     """What the database itself said, and what to do where that is known."""
+    # The names of a damaged schema may have anything in them.
+    return "".join(letter if letter.isprintable() else " " for letter in _reason(error))
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, UnicodeError):
+        return DAMAGED
     original = getattr(error, "orig", None)
     original = error if original is None else original
     code = getattr(original, "sqlite_errorcode", None)
