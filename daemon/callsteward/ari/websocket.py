@@ -25,6 +25,10 @@ from callsteward.ari.ring import Ring
 HANDSHAKE_TIMEOUT_S = 5.0
 CLOSE_TIMEOUT_S = 1.0
 _HANDSHAKE_BYTES = 65536
+UNSENT_LIMIT = 4 * 1024 * 1024
+"""Bytes that wait to be sent (answers to pings): who reads none of them is no Asterisk."""
+FRAGMENTS_LIMIT = 10_000
+"""Frames of one message; each may be empty, so that their bytes are no bound."""
 _OF_MESSAGES = frozenset({Opcode.TEXT, Opcode.CONT, Opcode.BINARY})
 _END = b"\r\n\r\n"
 _NORMAL, _GOING_AWAY = 1000, 1001
@@ -238,12 +242,18 @@ class WebSocket:
                     continue
                 self._fragments.append(data)
                 if not frame.fin:
+                    if len(self._fragments) >= FRAGMENTS_LIMIT:
+                        self._end(aiohttp.WSMsgType.ERROR, ConnectionError("a message without an end"))
+                        self._fragments.clear()
+                        break
                     continue
                 data = b"".join(self._fragments)
                 self._fragments.clear()
             self._messages.append(Message(aiohttp.WSMsgType.TEXT, data, end))
         self._arrived.set()
         self._send()
+        if len(self._unsent) > UNSENT_LIMIT:
+            self._end(aiohttp.WSMsgType.ERROR, ConnectionError("it asks, and reads no answer"))
         if protocol.parser_exc is not None:
             self._end(aiohttp.WSMsgType.ERROR, protocol.parser_exc)
         elif protocol.eof_sent:

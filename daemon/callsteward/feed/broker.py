@@ -27,6 +27,7 @@ from callsteward.tally import Tally
 
 # How long the broker may take to answer: CONNACK, PUBACK, DISCONNECT.
 ANSWER_S = 10.0
+CONNECT_S = 4.0
 # Messages sent before the first is acknowledged, where the broker does not ask for fewer: a second's worth
 # of a busy PBX in some round trips, and no more than a broken connection may well send twice.
 WINDOW = 100
@@ -62,6 +63,9 @@ class Client(aiomqtt.Client):
         # paho's own limit of 20 is off: it would hide in its queue what it has not sent.
         super().__init__(*arguments, max_inflight_messages=0, **options)
         self._inlet = Inlet(self._client)
+        # As long as a stop may take at most: the thread that connects cannot be interrupted, whatever the
+        # other side does (a TLS handshake of a byte a second).
+        self._client.connect_timeout = CONNECT_S
         self._tally = Tally(log)
         self.admit: Callable[[aiomqtt.Message], bool] = _everything
         """Asked for each message before it waits to be looked at; must not wait itself. False: not needed."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
 
 import aiohttp
@@ -75,7 +75,8 @@ async def by_hand(**how):
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         yield server, reader, writer
         writer.close()
-        await writer.wait_closed()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
 
 
 def frame(head: int, payload: bytes) -> bytes:
@@ -287,3 +288,78 @@ async def test_from_the_end_of_any_message_the_next_process_reads_the_following_
             assert (await one.receive()).data == b"and on"
             one.abort()
         ring.close()
+
+
+@asynccontextmanager
+async def upgraded():
+    """A plain connection that has become a websocket."""
+    async with by_hand() as (server, reader, writer):
+        writer.write(UPGRADE)
+        await reader.readuntil(b"\r\n\r\n")
+        yield await server.opened, reader, writer
+
+
+async def until_ended(one: WebSocket, writer: asyncio.StreamWriter, flood: bytes, most: int) -> None:
+    """Send a flood until the other side ends the connection, or so many bytes are sent."""
+    sent = 0
+    with suppress(ConnectionError):
+        while not one.ended.is_set() and sent < most:
+            writer.write(flood)
+            sent += len(flood)
+            try:
+                async with asyncio.timeout(0.2):
+                    await writer.drain()
+            except TimeoutError:
+                # Nobody reads: it is the event loop's turn.
+                await asyncio.sleep(0.01)
+
+
+async def test_a_flood_of_pings_by_who_reads_no_answer_costs_no_memory():
+    async with upgraded() as (one, _reader, writer):
+        # Nothing is read here: answers fill the socket, then wait in memory.
+        writer.transport.pause_reading()
+        await until_ended(one, writer, frame(0x89, b"p" * 125) * 500, 80_000_000)
+        assert len(one._unsent) <= module.UNSENT_LIMIT + 200_000
+        async with asyncio.timeout(5):
+            await one.ended.wait()
+
+
+async def test_a_flood_of_empty_fragments_ends_the_connection():
+    async with upgraded() as (one, _reader, writer):
+        writer.write(frame(0x01, b"{"))
+        await until_ended(one, writer, frame(0x00, b"") * 2_000, 20_000_000)
+        assert one.ended.is_set()
+        assert len(one._fragments) <= module.FRAGMENTS_LIMIT
+        message = await one.receive()
+        assert message.type is aiohttp.WSMsgType.ERROR
+
+
+async def test_a_message_in_some_fragments_is_one():
+    async with upgraded() as (one, _reader, writer):
+        writer.write(frame(0x01, b"{") + frame(0x00, b"") + frame(0x80, b"}"))
+        message = await one.receive()
+        assert (message.type, message.data) == (aiohttp.WSMsgType.TEXT, b"{}")
+
+
+async def test_a_compressed_frame_that_nobody_agreed_on_ends_the_connection():
+    async with upgraded() as (one, reader, writer):
+        writer.write(frame(0x80 | 0x40 | 0x01, b"\xabV*."))
+        message = await one.receive()
+        assert message.type is aiohttp.WSMsgType.ERROR
+        # 1002: a protocol error.
+        assert (await reader.read())[2:4] == (1002).to_bytes(2, "big")
+
+
+async def test_a_flood_of_pings_is_answered_and_the_loop_has_its_turns():
+    async with upgraded() as (one, reader, writer):
+        longest, before = 0.0, asyncio.get_running_loop().time()
+        received = 0
+        for _ in range(100):
+            writer.write(frame(0x89, b"p" * 100) * 500)
+            await writer.drain()
+            received += len(await reader.read(200_000))
+            now = asyncio.get_running_loop().time()
+            longest, before = max(longest, now - before), now
+        assert received
+        assert longest < 1
+        assert not one.ended.is_set()
