@@ -79,6 +79,7 @@ def open_callbacks(
         operators_now=tracker.operators_now,
         now_ms=now_ms,
         publish=feed.publish,
+        steady_ms=lambda: time.monotonic_ns() // 1_000_000,
     )
     return Callbacks(decisions, execution)
 

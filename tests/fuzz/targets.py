@@ -7,6 +7,7 @@ raises is a fault.
 from __future__ import annotations
 
 import asyncio
+import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -14,10 +15,16 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+import aiohttp
+from paho.mqtt import client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+
 from callsteward.agi.request import AgiError, parse
 from callsteward.ari import events, rest
 from callsteward.ari.marks import pretends
+from callsteward.ari.ring import Ring
 from callsteward.ari.stamp import stamp
+from callsteward.ari.websocket import FRAGMENTS_LIMIT, WebSocket
 from callsteward.callback import number_file, office_file
 from callsteward.callback.guard import Guard
 from callsteward.calls.record import encode
@@ -25,6 +32,7 @@ from callsteward.calls.tracker import Tracker
 from callsteward.commands import request as commands
 from callsteward.config import Config
 from callsteward.exceptions import AriError, CallstewardError, MalformedEventError
+from callsteward.feed.inlet import LARGEST_PACKET, Inlet
 from callsteward.rating import ivr_events
 from callsteward.replay import Tally, replay
 from callsteward.store.stored import decode
@@ -35,6 +43,11 @@ FOUND = Path(__file__).with_name("found")
 """Inputs that once broke a target, a folder for each: they are tests now."""
 
 _CONFIG = Config()
+_PACKETS = (
+    b"\x00\x30\x0c\x00\x05topic{...}",
+    b"\x07\x32\x80\x80\x01\x00\x03a/b\x00\x01" + b"x" * 300,
+    b"\x01\x20\x02\x00\x00\x90\x03\x00\x01\x01\x40\x02\x00\x02",
+)
 _AGI = (
     b"agi_network: yes\nagi_network_script: arrival?x=1\nagi_uniqueid: 17.1\nagi_callerid: 79031234567\n"
     b"agi_calleridname: unknown\nagi_dnid: 100\nagi_context: from-trunk\nagi_extension: 100\nagi_arg_1: a\n\n"
@@ -147,6 +160,54 @@ def _lists(data: bytes) -> None:
         )
 
 
+def _mqtt(data: bytes) -> None:
+    """What a broker sends. paho may give up the connection by any exception: aiomqtt takes them all."""
+    client = mqtt.Client(CallbackAPIVersion.VERSION2, reconnect_on_failure=False)
+    near, far = socket.socketpair()
+    with near, far:
+        near.setblocking(False)
+        client._sock = near
+        inlet = Inlet(client)
+        # The first byte says how much of what is announced comes, again and again.
+        far.sendall(data[1:] * (1 + data[0] % 8) if data else b"")
+        far.close()
+        for _ in range(1_000):
+            try:
+                if client.loop_read() != 0:
+                    break
+            except Exception:  # noqa: BLE001
+                break
+            assert len(client._in_packet["packet"]) <= LARGEST_PACKET + 1
+            assert inlet.cut() == 0 or inlet.cut() > LARGEST_PACKET
+
+
+def _websocket(data: bytes) -> None:
+    """What stands for Asterisk sends on an open websocket."""
+    asyncio.run(_read_frames(data))
+
+
+async def _read_frames(data: bytes) -> None:
+    near, far = socket.socketpair()
+    ring = Ring.new()
+    with near, far:
+        near.setblocking(False)
+        ring.begin(1, 0)
+        one = WebSocket.resumed(near, b"", ring, heartbeat_s=60, max_bytes=10_000)
+        one._feed(data)
+        assert len(one._fragments) < FRAGMENTS_LIMIT
+        assert sum(map(len, one._fragments)) <= 10_000
+        one.abort()
+        while (message := await one.receive()).type is aiohttp.WSMsgType.TEXT:
+            assert len(message.data) <= 10_000
+    ring.close()
+
+
+def _websocket_frames() -> Iterator[bytes]:
+    for head in (0x81, 0x01, 0x00, 0x80, 0x89, 0x88, 0xC1):
+        yield bytes([head, 0x85]) + bytes(4) + b'{"a":'
+        yield bytes([head, 0x80]) + bytes(4)
+
+
 def _frames() -> Iterator[bytes]:
     """One frame of each type that the captures hold."""
     seen: set[str] = set()
@@ -167,11 +228,13 @@ def _streams() -> Iterator[bytes]:
 
 
 TARGETS = {
-    "ari": Target(_ari, _frames, 4_000, 0.35),
     "agi": Target(_agi, lambda: iter((_AGI,)), 1_000, 0.23),
+    "ari": Target(_ari, _frames, 4_000, 0.31),
     "commands": Target(_commands, lambda: iter(_COMMANDS), 2_000, 0.25),
     "lists": Target(_lists, lambda: iter(_LISTS), 2_000, 0.02),
     "replay": Target(_replay, _streams, 30_000, 0.14),
+    "mqtt": Target(_mqtt, lambda: iter(_PACKETS), 4_000, 0.03),
+    "websocket": Target(_websocket, _websocket_frames, 4_000, 0.01),
     "journal": Target(_journal, _streams, 30_000, 0.01),
 }
 

@@ -17,6 +17,7 @@ import structlog
 from callsteward.ari import events as ari
 from callsteward.ari.rest import Rest
 from callsteward.callback import faults, heard
+from callsteward.callback.ages import Ages
 from callsteward.callback.decisions import Decisions
 from callsteward.callback.dialplan import Dialplan
 from callsteward.callback.heard import Heard
@@ -60,7 +61,9 @@ class Execution:
         operators_now: Callable[[], Iterable[OperatorNow]],
         now_ms: Callable[[], int],
         publish: Callable[[CallbackMoved | Alert], None],
+        steady_ms: Callable[[], int] | None = None,
     ) -> None:
+        """`steady_ms`: a clock that nobody sets, where `now_ms` may be set."""
         self._config = config
         self._settings = config.callback
         self._decisions = decisions
@@ -71,14 +74,20 @@ class Execution:
         self._now_ms = now_ms
         self._publish = publish
         self._wake = asyncio.Event()
-        self._steps = Steps(ledger, decisions, now_ms=now_ms, publish=publish, wake=self._wake.set)
+        self._steady_ms = steady_ms or now_ms
+        self._ages = Ages(now_ms, self._steady_ms)
+        self._steps = Steps(
+            ledger, decisions, now_ms=now_ms, ages=self._ages, publish=publish, wake=self._wake.set
+        )
         decisions.on_move = self._steps.told
         self._rest = rest
         self._dialplan = Dialplan(config, rest)
         self._hearing = Hearing(ledger, self._steps, self._dialplan, now_ms=now_ms)
         self._retention = Retention(config, ledger, self._dialplan, now_ms=now_ms)
         self._sticky = Sticky(config, ledger, self._dialplan, now_ms=now_ms)
-        self._watch = Watch(config, ledger, self._steps, self._dialplan, now_ms=now_ms)
+        self._watch = Watch(
+            config, ledger, self._steps, self._dialplan, ages=self._ages, steady_ms=self._steady_ms
+        )
         self._heard: deque[Heard] = deque()
         self._linked = False
         self._strays_ended = False
@@ -172,7 +181,8 @@ class Execution:
         now_ms = self._now_ms()
         settings, steps = self._settings, self._steps
         steps.alert_late(callback, settings.alert_s)
-        if now_ms - callback.created_at_ms > settings.expire_s * 1000:
+        own_ms = steps.own_ms(callback)
+        if own_ms - callback.created_at_ms > settings.expire_s * 1000:
             if await steps.move(callback, State.EXPIRED, Actor.DAEMON, reason="nobody_free") is not None:
                 steps.alert(callback, "callback_expired", settings.expire_s, callback.created_at_ms)
             return None
@@ -180,7 +190,7 @@ class Execution:
         if number is None or not await self._may_call(callback, number, now_ms):
             await steps.move(callback, State.SUPPRESSED, Actor.DAEMON, reason=Reason.CALLING_HOURS.value)
             return None
-        while self._originated_ms and self._originated_ms[0] <= now_ms - _MINUTE_MS:
+        while self._originated_ms and self._originated_ms[0] <= self._steady_ms() - _MINUTE_MS:
             self._originated_ms.popleft()
         paced = room and len(self._originated_ms) < settings.per_minute
         if not (self._linked and self._dialplan.included and paced) or self._decisions.being_called(callback):
@@ -191,14 +201,15 @@ class Execution:
             # Their line is the one that broke: the others first.
             tried.setdefault(lost, callback.created_at_ms)
         of_line = self._config.line(callback.line).operators or self._config.operators
-        operator = choose(callback, settings, of_line, busy=busy, tried=tried, now_ms=now_ms)
+        operator = choose(callback, settings, of_line, busy=busy, tried=tried, now_ms=own_ms)
         if operator is not None:
             await self._offer(callback, operator, number)
         return operator
 
     async def _may_call(self, callback: Callback, number: str, now_ms: int) -> bool:
         """Whether the hours allow it now, where the client is."""
-        dropped_ms = callback.dropped_at_ms
+        # As long ago as it is, whatever the clocks showed then.
+        dropped_ms = now_ms - self._ages.of_ms(callback.id, callback.dropped_at_ms)
         zone = None
         if self._policy.hours_bind(dropped_ms=dropped_ms, at_ms=now_ms):
             zone = await self._zones.of(number)
@@ -213,14 +224,14 @@ class Execution:
         )
         if offered is None:
             return
-        self._originated_ms.append(self._now_ms())
+        self._originated_ms.append(self._steady_ms())
         steps.looked_after.add(callback.id)
         faults.reached("before:originate")
         try:
             await self._dialplan.ring(offered, operator, number, self._now_ms())
         except AriError as error:
             if await self._dialplan.lives(channel) is False:
-                steps.tried.setdefault(callback.id, {})[operator] = self._now_ms()
+                steps.tried.setdefault(callback.id, {})[operator] = steps.own_ms(callback)
                 await steps.move(
                     offered, State.DUE, Actor.ASTERISK, reason="operator_offline", evidence=str(error)
                 )

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import structlog
 
+from callsteward.callback.ages import Ages
 from callsteward.callback.decisions import Decisions
 from callsteward.callback.ledger import Ledger
 from callsteward.callback.states import FINAL, Actor, Callback, CallbackMoved, State
@@ -26,18 +27,20 @@ class Steps:
         decisions: Decisions,
         *,
         now_ms: Callable[[], int],
+        ages: Ages,
         publish: Callable[[CallbackMoved | Alert], None],
         wake: Callable[[], None],
     ) -> None:
         self._ledger = ledger
         self._decisions = decisions
         self._now_ms = now_ms
+        self._ages = ages
         self._publish = publish
         self._wake = wake
         self.known: dict[str, Callback] = {}
         """The open callbacks as they were last seen."""
         self.tried: dict[str, dict[str, int]] = {}
-        """By callback: operators asked in vain, and when."""
+        """By callback: operators asked in vain, and when, in the callback's own time (`own_ms`)."""
         self.looked_after: set[str] = set()
         """Callbacks whose channel this process has seen to since the link was made."""
         self.asked_ms: dict[str, int] = {}
@@ -115,15 +118,22 @@ class Steps:
     async def ask_another(self, callback: Callback, reason: str, actor: Actor) -> None:
         """Who was asked did not take it: the next operator's turn."""
         if callback.asked is not None:
-            self.tried.setdefault(callback.id, {})[callback.asked] = self._now_ms()
+            self.tried.setdefault(callback.id, {})[callback.asked] = self.own_ms(callback)
         await self.move(callback, State.DUE, actor, reason=reason)
 
     def alert_late(self, callback: Callback, limit_s: float) -> None:
         """Say once that a callback waits longer than it should."""
         since_ms = callback.dropped_at_ms
-        if callback.id not in self._alerted and self._now_ms() >= since_ms + int(limit_s * 1000):
+        if callback.id not in self._alerted and self._late(callback, since_ms, limit_s):
             self._alerted.add(callback.id)
             self.alert(callback, "callback_late", limit_s, since_ms)
+
+    def _late(self, callback: Callback, since_ms: int, limit_s: float) -> bool:
+        return self._ages.of_ms(callback.id, since_ms) >= int(limit_s * 1000)
+
+    def own_ms(self, callback: Callback) -> int:
+        """Now, had nobody set a clock since the callback became due."""
+        return callback.created_at_ms + self._ages.of_ms(callback.id, callback.created_at_ms)
 
     def alert(self, callback: Callback, rule: str, limit_s: float, since_ms: int) -> None:
         self._publish(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from callsteward.callback.ages import Ages
 from callsteward.callback.dialplan import Dialplan
 from callsteward.callback.ledger import Ledger
 from callsteward.callback.states import FINAL, Actor, Callback, CallbackMoved, State
@@ -25,22 +26,25 @@ class Watch:
         steps: Steps,
         dialplan: Dialplan,
         *,
-        now_ms: Callable[[], int],
+        ages: Ages,
+        steady_ms: Callable[[], int],
     ) -> None:
         self._settings = config.callback
         self._ledger = ledger
         self._steps = steps
         self._dialplan = dialplan
-        self._now_ms = now_ms
+        self._ages = ages
+        self._steady_ms = steady_ms
 
     async def look_after(self, callback: Callback) -> None:
         """See to a callback under way that this process knows nothing of, or that takes too long."""
         steps = self._steps
-        now_ms = self._now_ms()
-        due_ms = callback.changed_at_ms + self._patience_ms(callback.state)
-        if callback.id in steps.looked_after and now_ms < due_ms:
+        age_ms = self._ages.of_ms(callback.id, callback.changed_at_ms)
+        if callback.id in steps.looked_after and age_ms < self._patience_ms(callback.state):
             return
-        if now_ms - steps.asked_ms.get(callback.id, 0) < ASK_EVERY_MS:
+        now_ms = self._steady_ms()
+        asked_ms = steps.asked_ms.get(callback.id)
+        if asked_ms is not None and now_ms - asked_ms < ASK_EVERY_MS:
             return
         steps.asked_ms[callback.id] = now_ms
         lives = None if callback.channel_id is None else await self._dialplan.lives(callback.channel_id)

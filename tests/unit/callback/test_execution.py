@@ -98,6 +98,8 @@ class Hotline:
 
     def __init__(self, store: Store, **settings: Any) -> None:
         self.now_ms = NOON
+        # By how much the clock was set so far.
+        self.set_ms = 0
         self.config = Config(
             lines=(Line(name="support", operators=("101", "102")),),
             operators={"101": Operator(), "102": Operator()},
@@ -135,8 +137,14 @@ class Hotline:
             ],
             now_ms=lambda: self.now_ms,
             publish=self.told.append,
+            steady_ms=lambda: self.now_ms - self.set_ms,
         )
         self.execution.link(True)
+
+    def set_clock(self, seconds: float) -> None:
+        """An admin, or NTP, sets Asterisk's clock: no time passes."""
+        self.now_ms += round(seconds * 1000)
+        self.set_ms += round(seconds * 1000)
 
     async def work(self, seconds: float = 0) -> None:
         self.now_ms += round(seconds * 1000)
@@ -837,3 +845,38 @@ async def test_the_task_goes_on_when_the_store_fails(hotline, monkeypatch):
     assert not task.done()
     assert failures >= 3
     task.cancel()
+
+
+@pytest.mark.parametrize("hours", [1, -1, 9])
+async def test_a_clock_that_is_set_between_two_steps_changes_none_of_them(store, hours):
+    """An hour ahead it expired unasked, and nine ahead the calling hours forbade it."""
+    hotline = Hotline(store, zones="line", same_operator_s=0)
+    hotline.busy = ["101", "102"]
+    await hotline.drop()
+    await hotline.work(10)
+    hotline.set_clock(hours * 3600)
+    await hotline.work(1)
+    assert await hotline.state() is State.DUE
+    assert [fact for fact in hotline.told if isinstance(fact, Alert)] == []
+    hotline.busy = ["102"]
+    await hotline.work(1)
+    assert await hotline.state() is State.OFFERED
+    # 101 does not answer; a clock that was set back would keep them from being asked again.
+    hotline.gone()
+    await hotline.work(1)
+    hotline.set_clock(-hours * 3600)
+    again_s = hotline.config.callback.ask_again_s
+    await hotline.work(again_s + 1)
+    assert len(hotline.pbx.originated) == 2
+
+
+async def test_a_clock_that_is_set_back_delays_no_expiry(store):
+    hotline = Hotline(store, zones="line")
+    hotline.busy = ["101", "102"]
+    await hotline.drop()
+    await hotline.work(10)
+    hotline.set_clock(-3600)
+    await hotline.work(1780)
+    assert await hotline.state() is State.DUE
+    await hotline.work(20)
+    assert await hotline.state() is State.EXPIRED

@@ -1,0 +1,35 @@
+"""How long ago something was, by a clock that nobody sets. No IO.
+
+The ledger's moments are Asterisk's time. Where that is set between two steps of a callback, what was a minute
+ago seems an hour ago, or to come: a callback would expire that nobody was asked for, or an operator who did
+not answer would not be asked again for an hour. So a moment's age is read off the clock once, when it is
+first asked for, and grows by itself from then on.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+
+REMEMBERED = 10_000
+
+
+class Ages:
+    """`now_ms`: the time that moments are given in. `steady_ms`: a clock that only goes forward."""
+
+    def __init__(self, now_ms: Callable[[], int], steady_ms: Callable[[], int]) -> None:
+        self._now_ms = now_ms
+        self._steady_ms = steady_ms
+        # By whose it is and when it was: the age when it was first asked for, and the steady clock then.
+        self._known: OrderedDict[tuple[str, int], tuple[int, int]] = OrderedDict()
+
+    def of_ms(self, name: str, since_ms: int) -> int:
+        """For how long that has been so; a moment to come is now."""
+        steady_ms = self._steady_ms()
+        known = self._known.get((name, since_ms))
+        if known is None:
+            known = self._known[name, since_ms] = (max(0, self._now_ms() - since_ms), steady_ms)
+            if len(self._known) > REMEMBERED:
+                self._known.popitem(last=False)
+        age_ms, then_ms = known
+        return age_ms + steady_ms - then_ms
