@@ -22,8 +22,10 @@ def told(desk: Desk, roster: Roster, event: Dial, ms: int) -> None:
     peer = roster.leg(called, ms)
     if peer is None:
         return
-    mobile.recognise(desk, peer, event.dialstring, called.caller.number)
-    origin.dialled(peer)
+    if desk.directory.has_mobiles:
+        mobile.recognise(desk, peer, event.dialstring, called.caller.number)
+    if not (peer.dialled and peer.origin_told):
+        origin.dialled(peer)
     if caller is None:
         # A program rings it: it belongs to the call of the channel that the program rings it for.
         linking.join_linked(desk, peer, called, roster.legs)

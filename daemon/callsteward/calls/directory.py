@@ -42,6 +42,7 @@ _MACHINES: Final = frozenset(
 )
 _PHONE_BY_NAME: Final = re.compile(r"[0-9]{2,6}\Z")
 # Drivers put a serial number behind the endpoint: a short one, or eight digits with zeros before it.
+_PADDED: Final = 8
 _NO_SERIAL: Final = re.compile(r"[0-9]{9}|\A[1-9][0-9]{6}|\A[0-9]{7}\Z")
 # Endpoints that are kept at hand. A site has fewer; an ISDN line has a new name for each caller.
 _KEPT: Final = 4096
@@ -114,12 +115,15 @@ class Directory:
             found = self._endpoints[key] = self._endpoint(key)
         return found
 
-    def shown(self, channel_name: str) -> str:
+    def shown(self, channel_name: str, endpoint: Endpoint | None = None) -> str:
         """A channel's name for the eyes of others: `DAHDI/i1/+7903***4567-3`."""
         base, dash, serial = channel_name.rpartition("-")
         if not dash:
             return self._numbers.hidden(channel_name)
-        endpoint = self.endpoint(channel_name)
+        if endpoint is None:
+            endpoint = self.endpoint(channel_name)
+        if endpoint.bare and len(serial) == _PADDED and serial[0] == "0":
+            return channel_name  # most channels: a serial that is padded with zeros is nobody's number
         if _NO_SERIAL.search(serial):
             serial = self._numbers.hidden(serial)
         elif endpoint.bare:

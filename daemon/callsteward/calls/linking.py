@@ -88,7 +88,7 @@ def merge(desk: Desk, left: Call, right: Call) -> Call | None:
     for span in loser.unobserved:
         # Of an agent's phone that was on long before the client called.
         if span[1] is None or span[1] >= winner.created_ms:
-            winner.unobserved.append(span)
+            winner.unobserved = (*winner.unobserved, span)
     winner.interruption = winner.interruption or loser.interruption
     winner.tags += loser.tags
     desk.disarm(loser)

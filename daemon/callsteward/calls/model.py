@@ -256,7 +256,8 @@ class Call:
         self.contact_ms: int | None = None
         self.last_contact: list[Leg] = []
         self.talks: list[tuple[int, int]] = []
-        self.holds: list[tuple[Side, int, int, str]] = []
+        # Most calls have none of these: an empty tuple takes no room.
+        self.holds: tuple[tuple[Side, int, int, str], ...] = ()
         # Everybody's part in these talks, the client's included; of the client the one that is not over.
         self.parts: list[Part] = []
         self.clients_part: Part | None = None
@@ -267,10 +268,10 @@ class Call:
         self.attempts: list[Attempt] = []
         # Of too many attempts, the sums of those that are kept no longer.
         self.left_out: LeftOut | None = None
-        self.transfers: list[TransferMade] = []
+        self.transfers: tuple[TransferMade, ...] = ()
         self.requests: list[Request] = []
         self.ends: list[LegEnd] = []
-        self.unobserved: list[tuple[int | None, int | None]] = []
+        self.unobserved: tuple[tuple[int | None, int | None], ...] = ()
         # A break of the connection while it was on: what was told in between may be lost.
         self.interruption: tuple[int, int] | None = None
         self.silence: Deadline[Leg | Call] | None = None

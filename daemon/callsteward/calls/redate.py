@@ -61,8 +61,8 @@ def _call(call: Call, by_ms: int) -> None:
     call.handed_over_ms = _moved(call.handed_over_ms, by_ms)
     call.silent_since_ms = _moved(call.silent_since_ms, by_ms)
     call.talks = [(start + by_ms, end + by_ms) for start, end in call.talks]
-    call.holds = [(side, start + by_ms, end + by_ms, who) for side, start, end, who in call.holds]
-    call.unobserved = [(_moved(start, by_ms), _moved(end, by_ms)) for start, end in call.unobserved]
+    call.holds = tuple([(side, start + by_ms, end + by_ms, who) for side, start, end, who in call.holds])
+    call.unobserved = tuple([(_moved(start, by_ms), _moved(end, by_ms)) for start, end in call.unobserved])
     if call.interruption is not None:
         start, end = call.interruption
         call.interruption = start + by_ms, end + by_ms

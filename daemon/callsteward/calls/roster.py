@@ -51,16 +51,24 @@ class Roster:
             if channel.state == "Up":
                 attempts.answered(self._desk, leg, ms)
         call = leg.call
-        if call.client is leg:
-            if not call.line_from_queue:
-                linking.find_line(self._desk, call, channel)
-        elif leg.endpoint.is_relay:
-            if not call.line_from_queue:
-                linking.find_line_behind(self._desk, call, channel)
-        else:
+        is_client = call.client is leg
+        if not is_client and not leg.endpoint.is_relay:
             return leg
         position = channel.dialplan
-        leg.position = position if position.app_name == "Queue" else None
+        queues = position.app_name == "Queue"
+        # For every event of a client: a line is looked for where there is news.
+        if not call.line_from_queue and (
+            queues
+            or not call.placed
+            or position.exten != call.exten
+            or position.context != call.context
+            or not call.client_number
+        ):
+            if is_client:
+                linking.find_line(self._desk, call, channel)
+            else:
+                linking.find_line_behind(self._desk, call, channel)
+        leg.position = position if queues else None
         if call.talks and not call.contact:
             left_waiting.look(call, leg, ms)
         return leg
@@ -71,7 +79,7 @@ class Roster:
             return None
         leg = self.add(channel_id, channel, ms)
         leg.joined_ms = ms
-        leg.call.unobserved.append((leg.created_ms, ms))
+        leg.call.unobserved = (*leg.call.unobserved, (leg.created_ms, ms))
         origin.made(leg, channel)
         leg.up = channel.state == "Up"  # since when, nobody saw
         if leg.dialled:
@@ -88,7 +96,7 @@ class Roster:
         directory = self._desk.directory
         endpoint = directory.endpoint(channel.name)
         # The name that Asterisk gave it may have a client's number in it: it goes no further than this.
-        name = directory.shown(channel.name)
+        name = directory.shown(channel.name, endpoint)
         leg = self.legs[channel_id] = Leg(channel_id, name, endpoint, ms if created is None else created)
         if self._gone.pop(channel_id, None) is not None and not linking.is_ours(channel_id):
             # Records are told apart by their call's id.

@@ -94,8 +94,12 @@ def regroup(desk: Desk, call: Call, ms: int) -> None:
             _open_part(desk, call, leg, ms)
     if client is not None:
         _clients_part(desk, call, client, ms)
-    if call.answered_ms == ms and not before and all(leg.outsider for leg in now):
-        desk.say(call, _SAY_ANSWERED, ms, operator=call.operator)
+    if not before and call.answered_ms == ms:
+        for leg in now:
+            if not leg.outsider:
+                break  # whose own answer was told
+        else:
+            desk.say(call, _SAY_ANSWERED, ms, operator=call.operator)
     if before:
         staff = [leg.operator for leg in now if not leg.outsider]
         if staff and call.operator not in staff:
@@ -144,14 +148,24 @@ def _begin(desk: Desk, call: Call, ms: int) -> None:
     call.parted = None
     call.parted_unseen = False
     call.last_contact = []
-    if call.answered_ms is None and all(_seen_to_connect(call, leg) for leg in call.contact):
-        call.answered_ms = ms
-        # Of a call among colleagues the client is the one who called.
-        call.latency_ms = next((told for told in map(latency_ms, call.contact) if told is not None), None)
+    if call.answered_ms is None:
+        _answered(call, ms)
     if call.talk_limit is None and call.line:
         # The consultation is the talks together: the wait for a colleague between two is none of it.
         since = ms - sum(end - start for start, end in call.talks)
         call.talk_limit = desk.deadlines.add(since + desk.limits(call.line).talk_ms, _TALK, since, call)
+
+
+def _answered(call: Call, ms: int) -> None:
+    """Client and operator are connected for the first time, where somebody watched them come together."""
+    latency: int | None = None
+    for leg in call.contact:
+        if not _seen_to_connect(call, leg):
+            return
+        if latency is None:
+            latency = latency_ms(leg)
+    call.answered_ms = ms
+    call.latency_ms = latency
 
 
 def _leave(desk: Desk, call: Call, leg: Leg, ms: int, *, talk_goes_on: bool) -> None:
@@ -176,10 +190,15 @@ def _leave(desk: Desk, call: Call, leg: Leg, ms: int, *, talk_goes_on: bool) -> 
 
 
 def _parted(client: Leg | None, before: list[Leg]) -> Parted:
-    causes = () if client is None or client.inherited is None else tuple(client.inherited)
+    causes: tuple[int, ...] = ()
+    if client is not None and client.inherited is not None:
+        causes = tuple(client.inherited)
     if client is None or client.bridge is None:
         return Parted(_CLIENT, causes)
-    return Parted(_OPERATOR if any(leg.bridge is None for leg in before) else None, causes)
+    for leg in before:
+        if leg.bridge is None:
+            return Parted(_OPERATOR, causes)
+    return Parted(None, causes)
 
 
 def _end(desk: Desk, call: Call, before: list[Leg], ms: int) -> None:
@@ -207,9 +226,9 @@ def cut_off(call: Call, ms: int) -> None:
     if call.talks and call.talks[-1][1] > ms:
         start = call.talks[-1][0]
         call.talks[-1] = (min(start, ms), ms)
-    for place, (side, start, end, operator) in enumerate(call.holds):
-        if end > ms:
-            call.holds[place] = (side, min(start, ms), ms, operator)
+    if call.holds:
+        cut = [(side, min(start, ms), min(end, ms), operator) for side, start, end, operator in call.holds]
+        call.holds = tuple(cut)
 
 
 # --- holds -------------------------------------------------------------------------------------------
@@ -263,7 +282,7 @@ def close_hold(desk: Desk, leg: Leg, ms: int, only: Call | None = None) -> None:
         call.waits_for = None
         side = _CLIENT if call.client is leg else _OPERATOR
         end = max(ms, start)
-        call.holds.append((side, start, end, leg.operator))
+        call.holds = (*call.holds, (side, start, end, leg.operator))
         desk.say(
             call,
             Happening.UNHOLD,
@@ -376,23 +395,20 @@ def _quiet_from(desk: Desk, call: Call, ms: int) -> None:
     if contact_ms is None or client is None or desk.deaf:
         return
     call.silent_since_ms = None
-    if client.hold_ms is not None or client.talking_ms is not None or not _audible(client):
+    voice = client.voice
+    if client.hold_ms is not None or client.talking_ms is not None or voice is None or not voice.audible:
         return
     for leg in call.contact:
         # The speech of another call's client is known to that call alone. Where somebody cannot be heard,
         # nobody knows of a silence.
-        if leg.hold_ms is not None or leg.talking_ms is not None or not _audible(leg):
+        voice = leg.voice
+        if leg.hold_ms is not None or leg.talking_ms is not None or voice is None or not voice.audible:
             return
     since = call.silent_since_ms = max(quiet_ms, contact_ms)
     # One entry a call in the heap: while it is not due yet, it only finds a later pause when it is.
     if call.silence is None:
         limit_ms = desk.limits(call.line).silence_ms
         call.silence = desk.deadlines.add(since + limit_ms, _SILENCE, since, call)
-
-
-def _audible(leg: Leg) -> bool:
-    voice = leg.voice
-    return voice is not None and voice.audible
 
 
 def silence_due(desk: Desk, call: Call, deadline: Deadline[Leg | Call]) -> None:

@@ -140,7 +140,7 @@ class Tracker:
         ms = self.last_event_ms
         for call in self._roster.calls():
             if not call.client_gone:
-                call.unobserved.append((ms, None))
+                call.unobserved = (*call.unobserved, (ms, None))
             self._end_call(call, ms)
         self._roster.clear()
         return self._told()
@@ -330,11 +330,12 @@ class Tracker:
     def _talking_started(self, event: ari.ChannelTalkingStarted) -> None:
         ms = self.last_event_ms
         leg = self._roster.leg(event.channel, ms)
+        if self._desk.deaf:
+            return
+        self._heard(leg, event.channel)
         # A Local channel relays the speech of the phone behind it: it would count twice.
-        if not self._desk.deaf:
-            self._heard(leg, event.channel)
-            if leg is not None and leg.endpoint.person:
-                talk.speech_started(leg, ms)
+        if leg is not None and leg.endpoint.person:
+            talk.speech_started(leg, ms)
 
     def _talking_finished(self, event: ari.ChannelTalkingFinished) -> None:
         ms = self.last_event_ms
@@ -346,13 +347,17 @@ class Tracker:
 
     def _heard(self, leg: Leg | None, channel: ari.Channel) -> None:
         """The talk detector told of a channel, also of one that is gone: its endpoint can be heard."""
+        voice = leg.voice if leg is not None else None
+        if voice is not None and voice.heard and not voice.quiet:
+            voice.events += 1  # most talk events: nothing new about the endpoint
+            return
         desk = self._desk
         if leg is None:
             desk.voices.event(desk.voices.of(desk.directory.endpoint(channel.name)))
             return
-        if leg.voice is None:
-            leg.voice = desk.voices.of(leg.endpoint)
-        desk.voices.event(leg.voice)
+        if voice is None:
+            voice = leg.voice = desk.voices.of(leg.endpoint)
+        desk.voices.event(voice)
 
     def _blind_transferred(self, event: ari.BridgeBlindTransfer) -> None:
         transfers.blind(self._desk, self._roster, event, self.last_event_ms)

@@ -53,7 +53,7 @@ def _note(desk: Desk, leg: Leg, other: Leg, kind: TransferKind, to: str | None, 
     elif call.handed_over_ms is not None and not call.contact:
         # Told after its client had come there.
         rating_entry.came_by(transfer)
-    call.transfers.append(transfer)
+    call.transfers = (*call.transfers, transfer)
     names = {leg.name, other.name}
     call.requests = [item for item in call.requests if item.channel not in names]
     desk.say(call, Happening.TRANSFER, ms, operator=leg.operator, by=leg.operator, to=to)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def over(call: Call, from_ms: int, to_ms: int) -> None:
     """The call was not heard in between: its record says so, and whether anybody spoke is not known."""
-    call.unobserved.append((from_ms, to_ms))
+    call.unobserved = (*call.unobserved, (from_ms, to_ms))
     call.silent_since_ms = None
 
 
