@@ -323,7 +323,7 @@ trust_id_inbound = yes
 rtp_timeout_hold = 15
 ; The shortest there is: asked after 45 s whether the other side is still there.
 [timed](!,outside)
-rtp_timeout = 0
+rtp_timeout = 600
 timers = always
 timers_min_se = 90
 timers_sess_expires = 90

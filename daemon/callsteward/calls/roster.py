@@ -200,6 +200,7 @@ class Roster:
             self.detach(leg, ms)
             leg.bridge = bridge
             leg.entered = True
+            leg.hung_up_ms = None  # of a leg that was swapped: whoever comes into a bridge is there
         leg.placed = False
         if leg not in bridge.legs:
             bridge.legs.append(leg)
