@@ -280,8 +280,11 @@ def close_hold(desk: Desk, leg: Leg, ms: int, only: Call | None = None) -> None:
     leg.awaited_by = tuple(call for call in leg.awaited_by if call in others)
     for call in calls:
         call.waits_for = None
-        side = _CLIENT if call.client is leg else _OPERATOR
+        client = call.client
+        side = _CLIENT if client is leg else _OPERATOR
         end = max(ms, start)
+        if client is not None and client.hung_up_ms is not None:
+            end = max(start, min(end, client.hung_up_ms))  # as the record has it: `cut_off`
         call.holds = (*call.holds, (side, start, end, leg.operator))
         desk.say(
             call,

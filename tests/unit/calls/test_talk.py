@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from callsteward.calls.facts import Happening
 from callsteward.calls.record import (
     CallRecord,
     Decision,
@@ -16,7 +17,7 @@ from callsteward.calls.record import (
 )
 from callsteward.config import Asterisk, Config
 from callsteward.standard.profile import Profile
-from tests.unit.calls.stream import Stream, at, config, ended, rule
+from tests.unit.calls.stream import Stream, at, config, ended, happenings, rule
 
 
 def speech(
@@ -579,3 +580,19 @@ def test_a_talk_and_a_hold_end_no_later_than_the_client_hung_up():
     record = s.record()
     assert (record.ended_at, record.wait_s, record.talk_s, record.hold_s) == (at(10), 2.0, 5.0, 3.0)
     assert [(hold.at, hold.duration_s) for hold in record.holds] == [(at(7), 3.0)]
+
+
+def test_a_hold_ends_when_the_client_hangs_up_in_the_record_and_in_the_event_alike() -> None:
+    """Asterisk takes the client out of the bridge some milliseconds after their BYE."""
+    s = Stream()
+    client, phone = s.talk()
+    s.speak(phone, 4)
+    s.hold(phone)
+    s.wait(4)
+    s.request(client)
+    s.wait(0.005)
+    s.fall(client, 16)
+    facts = s.facts()
+    (record,) = ended(facts)
+    (unhold,) = happenings(facts, Happening.UNHOLD)
+    assert [hold.duration_s for hold in record.holds] == [unhold.duration_s] == [4.0]
