@@ -256,8 +256,8 @@ class Tracker:
                     if leg.dialled:  # of several tries the last one counts
                         call.ends = [end for end in call.ends if end.side is not _CLIENT]
                     call.ends.append(_end(desk, leg, _CLIENT, event, passed_back))
-            elif call.contact:
-                pass  # the talk went on without it
+            elif call.contact or _given_away(call, leg):
+                pass  # the talk went on without it, or the client was sent elsewhere
             elif leg in call.last_contact or not (leg.dialled or call.talks):
                 call.ends.append(_end(desk, leg, _OPERATOR, event))
         if leg.hold_ms is not None:
@@ -489,6 +489,12 @@ class Tracker:
     def _shed(self, event: ari.Shed) -> None:
         """Speech on a channel went unheard: its calls say so, as after a gap."""
         unseen.speech(self._roster, event, self.last_event_ms)
+
+
+def _given_away(call: Call, leg: Leg) -> bool:
+    """Whether an operator who is gone has just sent the client to somebody else, who is not there yet."""
+    last = call.transfers[-1] if call.transfers else None
+    return last is not None and last.result is None and last.by == leg.operator
 
 
 def _end(desk: Desk, leg: Leg, side: Side, event: ari.ChannelDestroyed, passed_back: bool = False) -> LegEnd:

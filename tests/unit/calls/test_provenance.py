@@ -324,3 +324,22 @@ def test_an_agent_who_stays_on_the_line_does_not_carry_a_clients_cause_into_the_
     first, second = s.records()
     assert verdict(first) == CLIENT_LOST
     assert verdict(second) == (Party.OPERATOR, None, Outcome.COMPLETED, Decision.NOT_DUE)
+
+
+def test_a_phone_that_gave_the_client_away_says_nothing_of_who_hung_up_later() -> None:
+    """chan_sip: the BYE that follows a transfer may be noted as the source of the client's hang-up."""
+    s = Stream()
+    client, first = s.talk()
+    s.speak(first, 4)
+    client.source = first.name
+    s.blind(first, client, "102")
+    second = s.dial(client, "102")
+    s.ring(second)
+    s.wait(3)
+    s.request(client)
+    s.dial_event(second, "CANCEL")
+    s.destroy(second, 16)
+    s.request(client, 16, soft=True)
+    s.destroy(client)
+    record = s.record()
+    assert (record.hangup.first, record.hangup.confidence) == (Party.CLIENT, Confidence.CERTAIN)
