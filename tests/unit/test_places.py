@@ -20,10 +20,10 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A configuration with the shipped URL, and a working folder elsewhere."""
     monkeypatch.delenv("STATE_DIRECTORY", raising=False)
     monkeypatch.setattr(places, "STATE", tmp_path / "none")
-    for name in ("etc", "work", "state"):
+    for name in ("etc", "folder", "state"):
         (tmp_path / name).mkdir()
     (tmp_path / "etc" / "c.toml").write_text('[store]\nurl = "sqlite:///callsteward.db"\n')
-    monkeypatch.chdir(tmp_path / "work")
+    monkeypatch.chdir(tmp_path / "folder")
     return tmp_path
 
 
@@ -68,12 +68,12 @@ def test_the_journal_of_a_server_lies_in_the_data_folder_unless_an_older_one_is_
     (site / "etc" / "c.toml").write_text('[store]\nurl = "postgresql://u@db/calls"\n')
     config = load(site / "etc" / "c.toml", daemon=True)
     assert journal_path(config) == site / "etc" / "callsteward-main.journal"
-    (site / "work" / "callsteward-main.journal").touch()
-    assert journal_path(config) == site / "work" / "callsteward-main.journal"
+    (site / "folder" / "callsteward-main.journal").touch()
+    assert journal_path(config) == site / "folder" / "callsteward-main.journal"
 
 
 def test_a_daemon_goes_on_with_the_database_an_earlier_version_left_in_its_working_folder(site):
-    old = site / "work" / "callsteward.db"
+    old = site / "folder" / "callsteward.db"
     old.touch()
     config = load(site / "etc" / "c.toml", daemon=True)
     assert config.store.url == f"sqlite:///{old}"
@@ -91,8 +91,8 @@ def test_a_secret_beside_the_configuration_is_found_from_everywhere(site):
     (site / "etc" / "c.toml").write_text('[asterisk]\npassword_file = "ari.password"\n')
     assert load(site / "etc" / "c.toml").asterisk.secret == "from the file"
     (site / "etc" / "c.toml").write_text('[asterisk]\npassword_file = "other.password"\n')
-    (site / "work" / "other.password").write_text("as before\n")
-    (site / "work" / "other.password").chmod(0o600)
+    (site / "folder" / "other.password").write_text("as before\n")
+    (site / "folder" / "other.password").chmod(0o600)
     assert load(site / "etc" / "c.toml").asterisk.secret == "as before"
 
 
@@ -131,28 +131,28 @@ def test_a_command_that_reads_makes_no_database_and_says_that_there_is_none(site
 
 
 def test_one_that_lies_in_the_working_folder_is_named(site):
-    (site / "work" / "callsteward.db").touch()
+    (site / "folder" / "callsteward.db").touch()
     result = CliRunner().invoke(cli.app, ["calls", "-c", str(site / "etc" / "c.toml")])
     assert str(result.exception).endswith(
-        f" There is one at {site}/work/callsteward.db: if that is it, write its full path into store.url"
+        f" There is one at {site}/folder/callsteward.db: if that is it, write its full path into store.url"
     )
 
 
 @pytest.mark.parametrize("command", ["dnc add 79031234567", "dnc import list.csv", "zones import list.csv"])
 def test_a_list_may_be_filled_before_the_daemon_starts(site, command):
-    (site / "work" / "list.csv").write_text("79031234567,Asia/Omsk\n")
+    (site / "folder" / "list.csv").write_text("79031234567,Asia/Omsk\n")
     result = CliRunner().invoke(cli.app, [*command.split(), "-c", str(site / "etc" / "c.toml")])
     assert (result.exit_code, result.exception) == (0, None)
     assert (site / "etc" / "callsteward.db").stat().st_mode & 0o777 == 0o600
 
 
 async def test_an_empty_database_is_not_taken_for_one_without_calls(site):
-    file = site / "work" / "empty.db"
+    file = site / "folder" / "empty.db"
     file.touch(0o600)
     with pytest.raises(StoreError, match=f"the database {file} has nothing of callsteward in it"):
         await Store.open(f"sqlite:///{file}", create=False)
     assert file.read_bytes() == b""
-    assert list((site / "work").iterdir()) == [file]
+    assert list((site / "folder").iterdir()) == [file]
 
 
 def test_reading_a_filled_database_works(site):

@@ -9,6 +9,7 @@ from callsteward.calls import left_out
 from callsteward.calls.deadlines import Limit
 from callsteward.calls.facts import Happening
 from callsteward.calls.model import Attempt, Call, Leg
+from callsteward.calls.provenance import DEEPEST
 from callsteward.calls.rating_id import rating_of
 from callsteward.calls.record import AttemptResult, Direction, Outcome
 
@@ -29,8 +30,6 @@ _PROGRESS: Final = frozenset({"", "RINGING", "PROGRESS", "PROCEEDING"})
 # What stands between a number and the rest of a dial string: 79031234567@trunk, g1/89031234567,
 # trunk/sip:+79031234567@host:5060, user:secret@host/79031234567.
 _PARTS: Final = re.compile(r"[^0-9+]+")
-# A client who dials a queue whose member is a Local channel to a ring group is four dials away from a phone.
-_DEEPEST: Final = 16
 # Q.850 causes of a channel that was never answered; those that are not here are failures.
 _CAUSES: Final = {
     1: AttemptResult.UNAVAILABLE,
@@ -115,7 +114,7 @@ def verdict_on_relay(desk: Desk, relay: Leg, status: str, ms: int) -> None:
 def _rings_behind(leg: Leg, far: Leg) -> bool:
     """Whether a phone is rung by the far half of a Local channel, or by one behind that."""
     giver = leg.dialled_by
-    for _ in range(_DEEPEST):
+    for _ in range(DEEPEST):
         if giver is None or giver is far:
             return giver is far
         giver = giver.half.dialled_by if giver.half is not None else None

@@ -23,7 +23,7 @@ _QUEUE: Final = "Queue"
 # Applications that set the caller's cause to 16 (normal clearing) when they are answered.
 _CLEARING: Final = frozenset({"Dial", "FollowMe"})
 # A client who dials a queue whose member is a Local channel to a ring group is four dials away from a phone.
-_DEEPEST: Final = 16
+DEEPEST: Final = 16
 
 
 def asked(leg: Leg, event: ChannelHangupRequest, ms: int) -> None:
@@ -81,7 +81,7 @@ def hand_on(leg: Leg, cause: int) -> None:
     if cause in _PLAIN:
         return
     taker = leg
-    for _ in range(_DEEPEST):
+    for _ in range(DEEPEST):
         giver = taker.dialled_by
         if giver is None or giver.gone or giver.hung_up_ms is not None:
             return
