@@ -116,8 +116,9 @@ class Tracker:
             self._stamp = stamp
             self.last_event_ms = self._stamps.ms_or(stamp, self.last_event_ms)
         ms = self.last_event_ms
-        # What a snapshot finds gone may have gone before its limit: then it is not told.
-        if desk.deadlines.may_be_due(ms) and not isinstance(event, ari.Snapshot):
+        # What a snapshot finds gone may have gone before its limit: then it is not told. What the journal
+        # notes for itself, about the snapshot's time as well, is no passing of time.
+        if desk.deadlines.may_be_due(ms) and not isinstance(event, ari.Snapshot | ari.Left | ari.Heard):
             self._fire(ms)
         if self._interrupted:
             interruption.look(self._roster, event, ms)
