@@ -291,7 +291,7 @@ def test_mixed_streams_in_which_the_dialplan_says_things(
 
 @settings(max_examples=30, deadline=None)
 @given(gap_at=st.integers(0, 1 << 20), length=st.integers(1, 80), end=st.integers(0, 1 << 20))
-# A phone's ring, and a lingering call, that run out in the gap: compacting right behind the snapshot ends neither.
+# Limits that run out in the gap: a journal compacted right behind the snapshot ends none of them.
 @example(gap_at=46, length=44, end=1)
 @example(gap_at=104, length=79, end=1)
 def test_a_gap_and_its_snapshot(gap_at: int, length: int, end: int) -> None:

@@ -1,7 +1,7 @@
 """May a client be called now? Calling hours in the client's own time zone. Pure.
 
-standard.md, `calling_hours`: 09:00 to 20:00 where the client is; a callback within 15 minutes of the drop
-is exempt. A number names its zones (`phonenumbers`: one for a Moscow landline, 16 for a Russian mobile),
+docs/standard.md, `calling_hours`: 09:00 to 20:00 where the client is; a callback within 15 minutes of the
+drop is exempt. A number names its zones (`phonenumbers`: one for a Moscow landline, 16 for a Russian mobile),
 so the rule is "allowed in every zone the number can be in", or the line's own zone by configuration. A zone
 of the client's own, from the imported list, wins over both.
 """

@@ -1,4 +1,6 @@
-"""Calls that nobody answered and nobody has dealt with since: no contact may go unnoticed (standard.md).
+"""Calls that nobody answered and nobody has dealt with since.
+
+No contact may go unnoticed: docs/standard.md, `no_contact_lost`.
 
 A client who after a talk waits for an operator once more, and in vain, is on the list, too.
 """

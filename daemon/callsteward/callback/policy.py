@@ -1,4 +1,4 @@
-"""Is a callback made? One pure, total decision with its reason; standard.md, `one_callback`.
+"""Is a callback made? One pure, total decision with its reason; docs/standard.md, `one_callback`.
 
 The tracker has said what the call was (`calls.outcome.callback`); here stands what forbids calling back all
 the same. The order is that of the reasons' weight: what can never be called comes before what may not be

@@ -2,7 +2,7 @@
 
 dialplan/callsteward-rating.conf says so with a UserEvent as the client's channel comes in. From then on the
 client's own hang-up ends no conversation any more, so who ended the talk is what was known by then. An
-operator who left it that way has not hung up on the client (standard.md, `operator_hangs_up_last`).
+operator who left it that way has not hung up on the client (docs/standard.md, `operator_hangs_up_last`).
 """
 
 from __future__ import annotations

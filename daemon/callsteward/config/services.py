@@ -22,7 +22,7 @@ from callsteward.config.section import (
 
 
 class Callback(Section):
-    """The one call that follows a talk that broke (standard.md: one_callback). Off unless switched on."""
+    """The one call after a talk that broke (docs/standard.md, `one_callback`). Off unless switched on."""
 
     enabled: bool = Field(False, description="false: nothing is ever dialled, the record only says `due`.")
     regions: tuple[str, ...] = Field((), description="Where may be called; empty: the site's region.")
@@ -90,7 +90,7 @@ class Callback(Section):
 
 
 class Rating(Section):
-    """The rating after the call (standard.md: rating). Off unless switched on, and then by line's profile."""
+    """The rating after the call (docs/standard.md, `rating`). Off by default; a line's profile says how."""
 
     enabled: bool = Field(False, description="false: nobody is asked.")
     app: Name = Field(

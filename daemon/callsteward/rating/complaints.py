@@ -1,4 +1,7 @@
-"""Low ratings and tagged complaints: on a list until a supervisor acknowledges them (standard.md)."""
+"""Low ratings and tagged complaints: on a list until a supervisor acknowledges them.
+
+The rule is docs/standard.md, `complaint_escalated`.
+"""
 
 from __future__ import annotations
 

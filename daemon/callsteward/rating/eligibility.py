@@ -1,6 +1,6 @@
 """Is the client asked for a rating? One pure, total decision with the rule that made it.
 
-standard.md, `rating`: asked after the talk; not when they are being called back, on outgoing calls, on
+docs/standard.md, `rating`: asked after the talk; not when they are being called back, on outgoing calls, on
 atypical questions, nor again. The rules stand in the order of their weight: what the call was comes before
 what is known of the client, and the draw comes last.
 """

@@ -1,4 +1,4 @@
-"""A complaint reaches a supervisor: it is put on the list and told (standard.md: complaint_escalated)."""
+"""A complaint reaches a supervisor: on the list, and told (docs/standard.md, `complaint_escalated`)."""
 
 from __future__ import annotations
 
