@@ -14,6 +14,7 @@ STAMP := $(VENV)/.callsteward-setup
 # What needs no Asterisk runs on all cores, a module's tests together.
 PARALLEL := -n auto --dist loadscope
 PROPERTIES := tests/property tests/fuzz
+OTHERS := $(addprefix --ignore=,tests/unit tests/replay $(PROPERTIES))
 
 # In CI a live test that cannot run is a failure; elsewhere it is skipped and says why.
 ifneq ($(filter-out false 0,$(CI)),)
@@ -41,7 +42,7 @@ demo: setup ## Real Asterisk, real phones, real broker: watch call records arriv
 
 # Apart, and coverage with the units alone: it makes the property tests five times as slow and adds nothing.
 .PHONY: test
-test: lint types test-roots test-units test-properties test-rest test-compiled ## Everything: lint, types, all tests with the live ones, coverage of the pure core
+test: lint types test-roots test-units test-properties test-lanes test-alone test-compiled ## Everything: lint, types, all tests with the live ones, coverage of the pure core
 
 .PHONY: test-roots
 test-roots: setup
@@ -59,11 +60,17 @@ test-properties: setup
 	@echo "==> property and fuzz tests"
 	@$(PY) -m pytest $(PARALLEL) $(PROPERTIES)
 
-# One after the other: real phones keep real time, and need the machine for it.
-.PHONY: test-rest
-test-rest: setup
-	@echo "==> all other tests (the live ones take half an hour)"
-	@$(PY) -m pytest $(addprefix --ignore=,tests/unit tests/replay $(PROPERTIES))
+# Most live tests wait for real phones: two at once take half the time. A file is one lane's.
+.PHONY: test-lanes
+test-lanes: setup
+	@echo "==> all other tests that two can run of at once"
+	@$(PY) -m pytest -n 2 --dist loadfile --durations=10 -m 'not alone' $(OTHERS)
+
+# The rest play dozens of calls at once, or measure spans: they need the machine.
+.PHONY: test-alone
+test-alone: setup
+	@echo "==> the live tests that need the machine to themselves"
+	@$(PY) -m pytest --durations=10 -m alone $(OTHERS)
 
 .PHONY: test-compiled
 test-compiled: setup

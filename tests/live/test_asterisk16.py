@@ -27,7 +27,7 @@ from tests.live.settings import lab_settings
 from tests.live.stage import Played, longest_first, play
 from tests.live.subscriber import Received, Subscriber
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.alone]
 
 LANES = range(9)
 NAMES = sorted(ARMED_16["pjsip"])

@@ -38,7 +38,7 @@ from tests.live.settings import Settings, lab_settings, merged
 from tests.live.stage import masked
 from tests.live.subscriber import Subscriber
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.alone]
 
 AWAY_S = 30.0
 BLIND_S = 4.0

@@ -17,7 +17,7 @@ from tests.lab.broker import Mosquitto
 from tests.live.crowded import crowded
 from tests.live.daemon import Daemon
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.alone]
 
 STOPS = int(os.environ.get("CALLSTEWARD_HANDOVER_STOPS", "12"))
 RATE = float(os.environ.get("CALLSTEWARD_HANDOVER_RATE", "15"))

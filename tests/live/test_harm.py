@@ -26,7 +26,7 @@ from tests.live.availability import lab_or_skip
 from tests.live.daemon import Daemon, wait_for
 from tests.live.settings import lab_settings, merged
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.alone]
 
 STALL_S = float(os.environ.get("CALLSTEWARD_HARM_STALL_S", "12"))
 RATE = float(os.environ.get("CALLSTEWARD_HARM_RATE", "25"))

@@ -20,7 +20,7 @@ from tests.live.availability import lab_or_skip
 from tests.live.crowded import crowded
 from tests.live.daemon import COMMAND, Daemon, wait_for
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.alone]
 
 KILLS = int(os.environ.get("CALLSTEWARD_KEPT_KILLS", "8"))
 RATE = float(os.environ.get("CALLSTEWARD_KEPT_RATE", "15"))

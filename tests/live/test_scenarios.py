@@ -30,7 +30,7 @@ from tests.live.settings import HMAC_KEY
 from tests.live.stage import Played, longest_first, play
 from tests.live.subscriber import Received, Subscriber
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.alone]
 
 LANES = range(6)
 STILL_S = 0.15
