@@ -32,10 +32,9 @@ from callsteward.doors import Doors, wanted
 from callsteward.exceptions import CallstewardError
 from callsteward.feed.delivery import Delivery
 from callsteward.feed.durable import Durable
-from callsteward.health import ConfigState
+from callsteward.health import ConfigState, Readings
 from callsteward.keeping import Keeping
 from callsteward.metrics.counted import CountedFeed
-from callsteward.metrics.health import Readings
 from callsteward.metrics.scrape import Metrics
 from callsteward.notify import Notify
 from callsteward.openings import Openings
@@ -47,6 +46,7 @@ from callsteward.rating import service as rating
 from callsteward.rating.complaints import Complaints
 from callsteward.rating.tags import no_tags
 from callsteward.reload import reloaded
+from callsteward.status.compose import open_status
 from callsteward.stopping import closed, until_stop, wind_down
 from callsteward.store.endpoints import HeardEndpoints
 from callsteward.store.engine import shown
@@ -54,7 +54,7 @@ from callsteward.store.journal import Journal
 from callsteward.store.outbox import Outbox
 from callsteward.store.records import CallQuery, Store
 from callsteward.store.url import store_url
-from callsteward.watch import Watched, watch
+from callsteward.watch import Watched, health_of, watch
 
 log = structlog.get_logger(__name__)
 
@@ -125,22 +125,20 @@ class Daemon:
             keeper = open_keeper(config, self._notify)
             if keeper is not None:
                 stack.callback(keeper.close)
+            readings = Readings(
+                counters=self.counters,
+                asterisk=lambda: self._asterisk,
+                feed=feed.state,
+                open_calls=lambda: tracker.open_calls,
+                event_lag_s=lambda: pump.lag_s,
+                frames_waiting=lambda: frames.depth,
+                journal_bytes=lambda: keeping.journal_bytes,
+                overtaken=lambda: 0 if intervals is None else intervals.overtaken,
+                tasks=lambda: len(asyncio.all_tasks()),
+            )
             metrics: Metrics | None = None
             if config.web.enabled:
-                metrics = Metrics(
-                    config,
-                    Readings(
-                        counters=self.counters,
-                        asterisk_connected=lambda: self._asterisk[0],
-                        feed=feed.state,
-                        open_calls=lambda: tracker.open_calls,
-                        event_lag_s=lambda: pump.lag_s,
-                        frames_waiting=lambda: frames.depth,
-                        journal_bytes=lambda: keeping.journal_bytes,
-                        overtaken=lambda: 0 if intervals is None else intervals.overtaken,
-                        tasks=lambda: len(asyncio.all_tasks()),
-                    ),
-                )
+                metrics = Metrics(config, readings)
                 feed = CountedFeed(feed, metrics.calls)
             callbacks = open_callbacks(config, store, session, tracker, clock, feed, durable)
             intervals = open_intervals(config, store, session, tracker, clock, frames, feed, durable)
@@ -247,6 +245,9 @@ class Daemon:
                 clock_set=pump.machine_clock_set,
                 parts=lambda: openings.detail,
             )
+            socket = open_status(config, readings, lambda: health_of(watched), store.engine, self.boot_id)
+            if socket is not None:
+                tasks["status"] = asyncio.create_task(socket.run(), name="status")
             tasks["watch"] = asyncio.create_task(watch(watched, feed, self._notify), name="watch")
             tasks["reload"] = asyncio.create_task(self._reloads(tracker, feed), name="reload")
             if config.agi.enabled:

@@ -26,6 +26,7 @@ from callsteward import (
     cli_lost,
     cli_ratings,
     cli_report,
+    cli_status,
     cli_tags,
     cli_zones,
     config,
@@ -54,14 +55,13 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="callsteward",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     help="Follows every call of an Asterisk hotline, holds it against the service standard and"
     " publishes its record over MQTT.",
     epilog="Start with [bold]callsteward demo[/] (needs nothing), then [bold]callsteward check -c FILE[/]"
-    " beside your PBX, then [bold]callsteward run -c FILE[/].",
+    " beside your PBX, then [bold]callsteward run -c FILE[/]. [bold]callsteward status[/] says how it does.",
 )
 
 # 128 + SIGPIPE: what a tool returns whose reader (head, less) went away.
@@ -73,6 +73,7 @@ app.add_typer(cli_callbacks.callbacks, name="callbacks")
 app.add_typer(cli_dnc.dnc, name="dnc")
 app.add_typer(cli_lost.lost, name="lost")
 app.add_typer(cli_zones.zones, name="zones")
+app.command("status")(cli_status.status)
 app.command("tags")(cli_tags.tags)
 app.add_typer(cli_feed.feed, name="feed")
 app.command()(cli_feed.schema)

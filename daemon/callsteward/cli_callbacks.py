@@ -9,17 +9,15 @@ import typer
 from callsteward import config
 from callsteward.callback.states import CANCELLABLE, Actor, Callback, State
 from callsteward.cli_ledger import (
-    MaybeConfigOption,
     clock,
     now_ms,
     print_json,
     print_table,
     rfc3339,
-    settings_of,
     who,
     with_ledger,
 )
-from callsteward.cli_options import ConfigOption, Form, FormOption, chosen
+from callsteward.cli_options import ConfigOption, Form, FormOption, before_command, chosen
 from callsteward.exceptions import CallstewardError
 
 if TYPE_CHECKING:
@@ -33,14 +31,14 @@ callbacks = typer.Typer(
 @callbacks.callback()
 def _list_callbacks(
     context: typer.Context,
-    config_file: MaybeConfigOption = None,
+    config_file: ConfigOption,
     state: Annotated[list[State] | None, typer.Option(help="Only these; may be given several times.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest first.")] = 100,
     output: FormOption = None,
 ) -> None:
-    if context.invoked_subcommand is not None:
+    if before_command(context):
         return
-    settings = settings_of(config_file)
+    settings = config.load(config_file)
 
     async def read(ledger: Ledger) -> list[Callback]:
         return await ledger.listed(states=state or (), limit=limit)

@@ -22,10 +22,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-MaybeConfigOption = Annotated[
-    Path | None,
-    typer.Option("--config", "-c", help="The TOML file; config/callsteward.toml is a commented example."),
-]
 ListFile = Annotated[
     Path, typer.Argument(metavar="FILE.csv", exists=True, dir_okay=False, help="A CSV file with the numbers.")
 ]
@@ -37,13 +33,6 @@ ColumnOption = Annotated[
         " is there the one that has them is proposed.",
     ),
 ]
-
-
-def settings_of(config_file: Path | None) -> config.Config:
-    if config_file is None:
-        message = "the configuration file is missing"
-        raise typer.BadParameter(message, param_hint="--config")
-    return config.load(config_file)
 
 
 def with_store(settings: config.Config, act: Callable[[Store], Awaitable[T]], *, create: bool = False) -> T:

@@ -10,12 +10,10 @@ import typer
 from callsteward import config
 from callsteward.calls.record import encode
 from callsteward.cli_ledger import (
-    MaybeConfigOption,
-    settings_of,
     who,
     with_store,
 )
-from callsteward.cli_options import ConfigOption, Form, FormOption, chosen
+from callsteward.cli_options import ConfigOption, Form, FormOption, before_command, chosen
 from callsteward.exceptions import CallstewardError
 
 if TYPE_CHECKING:
@@ -31,15 +29,15 @@ lost = typer.Typer(
 @lost.callback()
 def _list_lost(
     context: typer.Context,
-    config_file: MaybeConfigOption = None,
+    config_file: ConfigOption,
     line: Annotated[str | None, typer.Option(help="Only this line's calls.")] = None,
     output: FormOption = None,
 ) -> None:
-    if context.invoked_subcommand is not None:
+    if before_command(context):
         return
     from callsteward.callback.lost import LostCalls
 
-    settings = settings_of(config_file)
+    settings = config.load(config_file)
     found = with_store(settings, lambda store: LostCalls(store.engine, settings.site.name).listed(line))
     if chosen(output) is Form.JSONL:
         for record in found:

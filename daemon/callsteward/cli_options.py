@@ -13,14 +13,35 @@ import typer
 
 from callsteward import dates
 
+DEFAULT_CONFIG = Path("/etc/callsteward/callsteward.toml")
+"""Where the shipped unit has it."""
+
 ConfigOption = Annotated[
     Path,
-    typer.Option("--config", "-c", help="The TOML file; config/callsteward.toml is a commented example."),
+    typer.Option(
+        "--config",
+        "-c",
+        envvar="CALLSTEWARD_CONFIG",
+        default_factory=lambda: DEFAULT_CONFIG,
+        show_default=str(DEFAULT_CONFIG),
+        metavar="FILE",
+        help="The TOML file; config/callsteward.toml is a commented example.",
+    ),
 ]
 OptionalConfigOption = Annotated[
     Path | None,
     typer.Option("--config", "-c", help="The TOML file; without it every key has its default."),
 ]
+
+
+def before_command(context: typer.Context) -> bool:
+    """Whether a command of a group follows. A configuration before it would not count: refused."""
+    if context.invoked_subcommand is None:
+        return False
+    source = context.get_parameter_source("config_file")
+    if source is not None and source.name == "COMMANDLINE":
+        wrong(f"it stands before {context.invoked_subcommand!r}: write it behind", "--config")
+    return True
 
 
 class Form(StrEnum):

@@ -1,11 +1,13 @@
-"""How the daemon itself does, for `status`: what went wrong since the start, and what is wrong now."""
+"""How the daemon itself does: what went wrong since the start, what is wrong now, where that is read."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal, NamedTuple
 
 import msgspec
+
+from callsteward.ari.counters import Counters
 
 ConfigState = Literal["current", "refused", "needs_restart"]
 DiskState = Literal["working", "hangs", "refuses"]
@@ -53,3 +55,18 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     def news(self) -> tuple[object, ...]:
         """What is worth a status at once: everything but how many frames wait at this moment."""
         return msgspec.structs.astuple(self)[1:]
+
+
+class Readings(msgspec.Struct, kw_only=True):
+    """Where the daemon's state is read. Lags in seconds, depths in messages or frames."""
+
+    counters: Counters
+    asterisk: Callable[[], tuple[bool, str]]
+    """Whether Asterisk is connected, and why not."""
+    feed: Callable[[], FeedState]
+    open_calls: Callable[[], int]
+    event_lag_s: Callable[[], float]
+    frames_waiting: Callable[[], int]
+    journal_bytes: Callable[[], int]
+    overtaken: Callable[[], int]
+    tasks: Callable[[], int]

@@ -11,8 +11,7 @@ from callsteward.ari.counters import Counters
 from callsteward.callback.states import Actor, Callback, CallbackMoved, State
 from callsteward.calls.facts import Alert, CallEnded
 from callsteward.config import Config
-from callsteward.health import FeedState, OutboxState
-from callsteward.metrics.health import Readings
+from callsteward.health import FeedState, OutboxState, Readings
 from callsteward.metrics.scrape import Metrics
 from tests.unit.store.samples import RECORD
 
@@ -26,7 +25,7 @@ def scrape() -> bytes:
     counters.shed["speech"] += 1
     readings = Readings(
         counters=counters,
-        asterisk_connected=lambda: True,
+        asterisk=lambda: (True, ""),
         feed=lambda: FeedState(True, 0, {"record": 0}, OutboxState()),
         open_calls=lambda: 0,
         event_lag_s=lambda: 0.0,

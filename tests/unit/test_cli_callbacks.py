@@ -110,13 +110,6 @@ def test_a_callback_is_cancelled_once(ledger_with_two):
     assert b"callback 1.1 is reached: it cannot be cancelled any more" in over.stderr
 
 
-@pytest.mark.parametrize("command", ["callbacks", "lost"])
-def test_a_list_needs_its_configuration(command):
-    result = callsteward(command)
-    assert result.returncode == 2
-    assert b"--config" in result.stderr
-
-
 def test_do_not_call_knows_a_number_however_it_is_written(config, tmp_path):
     added = callsteward("dnc", "add", "+7 903 123-45-67", "89000000001", "--comment", "asked", "-c", config)
     assert added.stderr == b"added 2, on the list already 0\n"

@@ -181,6 +181,9 @@ def _toml(path: Path) -> dict[str, Any]:
     try:
         # Windows' Notepad begins a file with a byte order mark.
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError as error:
+        message = f"{path}: no such file: name the configuration with -c FILE or $CALLSTEWARD_CONFIG"
+        raise ConfigError(message) from error
     except OSError as error:
         message = f"{path}: cannot read it: {error.strerror}"
         raise ConfigError(message) from error

@@ -4,33 +4,18 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
-import msgspec
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from callsteward import __version__
-from callsteward.ari.counters import OTHER, Counters
-from callsteward.health import FeedState, OutboxState
+from callsteward.ari.counters import OTHER
+from callsteward.health import OutboxState, Readings
 from callsteward.store.stored import UNREADABLE
 
 # A type's name comes off the wire: a label for each, but not without end.
 _UNKNOWN_TYPES = 50
-
-
-class Readings(msgspec.Struct, kw_only=True):
-    """Where the daemon's state is read. Lags in seconds, depths in messages or frames."""
-
-    counters: Counters
-    asterisk_connected: Callable[[], bool]
-    feed: Callable[[], FeedState]
-    open_calls: Callable[[], int]
-    event_lag_s: Callable[[], float]
-    frames_waiting: Callable[[], int]
-    journal_bytes: Callable[[], int]
-    overtaken: Callable[[], int]
-    tasks: Callable[[], int]
 
 
 class HealthCollector(Collector):
@@ -47,7 +32,7 @@ class HealthCollector(Collector):
         info = InfoMetricFamily("callsteward_build", "The version that runs.")
         info.add_metric([], {"version": __version__})
         yield info
-        yield _gauge("asterisk_connected", "1 while ARI is connected.", health.asterisk_connected())
+        yield _gauge("asterisk_connected", "1 while ARI is connected.", health.asterisk()[0])
         yield _gauge("broker_connected", "1 while the MQTT broker is connected.", feed.connected)
         yield _gauge("open_calls", "Calls in progress that are followed.", health.open_calls())
         yield _gauge(

@@ -6,8 +6,9 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 from prometheus_client.exposition import choose_encoder
 
 from callsteward.config import Config
+from callsteward.health import Readings
 from callsteward.metrics.calls import CallMetrics
-from callsteward.metrics.health import HealthCollector, Readings
+from callsteward.metrics.health import HealthCollector
 
 
 class Metrics:

@@ -8,8 +8,7 @@ import pytest
 
 from callsteward.ari.counters import Counters
 from callsteward.config import Config, Line
-from callsteward.health import FeedState, OutboxState
-from callsteward.metrics.health import Readings
+from callsteward.health import FeedState, OutboxState, Readings
 from callsteward.metrics.scrape import Metrics
 from callsteward.store.records import Store
 
@@ -31,7 +30,7 @@ def metrics(counters: Counters) -> Metrics:
     config = Config(lines=(Line(name="support"), Line(name="sales")))
     readings = Readings(
         counters=counters,
-        asterisk_connected=lambda: True,
+        asterisk=lambda: (True, ""),
         feed=lambda: FeedState(
             False, 3, {"record": 2, "event": 0}, OutboxState(5, 600, 1000, time.time_ns() // 1_000_000 - 7000)
         ),

@@ -1,0 +1,66 @@
+"""Open work, counted by kind, for as long as the database answers."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import msgspec
+
+from callsteward.callback.ledger import Ledger
+from callsteward.callback.lost import LostCalls
+from callsteward.callback.states import Actor, State
+from callsteward.calls.facts import CallEnded
+from callsteward.calls.record import CallbackDecision, Decision, Outcome
+from callsteward.status.work import open_work
+from callsteward.store.records import Store
+from tests.unit.store.samples import RECORD
+
+AT_MS = 1_795_314_131_654
+DUE = CallbackDecision(Decision.DUE, "mid_dialogue_drop")
+
+
+async def test_each_kind_is_counted(tmp_path: Path) -> None:
+    store = await Store.open(f"sqlite:///{tmp_path}/calls.db")
+    ledger = Ledger(store.engine, "main")
+    for call_id in ("1.1", "1.2", "1.3"):
+        record = msgspec.structs.replace(RECORD, call_id=call_id)
+        callback = await ledger.open(
+            record, DUE, number=f"+7903123456{call_id[-1]}", dropped_ms=AT_MS, at_ms=AT_MS
+        )
+        assert callback is not None
+        if call_id == "1.1":
+            await ledger.move(callback, State.OFFERED, actor=Actor.DAEMON, at_ms=AT_MS, asked="101")
+        if call_id == "1.2":
+            await ledger.move(callback, State.CANCELLED, actor=Actor.ADMIN, at_ms=AT_MS)
+    lost = msgspec.structs.replace(
+        RECORD, call_id="2.1", outcome=Outcome.ABANDONED, answered_at=None, operator=None, line="support"
+    )
+    await LostCalls(store.engine, "main").note([CallEnded(lost, "+79031234567")], lambda number: number)
+    assert await open_work(store.engine, "main") == {
+        "callbacks": {"offered": 1, "due": 1},
+        "ratings": {},
+        "lost": {"support": 1},
+        "complaints": {},
+    }
+    assert await open_work(store.engine, "elsewhere") == {
+        "callbacks": {},
+        "ratings": {},
+        "lost": {},
+        "complaints": {},
+    }
+    await store.close()
+
+
+async def test_a_database_that_cannot_be_read_is_no_work_known(tmp_path: Path) -> None:
+    store = await Store.open(f"sqlite:///{tmp_path}/calls.db")
+    async with store.engine.begin() as connection:
+        await connection.exec_driver_sql("DROP TABLE callbacks")
+    assert await open_work(store.engine, "main") is None
+    await store.close()
+
+
+async def test_a_database_that_hangs_is_not_waited_for(tmp_path: Path) -> None:
+    store = await Store.open(f"sqlite:///{tmp_path}/calls.db")
+    assert await asyncio.wait_for(open_work(store.engine, "main", within_s=0), 5) is None
+    await store.close()
