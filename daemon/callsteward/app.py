@@ -28,7 +28,7 @@ from callsteward.calls.facts import LineNow, OperatorNow
 from callsteward.calls.tracker import Tracker
 from callsteward.clock import EventClock
 from callsteward.config import Config
-from callsteward.doors import Doors, wanted
+from callsteward.doors import Doors, over_http, wanted
 from callsteward.exceptions import CallstewardError
 from callsteward.feed.delivery import Delivery
 from callsteward.feed.durable import Durable
@@ -55,6 +55,7 @@ from callsteward.store.outbox import Outbox
 from callsteward.store.records import CallQuery, Store
 from callsteward.store.url import store_url
 from callsteward.watch import Watched, health_of, watch
+from callsteward.web.server import HttpDoor
 
 log = structlog.get_logger(__name__)
 
@@ -137,7 +138,7 @@ class Daemon:
                 tasks=lambda: len(asyncio.all_tasks()),
             )
             metrics: Metrics | None = None
-            if config.web.enabled:
+            if config.web.enabled and config.web.metrics:
                 metrics = Metrics(config, readings)
                 feed = CountedFeed(feed, metrics.calls)
             callbacks = open_callbacks(config, store, session, tracker, clock, feed, durable)
@@ -156,7 +157,6 @@ class Daemon:
                     now_ms=asterisk_now(clock),
                     boot_id=self.boot_id,
                     announce=None if durable is None else durable.callback,
-                    metrics=metrics,
                 )
             ratings = rating.build(
                 config,
@@ -263,9 +263,12 @@ class Daemon:
             if intervals is not None:
                 tasks["intervals"] = asyncio.create_task(intervals.publisher.run(), name="intervals")
             if doors is not None:
-                tasks |= {
-                    name: asyncio.create_task(work, name=name) for name, work in doors.tasks(openings).items()
-                }
+                tasks |= {name: asyncio.create_task(work, name=name) for name, work in doors.tasks().items()}
+            if config.web.enabled:
+                http = HttpDoor(
+                    config, doors.commands if doors is not None and over_http(config) else None, metrics
+                )
+                tasks["web"] = asyncio.create_task(openings.keep_open("web", http), name="web")
             if ratings is not None:
                 tasks["ratings"] = asyncio.create_task(ratings.run(), name="ratings")
             self._notify.ready()

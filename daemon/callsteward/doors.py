@@ -20,8 +20,6 @@ from callsteward.commands.core import Commands
 from callsteward.commands.done import CommandsDone
 from callsteward.config import Config
 from callsteward.exceptions import StoreError
-from callsteward.metrics.scrape import Metrics
-from callsteward.openings import Listens, Openings
 from callsteward.rating.complaints import TAGGED, ByCommand, Complaints
 from callsteward.store.records import Store
 from callsteward.tags.answers import PhoneAnswers
@@ -55,7 +53,6 @@ class Doors:
         now_ms: Callable[[], int],
         boot_id: str,
         announce: Announce | None = None,
-        metrics: Metrics | None = None,
     ) -> None:
         self._config = config
         self._now_ms = now_ms
@@ -89,15 +86,10 @@ class Doors:
             now_ms=now_ms,
         )
         self._mqtt: Door | None = None
-        self._web: Listens | None = None
         if config.commands.mqtt and config.mqtt.enabled:
             from callsteward.commands.mqtt import MqttDoor
 
             self._mqtt = MqttDoor(config, self.commands, boot_id=boot_id)
-        if config.web.enabled:
-            from callsteward.web.server import HttpDoor
-
-            self._web = HttpDoor(config, self.commands, metrics)
 
     async def tags_of(self, call_id: str) -> frozenset[str]:
         """The names of a call's tags at this moment. Raises StoreError."""
@@ -115,13 +107,11 @@ class Doors:
         self.commands.complaints = ByCommand(complaints)
         self.tagging.on_complaint = late
 
-    def tasks(self, openings: Openings) -> dict[str, Coroutine[Any, Any, None]]:
+    def tasks(self) -> dict[str, Coroutine[Any, Any, None]]:
         """By name; none of them ends by itself."""
         running = {"tag answers": self._answers.run(), "forgetting": self._forget()}
         if self._mqtt is not None:
             running["commands"] = self._mqtt.run()
-        if self._web is not None:
-            running["web"] = openings.keep_open("web", self._web)
         return running
 
     async def _forget(self) -> None:
@@ -137,5 +127,11 @@ class Doors:
 
 
 def wanted(config: Config) -> bool:
-    """Whether anything of it is switched on."""
-    return config.tags.enabled or (config.commands.mqtt and config.mqtt.enabled) or config.web.enabled
+    """Whether tags or commands are switched on. Without them no number of a client is kept beside a call."""
+    commands = config.commands
+    return config.tags.enabled or (commands.mqtt and config.mqtt.enabled) or over_http(config)
+
+
+def over_http(config: Config) -> bool:
+    """Whether commands are taken over HTTP."""
+    return config.commands.http and config.web.enabled

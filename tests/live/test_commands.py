@@ -46,7 +46,7 @@ def daemon(pbx: Asterisk, broker: Mosquitto, tmp_path_factory: pytest.TempPathFa
     folder: Path = tmp_path_factory.mktemp("commands")
     values = settings(pbx, folder / "commands.db") | {
         "tags": {"enabled": True},
-        "commands": {"mqtt": True},
+        "commands": {"http": True, "mqtt": True},
         "web": {"enabled": True, "port": free_port(), "token": TOKEN},
         "mqtt": {
             "host": broker.host,

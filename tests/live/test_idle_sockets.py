@@ -56,7 +56,7 @@ def _settings(folder: Path, broker: Mosquitto, ports: dict[str, int]) -> Setting
                 "username": broker.user,
                 "password": broker.password,
             },
-            "commands": {"mqtt": True},
+            "commands": {"http": True, "mqtt": True},
             "web": {"enabled": True, "port": ports["web"], "token": "a token for the lab, long enough"},
             "agi": {"enabled": True, "port": ports["agi"]},
             "store": {"url": f"sqlite:///{folder / 'calls.db'}"},

@@ -124,6 +124,28 @@ def test_a_variable_of_something_else_is_nobodys_business(complaints):
     )
 
 
+# --- what HTTP serves ----------------------------------------------------------------------------------
+
+_WEB = "[web]\nenabled = true\ntoken = 'a token nobody guesses'\n"
+
+
+def test_commands_over_http_need_the_server(complaints):
+    assert complaints("[commands]\nhttp = true") == [
+        "commands.http: nothing listens for it: set enabled = true and a token under [web]"
+    ]
+    assert complaints(_WEB + "[commands]\nhttp = true") == []
+
+
+def test_a_server_has_something_to_serve(complaints):
+    assert complaints(_WEB) == []
+    assert complaints(_WEB + "metrics = false\n[commands]\nhttp = true") == []
+    (told,) = complaints(_WEB + "metrics = false")
+    assert told == (
+        "web.enabled: there is nothing to serve: set metrics = true under [web], http = true under"
+        " [commands], or enabled = false"
+    )
+
+
 # --- all at once ---------------------------------------------------------------------------------------
 
 

@@ -1,6 +1,7 @@
 """A whole daemon with tags and commands on: what comes in from outside is part of the stream."""
 
 import json
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from pydantic import SecretStr
 
 from callsteward.ari import events
 from callsteward.ari.recorder import Recorder
-from callsteward.config import Callback, Commands, Config, Mqtt, Tags, Web
+from callsteward.config import Callback, Commands, Config, Mqtt, Store, Tags, Web
 from callsteward.doors import wanted
 from tests.lab.ports import free_port
 from tests.unit.test_app import ari, capture, config_for, replayed, running
@@ -18,6 +19,13 @@ from tests.unit.test_app import ari, capture, config_for, replayed, running
 __all__ = ["ari"]
 
 TOKEN = "a token nobody guesses"
+COMMANDS = {
+    "dnc": {"action": "add", "number": "+7 903 123-45-67"},
+    "calls/1.1/tags": {"tag": "dropped"},
+    "calls/1.1/callback": {"action": "request"},
+    "calls/1.1/complaint": {"action": "acknowledge"},
+}
+WEB = Web(enabled=True, token=SecretStr(TOKEN))
 
 
 def tagging_config(url: str, folder: Path) -> Config:
@@ -25,6 +33,7 @@ def tagging_config(url: str, folder: Path) -> Config:
         update={
             "tags": Tags(enabled=True),
             "callback": Callback(enabled=True),
+            "commands": Commands(http=True),
             "web": Web(enabled=True, port=free_port(), token=SecretStr(TOKEN)),
         }
     )
@@ -93,6 +102,56 @@ async def test_a_tag_survives_the_daemon_that_took_it(ari, tmp_path):
     assert json.loads(line)["outcome"] == "mid_dialogue_drop"
 
 
+async def stored_by(
+    ari: Any, folder: Path, name: str, **sections: object
+) -> tuple[dict[str, int], list[int]]:
+    """How many rows each table has after a call, and what each address of HTTP answered."""
+    config = config_for(ari.url, folder).model_copy(
+        update={"store": Store(url=f"sqlite:///{folder}/{name}.db")} | sections
+    )
+    statuses: list[int] = []
+    async with running(config) as live:
+        await ari.connected()
+        await ari.play(capture("client_bye"))
+        await live.until(lambda: live.feed.records)
+        if config.web.enabled:
+            headers = {"Authorization": f"Bearer {TOKEN}"}
+            async with aiohttp.ClientSession(
+                f"http://127.0.0.1:{config.web.port}", headers=headers
+            ) as client:
+                async with client.get("/metrics") as answer:
+                    statuses.append(answer.status)
+                for address, body in COMMANDS.items():
+                    async with client.post(f"/api/v1/{address}", json=body) as answer:
+                        statuses.append(answer.status)
+                        if answer.status == 403:
+                            told = (await answer.json())["error"]
+                            assert told.endswith("are switched off: set http = true under [commands]")
+    await ari.drop()
+    connection = sqlite3.connect(folder / f"{name}.db")
+    tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    counted = {name: connection.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0] for name in tables}
+    connection.close()
+    return counted, statuses
+
+
+async def test_metrics_alone_store_nothing_of_a_client_and_open_no_way_to_change_anything(ari, tmp_path):
+    plain, _ = await stored_by(ari, tmp_path, "plain")
+    assert (plain["calls"], plain["call_clients"]) == (1, 0)
+    web = Web(enabled=True, port=free_port(), token=SecretStr(TOKEN))
+    with_metrics, statuses = await stored_by(ari, tmp_path, "metrics", web=web)
+    assert with_metrics == plain
+    assert statuses == [200, 403, 403, 403, 403]
+
+
+async def test_commands_over_http_come_without_metrics_too(ari, tmp_path):
+    web = Web(enabled=True, metrics=False, port=free_port(), token=SecretStr(TOKEN))
+    stored, statuses = await stored_by(ari, tmp_path, "commands", web=web, commands=Commands(http=True))
+    assert statuses[:2] == [404, 200]
+    assert 403 not in statuses
+    assert (stored["call_clients"], stored["do_not_call"]) == (1, 1)
+
+
 @pytest.mark.parametrize(
     ("sections", "on"),
     [
@@ -100,7 +159,9 @@ async def test_a_tag_survives_the_daemon_that_took_it(ari, tmp_path):
         ({"tags": Tags(enabled=True)}, True),
         ({"commands": Commands(mqtt=True)}, True),
         ({"commands": Commands(mqtt=True), "mqtt": Mqtt(enabled=False)}, False),
-        ({"web": Web(enabled=True, token=SecretStr(TOKEN))}, True),
+        ({"web": WEB}, False),
+        ({"web": WEB, "commands": Commands(http=True)}, True),
+        ({"commands": Commands(http=True)}, False),
     ],
 )
 def test_nothing_is_opened_that_nobody_switched_on(sections, on):

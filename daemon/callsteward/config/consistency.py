@@ -48,6 +48,13 @@ def mistakes(config: Config) -> Iterator[str]:
     """What would go unnoticed: a name that nothing else has."""
     if config.store.url.rstrip("/") in _IN_MEMORY:
         yield "store.url: a database in memory keeps nothing: name a file, sqlite:///callsteward.db"
+    if config.commands.http and not config.web.enabled:
+        yield "commands.http: nothing listens for it: set enabled = true and a token under [web]"
+    if config.web.enabled and not (config.web.metrics or config.commands.http):
+        yield (
+            "web.enabled: there is nothing to serve: set metrics = true under [web], http = true under"
+            " [commands], or enabled = false"
+        )
     lines = [line.name for line in config.lines]
     if lines and config.default_line not in {DEFAULT_LINE, *lines}:
         yield (

@@ -184,9 +184,10 @@ class Store(Section):
 
 
 class Web(Section):
-    """The HTTP server. Off unless switched on, and then it needs a token."""
+    """The HTTP server, for metrics and commands. Off unless switched on, and then it needs a token."""
 
     enabled: bool = False
+    metrics: bool = Field(True, description="true: answer GET /metrics. Commands have a key of their own.")
     host: str = Field(
         "127.0.0.1", description="Where it listens; another address than loopback is for a proxy."
     )
@@ -225,6 +226,10 @@ class Agi(Section):
 class Commands(Section):
     """Commands over MQTT and HTTP: tag, do-not-call, callback, complaint."""
 
+    http: bool = Field(
+        False,
+        description="true: take commands over HTTP, where [web] listens. false: no route takes any.",
+    )
     mqtt: bool = Field(False, description="true: take commands on commands/NAME, answer on replies/ID.")
     per_minute: int = Field(
         300,

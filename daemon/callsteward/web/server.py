@@ -1,4 +1,4 @@
-"""The HTTP door to the same commands and to the metrics. A token opens it, and nothing else does.
+"""The HTTP door to the metrics, and to commands where they are switched on. Only a token opens it.
 
     POST /api/v1/calls/CALL_ID/tags       {"id": …, "tag": "ticket", "value": "INC-1042"}
     POST /api/v1/calls/CALL_ID/callback   {"id": …, "action": "request"}
@@ -20,6 +20,7 @@ import msgspec
 import structlog
 from aiohttp import web
 from aiohttp.http_exceptions import ContentEncodingError
+from aiohttp.typedefs import Handler
 
 from callsteward.commands.core import Commands
 from callsteward.commands.reply import Reply
@@ -38,6 +39,12 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+_COMMANDS = {
+    "/api/v1/calls/{call_id}/tags": "tag",
+    "/api/v1/calls/{call_id}/callback": "callback",
+    "/api/v1/calls/{call_id}/complaint": "complaint",
+    "/api/v1/dnc": "dnc",
+}
 _MALFORMED = frozenset({"malformed", "not_a_number", "too_large", "unknown_command"})
 _NOT_FOUND = frozenset({"call_not_known", "no_callback", "no_complaint", "unknown_call"})
 
@@ -45,7 +52,8 @@ _NOT_FOUND = frozenset({"call_not_known", "no_callback", "no_complaint", "unknow
 class HttpDoor:
     """Serves until cancelled. Raises ConfigError for a token that is none."""
 
-    def __init__(self, config: Config, commands: Commands, metrics: Metrics | None = None) -> None:
+    def __init__(self, config: Config, commands: Commands | None, metrics: Metrics | None = None) -> None:
+        """Without `commands` nothing can be changed by it, without `metrics` nothing be read."""
         self._settings = config.web
         self._commands = commands
         self._metrics = metrics
@@ -60,10 +68,10 @@ class HttpDoor:
 
     def application(self) -> web.Application:
         application = web.Application(client_max_size=LARGEST, middlewares=[self._timed, self._let_in])
-        application.router.add_post("/api/v1/calls/{call_id}/tags", self._of_call("tag"))
-        application.router.add_post("/api/v1/calls/{call_id}/callback", self._of_call("callback"))
-        application.router.add_post("/api/v1/calls/{call_id}/complaint", self._of_call("complaint"))
-        application.router.add_post("/api/v1/dnc", self._of_call("dnc"))
+        commands = self._commands
+        for address, name in _COMMANDS.items():
+            handler = _commands_off if commands is None else _taking(commands, name)
+            application.router.add_post(address, handler)
         if self._metrics is not None:
             application.router.add_get("/metrics", self._scraped)
         return application
@@ -82,7 +90,14 @@ class HttpDoor:
         try:
             async with gate("web", host, port, serve, BOUNDS):
                 opened()
-                log.info("listening", action="web_open", host=host, port=port)
+                log.info(
+                    "listening",
+                    action="web_open",
+                    host=host,
+                    port=port,
+                    metrics=self._metrics is not None,
+                    commands=self._commands is not None,
+                )
                 await asyncio.Event().wait()
         except CannotListenError as error:
             message = (
@@ -123,24 +138,30 @@ class HttpDoor:
         body, content_type = self._metrics.scrape(request.headers.get("Accept", ""))
         return web.Response(body=body, headers={"Content-Type": content_type})
 
-    def _of_call(self, name: str) -> Any:
-        async def handle(request: web.Request) -> web.Response:
-            try:
-                async with asyncio.timeout(BODY_S):
-                    body = await request.read()
-            except web.HTTPRequestEntityTooLarge:
-                return web.json_response({"error": f"a command has at most {LARGEST} bytes"}, status=413)
-            except (web.RequestPayloadError, ContentEncodingError) as error:
-                # Its Content-Encoding or its chunks are none: nothing that follows can be read either.
-                return _unreadable(f"the body cannot be read: {error}", 400)
-            except TimeoutError:
-                return _unreadable(f"the body did not come within {BODY_S:g} s", 408)
-            reply = await self._commands.handle(
-                name, _completed(body, request), Source.HTTP, peer=request.remote or ""
-            )
-            return _response(reply)
 
-        return handle
+def _taking(commands: Commands, name: str) -> Handler:
+    """What takes a command of that name over HTTP."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        try:
+            async with asyncio.timeout(BODY_S):
+                body = await request.read()
+        except web.HTTPRequestEntityTooLarge:
+            return web.json_response({"error": f"a command has at most {LARGEST} bytes"}, status=413)
+        except (web.RequestPayloadError, ContentEncodingError) as error:
+            # Its Content-Encoding or its chunks are none: nothing that follows can be read either.
+            return _unreadable(f"the body cannot be read: {error}", 400)
+        except TimeoutError:
+            return _unreadable(f"the body did not come within {BODY_S:g} s", 408)
+        reply = await commands.handle(name, _completed(body, request), Source.HTTP, peer=request.remote or "")
+        return _response(reply)
+
+    return handle
+
+
+async def _commands_off(_request: web.Request) -> web.StreamResponse:
+    """An address that other configurations have: who was used to it is told what to do."""
+    return _unreadable("commands over HTTP are switched off: set http = true under [commands]", 403)
 
 
 def _unreadable(why: str, status: int) -> web.Response:
