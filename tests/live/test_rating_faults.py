@@ -141,8 +141,28 @@ def test_comments_and_numbers_are_forgotten_after_the_retention(pbx: Asterisk, t
         file = pbx.folder / "spool" / "recording" / f"callsteward-rating-{row['rating_id']}.wav"
         daemon.until(file.exists, 10, "record")
         daemon.end(signal.SIGTERM)
-        daemon.execute("UPDATE ratings SET changed_at_ms = 0, comment_file = ?, comment_ms = 1000", file.stem)
-        daemon.start()
-        daemon.until(lambda: not file.exists(), 20, "delete the comment")
+        # As a rating call leaves it, which has a fence.
+        daemon.execute(
+            "UPDATE ratings SET changed_at_ms = 0, mode = 'call', attempts = 1, comment_file = ?,"
+            " comment_ms = 1000",
+            file.stem,
+        )
+        pbx.cli(f"database put callsteward/rating {row['rating_id']} 1")
+        # It does not know what a recording is, says 404, and has the file.
+        pbx.cli("module unload res_ari_recordings.so")
+        try:
+            daemon.start()
+            daemon.until(lambda: b'"rating_forget"' in daemon.log_file.read_bytes(), 20, "be refused")
+            daemon.until(
+                lambda: daemon.rating("stay9")["fence_gone_at_ms"] is not None, 10, "hear of the fence"
+            )
+        finally:
+            pbx.cli("module load res_ari_recordings.so")
+        assert row["rating_id"] not in pbx.cli("database show callsteward/rating")
         row = daemon.rating("stay9")
-        assert (row["number"], row["comment_file"], row["score"]) == (None, None, 1)
+        assert (row["number"], row["comment_file"], file.exists()) == (None, file.stem, True)
+        daemon.end(signal.SIGTERM)
+        daemon.start()
+        daemon.until(lambda: daemon.rating("stay9")["comment_file"] is None, 20, "delete the comment")
+        assert not file.exists()
+        assert daemon.rating("stay9")["score"] == 1

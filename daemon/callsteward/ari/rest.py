@@ -30,6 +30,7 @@ T = TypeVar("T")
 REQUEST_TIMEOUT_S = 5.0
 # A type that no event has: a list of allowed types that is empty allows all.
 _NO_EVENT = "CallstewardNothing"
+_NO_RECORDING = ": Recording not found"
 
 
 class AsteriskInfo(msgspec.Struct, frozen=True):
@@ -200,6 +201,18 @@ class Rest:
         path = f"channels/{quote(channel_id, safe='')}"
         answer = await self._transport.request("DELETE", path)
         if answer.status == 404:
+            return False
+        self._checked("DELETE", path, answer)
+        return True
+
+    async def delete_recording(self, name: str) -> bool:
+        """Delete a stored recording; whether there was one of that name.
+
+        An Asterisk that has not loaded ARI's recordings (yet) knows no recording at all: that is an AriError.
+        """
+        path = f"recordings/stored/{quote(name, safe='')}"
+        answer = await self._transport.request("DELETE", path)
+        if answer.status == 404 and _reason(answer.body) == _NO_RECORDING:
             return False
         self._checked("DELETE", path, answer)
         return True

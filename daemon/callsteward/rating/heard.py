@@ -16,6 +16,7 @@ class Said(StrEnum):
     FENCE = "rating_fence"
     LOCKED = "rating_locked"
     REFUSED = "rating_refused"
+    FORGOTTEN = "rating_forgotten"
     GONE = "gone"
 
 

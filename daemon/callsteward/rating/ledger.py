@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Row, Select, func, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Row, Select, and_, func, or_, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -22,6 +22,7 @@ from callsteward.store.outbox import Outgoing, enqueue
 from callsteward.store.tables import callbacks, ratings
 
 _PAGE = 500
+_OVER = frozenset(State) - OPEN
 
 # Made once, as `one_of` is.
 _ONE_MORE = ratings.c.attempts + 1
@@ -247,19 +248,45 @@ class Ledger:
             async with self._engine.connect() as connection:
                 return (await connection.execute(query)).first() is not None
 
-    async def forget(self, before_ms: int) -> list[Rating]:
-        """Takes number and comment out of the ratings that were over by then; returns those, as they were."""
+    async def forget_numbers(self, before_ms: int) -> None:
+        """Takes the number out of every rating that was over by then."""
         where = (
             ratings.c.site == self._site,
             ratings.c.changed_at_ms < before_ms,
-            one_of(ratings.c.state, frozenset(State) - OPEN),
-            or_(ratings.c.number.is_not(None), ratings.c.comment_file.is_not(None)),
+            one_of(ratings.c.state, _OVER),
+            ratings.c.number.is_not(None),
         )
+        await self._set(*where, number=None)
+
+    async def kept_until(self, before_ms: int, *, after: str = "", limit: int) -> list[Rating]:
+        """Ratings over by then of which Asterisk may still have comment or fence, by call from `after` on."""
+        query = self._mine().where(
+            ratings.c.call_id > after,
+            ratings.c.changed_at_ms < before_ms,
+            one_of(ratings.c.state, _OVER),
+            or_(
+                ratings.c.comment_file.is_not(None),
+                # A client whom no rating call was made to has no fence.
+                and_(ratings.c.attempts > 0, ratings.c.fence_gone_at_ms.is_(None)),
+            ),
+        )
+        return await self._read(query.order_by(ratings.c.call_id).limit(limit))
+
+    async def comment_gone(self, rating: Rating) -> None:
+        """Asterisk has no recording of a rating's comment any more."""
+        await self._set(ratings.c.site == self._site, ratings.c.call_id == rating.call_id, comment_file=None)
+
+    async def fence_gone(self, rating: Rating, at_ms: int) -> None:
+        """Asterisk says that it has no fence of a rating any more."""
+        await self._set(
+            ratings.c.site == self._site, ratings.c.call_id == rating.call_id, fence_gone_at_ms=at_ms
+        )
+
+    async def _set(self, *where: ColumnElement[bool], **values: object) -> None:
+        """Change rows without a step: nothing of it is told."""
         with failing("write to"):
             async with writing(self._engine) as connection:
-                rows = (await connection.execute(select(ratings).where(*where))).all()
-                await connection.execute(update(ratings).where(*where).values(number=None, comment_file=None))
-        return [_rating(row) for row in rows]
+                await connection.execute(update(ratings).where(*where).values(**values))
 
     def _mine(self) -> Select[Any]:
         return select(ratings).where(ratings.c.site == self._site)
@@ -294,4 +321,5 @@ def _rating(row: Row[Any]) -> Rating:
         changed_at_ms=row.changed_at_ms,
         attempts=row.attempts,
         channel_id=row.channel_id,
+        fence_gone_at_ms=row.fence_gone_at_ms,
     )

@@ -82,6 +82,7 @@ class Rating(msgspec.Struct, frozen=True, kw_only=True):
     changed_at_ms: int
     attempts: int
     channel_id: str | None
+    fence_gone_at_ms: int | None = None
 
     @property
     def answer_s(self) -> float | None:

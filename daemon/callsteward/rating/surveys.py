@@ -20,19 +20,22 @@ from callsteward.callback.do_not_call import DoNotCall
 from callsteward.callback.guard import Guard
 from callsteward.callback.hours import Hours
 from callsteward.calls.rating_id import channel_id
-from callsteward.clock import DAY_MS, HOUR_MS
+from callsteward.clock import HOUR_MS
 from callsteward.config import Config
 from callsteward.exceptions import AriError, StoreError
 from callsteward.rating import heard
 from callsteward.rating.heard import Heard, Said
 from callsteward.rating.ledger import Ledger
+from callsteward.rating.retention import Retention
 from callsteward.rating.states import OPEN, Mode, Rating, RatingMoved, State
 
 log = structlog.get_logger(__name__)
 
 CONTEXT = "callsteward-rating-call"
 INCLUDED = "CALLSTEWARD_RATING"
-"""The dialplan's global that says callsteward-rating.conf is there."""
+"""The dialplan's global that says callsteward-rating.conf is there, and which one it is."""
+CONFIRMS = 2
+"""The first one that says when a fence is gone."""
 LOOK_EVERY_S = 1.0
 LOOK_IDLE_S = 5.0
 # What the events should have said by then is asked of Asterisk.
@@ -79,7 +82,13 @@ class Surveys:
         # Since when a client who answered should be in the menu.
         self._answered_ms: dict[str, int] = {}
         self._dialled_ms: deque[int] = deque()
-        self._forgot_ms = 0
+        self._retention = Retention(
+            self._settings.retention_days,
+            ledger,
+            rest,
+            forget=lambda name: self._local("forget", name),
+            now_ms=now_ms,
+        )
 
     # --- what the shell says: none of these waits ----------------------------------------------------
 
@@ -133,7 +142,7 @@ class Surveys:
             due = [rating for rating in opened if rating.state is State.SCHEDULED]
             room = self._settings.max_parallel - len(under_way)
             await self._call_due(due, room)
-        await self._forget_old()
+        await self._retention.work(linked=self._linked)
         return len(opened)
 
     async def _call_due(self, scheduled: list[Rating], room: int) -> None:
@@ -250,6 +259,10 @@ class Surveys:
                 if item.channel_id == rating.channel_id:
                     # Whatever it came to was said before; if not, the fence is asked.
                     self._looked_after.discard(rating.id)
+            case Said.FORGOTTEN:
+                # Any dialplan may send a UserEvent: of an open rating call it is not believed.
+                if rating.state not in OPEN:
+                    await self._ledger.fence_gone(rating, self._now_ms())
             case Said.LOCKED:
                 log.warning("the fence was locked", action="rating_locked", rating=rating.id)
             case Said.DIALLING:
@@ -319,21 +332,6 @@ class Surveys:
             )
         except AriError as error:
             log.warning("the fence could not be asked", action="rating_ask", error=str(error))
-
-    async def _forget_old(self) -> None:
-        """Once a day: numbers, spoken comments and fences that are past the retention."""
-        now_ms = self._now_ms()
-        if not self._linked or now_ms - self._forgot_ms < DAY_MS:
-            return
-        self._forgot_ms = now_ms
-        for rating in await self._ledger.forget(now_ms - self._settings.retention_days * DAY_MS):
-            if rating.comment_file is not None:
-                try:
-                    await self._rest.send("DELETE", f"recordings/stored/{rating.comment_file}")
-                except AriError as error:
-                    log.warning("a comment was not deleted", action="rating_forget", error=str(error))
-            if rating.attempts:
-                await self._local("forget", rating.id)
 
     async def _move(
         self,

@@ -266,7 +266,7 @@ ratings = Table(
     Column("score", Integer),
     # The second question: 1 yes, 2 no.
     Column("question", Integer),
-    # Name of the recording in Asterisk, and its length; null after the retention.
+    # Name of the recording in Asterisk, null once that has deleted it after the retention; and its length.
     Column("comment_file", Text),
     Column("comment_ms", Integer),
     Column("created_at_ms", BigInteger, nullable=False),
@@ -278,6 +278,8 @@ ratings = Table(
     # Rating calls begun so far, and the last one's first channel.
     Column("attempts", Integer, nullable=False),
     Column("channel_id", Text),
+    # When Asterisk said that it has no fence of it any more, past the retention.
+    Column("fence_gone_at_ms", BigInteger),
     UniqueConstraint("site", "call_id"),
     Index(None, "state"),
     Index(None, "number", "created_at_ms"),

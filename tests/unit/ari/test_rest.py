@@ -4,7 +4,7 @@ import msgspec
 import pytest
 from pydantic import SecretStr
 
-from callsteward.ari.rest import HttpTransport, Rest, SocketTransport, open_session
+from callsteward.ari.rest import Answer, HttpTransport, Rest, SocketTransport, open_session
 from callsteward.config import Asterisk
 from callsteward.demo.ari_server import FakeAri
 from callsteward.exceptions import AriError, AriUnauthorizedError, ConfigError
@@ -124,3 +124,36 @@ async def test_a_socket_that_closes_ends_the_requests_on_it():
     transport.close()
     with pytest.raises(AriError, match="no answer over the websocket"):
         await request
+
+
+class Says:
+    """A transport that has one answer."""
+
+    def __init__(self, status: int, body: bytes = b"") -> None:
+        self.answer = Answer(status, body)
+        self.asked = ""
+
+    async def request(self, method: str, path: str, query: object = None, body: object = None) -> Answer:
+        del query, body
+        self.asked = f"{method} {path}"
+        return self.answer
+
+
+@pytest.mark.parametrize(("status", "body", "there"), [(204, b"", True), (404, b"Recording", False)])
+async def test_a_recording_that_is_not_there_is_as_good_as_deleted(status, body, there):
+    transport = Says(status, b'{"message": "%s not found"}' % body if body else b"")
+    assert await Rest(transport).delete_recording("callsteward-rating-1.1") is there
+    assert transport.asked == "DELETE recordings/stored/callsteward-rating-1.1"
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (404, b'{"message": "Resource not found"}'),
+        (404, b"<html>Not Found</html>"),
+        (500, b'{"message": "Failed to delete"}'),
+    ],
+)
+async def test_an_asterisk_that_knows_no_recordings_has_deleted_none(status, body):
+    with pytest.raises(AriError):
+        await Rest(Says(status, body)).delete_recording("callsteward-rating-1.1")

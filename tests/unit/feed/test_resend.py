@@ -258,7 +258,8 @@ async def test_a_rating_whose_comment_was_forgotten_has_another_id_and_is_left_o
         changed = {"comment_file": "callsteward-rating-1", "comment_ms": 4200}
         await connection.execute(update(ratings).values(**changed))
     assert (await site.resend(DurableKind.RATING))[1:] == ({DurableKind.RATING: 1}, {})
-    await ledger.forget(START + 1)
+    (kept,) = await ledger.kept_until(START + 1, limit=1)
+    await ledger.comment_gone(kept)
     async with writing(site.store.engine) as connection:
         await connection.execute(update(ratings).values(comment_file=None))
     assert await site.resend(DurableKind.RATING) == ([], {}, {DurableKind.RATING: 1})

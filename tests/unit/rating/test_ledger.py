@@ -148,8 +148,11 @@ async def test_numbers_and_comments_are_forgotten_but_not_the_score(ledger: Ledg
     await ledger.keep(rating, at_ms=NOW, score=5)
     await ledger.keep(rating, at_ms=NOW, comment_file="c", comment_ms=1)
     await opened(ledger, "1.2", mode=Mode.CALL, due_ms=NOW)
-    (old,) = await ledger.forget(NOW + DAY_MS)
-    assert (old.number, old.comment_file) == (NUMBER, "c")
+    await ledger.forget_numbers(NOW + DAY_MS)
+    (kept,) = await ledger.kept_until(NOW + DAY_MS, limit=20)
+    # Asterisk has the comment until it says otherwise.
+    assert (kept.call_id, kept.number, kept.comment_file) == ("1.1", None, "c")
+    await ledger.comment_gone(kept)
     after = await ledger.of_call("1.1")
     assert after is not None
     assert (after.number, after.comment_file, after.score) == (None, None, 5)
@@ -157,7 +160,24 @@ async def test_numbers_and_comments_are_forgotten_but_not_the_score(ledger: Ledg
     waiting = await ledger.of_call("1.2")
     assert waiting is not None
     assert waiting.number == NUMBER
-    assert await ledger.forget(NOW + DAY_MS) == []
+    assert await ledger.kept_until(NOW + DAY_MS, limit=20) == []
+
+
+async def test_a_fence_is_kept_until_it_is_said_to_be_gone(ledger: Ledger) -> None:
+    for call_id in ("1.1", "1.2", "1.3"):
+        rating = await opened(ledger, call_id, mode=Mode.CALL, due_ms=NOW)
+        if call_id != "1.2":
+            await ledger.move(rating, State.DIALLING, at_ms=NOW, channel_id="x")
+            await ledger.move(rating, State.NOT_REACHED, at_ms=NOW)
+        else:
+            await ledger.move(rating, State.EXPIRED, at_ms=NOW)
+    # Nobody was called for the second: it never had a fence.
+    assert [item.call_id for item in await ledger.kept_until(NOW + 1, limit=20)] == ["1.1", "1.3"]
+    assert [item.call_id for item in await ledger.kept_until(NOW + 1, limit=1)] == ["1.1"]
+    assert [item.call_id for item in await ledger.kept_until(NOW + 1, after="1.1", limit=20)] == ["1.3"]
+    assert await ledger.kept_until(NOW, limit=20) == []
+    await ledger.fence_gone(rating, NOW + 1)
+    assert [item.call_id for item in await ledger.kept_until(NOW + 1, limit=20)] == ["1.1"]
 
 
 async def test_ratings_of_a_span_and_a_line(ledger: Ledger) -> None:

@@ -39,6 +39,9 @@ class Pbx:
     def __init__(self) -> None:
         self.originated: list[tuple[dict[str, str], dict[str, str]]] = []
         self.deleted: list[str] = []
+        # Recordings that it refuses to delete, and those that it does not have.
+        self.kept: set[str] = set()
+        self.none: set[str] = set()
         self.alive: set[str] = set()
         self.refuse: AriError | None = None
         self.silent = False
@@ -64,12 +67,11 @@ class Pbx:
             raise NO_ANSWER
         return ari.Channel(channel_id, "x") if channel_id in self.alive else None
 
-    async def send(self, method: str, path: str) -> bool:
-        assert method == "DELETE"
-        if self.silent:
+    async def delete_recording(self, name: str) -> bool:
+        if self.silent or name in self.kept:
             raise NO_ANSWER
-        self.deleted.append(path)
-        return True
+        self.deleted.append(name)
+        return name not in self.none
 
     @property
     def calls(self) -> list[str]:
@@ -481,22 +483,116 @@ async def test_what_is_past_the_retention_is_forgotten_everywhere(store: Store) 
     await house.ledger.keep(rating, at_ms=house.now_ms, score=5)
     await house.ledger.keep(rating, at_ms=house.now_ms, comment_file="c", comment_ms=1)
     await house.work(3 * DAY_MS / 1000)
-    assert house.pbx.deleted == ["recordings/stored/c"]
+    assert house.pbx.deleted == ["c"]
     assert house.pbx.questions == ["Local/1.1@callsteward-rating-forget"]
     found = await house.ledger.of_call("1.1")
     assert found is not None
     assert (found.number, found.comment_file, found.score) == (None, None, 5)
 
 
-async def test_an_asterisk_that_keeps_a_comment_stops_nothing(store: Store) -> None:
-    house = House(store, retention_days=1)
-    rating = await house.due()
+async def answered(house: House, call_id: str, comment: str | None = None) -> None:
+    """A rating call that was made and answered, with a spoken comment."""
+    rating = await house.due(call_id)
+    channel = f"callsteward-rt-{call_id}-1-support"
+    await house.ledger.move(rating, State.DIALLING, at_ms=house.now_ms, channel_id=channel)
     await house.ledger.move(rating, State.ASKING, at_ms=house.now_ms)
     await house.ledger.keep(rating, at_ms=house.now_ms, score=5)
-    await house.ledger.keep(rating, at_ms=house.now_ms, comment_file="c", comment_ms=1)
-    house.pbx.silent = True
-    await house.work(3 * DAY_MS / 1000)
+    if comment is not None:
+        await house.ledger.keep(rating, at_ms=house.now_ms, comment_file=comment, comment_ms=1)
+
+
+async def kept(house: House, call_id: str = "1.1") -> tuple[str | None, str | None, bool]:
+    """What the ledger has left of a rating: number, comment's name, and whether its fence may be there."""
+    found = await house.ledger.of_call(call_id)
+    assert found is not None
+    return found.number, found.comment_file, found.fence_gone_at_ms is None
+
+
+async def test_a_comment_that_asterisk_did_not_delete_is_asked_for_again_until_it_is_gone(
+    store: Store,
+) -> None:
+    house = House(store, retention_days=1)
+    await answered(house, "1.1", "c")
+    house.pbx.kept.add("c")
+    for _ in range(3):
+        await house.work(2 * DAY_MS / 1000)
+        # The number does not wait for Asterisk.
+        assert await kept(house) == (None, "c", True)
+    house.restart()
+    house.pbx.kept.clear()
+    await house.work()
+    assert house.pbx.deleted == ["c"]
+    assert await kept(house) == (None, None, True)
+
+
+async def test_a_comment_that_asterisk_does_not_have_is_gone(store: Store) -> None:
+    house = House(store, retention_days=1)
+    await answered(house, "1.1", "c")
+    house.pbx.none.add("c")
+    await house.work(2 * DAY_MS / 1000)
+    assert await kept(house) == (None, None, True)
+    await house.work(2 * DAY_MS / 1000)
+    assert house.pbx.deleted == ["c"]
+
+
+async def test_a_fence_is_removed_again_and_again_until_asterisk_says_that_it_is_gone(store: Store) -> None:
+    house = House(store, retention_days=1)
+    await answered(house, "1.1")
+    await house.work(2 * DAY_MS / 1000)
+    forget = "Local/1.1@callsteward-rating-forget"
+    assert house.pbx.questions == [forget]
+    await house.work(1800)
+    assert house.pbx.questions == [forget]
+    house.pbx.refuse = AriError("Asterisk answered 500")
+    await house.work(1800)
+    assert house.pbx.questions == [forget]
+    house.pbx.refuse = None
+    await house.work(3600)
+    assert house.pbx.questions == [forget, forget]
+    house.says("forgotten")
+    await house.work(3600)
+    assert await kept(house) == (None, None, False)
+    await house.work(2 * DAY_MS / 1000)
+    assert house.pbx.questions == [forget, forget]
+
+
+async def test_without_a_link_nothing_in_asterisk_is_taken_for_gone(store: Store) -> None:
+    house = House(store, retention_days=1)
+    await answered(house, "1.1", "c")
+    house.surveys.link(connected=False)
+    await house.work(2 * DAY_MS / 1000)
+    assert await kept(house) == (None, "c", True)
+    house.surveys.link(connected=True)
+    await house.work(1)
+    assert await kept(house) == (None, None, True)
+
+
+async def test_no_fence_of_an_open_rating_call_is_believed_to_be_gone(house: House) -> None:
+    await house.due()
+    await house.work()
+    house.says("forgotten")
+    await house.work()
+    assert await kept(house) == (NUMBER, None, True)
+
+
+async def test_what_asterisk_refuses_is_in_nobodys_way(store: Store) -> None:
+    house = House(store, retention_days=1)
+    for number in range(50):
+        await answered(house, f"1.{number:02}", f"c{number:02}")
+        house.says("forgotten", f"1.{number:02}")
+    house.pbx.kept = {f"c{number:02}" for number in range(25)}
+    await house.work(2 * DAY_MS / 1000)
     assert house.pbx.deleted == []
+    await house.work(60)
+    await house.work(60)
+    assert house.pbx.deleted == [f"c{number:02}" for number in range(25, 50)]
+    # The first 25 are tried again an hour later.
+    house.pbx.kept.clear()
+    await house.work(3599)
+    assert len(house.pbx.deleted) == 25
+    await house.work(1)
+    await house.work(60)
+    assert house.pbx.deleted[25:] == [f"c{number:02}" for number in range(25)]
 
 
 async def test_a_store_that_fails_is_tried_again(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
