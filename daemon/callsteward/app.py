@@ -39,7 +39,15 @@ from callsteward.metrics.scrape import Metrics
 from callsteward.notify import Notify
 from callsteward.openings import Openings
 from callsteward.output import NoFeed, Output
-from callsteward.parts import all_of, asterisk_now, each, in_turn, open_callbacks, open_intervals
+from callsteward.parts import (
+    all_of,
+    asterisk_now,
+    each,
+    in_turn,
+    open_callbacks,
+    open_forbidding,
+    open_intervals,
+)
 from callsteward.progress import Progress
 from callsteward.pump import Pump
 from callsteward.rating import service as rating
@@ -146,6 +154,8 @@ class Daemon:
             changed = asyncio.Event()
             lost = LostWatch(config, LostCalls(store.engine, config.site.name), changed=changed.set)
             openings = Openings()
+            decisions = None if callbacks is None else callbacks.decisions
+            forbidding = open_forbidding(config, store, decisions, clock, feed, durable)
             doors = None
             if wanted(config):
                 doors = Doors(
@@ -153,7 +163,8 @@ class Daemon:
                     store=store,
                     frames=frames,
                     rest=Rest(HttpTransport(session, config.asterisk)),
-                    decisions=None if callbacks is None else callbacks.decisions,
+                    decisions=decisions,
+                    forbidding=forbidding,
                     now_ms=asterisk_now(clock),
                     boot_id=self.boot_id,
                     announce=None if durable is None else durable.callback,
@@ -254,6 +265,7 @@ class Daemon:
                 agi = open_agi(
                     config,
                     store.engine,
+                    forbidding=forbidding,
                     commands=None if doors is None else doors.commands,
                     ratings=None if ratings is None else ratings.decisions,
                 )

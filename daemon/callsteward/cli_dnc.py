@@ -11,6 +11,7 @@ from callsteward.cli_ledger import (
     ColumnOption,
     ListFile,
     clock,
+    forbidding,
     list_text,
     print_json,
     print_table,
@@ -23,6 +24,7 @@ from callsteward.cli_options import ConfigOption, Form, FormOption, chosen
 from callsteward.exceptions import CallstewardError
 
 if TYPE_CHECKING:
+    from callsteward.callback.forbidding import Forbidden
     from callsteward.store.records import Store
 
 dnc = typer.Typer(no_args_is_help=True, help="The do-not-call list: clients who asked not to be called.")
@@ -35,16 +37,18 @@ def _dnc_add(
     comment: Annotated[str, typer.Option(help="Why, or what was said.")] = "",
 ) -> None:
     """Put numbers on the list, written in any usual way."""
-    from callsteward.callback.do_not_call import DoNotCall
+    from callsteward.callback.states import Actor
 
     settings = config.load(config_file)
     read = read_numbers(settings, numbers)
 
-    async def add(store: Store) -> int:
-        return await DoNotCall(store.engine).add(read, by=who(), comment=comment)
+    async def add(store: Store) -> Forbidden:
+        return await forbidding(settings, store).add(read, by=who(), comment=comment, actor=Actor.ADMIN)
 
-    added = with_store(settings, add, create=True)
-    typer.echo(f"added {added}, on the list already {len(read) - added}", err=True)
+    done = with_store(settings, add, create=True)
+    typer.echo(
+        f"added {done.added}, on the list already {len(read) - done.added}{_cancelled(done)}", err=True
+    )
 
 
 @dnc.command("remove")
@@ -113,8 +117,8 @@ def _dnc_import(
     that is wrong is named, and nothing is imported then.
     """
     from callsteward.callback import number_file
-    from callsteward.callback.do_not_call import DoNotCall
     from callsteward.callback.guard import Guard
+    from callsteward.callback.states import Actor
 
     settings = config.load(config_file)
     comments: dict[str, str] = {}
@@ -127,9 +131,21 @@ def _dnc_import(
 
     taken = number_file.each(list_text(file), str(file), Guard(settings).read, take, column)
 
-    async def add(store: Store) -> int:
-        return await DoNotCall(store.engine).add(list(comments), by=who(), comments=comments)
+    async def add(store: Store) -> Forbidden:
+        return await forbidding(settings, store).add(
+            list(comments), by=who(), comments=comments, actor=Actor.ADMIN
+        )
 
-    added = with_store(settings, add, create=True)
+    done = with_store(settings, add, create=True)
     twice = f", more than once in the file {taken - len(comments)}" if taken > len(comments) else ""
-    typer.echo(f"added {added}, on the list already {len(comments) - added}{twice}", err=True)
+    typer.echo(
+        f"added {done.added}, on the list already {len(comments) - done.added}{twice}{_cancelled(done)}",
+        err=True,
+    )
+
+
+def _cancelled(done: Forbidden) -> str:
+    """What was open for the numbers, in words; empty where nothing was."""
+    counted = [f"callbacks {done.callbacks}"] * bool(done.callbacks)
+    counted += [f"rating calls {done.ratings}"] * bool(done.ratings)
+    return f"; cancelled: {', '.join(counted)}" if counted else ""

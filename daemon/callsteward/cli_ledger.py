@@ -17,6 +17,7 @@ import typer
 from callsteward import config
 
 if TYPE_CHECKING:
+    from callsteward.callback.forbidding import Forbidding
     from callsteward.callback.ledger import Ledger
     from callsteward.store.records import Store
 
@@ -60,6 +61,21 @@ def with_ledger(settings: config.Config, act: Callable[[Ledger], Awaitable[T]]) 
         return await act(Ledger(store.engine, settings.site.name, announce))
 
     return with_store(settings, run)
+
+
+def forbidding(settings: config.Config, store: Store) -> Forbidding:
+    """The way onto the do-not-call list; what it cancels is told on the feed, as in `with_ledger`."""
+    from callsteward.callback.forbidding import Forbidding
+    from callsteward.feed.durable import Durable
+
+    durable = Durable(settings) if settings.mqtt.enabled else None
+    return Forbidding(
+        store.engine,
+        settings.site.name,
+        now_ms=now_ms,
+        announce=None if durable is None else durable.callback,
+        announce_rating=None if durable is None else durable.rating,
+    )
 
 
 def read_numbers(settings: config.Config, written: Sequence[str]) -> list[str]:

@@ -11,7 +11,7 @@ import structlog
 from callsteward.ari.frames import FrameQueue
 from callsteward.ari.rest import Rest
 from callsteward.callback.decisions import Decisions
-from callsteward.callback.do_not_call import DoNotCall
+from callsteward.callback.forbidding import Forbidding
 from callsteward.callback.guard import Guard
 from callsteward.callback.ledger import Announce, Ledger
 from callsteward.calls.facts import CallTagged
@@ -50,6 +50,7 @@ class Doors:
         frames: FrameQueue,
         rest: Rest,
         decisions: Decisions | None,
+        forbidding: Forbidding,
         now_ms: Callable[[], int],
         boot_id: str,
         announce: Announce | None = None,
@@ -60,7 +61,7 @@ class Doors:
         self._book = TagBook(store.engine, site)
         self.consequences = Consequences(
             guard=Guard(config),
-            do_not_call=DoNotCall(store.engine),
+            forbidding=forbidding,
             book=self._book,
             ledger=Ledger(store.engine, site, announce),
             decisions=decisions,

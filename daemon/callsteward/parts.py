@@ -15,6 +15,7 @@ from callsteward.ari.rest import HttpTransport, Rest
 from callsteward.callback.decisions import Decisions
 from callsteward.callback.do_not_call import DoNotCall
 from callsteward.callback.execution import Execution
+from callsteward.callback.forbidding import Forbidding, telling
 from callsteward.callback.guard import Guard
 from callsteward.callback.ledger import Ledger
 from callsteward.callback.policy import Policy
@@ -82,6 +83,25 @@ def open_callbacks(
         steady_ms=lambda: time.monotonic_ns() // 1_000_000,
     )
     return Callbacks(decisions, execution)
+
+
+def open_forbidding(
+    config: Config,
+    store: Store,
+    decisions: Decisions | None,
+    clock: EventClock,
+    feed: Output,
+    durable: Durable | None,
+) -> Forbidding:
+    """The way onto the do-not-call list, for every part that has one."""
+    return Forbidding(
+        store.engine,
+        config.site.name,
+        now_ms=asterisk_now(clock),
+        announce=None if durable is None else durable.callback,
+        announce_rating=None if durable is None else durable.rating,
+        told=telling(decisions, feed.publish),
+    )
 
 
 def open_intervals(

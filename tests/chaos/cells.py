@@ -82,7 +82,16 @@ def _around(name: str, scene: Scene = Scene.REACHED, moment: Moment | None = Non
 def every_cell() -> tuple[Cell, ...]:
     """All of them: each named fault point, then each outer fault in each phase."""
     cells: list[Cell] = []
-    for name in ("due", "offered", "originate", "operator_answered", "dialling", "reached", "record"):
+    for name in (
+        "due",
+        "offered",
+        "originate",
+        "operator_answered",
+        "admit",
+        "dialling",
+        "reached",
+        "record",
+    ):
         cells += _around(name)
     # It is emptied at the daemon's start, too.
     cells += _around("clear", moment=Moment.LOSS)

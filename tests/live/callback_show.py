@@ -10,6 +10,7 @@ from tests.lab.phones import Phone
 from tests.lab.remote_phone import RemotePhone
 from tests.lab.scenarios import Stage, main
 from tests.lab.truth import tell
+from tests.live.cues import until_cue
 from tests.live.shows import (
     AFTERWARDS_S,
     GREETING_S,
@@ -228,6 +229,35 @@ def operator_bye(stage: Stage) -> None:
     operator, client, _ = dialogue(stage)
     operator.line.bye()
     stage.until_over(operator, client)
+    stage.wait(AFTERWARDS_S)
+
+
+@show
+def nobody_rings_any_more(stage: Stage) -> None:
+    """The daemon dies at the drop; what happens once it is there again is the test's to see."""
+    operator = stage.operator(1, answer_after_s=0.5)
+    stage.operator(2, answer_after_s=0.5)
+    _broken(stage, operator)
+    _back(stage, answer_after_s=0.5)
+    until_cue(stage, 60)
+    tell("restarted")
+    stage.wait(8.0)
+
+
+@show
+def answered_while_nobody_looks(stage: Stage) -> None:
+    """The operator takes the callback on a cue, and waits for the client until their phone is hung up."""
+    operator = stage.operator(1, answer_after_s=0.5)
+    _broken(stage, operator)
+    operator.answer_after_s = None
+    _back(stage, answer_after_s=0.5)
+    stage.exchange.until(operator.is_idle, 20, "the drop to be noticed")
+    stage.until_ringing(operator)
+    offered = operator.line
+    until_cue(stage, 60)
+    offered.pick_up()
+    stage.exchange.until(lambda: offered.over, 30, "the operator's phone to be hung up")
+    tell("hung_up")
     stage.wait(AFTERWARDS_S)
 
 

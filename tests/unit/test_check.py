@@ -209,6 +209,8 @@ async def test_ratings_that_are_switched_on_need_their_dialplan_their_prompts_an
     assert "callsteward-rating.conf is not included" in told
     assert "dialplan reload" in str(mend)
     asterisk.rating = "1"
+    assert "is an older one (version 1)" in (await rated(asterisk, **asks))[1]
+    asterisk.rating = "2"
     assert (await rated(asterisk, **asks))[0] is Status.OK
     assert (await rated(asterisk))[:2] == (Status.WARNING, "no line's profile asks")
     asterisk.prompts = "/elsewhere"
@@ -222,8 +224,13 @@ async def test_callbacks_that_are_switched_on_need_their_dialplan(asterisk):
     assert status is Status.FAILED
     assert "callsteward-callback.conf is not included" in told
     assert "dialplan reload" in str(mend)
-    asterisk.callback = "1"
+    asterisk.callback = "2"
     assert (await found(asterisk, callback=True))["callback"][0] is Status.OK
+    asterisk.callback = "1"
+    status, told, mend = (await found(asterisk, callback=True))["callback"]
+    assert status is Status.WARNING
+    assert "does not ask the do-not-call list again" in told
+    assert mend == "copy the new dialplan/callsteward-callback.conf to /etc/asterisk, then: dialplan reload"
 
 
 @pytest.mark.parametrize(

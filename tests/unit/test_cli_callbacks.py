@@ -110,6 +110,38 @@ def test_a_callback_is_cancelled_once(ledger_with_two):
     assert b"callback 1.1 is reached: it cannot be cancelled any more" in over.stderr
 
 
+def dnc_of(tmp_path: Path, ways: str) -> tuple[object, ...]:
+    if ways == "add":
+        return ("dnc", "add", "8 (903) 123-45-67")
+    file = tmp_path / "list.csv"
+    file.write_text("8 (903) 123-45-67\n+79000000001\n")
+    return ("dnc", "import", file)
+
+
+@pytest.mark.parametrize("way", ["add", "import"])
+def test_who_is_put_on_the_list_is_not_called_back_any_more(ledger_with_two, tmp_path, way):
+    """Told on the feed, too: what a daemon is to publish lies in the outbox."""
+    result = callsteward(*dnc_of(tmp_path, way), "-c", ledger_with_two)
+    assert result.stderr.decode().strip().endswith("on the list already 0; cancelled: callbacks 1")
+    (shown,) = rows("callbacks", "show", "1.2", "-c", ledger_with_two)
+    steps = shown["steps"]
+    assert isinstance(steps, list)
+    last = steps[-1]
+    assert (last["state"], last["actor"], last["reason"]) == ("cancelled", "admin", "do_not_call")
+    # What was over stays what it was.
+    (reached,) = rows("callbacks", "show", "1.1", "-c", ledger_with_two)
+    assert reached["state"] == "reached"
+    connection = sqlite3.connect(tmp_path / "calls.db")
+    told = [
+        json.loads(payload) for (payload,) in connection.execute("SELECT payload FROM outbox ORDER BY id")
+    ]
+    connection.close()
+    assert [(body["state"], body["reason"]) for body in told] == [("cancelled", "do_not_call")]
+    again = callsteward(*dnc_of(tmp_path, way), "-c", ledger_with_two)
+    assert again.stderr.decode().startswith("added 0")
+    assert b"cancelled" not in again.stderr
+
+
 def test_do_not_call_knows_a_number_however_it_is_written(config, tmp_path):
     added = callsteward("dnc", "add", "+7 903 123-45-67", "89000000001", "--comment", "asked", "-c", config)
     assert added.stderr == b"added 2, on the list already 0\n"

@@ -14,7 +14,9 @@ from callsteward.agi.questions import Questions
 from callsteward.agi.request import Request
 from callsteward.agi.server import Server
 from callsteward.callback.do_not_call import DoNotCall
+from callsteward.callback.forbidding import Forbidding
 from callsteward.callback.guard import Guard
+from callsteward.callback.states import Actor
 from callsteward.calls.directory import Directory
 from callsteward.calls.number import Numbers
 from callsteward.clock import DAY_MS
@@ -27,10 +29,15 @@ _BY = "agi"
 
 
 def open_agi(
-    config: Config, engine: AsyncEngine, *, commands: Commands | None = None, ratings: Decisions | None = None
+    config: Config,
+    engine: AsyncEngine,
+    *,
+    forbidding: Forbidding | None = None,
+    commands: Commands | None = None,
+    ratings: Decisions | None = None,
 ) -> Server:
     """The server as `[agi]` asks for it; it listens once it runs."""
-    questions = site_questions(config, engine, commands=commands, ratings=ratings)
+    questions = site_questions(config, engine, forbidding=forbidding, commands=commands, ratings=ratings)
     return Server(config.agi.host, config.agi.port, questions.scripts())
 
 
@@ -43,6 +50,7 @@ def site_questions(
     engine: AsyncEngine,
     *,
     now_ms: Callable[[], int] = _wall_ms,
+    forbidding: Forbidding | None = None,
     commands: Commands | None = None,
     ratings: Decisions | None = None,
 ) -> Questions:
@@ -51,6 +59,9 @@ def site_questions(
     numbers = Numbers(config.site.region, config.privacy.key)
     lookups = Lookups(engine, config.site.name)
     do_not_call = DoNotCall(engine)
+    if forbidding is None:
+        forbidding = Forbidding(engine, config.site.name, now_ms=now_ms)
+    onto_the_list = forbidding
 
     async def caller(number: str) -> Caller:
         at_ms = now_ms()
@@ -58,7 +69,7 @@ def site_questions(
         return await lookups.caller(number, numbers.ref(number), since_ms=since_ms, now_ms=at_ms)
 
     async def add(number: str) -> object:
-        return await do_not_call.add([number], by=_BY)
+        return await onto_the_list.add([number], by=_BY, actor=Actor.INTEGRATION)
 
     directory = Directory(config)
 

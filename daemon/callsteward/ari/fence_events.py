@@ -19,7 +19,10 @@ S = TypeVar("S", bound=StrEnum)
 
 
 class Heard(msgspec.Struct, Generic[S], frozen=True):
-    """One thing Asterisk said. `about`: the callback, or the rating; `status` is Dial's; `at`: the claim."""
+    """One thing Asterisk said.
+
+    `about`: the callback, or the rating; `status` is Dial's; `at`: the claim; `attempt`: asked so far.
+    """
 
     about: str
     said: S
@@ -27,6 +30,7 @@ class Heard(msgspec.Struct, Generic[S], frozen=True):
     status: str = ""
     cause: int = 0
     at: str = ""
+    attempt: str = ""
 
 
 class Reader(Generic[S]):
@@ -64,6 +68,7 @@ class Reader(Generic[S]):
             fields.get("status") or fields.get("result", ""),
             int(cause) if cause.isascii() and cause.isdigit() and len(cause) < 4 else 0,
             fields.get("at", ""),
+            fields.get("attempt", ""),
         )
 
 

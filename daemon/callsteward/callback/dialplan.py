@@ -17,8 +17,14 @@ from callsteward.exceptions import AriError
 log = structlog.get_logger(__name__)
 
 CONTEXT = "callsteward-callback"
+DIALLED = f"{CONTEXT}-dial"
+"""Where an operator's channel is once it is behind the fence, and the client is dialled."""
+GO = "CALLSTEWARD_GO_"
+"""Begins the dialplan's global by which an operator who answered is let through to the client."""
 INCLUDED = "CALLSTEWARD_CALLBACK"
-"""The dialplan's global that says callsteward-callback.conf is there."""
+"""The dialplan's global that says callsteward-callback.conf is there, and which one it is."""
+ASKS = 2
+"""The first one that asks the daemon before it dials the client."""
 
 
 class Dialplan:
@@ -43,13 +49,22 @@ class Dialplan:
         """Ask whether the dialplan is included."""
         before = self._included
         try:
-            self._included = bool(await self._rest.variable(INCLUDED))
+            version = await self._rest.variable(INCLUDED)
         except AriError as error:
             log.warning("Asterisk does not say", action="callback_ask", error=str(error))
             return
-        if not self._included and before is None:
+        self._included = bool(version)
+        if before is not None:
+            return
+        if not version:
             log.error(
                 "nobody is called back: include callsteward-callback.conf in extensions.conf",
+                action="callback_dialplan",
+            )
+        elif older(version, ASKS):
+            log.warning(
+                "an older callsteward-callback.conf dials without asking the do-not-call list again: copy the"
+                " new one to /etc/asterisk, then: dialplan reload",
                 action="callback_dialplan",
             )
 
@@ -84,6 +99,8 @@ class Dialplan:
             "CS_RING": str(self._settings.ring_s),
             "CS_CALLER": (line.callback_caller_id or self._settings.caller_id or ""),
             "CS_PRESS": str(self._settings.press_1_s if self._settings.press_1 else 0),
+            # The dialplan asks whether the client may still be called; an older daemon would not answer.
+            "CS_ASK": "1",
         }
 
     async def lives(self, channel: str) -> bool | None:
@@ -103,13 +120,29 @@ class Dialplan:
             log.warning("a phone rings on", action="callback_hang_up", error=str(error))
         faults.reached("after:hang_up")
 
+    async def turn_away(self, channel: str) -> None:
+        """End an operator's channel that is not to come to the client, unless it is past the fence."""
+        try:
+            found = await self._rest.channel(channel)
+        except AriError as error:
+            log.warning("Asterisk does not say", action="callback_ask", error=str(error))
+            return
+        if found is not None and found.dialplan.context != DIALLED:
+            await self.hang_up(channel)
+
+    async def admit(self, name: str) -> None:
+        """Let an operator through to the client: `name` is the global that their channel waits for."""
+        faults.reached("before:admit")
+        await self.put(name, "1")
+        faults.reached("after:admit")
+
     async def put(self, name: str, value: str | None) -> bool:
         """Set a global of Asterisk's dialplan, or remove it; whether Asterisk did."""
         try:
             await self._rest.set_variable(name, value)
         except AriError as error:
             # The name has a number in it.
-            log.warning("Asterisk does not take it", action="callback_sticky", error=type(error).__name__)
+            log.warning("Asterisk does not take it", action="callback_global", error=type(error).__name__)
             return False
         return True
 
@@ -137,6 +170,11 @@ class Dialplan:
         except AriError as error:
             log.warning("the fence could not be asked", action="callback_ask", error=str(error))
         faults.reached(f"after:{verb}")
+
+
+def older(version: str, than: int) -> bool:
+    """Whether a shipped dialplan's version, as its global has it, is an earlier one."""
+    return version.isascii() and version.isdigit() and int(version) < than
 
 
 def _caller_id(callback: Callback, now_ms: int) -> str:

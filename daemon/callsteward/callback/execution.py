@@ -24,6 +24,7 @@ from callsteward.callback.heard import Heard
 from callsteward.callback.hearing import Hearing
 from callsteward.callback.ledger import Ledger
 from callsteward.callback.operators import choose
+from callsteward.callback.permission import Permission
 from callsteward.callback.policy import Policy, Reason
 from callsteward.callback.retention import Retention
 from callsteward.callback.states import UNDER_WAY, Actor, Callback, CallbackMoved, State
@@ -82,7 +83,8 @@ class Execution:
         decisions.on_move = self._steps.told
         self._rest = rest
         self._dialplan = Dialplan(config, rest)
-        self._hearing = Hearing(ledger, self._steps, self._dialplan, now_ms=now_ms)
+        self._permission = Permission(ledger, self._steps, self._dialplan)
+        self._hearing = Hearing(ledger, self._steps, self._dialplan, self._permission, now_ms=now_ms)
         self._retention = Retention(config, ledger, self._dialplan, now_ms=now_ms)
         self._sticky = Sticky(config, ledger, self._dialplan, now_ms=now_ms)
         self._watch = Watch(
@@ -146,7 +148,7 @@ class Execution:
             self._heard.popleft()
         if self._linked and not self._strays_ended:
             self._strays_ended = await end_strays(self._ledger, self._rest)
-        opened = await self._ledger.opened()
+        opened = await self._permission.look(await self._ledger.opened(), linked=self._linked)
         if opened and self._linked and not self._dialplan.included:
             await self._dialplan.look()
         # Before any phone is rung: the client may be calling again this moment.

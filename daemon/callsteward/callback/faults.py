@@ -20,7 +20,7 @@ _file = os.environ.get(FILE_VARIABLE, "")
 
 # Beside the ledger's steps: frames into the journal, records into the store, the journal emptied, and what is
 # asked of Asterisk.
-_OTHERS = ("journal", "record", "clear", "originate", "hang_up", "ask", "forget")
+_OTHERS = ("journal", "record", "clear", "originate", "admit", "hang_up", "ask", "forget")
 
 
 def points() -> tuple[str, ...]:

@@ -13,6 +13,8 @@ class Said(StrEnum):
 
     OPERATOR_ANSWERED = "operator_answered"
     DECLINED = "declined"
+    MAY_CALL = "may_call"
+    UNASKED = "unasked"
     DIALLING = "dialling"
     OVER = "over"
     FENCE = "fence"

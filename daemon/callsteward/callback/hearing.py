@@ -10,6 +10,8 @@ from callsteward.callback import heard
 from callsteward.callback.dialplan import Dialplan
 from callsteward.callback.heard import Heard, Said
 from callsteward.callback.ledger import Ledger
+from callsteward.callback.permission import Permission
+from callsteward.callback.policy import Reason
 from callsteward.callback.states import FINAL, UNDER_WAY, Actor, Callback, State
 from callsteward.callback.steps import Steps
 
@@ -20,9 +22,16 @@ class Hearing:
     """Takes one saying at a time."""
 
     def __init__(
-        self, ledger: Ledger, steps: Steps, dialplan: Dialplan, *, now_ms: Callable[[], int]
+        self,
+        ledger: Ledger,
+        steps: Steps,
+        dialplan: Dialplan,
+        permission: Permission,
+        *,
+        now_ms: Callable[[], int],
     ) -> None:
         self._now_ms = now_ms
+        self._permission = permission
         self._ledger = ledger
         self._steps = steps
         self._dialplan = dialplan
@@ -38,8 +47,14 @@ class Hearing:
                 await steps.move(callback, State.OPERATOR_ANSWERED, Actor.OPERATOR, among=(State.OFFERED,))
             case Said.DECLINED:
                 await steps.ask_another(callback, "operator_declined", Actor.OPERATOR)
+            case Said.MAY_CALL:
+                await self._permission.asked(callback, item)
+            case Said.UNASKED:
+                await steps.ask_another(callback, "not_asked_in_time", Actor.DAEMON)
             case Said.DIALLING:
-                await steps.move(callback, State.DIALLING, Actor.ASTERISK, evidence="the fence was claimed")
+                evidence = "the fence was claimed"
+                if await steps.move(callback, State.DIALLING, Actor.ASTERISK, evidence=evidence) is not None:
+                    steps.dialled.add(callback.id)
             case Said.OVER:
                 await self._over(callback, item, "the dial ended")
             case Said.FENCE:
@@ -61,6 +76,8 @@ class Hearing:
             await self._steps.move(callback, State.REACHED, Actor.ASTERISK, reason="answered", evidence=told)
             return
         why = heard.not_reached(item.status, item.cause)
+        if item.status == "CANCEL" and await self._ledger.forbids(callback):
+            why = Reason.DO_NOT_CALL.value
         await self._steps.move(callback, State.NOT_REACHED, Actor.ASTERISK, reason=why, evidence=told)
 
     async def _fence(self, callback: Callback, item: Heard) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Row, Select, func, select, update
+from sqlalchemy import ColumnElement, Row, Select, exists, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -31,7 +31,7 @@ from callsteward.clock import DAY_MS, HOUR_MS
 from callsteward.store.clauses import one_of
 from callsteward.store.engine import failing, writing
 from callsteward.store.outbox import Outgoing, enqueue
-from callsteward.store.tables import callback_transitions, callbacks
+from callsteward.store.tables import callback_transitions, callbacks, do_not_call
 
 # A callback that never rang a client counts towards no limit.
 _COUNTED = frozenset(State) - {State.SUPPRESSED, State.CANCELLED}
@@ -39,6 +39,8 @@ _COUNTED = frozenset(State) - {State.SUPPRESSED, State.CANCELLED}
 
 # Made once, as `one_of` is.
 _ONE_MORE = callbacks.c.attempts + 1
+_FORBIDDEN = exists().where(do_not_call.c.number == callbacks.c.number)
+_NOT_FORBIDDEN = ~_FORBIDDEN
 
 Announce = Callable[[CallbackMoved], Sequence[Outgoing]]
 """The messages that tell of a step."""
@@ -126,7 +128,8 @@ class Ledger:
     ) -> Callback | None:
         """Make a step, durably; None where the callback is in no state it may follow.
 
-        `among` narrows those states down. `asked` and `channel_id` begin an attempt at an operator.
+        `among` narrows those states down. `asked` and `channel_id` begin an attempt at an operator, which no
+        client on the do-not-call list gets: the list is read in the transaction that allows the ring.
         """
         faults.reached(f"before:{to.value}")
         allowed = sources(to) if among is None else sources(to) & frozenset(among)
@@ -135,11 +138,13 @@ class Ledger:
             changes |= {"attempts": _ONE_MORE, "asked": asked, "channel_id": channel_id}
         elif to is State.DUE:
             changes |= {"asked": None, "channel_id": None}
-        where = (
+        where: tuple[ColumnElement[bool], ...] = (
             callbacks.c.site == self._site,
             callbacks.c.origin_call_id == callback.origin_call_id,
             one_of(callbacks.c.state, allowed),
         )
+        if to is State.OFFERED:
+            where = (*where, _NOT_FORBIDDEN)
         with failing("write to"):
             async with writing(self._engine) as connection:
                 before = (
@@ -161,6 +166,16 @@ class Ledger:
         """The callbacks that are not over, newest first: the newest client is the likeliest to be there."""
         query = self._mine().where(one_of(callbacks.c.state, OPEN))
         return await self._read(query.order_by(callbacks.c.dropped_at_ms.desc(), callbacks.c.id.desc()))
+
+    async def forbidden(self) -> list[Callback]:
+        """The callbacks that are not over and whose client is on the do-not-call list."""
+        query = self._mine().where(one_of(callbacks.c.state, OPEN), _FORBIDDEN)
+        return await self._read(query.order_by(callbacks.c.id))
+
+    async def forbids(self, callback: Callback) -> bool:
+        """Whether a callback's client is on the do-not-call list."""
+        query = self._mine().where(callbacks.c.origin_call_id == callback.origin_call_id, _FORBIDDEN)
+        return bool(await self._read(query))
 
     async def listed(self, *, states: Collection[State] = (), limit: int | None = None) -> list[Callback]:
         """Callbacks in these states (none: all), newest first."""

@@ -38,10 +38,10 @@ class Actor(StrEnum):
 
 
 _DIALLED = frozenset({State.DIALLING, State.REACHED, State.NOT_REACHED})
-_GIVEN_UP = frozenset({State.SUPPRESSED, State.CANCELLED, State.EXPIRED})
+GIVEN_UP = frozenset({State.SUPPRESSED, State.CANCELLED, State.EXPIRED})
 
 ALLOWED: dict[State, frozenset[State]] = {
-    State.DUE: frozenset({State.OFFERED}) | _GIVEN_UP | _DIALLED,
+    State.DUE: frozenset({State.OFFERED}) | GIVEN_UP | _DIALLED,
     State.OFFERED: frozenset({State.DUE, State.OPERATOR_ANSWERED, State.CANCELLED, State.EXPIRED}) | _DIALLED,
     State.OPERATOR_ANSWERED: frozenset({State.DUE, State.CANCELLED, State.EXPIRED}) | _DIALLED,
     State.DIALLING: frozenset({State.REACHED, State.NOT_REACHED}),
@@ -52,7 +52,7 @@ ALLOWED: dict[State, frozenset[State]] = {
     State.CANCELLED: _DIALLED,
     State.EXPIRED: _DIALLED,
 }
-FINAL = frozenset({State.REACHED, State.NOT_REACHED}) | _GIVEN_UP
+FINAL = frozenset({State.REACHED, State.NOT_REACHED}) | GIVEN_UP
 OPEN = frozenset(State) - FINAL
 UNDER_WAY = frozenset({State.OFFERED, State.OPERATOR_ANSWERED, State.DIALLING})
 CANCELLABLE = frozenset({State.DUE, State.OFFERED, State.OPERATOR_ANSWERED})

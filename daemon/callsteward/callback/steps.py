@@ -45,12 +45,15 @@ class Steps:
         """Callbacks whose channel this process has seen to since the link was made."""
         self.asked_ms: dict[str, int] = {}
         """By callback: when the fence was last asked."""
+        self.dialled: set[str] = set()
+        """Callbacks whose client's phone rings, as this process heard since the link was made."""
         self._alerted: set[str] = set()
 
     def linked(self) -> None:
         """The link is new: what happened meanwhile has to be asked for."""
         self.looked_after.clear()
         self.asked_ms.clear()
+        self.dialled.clear()
 
     def told(self, fact: CallbackMoved) -> None:
         """The decision wrote a callback down or cancelled one."""
@@ -107,6 +110,8 @@ class Steps:
             operator=after.asked,
         )
         self.known[after.id] = after
+        if to in FINAL:
+            self.dialled.discard(after.id)
         if to in FINAL or to is State.DIALLING:
             self._decisions.over(after)
             self._alerted.discard(after.id)

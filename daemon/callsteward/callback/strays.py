@@ -10,16 +10,13 @@ from __future__ import annotations
 import structlog
 
 from callsteward.ari.rest import Rest
-from callsteward.callback.dialplan import CONTEXT
+from callsteward.callback.dialplan import DIALLED
 from callsteward.callback.ledger import Ledger
-from callsteward.callback.states import State
+from callsteward.callback.states import GIVEN_UP
 from callsteward.calls.callback_id import callback_of
 from callsteward.exceptions import AriError
 
 log = structlog.get_logger(__name__)
-
-DIALLED = f"{CONTEXT}-dial"
-_GIVEN_UP = frozenset({State.SUPPRESSED, State.CANCELLED, State.EXPIRED})
 
 
 async def end_strays(ledger: Ledger, rest: Rest) -> bool:
@@ -33,7 +30,7 @@ async def end_strays(ledger: Ledger, rest: Rest) -> bool:
             # Behind the fence the client is dialled already, or talks: that is not ended for them.
             dialled = channel.dialplan.context == DIALLED
             callback = None if name is None or dialled else await ledger.find(name)
-            if callback is not None and callback.state in _GIVEN_UP:
+            if callback is not None and callback.state in GIVEN_UP:
                 log.info("a phone rang in vain", action="callback_stray", callback=callback.id)
                 await rest.hang_up(channel.id)
     except AriError as error:

@@ -13,7 +13,7 @@ import msgspec
 
 from callsteward.ari.link import sources, subscribe
 from callsteward.ari.rest import HttpTransport, Rest, authorization, open_session
-from callsteward.callback.dialplan import INCLUDED
+from callsteward.callback.dialplan import ASKS, INCLUDED, older
 from callsteward.calls.directory import Directory, Kind
 from callsteward.causes import cause
 from callsteward.check.result import Result, failed, ok, warning
@@ -204,6 +204,13 @@ async def _dialplan_and_endpoints(
 
 async def _callback(rest: Rest) -> Result:
     version = await rest.variable(INCLUDED)
+    if older(version, ASKS):
+        return warning(
+            "callback",
+            f"callsteward-callback.conf is an older one (version {version}): once an operator has answered it"
+            " does not ask the do-not-call list again",
+            "copy the new dialplan/callsteward-callback.conf to /etc/asterisk, then: dialplan reload",
+        )
     if version:
         return ok("callback", f"callsteward-callback.conf is included (version {version})")
     return failed(
@@ -235,6 +242,13 @@ async def _rating(config: Config, rest: Rest) -> Result:
             "rating.enabled is true, but callsteward-rating.conf is not included: nobody will be asked",
             "copy dialplan/callsteward-rating.conf to /etc/asterisk, put #include callsteward-rating.conf"
             " behind the include of callsteward.conf, then: dialplan reload",
+        )
+    if older(version, surveys.CONFIRMS):
+        return warning(
+            "rating",
+            f"callsteward-rating.conf is an older one (version {version}): it does not say when Asterisk's"
+            " database has forgotten an old rating call, which is then asked for each hour",
+            "copy the new dialplan/callsteward-rating.conf to /etc/asterisk, then: dialplan reload",
         )
     folder = await rest.variable("CALLSTEWARD_PROMPTS")
     if folder != config.rating.prompts_dir:

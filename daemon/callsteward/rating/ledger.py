@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, and_, func, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Row, Select, and_, exists, func, or_, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -19,13 +19,15 @@ from callsteward.rating.states import ASKED, OPEN, Mode, Rating, State, sources
 from callsteward.store.clauses import one_of
 from callsteward.store.engine import failing, writing
 from callsteward.store.outbox import Outgoing, enqueue
-from callsteward.store.tables import callbacks, ratings
+from callsteward.store.tables import callbacks, do_not_call, ratings
 
 _PAGE = 500
 _OVER = frozenset(State) - OPEN
 
 # Made once, as `one_of` is.
 _ONE_MORE = ratings.c.attempts + 1
+_FORBIDDEN = exists().where(do_not_call.c.number == ratings.c.number)
+_NOT_FORBIDDEN = ~_FORBIDDEN
 
 Announce = Callable[[Rating], Sequence[Outgoing]]
 """The messages that tell of a step, or of an answer."""
@@ -100,7 +102,8 @@ class Ledger:
     ) -> Rating | None:
         """Make a step, durably; None where the rating is in no state it may follow.
 
-        `channel_id` begins a rating call. The answer is not a step of its own: see `keep`.
+        `channel_id` begins a rating call, which no client on the do-not-call list gets: the list is read in
+        the transaction that allows it. The answer is not a step of its own: see `keep`.
         """
         allowed = sources(to) if among is None else sources(to) & frozenset(among)
         changes: dict[str, Any] = {"state": to.value, "reason": reason, "changed_at_ms": at_ms}
@@ -139,11 +142,13 @@ class Ledger:
     async def _change(
         self, rating: Rating, allowed: Collection[State], changes: dict[str, Any]
     ) -> Rating | None:
-        where = (
+        where: tuple[ColumnElement[bool], ...] = (
             ratings.c.site == self._site,
             ratings.c.call_id == rating.call_id,
             one_of(ratings.c.state, allowed),
         )
+        if "channel_id" in changes:
+            where = (*where, _NOT_FORBIDDEN)
         with failing("write to"):
             async with writing(self._engine) as connection:
                 row = (
@@ -175,6 +180,10 @@ class Ledger:
         """Rating calls that are to be made or under way, the one due first first."""
         query = self._mine().where(one_of(ratings.c.state, OPEN))
         return await self._read(query.order_by(ratings.c.due_at_ms, ratings.c.id))
+
+    async def forbidden(self) -> list[Rating]:
+        """Rating calls to be made or under way to clients who are on the do-not-call list."""
+        return await self._read(self._mine().where(one_of(ratings.c.state, OPEN), _FORBIDDEN))
 
     async def asking(self) -> list[Rating]:
         """Ratings whose client is in the menu, or was when a daemon died."""

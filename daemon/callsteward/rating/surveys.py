@@ -19,6 +19,7 @@ from callsteward.callback import faults
 from callsteward.callback.do_not_call import DoNotCall
 from callsteward.callback.guard import Guard
 from callsteward.callback.hours import Hours
+from callsteward.callback.policy import Reason
 from callsteward.calls.rating_id import channel_id
 from callsteward.clock import HOUR_MS
 from callsteward.config import Config
@@ -32,6 +33,7 @@ from callsteward.rating.states import OPEN, Mode, Rating, RatingMoved, State
 log = structlog.get_logger(__name__)
 
 CONTEXT = "callsteward-rating-call"
+DO_NOT_CALL = Reason.DO_NOT_CALL.value
 INCLUDED = "CALLSTEWARD_RATING"
 """The dialplan's global that says callsteward-rating.conf is there, and which one it is."""
 CONFIRMS = 2
@@ -82,6 +84,8 @@ class Surveys:
         # Since when a client who answered should be in the menu.
         self._answered_ms: dict[str, int] = {}
         self._dialled_ms: deque[int] = deque()
+        # Rating calls that were stopped while the client's phone rang.
+        self._stopped: set[str] = set()
         self._retention = Retention(
             self._settings.retention_days,
             ledger,
@@ -135,6 +139,8 @@ class Surveys:
             await self._believe(self._heard[0])
             self._heard.popleft()
         opened = await self._ledger.opened()
+        if opened and await self._end_forbidden():
+            opened = await self._ledger.opened()
         under_way = [rating for rating in opened if rating.state is State.DIALLING]
         if self._linked:
             for rating in under_way:
@@ -144,6 +150,21 @@ class Surveys:
             await self._call_due(due, room)
         await self._retention.work(linked=self._linked)
         return len(opened)
+
+    async def _end_forbidden(self) -> bool:
+        """Clients on the do-not-call list by now are not called; whether there are any."""
+        forbidden = await self._ledger.forbidden()
+        for rating in forbidden:
+            if rating.state is State.SCHEDULED:
+                await self._move(rating, State.SUPPRESSED, reason=DO_NOT_CALL)
+            elif self._linked and rating.id not in self._stopped and rating.channel_id is not None:
+                # A client who has answered is on a channel of their own by now: nobody is cut off.
+                self._stopped.add(rating.id)
+                try:
+                    await self._rest.hang_up(rating.channel_id)
+                except AriError as error:
+                    log.warning("a phone rings on", action="rating_hang_up", error=str(error))
+        return bool(forbidden)
 
     async def _call_due(self, scheduled: list[Rating], room: int) -> None:
         now_ms = self._now_ms()
@@ -188,7 +209,7 @@ class Surveys:
             await self._move(rating, State.SUPPRESSED, reason=why)
             return False
         if await self._do_not_call.has(checked.number):
-            await self._move(rating, State.SUPPRESSED, reason="do_not_call")
+            await self._move(rating, State.SUPPRESSED, reason=DO_NOT_CALL)
             return False
         while self._dialled_ms and self._dialled_ms[0] <= now_ms - _MINUTE_MS:
             self._dialled_ms.popleft()
@@ -273,7 +294,10 @@ class Surveys:
             # The menu is the next to say something, or the client was thanked because there was none.
             self._answered_ms.setdefault(rating.id, self._now_ms())
             return
-        await self._move(rating, State.NOT_REACHED, reason=heard.not_reached(item.status, item.cause))
+        why = heard.not_reached(item.status, item.cause)
+        if item.status == "CANCEL" and await self._do_not_call.has(rating.number or ""):
+            why = DO_NOT_CALL
+        await self._move(rating, State.NOT_REACHED, reason=why)
 
     async def _fence(self, rating: Rating, item: Heard) -> None:
         """An answer to our question, or a second attempt that met the fence."""
@@ -351,6 +375,7 @@ class Surveys:
         if to not in OPEN:
             self._not_before_ms.pop(after.id, None)
             self._answered_ms.pop(after.id, None)
+            self._stopped.discard(after.id)
         self._publish(RatingMoved(after))
         self._wake.set()
         return after

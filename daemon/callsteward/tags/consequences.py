@@ -14,7 +14,7 @@ from datetime import datetime
 import msgspec
 
 from callsteward.callback.decisions import Decisions
-from callsteward.callback.do_not_call import DoNotCall
+from callsteward.callback.forbidding import Forbidding
 from callsteward.callback.guard import Guard
 from callsteward.callback.ledger import Ledger
 from callsteward.callback.policy import Reason
@@ -33,7 +33,7 @@ class Consequences:
         self,
         *,
         guard: Guard,
-        do_not_call: DoNotCall,
+        forbidding: Forbidding,
         book: TagBook,
         ledger: Ledger,
         decisions: Decisions | None,
@@ -42,22 +42,18 @@ class Consequences:
         self.guard = guard
         self.book = book
         self.lock = asyncio.Lock()
-        self._do_not_call = do_not_call
+        self._forbidding = forbidding
         self._ledger = ledger
         self._decisions = decisions
         self._now_ms = now_ms
 
     async def forbid(self, number: str, *, by: str, comment: str, actor: Actor) -> bool:
-        """Put an E.164 number on the do-not-call list and cancel its callbacks; whether it was not on it."""
-        added = await self._do_not_call.add([number], by=by, comment=comment)
-        for callback in await self._ledger.opened():
-            if callback.number == number:
-                await self.cancel(callback, actor=actor, reason=Reason.DO_NOT_CALL.value, evidence=by)
-        return bool(added)
+        """Put an E.164 number on the do-not-call list and cancel what is open; whether it was not on it."""
+        return bool((await self._forbidding.add([number], by=by, comment=comment, actor=actor)).added)
 
     async def permit(self, number: str) -> bool:
         """Take a number off the list; whether it was on it."""
-        return await self._do_not_call.remove(number)
+        return await self._forbidding.remove(number)
 
     async def cancel(self, callback: Callback, *, actor: Actor, reason: str, evidence: str) -> bool:
         """Cancel a callback whose client has not been dialled; False where it is too late for that."""

@@ -242,3 +242,15 @@ async def test_who_would_be_asked_for_a_rating(store: Store) -> None:
 def test_every_script_has_its_answer(questions: Questions) -> None:
     scripts: dict[str, Callable[..., Any]] = dict(questions.scripts())
     assert sorted(scripts) == ["arrival", "dnc", "rating-eligible", "tag"]
+
+
+async def test_who_asks_not_to_be_called_is_not_called_back_either(
+    store: Store, questions: Questions
+) -> None:
+    await dropped(store, State.OFFERED)
+    assert await questions.dnc(asked("dnc", action="add")) == {"CALLSTEWARD_DNC": "1"}
+    callback = await Ledger(store.engine, "main").find(RECORD.call_id)
+    assert callback is not None
+    assert (callback.state, callback.reason) == (State.CANCELLED, "do_not_call")
+    (*_, last) = await Ledger(store.engine, "main").story(callback)
+    assert (last.actor, last.evidence) == (Actor.INTEGRATION, "agi")

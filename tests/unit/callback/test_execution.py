@@ -71,7 +71,8 @@ class Pbx:
         return ari.Channel("x", "x")
 
     async def channel(self, channel_id: str) -> ari.Channel | None:
-        return ari.Channel(channel_id, "x") if channel_id in self.alive else None
+        position = ari.DialplanPosition(self.context)
+        return ari.Channel(channel_id, "x", dialplan=position) if channel_id in self.alive else None
 
     async def channels(self) -> tuple[ari.Channel, ...]:
         if self.mute:
@@ -174,7 +175,13 @@ class Hotline:
         self.execution.hear(
             ari.ChannelUserevent(
                 eventname="callsteward",
-                userevent={"eventname": "callsteward", "cb": call_id, "state": state, **fields},
+                userevent={
+                    "eventname": "callsteward",
+                    "cb": call_id,
+                    "attempt": str(attempt),
+                    "state": state,
+                    **fields,
+                },
                 channel=ari.Channel(f"callsteward-cb-{call_id}-{attempt}-support", "PJSIP/101-1"),
             )
         )
@@ -247,6 +254,7 @@ async def test_the_operator_is_rung_with_the_guarded_digits_and_told_who_and_why
         "CS_RING": "30",
         "CS_CALLER": "",
         "CS_PRESS": "0",
+        "CS_ASK": "1",
     }
 
 

@@ -201,7 +201,7 @@ def test_a_fault_point_does_nothing_unless_the_environment_names_it(tmp_path):
     assert run("after:offered", tmp_path / "armed").stdout == b"alive\n"
     (tmp_path / "armed").touch()
     assert run("after:offered", tmp_path / "armed").returncode == -9
-    assert len(set(faults.points())) == 32
+    assert len(set(faults.points())) == 34
     assert all(left != right for left, right in pairwise(faults.points()))
 
 

@@ -42,6 +42,7 @@ class Pbx:
         # Recordings that it refuses to delete, and those that it does not have.
         self.kept: set[str] = set()
         self.none: set[str] = set()
+        self.hung_up: list[str] = []
         self.alive: set[str] = set()
         self.refuse: AriError | None = None
         self.silent = False
@@ -72,6 +73,10 @@ class Pbx:
             raise NO_ANSWER
         self.deleted.append(name)
         return name not in self.none
+
+    async def hang_up(self, channel_id: str) -> bool:
+        self.hung_up.append(channel_id)
+        return True
 
     @property
     def calls(self) -> list[str]:
@@ -654,3 +659,33 @@ def said(**fields: object) -> ari.ChannelUserevent:
 )
 def test_what_asterisk_says_of_a_rating_call(event: ari.Event, expected: Heard | None) -> None:
     assert heard.read(event) == expected
+
+
+async def test_who_comes_onto_the_list_is_told_of_before_the_call_is_due(house: House) -> None:
+    await house.due(after_s=3600)
+    await house.dnc.add([NUMBER], by="cli")
+    await house.work(1)
+    assert await house.state() == (State.SUPPRESSED, "do_not_call")
+    assert [fact.rating.state for fact in house.told] == [State.SUPPRESSED]
+
+
+async def test_the_list_is_read_in_the_step_that_allows_a_rating_call(house: House) -> None:
+    rating = await house.due()
+    await house.dnc.add([NUMBER], by="cli")
+    begun = await house.ledger.move(rating, State.DIALLING, at_ms=house.now_ms, channel_id=CHANNEL)
+    assert begun is None
+    assert await house.state() == (State.SCHEDULED, "")
+
+
+async def test_a_client_whose_phone_rings_for_a_rating_is_rung_no_longer(house: House) -> None:
+    await house.due()
+    await house.work()
+    house.says("dialling")
+    await house.dnc.add([NUMBER], by="cli")
+    for _ in range(3):
+        await house.work(1)
+    assert house.pbx.hung_up == [CHANNEL]
+    house.says("over", status="CANCEL", cause="16")
+    house.gone()
+    await house.work(1)
+    assert await house.state() == (State.NOT_REACHED, "do_not_call")

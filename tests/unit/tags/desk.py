@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from callsteward.ari import events
 from callsteward.callback.decisions import Decisions
 from callsteward.callback.do_not_call import DoNotCall
+from callsteward.callback.forbidding import Forbidding, telling
 from callsteward.callback.guard import Guard
 from callsteward.callback.ledger import Ledger
 from callsteward.callback.policy import Policy
@@ -82,7 +83,12 @@ class FrontDesk:
             decisions.on_move = self.moves.append
         self.consequences = Consequences(
             guard=guard,
-            do_not_call=self.dnc,
+            forbidding=Forbidding(
+                self.store.engine,
+                "main",
+                now_ms=lambda: self.now_ms,
+                told=telling(decisions, lambda _: None),
+            ),
             book=self.book,
             ledger=self.ledger,
             decisions=decisions,

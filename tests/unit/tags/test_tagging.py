@@ -9,6 +9,8 @@ from callsteward.calls.facts import CallEnded, CallTagged
 from callsteward.calls.record import Attempt, AttemptResult, Decision, Direction, Outcome
 from callsteward.config import Tags
 from callsteward.exceptions import StoreError
+from callsteward.rating.ledger import Ledger as Ratings
+from callsteward.rating.states import Mode
 from callsteward.store.records import Store
 from callsteward.tags.answers import PhoneAnswers, variable
 from callsteward.tags.book import TagBook
@@ -145,6 +147,23 @@ async def test_dnc_lists_the_number_and_cancels_what_waits(desk: FrontDesk):
     await desk.dnc.remove(E164)
     assert await desk.tag(Tag.DNC) == []
     assert await desk.numbers() == []
+
+
+@pytest.mark.parametrize("by", ["code", "command"])
+async def test_dnc_cancels_a_rating_call_that_is_to_be_made(desk: FrontDesk, by: str):
+    await desk.talk(outcome=Outcome.COMPLETED)
+    ratings = Ratings(desk.store.engine, "main")
+    await ratings.open(
+        call_id="7.7", mode=Mode.CALL, line="support", operator="101", number=E164,
+        client_masked=None, client_ref=None, at_ms=desk.now_ms, due_ms=desk.now_ms + 60_000,
+    )  # fmt: skip
+    if by == "code":
+        await desk.tag(Tag.DNC)
+    else:
+        assert (await desk.send("dnc", id="a", action="add", number=E164)).result == "added"
+    rating = await ratings.of_call("7.7")
+    assert rating is not None
+    assert (rating.state.value, rating.reason) == ("suppressed", "do_not_call")
 
 
 async def test_dnc_while_the_call_is_on_takes_the_number_of_the_call(desk: FrontDesk):
