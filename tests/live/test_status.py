@@ -1,4 +1,4 @@
-"""`callsteward status` beside a daemon with a real Asterisk and a real broker, in turn well and in trouble."""
+"""`callsteward status` beside a daemon with a real Asterisk and a real broker, well and then in trouble."""
 
 from __future__ import annotations
 
