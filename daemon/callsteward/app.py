@@ -28,6 +28,7 @@ from callsteward.calls.facts import LineNow, OperatorNow
 from callsteward.calls.tracker import Tracker
 from callsteward.clock import EventClock
 from callsteward.config import Config
+from callsteward.deliveries import DeliveryCounts
 from callsteward.doors import Doors, over_http, wanted
 from callsteward.exceptions import CallstewardError
 from callsteward.feed.delivery import Delivery
@@ -61,6 +62,7 @@ from callsteward.store.engine import shown
 from callsteward.store.journal import Journal
 from callsteward.store.outbox import Outbox
 from callsteward.store.records import CallQuery, Store
+from callsteward.store.trunk_numbers import TrunkNumbers
 from callsteward.store.url import store_url
 from callsteward.watch import Watched, health_of, watch
 from callsteward.web.server import HttpDoor
@@ -228,6 +230,8 @@ class Daemon:
                 listeners.append(lambda connected, _why: surveys.link(connected))
             on_change = each(listeners)
             left = await pump.rerun([item.listened for item in await endpoints.known()])
+            kinds = DeliveryCounts(tracker, TrunkNumbers(store.engine, config.site.name))
+            kinds.forget()
             link = open_link(
                 config,
                 frames,
@@ -244,6 +248,7 @@ class Daemon:
                 "pump": asyncio.create_task(pump.run(), name="pump"),
                 "gauges": asyncio.create_task(_gauges(changed, tracker, lost, clock, feed), name="gauges"),
                 "lost": asyncio.create_task(lost.run(), name="lost"),
+                "kinds": asyncio.create_task(kinds.run(), name="kinds"),
                 "ari": asyncio.create_task(link.run(), name="ari"),
             }
             watched = Watched(
@@ -289,6 +294,7 @@ class Daemon:
             finally:
                 self._notify.stopping()
                 await wind_down(tasks, link, pump, feed)
+                await kinds.last()
                 log.info("stopped", action="daemon_stop", counters=self._summary())
 
     def _linked(self, connected: bool, detail: str) -> None:

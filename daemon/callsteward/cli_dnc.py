@@ -10,8 +10,10 @@ from callsteward import config
 from callsteward.cli_ledger import (
     ColumnOption,
     ListFile,
+    NumbersOption,
     clock,
     forbidding,
+    list_reader,
     list_text,
     print_json,
     print_table,
@@ -35,12 +37,13 @@ def _dnc_add(
     numbers: Annotated[list[str], typer.Argument(metavar="NUMBER")],
     config_file: ConfigOption,
     comment: Annotated[str, typer.Option(help="Why, or what was said.")] = "",
+    style: NumbersOption = None,
 ) -> None:
     """Put numbers on the list, written in any usual way."""
     from callsteward.callback.states import Actor
 
     settings = config.load(config_file)
-    read = read_numbers(settings, numbers)
+    read = read_numbers(settings, numbers, style)
 
     async def add(store: Store) -> Forbidden:
         return await forbidding(settings, store).add(read, by=who(), comment=comment, actor=Actor.ADMIN)
@@ -52,12 +55,16 @@ def _dnc_add(
 
 
 @dnc.command("remove")
-def _dnc_remove(number: Annotated[str, typer.Argument(metavar="NUMBER")], config_file: ConfigOption) -> None:
+def _dnc_remove(
+    number: Annotated[str, typer.Argument(metavar="NUMBER")],
+    config_file: ConfigOption,
+    style: NumbersOption = None,
+) -> None:
     """Take a number off the list."""
     from callsteward.callback.do_not_call import DoNotCall
 
     settings = config.load(config_file)
-    (read,) = read_numbers(settings, [number])
+    (read,) = read_numbers(settings, [number], style)
 
     async def remove(store: Store) -> bool:
         return await DoNotCall(store.engine).remove(read)
@@ -110,6 +117,7 @@ def _dnc_import(
     config_file: ConfigOption,
     comment: Annotated[str, typer.Option(help="Where the list comes from.")] = "",
     column: ColumnOption = None,
+    style: NumbersOption = None,
 ) -> None:
     """Put the numbers of a CSV file on the list, each with what the file says of it.
 
@@ -117,10 +125,10 @@ def _dnc_import(
     that is wrong is named, and nothing is imported then.
     """
     from callsteward.callback import number_file
-    from callsteward.callback.guard import Guard
     from callsteward.callback.states import Actor
 
     settings = config.load(config_file)
+    read, why = list_reader(settings, style)
     comments: dict[str, str] = {}
 
     def take(entry: number_file.Entry) -> str:
@@ -129,7 +137,7 @@ def _dnc_import(
         comments.setdefault(entry.number, told)
         return ""
 
-    taken = number_file.each(list_text(file), str(file), Guard(settings).read, take, column)
+    taken = number_file.each(list_text(file), str(file), read, take, column, why)
 
     async def add(store: Store) -> Forbidden:
         return await forbidding(settings, store).add(

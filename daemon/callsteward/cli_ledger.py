@@ -9,6 +9,7 @@ import asyncio
 import getpass
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, tzinfo
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -19,12 +20,31 @@ from callsteward import config
 if TYPE_CHECKING:
     from callsteward.callback.forbidding import Forbidding
     from callsteward.callback.ledger import Ledger
+    from callsteward.calls.numbering import NumberFormat
     from callsteward.store.records import Store
 
 T = TypeVar("T")
 
 ListFile = Annotated[
     Path, typer.Argument(metavar="FILE.csv", exists=True, dir_okay=False, help="A CSV file with the numbers.")
+]
+
+
+class NumberStyle(StrEnum):
+    """How numbers without a plus are written."""
+
+    E164 = "e164"
+    NATIONAL = "national"
+
+
+NumbersOption = Annotated[
+    NumberStyle | None,
+    typer.Option(
+        "--numbers",
+        help="How numbers without a plus are written: national, as the site's region dials (89031234567,"
+        " 9031234567), or e164, with country code (79031234567). Without it one that can be two numbers is"
+        " refused.",
+    ),
 ]
 ColumnOption = Annotated[
     str | None,
@@ -34,6 +54,34 @@ ColumnOption = Annotated[
         " is there the one that has them is proposed.",
     ),
 ]
+
+
+def form_of(style: NumberStyle | None) -> NumberFormat | None:
+    """The format of a list or of what an admin typed."""
+    from callsteward.calls.numbering import NumberFormat
+
+    return None if style is None else NumberFormat(style.value)
+
+
+def list_reader(
+    settings: config.Config, style: NumberStyle | None
+) -> tuple[Callable[[str], str | None], Callable[[str], str]]:
+    """What reads the numbers of a list, and what says why one that looks like a number is none."""
+    from callsteward.callback.guard import Guard
+
+    guard = Guard(settings)
+    form = form_of(style)
+
+    def why(cell: str) -> str:
+        several = guard.readings(cell) if form is None and guard.ambiguous(cell) else ()
+        if not several:
+            return ""
+        return (
+            f"can be {' or '.join(several)}: say how the list writes numbers, --numbers national (as dialled"
+            f" in {settings.site.region}) or --numbers e164 (with country code)"
+        )
+
+    return (lambda text: guard.read(text, form)), why
 
 
 def with_store(settings: config.Config, act: Callable[[Store], Awaitable[T]], *, create: bool = False) -> T:
@@ -78,14 +126,24 @@ def forbidding(settings: config.Config, store: Store) -> Forbidding:
     )
 
 
-def read_numbers(settings: config.Config, written: Sequence[str]) -> list[str]:
+def read_numbers(
+    settings: config.Config, written: Sequence[str], style: NumberStyle | None = None
+) -> list[str]:
     from callsteward.callback.guard import Guard
 
     guard = Guard(settings)
     numbers = []
     for text in written:
-        number = guard.read(text)
+        number = guard.read(text, form_of(style))
         if number is None:
+            several = guard.readings(text) if style is None and guard.ambiguous(text) else ()
+            if several:
+                message = (
+                    f"{text!r} can be {' or '.join(several)}: write it so, or say with --numbers how numbers"
+                    f" without a plus are written (national: as dialled in {settings.site.region}; e164: with"
+                    " country code)"
+                )
+                raise typer.BadParameter(message, param_hint="NUMBER")
             message = f"{text!r} is no telephone number of {settings.site.region} or with a country code"
             raise typer.BadParameter(message, param_hint="NUMBER")
         numbers.append(number)

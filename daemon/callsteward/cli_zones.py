@@ -10,7 +10,9 @@ from callsteward import config
 from callsteward.cli_ledger import (
     ColumnOption,
     ListFile,
+    NumbersOption,
     clock,
+    list_reader,
     list_text,
     print_json,
     print_table,
@@ -33,18 +35,23 @@ zones = typer.Typer(
 
 
 @zones.command("import")
-def _import(file: ListFile, config_file: ConfigOption, column: ColumnOption = None) -> None:
+def _import(
+    file: ListFile,
+    config_file: ConfigOption,
+    column: ColumnOption = None,
+    style: NumbersOption = None,
+) -> None:
     """Put the clients of a CSV file on the list: in each row a number and an IANA time zone.
 
     As offices keep it: UTF-8 or Windows-1251; comma, semicolon or tab; with a heading or without. Who is on
     the list already gets the new zone; nobody else's changes. A line that is wrong is named, and nothing is
     imported then.
     """
-    from callsteward.callback.guard import Guard
     from callsteward.callback.zones import ClientZones, read_list
 
     settings = config.load(config_file)
-    read = read_list(list_text(file), str(file), Guard(settings).read, column)
+    reads, why = list_reader(settings, style)
+    read = read_list(list_text(file), str(file), reads, column, why)
 
     async def put(store: Store) -> None:
         await ClientZones(store.engine).put(read, by=who())
@@ -90,12 +97,16 @@ def _list(config_file: ConfigOption, output: FormOption = None) -> None:
 
 
 @zones.command("remove")
-def _remove(number: Annotated[str, typer.Argument(metavar="NUMBER")], config_file: ConfigOption) -> None:
+def _remove(
+    number: Annotated[str, typer.Argument(metavar="NUMBER")],
+    config_file: ConfigOption,
+    style: NumbersOption = None,
+) -> None:
     """Take a client off the list: their number's zones count again."""
     from callsteward.callback.zones import ClientZones
 
     settings = config.load(config_file)
-    (read,) = read_numbers(settings, [number])
+    (read,) = read_numbers(settings, [number], style)
 
     async def remove(store: Store) -> bool:
         return await ClientZones(store.engine).remove(read)

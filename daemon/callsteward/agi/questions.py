@@ -43,7 +43,8 @@ class Questions:
     """Answers for one site.
 
     `read` makes E.164 of a caller id (None: no number), `caller` looks a number up, `listed`, `add` and
-    `remove` are the do-not-call list, `language` is a line's by what was dialled.
+    `remove` are the do-not-call list, `language` is a line's by what was dialled. `delivered` is the caller
+    id as the channel's trunk writes it.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Questions:
         language: Callable[[Request], str],
         tag: Tagger | None = None,
         rating: Eligible | None = None,
+        delivered: Callable[[Request], str | None] = lambda request: request.caller,
     ) -> None:
         self._read = read
         self._caller = caller
@@ -66,6 +68,7 @@ class Questions:
         self._language = language
         self._tag = tag
         self._rating = rating
+        self._delivered = delivered
 
     def scripts(self) -> dict[str, Answer]:
         """By the name in the URL."""
@@ -91,7 +94,7 @@ class Questions:
         """Ask about the do-not-call list, or put the caller (?number=: somebody else) on it or off it."""
         number = self._number(request)
         if number is None:
-            message = "no number: the caller's is withheld, and ?number= gave none"
+            message = "no number: the caller's is withheld or can be several, and so is what ?number= gave"
             raise AgiError(message)
         action = request.params.get("action", "check")
         if action == "add":
@@ -120,5 +123,7 @@ class Questions:
         return {RATING: await self._rating(request) or ASK}
 
     def _number(self, request: Request) -> str | None:
-        given = request.params.get("number", request.caller)
+        given = request.params.get("number")
+        if given is None:
+            given = self._delivered(request)
         return None if given is None else self._read(given)

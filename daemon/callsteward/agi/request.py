@@ -35,11 +35,13 @@ class AgiError(CallstewardError):
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """One question. `caller`, `args` and `params` are as they came: hostile until parsed.
 
-    `params` are those of the URL (agi://127.0.0.1:4573/tag?tag=dropped), `args` those of AGI(…,one,two).
+    `channel` is the channel's name, `channel_id` its id. `params` are those of the URL (agi://127.0.0.1:4573/tag?tag=dropped),
+    `args` those of AGI(…,one,two).
     """
 
     script: str
     channel_id: str
+    channel: str = ""
     caller: str | None = None
     called: str | None = None
     context: str = ""
@@ -63,6 +65,7 @@ def parse(block: bytes) -> Request:
     return Request(
         script=script,
         channel_id=channel_id,
+        channel=values.get("agi_channel", ""),
         caller=_present(values, "agi_callerid"),
         called=_present(values, "agi_dnid") or _present(values, "agi_extension"),
         context=values.get("agi_context", ""),

@@ -73,6 +73,11 @@ def site_questions(
 
     directory = Directory(config)
 
+    def delivered(request: Request) -> str | None:
+        if request.caller is None:
+            return None
+        return numbers.delivered(request.caller, directory.endpoint(request.channel).numbers)
+
     def line_of(request: Request) -> str:
         found = request.params.get("line") or directory.line_of_number(request.called or "", request.context)
         return found or config.default_line
@@ -89,7 +94,7 @@ def site_questions(
 
     async def against(request: Request) -> str | None:
         assert ratings is not None
-        return await ratings.against(request.channel_id, line_of(request), request.caller or "")
+        return await ratings.against(request.channel_id, line_of(request), delivered(request) or "")
 
     return Questions(
         read=guard.read,
@@ -100,4 +105,5 @@ def site_questions(
         language=language,
         tag=None if commands is None or not config.tags.enabled else tag,
         rating=None if ratings is None else against,
+        delivered=delivered,
     )

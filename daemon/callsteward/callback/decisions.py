@@ -112,15 +112,26 @@ class Decisions:
 
     async def _happened(self, fact: CallHappened) -> None:
         """The client called, or a talk with them began: in either direction the callback is in vain."""
-        number = self._guard.read(fact.client_number)
-        if number is None:
-            return
+        if not fact.outbound and fact.event is not Happening.STARTED:
+            return  # it was all said when they called
+        for number in self._numbers(fact.client_number, outbound=fact.outbound):
+            await self._called(fact, number)
+
+    def _numbers(self, client_number: str, *, outbound: bool) -> tuple[str, ...]:
+        """Whom a call is with. Of a number that an operator dialled and that can be several, each of them.
+
+        A client whom an operator has called by hand must not be called once more.
+        """
+        if outbound:
+            return self._guard.readings(client_number)
+        number = self._guard.read(client_number)
+        return () if number is None else (number,)
+
+    async def _called(self, fact: CallHappened, number: str) -> None:
         if fact.outbound and fact.event is Happening.STARTED:
             if callback_of(fact.call_id) is None:
                 self._ringing[number][fact.call_id] = fact.at_ms
             return
-        if not fact.outbound and fact.event is not Happening.STARTED:
-            return  # it was all said when they called
         reason = Reason.SPOKEN_TO if fact.outbound else Reason.CALLED_AGAIN
         self._last[number] = (fact.at_ms, fact.call_id, reason)
         self._last.move_to_end(number)
@@ -169,20 +180,15 @@ class Decisions:
 
     async def _talked(self, record: CallRecord, client_number: str) -> None:
         """A call is over: nobody rings the client by it any more; a talk that no answer told of counts."""
-        number = self._guard.read(client_number)
-        if number is None:
-            return
-        if record.direction is Direction.OUTBOUND and number in self._ringing:
-            self._ringing[number].pop(record.call_id, None)
-            if not self._ringing[number]:
-                del self._ringing[number]
+        outbound = record.direction in {Direction.OUTBOUND, Direction.CALLBACK}
         ended_ms = ms_of(record.ended_at)
-        if (
-            record.direction in {Direction.OUTBOUND, Direction.CALLBACK}
-            and record.outcome in _SPOKEN_TO
-            and ended_ms is not None
-        ):
-            await self._cancel(number, record.call_id, Reason.SPOKEN_TO, after_ms=ended_ms)
+        for number in self._numbers(client_number, outbound=outbound):
+            if record.direction is Direction.OUTBOUND and number in self._ringing:
+                self._ringing[number].pop(record.call_id, None)
+                if not self._ringing[number]:
+                    del self._ringing[number]
+            if outbound and record.outcome in _SPOKEN_TO and ended_ms is not None:
+                await self._cancel(number, record.call_id, Reason.SPOKEN_TO, after_ms=ended_ms)
 
     async def _case(self, record: CallRecord, client: Checked) -> Case:
         now_ms = self._now_ms()

@@ -1,8 +1,8 @@
 """The number guard: which number, if any, a callback may be dialled to. Pure.
 
-The caller id is the attacker's; `calls.caller_id` says what of it is a number. What comes out is rebuilt from
-the digits `phonenumbers` read, so nothing of the text that came in reaches a dial string; what is not a valid
-number of an allowed type in an allowed region comes out as a refusal with its reason.
+The caller id is the attacker's; `calls.caller_id` says what of it is a number, `calls.numbering` whose. What
+comes out is rebuilt from the digits `phonenumbers` read, so nothing of the text that came in reaches a dial
+string; what is not one valid number of an allowed type in an allowed region is refused with its reason.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ import msgspec
 import phonenumbers
 from phonenumbers import PhoneNumberType, shortnumberinfo
 
+from callsteward.callback.domestic import elsewhere
 from callsteward.calls.number import Numbers
+from callsteward.calls.numbering import NumberFormat
 
 if TYPE_CHECKING:
     from callsteward.config import Config
@@ -49,6 +51,7 @@ class Refusal(StrEnum):
     SHORT = "short_number"
     SATELLITE = "satellite_number"
     INVALID = "invalid_number"
+    AMBIGUOUS = "ambiguous_number"
     REGION = "region_not_allowed"
     PREMIUM = "premium_number"
     TYPE = "type_not_allowed"
@@ -72,6 +75,8 @@ class Guard:
         self._regions = frozenset(settings.regions or (config.site.region,))
         self._types = frozenset(settings.types)
         self._denied = settings.denied_prefixes
+        self._allowed = settings.allowed_prefixes
+        self._elsewhere = tuple(start for starts in elsewhere(self._regions).values() for start in starts)
         self._phones = frozenset(
             [*config.operators, *(name for line in config.lines for name in line.operators)]
         )
@@ -85,31 +90,50 @@ class Guard:
             # A line that takes every number it is called by does not own every number.
             if sum(char.isdigit() for char in item) >= _SHORTEST - 2:
                 yield item.removeprefix("+")
-            number = self._numbers.e164(item)
-            if number is not None:
+            for number in self._numbers.readings(item):
                 yield number.removeprefix("+")
 
-    def read(self, raw: str) -> str | None:
-        """The number as +79031234567 however it is written, None for what cannot be one.
+    def read(self, raw: str, form: NumberFormat | None = None) -> str | None:
+        """The number as +79031234567 however it is written, None for what cannot be one or can be two.
 
-        Written differently it is one number, for the do-not-call list and the limits.
+        Written differently it is one number, for the do-not-call list and the limits. `form`: how the one who
+        wrote it writes numbers without a plus.
         """
-        return self._numbers.e164(raw)
+        return self._numbers.e164(self._numbers.delivered(raw, form))
+
+    def readings(self, raw: str) -> tuple[str, ...]:
+        """Every number that it can be; more than one where nobody can tell which."""
+        return self._numbers.readings(raw)
+
+    def ambiguous(self, raw: str) -> bool:
+        """Whether nobody can tell which number is meant."""
+        looked = self._numbers.look(raw)
+        return looked is not None and looked.ambiguous
+
+    def kept(self, raw: str) -> str | None:
+        """What the database keeps of a client's number: E.164, or the digits where more than one is meant."""
+        looked = self._numbers.look(raw)
+        if looked is None:
+            return None
+        return looked.digits if looked.ambiguous else looked.number
 
     def check(self, raw: str) -> Checked:
         """The number to dial, or the first reason against it."""
         text = raw.strip(" ")
         if not text or text.lower() in {"anonymous", "unknown", "restricted", "unavailable", "private"}:
             return Checked(None, Refusal.NO_NUMBER)
-        digits = self._numbers.plain(text)
-        if digits is None:
+        looked = self._numbers.look(text)
+        if looked is None:
             return Checked(None, Refusal.NOT_A_NUMBER)
+        digits, number = looked.digits, looked.number
         refusal = self._short(digits)
         if refusal is not None:
             return Checked(None, refusal)
         if digits.startswith(_SATELLITE):
             return Checked(None, Refusal.SATELLITE)
-        number = self._numbers.e164(digits)
+        if looked.ambiguous:
+            ours = any(self._is_own(reading.removeprefix("+")) for reading in looked.readings)
+            return Checked(None, Refusal.OWN_NUMBER if ours else Refusal.AMBIGUOUS)
         if number is None or not E164.match(number):
             return Checked(None, Refusal.INVALID)
         refusal = self._refusal(number)
@@ -124,9 +148,12 @@ class Guard:
             return Refusal.EMERGENCY
         return Refusal.SHORT if len(bare) < _SHORTEST else None
 
+    def _is_own(self, bare: str) -> bool:
+        return any(fnmatchcase(bare, own) for own in self._own)
+
     def _refusal(self, number: str) -> Refusal | None:
         bare = number.removeprefix("+")
-        if any(fnmatchcase(bare, own) for own in self._own):
+        if self._is_own(bare):
             return Refusal.OWN_NUMBER
         if shortnumberinfo.connects_to_emergency_number(bare, self._region):
             # +91 1… dialled as digits from where 911 is the emergency number.
@@ -136,7 +163,10 @@ class Guard:
         if number.startswith(self._denied):
             return Refusal.DENIED
         parsed = phonenumbers.parse(number, None)
-        if phonenumbers.region_code_for_number(parsed) not in self._regions:
+        if not number.startswith(self._allowed) and (
+            number.startswith(self._elsewhere)
+            or phonenumbers.region_code_for_number(parsed) not in self._regions
+        ):
             return Refusal.REGION
         kind = phonenumbers.number_type(parsed)
         if kind in {PhoneNumberType.PREMIUM_RATE, PhoneNumberType.SHARED_COST}:

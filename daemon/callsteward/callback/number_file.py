@@ -25,6 +25,14 @@ _NAMED = 10
 Read = Callable[[str], str | None]
 """Makes a number E.164, None of what is none."""
 
+Why = Callable[[str], str]
+"""Says why what looks like a number is none; the empty text where there is nothing to say but that."""
+
+
+def no_reason(_cell: str) -> str:
+    return ""
+
+
 # 7,9031E+10: what a spreadsheet shows, and saves, where its column is too narrow for the number.
 _ROUNDED = re.compile(r"\+?[0-9]+[.,][0-9]+E\+?[0-9]{1,2}\Z", re.IGNORECASE)
 _ROUNDED_TAIL = re.compile(r"[0-9]+E\+[0-9]{1,2}\Z", re.IGNORECASE)
@@ -62,7 +70,14 @@ class Entry(NamedTuple):
                 yield (self.heading[place] if place < len(self.heading) else ""), cell
 
 
-def each(text: str, name: str, read: Read, take: Callable[[Entry], str], column: str | None = None) -> int:
+def each(
+    text: str,
+    name: str,
+    read: Read,
+    take: Callable[[Entry], str],
+    column: str | None = None,
+    why: Why = no_reason,
+) -> int:
     """Give each row to `take`, which says what is wrong with it, nothing where nothing is. How many it took.
 
     `column`: where the numbers stand, by its heading or from 1. Raises CallstewardError with every wrong
@@ -89,7 +104,7 @@ def each(text: str, name: str, read: Read, take: Callable[[Entry], str], column:
             if count == 0 and _titles(cell):
                 heading = row.cells
             else:
-                wrong.append(f"{name}:{row.line}: {_no_number(row.cells, place, cell)}")
+                wrong.append(f"{name}:{row.line}: {_no_number(row.cells, place, cell, why)}")
             continue
         fault = take(Entry(number, place, row.cells, heading))
         if fault:
@@ -133,7 +148,7 @@ def _looks(cell: str, read: Read) -> bool:
     return bool(_LOOKS.match(cell) or _ROUNDED.match(cell)) or read(_plain(cell)) is not None
 
 
-def _no_number(cells: Sequence[str], place: int, cell: str) -> str:
+def _no_number(cells: Sequence[str], place: int, cell: str, why: Why) -> str:
     # With a comma between the cells, 7,9031E+10 is two of them.
     tail = cells[place + 1] if place + 1 < len(cells) else ""
     rounded = f"{cell},{tail}" if cell.isdigit() and _ROUNDED_TAIL.match(tail) else cell
@@ -142,7 +157,7 @@ def _no_number(cells: Sequence[str], place: int, cell: str) -> str:
             f"{rounded[:40]!r} is a number that Excel has rounded: its last digits are gone. In Excel give"
             " the column the format Number without decimal places, then save the file again"
         )
-    return f"{cell[:40]!r} is no telephone number"
+    return f"{cell[:40]!r} {why(_plain(cell)) or 'is no telephone number'}"
 
 
 def _column(sample: Sequence[Sequence[str]], name: str, read: Read, wanted: str | None) -> int:

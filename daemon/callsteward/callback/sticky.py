@@ -17,6 +17,8 @@ from callsteward.callback.ledger import Ledger
 from callsteward.callback.operators import dialable
 from callsteward.callback.policy import Reason
 from callsteward.callback.states import Callback
+from callsteward.calls.number import Numbers
+from callsteward.calls.numbering import NumberFormat
 from callsteward.config import Config
 
 PREFIX = "CALLSTEWARD_STICKY_"
@@ -37,6 +39,7 @@ class Sticky:
     ) -> None:
         self._settings = config.callback
         self._region = config.site.region
+        self._formats = [item.as_format() for item in config.endpoints.numbers.values()]
         self._ledger = ledger
         self._dialplan = dialplan
         self._now_ms = now_ms
@@ -74,7 +77,7 @@ class Sticky:
         if callback.id in lost_operators:
             return True  # their own line is the one that broke
         until_ms = callback.dropped_at_ms + int(self._settings.expire_s * 1000)
-        names = tuple(PREFIX + digits for digits in written(callback.number, self._region))
+        names = tuple(PREFIX + digits for digits in written(callback.number, self._region, self._formats))
         for name in names:
             if not await self._dialplan.put(name, f"{operator}:{until_ms // 1000}"):
                 return False
@@ -94,12 +97,21 @@ class Sticky:
         return True
 
 
-def written(number: str, region: str) -> list[str]:
-    """The digits by which a line may show an E.164 number: with the country code, and as in the region."""
+def written(number: str, region: str, formats: Iterable[NumberFormat] = ()) -> list[str]:
+    """The digits by which a line may show an E.164 number: with the country code, and as in the region.
+
+    Only those that are no other number's, read without a plus or in one of the trunks' formats.
+    """
     parsed = phonenumbers.parse(number, None)
     forms = [number.removeprefix("+")]
     if phonenumbers.region_code_for_number(parsed) == region:
         national = phonenumbers.national_significant_number(parsed)
         prefix = phonenumbers.ndd_prefix_for_region(region, strip_non_digits=True) or ""
         forms += [prefix + national, national]
-    return list(dict.fromkeys(forms))
+    numbers = Numbers(region, None)
+    known: tuple[NumberFormat | None, ...] = (None, *formats)
+    return [
+        form
+        for form in dict.fromkeys(forms)
+        if any(numbers.e164(numbers.delivered(form, style)) == number for style in known)
+    ]

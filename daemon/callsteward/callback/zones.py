@@ -79,14 +79,21 @@ class ClientZones:
                 return [Placed(**row) for row in rows.mappings()]
 
 
-def read_list(text: str, name: str, read: number_file.Read, column: str | None = None) -> dict[str, str]:
+def read_list(
+    text: str,
+    name: str,
+    read: number_file.Read,
+    column: str | None = None,
+    why: number_file.Why = number_file.no_reason,
+) -> dict[str, str]:
     """Numbers and zones of a list: in each row a number and, in another cell, an IANA zone.
 
-    `read` makes a number E.164, `column` says where the numbers stand. Raises CallstewardError with every
-    wrong line (the first ten by name): what is no number, no IANA zone, or the same number with two zones.
+    `read` makes a number E.164, `column` says where the numbers stand, `why` what is wrong with one that is
+    none. Raises CallstewardError with every wrong line (the first ten by name): what is no number, no IANA
+    zone, or the same number with two zones.
     """
     zones: dict[str, str] = {}
-    number_file.each(text, name, read, functools.partial(_take, zones), column)
+    number_file.each(text, name, read, functools.partial(_take, zones), column, why)
     return zones
 
 

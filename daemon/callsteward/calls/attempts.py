@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from callsteward.calls import left_out
+from callsteward.calls.callback_id import callback_of
 from callsteward.calls.deadlines import Limit
 from callsteward.calls.facts import Happening
 from callsteward.calls.model import Attempt, Call, Leg
@@ -124,9 +125,9 @@ def _rings_behind(leg: Leg, far: Leg) -> bool:
 def client_dial(desk: Desk, leg: Leg, event: Dial) -> None:
     """A Dial event about the client's phone (outbound): whom we call, and how this dial ended."""
     call, caller, status = leg.call, event.caller, event.dialstatus
-    if not status or desk.numbers.e164(call.client_number) is None:
+    if not status or not desk.numbers.readings(call.client_number):
         exten = caller.dialplan.exten if caller is not None else ""
-        _find_number(desk, call, event.dialstring, event.peer.caller.number, exten)
+        _find_number(desk, leg, event.dialstring, event.peer.caller.number, exten)
     # A peer can get two terminal statuses: the first is the true one.
     if status not in _PROGRESS and not leg.dial_over:
         leg.dial_over = True
@@ -134,15 +135,34 @@ def client_dial(desk: Desk, leg: Leg, event: Dial) -> None:
             call.client_dial = _OUTCOMES[_result_of(leg, status)]
 
 
-def _find_number(desk: Desk, call: Call, dialstring: str, *others: str) -> None:
+def _find_number(desk: Desk, leg: Leg, dialstring: str, *others: str) -> None:
     """The client's number: what was dialled on the trunk; else the extension, which can have a prefix."""
+    call = leg.call
     for part in _PARTS.split(dialstring):
-        if desk.numbers.e164(part) is not None:
-            call.client_number = part
-            return
-    for number in others:
-        if number and desk.numbers.e164(call.client_number) is None:
+        number = _dialled(desk, leg, part)
+        if desk.numbers.readings(number):
             call.client_number = number
+            return
+    for other in others:
+        if other and not desk.numbers.readings(call.client_number):
+            call.client_number = _dialled(desk, leg, other)
+
+
+def _dialled(desk: Desk, leg: Leg, part: str) -> str:
+    """A number that was dialled on a trunk, as it is to be read: in the trunk's format where it has one.
+
+    What the daemon itself dials has the country code, always (`callback.dial`).
+    """
+    call_id = leg.call.id
+    if callback_of(call_id) is not None or rating_of(call_id) is not None:
+        number = desk.numbers.e164(f"+{part.removeprefix('+')}")
+        if number is not None:
+            return number
+    form = leg.endpoint.numbers
+    if form is None:
+        return part
+    number = desk.numbers.e164(desk.numbers.delivered(part, form))
+    return part if number is None else number
 
 
 def ringing(desk: Desk, leg: Leg, ms: int) -> None:

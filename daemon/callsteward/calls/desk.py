@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from callsteward.calls.deadlines import Deadline, Deadlines
+from callsteward.calls.deliveries import Deliveries
 from callsteward.calls.facts import Alert, CallHappened, Fact, Happening
 from callsteward.calls.record import Direction
 from callsteward.calls.voices import Voices
@@ -93,6 +94,7 @@ class Desk:
         self.deadlines: Deadlines[Leg | Call] = Deadlines()
         self.facts: list[Fact] = []
         self.voices = Voices(armed=config.asterisk.talk_detect == "on")
+        self.deliveries = Deliveries()
         self.deaf = config.asterisk.talk_detect == "off"
         self.silence_ms = config.asterisk.silence_ms
         self.tags = config.tags.enabled

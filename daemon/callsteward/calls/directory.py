@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 
 from callsteward.calls.number import Numbers
+from callsteward.calls.numbering import NumberFormat
 
 if TYPE_CHECKING:
     from callsteward.config import Config
@@ -52,7 +53,8 @@ class Endpoint:
     """A technology and endpoint such as PJSIP/101, and what it is.
 
     `name` and `shown` (with the technology) may be shown to anybody: a number in them is masked. `bare` says
-    that there was none, so that the names of its channels may be shown as they are.
+    that there was none, so that the names of its channels may be shown as they are. `numbers`: how this trunk
+    writes its callers' numbers, None where that is not configured.
     """
 
     __slots__ = (
@@ -63,15 +65,19 @@ class Endpoint:
         "is_trunk",
         "kind",
         "name",
+        "numbers",
         "person",
         "shown",
     )
 
-    def __init__(self, name: str, kind: Kind, shown: str, bare: bool) -> None:
+    def __init__(
+        self, name: str, kind: Kind, shown: str, bare: bool, numbers: NumberFormat | None = None
+    ) -> None:
         self.name = name
         self.kind = kind
         self.shown = shown
         self.bare = bare
+        self.numbers = numbers
         # Asked several times for every event: a flag is read in a tenth of what an enum's member costs.
         self.is_operator = kind is Kind.OPERATOR
         self.is_trunk = kind is Kind.TRUNK
@@ -87,6 +93,7 @@ class Directory:
         self._config = config
         self._numbers = Numbers(config.site.region, None)
         self._endpoints: dict[str, Endpoint] = {}
+        self._formats = [(name, form.as_format()) for name, form in config.endpoints.numbers.items()]
         self._queues = {queue: line.name for line in config.lines for queue in line.queues}
         self._contexts = {context: line.name for line in config.lines for context in line.contexts}
         self._dids = [(did, line.name) for line in config.lines for did in line.dids]
@@ -137,14 +144,24 @@ class Directory:
         span, between, number = name.rpartition("/")
         hidden = self._numbers.hidden(name)
         if between and span and self._numbers.hidden(number) != number:
-            kind = self._kind(key, f"{technology}/{span}")
+            span_key = f"{technology}/{span}"
+            kind = self._kind(key, span_key)
             hidden = self._numbers.hidden(span)
         else:
+            span_key = key
             kind = self._kind(key, key)
             if kind is Kind.OPERATOR and name in self._named:
                 hidden = name
         shown = f"{self._numbers.hidden(technology)}/{hidden}" if slash else hidden
-        return Endpoint(hidden, kind, shown, self._numbers.hidden(key) == key)
+        form = self._format(key, span_key) if kind is Kind.TRUNK else None
+        return Endpoint(hidden, kind, shown, self._numbers.hidden(key) == key, form)
+
+    def _format(self, key: str, span: str) -> NumberFormat | None:
+        """How a trunk writes numbers: by the first pattern that it matches."""
+        for pattern, form in self._formats:
+            if _matches((pattern,), key, span):
+                return form
+        return None
 
     def _kind(self, key: str, span: str) -> Kind:
         """What is there, by a pattern for the whole name or for its span; `DAHDI/*` is for both."""

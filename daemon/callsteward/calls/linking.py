@@ -179,7 +179,14 @@ def client_left(desk: Desk, call: Call, leg: Leg, ms: int | None) -> None:
 def find_line(desk: Desk, call: Call, channel: Channel) -> None:
     """The line of a call, by its client's channel: the first queue it enters, else number, else context."""
     if not call.client_number and not (call.client is not None and call.client.dialled):
-        call.client_number = channel.caller.number
+        raw = channel.caller.number
+        client = call.client
+        if client is not None and raw:
+            endpoint = client.endpoint
+            if endpoint.is_trunk:
+                desk.deliveries.note(endpoint.shown, desk.numbers.kind(raw, endpoint.numbers))
+            raw = desk.numbers.delivered(raw, endpoint.numbers)
+        call.client_number = raw
     if not call.line_from_queue:
         _place(desk, call, channel)
 

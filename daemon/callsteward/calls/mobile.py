@@ -27,9 +27,12 @@ def recognise(desk: Desk, leg: Leg, *dialled: str) -> None:
         return
     for text in dialled:
         for number in _BETWEEN.split(text):
-            e164 = desk.numbers.e164(number) if len(number) >= _SHORTEST else None
-            operator = None if e164 is None else directory.operator_at(e164)
-            if operator is not None:
-                leg.operator = operator
-                leg.outsider = False
-                return
+            if len(number) < _SHORTEST:
+                continue
+            # The house itself dials it: of several numbers that it can be, an operator's is meant.
+            for e164 in desk.numbers.readings(number):
+                operator = directory.operator_at(e164)
+                if operator is not None:
+                    leg.operator = operator
+                    leg.outsider = False
+                    return

@@ -6,34 +6,71 @@ import functools
 import hashlib
 import hmac
 import re
-from typing import Final
+from typing import Final, NamedTuple
 
-import phonenumbers
-
-from callsteward.calls import caller_id
+from callsteward.calls import caller_id, numbering
+from callsteward.calls.numbering import NumberFormat
 
 _SHORTEST = 7
 _LONGEST = 32  # a line delivers at most 15 digits; what is longer is no number
 _EXTENSION = 6  # the longest that a house numbers its phones with
 _REMEMBERED = 256  # characters of what is worth remembering; no caller id is longer
+# No country has the code 0: what is a number within it alone is nobody's.
+_NOBODYS: Final = ";phone-context=+0"
+# What `Numbers.kind` says beside the ways of `calls.numbering`.
+PLUS: Final = "plus"
+OWN_CODE: Final = "own_code"
+AMBIGUOUS: Final = "ambiguous"
+UNREAD: Final = "unread"
 # In a name (of a channel, an endpoint, an extension): so many digits that they may be somebody's number.
 _RUN: Final = re.compile(r"\+?\d(?:[ ()-]{0,2}\d){6,}")
 _MASKED: Final = re.compile(r"\+?[0-9]{2,4}\*\*\*[0-9]{2,4}\Z")
 
 
+class Looked(NamedTuple):
+    """What was read of a caller id.
+
+    `digits` as they stand, with their plus if they had one. `readings`: every number that they can be, once;
+    one that lacks its area code is the empty text. `kind`: see `Numbers.kind`.
+    """
+
+    digits: str
+    readings: tuple[str, ...]
+    kind: str
+
+    @property
+    def number(self) -> str | None:
+        """The number as +79031234567, None where there is none or more than one."""
+        return (self.readings[0] or None) if len(self.readings) == 1 else None
+
+    @property
+    def ambiguous(self) -> bool:
+        """Whether the digits can be more than one person's number."""
+        return len(self.readings) > 1
+
+
+def _one(number: str | None) -> tuple[str, ...]:
+    return () if number is None else (number,)
+
+
 class Numbers:
-    """Reads numbers as they are dialled in a region (ISO 3166), keys them with `key` if there is one."""
+    """Reads numbers as they are dialled in a region (ISO 3166), keys them with `key` if there is one.
+
+    A number with a plus is what it says, or nothing: it is never mended. Without one it is a number where
+    exactly one reading of it is valid: in the region, with a country code, with the region's international
+    prefix. Where a trunk's way of writing is configured, `delivered` says which of them counts.
+    """
 
     def __init__(self, region: str, key: bytes | None) -> None:
-        self._region = region
+        self._plan = numbering.Numbering(region)
         self._key = key
-        # What a number of the region looks like as it is dialled: 8 903… with the prefix, 903… without.
-        self._prefix = phonenumbers.ndd_prefix_for_region(region, strip_non_digits=True) or ""
-        example = phonenumbers.example_number(region)
-        self._length = 0 if example is None else len(phonenumbers.national_significant_number(example))
         # A call's number is asked for several times; reading it costs more than the rest of the record.
-        self._read = functools.lru_cache(maxsize=1024)(self._parse)
+        self._looked = functools.lru_cache(maxsize=1024)(self._look)
         self._mask = functools.lru_cache(maxsize=1024)(self._hide)
+
+    def look(self, raw: str) -> Looked | None:
+        """What a caller id says, None for what is no number at all. The caller id is the attacker's."""
+        return self._looked(raw) if len(raw) <= _REMEMBERED else None
 
     def plain(self, raw: str) -> str | None:
         """The digits of a caller id, with their leading plus; None for what is no number at all.
@@ -47,39 +84,76 @@ class Numbers:
         digits, context = written
         if not context or len(digits) <= _EXTENSION:
             return digits
-        # phone-context=+7: the region's reading where it lies within, else the number with that in front.
-        reading = self._valid(digits)
-        if reading is not None and reading.startswith(context):
-            return reading
-        return self._valid(context + digits)
+        return self.e164(raw)
 
     def e164(self, raw: str) -> str | None:
-        """The number as +79031234567, or None for what cannot be one. The caller id is the attacker's."""
-        return self._read(raw) if len(raw) <= _REMEMBERED else None
+        """The number as +79031234567, or None for what cannot be one, or can be more than one."""
+        looked = self.look(raw)
+        return None if looked is None else looked.number
 
-    def _parse(self, raw: str) -> str | None:
-        digits = self.plain(raw)
-        return None if digits is None else self._valid(digits)
+    def readings(self, raw: str) -> tuple[str, ...]:
+        """Every number that it can be."""
+        looked = self.look(raw)
+        return () if looked is None else tuple([number for number in looked.readings if number])
 
-    def _valid(self, plain: str) -> str | None:
-        digits = plain.removeprefix("+")
-        if not _SHORTEST <= len(digits) <= _LONGEST:
+    def _look(self, raw: str) -> Looked | None:
+        written = caller_id.read(raw)
+        if written is None:
             return None
-        # 79031234567 comes without a plus: as it stands first, then as dialled in the region. But what looks
-        # dialled in the region is of the region first: 8 495… is Moscow, though +84 95… is Vietnam.
-        readings: list[tuple[str, str | None]] = [(f"+{digits}", None), (digits, self._region)]
-        if digits == plain and (
-            len(digits) == self._length or (self._prefix and digits.startswith(self._prefix))
-        ):
-            readings.reverse()
-        for candidate, region in readings:
-            try:
-                number = phonenumbers.parse(candidate, region)
-            except phonenumbers.NumberParseException:
-                continue
-            if phonenumbers.is_valid_number(number):
-                return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
-        return None
+        digits, context = written
+        bare = digits.removeprefix("+")
+        if not _SHORTEST <= len(bare) <= _LONGEST:
+            return Looked(digits, (), UNREAD if len(bare) > _EXTENSION else "")
+        if bare != digits:
+            return Looked(digits, _one(numbering.exact(digits)), PLUS)
+        found = self._plan.readings(digits)
+        readings = tuple([reading.number for reading in found])
+        if not context:
+            return Looked(digits, readings, self._kind(digits, found))
+        # phone-context=+7: what lies within it, else the number with that in front.
+        within = tuple([number for number in readings if number.startswith(context)])
+        return Looked(digits, within or _one(numbering.exact(context + digits)), PLUS)
+
+    def delivered(self, raw: str, form: NumberFormat | None) -> str:
+        """What a trunk delivered, as it is to be read from here on: +79031234567 where its format tells.
+
+        A number with a plus, a short one and what is none stay as they are. What is no number in the trunk's
+        format is nobody's number, however it could be read without one.
+        """
+        written = caller_id.read(raw) if form is not None and len(raw) <= _REMEMBERED else None
+        if form is None or written is None or written.context or written.digits.startswith("+"):
+            return raw
+        digits = written.digits
+        found: list[numbering.Reading] = []
+        if digits.startswith(form.strip):
+            left = form.add + digits[len(form.strip) :]
+            enough = self._plan.shortest <= len(left) <= _LONGEST
+            found = self._plan.written(left, form.style) if enough else []
+            if len(found) > 1:
+                return left
+        if found:
+            return found[0].number
+        return raw if len(digits) <= _EXTENSION else f"{digits}{_NOBODYS}"
+
+    def kind(self, raw: str, form: NumberFormat | None) -> str:
+        """How a trunk wrote a number, for `check` to propose a format; empty where it delivered none.
+
+        One of `calls.numbering`'s ways to read digits where there is just one (with the region's own country
+        code `own_code`), else `plus`, `ambiguous` or `unread`.
+        """
+        looked = self.look(raw)
+        if looked is None or form is None or looked.kind in {"", PLUS} or not (form.strip or form.add):
+            return "" if looked is None else looked.kind
+        if not looked.digits.startswith(form.strip):
+            return UNREAD
+        left = self.look(form.add + looked.digits[len(form.strip) :])
+        return UNREAD if left is None else left.kind
+
+    def _kind(self, digits: str, found: list[numbering.Reading]) -> str:
+        if len(found) != 1:
+            return AMBIGUOUS if found else UNREAD
+        how = found[0].how
+        return OWN_CODE if how == numbering.CODE and digits.startswith(self._plan.code) else how
 
     def masked(self, raw: str) -> str | None:
         """+7903***4567; a short internal number as it is; None for what is no number at all."""
@@ -89,7 +163,8 @@ class Numbers:
         number = self.e164(raw)
         if number is not None:
             return f"{number[:5]}***{number[-4:]}"
-        digits = (self.plain(raw) or raw).removeprefix("+")
+        looked = self.look(raw)
+        digits = (raw if looked is None else looked.digits).removeprefix("+")
         if not (digits.isascii() and digits.isdigit()):
             return None
         if len(digits) <= _EXTENSION:

@@ -27,6 +27,7 @@ from callsteward.calls import (
     unseen,
 )
 from callsteward.calls.deadlines import Limit
+from callsteward.calls.deliveries import Delivered
 from callsteward.calls.desk import Desk, Left
 from callsteward.calls.directory import Directory
 from callsteward.calls.facts import CallEnded, Fact, LineNow, OperatorNow
@@ -192,6 +193,10 @@ class Tracker:
     def listened_anew(self) -> list[tuple[str, ari.Listened | None]]:
         """Of which endpoints that has changed since the last time; None: of that one nothing is kept."""
         return self._desk.voices.changes()
+
+    def take_deliveries(self) -> list[Delivered]:
+        """How trunks wrote their callers' numbers since the last time."""
+        return self._desk.deliveries.take()
 
     def client_numbers(self) -> set[str]:
         """The numbers, as the lines delivered them, of clients who are on a call now."""

@@ -14,10 +14,12 @@ from rich.console import Console
 from rich.markup import escape
 
 from callsteward.check import pbx, services
+from callsteward.check.callable import callable_numbers
 from callsteward.check.heard import heard
 from callsteward.check.host_name import host_name
 from callsteward.check.hours import calling_hours
 from callsteward.check.result import Result, Status, failed, ok, warning
+from callsteward.check.trunks import trunks
 from callsteward.config import Config, load
 from callsteward.config.hotline import DEFAULT_PROFILE
 from callsteward.exceptions import ConfigError
@@ -43,6 +45,8 @@ async def run(config_file: Path) -> AsyncIterator[Result]:
     yield _config(config, config_file)
     if config.callback.enabled:
         yield calling_hours(config)
+    if config.callback.enabled or config.rating.enabled:
+        yield callable_numbers(config)
     async for result in pbx.results(config):
         yield result
     slow = await host_name(config)
@@ -53,6 +57,9 @@ async def run(config_file: Path) -> AsyncIterator[Result]:
     listened = await heard(config)
     if listened is not None:
         yield listened
+    written = await trunks(config)
+    if written is not None:
+        yield written
 
 
 def _config(config: Config, file: Path) -> Result:

@@ -22,7 +22,7 @@ async def heard(config: Config) -> Result | None:
     """Names the endpoints in use that no talk event was ever seen of; None where nothing is known yet."""
     if config.asterisk.talk_detect == "off":
         return None
-    if _not_there_yet(config):
+    if not_there_yet(config):
         return None
     try:
         opened = await Store.open(config.store.url, create=False)
@@ -58,7 +58,8 @@ async def heard(config: Config) -> Result | None:
     )
 
 
-def _not_there_yet(config: Config) -> bool:
+def not_there_yet(config: Config) -> bool:
+    """Whether there is no database to read: the daemon has not run yet."""
     try:
         url = store_url(config.store.url)
     except StoreUrlError:

@@ -260,7 +260,8 @@ class Commands:
                 return self._refused(command, "dnc", "no_number")
         e164 = self._consequences.guard.read(number)
         if e164 is None:
-            return self._refused(command, "dnc", "not_a_number")
+            several = self._consequences.guard.ambiguous(number)
+            return self._refused(command, "dnc", "ambiguous_number" if several else "not_a_number")
         async with self._consequences.lock:
             if command.action == "remove":
                 removed = await self._consequences.permit(e164)

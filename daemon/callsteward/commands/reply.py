@@ -26,6 +26,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
 
 
 DETAILS = {
+    "ambiguous_number": "more than one number can be meant: write it with plus and country code",
     "call_in_progress": "the call is still on",
     "call_not_known": "no record of such a call",
     "callback_over": "the callback is over already",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
+from callsteward.calls.numbering import NumberFormat
 from callsteward.config.section import (
     CallerId,
     DialString,
@@ -39,6 +41,30 @@ class Site(Section):
         return ZoneInfo(self.timezone)
 
 
+class TrunkNumbers(Section):
+    """How a trunk writes numbers without a plus, in both directions: "e164", "national", or a table."""
+
+    format: Literal["e164", "national"] = Field(
+        description="e164: with country code, 79031234567. national: as the site's region dials, with"
+        " the trunk prefix or without, foreign ones with the international prefix: 89031234567, 9031234567,"
+        " 8104740057948."
+    )
+    strip: str = Field(
+        "", pattern=r"^[0-9]{0,8}$", description="What the trunk puts before each number, such as 9."
+    )
+    add: str = Field(
+        "", pattern=r"^[0-9]{0,8}$", description="What it leaves out at the beginning, such as 495."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, value: Any) -> Any:
+        return {"format": value} if isinstance(value, str) else value
+
+    def as_format(self) -> NumberFormat:
+        return NumberFormat(self.format, self.strip, self.add)
+
+
 class Endpoints(Section):
     """Which channels are operators' phones and which are outside lines.
 
@@ -50,6 +76,17 @@ class Endpoints(Section):
 
     operators: tuple[str, ...] = ()
     trunks: tuple[str, ...] = ()
+    numbers: dict[str, TrunkNumbers] = Field(
+        default_factory=dict,
+        description="By trunk (a pattern): how it writes callers' numbers that have no plus. Without it"
+        " such a number is one only where a single reading of its digits is valid. A text alone is for all"
+        " trunks.",
+    )
+
+    @field_validator("numbers", mode="before")
+    @classmethod
+    def _all_trunks(cls, value: Any) -> Any:
+        return {"*": value} if isinstance(value, str) else value
 
 
 class Operator(Section):

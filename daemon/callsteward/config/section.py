@@ -21,6 +21,8 @@ DialString = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9]+/[A-Za-z0-9_.+/-]*\{number\}[A-Za-z0-9_.@-]*$")
 ]
 CallerId = Annotated[str, StringConstraints(pattern=r"^\+?[0-9]{2,15}$")]
+# How numbers begin, with country code.
+Beginning = Annotated[str, StringConstraints(pattern=r"^\+[0-9]{1,15}$")]
 # Seven digits before a wildcard: a wider pattern would take clients who are called for operators.
 OutsideNumber = Annotated[
     str, StringConstraints(pattern=r"^\+[0-9]{7,15}([*?]|\[[0-9-]{1,10}\]){0,8}[0-9]{0,8}$")

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, SecretStr, StringConstraints, field_validator, model_validator
 
 from callsteward.config.section import (
+    Beginning,
     CallerId,
     DialString,
     Language,
@@ -25,9 +26,16 @@ class Callback(Section):
     """The one call after a talk that broke (docs/standard.md, `one_callback`). Off unless switched on."""
 
     enabled: bool = Field(False, description="false: nothing is ever dialled, the record only says `due`.")
-    regions: tuple[str, ...] = Field((), description="Where may be called; empty: the site's region.")
+    regions: tuple[str, ...] = Field(
+        (),
+        description="Where may be called; empty: the site's region. Territories and networks within a"
+        " region's country code that are not plainly domestic are left out (Abkhazia's +7840 and +7940).",
+    )
     types: tuple[PhoneType, ...] = Field(("mobile", "fixed_line"), description="Which numbers may be called.")
-    denied_prefixes: tuple[Annotated[str, StringConstraints(pattern=r"^\+[0-9]{1,15}$")], ...] = Field(
+    allowed_prefixes: tuple[Beginning, ...] = Field(
+        (), description="E.164 beginnings that may be called though they lie outside of the regions."
+    )
+    denied_prefixes: tuple[Beginning, ...] = Field(
         ("+7954",), description="E.164 beginnings that are never called. +7954 is satellite phones."
     )
     hours_from: time = Field(time(9), description="From when a client may be called, in their zone.")

@@ -359,3 +359,16 @@ endpoints = Table(
     Column("quiet", Integer, nullable=False),
     Column("changed_at_ms", BigInteger, nullable=False),
 )
+
+# How each trunk writes its callers' numbers: so many of each kind, and no number.
+trunk_numbers = Table(
+    "trunk_numbers",
+    metadata,
+    Column("site", Text, primary_key=True),
+    # Technology and name, such as PJSIP/trunk.
+    Column("trunk", Text, primary_key=True),
+    # See calls.number.Numbers.kind.
+    Column("kind", Text, primary_key=True),
+    Column("calls", BigInteger, nullable=False),
+    Column("changed_at_ms", BigInteger, nullable=False),
+)

@@ -89,7 +89,7 @@ class Tagging:
         self._recent.move_to_end(record.call_id)
         if len(self._recent) > _REMEMBERED:
             self._recent.popitem(last=False)
-        number = self._consequences.guard.read(fact.client_number)
+        number = self._consequences.guard.kept(fact.client_number)
         return [] if number is None else [(record, number)]
 
     async def _tagged(self, fact: CallTagged) -> tuple[CallTagged, bool]:
@@ -122,7 +122,8 @@ class Tagging:
             raw = fact.client_number or await self._book.number(fact.call_id)
             number = self._consequences.guard.read(raw)
             if number is None:
-                return msgspec.structs.replace(fact, refused="no_number")
+                several = self._consequences.guard.ambiguous(raw)
+                return msgspec.structs.replace(fact, refused="ambiguous_number" if several else "no_number")
             await self._consequences.forbid(
                 number, by=_who(fact), comment=f"tag of call {fact.call_id}", actor=actor(fact.source)
             )

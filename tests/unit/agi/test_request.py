@@ -39,6 +39,7 @@ def test_a_request_as_asterisk_sends_it() -> None:
     assert parse(BLOCK) == Request(
         script="arrival",
         channel_id="1795327299.9",
+        channel="PJSIP/trunk-00000002",
         caller="79031234567",
         called="100",
         context="from-trunk",

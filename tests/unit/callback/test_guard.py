@@ -184,9 +184,22 @@ HOSTILE: dict[Refusal, list[str]] = {
     ],
     Refusal.DENIED: ["+79541234567", "79541234567", "8 954 123-45-67"],
     Refusal.PREMIUM: ["+78091234567", "88091234567", "8 809 123-45-67", "+78031234567"],
-    Refusal.TYPE: ["88001234567", "+78001234567", "8 804 123-45-67"],
+    Refusal.TYPE: ["88001234567", "+78001234567"],
+    Refusal.AMBIGUOUS: [
+        "4740057948",
+        "9613123456",
+        "84912675888",
+        "961 3 123-456",
+        "84950000000",
+        "8 804 123-45-67",  # toll-free here, +880 41 … in Bangladesh
+    ],
     Refusal.REGION: [
         "+77011234567",  # Kazakhstan has Russia's country code
+        "+78402345678",  # Abkhazia has codes of Russia's plan
+        "88402345678",
+        "+79401234567",
+        "79401234567",
+        "+73362221234",  # Baikonur
         "+12025550123",
         "+18765551234",  # Jamaica: wangiri
         "+442079460123",
@@ -211,6 +224,9 @@ HOSTILE: dict[Refusal, list[str]] = {
         "+99999999999",
         "70001234567",
         "+8001234567890",  # universal freephone: no country
+        "+9601234567",  # a Russian mobile without its plus
+        "+9031234567",
+        "+89031234567",
     ],
 }
 TABLE = [(raw, reason) for reason, inputs in HOSTILE.items() for raw in inputs]
@@ -237,6 +253,32 @@ def test_another_region_can_be_allowed(raw):
     allowed = Guard(Config(callback=Callback(regions=("RU", "KZ"))))
     assert allowed.check("+77011234567").number == "+77011234567"
     assert guard.check(raw).number is None
+
+
+def test_what_is_not_plainly_domestic_can_be_allowed_again():
+    allowed = Guard(Config(callback=Callback(allowed_prefixes=("+7840", "+96"))))
+    assert allowed.check("+78402345678").number == "+78402345678"
+    assert allowed.check("+79401234567").refusal is Refusal.REGION
+    assert allowed.check("+9613123456").number == "+9613123456"
+    denied = Guard(Config(callback=Callback(allowed_prefixes=("+7840",), denied_prefixes=("+78402",))))
+    assert denied.check("+78402345678").refusal is Refusal.DENIED
+
+
+@pytest.mark.parametrize(
+    ("region", "number"),
+    [(region, f"{start}{example}") for region, start, example in [
+        ("AM", "+37447", "123456"), ("GE", "+99534", "7123456"), ("GE", "+99544", "8354897"),
+        ("IL", "+97259", "8175540"), ("IT", "+390549", "886377"), ("MA", "+2125288", "12345"),
+        ("MC", "+37744", "612345"), ("NZ", "+64240", "99123"), ("RS", "+38128", "96677"),
+        ("SI", "+38643", "123456"), ("TR", "+90392", "2281234"), ("TR", "+905338", "123456"),
+        ("GB", "+447924", "123456"), ("ID", "+62868", "1234567"), ("KZ", "+7762", "7101318"),
+        ("AU", "+6189162", "1234"), ("NO", "+4779", "123456"), ("FI", "+35818", "12345"),
+        ("FR", "+262692", "123456"), ("US", "+1876", "5551234"), ("GB", "+447797", "712345"),
+        ("RE", "+262639", "012345"), ("IT", "+3906698", "12345"), ("CW", "+599318", "1234"),
+    ]],
+)  # fmt: skip
+def test_a_region_is_no_tariff_zone(region: str, number: str):
+    assert Guard(Config(site=Site(region=region))).check(number).refusal is Refusal.REGION
 
 
 def test_digits_that_reach_the_emergency_service_are_not_dialled():

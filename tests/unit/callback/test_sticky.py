@@ -4,6 +4,7 @@ import pytest
 
 from callsteward.callback.states import Actor, State
 from callsteward.callback.sticky import written
+from callsteward.calls.numbering import NumberFormat
 from callsteward.exceptions import AriError
 from tests.unit.callback.test_execution import NOON, Hotline
 
@@ -101,5 +102,12 @@ async def test_a_name_that_may_stand_in_no_dial_string_is_not_told(hotline, oper
 
 def test_a_number_of_elsewhere_has_its_country_code():
     assert written("+79031234567", "RU") == ["79031234567", "89031234567", "9031234567"]
-    assert written("+79031234567", "DE") == ["79031234567"]
-    assert written("+4930123456", "RU") == ["4930123456"]
+    assert written("+79031234567", "FR") == ["79031234567"]
+    assert written("+493012345678", "RU") == ["493012345678"]
+
+
+def test_digits_that_may_be_somebody_elses_bring_nobody_to_the_clients_operator():
+    assert written("+79613123456", "RU") == ["79613123456", "89613123456"]
+    assert written("+79613123456", "RU", [NumberFormat("national")])[-1] == "9613123456"
+    assert written("+4930123456", "RU") == []
+    assert written("+4930123456", "RU", [NumberFormat("e164")]) == ["4930123456"]

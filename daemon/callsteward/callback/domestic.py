@@ -1,0 +1,46 @@
+"""What of a region's numbers is not plainly domestic: another territory's, or a network's of its own prices.
+
+`phonenumbers` knows whose numbering plan a number is of, not what a call costs: Abkhazia has codes of
+Russia's plan and is billed as abroad. What stands here is not called by default; `callback.allowed_prefixes`
+allows it again. What `phonenumbers` itself tells apart (Kazakhstan within +7, the Caribbean within +1, Jersey
+within +44, Svalbard within +47 …) needs no line here. Sources: the regulators' plans as ITU-T publishes them
+(Operational Bulletin, national numbering plans), for Abkhazia the memorandum of 28 September 2009 that gave
+it 840 and 940, for Kosovo the ranges in use before +383.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
+ELSEWHERE: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "AM": {"Nagorno-Karabakh": ("+37447", "+37497")},
+        "AU": {"satellite": ("+61147",)},
+        "CA": {"satellite and remote networks": ("+1600",)},
+        "GB": {"Isle of Man": ("+447924",)},
+        "GE": {"Abkhazia": ("+99544",), "South Ossetia": ("+99534",)},
+        "ID": {"satellite": ("+62868",)},
+        "IL": {"Palestinian networks": ("+97256", "+97259")},
+        "IT": {"San Marino": ("+390549",)},
+        "KZ": {"satellite and closed networks": ("+7760", "+7761", "+7762", "+7763", "+7764")},
+        "MA": {"Western Sahara": ("+2125288", "+2125289")},
+        "MC": {"Kosovo": ("+37744", "+37745")},
+        "NF": {"Antarctica": ("+6721",)},
+        "NZ": {"Antarctica": ("+64240",)},
+        "RS": {"Kosovo": ("+38128", "+38129", "+38138", "+38139")},
+        "RU": {"Abkhazia": ("+7840", "+7940"), "Baikonur": ("+733622",)},
+        "SI": {"Kosovo": ("+38643", "+38649")},
+        "TR": {"Northern Cyprus": ("+90392", "+905338", "+905428")},
+    }
+)
+"""By region: territory or network, and the beginnings of its numbers within the region's plan."""
+
+
+def elsewhere(regions: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """What of these regions' numbers is not called by default: the beginnings by territory or network."""
+    found: dict[str, tuple[str, ...]] = {}
+    for region in sorted(regions):
+        for name, beginnings in ELSEWHERE.get(region, {}).items():
+            found[name] = (*found.get(name, ()), *beginnings)
+    return found
