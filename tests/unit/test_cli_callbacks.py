@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import sqlite3
 from pathlib import Path
 
@@ -209,6 +210,51 @@ def test_an_import_loses_no_line_that_is_wrong(config, tmp_path, text, said):
     assert result.returncode == 1
     assert said in result.stderr.decode()
     assert not (tmp_path / "calls.db").exists()
+
+
+def test_a_number_that_can_be_two_is_asked_about(config, tmp_path):
+    result = callsteward("dnc", "add", "9613123456", "-c", config)
+    assert result.returncode == 2
+    said = " ".join(re.sub(r"[│╭╮╰╯─]", " ", result.stderr.decode()).split())
+    assert "'9613123456' can be +9613123456 or +79613123456: write it so, or say with --numbers how" in said
+    assert not (tmp_path / "calls.db").exists()
+    for style, masked in (("national", "+7961***3456"), ("e164", "+9613***3456")):
+        added = callsteward("dnc", "add", "9613123456", "--numbers", style, "-c", config)
+        assert added.stderr == b"added 1, on the list already 0\n"
+        (row,) = rows("dnc", "list", "-c", config)
+        assert row["client_masked"] == masked
+        assert callsteward("dnc", "remove", "9613123456", "--numbers", style, "-c", config).returncode == 0
+
+
+def test_a_list_of_numbers_without_country_code_is_imported_once_that_is_said(config, tmp_path):
+    file = tmp_path / "list.csv"
+    file.write_text("number\n9031234567\n9613123456\n8 (495) 000-00-00\n")
+    result = callsteward("dnc", "import", file, "-c", config)
+    assert result.returncode == 1
+    say = (
+        "say how the list writes numbers, --numbers national (as dialled in RU) or --numbers e164 (with"
+        " country code)"
+    )
+    assert result.stderr.decode().splitlines() == [
+        f"callsteward: {file}:3: '9613123456' can be +9613123456 or +79613123456: {say}",
+        f"{file}:4: '8 (495) 000-00-00' can be +84950000000 or +74950000000: {say}",
+        "nothing was imported",
+    ]
+    assert not (tmp_path / "calls.db").exists()
+    done = callsteward("dnc", "import", file, "--numbers", "national", "-c", config)
+    assert done.stderr == b"added 3, on the list already 0\n"
+    found = rows("dnc", "list", "-c", config)
+    assert sorted(str(row["client_masked"]) for row in found) == [
+        "+7495***0000",
+        "+7903***4567",
+        "+7961***3456",
+    ]
+    zones = tmp_path / "zones.csv"
+    zones.write_text("9613123456,Asia/Yekaterinburg\n")
+    assert b"--numbers national" in callsteward("zones", "import", zones, "-c", config).stderr
+    put = callsteward("zones", "import", zones, "--numbers", "national", "-c", config)
+    assert put.stderr == b"imported 1\n"
+    assert callsteward("zones", "remove", "+79613123456", "-c", config).returncode == 0
 
 
 # --- lost calls ------------------------------------------------------------------------------------------

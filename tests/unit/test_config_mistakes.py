@@ -44,6 +44,23 @@ def complaints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Complaints:
             ("profiles.patient.hold_limt_s: no such key; did you mean hold_limit_s, talk_limit_s or"
             " hold_limit_by_grade_s?"),
         ),
+        (
+            "[endpoints.numbers]\n'PJSIP/trunk' = 'nationl'",
+            "endpoints.numbers.PJSIP/trunk.format: must be 'e164' or 'national' (is 'nationl')",
+        ),
+        (
+            "[endpoints.numbers]\n'PJSIP/trunk' = { format = 'e164', stripp = '9' }",
+            "endpoints.numbers.PJSIP/trunk.stripp: no such key; did you mean strip?",
+        ),
+        (
+            "[endpoints.numbers]\n'PJSIP/trunk' = { strip = '9' }",
+            "endpoints.numbers.PJSIP/trunk.format: is missing and has no default",
+        ),
+        ("[endpoints]\nnumber = 'e164'", "endpoints.number: no such key; did you mean numbers?"),
+        (
+            "[callback]\nallowed_prefix = ['+7840']",
+            "callback.allowed_prefix: no such key; did you mean allowed_prefixes or denied_prefixes?",
+        ),
         ("[mqqt]\nport = 1", "mqqt: no such key; did you mean mqtt?"),
         ("[mqtt]\nprot = 1", "mqtt.prot: no such key; did you mean root or port?"),
         ("[mqtt]\nhmac_key = 'x'", "mqtt.hmac_key: no such key here; it belongs to [privacy]"),

@@ -19,7 +19,8 @@ from callsteward.callback.policy import Reason
 from callsteward.callback.states import OPEN, Actor, State
 from callsteward.calls.number import Numbers
 from callsteward.calls.record import CallbackDecision, Decision
-from callsteward.config import Config, Line, Rating
+from callsteward.config import Config, Endpoints, Line, Rating
+from callsteward.config.hotline import TrunkNumbers
 from callsteward.rating.complaints import Complaints
 from callsteward.rating.decisions import Decisions
 from callsteward.rating.ledger import Ledger as RatingLedger
@@ -169,6 +170,8 @@ async def test_the_do_not_call_list_is_asked_and_kept(store: Store, questions: Q
         (asked("dnc", action="drop"), "action: check, add or remove"),
         (asked("dnc", caller=None, action="add"), "no number"),
         (asked("dnc", action="add", number="112"), "no number"),
+        (asked("dnc", action="add", number="9613123456"), "no number"),
+        (asked("dnc", caller="9613123456", action="add"), "no number"),
         (asked("dnc", action="add", number="7903123456&SIP/x"), "no number"),
     ],
 )
@@ -176,6 +179,19 @@ async def test_what_cannot_be_listed_is_refused(store, questions, request_: Requ
     with pytest.raises(AgiError, match=why):
         await questions.dnc(request_)
     assert await DoNotCall(store.engine).listed() == []
+
+
+async def test_a_caller_is_read_in_the_format_of_their_trunk(store: Store) -> None:
+    config = Config(endpoints=Endpoints(numbers={"PJSIP/ru*": TrunkNumbers(format="national")}))
+    there = site_questions(config, store.engine, now_ms=lambda: NOW_MS)
+    request = msgspec.structs.replace(
+        asked("dnc", caller="9613123456", action="add"), channel="PJSIP/ru-00000002"
+    )
+    assert await there.dnc(request) == {"CALLSTEWARD_DNC": "1"}
+    assert [item.number for item in await DoNotCall(store.engine).listed()] == ["+79613123456"]
+    elsewhere = msgspec.structs.replace(request, channel="PJSIP/abroad-00000003")
+    with pytest.raises(AgiError, match="no number"):
+        await there.dnc(elsewhere)
 
 
 @pytest.mark.parametrize(

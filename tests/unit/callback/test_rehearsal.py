@@ -3,11 +3,13 @@
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from callsteward.callback.rehearsal import _at_once
 from callsteward.calls.callback_id import channel_id
 from callsteward.calls.record import CallRecord, Direction
-from callsteward.config import Callback, Config
+from callsteward.config import Callback, Config, Endpoints, Privacy
+from callsteward.config.hotline import TrunkNumbers
 from callsteward.replay import Tally, replay
 from tests.unit.calls.stream import NOON, Phone, Stream
 
@@ -68,12 +70,67 @@ def test_with_callbacks_off_nothing_is_weighed():
         ("anonymous", ("suppressed", "no_number")),
         ("+4930123456", ("suppressed", "region_not_allowed")),
         ("79031234567&PJSIP/1", ("suppressed", "not_a_number")),
+        # Norway's, Lebanon's, Vietnam's: each is a Russian number, too, and nobody is called.
+        ("4740057948", ("suppressed", "ambiguous_number")),
+        ("9613123456", ("suppressed", "ambiguous_number")),
+        ("84912675888", ("suppressed", "ambiguous_number")),
+        ("+9601234567", ("suppressed", "invalid_number")),
+        ("+78402345678", ("suppressed", "region_not_allowed")),
     ],
 )
 def test_the_guard_decides(number, decision):
     s = Stream()
     drop(s, number=number)
     assert told(s) == [decision]
+
+
+@pytest.mark.parametrize(
+    ("style", "number", "masked", "decision"),
+    [
+        ("national", "9613123456", "+7961***3456", ("due", "mid_dialogue_drop")),
+        ("national", "84950000000", "+7495***0000", ("due", "mid_dialogue_drop")),
+        ("national", "8104740057948", "+4740***7948", ("suppressed", "region_not_allowed")),
+        ("national", "380441234567", "38***67", ("suppressed", "invalid_number")),
+        ("e164", "9613123456", "+9613***3456", ("suppressed", "region_not_allowed")),
+        ("e164", "4740057948", "+4740***7948", ("suppressed", "region_not_allowed")),
+        ("e164", "79613123456", "+7961***3456", ("due", "mid_dialogue_drop")),
+        ("e164", "9031234567", "90***67", ("suppressed", "invalid_number")),
+    ],
+)
+def test_what_a_trunk_delivers_is_read_in_its_format(style, number, masked, decision):
+    s = Stream()
+    drop(s, number=number)
+    (record,) = records(
+        s,
+        Config(
+            callback=Callback(enabled=True),
+            endpoints=Endpoints(numbers={"PJSIP/trunk": TrunkNumbers(format=style)}),
+            privacy=Privacy(hmac_key=SecretStr("key")),
+        ),
+    )
+    assert record.client_masked == masked
+    assert (record.client_ref is None) == (not masked.startswith("+"))
+    assert (record.callback.decision.value, record.callback.reason) == decision
+
+
+def test_an_operator_who_dials_one_of_two_numbers_has_called_both():
+    s = Stream()
+    drop(s, number="+79613123456")
+    operator = s.dials("102", "9613123456")
+    called = s.dial(operator, "trunk", number="9613123456")
+    s.ring(called)
+    s.answer(called, after=2)
+    s.bridge(operator, called)
+    s.wait(5)
+    s.lost(called)
+    s.wait(1)
+    drop(s, number="+79613123456")
+    assert told(s) == [
+        ("due", "mid_dialogue_drop"),
+        # Whom the operator reached nobody can tell: they are not called back, and the client was spoken to.
+        ("suppressed", "ambiguous_number"),
+        ("due", "mid_dialogue_drop"),
+    ]
 
 
 def test_a_client_who_calls_again_forestalls_the_callback():

@@ -237,3 +237,45 @@ def test_an_operator_who_was_speaking_when_asterisk_died_spoke_until_the_link_we
     s.snapshot(gap_from=second, booted=second + 60, lost=second + lost)
     (record,) = ended(s.play(tracker))
     assert record.outcome is outcome
+
+
+@pytest.mark.parametrize("numbers", [{}, {"PJSIP/trunk": {"format": "national"}}])
+@pytest.mark.parametrize("digits", ["84912675888", "4740057948", "79613123456"])
+def test_what_the_daemon_dials_has_its_country_code(digits, numbers):
+    """Read as a trunk's callers are, the client of a callback to Vietnam would be in Ryazan."""
+    s = Stream()
+    operator = s.originated("101", CHANNEL)
+    s.ring(operator)
+    s.answer(operator, after=3)
+    operator.context, operator.exten = "callsteward-callback-dial", digits
+    client = s.dial(operator, "trunk", number=digits)
+    s.ring(client)
+    s.answer(client, after=4)
+    s.bridge(operator, client)
+    s.wait(5)
+    s.bye(client)
+    (record,) = records(s, endpoints={"numbers": numbers})
+    assert record.client_masked == f"+{digits[:4]}***{digits[-4:]}"
+
+
+@pytest.mark.parametrize(
+    ("style", "digits", "masked"),
+    [
+        (None, "9613123456", "96***56"),
+        (None, "89031234567", "+7903***4567"),
+        ("national", "9613123456", "+7961***3456"),
+        ("e164", "9613123456", "+9613***3456"),
+        ("e164", "89031234567", "+7903***4567"),
+    ],
+)
+def test_what_an_operator_dials_is_read_in_the_trunks_format(style, digits, masked):
+    s = Stream()
+    operator = s.dials("102", digits)
+    client = s.dial(operator, "trunk", number=digits)
+    s.ring(client)
+    s.answer(client, after=2)
+    s.bridge(operator, client)
+    s.wait(5)
+    s.bye(client)
+    (record,) = records(s, endpoints={"numbers": {} if style is None else style})
+    assert (record.direction, record.client_masked) == (Direction.OUTBOUND, masked)

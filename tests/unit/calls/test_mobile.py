@@ -219,3 +219,14 @@ def test_the_number_itself_is_shown_nowhere() -> None:
     stream.bye(phone)
     facts = stream.facts(SITE)
     assert MOBILE not in repr(facts).replace(CLIENT, "")
+
+
+def test_of_two_numbers_that_are_dialled_an_operators_is_meant() -> None:
+    stream, client = queued()
+    phone = member(stream, client, "9613123456@provider")
+    stream.ring(phone)
+    stream.answer(phone, after=3)
+    site = config(operators={"201": Operator(numbers=("+79613123456",))})
+    tracker = Tracker(site)
+    stream.play(tracker)
+    assert [operator.operator for operator in tracker.operators_now()] == ["201"]

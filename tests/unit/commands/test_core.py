@@ -200,6 +200,10 @@ async def test_dnc_adds_removes_and_cancels(desk: FrontDesk):
     assert (await desk.send("dnc", id="4", action="add", call_id="1.1")).result == "added"
     assert (await desk.send("dnc", id="5", action="add", call_id="9.9")).reason == "no_number"
     assert (await desk.send("dnc", id="6", action="add", number="emergency")).reason == "not_a_number"
+    for action in ("add", "remove"):
+        reply = await desk.send("dnc", id=action, action=action, number="961 312-34-56")
+        assert reply.reason == "ambiguous_number"
+    assert await desk.dnc.listed() != []
 
 
 async def test_a_callback_is_asked_for_once(desk: FrontDesk):

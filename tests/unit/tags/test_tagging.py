@@ -166,6 +166,20 @@ async def test_dnc_cancels_a_rating_call_that_is_to_be_made(desk: FrontDesk, by:
     assert (rating.state.value, rating.reason) == ("suppressed", "do_not_call")
 
 
+async def test_of_a_client_whose_number_can_be_two_neither_is_listed_nor_called(desk: FrontDesk):
+    await desk.talk(number="9613123456")
+    (said,) = await desk.tag(Tag.DNC)
+    assert said.refused == "ambiguous_number"
+    assert await desk.numbers() == []
+    (dropped,) = await desk.tag(Tag.DROPPED)
+    assert dropped.result == "callback_suppressed: ambiguous_number"
+    desk.restart()
+    assert await desk.book.number("1.1") == "9613123456"
+    refused = await desk.send("dnc", id="1", action="add", call_id="1.1")
+    assert (refused.status, refused.reason) == ("refused", "ambiguous_number")
+    assert refused.detail == "more than one number can be meant: write it with plus and country code"
+
+
 async def test_dnc_while_the_call_is_on_takes_the_number_of_the_call(desk: FrontDesk):
     (said,) = await desk.tag(
         Tag.DNC, "5.1", ended=False, client_number=NUMBER, source=Source.PHONE, channel=""
