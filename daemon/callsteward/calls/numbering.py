@@ -79,8 +79,8 @@ class Numbering:
         )
         general = plan.general_desc
         assert general is not None
-        self._longest = max(general.possible_length, default=0)
-        self._shortest = min(general.possible_length, default=0)
+        # Of anything else no reading has to be tried: that costs more than all the rest of a record.
+        self._lengths = frozenset(general.possible_length)
         self.shortest = min(_SHORTEST, *_usual_lengths(region))
         """Digits of its shortest usual numbers; fewer than seven on some islands alone."""
         self._local_lengths = frozenset(general.possible_length_local_only)
@@ -109,9 +109,9 @@ class Numbering:
     def _take_national(self, found: list[Reading], digits: str) -> None:
         """The readings as a phone of the region dials."""
         prefix = self.prefix
-        if self._shortest <= len(digits) <= self._longest:
+        if len(digits) in self._lengths:
             _take(found, NATIONAL, exact(f"+{self.code}{digits}"))
-        if prefix and digits.startswith(prefix):
+        if prefix and digits.startswith(prefix) and len(digits) - len(prefix) in self._lengths:
             _take(found, PREFIXED, exact(f"+{self.code}{digits[len(prefix) :]}"))
         if self._rules:
             _take(found, PREFIXED, self._dialled(digits))
