@@ -6,15 +6,19 @@ from pathlib import Path
 import pytest
 
 from callsteward.calls.deliveries import Delivered, Deliveries
+from callsteward.calls.tracker import Tracker
 from callsteward.check.callable import callable_numbers
 from callsteward.check.result import Status
 from callsteward.check.trunks import judged, proposed, trunks
 from callsteward.clock import DAY_MS
 from callsteward.config import Callback, Config, Endpoints, Site
 from callsteward.config.hotline import TrunkNumbers
+from callsteward.deliveries import DeliveryCounts
+from callsteward.exceptions import StoreError
 from callsteward.store.records import Store
 from callsteward.store.trunk_numbers import KEPT_DAYS, KEPT_TRUNKS
 from callsteward.store.trunk_numbers import TrunkNumbers as Counts
+from tests.unit.calls.stream import Stream
 
 TRUNK = "PJSIP/trunk"
 
@@ -145,3 +149,52 @@ def test_a_territory_whose_own_mobiles_are_anothers_is_warned_of() -> None:
     assert "mobile numbers such as +358412345678 are refused (region_not_allowed)" in result.found
     mended = Config(site=Site(region="AX"), callback=Callback(regions=("AX", "FI")))
     assert callable_numbers(mended).status is Status.OK
+
+
+def incoming(*numbers: str) -> Tracker:
+    stream = Stream()
+    for number in numbers:
+        stream.bye(stream.incoming(number=number))
+    tracker = Tracker(Config())
+    stream.play(tracker)
+    return tracker
+
+
+def test_the_tracker_counts_each_caller_once() -> None:
+    tracker = incoming("89031234567", "+79031234567", "9613123456", "anonymous", "101", "9613123456")
+    assert sorted(tracker.take_deliveries()) == [
+        (TRUNK, "ambiguous", 2),
+        (TRUNK, "plus", 1),
+        (TRUNK, "prefixed", 1),
+    ]
+    assert tracker.take_deliveries() == []
+
+
+async def test_what_was_counted_is_stored_and_waits_where_the_store_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = await Store.open(f"sqlite:///{tmp_path}/calls.db")
+    try:
+        counts = Counts(store.engine, "main")
+        tracker = incoming("89031234567")
+        moved = DeliveryCounts(tracker, counts)
+
+        async def fail(*_args: object) -> None:
+            message = "disk full"
+            raise StoreError(message)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(counts, "add", fail)
+            await moved.keep()
+            await moved.last()
+        assert await counts.all() == {}
+        await moved.keep()
+        await moved.last()
+        assert await counts.all() == {TRUNK: {"prefixed": 1}}
+        # What a journal told once more was counted before.
+        again = DeliveryCounts(incoming("89031234567"), counts)
+        again.forget()
+        await again.last()
+        assert await counts.all() == {TRUNK: {"prefixed": 1}}
+    finally:
+        await store.close()
