@@ -153,8 +153,8 @@ class Hangup(msgspec.Struct, frozen=True):
 class CallbackDecision(msgspec.Struct, frozen=True):
     """Whether a callback is made, and why. Reasons may be added.
 
-    Suppressed by the client's number: no_number, not_a_number, ambiguous_number (digits without a plus that can
-    be two people's), invalid_number, short_number, emergency_number, own_number, region_not_allowed,
+    Suppressed by the client's number: no_number, not_a_number, ambiguous_number (digits without a plus that
+    can be two people's), invalid_number, short_number, emergency_number, own_number, region_not_allowed,
     premium_number, satellite_number, type_not_allowed, denied_prefix.
     """
 
