@@ -21,6 +21,7 @@ async def test_a_forgotten_comment_has_its_name_again(tmp_path: Path) -> None:
     async with writing(store.engine) as connection:
         await connection.execute(text("DELETE FROM alembic_version"))
         await connection.execute(text("ALTER TABLE ratings DROP COLUMN fence_gone_at_ms"))
+        await connection.execute(text("DROP TABLE trunk_numbers"))
         await connection.execute(text("INSERT INTO alembic_version VALUES ('0009')"))
         for call_id, file, ms in (("1.1", None, 4200), ("1.2", None, None), ("1.3", "kept", 100)):
             await connection.execute(text(INSERT), {"id": call_id, "file": file, "ms": ms})
