@@ -3,9 +3,11 @@
 `phonenumbers` knows whose numbering plan a number is of, not what a call costs: Abkhazia has codes of
 Russia's plan and is billed as abroad. What stands here is not called by default; `callback.allowed_prefixes`
 allows it again. What `phonenumbers` itself tells apart (Kazakhstan within +7, the Caribbean within +1, Jersey
-within +44, Svalbard within +47 …) needs no line here. Sources: the regulators' plans as ITU-T publishes them
-(Operational Bulletin, national numbering plans), for Abkhazia the memorandum of 28 September 2009 that gave
-it 840 and 940, for Kosovo the ranges in use before +383.
+within +44, Svalbard within +47 …) needs no line here.
+
+The list is what is commonly known of the national plans (Abkhazia's 840 and 940, Kosovo's ranges from before
++383, Northern Cyprus's 392, 533 and 542). It is no tariff: what a provider bills otherwise belongs into
+`callback.denied_prefixes`.
 """
 
 from __future__ import annotations
