@@ -58,6 +58,11 @@ _OUTCOMES: Final = {
 }
 _NEVER_TRIED: Final = frozenset({AttemptResult.BUSY, AttemptResult.UNAVAILABLE, AttemptResult.FAILED})
 _ANSWERED: Final = AttemptResult.ANSWERED
+_NO_ANSWER: Final = AttemptResult.NO_ANSWER
+_REJECTED: Final = AttemptResult.REJECTED
+_CANCELLED: Final = AttemptResult.CANCELLED
+_FAILED: Final = AttemptResult.FAILED
+_NEVER_ANSWERED: Final = Outcome.NO_ANSWER
 _INTERNAL: Final = Direction.INTERNAL
 _SAY_RINGING: Final = Happening.RINGING
 _SAY_ANSWERED: Final = Happening.ANSWERED
@@ -87,16 +92,16 @@ def _result_of(leg: Leg, status: str) -> AttemptResult:
     """How a dial ended. Asterisk says NOANSWER of phones that refused, too; the refusal's cause knows."""
     refused = leg.refused
     if refused == _DECLINED:
-        return AttemptResult.REJECTED  # a 603: NOANSWER, CHANUNAVAIL or CONGESTION, by version
+        return _REJECTED  # a 603: NOANSWER, CHANUNAVAIL or CONGESTION, by version
     if status == "NOANSWER":
         if refused is not None and refused not in _SAY_NOTHING:
-            return _CAUSES.get(refused, AttemptResult.FAILED)
+            return _CAUSES.get(refused, _FAILED)
         client = leg.call.client
         if client is not leg and (
             client.hung_up_ms is not None if client is not None else leg.call.client_gone
         ):
-            return AttemptResult.CANCELLED  # a program took its dial back, since its client gave up
-    return _RESULTS.get(status, AttemptResult.FAILED)
+            return _CANCELLED  # a program took its dial back, since its client gave up
+    return _RESULTS.get(status, _FAILED)
 
 
 def verdict_on_relay(desk: Desk, relay: Leg, status: str, ms: int) -> None:
@@ -109,7 +114,7 @@ def verdict_on_relay(desk: Desk, relay: Leg, status: str, ms: int) -> None:
         return
     for leg in relay.call.legs:
         if leg.attempt is not None and leg.attempt.result is None and _rings_behind(leg, far):
-            _close(desk, leg.attempt, AttemptResult.NO_ANSWER, ms)
+            _close(desk, leg.attempt, _NO_ANSWER, ms)
 
 
 def _rings_behind(leg: Leg, far: Leg) -> bool:
@@ -206,24 +211,24 @@ def latency_ms(leg: Leg) -> int | None:
 def ended(desk: Desk, leg: Leg, ms: int, cause: int) -> None:
     """The channel is gone: an open attempt ends with it, and a refusal is told from a failure."""
     attempt, call = leg.attempt, leg.call
-    result = _CAUSES.get(cause, AttemptResult.FAILED)
+    result = _CAUSES.get(cause, _FAILED)
     # Of a refusal whose request had no cause (Asterisk 16 and 18 over IAX2 and ISDN) the end alone knows.
     refused = cause not in _SAY_NOTHING
     if attempt is None:
         # A client whom a program called: there is no end of a dial but the channel's.
-        untold = not leg.dial_over or (refused and call.client_dial is Outcome.NO_ANSWER)
+        untold = not leg.dial_over or (refused and call.client_dial is _NEVER_ANSWERED)
         if untold and leg is call.client and leg.dialled and not leg.up:
             call.client_dial = _OUTCOMES[result]
         return
     attempt.over = True
     if attempt.result is None:
-        if result is AttemptResult.CANCELLED and _given_up(leg):
-            result = AttemptResult.NO_ANSWER
+        if result is _CANCELLED and _given_up(leg):
+            result = _NO_ANSWER
         _close(desk, attempt, result, ms)
     elif cause == _DECLINED and attempt.result is not _ANSWERED:
         # Dial reports a 603 as CHANUNAVAIL or CONGESTION; the cause says the person declined.
         attempt.result = result
-    elif refused and attempt.result is AttemptResult.NO_ANSWER:
+    elif refused and attempt.result is _NO_ANSWER:
         attempt.result = result
 
 
@@ -253,5 +258,5 @@ def passed_back(call: Call, leg: Leg) -> bool:
     if leg.up or call.answered_ms is not None or leg is not call.client or leg.dialled:
         return False
     return bool(call.attempts) and all(
-        result in _NEVER_TRIED or result is AttemptResult.REJECTED for result in left_out.results(call)
+        result in _NEVER_TRIED or result is _REJECTED for result in left_out.results(call)
     )

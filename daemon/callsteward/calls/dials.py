@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from callsteward.calls import attempts, linking, mobile, origin, provenance
 from callsteward.calls.facts import Happening
@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from callsteward.ari.events import Dial
     from callsteward.calls.desk import Desk
     from callsteward.calls.roster import Roster
+
+_STARTED: Final = Happening.STARTED
 
 
 def told(desk: Desk, roster: Roster, event: Dial, ms: int) -> None:
@@ -54,7 +56,7 @@ def told(desk: Desk, roster: Roster, event: Dial, ms: int) -> None:
         first = peer.call.client_dial is None
         attempts.client_dial(desk, peer, event)
         if not status and first:
-            desk.say(peer.call, Happening.STARTED, ms, operator=peer.call.operator)
+            desk.say(peer.call, _STARTED, ms, operator=peer.call.operator)
     elif peer.endpoint.is_relay:
         attempts.verdict_on_relay(desk, peer, status, ms)
     else:

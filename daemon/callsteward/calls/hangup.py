@@ -137,6 +137,10 @@ class Parted:
 
 
 _PARTY: Final = {Side.CLIENT: Party.CLIENT, Side.OPERATOR: Party.OPERATOR}
+_PBX: Final = Party.PBX
+_NETWORK: Final = Party.NETWORK
+_UNKNOWN: Final = Party.UNKNOWN
+_CLIENT: Final = Side.CLIENT
 _CERTAIN: Final = Confidence.CERTAIN
 _LIKELY: Final = Confidence.LIKELY
 
@@ -162,9 +166,7 @@ def attribute(
                 return verdict
             continue
         if request.passed_back:
-            return _of(
-                Party.PBX, request, ends, (f"{_told(request)}: Asterisk passed the end of the dial on",)
-            )
+            return _of(_PBX, request, ends, (f"{_told(request)}: Asterisk passed the end of the dial on",))
         lost = _loss(request, ends, abnormal_causes)
         if lost is not None:
             return _lost(request.side, ends, f"{_told(request)}: {lost}", request)
@@ -173,18 +175,18 @@ def attribute(
     if unrequested is not None:
         return unrequested
     if not end_seen:
-        return Hangup(Party.UNKNOWN, None, None, ("the end was not observed",), Confidence.UNKNOWN)
+        return Hangup(_UNKNOWN, None, None, ("the end was not observed",), Confidence.UNKNOWN)
     return _unrequested(requests, ends)
 
 
 def requester(request: Request) -> Party | None:
     """Whom a request speaks for as it comes, None for the end of a dialplan."""
     if not request.soft:
-        return Party.UNKNOWN if request.third_party else _PARTY[request.side]
+        return _UNKNOWN if request.third_party else _PARTY[request.side]
     flags = request.cause or 0
     if flags & _DRIVER:
-        return Party.NETWORK
-    return Party.PBX if flags & (_SHUTDOWN | _TIMEOUT | _EXPLICIT) else None
+        return _NETWORK
+    return _PBX if flags & (_SHUTDOWN | _TIMEOUT | _EXPLICIT) else None
 
 
 def simultaneous(requests: Sequence[Request], at_ms: int) -> bool:
@@ -266,7 +268,7 @@ def _lost(side: Side, ends: Sequence[LegEnd], evidence: str, request: Request) -
     end = _end_of(side, ends)
     if end is not None and end.cause:
         more = (f"{end.channel} destroyed with cause {end.cause}",)
-    return _of(Party.NETWORK, request, ends, (evidence, *more), lost_side=side)
+    return _of(_NETWORK, request, ends, (evidence, *more), lost_side=side)
 
 
 def _lost_unrequested(
@@ -288,7 +290,7 @@ def _lost_unrequested(
                 return _lost_by_either((end, alike[0]), parted.by)
         if end.cause not in end.inherited:
             evidence = f"{end.channel} destroyed with cause {end.cause}: abnormal"
-            return Hangup(Party.NETWORK, end.cause, end.tech_cause, (evidence,), _CERTAIN, end.side)
+            return Hangup(_NETWORK, end.cause, end.tech_cause, (evidence,), _CERTAIN, end.side)
     return None
 
 
@@ -304,7 +306,7 @@ def _lost_by_either(ends: Sequence[LegEnd], parted_by: Side | None) -> Hangup:
         f"both sides' legs have it, {how}",
     )
     return Hangup(
-        Party.NETWORK, end.cause, end.tech_cause, evidence, _LIKELY, left.side if left is not None else None
+        _NETWORK, end.cause, end.tech_cause, evidence, _LIKELY, left.side if left is not None else None
     )
 
 
@@ -320,11 +322,11 @@ def _soft(request: Request, ends: Sequence[LegEnd], abnormal_causes: Collection[
             request.side, ends, f"{_told(request)}: the channel driver ended it (RTP timeout)", request
         )
     if flags & _SHUTDOWN:
-        return _of(Party.PBX, request, ends, (f"{_told(request)}: Asterisk shut down",))
+        return _of(_PBX, request, ends, (f"{_told(request)}: Asterisk shut down",))
     if flags & _EXPLICIT:
-        return _of(Party.PBX, request, ends, (f"{_told(request)}: ended by an administrator or a program",))
+        return _of(_PBX, request, ends, (f"{_told(request)}: ended by an administrator or a program",))
     if flags & _TIMEOUT:
-        return _of(Party.PBX, request, ends, (f"{_told(request)}: the dialplan's time limit",))
+        return _of(_PBX, request, ends, (f"{_told(request)}: the dialplan's time limit",))
     return None
 
 
@@ -344,7 +346,7 @@ def _plain(
     party = _PARTY[first.side]
     if first.third_party:
         # Somebody outside whom the client was handed to: neither client nor operator.
-        party = Party.UNKNOWN
+        party = _UNKNOWN
         evidence.append("a third party")
     for request in later:
         if (
@@ -387,19 +389,19 @@ def _unrequested(requests: Sequence[Request], ends: Sequence[LegEnd]) -> Hangup:
                 end.cause,
                 end.tech_cause,
                 (f"hangupsource {source}", "no hang-up request"),
-                Confidence.LIKELY,
+                _LIKELY,
             )
     if requests or ends:
         # Which leg's end is told first is chance; the client's says what the client met.
-        first = _end_of(Side.CLIENT, ends) or (ends[0] if ends else None)
+        first = _end_of(_CLIENT, ends) or (ends[0] if ends else None)
         evidence = "no hang-up request of a party before the dialplan's end"
         if first is not None and first.refused:
             evidence = f"{first.channel} was dialled in vain (cause {first.cause})"
         return Hangup(
-            Party.PBX,
+            _PBX,
             None if first is None else first.cause,
             None if first is None else first.tech_cause,
             (evidence,),
-            Confidence.LIKELY,
+            _LIKELY,
         )
-    return Hangup(Party.UNKNOWN, None, None, ("the end was not observed",), Confidence.UNKNOWN)
+    return Hangup(_UNKNOWN, None, None, ("the end was not observed",), Confidence.UNKNOWN)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _INBOUND: Final = Direction.INBOUND
 _OUTBOUND: Final = Direction.OUTBOUND
 _INTERNAL: Final = Direction.INTERNAL
+_STARTED: Final = Happening.STARTED
 
 
 def has_outsider(call: Call) -> bool:
@@ -157,7 +158,7 @@ def _make_client(desk: Desk, call: Call, leg: Leg, ms: int, channel: Channel | N
     if channel is not None:
         find_line(desk, call, channel)
     if first and not leg.dialled and call.direction is _INBOUND:
-        desk.say(call, Happening.STARTED, leg.created_ms)
+        desk.say(call, _STARTED, leg.created_ms)
     talk.regroup(desk, call, ms)
 
 

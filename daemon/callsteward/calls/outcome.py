@@ -87,20 +87,29 @@ def _pbx_went_away(hangup: Hangup) -> bool:
     return hangup.first is _PBX and any("shut down" in item for item in hangup.evidence)
 
 
-_REASONS: Final = {
-    Outcome.ABANDONED: "not_answered",
-    Outcome.SHORT_ABANDONED: "not_answered",
-    Outcome.BUSY: "not_answered",
-    Outcome.NO_ANSWER: "not_answered",
-    Outcome.FAILED: "not_answered",
-    Outcome.EARLY_DROP: "early_drop",
+def _not_due(reason: str) -> CallbackDecision:
+    return CallbackDecision(Decision.NOT_DUE, reason)
+
+
+# What most calls come to, made once.
+_NOT_ANSWERED: Final = _not_due("not_answered")
+_BY_OUTCOME: Final = {
+    Outcome.ABANDONED: _NOT_ANSWERED,
+    Outcome.SHORT_ABANDONED: _NOT_ANSWERED,
+    Outcome.BUSY: _NOT_ANSWERED,
+    Outcome.NO_ANSWER: _NOT_ANSWERED,
+    Outcome.FAILED: _NOT_ANSWERED,
+    Outcome.EARLY_DROP: _not_due("early_drop"),
 }
-_ENDED_BY: Final = {
-    Party.CLIENT: "client_hung_up",
-    Party.OPERATOR: "operator_hung_up",
-    Party.PBX: "pbx_ended",
+_BY_PARTY: Final = {
+    Party.CLIENT: _not_due("client_hung_up"),
+    Party.OPERATOR: _not_due("operator_hung_up"),
+    Party.PBX: _not_due("pbx_ended"),
 }
-_NOT_DUE: Final = Decision.NOT_DUE
+_HANDED_OVER: Final = _not_due("handed_over")
+_AMONG_COLLEAGUES: Final = _not_due("internal")
+_BY_THIRD_PARTY: Final = _not_due("third_party_hung_up")
+_END_NOT_OBSERVED: Final = _not_due("end_not_observed")
 
 
 GREETING_NOT_OBSERVED = "greeting_not_observed"
@@ -124,9 +133,9 @@ def callback(
     has lost a minute; one who is not, though in mid-dialogue, has lost their contact.
     """
     if handed_over and not tagged:
-        return CallbackDecision(_NOT_DUE, "handed_over")
+        return _HANDED_OVER
     if direction is _INTERNAL:
-        return CallbackDecision(_NOT_DUE, "internal")
+        return _AMONG_COLLEAGUES
     if outcome is _MID_DIALOGUE_DROP:
         if direction in {Direction.CALLBACK, Direction.RATING}:
             return CallbackDecision(Decision.SUPPRESSED, f"was_{direction.value}")
@@ -135,8 +144,7 @@ def callback(
         return CallbackDecision(
             Decision.DUE, GREETING_NOT_OBSERVED if greeted_by_default else "mid_dialogue_drop"
         )
-    reason = _REASONS.get(outcome) or _ENDED_BY.get(hangup.first)
-    if reason is None:
-        observed = hangup.confidence is not Confidence.UNKNOWN
-        reason = "third_party_hung_up" if observed else "end_not_observed"
-    return CallbackDecision(_NOT_DUE, reason)
+    decision = _BY_OUTCOME.get(outcome) or _BY_PARTY.get(hangup.first)
+    if decision is not None:
+        return decision
+    return _END_NOT_OBSERVED if hangup.confidence is Confidence.UNKNOWN else _BY_THIRD_PARTY

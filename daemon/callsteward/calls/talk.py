@@ -24,9 +24,17 @@ if TYPE_CHECKING:
 _CLIENT: Final = Side.CLIENT
 _OPERATOR: Final = Side.OPERATOR
 _SAY_ANSWERED: Final = Happening.ANSWERED
+_SAY_HOLD: Final = Happening.HOLD
+_SAY_UNHOLD: Final = Happening.UNHOLD
+_SAY_SILENCE: Final = Happening.SILENCE
 _TALK: Final = Limit.TALK
+_HOLD: Final = Limit.HOLD
 _SILENCE: Final = Limit.SILENCE
 _INTERNAL: Final = Direction.INTERNAL
+_COMPLETED: Final = TransferResult.COMPLETED
+_FAILED: Final = TransferResult.FAILED
+# `value` of an enum's member runs code in Python: here it is read once.
+_SAID: Final = {side: side.value for side in Side}
 
 
 def hearers(client: Leg) -> list[Leg]:
@@ -120,7 +128,7 @@ def _take_part(desk: Desk, call: Call, leg: Leg, ms: int) -> None:
             came_back = leg.operator == transfer.by
             if transfer.to is None and not came_back and not leg.outsider:
                 transfer.to = leg.operator
-            transfer.result = TransferResult.FAILED if came_back else TransferResult.COMPLETED
+            transfer.result = _FAILED if came_back else _COMPLETED
 
 
 def _seen_to_connect(call: Call, leg: Leg) -> bool:
@@ -252,10 +260,10 @@ def hold(desk: Desk, leg: Leg, ms: int) -> None:
     for call in calls:
         side = call.side(leg)
         call.silent_since_ms = None
-        desk.say(call, Happening.HOLD, ms, operator=call.operator, by=side.value if side else None)
+        desk.say(call, _SAY_HOLD, ms, operator=call.operator, by=_SAID[side] if side else None)
         if side is _OPERATOR and leg.hold_deadline is None:
             limit_ms = int(desk.hold_limit_s(call.line, leg.operator) * 1000)
-            leg.hold_deadline = desk.deadlines.add(ms + limit_ms, Limit.HOLD, ms, leg)
+            leg.hold_deadline = desk.deadlines.add(ms + limit_ms, _HOLD, ms, leg)
 
 
 def unhold(desk: Desk, leg: Leg, ms: int) -> None:
@@ -288,10 +296,10 @@ def close_hold(desk: Desk, leg: Leg, ms: int, only: Call | None = None) -> None:
         call.holds = (*call.holds, (side, start, end, leg.operator))
         desk.say(
             call,
-            Happening.UNHOLD,
+            _SAY_UNHOLD,
             ms,
             operator=call.operator,
-            by=side.value,
+            by=_SAID[side],
             duration_ms=end - start,
         )
     if not others:
@@ -428,7 +436,7 @@ def silence_due(desk: Desk, call: Call, deadline: Deadline[Leg | Call]) -> None:
     desk.alert(call, deadline, call.operator)
     desk.say(
         call,
-        Happening.SILENCE,
+        _SAY_SILENCE,
         deadline.at_ms,
         operator=call.operator,
         duration_ms=deadline.at_ms - deadline.since_ms,

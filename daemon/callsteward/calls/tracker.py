@@ -50,6 +50,13 @@ LINGER_MS: Final = 5_000
 _CLIENT: Final = Side.CLIENT
 _OPERATOR: Final = Side.OPERATOR
 _NONE: Final[Sequence[Fact]] = ()
+_LINGER: Final = Limit.LINGER
+_SILENCE: Final = Limit.SILENCE
+_HOLD: Final = Limit.HOLD
+# With these no time passes: what a snapshot finds gone may have gone before its limit, and what the journal
+# notes for itself tells of that time as well.
+_NO_TIME_PASSES: Final[frozenset[type]] = frozenset({ari.Snapshot, ari.Left, ari.Heard})
+_CLOCK_SET: Final[type] = ari.ClockSet
 
 
 class Tracker:
@@ -104,7 +111,8 @@ class Tracker:
     def handle(self, event: ari.Event) -> Sequence[Fact]:
         """The facts that follow from an event; limits crossed before it come first."""
         desk = self._desk
-        handler = self._on.get(type(event))
+        kind = type(event)
+        handler = self._on.get(kind)
         if handler is None:
             # It tells of no call, but of the time all the same.
             told = self._stamps.ms(event.timestamp)
@@ -117,14 +125,12 @@ class Tracker:
             self._stamp = stamp
             self.last_event_ms = self._stamps.ms_or(stamp, self.last_event_ms)
         ms = self.last_event_ms
-        # What a snapshot finds gone may have gone before its limit: then it is not told. What the journal
-        # notes for itself, about the snapshot's time as well, is no passing of time.
-        if desk.deadlines.may_be_due(ms) and not isinstance(event, ari.Snapshot | ari.Left | ari.Heard):
+        if desk.deadlines.may_be_due(ms) and kind not in _NO_TIME_PASSES:
             self._fire(ms)
         if self._interrupted:
             interruption.look(self._roster, event, ms)
         handler(event)
-        if self._moved_to_ms is not None and not isinstance(event, ari.ClockSet):
+        if self._moved_to_ms is not None and kind is not _CLOCK_SET:
             self._moved_to_ms = None
         return self._told() if desk.facts else _NONE
 
@@ -277,7 +283,7 @@ class Tracker:
         if not call.legs:
             self._end_call(call, self.last_event_ms)
         elif call.client_gone and call.linger is None:
-            call.linger = desk.deadlines.add(ms + LINGER_MS, Limit.LINGER, ms, call)
+            call.linger = desk.deadlines.add(ms + LINGER_MS, _LINGER, ms, call)
 
     # --- bridges -----------------------------------------------------------------------------------
 
@@ -385,15 +391,15 @@ class Tracker:
             target = deadline.target
             deadline.target = None
             if isinstance(target, Call):
-                if deadline.limit is Limit.LINGER:
+                if deadline.limit is _LINGER:
                     self._give_up_waiting(target, deadline.at_ms)
-                elif deadline.limit is Limit.SILENCE:
+                elif deadline.limit is _SILENCE:
                     talk.silence_due(desk, target, deadline)
                 elif target.contact:
                     desk.alert(target, deadline, target.operator)
             elif isinstance(target, Leg):
                 call = target.contacts[0] if target.contacts else target.call
-                if deadline.limit is Limit.HOLD:
+                if deadline.limit is _HOLD:
                     target.hold_deadline = None
                 elif target.attempt is not None:
                     target.attempt.deadline = None
