@@ -10,6 +10,10 @@ from enum import Enum
 from heapq import heapify, heappop, heappush
 from typing import Final, Generic, TypeVar
 
+# A constant is read at once, a module's name looked up each time.
+_push: Final = heappush
+_pop: Final = heappop
+
 T = TypeVar("T")
 _NEVER: Final = 1 << 62
 
@@ -25,8 +29,10 @@ class Limit(Enum):
 
 
 # A deadline's key in the heap: its moment, then the number it was added as, so that of two at one moment
-# the one set first fires first. Numbers compare in a fraction of what tuples need.
-_NUMBERS: Final = 40
+# the one set first fires first. Numbers compare in a fraction of what tuples need, and until 2109 these fit a
+# machine word: longer ones cost several times as much.
+_NUMBERS: Final = 20
+_LAST: Final = (1 << _NUMBERS) - 1
 
 
 class Deadline(Generic[T]):
@@ -56,10 +62,12 @@ class Deadlines(Generic[T]):
         self._first_ms = _NEVER
 
     def add(self, at_ms: int, limit: Limit, since_ms: int, target: T) -> Deadline[T]:
+        if self._added == _LAST:
+            self.move(0)
         self._added += 1
         key = (at_ms << _NUMBERS) + self._added
         deadline = self._set[key] = Deadline(key, at_ms, limit, since_ms, target)
-        heappush(self._heap, key)
+        _push(self._heap, key)
         self._first_ms = min(self._first_ms, at_ms)
         return deadline
 
@@ -67,24 +75,25 @@ class Deadlines(Generic[T]):
         if deadline.target is None:
             return
         deadline.target = None
-        self._set.pop(deadline.key, None)
+        del self._set[deadline.key]
         dead = len(self._heap) - len(self._set)
         if dead > 64 and dead * 2 > len(self._heap):
             self._heap = list(self._set)
             heapify(self._heap)
 
     def move(self, by_ms: int) -> None:
-        """All of them, by so much: the clock they are on was set."""
-        numbers = (1 << _NUMBERS) - 1
+        """All of them, by so much: the clock they are on was set. They are numbered from 1 again."""
         moved: dict[int, Deadline[T]] = {}
-        for deadline in self._set.values():
+        for number, key in enumerate(sorted(self._set), 1):
+            deadline = self._set[key]
             deadline.at_ms += by_ms
             deadline.since_ms += by_ms
-            deadline.key = (deadline.at_ms << _NUMBERS) + (deadline.key & numbers)
+            deadline.key = (deadline.at_ms << _NUMBERS) + number
             moved[deadline.key] = deadline
         self._set = moved
+        self._added = len(moved)
+        # In order, and so a heap.
         self._heap = list(moved)
-        heapify(self._heap)
         self._first_ms = self._heap[0] >> _NUMBERS if self._heap else _NEVER
 
     def _first(self) -> Deadline[T] | None:
@@ -95,7 +104,7 @@ class Deadlines(Generic[T]):
             if first is not None:
                 self._first_ms = first.at_ms
                 return first
-            heappop(heap)
+            _pop(heap)
         self._first_ms = _NEVER
         return None
 
@@ -111,8 +120,14 @@ class Deadlines(Generic[T]):
 
     def pop_due(self, now_ms: int) -> Deadline[T] | None:
         """The earliest deadline at or before now; its target is still set."""
-        first = self._first()
-        if first is None or first.at_ms > now_ms:
-            return None
-        del self._set[heappop(self._heap)]
-        return first
+        heap = self._heap
+        while heap:
+            first_ms = heap[0] >> _NUMBERS
+            if first_ms > now_ms:
+                self._first_ms = first_ms
+                return None
+            deadline = self._set.pop(_pop(heap), None)
+            if deadline is not None:
+                return deadline
+        self._first_ms = _NEVER
+        return None

@@ -39,6 +39,21 @@ def test_deadlines_fire_in_order_of_their_moments_and_then_of_their_setting():
     assert deadlines.next_ms == 9
 
 
+def test_their_order_stays_where_the_numbers_that_tell_it_begin_anew():
+    deadlines: Deadlines[str] = Deadlines()
+    dropped = deadlines.add(1, Limit.TALK, 0, "dropped")
+    deadlines.add(2, Limit.TALK, 0, "b")
+    deadlines.cancel(dropped)
+    deadlines._added = (1 << 20) - 2  # a long-lived daemon's
+    last = deadlines.add(1, Limit.TALK, 0, "a")
+    first = deadlines.add(2, Limit.TALK, 0, "c")
+    assert (last.key, first.key) == ((1 << 20) + 1, (2 << 20) + 3)
+    deadlines.cancel(last)
+    last = deadlines.add(1, Limit.TALK, 0, "a")
+    assert deadlines.next_ms == 1
+    assert due(deadlines, 5) == ["a", "b", "c"]
+
+
 def test_a_cancelled_deadline_lets_its_target_go_at_once_and_never_fires():
     deadlines: Deadlines[str] = Deadlines()
     first = deadlines.add(1, Limit.RING, 0, "a")
