@@ -110,11 +110,25 @@ class Directory:
         An ISDN channel (`DAHDI/i1/79031234567-3`) has its caller's number in its name: the span is the
         endpoint, `DAHDI/i1`.
         """
+        return self._behind(channel_name, channel_name.rfind("-"))
+
+    def named(self, channel_name: str) -> tuple[Endpoint, str]:
+        """A channel's endpoint, and its name for the eyes of others: `DAHDI/i1/+7903***4567-3`."""
+        dash = channel_name.rfind("-")
+        endpoint = self._behind(channel_name, dash)
+        return endpoint, self._shown(channel_name, dash, endpoint)
+
+    def shown(self, channel_name: str) -> str:
+        """A channel's name for the eyes of others."""
+        return self.named(channel_name)[1]
+
+    def _behind(self, channel_name: str, dash: int) -> Endpoint:
+        """The endpoint of a channel; `dash` is where its serial number begins."""
         # Keyed by the endpoint, never by the channel: there are few of the one and no end of the other.
         # A Local channel's name holds what was dialled and so has no end either.
         if channel_name.startswith("Local/"):
             return _RELAY
-        key = channel_name.rpartition("-")[0] or channel_name
+        key = channel_name[:dash] if dash > 0 else channel_name
         found = self._endpoints.get(key)
         if found is None:
             if len(self._endpoints) >= _KEPT:
@@ -122,20 +136,22 @@ class Directory:
             found = self._endpoints[key] = self._endpoint(key)
         return found
 
-    def shown(self, channel_name: str, endpoint: Endpoint | None = None) -> str:
-        """A channel's name for the eyes of others: `DAHDI/i1/+7903***4567-3`."""
-        base, dash, serial = channel_name.rpartition("-")
-        if not dash:
+    def _shown(self, channel_name: str, dash: int, endpoint: Endpoint) -> str:
+        if dash < 0:
             return self._numbers.hidden(channel_name)
-        if endpoint is None:
-            endpoint = self.endpoint(channel_name)
-        if endpoint.bare and len(serial) == _PADDED and serial[0] == "0":
+        digits = len(channel_name) - dash - 1
+        if digits == _PADDED + 2 and channel_name[-2] == ";":
+            digits = _PADDED  # a half of a Local channel
+        padded = digits == _PADDED and channel_name[dash + 1] == "0"
+        if padded and endpoint.bare:
             return channel_name  # most channels: a serial that is padded with zeros is nobody's number
-        if _NO_SERIAL.search(serial):
-            serial = self._numbers.hidden(serial)
-        elif endpoint.bare:
-            return channel_name
-        return f"{self._numbers.hidden(base)}{dash}{serial}"
+        serial = channel_name[dash + 1 :]
+        if not padded:
+            if _NO_SERIAL.search(serial):
+                serial = self._numbers.hidden(serial)
+            elif endpoint.bare:
+                return channel_name
+        return f"{self._numbers.hidden(channel_name[:dash])}-{serial}"
 
     def _endpoint(self, key: str) -> Endpoint:
         technology, slash, name = key.partition("/")

@@ -67,6 +67,7 @@ class Numbers:
         # A call's number is asked for several times; reading it costs more than the rest of the record.
         self._looked = functools.lru_cache(maxsize=1024)(self._look)
         self._mask = functools.lru_cache(maxsize=1024)(self._hide)
+        self._name = functools.lru_cache(maxsize=1024)(self._hide_in)
 
     def look(self, raw: str) -> Looked | None:
         """What a caller id says, None for what is no number at all. The caller id is the attacker's."""
@@ -173,7 +174,12 @@ class Numbers:
 
     def hidden(self, text: str) -> str:
         """A name with each number in it masked: of seven digits and more, separated or not."""
-        return _RUN.sub(self._hide_run, text) if len(text) >= _SHORTEST else text
+        if len(text) < _SHORTEST:
+            return text
+        return self._name(text) if len(text) <= _REMEMBERED else self._hide_in(text)
+
+    def _hide_in(self, text: str) -> str:
+        return _RUN.sub(self._hide_run, text)
 
     def _hide_run(self, run: re.Match[str]) -> str:
         return self.masked("".join([char for char in run.group() if char not in " ()-"])) or "***"

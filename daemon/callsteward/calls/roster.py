@@ -93,15 +93,15 @@ class Roster:
         """A new leg, at a moment and its stamp: most channels are told of in the moment they are made."""
         creationtime = channel.creationtime
         created = ari.epoch_ms(creationtime) if creationtime and creationtime != stamp else None
-        directory = self._desk.directory
-        endpoint = directory.endpoint(channel.name)
         # The name that Asterisk gave it may have a client's number in it: it goes no further than this.
-        name = directory.shown(channel.name, endpoint)
+        endpoint, name = self._desk.directory.named(channel.name)
         leg = self.legs[channel_id] = Leg(channel_id, name, endpoint, ms if created is None else created)
-        if self._gone.pop(channel_id, None) is not None and not linking.is_ours(channel_id):
-            # Records are told apart by their call's id.
-            leg.call.id = f"{channel_id}@{leg.created_ms}"
-        if leg.endpoint.is_relay:
+        if channel_id in self._gone:
+            del self._gone[channel_id]
+            if not linking.is_ours(channel_id):
+                # Records are told apart by their call's id.
+                leg.call.id = f"{channel_id}@{leg.created_ms}"
+        if endpoint.is_relay:
             self._pair(leg)
         return leg
 

@@ -512,7 +512,7 @@ def _given_away(call: Call, leg: Leg) -> bool:
 def _end(desk: Desk, leg: Leg, side: Side, event: ari.ChannelDestroyed, passed_back: bool = False) -> LegEnd:
     channelvars = event.channel.channelvars
     source = channelvars.hangupsource if channelvars is not None else None
-    if source:
+    if source and source != leg.name:
         source = desk.directory.shown(source)
     refused = leg.dialled and not leg.up
     return LegEnd(
