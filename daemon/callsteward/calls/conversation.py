@@ -29,8 +29,8 @@ class Conversation:
         "operator",
         "operator_heard",
         "operator_ms",
+        "overlap_ms",
         "silences",
-        "spoken_ms",
         "talk_ms",
         "talks",
     )
@@ -54,18 +54,16 @@ class Conversation:
                 break
         self.all_heard = self.operator_heard and self.client_heard
         self.silences: list[tuple[int, int]] = []
-        self.spoken_ms = 0
+        self.overlap_ms = 0
         if self.all_heard:
             seen = live
             if call.unobserved:
                 gaps = [(start or 0, end) for start, end in call.unobserved if end is not None]
                 seen = timeline.difference(live, timeline.union(gaps))
-            if self.operator and self.client:
-                speech = timeline.union(self.operator + self.client)
-            else:
-                speech = self.operator or self.client
-            self.spoken_ms = timeline.total(speech)
-            self.silences = timeline.silences(seen, speech, silence_ms)
+            # The operator's speech leaves few pauses that are long enough, and the client's cuts those.
+            pauses = timeline.silences(seen, self.operator, silence_ms)
+            self.silences = timeline.silences(pauses, self.client, silence_ms)
+            self.overlap_ms = timeline.total(timeline.intersection(self.operator, self.client))
 
     def _leave_out_unheard(self, call: Call, live: timeline.Spans) -> None:
         unheard: list[tuple[int, int]] = []
@@ -96,12 +94,10 @@ class Conversation:
             if self.deaf_from_ms is None or first_ms <= self.deaf_from_ms:
                 word = first_ms - answered_ms
         if self.all_heard:
-            client_ms = timeline.total(client)
-            # What both said at once is in both sums, and once in the whole.
-            overlap_ms = self.operator_ms + client_ms - self.spoken_ms
+            overlap_ms = self.overlap_ms
             return Speech(
                 self.operator_ms / 1000,
-                client_ms / 1000,
+                timeline.total(client) / 1000,
                 overlap_ms / 1000,
                 timeline.interruptions(operator, client, interruption_ms) if overlap_ms else 0,
                 timeline.interruptions(client, operator, interruption_ms) if overlap_ms else 0,

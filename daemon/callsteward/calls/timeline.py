@@ -12,6 +12,8 @@ from typing import Final
 Spans = list[tuple[int, int]]
 
 _UNPACKED: Final = 32
+# Before every moment that there is.
+_BEFORE: Final = -(1 << 61)
 
 
 class Spoken:
@@ -50,33 +52,28 @@ class Spoken:
 
 def union(spans: Spans) -> list[tuple[int, int]]:
     """The spans sorted, those that touch or overlap made one, empty ones dropped."""
-    # Most calls have one talk, and many one hold or one word.
-    if len(spans) < 2:
-        return [(start, end) for start, end in spans if end > start]
+    # Most are so already (one talk, one side's words as they were heard): they are given back as they are.
+    reach = _BEFORE
+    for start, end in spans:
+        if start <= reach or end <= start:
+            return _merged(sorted(spans))
+        reach = end
+    return spans
+
+
+def _merged(spans: Spans) -> list[tuple[int, int]]:
     merged: list[tuple[int, int]] = []
-    reach = 0
-    for span in _ordered(spans):
-        start, end = span
+    reach = _BEFORE
+    for start, end in spans:
         if end <= start:
             continue
-        if merged and start <= reach:
-            if end > reach:
-                merged[-1] = (merged[-1][0], end)
-                reach = end
-        else:
-            merged.append(span)
+        if start > reach:
+            merged.append((start, end))
+            reach = end
+        elif end > reach:
+            merged[-1] = (merged[-1][0], end)
             reach = end
     return merged
-
-
-def _ordered(spans: Spans) -> Spans:
-    """Sorted; mostly they are, and then these very ones."""
-    before = spans[0][0]
-    for start, _ in spans:
-        if start < before:
-            return sorted(spans)
-        before = start
-    return spans
 
 
 def total(spans: Spans) -> int:
@@ -93,31 +90,36 @@ def intersection(left: Spans, right: Spans) -> list[tuple[int, int]]:
         return []
     # What was said in one talk without holds lies in it whole.
     if len(right) == 1 and right[0][0] <= left[0][0] and left[-1][1] <= right[0][1]:
-        return list(left)
+        return left
     common: list[tuple[int, int]] = []
     i = j = 0
-    while i < len(left) and j < len(right):
-        left_start, left_end = left[i]
-        right_start, end = right[j]
-        start = max(left_start, right_start)
-        if left_end < end:
-            end = left_end
-            i += 1
-        else:
-            j += 1
+    left_start, left_end = left[0]
+    right_start, right_end = right[0]
+    while True:
+        start, end = max(left_start, right_start), min(left_end, right_end)
         if start < end:
             common.append((start, end))
-    return common
+        # On to what comes behind the one that ends first.
+        if left_end < right_end:
+            i += 1
+            if i == len(left):
+                return common
+            left_start, left_end = left[i]
+        else:
+            j += 1
+            if j == len(right):
+                return common
+            right_start, right_end = right[j]
 
 
-def difference(left: Spans, right: Spans) -> list[tuple[int, int]]:
-    """Where left is and right is not; each without overlaps."""
-    if not right:
-        return list(left)
+def difference(left: Spans, right: Spans, at_least_ms: int = 1) -> list[tuple[int, int]]:
+    """Where left is and right is not, for at least a time; each without overlaps."""
     rest: list[tuple[int, int]] = []
     j = 0
     for span_start, end in left:
         start = span_start
+        if end - start < at_least_ms:
+            continue  # most talks have no room for a long silence
         while j < len(right) and right[j][1] <= start:
             j += 1
         k = j
@@ -125,22 +127,18 @@ def difference(left: Spans, right: Spans) -> list[tuple[int, int]]:
             hole_start, hole_end = right[k]
             if hole_start >= end:
                 break
-            if hole_start > start:
+            if hole_start - start >= at_least_ms:
                 rest.append((start, hole_start))
             start = max(start, hole_end)
             k += 1
-        if start < end:
+        if end - start >= at_least_ms:
             rest.append((start, end))
     return rest
 
 
 def silences(conversation: Spans, speech: Spans, at_least_ms: int) -> list[tuple[int, int]]:
-    """Pauses of at least a length: in a conversation (talk without holds) with nobody speaking."""
-    # Most talks are too short to hold one.
-    roomy = [span for span in conversation if span[1] - span[0] >= at_least_ms]
-    if not roomy:
-        return []
-    return [(start, end) for start, end in difference(roomy, speech) if end - start >= at_least_ms]
+    """Pauses of at least a length: in a conversation (talk without holds) without that speech."""
+    return difference(conversation, speech, max(at_least_ms, 1))
 
 
 def interruptions(by: Spans, over: Spans, at_least_ms: int) -> int:
