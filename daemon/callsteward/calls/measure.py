@@ -73,7 +73,7 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
     if connected:
         requests = call.requests
     else:
-        requests = [item for item in call.requests if not (item.soft and item.side is _OPERATOR)]
+        requests = tuple([item for item in call.requests if not (item.soft and item.side is _OPERATOR)])
     handed_over = False
     if call.handed_over_ms is not None:
         hangup, handed_over = ended_by(call, requests, limits.abnormal_causes)

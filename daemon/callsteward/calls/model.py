@@ -251,15 +251,15 @@ class Call:
         self.started_ms = first.created_ms
         self.answered_ms: int | None = None
         self.latency_ms: int | None = None
-        # Who the client hears now, and since when; then what has been.
-        self.contact: list[Leg] = []
+        # Who the client hears now, and since when; then what has been. In tuples, since many calls have none
+        # of it (each channel begins as one): an empty tuple takes neither room nor time.
+        self.contact: tuple[Leg, ...] = ()
         self.contact_ms: int | None = None
-        self.last_contact: list[Leg] = []
+        self.last_contact: tuple[Leg, ...] = ()
         self.talks: list[tuple[int, int]] = []
-        # Most calls have none of these: an empty tuple takes no room.
         self.holds: tuple[tuple[Side, int, int, str], ...] = ()
         # Everybody's part in these talks, the client's included; of the client the one that is not over.
-        self.parts: list[Part] = []
+        self.parts: tuple[Part, ...] = ()
         self.clients_part: Part | None = None
         self.operator_speech: Spoken | None = None
         self.client_speech: Spoken | None = None
@@ -269,8 +269,8 @@ class Call:
         # Of too many attempts, the sums of those that are kept no longer.
         self.left_out: LeftOut | None = None
         self.transfers: tuple[TransferMade, ...] = ()
-        self.requests: list[Request] = []
-        self.ends: list[LegEnd] = []
+        self.requests: tuple[Request, ...] = ()
+        self.ends: tuple[LegEnd, ...] = ()
         self.unobserved: tuple[tuple[int | None, int | None], ...] = ()
         # A break of the connection while it was on: what was told in between may be lost.
         self.interruption: tuple[int, int] | None = None

@@ -64,7 +64,7 @@ def _note(desk: Desk, call: Call, leg: Leg, event: ChannelHangupRequest, ms: int
         up=leg.up,
         inherited=leg.inherited,
     )
-    call.requests.append(request)
+    call.requests += (request,)
     party = requester(request)
     if party is not None:
         desk.say(call, _HANGUP, ms, operator=call.operator, by=party)

@@ -37,23 +37,23 @@ _FAILED: Final = TransferResult.FAILED
 _SAID: Final = {side: side.value for side in Side}
 
 
-def hearers(client: Leg) -> list[Leg]:
+def hearers(client: Leg) -> tuple[Leg, ...]:
     """The people a leg is connected to, through bridges and Local channels, in order of entry."""
     bridge = client.bridge
     if bridge is None or bridge.holding:
-        return []
+        return ()
     members = bridge.legs
     # The usual talk, without a walk: one comes into the bridge, then the other.
     if len(members) == 1:
-        return []
+        return ()
     if len(members) == 2:
         other = members[1] if members[0] is client else members[0]
         endpoint = other.endpoint
         if endpoint.person:
-            return [other]
+            return (other,)
         if endpoint.is_machine:
-            return []
-    return [leg for leg in _walk(bridge) if leg is not client]
+            return ()
+    return tuple([leg for leg in _walk(bridge) if leg is not client])
 
 
 def beyond(relay: Leg) -> list[Leg]:
@@ -82,7 +82,7 @@ def _walk(start: Bridge) -> list[Leg]:
 def regroup(desk: Desk, call: Call, ms: int) -> None:
     """Brings the call's conversation in step with who the client hears now."""
     client = call.client
-    now = hearers(client) if client is not None else []
+    now = hearers(client) if client is not None else ()
     before = call.contact
     if now == before or (len(now) == len(before) and all(leg in before for leg in now)):
         return
@@ -116,7 +116,7 @@ def regroup(desk: Desk, call: Call, ms: int) -> None:
 
 
 def _take_part(desk: Desk, call: Call, leg: Leg, ms: int) -> None:
-    leg.contacts = (*leg.contacts, call)
+    leg.contacts += (call,)
     if not leg.outsider:
         call.operator = leg.operator
         if leg.told_in != call.id and _seen_to_connect(call, leg):
@@ -150,12 +150,12 @@ def _begin(desk: Desk, call: Call, ms: int) -> None:
     if call.waits_for is not None:
         close_hold(desk, call.waits_for, ms, only=call)
     # What was asked before belongs to an earlier talk of the same call (a transfer, a second queue).
-    call.requests.clear()
-    call.ends.clear()
+    call.requests = ()
+    call.ends = ()
     call.handed_over_ms = None
     call.parted = None
     call.parted_unseen = False
-    call.last_contact = []
+    call.last_contact = ()
     if call.answered_ms is None:
         _answered(call, ms)
     if call.talk_limit is None and call.line:
@@ -194,10 +194,10 @@ def _leave(desk: Desk, call: Call, leg: Leg, ms: int, *, talk_goes_on: bool) -> 
         leg.contacts = tuple(item for item in leg.contacts if item is not call)
     if talk_goes_on and call.requests:
         # It left a conversation that went on without it: that hang-up ended nothing.
-        call.requests = [item for item in call.requests if item.channel != leg.name]
+        call.requests = tuple([item for item in call.requests if item.channel != leg.name])
 
 
-def _parted(client: Leg | None, before: list[Leg]) -> Parted:
+def _parted(client: Leg | None, before: tuple[Leg, ...]) -> Parted:
     causes: tuple[int, ...] = ()
     if client is not None and client.inherited is not None:
         causes = tuple(client.inherited)
@@ -209,7 +209,7 @@ def _parted(client: Leg | None, before: list[Leg]) -> Parted:
     return Parted(None, causes)
 
 
-def _end(desk: Desk, call: Call, before: list[Leg], ms: int) -> None:
+def _end(desk: Desk, call: Call, before: tuple[Leg, ...], ms: int) -> None:
     if call.contact_ms is not None:
         call.talks.append((call.contact_ms, max(ms, call.contact_ms)))
     call.contact_ms = None
@@ -319,7 +319,7 @@ def _open_part(desk: Desk, call: Call, leg: Leg, ms: int) -> Part:
     if voice is None:
         voice = leg.voice = desk.voices.of(leg.endpoint)
     part = Part(leg, voice, ms)
-    call.parts.append(part)
+    call.parts += (part,)
     return part
 
 

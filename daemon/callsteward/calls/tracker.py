@@ -266,12 +266,12 @@ class Tracker:
             if leg is call.client:
                 if call.handed_over_ms is None:
                     if leg.dialled:  # of several tries the last one counts
-                        call.ends = [end for end in call.ends if end.side is not _CLIENT]
-                    call.ends.append(_end(desk, leg, _CLIENT, event, passed_back))
+                        call.ends = tuple([end for end in call.ends if end.side is not _CLIENT])
+                    call.ends += (_end(desk, leg, _CLIENT, event, passed_back),)
             elif call.contact or _given_away(call, leg):
                 pass  # the talk went on without it, or the client was sent elsewhere
             elif leg in call.last_contact or not (leg.dialled or call.talks):
-                call.ends.append(_end(desk, leg, _OPERATOR, event))
+                call.ends += (_end(desk, leg, _OPERATOR, event),)
         if leg.hold_ms is not None:
             talk.close_hold(desk, leg, ms)
         self._roster.forget(leg)
@@ -429,8 +429,8 @@ class Tracker:
             call.interruption = None
             self._interrupted = any(interruption.in_doubt(other) for other in self._roster.calls())
         # Its legs know their call: without this the two would wait for the garbage collector.
-        call.last_contact = []
-        call.parts = []
+        call.last_contact = ()
+        call.parts = ()
         call.clients_part = None
         if record is not None:
             desk.facts.append(CallEnded(record, call.client_number))

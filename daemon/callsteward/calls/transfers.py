@@ -55,5 +55,5 @@ def _note(desk: Desk, leg: Leg, other: Leg, kind: TransferKind, to: str | None, 
         rating_entry.came_by(transfer)
     call.transfers = (*call.transfers, transfer)
     names = {leg.name, other.name}
-    call.requests = [item for item in call.requests if item.channel not in names]
+    call.requests = tuple([item for item in call.requests if item.channel not in names])
     desk.say(call, Happening.TRANSFER, ms, operator=leg.operator, by=leg.operator, to=to)

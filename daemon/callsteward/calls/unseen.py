@@ -38,7 +38,7 @@ def restarted(roster: Roster, event: ari.Snapshot, gap_ms: int, vanished: Sequen
     died = booted if lost is None else max(gap_ms, min(booted, lost))
     for call in roster.calls():
         if call.contact and call.client is not None and call.client in vanished:
-            call.requests.append(of_restart(gap_ms, Side.CLIENT, call.client.name))
+            call.requests += (of_restart(gap_ms, Side.CLIENT, call.client.name),)
             call.died_ms = died
             # While somebody listened, who began to speak was heard.
             call.spoke_on = lost is None or any(leg.talking_ms is not None for leg in call.contact)
