@@ -17,7 +17,7 @@ _STARTED: Final = Happening.STARTED
 
 def told(desk: Desk, roster: Roster, event: Dial, ms: int) -> None:
     """A dial begins, comes to something or is sent elsewhere."""
-    calling, called = event.caller, event.peer
+    calling, called, status = event.caller, event.peer, event.dialstatus
     caller = roster.leg(calling, ms) if calling is not None else None
     # A client's line was looked up with that; one who becomes it only by this dial has none yet.
     known = caller.call if caller is not None and caller.call.client is caller else None
@@ -32,9 +32,9 @@ def told(desk: Desk, roster: Roster, event: Dial, ms: int) -> None:
         # A program rings it: it belongs to the call of the channel that the program rings it for.
         linking.join_linked(desk, peer, called, roster.legs)
     elif calling is not None:
-        if not event.dialstatus:
+        if not status:
             provenance.dialled(caller, peer, calling.dialplan.app_name)
-        elif event.dialstatus == "ANSWER":
+        elif status == "ANSWER":
             provenance.taken(caller, calling.dialplan.app_name)
     went_to = event.forwarded
     if went_to is not None:
@@ -51,7 +51,6 @@ def told(desk: Desk, roster: Roster, event: Dial, ms: int) -> None:
         call = caller.call
         if call is not known or not call.client_number:
             linking.find_line(desk, call, calling)
-    status = event.dialstatus
     if peer.call.client is peer:
         first = peer.call.client_dial is None
         attempts.client_dial(desk, peer, event)

@@ -6,7 +6,7 @@ two: a conference of two clients is two contacts.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 from callsteward.calls import left_out, rating_id, talk
@@ -16,7 +16,7 @@ from callsteward.calls.model import Call, Leg
 from callsteward.calls.record import Direction
 
 if TYPE_CHECKING:
-    from callsteward.ari.events import Channel
+    from callsteward.ari.events import Channel, DialplanPosition
     from callsteward.calls.desk import Desk
 
 _INBOUND: Final = Direction.INBOUND
@@ -189,7 +189,7 @@ def find_line(desk: Desk, call: Call, channel: Channel) -> None:
             raw = desk.numbers.delivered(raw, endpoint.numbers)
         call.client_number = raw
     if not call.line_from_queue:
-        _place(desk, call, channel)
+        _place(desk, call, channel.dialplan)
 
 
 def find_line_behind(desk: Desk, call: Call, channel: Channel) -> None:
@@ -198,11 +198,10 @@ def find_line_behind(desk: Desk, call: Call, channel: Channel) -> None:
     Where the client's own channel has found a line, only a queue behind it tells of another one.
     """
     if call.direction is _INBOUND and not call.line_from_queue:
-        _place(desk, call, channel)
+        _place(desk, call, channel.dialplan)
 
 
-def _place(desk: Desk, call: Call, channel: Channel) -> None:
-    position = channel.dialplan
+def _place(desk: Desk, call: Call, position: DialplanPosition) -> None:
     if position.app_name == "Queue":
         queue = position.app_data
         if queue != call.queue:
@@ -221,14 +220,15 @@ def _place(desk: Desk, call: Call, channel: Channel) -> None:
         call.line = desk.directory.line_of_number(exten, context) or desk.default_line
 
 
-def join_linked(desk: Desk, leg: Leg, channel: Channel, legs: Mapping[str, Leg]) -> None:
+def join_linked(desk: Desk, leg: Leg, channel: Channel, legs: dict[str, Leg]) -> None:
     """A channel belongs to the call whose first channel Asterisk names with it.
 
     For one that is met midway, and for one that a program rings: no dial tells whom it is rung for.
     """
     if leg.endpoint.is_machine:
         return
-    linkedid = channel.channelvars.linkedid if channel.channelvars is not None else None
+    told = channel.channelvars
+    linkedid = told.linkedid if told is not None else None
     if not linkedid or linkedid == leg.id:
         return
     first = legs.get(linkedid)

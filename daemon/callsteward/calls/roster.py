@@ -58,7 +58,7 @@ class Roster:
         queues = position.app_name == "Queue"
         # For every event of a client: a line is looked for where there is news.
         if not call.line_from_queue and (
-            queues
+            (queues and position.app_data != call.queue)
             or not call.placed
             or position.exten != call.exten
             or position.context != call.context

@@ -260,9 +260,10 @@ class Tracker:
         if leg.bridge is not None:
             self._roster.detach(leg, ms)
         call = leg.call
-        attempts.ended(desk, leg, ms, event.cause if event is not None else 0)
+        cause = event.cause if event is not None else 0
+        attempts.ended(desk, leg, ms, cause)
         if event is not None:
-            provenance.ended(call, leg, event.cause)
+            provenance.ended(call, leg, cause)
             if leg is call.client:
                 if call.handed_over_ms is None:
                     if leg.dialled:  # of several tries the last one counts
@@ -341,19 +342,21 @@ class Tracker:
 
     def _talking_started(self, event: ari.ChannelTalkingStarted) -> None:
         ms = self.last_event_ms
-        leg = self._roster.leg(event.channel, ms)
+        channel = event.channel
+        leg = self._roster.leg(channel, ms)
         if self._desk.deaf:
             return
-        self._heard(leg, event.channel)
+        self._heard(leg, channel)
         # A Local channel relays the speech of the phone behind it: it would count twice.
         if leg is not None and leg.endpoint.person:
             talk.speech_started(leg, ms)
 
     def _talking_finished(self, event: ari.ChannelTalkingFinished) -> None:
         ms = self.last_event_ms
-        leg = self._roster.leg(event.channel, ms)
+        channel = event.channel
+        leg = self._roster.leg(channel, ms)
         if not self._desk.deaf:
-            self._heard(leg, event.channel)
+            self._heard(leg, channel)
             if leg is not None and leg.endpoint.person:
                 talk.speech_finished(self._desk, leg, ms, event.duration)
 
