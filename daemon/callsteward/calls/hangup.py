@@ -197,8 +197,9 @@ def simultaneous(requests: Sequence[Request], at_ms: int) -> bool:
 def _told(request: Request) -> str:
     if request.restarted:
         return f"{request.channel} was on when Asterisk was restarted"
-    kind = f"soft {request.cause}" if request.soft else f"cause {request.cause}"
-    return f"hang-up request on {request.channel} ({kind})"
+    if request.soft:
+        return f"hang-up request on {request.channel} (soft {request.cause})"
+    return f"hang-up request on {request.channel} (cause {request.cause})"
 
 
 def _loss(request: Request, ends: Sequence[LegEnd], abnormal_causes: Collection[int]) -> str | None:

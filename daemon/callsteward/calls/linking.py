@@ -70,8 +70,11 @@ def merge(desk: Desk, left: Call, right: Call) -> Call | None:
     if left_settled and right_settled:
         return None
     # The stronger one, an id not yet used, the older.
-    left_rank, right_rank = _rank(left, left_settled), _rank(right, right_settled)
-    if (right_rank, right.spent, right.created_ms) < (left_rank, left.spent, left.created_ms):
+    # Above 0 where the right one goes first.
+    ahead = _rank(left, left_settled) - _rank(right, right_settled)
+    if ahead == 0:
+        ahead = left.spent - right.spent
+    if ahead > 0 or (ahead == 0 and right.created_ms < left.created_ms):
         winner, loser = right, left
     if winner.client_up_ms is None and loser.client_up_ms is not None:
         # By the client, before anybody knew whose call it was.

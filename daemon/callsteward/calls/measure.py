@@ -82,7 +82,8 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
         hangup = attribute((), (), limits.abnormal_causes, end_seen=False)
     else:
         # A request may have been lost, too, or not been known to be one of this talk.
-        end_seen = ended_ms is not None and not interruption.not_seen_whole(call)
+        lost = call.interruption is not None and interruption.not_seen_whole(call)
+        end_seen = ended_ms is not None and not lost
         hangup = attribute(requests, call.ends, limits.abnormal_causes, end_seen=end_seen, parted=call.parted)
     tagged = None
     if call.tags:
@@ -203,7 +204,13 @@ def _rang_ms(attempt: TrackedAttempt) -> int:
 
 def _as_they_rang(attempts: list[TrackedAttempt]) -> list[TrackedAttempt]:
     """Phones dialled at once may ring in another order than they were dialled in."""
-    return attempts if len(attempts) < 2 else sorted(attempts, key=_rang_ms)
+    before_ms = 0
+    for attempt in attempts:
+        rang_ms = _rang_ms(attempt)
+        if rang_ms < before_ms:
+            return sorted(attempts, key=_rang_ms)
+        before_ms = rang_ms
+    return attempts  # they rang as they were dialled, most do
 
 
 def _registered_s(call: Call) -> float | None:
@@ -286,8 +293,8 @@ def _operator_holds_s(desk: Desk, call: Call) -> list[tuple[float, float]]:
 
 
 def _holds(call: Call) -> tuple[Hold, ...]:
-    held = sorted(call.holds, key=lambda hold: hold[1:3])
-    return tuple(Hold(side, stamped(start), (end - start) / 1000) for side, start, end, _ in held)
+    held = call.holds if len(call.holds) < 2 else sorted(call.holds, key=lambda hold: hold[1:3])
+    return tuple([Hold(side, stamped(start), (end - start) / 1000) for side, start, end, _ in held])
 
 
 def _silences(conversation: Conversation) -> tuple[Silence, ...]:

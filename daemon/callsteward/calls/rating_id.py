@@ -7,11 +7,13 @@ rating and a number; Asterisk refuses a second channel of the same name while th
 from __future__ import annotations
 
 import re
+from typing import Final
 
 from callsteward.calls.callback_id import callback_id
 
-_CHANNEL = re.compile(r"callsteward-rt-([A-Za-z0-9._]{1,64})-[0-9]+-(.*)\Z", re.DOTALL)
-_HASHED = re.compile(r"x[0-9a-f]{24}\Z")
+_PREFIX: Final = "callsteward-rt-"
+_CHANNEL: Final = re.compile(_PREFIX + r"([A-Za-z0-9._]{1,64})-[0-9]+-(.*)\Z", re.DOTALL)
+_HASHED: Final = re.compile(r"x[0-9a-f]{24}\Z")
 
 rating_id = callback_id
 """The rating's name: the id of the call, or a hash of one that may stand in no dialplan."""
@@ -19,7 +21,7 @@ rating_id = callback_id
 
 def channel_id(rating: str, attempt: int, line: str) -> str:
     """The id of the rating call's first channel. The line stands in it, since the call may be forgotten."""
-    return f"callsteward-rt-{rating}-{attempt}-{line}"
+    return f"{_PREFIX}{rating}-{attempt}-{line}"
 
 
 def guard_id(channel: str) -> str:
@@ -27,15 +29,20 @@ def guard_id(channel: str) -> str:
     return f"callsteward-rtg-{channel}"
 
 
+def _parts(channel: str) -> re.Match[str] | None:
+    """Rating and line of a rating call's channel, None for any other channel: for most of them at once."""
+    return _CHANNEL.match(channel) if channel.startswith(_PREFIX) else None
+
+
 def rating_of(channel: str) -> str | None:
     """The rating a channel was made for, None for any other channel."""
-    match = _CHANNEL.match(channel)
+    match = _parts(channel)
     return None if match is None else match[1]
 
 
 def line_of(channel: str) -> str | None:
     """The line a rating call is made for, None for any other channel."""
-    match = _CHANNEL.match(channel)
+    match = _parts(channel)
     return None if match is None else match[2] or None
 
 

@@ -222,8 +222,9 @@ class Roster:
 
     def destroy(self, bridge_id: str, ms: int) -> None:
         """A bridge is gone, and whoever was in it is out of it."""
-        bridge = self.bridges.pop(bridge_id, None)
+        bridge = self.bridges.get(bridge_id)
         if bridge is not None:
+            del self.bridges[bridge_id]
             talking = [leg.call for leg in bridge.legs if leg.call.contact]
             for leg in list(bridge.legs):
                 self.detach(leg, ms)

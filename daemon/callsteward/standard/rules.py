@@ -211,7 +211,8 @@ def _silence_limit(longest: float | None, limit: float) -> RuleCheck:
 
 def _hold_limit(holds_s: Sequence[tuple[float, float]]) -> RuleCheck:
     """The hold that went furthest over the limit of whoever held."""
-    return _at_most("hold_limit", *max(holds_s, key=lambda hold: hold[0] - hold[1]))
+    furthest = holds_s[0] if len(holds_s) == 1 else max(holds_s, key=lambda hold: hold[0] - hold[1])
+    return _at_most("hold_limit", *furthest)
 
 
 def _interruptions(value: int | None, limit: int | None) -> RuleCheck:
