@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from callsteward import secret_words
+
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> object:
@@ -18,3 +20,9 @@ def pytest_sessionfinish(session: pytest.Session) -> object:
             for report in terminal.stats.get(outcome, []):
                 terminal.write_line(f"{outcome}: {report.nodeid}")
     return ended
+
+
+@pytest.fixture(autouse=True)
+def _secrets_of_one_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one test's configuration holds back would be missing from what another one says."""
+    monkeypatch.setattr(secret_words, "_words", set())

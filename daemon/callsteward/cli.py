@@ -48,6 +48,7 @@ from callsteward.cli_options import (
     wrong,
 )
 from callsteward.exceptions import CallstewardError
+from callsteward.secret_words import masked
 
 if TYPE_CHECKING:
     from callsteward.store.records import CallQuery
@@ -88,7 +89,7 @@ def main() -> NoReturn:
     try:
         app()
     except CallstewardError as error:
-        typer.echo(f"callsteward: {error}", err=True)
+        typer.echo(f"callsteward: {masked(str(error))}", err=True)
         sys.exit(error.exit_code)
     except BrokenPipeError:
         # Nobody reads on: say nothing, and let the interpreter's last flush go nowhere.
@@ -323,7 +324,7 @@ def _for_daemon(config_file: Path, *, threaded: bool = False) -> config.Config:
     """The configuration with its secrets readable and logging set up."""
     settings = config.load(config_file, daemon=True)
     # Reading them now makes an unreadable secret file fail before anything starts.
-    logs.hide(settings.asterisk.secret, settings.mqtt.secret, settings.privacy.key)
+    _ = (settings.asterisk.secret, settings.mqtt.secret, settings.privacy.key)
     logs.set_up(settings.log, threaded=threaded)
     return settings
 

@@ -1,7 +1,8 @@
 """Logging: key-value lines for people on a terminal, JSON for journald and everything else.
 
 Logs go to stderr, stdout belongs to what a command prints. A phone number or a secret that reaches a log
-by accident (an exception's text, a library's message) is taken out here, at the last step.
+by accident (an exception's text, a library's message) is taken out here, at the last step; what a secret is
+tells `secret_words`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from callsteward.log_writer import LogWriter
+from callsteward.secret_words import HIDDEN, is_secret, masked
 
 if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor, WrappedLogger
@@ -24,35 +26,17 @@ if TYPE_CHECKING:
 # Ten to fifteen digits (E.164), but not the seconds in one of Asterisk's channel ids (1795313885.10), nor
 # what is part of a hash; and seven to nine where a channel's name has its endpoint (SIP/78126060-00000012).
 _NUMBER = re.compile(r"(?<![0-9A-Fa-f.])\+?\d{10,15}(?![0-9A-Fa-f]|\.\d)|(?<=/)\+?\d{7,9}(?=[@-]|$)")
-_SECRET_KEY = re.compile(r"passw|secret|token|authorization|hmac|api_key", re.IGNORECASE)
-_CREDENTIALS_IN_URL = re.compile(r"(?<=://)[^/@\s]+@|(?<=api_key=)[^&\s]+")
-HIDDEN = "***"
-
-
-_hidden: set[str] = set()
-# Shorter ones would take words out of every line.
-_SECRET_FROM = 6
-
-
-def hide(*secrets: str | bytes | None) -> None:
-    """Take these very words out of all that is said from now on."""
-    for secret in secrets:
-        text = secret.decode(errors="replace") if isinstance(secret, bytes) else secret
-        if text and len(text) >= _SECRET_FROM:
-            _hidden.add(text)
 
 
 def scrubbed(text: str) -> str:
     """A text without phone numbers and secrets."""
-    for secret in _hidden:
-        text = text.replace(secret, HIDDEN)
-    return _NUMBER.sub(HIDDEN, _CREDENTIALS_IN_URL.sub(HIDDEN, text))
+    return _NUMBER.sub(HIDDEN, masked(text))
 
 
 def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """The log entry without phone numbers and secrets (a structlog processor)."""
     for key, value in event.items():
-        event[key] = HIDDEN if _SECRET_KEY.search(key) else _clean(value)
+        event[key] = HIDDEN if is_secret(key) else _clean(value)
     return event
 
 
@@ -61,8 +45,7 @@ def _clean(value: object) -> object:
         return value
     if isinstance(value, Mapping):
         return {
-            scrubbed(str(key)): HIDDEN if _SECRET_KEY.search(str(key)) else _clean(item)
-            for key, item in value.items()
+            scrubbed(str(key)): HIDDEN if is_secret(str(key)) else _clean(item) for key, item in value.items()
         }
     if isinstance(value, list | tuple | set | frozenset):
         return [_clean(item) for item in value]

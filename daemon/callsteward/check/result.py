@@ -6,6 +6,8 @@ from enum import StrEnum
 
 import msgspec
 
+from callsteward.secret_words import masked
+
 
 class Status(StrEnum):
     OK = "ok"
@@ -23,12 +25,12 @@ class Result(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def ok(check: str, found: str) -> Result:
-    return Result(check, Status.OK, found)
+    return Result(check, Status.OK, masked(found))
 
 
 def warning(check: str, found: str, mend: str) -> Result:
-    return Result(check, Status.WARNING, found, mend)
+    return Result(check, Status.WARNING, masked(found), masked(mend))
 
 
 def failed(check: str, found: str, mend: str) -> Result:
-    return Result(check, Status.FAILED, found, mend)
+    return Result(check, Status.FAILED, masked(found), masked(mend))

@@ -16,6 +16,7 @@ from callsteward.exceptions import CallstewardError, FeedError
 from callsteward.feed import broker as mqtt_broker
 from callsteward.feed.discovery import own, probe
 from callsteward.feed.topics import Topics
+from callsteward.secret_words import masked
 from callsteward.store.database_file import file_of
 from callsteward.store.engine import async_url, shown
 from callsteward.store.records import Store
@@ -82,7 +83,7 @@ async def _discovers(client: mqtt_broker.Client, config: Config) -> bool:
 
 
 async def store(config: Config) -> Result:
-    where = config.store.url
+    where = masked(config.store.url, whole=True)
     try:
         where = shown(config.store.url)
         file = file_of(async_url(config.store.url))

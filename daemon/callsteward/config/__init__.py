@@ -17,7 +17,7 @@ from typing import Any, Self
 from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from callsteward import secret_files
+from callsteward import secret_files, secret_words
 from callsteward.config import consistency, environment, places
 from callsteward.config.consistency import DEFAULT_LINE
 from callsteward.config.errors import explain, without
@@ -165,6 +165,7 @@ def load(path: Path | None, *, warn: Callable[[str], None] | None = None, daemon
         values = places.beside(values, path)
     wrong += environment.unknown(Config)
     merged = environment.over(values, environment.Environment(Config)())
+    secret_words.keep_back(*(secret.word for secret in secret_words.secrets(merged)))
     config, mistakes = _validated(merged, file)
     wrong += mistakes
     found = [*config.contradictions(), *consistency.mistakes(config)]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from callsteward.config.nearest import meant, nearest
+from callsteward.secret_words import is_secret, masked
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -40,7 +41,6 @@ _WORDS = {
 _AS_JSON = ("tuple", "model", "dict")
 # What a line whose name is wrong is called meanwhile.
 _NO_NAME = "-"
-_SECRETS = ("password", "hmac_key")
 
 
 def explain(
@@ -128,11 +128,11 @@ def _wrong(item: ErrorDetails) -> str:
         words = next((text for start, text in _WORDS.items() if kind.startswith(start)), item["msg"])
         wrong = words.format(**item.get("ctx", {}))
     given = item["input"]
-    hidden = any(secret in str(item["loc"][-1:]) for secret in _SECRETS)
-    # A URL may hold a password.
+    hidden = any(isinstance(part, str) and is_secret(part) for part in item["loc"])
+    # What has an @ may hold a password, also where it is no URL.
     if hidden or not isinstance(given, str | int | float) or "@" in str(given):
         return wrong
-    return f"{wrong} (is {given!r})"
+    return f"{wrong} (is {masked(given, whole=True) if isinstance(given, str) else given!r})"
 
 
 def _unknown(model: type[BaseModel], location: tuple[int | str, ...]) -> str:

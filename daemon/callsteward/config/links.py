@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, PrivateAttr, SecretStr, field_validator, model_validator
 
 from callsteward.config import places
-from callsteward.config.section import Name, Port, Section, secret_from
+from callsteward.config.section import Host, Name, Port, Section, secret_from
 
 SHORTEST_TOKEN = 16
 
@@ -39,7 +39,7 @@ class Asterisk(Section):
     password_file: Path | None = None
     app: Name = Field("callsteward", description="The observer's ARI application.")
     ca_file: Path | None = Field(None, description="CA to trust for https.")
-    listen_host: str = Field("127.0.0.1", description="outbound: where the daemon listens.")
+    listen_host: Host = Field("127.0.0.1", description="outbound: where the daemon listens.")
     listen_port: Port = Field(8087, description="outbound: where the daemon listens.")
     silence_ms: int = Field(
         500, ge=10, le=10_000, description="The first number of TALK_DETECT(set)=500,256."
@@ -53,8 +53,11 @@ class Asterisk(Section):
     @field_validator("url")
     @classmethod
     def _url(cls, value: str) -> str:
-        if not re.fullmatch(r"https?://[^/@\s]+(/[^\s]*)?", value):
-            message = "http(s)://host:port without a user name; the password has its own key"
+        if not re.fullmatch(r"https?://[^/@\s?#]+(/[^@\s?#]*)?", value):
+            message = (
+                "http(s)://host:port without a user name and without a question mark; the password has its"
+                " own key"
+            )
             raise ValueError(message)
         _port(value)
         return value.rstrip("/").removesuffix("/ari")
@@ -68,7 +71,7 @@ class Mqtt(Section):
     """The broker."""
 
     enabled: bool = True
-    host: str = "127.0.0.1"
+    host: Host = "127.0.0.1"
     port: Port = 1883
     username: str | None = None
     password: SecretStr | None = None
@@ -178,6 +181,12 @@ class Store(Section):
                     "a file has three slashes in front, or four where its path is absolute: sqlite:///file.db"
                 )
                 raise ValueError(message)
+        elif "@" in value.partition("?")[0].partition("@")[2]:
+            # A driver would look for a host whose name begins with the password's end.
+            message = (
+                "there is more than one @: write the one in the password as %40 (and / as %2F, : as %3A)"
+            )
+            raise ValueError(message)
         else:
             _port(value)
         return value
@@ -188,7 +197,7 @@ class Web(Section):
 
     enabled: bool = False
     metrics: bool = Field(True, description="true: answer GET /metrics. Commands have a key of their own.")
-    host: str = Field(
+    host: Host = Field(
         "127.0.0.1", description="Where it listens; another address than loopback is for a proxy."
     )
     port: Port = 8089

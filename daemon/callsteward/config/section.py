@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import available_timezones
 
 import phonenumbers
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 
-from callsteward import secret_files
+from callsteward import secret_files, secret_words
 
 # A name becomes a level of an MQTT topic and part of a URL.
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 Port = Annotated[int, Field(ge=1, le=65_535)]
+
+
+def _host_alone(value: str) -> str:
+    """The value, where it is no URL and no `user:password@host`. Raises ValueError."""
+    if not re.fullmatch(r"[\w.-]{1,253}|\[?[0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*(%\w+)?\]?", value):
+        message = "a host's name or address alone; port, user name and password have keys of their own"
+        raise ValueError(message)
+    return value
+
+
+Host = Annotated[str, AfterValidator(_host_alone)]
 # Seconds that something may last.
 Span = Annotated[float, Field(gt=0, le=86_400)]
 # What a dial string may hold around the number: nothing that Dial() reads as an option or another device.
@@ -42,7 +54,9 @@ def secret_from(value: SecretStr | None, file: Path | None, credential: str) -> 
         file = secret_files.credential(credential)
     if file is not None:
         return secret_files.read(file)
-    return value.get_secret_value() if value is not None else None
+    secret = value.get_secret_value() if value is not None else None
+    secret_words.keep_back(secret)
+    return secret
 
 
 def time_zone(value: str | None) -> str | None:

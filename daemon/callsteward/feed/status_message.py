@@ -9,6 +9,7 @@ import msgspec
 from callsteward import __version__
 from callsteward.feed.envelope import BLANK, Count, Envelope, Stamp, stamp
 from callsteward.health import Health
+from callsteward.secret_words import masked
 
 _UNKNOWN_HEALTH: dict[str, Any] = dict.fromkeys(Health.__struct_fields__)
 
@@ -83,7 +84,7 @@ def status(
         version=__version__,
         started_at=stamp(started_ms),
         asterisk=asterisk,
-        asterisk_detail=asterisk_detail,
+        asterisk_detail=None if asterisk_detail is None else masked(asterisk_detail),
         last_seq=last_seq,
         queue_depth=queue_depth,
         dropped=sum(dropped) if dropped else None,
@@ -93,5 +94,11 @@ def status(
         outbox=outbox,
         outbox_depth=outbox_depth,
         outbox_oldest_at=None if outbox_oldest_ms is None else stamp(outbox_oldest_ms),
-        **(_UNKNOWN_HEALTH if health is None else msgspec.structs.asdict(health)),
+        **(_UNKNOWN_HEALTH if health is None else _said(health)),
     )
+
+
+def _said(health: Health) -> dict[str, Any]:
+    """Its fields, the texts among them without secrets: they quote errors of the configuration."""
+    fields = msgspec.structs.asdict(health)
+    return {name: masked(value) if isinstance(value, str) else value for name, value in fields.items()}

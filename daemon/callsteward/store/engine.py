@@ -25,6 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from callsteward.exceptions import StoreError
+from callsteward.secret_words import masked
 from callsteward.store.database_file import BUSY_TIMEOUT_MS, file_of, prepare
 from callsteward.store.sqlite import opened
 from callsteward.store.trouble import DAMAGED, reason
@@ -78,10 +79,9 @@ def async_url(url: str) -> URL:
 
 
 def shown(url: str) -> str:
-    """Where a database is, for people: an SQLite file's full path, else the URL without its password."""
-    parsed = async_url(url)
-    file = file_of(parsed)
-    return str(file) if file is not None else parsed.set(drivername="postgresql").render_as_string()
+    """Where a database is, for people: an SQLite file's full path, else the URL without its secrets."""
+    file = file_of(async_url(url))
+    return masked(url, whole=True) if file is None else str(file)
 
 
 async def connect(url: str, *, create: bool = True) -> AsyncEngine:
