@@ -42,7 +42,7 @@ demo: setup ## Real Asterisk, real phones, real broker: watch call records arriv
 
 # Apart, and coverage with the units alone: it makes the property tests five times as slow and adds nothing.
 .PHONY: test
-test: lint types test-roots test-units test-properties test-lanes test-alone test-compiled ## Everything: lint, types, all tests with the live ones, coverage of the pure core
+test: lint types test-roots test-units test-lowest test-properties test-lanes test-alone test-compiled ## Everything: lint, types, all tests with the live ones, coverage of the pure core
 
 .PHONY: test-roots
 test-roots: setup
@@ -54,6 +54,12 @@ test-units: setup
 	@$(PY) -m pytest $(PARALLEL) --cov --cov-report= tests/unit tests/replay
 	@echo "==> how much of the pure core they cover"
 	@$(PY) -m coverage report --include='*/callsteward/calls/*,*/callsteward/standard/*' --fail-under=95
+
+# What an older installation has: the bounds in pyproject.toml are of releases that these tests ran with.
+.PHONY: test-lowest
+test-lowest: setup ## Unit, replay and PostgreSQL tests with the lowest releases that pyproject.toml allows
+	@python=$$(scripts/lowest) && echo "==> unit, replay and PostgreSQL tests with the lowest releases" && \
+		PYTHONPATH=daemon $$python -m pytest $(PARALLEL) tests/unit tests/replay tests/postgresql
 
 .PHONY: test-properties
 test-properties: setup
@@ -143,10 +149,11 @@ harm: setup ## The PBX is never harmed: disk and broker frozen under 100 calls a
 
 .PHONY: pins
 pins: setup ## After new releases: install the newest of everything, and write down what the tests run with
-	@$(PY) -m pip install --quiet --upgrade --upgrade-strategy eager --editable . --group dev --group fuzz
-	@{ sed -n '/^#/p' constraints.txt; $(PY) -m pip freeze --exclude-editable --exclude pip --exclude setuptools; } > $(VENV)/pins
+	@$(PY) -m pip install --quiet --upgrade --upgrade-strategy eager --editable . --group dev --group fuzz --group pins
+	@{ sed -n '/^#/p' constraints.txt; $(PY) -m pip freeze --exclude-editable --exclude pip --exclude setuptools --exclude uv; } > $(VENV)/pins
 	@mv $(VENV)/pins constraints.txt
-	@git diff --stat constraints.txt
+	@scripts/lowest --write
+	@git diff --stat constraints.txt constraints-lowest.txt
 
 .PHONY: audit
 audit: setup ## Known vulnerabilities in the dependencies, where the service can be reached

@@ -7,19 +7,20 @@ ssl:default [Connect call failed …]"). What was said is found within, whoever 
 from __future__ import annotations
 
 import errno
+import os
 import re
 import socket
 import ssl
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from callsteward.exceptions import CallstewardError
+
 _ERRNO = re.compile(r"\[Errno (\d+)\]")
 # OpenSSL's x509_vfy.h.
 _NOT_YET_VALID, _EXPIRED = 9, 10
 _NOT_TRUSTED = frozenset({2, 18, 19, 20, 21, 27})
 _OTHER_NAME = frozenset({62, 64})
-# MQTT 3.1.1 (table 3.1) and MQTT 5 (2.4): what a broker refuses a connection with.
-_MQTT_LOGIN = frozenset({4, 5, 134, 135})
 
 
 class Cause(NamedTuple):
@@ -42,8 +43,39 @@ def cause(error: BaseException, section: str) -> Cause:
             return found
     if any(isinstance(one, ssl.SSLError) for one in inner):
         return Cause("no TLS connection came about", "is that its TLS port?")
+    if isinstance(error, OSError) and error.errno:
+        return Cause(_plain(error))
     text = str(error).strip()
     return Cause(text if text and "\n" not in text else type(error).__name__)
+
+
+def told(error: BaseException, section: str) -> str:
+    """The same in one text. What callsteward itself raised has its words already."""
+    if isinstance(error, CallstewardError):
+        return str(error)
+    what, mend = cause(error, section)
+    return f"{what}: {mend}" if mend else what
+
+
+def of_disk(error: BaseException) -> str:
+    """Why a file cannot be written or read, and what to do about it."""
+    if not isinstance(error, OSError) or not error.errno:
+        return str(error).strip() or type(error).__name__
+    return _DISK.get(error.errno) or _plain(error)
+
+
+def _plain(error: OSError) -> str:
+    """The system's own words, without the number."""
+    words = os.strerror(error.errno) if error.errno is not None and error.errno > 0 else str(error)
+    return f"{error.filename}: {words}" if error.filename else words
+
+
+_DISK = {
+    errno.ENOSPC: "the disk is full: make room",
+    errno.EDQUOT: "the quota of the user callsteward runs as is used up: make room, or raise it",
+    errno.EIO: "the disk reports an error: see the system's log",
+    errno.EROFS: "the disk is read-only: see the system's log",
+}
 
 
 def _within(error: BaseException | None) -> Iterator[BaseException]:
@@ -128,14 +160,15 @@ _SYSTEM = {
 
 
 def _protocol(error: BaseException, section: str) -> Cause | None:
-    code = getattr(error, "rc", None)
-    code = getattr(code, "value", code)
-    if isinstance(code, int) and code in _MQTT_LOGIN:
-        return Cause(
-            "the broker refused the user name or password", f"compare {section}.username and its password"
-        )
     # By name: what the daemon needs for one part alone is not imported for the others.
     kind = type(error).__name__
+    if kind.startswith("Mqtt"):
+        return _mqtt(error, kind, section)
+    if kind == "UnansweredError":
+        return Cause(
+            "the broker ended the connection without an answer",
+            "is that its port, does it ask for TLS? Its log says why",
+        )
     if kind in {"ServerDisconnectedError", "ClientOSError"}:
         return Cause("it closed the connection at once", "is that the right port?")
     if kind in {"BadStatusLine", "BadHttpMessage", "ClientPayloadError"} or "Expected HTTP/" in str(error):
@@ -143,3 +176,48 @@ def _protocol(error: BaseException, section: str) -> Cause | None:
     if kind == "WSServerHandshakeError":
         return Cause(f"it answered {getattr(error, 'status', '')} where a websocket was asked for")
     return None
+
+
+def _mqtt(error: BaseException, kind: str, section: str) -> Cause | None:
+    """What the broker answered, or that the connection to it ended."""
+    code = getattr(error, "rc", None)
+    answered = kind == "MqttConnectError" or hasattr(code, "value")
+    code = getattr(code, "value", code)
+    if answered and isinstance(code, int):
+        what, mend = _MQTT.get(code, (f"the broker ended the connection ({error})", "see the broker's log"))
+        return Cause(what, mend.format(section))
+    # Else it is the number of an error within the library, or none.
+    if isinstance(code, int) or str(error).startswith("Disconnected"):
+        return Cause("the connection was lost", "is the broker running, does the network hold?")
+    return None
+
+
+_LOGIN = ("the broker refused the user name or password", "compare {0}.username and its password")
+_VERSION = ("the broker does not speak this version of MQTT", "set {0}.version to what it speaks")
+_CLIENT_ID = ("the broker refused the client id", "set {0}.client_id to one that it lets in")
+_AWAY = ("the broker takes no connection at the moment", "see the broker's log")
+# What a broker answers CONNECT with, and why it ends a connection: MQTT 3.1.1 (table 3.1), MQTT 5 (2.4).
+_MQTT = {
+    1: _VERSION,
+    2: _CLIENT_ID,
+    3: _AWAY,
+    4: _LOGIN,
+    5: _LOGIN,
+    128: ("the broker ended the connection without a reason", "see the broker's log"),
+    132: _VERSION,
+    133: _CLIENT_ID,
+    134: _LOGIN,
+    135: _LOGIN,
+    136: _AWAY,
+    137: _AWAY,
+    138: ("the broker has banned this client", "see the broker's log"),
+    139: ("the broker is shutting down", "is it restarted?"),
+    141: ("the broker heard nothing within the keep-alive time", "raise {0}.keepalive_s"),
+    142: (
+        "another client has connected with the same client id",
+        "give each daemon a site.name or {0}.client_id of its own",
+    ),
+    149: ("a message was larger than the broker takes", "raise its message_size_limit"),
+    151: ("the broker's quota is used up", "raise its quota"),
+    152: ("the broker's administrator ended the connection", "see the broker's log"),
+}

@@ -20,6 +20,7 @@ from typing import NamedTuple
 import structlog
 
 from callsteward.ari.link import cancelled
+from callsteward.causes import told
 from callsteward.exceptions import CallstewardError
 from callsteward.tally import Tally
 
@@ -122,7 +123,7 @@ class _Guests:
                     "gate_accept",
                     kind=self._name,
                     sender="system",
-                    error=str(error),
+                    error=told(error, self._name),
                 )
                 await asyncio.sleep(_RETRY_S)
                 continue

@@ -15,6 +15,7 @@ import structlog
 from callsteward.ari.counters import Counters
 from callsteward.ari.recorder import Recorder
 from callsteward.callback import faults
+from callsteward.causes import of_disk
 from callsteward.exceptions import StoreError
 from callsteward.store import compactor
 from callsteward.store.disk import Disk
@@ -160,7 +161,9 @@ class Keeping:
         except TimeoutError:
             log.error("stopping without the journal's disk, which hangs", action="disk_hangs_at_stop")  # noqa: TRY400
         except (StoreError, OSError) as error:
-            log.error("stopping without the journal's disk", action="disk_fails_at_stop", error=str(error))  # noqa: TRY400
+            log.error(  # noqa: TRY400
+                "stopping without the journal's disk", action="disk_fails_at_stop", error=of_disk(error)
+            )
         if self._disk is not None:
             self._disk.close()
 
@@ -172,8 +175,8 @@ class Keeping:
             # Calls are followed all the same; what a kill would cost is the calls in progress.
             if not self.trouble:
                 self._counters.disk_errors += 1
-                log.error("the journal cannot be written", action="journal_broken", error=str(error))  # noqa: TRY400
-            self.trouble = str(error)
+                log.error("the journal cannot be written", action="journal_broken", error=of_disk(error))  # noqa: TRY400
+            self.trouble = of_disk(error)
             return None
         if self.trouble:
             self.trouble = ""

@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping
 import structlog
 
 from callsteward.agi.request import MAX_BYTES, AgiError, Request, parse, set_variable
+from callsteward.causes import told
 from callsteward.gate import Bounds, CannotListenError, Guest, gate
 from callsteward.openings import Opened
 from callsteward.tally import Tally
@@ -104,7 +105,7 @@ class Server:
         except HungUpError:
             log.debug("hung up before its answer", action="agi_hung_up", script=script)
         except (AgiError, OSError) as error:
-            self._fail(writer, script, str(error), guest.peer)
+            self._fail(writer, script, told(error, "agi"), guest.peer)
         except Exception as error:
             # A fault of ours is no reason to keep a caller waiting.
             log.exception("a question failed", action="agi_error", script=script)

@@ -58,6 +58,7 @@ from callsteward.ari.recent import Recent
 from callsteward.ari.rest import Rest
 from callsteward.ari.stamp import stamp
 from callsteward.ari.websocket import Handshake, Refusal, WebSocket
+from callsteward.causes import told
 from callsteward.config import Config
 from callsteward.exceptions import AriError
 from callsteward.gate import Guest
@@ -149,7 +150,7 @@ class OutboundLink:
             log.warning(
                 "left Asterisk without a handover: some events may be missed",
                 action="ari_no_handover",
-                error=str(error) or type(error).__name__,
+                error=told(error, "asterisk"),
             )
             await self._say_goodbye()
 

@@ -20,6 +20,7 @@ import structlog
 from paho.mqtt.properties import Properties
 
 from callsteward.ari.backoff import Backoff
+from callsteward.causes import told
 from callsteward.commands.core import Commands
 from callsteward.commands.rate import Rate
 from callsteward.commands.reply import Reply
@@ -97,9 +98,10 @@ class MqttDoor:
             except (aiomqtt.MqttError, CallstewardError, OSError, ssl.SSLError, ValueError) as error:
                 if self._dialect.changes(error):
                     continue
-                if str(error) != self._said:
-                    self._said = str(error)
-                    log.warning("no commands: no connection", action="commands_unreachable", error=str(error))
+                why = told(error, "mqtt")
+                if why != self._said:
+                    self._said = why
+                    log.warning("no commands: no connection", action="commands_unreachable", error=why)
             await asyncio.sleep(self._backoff.next_s())
 
     async def _session(self) -> None:

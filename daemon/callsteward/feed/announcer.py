@@ -16,6 +16,7 @@ import aiomqtt
 import structlog
 from paho.mqtt.reasoncodes import ReasonCode
 
+from callsteward.causes import told
 from callsteward.config import Config
 from callsteward.exceptions import FeedError
 from callsteward.feed import broker
@@ -141,7 +142,7 @@ async def take_away(config: Config, prefix: str) -> int:
         text = f"the broker has not told within {TAKE_AWAY_S:.0f} s what there is"
         raise FeedError(text) from error
     except (aiomqtt.MqttError, broker.RefusedError, OSError, ssl.SSLError) as error:
-        text = f"the broker at {config.mqtt.host}:{config.mqtt.port}: {error}"
+        text = f"the broker at {config.mqtt.host}:{config.mqtt.port}: {told(error, 'mqtt')}"
         raise FeedError(text) from error
     return len(there)
 

@@ -319,6 +319,12 @@ def _tls(mqtt: Mqtt) -> ssl.SSLContext | None:
             context.load_cert_chain(mqtt.cert_file, mqtt.key_file)
     except (OSError, ssl.SSLError) as error:
         files = ", ".join(str(file) for file in (mqtt.ca_file, mqtt.cert_file, mqtt.key_file) if file)
-        message = f"cannot use the certificates of [mqtt] ({files}): {error.strerror or error}"
+        # OpenSSL says where in its source it gave up.
+        why = (
+            "one of them is no certificate or key in PEM, or key and certificate are not of one another"
+            if isinstance(error, ssl.SSLError)
+            else error.strerror
+        )
+        message = f"cannot use the certificates of [mqtt] ({files}): {why}"
         raise FeedError(message) from error
     return context

@@ -33,6 +33,7 @@ from callsteward.calls.facts import (
     OperatorNow,
 )
 from callsteward.calls.record import CallRecord
+from callsteward.causes import told
 from callsteward.config import Config
 from callsteward.exceptions import CallstewardError
 from callsteward.feed import broker, messages, rating_messages
@@ -301,7 +302,7 @@ class Feed:
             log.warning(
                 "no connection to the broker" if since_s is None else "connection to the broker lost",
                 action="mqtt_unreachable" if since_s is None else "mqtt_lost",
-                error=str(error),
+                error=told(error, "mqtt"),
                 host=self._config.mqtt.host,
                 port=self._config.mqtt.port,
                 waiting=self._post.backlog.depth,

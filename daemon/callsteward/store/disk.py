@@ -14,6 +14,8 @@ from typing import Any, TypeVar
 
 import structlog
 
+from callsteward.causes import of_disk
+
 log = structlog.get_logger("callsteward.store.disk")
 
 T = TypeVar("T")
@@ -107,4 +109,4 @@ class Syncer:
                 now_s = time.monotonic()
                 if now_s - self._logged_s >= LOG_EVERY_S:
                     self._logged_s = now_s
-                    log.error("the disk does not sync", action="disk_sync_failed", error=str(error))  # noqa: TRY400
+                    log.error("the disk does not sync", action="disk_sync_failed", error=of_disk(error))  # noqa: TRY400

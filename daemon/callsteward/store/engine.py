@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
@@ -42,6 +43,10 @@ _NO_OPTION = "store.url: the database's driver does not take what stands behind 
 _SQLITE_OPTIONS = frozenset(
     {"uri", "mode", "cache", "immutable", "vfs", "nolock", "timeout", "cached_statements"}
 )
+# How long a server may take to let us in; asyncpg's own 60 s are longer than a firewall's silence is worth.
+CONNECT_S = 5.0
+# When a connection on which nothing comes back counts as lost (tcp(7)); else the kernel takes a quarter hour.
+_SILENT_S = 10
 _WRITES = "callsteward_writes"
 _turns: WeakKeyDictionary[AsyncEngine, asyncio.Lock] = WeakKeyDictionary()
 
@@ -235,9 +240,28 @@ def alembic_config(connection: Connection) -> Config:
     return alembic
 
 
+def _on_server(url: URL) -> AsyncEngine:
+    engine = create_async_engine(url, pool_pre_ping=True, connect_args={"timeout": CONNECT_S})
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def _notice_silence(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+        driver = getattr(connection, "driver_connection", None)
+        # asyncpg has no public way to its socket.
+        transport = getattr(driver, "_transport", None)
+        opened: socket.socket | None = None if transport is None else transport.get_extra_info("socket")
+        if opened is not None and opened.family in {socket.AF_INET, socket.AF_INET6}:
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _SILENT_S // 2)
+            opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, _SILENT_S // 2)
+            opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 1)
+            opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _SILENT_S * 1000)
+
+    return engine
+
+
 def _engine(url: URL) -> AsyncEngine:
     if url.get_backend_name() != "sqlite":
-        return create_async_engine(url, pool_pre_ping=True)
+        return _on_server(url)
     connect_args = {"timeout": BUSY_TIMEOUT_MS / 1000, "async_creator_fn": opened}
     # The one used last comes first: one or two connections are at work, with warm caches, and those of a rare
     # crowd stay small.

@@ -31,6 +31,9 @@ _POSTGRESQL: Final = {
     "25006": "the server is read-only: name the primary in store.url",
     "53100": "the server's disk is full: make room there",
     "53300": "the server has no connection left: raise its max_connections",
+    "55000": "the server lets nobody into this database: is it being restored or removed? ALTER DATABASE"
+    " … ALLOW_CONNECTIONS true opens it",
+    "57P01": "the server was shut down: wait a moment",
     "57P03": "the server is starting up or shutting down: wait a moment",
 }
 _CLASS: Final = re.compile(r"^<class '[\w.]+'>: ")

@@ -148,9 +148,12 @@ def _taking(commands: Commands, name: str) -> Handler:
                 body = await request.read()
         except web.HTTPRequestEntityTooLarge:
             return web.json_response({"error": f"a command has at most {LARGEST} bytes"}, status=413)
-        except (web.RequestPayloadError, ContentEncodingError) as error:
+        except (web.RequestPayloadError, ContentEncodingError):
             # Its Content-Encoding or its chunks are none: nothing that follows can be read either.
-            return _unreadable(f"the body cannot be read: {error}", 400)
+            return _unreadable(
+                "the body cannot be read: it is not in the Content-Encoding or chunks its headers name",
+                400,
+            )
         except TimeoutError:
             return _unreadable(f"the body did not come within {BODY_S:g} s", 408)
         reply = await commands.handle(name, _completed(body, request), Source.HTTP, peer=request.remote or "")

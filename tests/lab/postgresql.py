@@ -1,0 +1,131 @@
+"""A PostgreSQL server of its own on a free port: Debian's programs, a data folder that goes with the test."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, Self
+
+from tests.lab.errors import LabUnavailable
+from tests.lab.packages import cache_folder, only_one, run_logged, say
+from tests.lab.ports import free_port
+
+# PostgreSQL does not run as root.
+_USER = "nobody"
+PASSWORD = "of the tests"
+_STARTS_S = 30.0
+
+
+def programs() -> Path:
+    """The folder of initdb and postgres; installed where they are missing. Raises LabUnavailable."""
+    if (found := _installed()) is not None:
+        return found
+    if not shutil.which("apt-get") or os.geteuid() != 0:
+        message = "PostgreSQL's server is missing: apt-get install postgresql"
+        raise LabUnavailable(message)
+    cache_folder().mkdir(parents=True, exist_ok=True)
+    log = cache_folder() / "apt-get.log"
+    # apt-get suffers no second one beside it.
+    with only_one(cache_folder() / "apt-get", say):
+        for command in (
+            ["apt-get", "update"],
+            # In runlevel 1 the package starts no server of its own (invoke-rc.d(8)).
+            ["env", "RUNLEVEL=1", "apt-get", "install", "-y", "--no-install-recommends", "postgresql"],
+        ):
+            if _installed() is None and run_logged(command, log, " ".join(command), say) != 0:
+                message = f"{' '.join(command)} failed, see {log}"
+                raise LabUnavailable(message)
+    found = _installed()
+    if found is None:
+        message = "Debian's package postgresql has no server in it"
+        raise LabUnavailable(message)
+    return found
+
+
+def _installed() -> Path | None:
+    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
+    program = str(folders[-1]) if folders else shutil.which("postgres")
+    return Path(program).resolve().parent if program else None
+
+
+class PostgreSql:
+    """The server, from `start` to `stop`. Its superuser is `postgres`, with a password over TCP."""
+
+    def __init__(self) -> None:
+        self._programs = programs()
+        # Not in pytest's folder, which only root may enter.
+        self._folder = Path(tempfile.mkdtemp(prefix="callsteward-postgresql-", dir="/tmp"))
+        self._data = self._folder / "data"
+        self.port = free_port()
+        self._server: subprocess.Popen[bytes] | None = None
+        secret = self._folder / "password"
+        secret.write_text(PASSWORD)
+        if os.geteuid() == 0:
+            shutil.chown(self._folder, _USER)
+            shutil.chown(secret, _USER)
+        self._run("initdb", "-D", self._data, "-U", "postgres", "-A", "scram-sha-256", f"--pwfile={secret}",
+                  "--no-sync", "-E", "UTF8", "--locale=C")  # fmt: skip
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        shutil.rmtree(self._folder)
+
+    def url(self, *, user: str = "postgres", password: str = PASSWORD, database: str = "postgres") -> str:
+        return f"postgresql://{user}:{password.replace(' ', '%20')}@127.0.0.1:{self.port}/{database}"
+
+    def start(self) -> None:
+        log = (self._folder / "log").open("ab")
+        command: list[str | Path] = [
+            self._programs / "postgres", "-D", self._data, "-h", "127.0.0.1", "-p", str(self.port),
+            "-k", self._folder, "-c", "fsync=off", "-c", "max_connections=20",
+        ]  # fmt: skip
+        with log:
+            server: subprocess.Popen[bytes] = subprocess.Popen(
+                command, stdout=log, stderr=log, cwd=self._folder, **_as_nobody()
+            )
+        self._server = server
+        until = time.monotonic() + _STARTS_S
+        while time.monotonic() < until:
+            # A port that is open says nothing: "the database system is starting up".
+            asked: list[str | Path] = [
+                self._programs / "pg_isready",
+                "-q",
+                "-h",
+                "127.0.0.1",
+                "-p",
+                str(self.port),
+            ]
+            if server.poll() is None and subprocess.run(asked, check=False).returncode == 0:
+                return
+            time.sleep(0.05)
+        message = f"PostgreSQL did not start: {(self._folder / 'log').read_text()}"
+        raise AssertionError(message)
+
+    def stop(self) -> None:
+        """As `systemctl stop` does: whoever is connected is hung up on."""
+        if self._server is not None:
+            self._server.send_signal(signal.SIGINT)
+            self._server.wait(timeout=_STARTS_S)
+            self._server = None
+
+    def _run(self, program: str, *arguments: str | Path) -> None:
+        command = [self._programs / program, *arguments]
+        result = subprocess.run(
+            command, capture_output=True, check=False, cwd=self._folder, timeout=120, **_as_nobody()
+        )
+        if result.returncode != 0:
+            message = f"{program}: {(result.stdout + result.stderr).decode()}"
+            raise LabUnavailable(message)
+
+
+def _as_nobody() -> dict[str, Any]:
+    return {"user": _USER, "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
