@@ -20,11 +20,12 @@ _NAME: Final = re.compile(
     r"passw|passphrase|pwd|^pass$|secret|token|credential|authorization|hmac|(?<!ssl)key$", re.IGNORECASE
 )
 # From a URL's user name to the last @, as SQLAlchemy reads it: a password may have any character in it.
-_IN_TEXT: Final = re.compile(r"(?<=://)[^\s:/]*:(\S*)@")
+_USER: Final = re.compile(r"://[^\s:/]*:")
+_WORD: Final = re.compile(r"\S+")
 _IN_VALUE: Final = re.compile(r"^(?:[\w+.-]*://|(?!.*://))[^:/]*:(.*)@", re.DOTALL)
 # A name and what is given to it: until the next parameter, or the end of the word or quotation.
-_GIVEN_IN_TEXT: Final = re.compile(r"([\w.%-]+) ?= ?(\"[^\"]*|'[^']*|[^&\s]*)")
-_GIVEN_IN_VALUE: Final = re.compile(r"([\w.%-]+)=([^&]*)")
+_GIVEN_IN_TEXT: Final = re.compile(r"(?<![\w.%-])([\w.%-]+) ?= ?(\"[^\"]*|'[^']*|[^&\s]*)")
+_GIVEN_IN_VALUE: Final = re.compile(r"(?<![\w.%-])([\w.%-]+)=([^&]*)")
 # As Python and JSON write a mapping.
 _QUOTED: Final = re.compile(r"([\"'])([\w.-]+)\1: ?b?([\"'])((?:(?!\3)[^\\]|\\.)*)", re.DOTALL)
 # Shorter ones would take words out of every line.
@@ -84,14 +85,22 @@ def masked(text: str, *, whole: bool = False) -> str:
     return "".join([*shown, text[after:]])
 
 
+def _passwords(text: str) -> Iterator[tuple[int, int]]:
+    """Where URLs in a text have a password; in a time that grows with its length alone, hostile or not."""
+    for word in _WORD.finditer(text):
+        user, end = _USER.search(word[0]), word[0].rfind("@")
+        if user is not None and end >= user.end():
+            yield word.start() + user.end(), word.start() + end
+
+
 def _places(text: str, *, whole: bool) -> list[tuple[int, int]]:
     """From where to where a text has secrets, in order, none over another."""
-    found = [match.span(1) for match in (_IN_VALUE if whole else _IN_TEXT).finditer(text)]
+    found = [match.span(1) for match in _IN_VALUE.finditer(text)] if whole else list(_passwords(text))
     found += [
         match.span(2)
         for match in (_GIVEN_IN_VALUE if whole else _GIVEN_IN_TEXT).finditer(text)
         # A URL may be a parameter of another one: asyncpg takes `?dsn=`.
-        if is_secret(unquote(match[1])) or _IN_TEXT.search(unquote(match[2]))
+        if is_secret(unquote(match[1])) or any(_passwords(unquote(match[2])))
     ]
     found += [match.span(4) for match in _QUOTED.finditer(text) if is_secret(match[2])]
     merged: list[tuple[int, int]] = []

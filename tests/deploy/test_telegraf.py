@@ -183,6 +183,18 @@ def test_no_client_gets_into_the_database() -> None:
 # --- what is flat ------------------------------------------------------------------------------------
 
 
+def test_readme_names_what_is_nested_in_a_record() -> None:
+    wire = captured("hold2")
+    nested = {name for name, value in wire.items() if isinstance(value, dict | list)}
+    said = (
+        (REPOSITORY / "README.md")
+        .read_text()
+        .partition("The record is\nnested:")[2]
+        .partition("are lists.")[0]
+    )
+    assert set(re.findall(r"`(\w+)`", said)) == nested
+
+
 @pytest.mark.parametrize(
     ("number", "message"),
     [
