@@ -59,7 +59,7 @@ test-units: setup
 .PHONY: test-lowest
 test-lowest: setup ## Unit, replay and PostgreSQL tests with the lowest releases that pyproject.toml allows
 	@python=$$(scripts/lowest) && echo "==> unit, replay and PostgreSQL tests with the lowest releases" && \
-		PYTHONPATH=daemon $$python -m pytest $(PARALLEL) tests/unit tests/replay tests/postgresql
+		PYTHONPATH=$(CURDIR)/daemon $$python -m pytest $(PARALLEL) tests/unit tests/replay tests/postgresql
 
 .PHONY: test-properties
 test-properties: setup

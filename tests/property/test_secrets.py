@@ -57,6 +57,7 @@ COMMANDS = (
     ("check", "-c"),
     ("run", "-c"),
     ("feed", "status", "-c"),
+    ("status", "-c"),
     ("calls", "-c"),
     ("replay", str(CAPTURE), "-c"),
 )
