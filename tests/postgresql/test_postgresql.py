@@ -110,7 +110,7 @@ QUESTIONS: dict[str, Question] = {
     "put a zone": lambda store: ClientZones(store.engine).put({"+79031234567": "Asia/Omsk"}, by="test"),
     "lost": lambda store: LostCalls(store.engine, "main").counts(),
     "ratings": lambda store: Ratings(store.engine, "main").opened(),
-    "forget ratings": lambda store: Ratings(store.engine, "main").forget(1),
+    "kept ratings": lambda store: Ratings(store.engine, "main").kept_until(1, limit=9),
     "complaints": lambda store: Complaints(store.engine, "main").listed(),
     "tags": lambda store: TagBook(store.engine, "main").listed(),
     "forget tags": lambda store: TagBook(store.engine, "main").forget(1),
