@@ -274,7 +274,7 @@ class Daemon:
                     commands=None if doors is None else doors.commands,
                     ratings=None if ratings is None else ratings.decisions,
                 )
-                tasks["agi"] = asyncio.create_task(openings.keep_open("agi", agi), name="agi")
+                tasks["agi"] = asyncio.create_task(openings.keep_open("agi", agi.run), name="agi")
             if callbacks is not None:
                 tasks["callbacks"] = asyncio.create_task(callbacks.execution.run(), name="callbacks")
             if intervals is not None:
@@ -285,7 +285,7 @@ class Daemon:
                 http = HttpDoor(
                     config, doors.commands if doors is not None and over_http(config) else None, metrics
                 )
-                tasks["web"] = asyncio.create_task(openings.keep_open("web", http), name="web")
+                tasks["web"] = asyncio.create_task(openings.keep_open("web", http.run), name="web")
             if ratings is not None:
                 tasks["ratings"] = asyncio.create_task(ratings.run(), name="ratings")
             self._notify.ready()

@@ -1,4 +1,4 @@
-"""Optional parts that listen on a port: where it cannot be had, everything else goes on and they try again.
+"""Parts that listen on a port: where it cannot be had, everything else goes on and they try again.
 
 Somebody else's program on a port must not be what ends the following of calls; and a unit that ended with a
 wrong configuration's exit code would not even be started again.
@@ -7,8 +7,7 @@ wrong configuration's exit code would not even be started again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Awaitable, Callable
 
 import structlog
 
@@ -22,10 +21,8 @@ FIRST_S, LONGEST_S = 1.0, 60.0
 Opened = Callable[[], None]
 
 
-class Listens(Protocol):
-    async def run(self, opened: Opened) -> None:
-        """Serve until cancelled; calls `opened` once it listens. Raises CannotListenError."""
-        ...
+Listens = Callable[[Opened], Awaitable[None]]
+"""Serves until cancelled; calls `opened` once it listens. Raises CannotListenError."""
 
 
 class Openings:
@@ -41,7 +38,7 @@ class Openings:
         """Which parts wait for a port and why, for people; empty while all are open."""
         return "; ".join(self._waiting.values())
 
-    async def keep_open(self, name: str, part: Listens) -> None:
+    async def keep_open(self, name: str, listens: Listens) -> None:
         """Run a part until cancelled; where it cannot listen, again after a pause that grows."""
         backoff = Backoff(self._first_s, self._longest_s)
 
@@ -52,7 +49,7 @@ class Openings:
 
         while True:
             try:
-                await part.run(opened)
+                await listens(opened)
             except CannotListenError as error:
                 pause_s = backoff.next_s()
                 if self._waiting.get(name) != str(error):

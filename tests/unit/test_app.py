@@ -508,6 +508,28 @@ async def test_the_rating_is_decided_behind_the_callback_and_told_in_the_record(
     assert [(rating.call_id, rating.state.value) for rating in moved] == [(told[0]["call_id"], "scheduled")]
 
 
+async def test_a_taken_port_for_asterisk_stops_nothing_and_is_said_until_asterisk_can_dial_it(tmp_path):
+    ports = [free_port(), free_port()]
+    taken = await asyncio.start_server(lambda *_: None, "127.0.0.1", ports[0])
+    config = config_for("http://127.0.0.1:9", tmp_path)
+    config = config.model_copy(
+        update={
+            "asterisk": Asterisk(connect="outbound", listen_port=ports[0], password=SecretStr(SECRET)),
+            "agi": Agi(enabled=True, port=ports[1]),
+        }
+    )
+    async with running(config) as live:
+        await live.until(lambda: live.feed.links and live.feed.healths)
+        assert f"cannot listen on 127.0.0.1 port {ports[0]} for Asterisk" in live.feed.links[-1][1]
+        # The other parts are there.
+        _, writer = await asyncio.open_connection("127.0.0.1", ports[1])
+        writer.close()
+        await writer.wait_closed()
+        taken.close()
+        await taken.wait_closed()
+        await live.until(lambda: live.feed.links[-1][1].startswith("waiting for Asterisk to dial"))
+
+
 async def test_a_taken_port_of_an_optional_part_stops_nothing_and_the_part_opens_later(ari, tmp_path):
     ports = [free_port(), free_port()]
     taken = [await asyncio.start_server(lambda *_: None, "127.0.0.1", port) for port in ports]

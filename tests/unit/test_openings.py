@@ -28,7 +28,7 @@ class Part:
 async def test_a_part_tries_again_with_growing_pauses_until_it_listens() -> None:
     openings, part = Openings(0.04, 10.0), Part()
     with structlog.testing.capture_logs() as logs:
-        task = asyncio.create_task(openings.keep_open("web", part))
+        task = asyncio.create_task(openings.keep_open("web", part.run))
         await asyncio.sleep(0.01)
         assert openings.detail == "[web]: port 8089 is taken"
         async with asyncio.timeout(5):

@@ -61,12 +61,14 @@ from callsteward.ari.websocket import Handshake, Refusal, WebSocket
 from callsteward.causes import told
 from callsteward.config import Config
 from callsteward.exceptions import AriError
-from callsteward.gate import Guest
+from callsteward.gate import CannotListenError, Guest
+from callsteward.openings import Opened, Openings
 from callsteward.tally import Tally
 
 log = structlog.get_logger(__name__)
 
 PATH = "/ari"
+LISTEN_FIRST_S, LISTEN_LONGEST_S = 1.0, 10.0
 SETUP_TIMEOUT_S = 60.0
 CONFIRM_AFTER_S = 1.0
 GOODBYE_TIMEOUT_S = 0.4
@@ -120,20 +122,41 @@ class OutboundLink:
         self._lost_ms: int | None = None
 
     async def run(self) -> None:
-        """Listen until cancelled. Raises AriError if the port cannot be had."""
+        """Listen until cancelled. While the port cannot be had it is tried again, and said to be why."""
+        resumed = asyncio.create_task(self._resume_kept(), name="ari-resumed")
+        try:
+            await Openings(LISTEN_FIRST_S, LISTEN_LONGEST_S).keep_open("asterisk", self._listen)
+        finally:
+            # Of the connection that was kept, where the port never was to be had.
+            await self._leave()
+            await cancelled(resumed)
+
+    async def _listen(self, opened: Opened) -> None:
+        """Raises CannotListenError."""
         host, port = self._settings.listen_host, self._settings.listen_port
-        async with listening(host, port, self._accept):
-            log.info("waiting for Asterisk", action="ari_listening", where=f"{host}:{port}")
-            self._on_change(False, f"waiting for Asterisk to dial {host}:{port}{PATH}")
-            resumed = asyncio.create_task(self._resume_kept(), name="ari-resumed")
-            try:
-                await asyncio.Event().wait()
-            finally:
-                await self._leave()
-                await cancelled(resumed)
+        try:
+            async with listening(host, port, self._accept):
+                opened()
+                log.info("waiting for Asterisk", action="ari_listening", where=f"{host}:{port}")
+                self._not_connected(f"waiting for Asterisk to dial {host}:{port}{PATH}")
+                try:
+                    await asyncio.Event().wait()
+                finally:
+                    # The port is open still: Asterisk dials it when it is handed over.
+                    await self._leave()
+        except CannotListenError as error:
+            self._not_connected(str(error))
+            raise
+
+    def _not_connected(self, why: str) -> None:
+        """Say so, unless the connection of the process before is there."""
+        if self._socket is None:
+            self._on_change(False, why)
 
     async def _leave(self) -> None:
-        """End the connection so that Asterisk outlives it and nothing is lost."""
+        """End the connection so that Asterisk outlives it and nothing is lost; once."""
+        if self._leaving:
+            return
         self._leaving = True
         # Killed from here on, the connection is to end: its events go to another one.
         self._keeper.forget()

@@ -5,8 +5,7 @@ import pytest
 
 from callsteward.ari import listener
 from callsteward.ari.listener import listening
-from callsteward.exceptions import AriError
-from callsteward.gate import Bounds, Guest
+from callsteward.gate import Bounds, CannotListenError, Guest
 from tests.lab.ports import free_port
 
 
@@ -64,6 +63,6 @@ async def test_a_name_is_listened_on_at_all_its_addresses():
 
 @pytest.mark.parametrize("host", ["no.such.host.invalid", "192.0.2.1"])
 async def test_an_address_that_is_not_ours_is_named(host: str):
-    with pytest.raises(AriError, match=f"cannot listen on {host}:8087"):
+    with pytest.raises(CannotListenError, match=rf"\[asterisk\]: cannot listen on {host} port 8087"):
         async with listening(host, 8087, lambda *_: asyncio.sleep(0)):
             pass

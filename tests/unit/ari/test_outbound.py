@@ -5,8 +5,10 @@ from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
+import structlog
 from pydantic import SecretStr
 
+from callsteward.ari import outbound
 from callsteward.ari.census import Census
 from callsteward.ari.counters import Counters
 from callsteward.ari.events import Interrupted, Snapshot, decode
@@ -16,7 +18,6 @@ from callsteward.ari.outbound import OutboundLink
 from callsteward.ari.recent import Recent
 from callsteward.ari.rest import Rest
 from callsteward.config import Asterisk, Config
-from callsteward.exceptions import AriError
 from callsteward.notify import Notify
 from tests.lab.fd_store import FdStore
 from tests.lab.ports import free_port
@@ -132,8 +133,9 @@ async def listening(
     gap_from: str = "",
     handed_over: bool = False,
     keeper: Keeper | None = None,
+    port: int = 0,
 ):
-    port = free_port()
+    port = port or free_port()
     url = url or f"http://127.0.0.1:{free_port()}"
     settings = Config(
         asterisk=Asterisk(connect="outbound", url=url, listen_port=port, password=SecretStr(SECRET))
@@ -362,23 +364,35 @@ async def test_on_a_stop_what_asterisk_sent_before_its_goodbye_is_kept():
         socket._response.close()
 
 
-async def test_a_port_that_is_taken_is_named():
+async def test_a_port_that_is_taken_is_named_and_tried_again_until_asterisk_can_dial_it(monkeypatch):
+    monkeypatch.setattr(outbound, "LISTEN_FIRST_S", 0.04)
+    monkeypatch.setattr(outbound, "LISTEN_LONGEST_S", 0.08)
     port = free_port()
     server = await asyncio.start_server(lambda *_: None, "127.0.0.1", port)
-    settings = Config(asterisk=Asterisk(connect="outbound", listen_port=port))
-    async with aiohttp.ClientSession() as session:
-        link = OutboundLink(
-            settings,
-            FrameQueue(Counters()),
-            Census(),
-            session=session,
-            on_change=lambda *_: None,
-            keeper=Keeper(Notify(""), {}),
-        )
-        with pytest.raises(AriError, match=rf"cannot listen on 127\.0\.0\.1:{port}.*listen_port"):
-            await link.run()
-    server.close()
-    await server.wait_closed()
+    taken = (
+        f"[asterisk]: cannot listen on 127.0.0.1 port {port} for Asterisk (Address already in use); stop what"
+        " listens there, such as another callsteward, or give asterisk.listen_port another port, and the uri"
+        " in Asterisk's websocket_client.conf the same"
+    )
+    with structlog.testing.capture_logs() as logs:
+        async with listening(port=port) as daemon:
+            await asyncio.sleep(0.5)
+            # Pauses of 0.04 s and more: 25 tries at the very most, where who spins makes thousands.
+            assert 5 < len(daemon.states) <= 25
+            assert set(daemon.states) == {(False, taken)}
+            server.close()
+            await server.wait_closed()
+            await daemon.until(lambda: daemon.states[-1][1].startswith("waiting for Asterisk to dial"))
+            async with daemon.asterisk() as socket:
+                await socket.send_str(REGISTERED)
+                await daemon.until(lambda: daemon.states[-1] == (True, ""))
+            assert daemon.running is not None
+            assert not daemon.running.done()
+    # However often it was tried: one line when it began, one when it was over.
+    assert [entry["action"] for entry in logs if entry["action"].startswith("part_")] == [
+        "part_waits",
+        "part_open",
+    ]
 
 
 @asynccontextmanager
@@ -430,6 +444,24 @@ async def test_the_next_process_goes_on_with_the_connection_and_nothing_is_missi
             ]
             assert after.interruptions == []
             assert len(recent) == 0
+
+
+async def test_a_kept_connection_is_read_on_although_the_port_is_taken_and_nobody_says_otherwise():
+    port = free_port()
+    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", port)
+    async with (
+        killed_beside(journalled=4) as (socket, before, keeper),
+        listening(keeper=keeper, gap_from="2026-11-22T02:00:01.000+0000", port=port) as after,
+    ):
+        after.channels = before.channels = [{"id": "5", "name": "PJSIP/5"}]
+        await after.until(lambda: created("5").encode() in after.got and after.states[-1] == (True, ""))
+        await asyncio.sleep(1.2)
+        assert after.states[-1] == (True, "")
+        await socket.close()
+        # What is said once it has ended is why no other one can come.
+        await after.until(lambda: f"cannot listen on 127.0.0.1 port {port}" in after.states[-1][1])
+    server.close()
+    await server.wait_closed()
 
 
 async def test_asterisk_that_dials_again_takes_the_place_of_the_connection_that_was_kept():
