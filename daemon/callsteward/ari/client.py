@@ -12,6 +12,7 @@ both again is right on either.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 
 import aiohttp
@@ -28,7 +29,7 @@ from callsteward.ari.link import (
     subscribe,
 )
 from callsteward.ari.marks import snapshot_frame
-from callsteward.ari.reader import LastStamp, Reader
+from callsteward.ari.reader import REPLACED, LastStamp, Reader
 from callsteward.ari.rest import HttpTransport, Rest
 from callsteward.config import Config
 from callsteward.exceptions import AriError, AriUnauthorizedError
@@ -38,6 +39,10 @@ log = structlog.get_logger(__name__)
 # When to look whether Asterisk still has the subscriptions: soon after a connect, then now and again.
 FIRST_LOOK_S = 1.0
 LOOK_EVERY_S = 30.0
+
+# For how long whoever took the application has it, and how often to look whether that one is gone.
+LEFT_ALONE_S = 60.0
+LOOK_AGAIN_S = 2.0
 
 # A connection that lived this long was good: the next attempt comes quickly again.
 GOOD_AFTER_S = 2.0
@@ -80,8 +85,12 @@ class ClientLink:
                 why = str(error)
             if time.monotonic() - began > GOOD_AFTER_S:
                 self._backoff.reset()
-            delay = self._backoff.next_s()
             self._on_change(False, why)
+            if why == REPLACED:
+                log.error(why, action="ari_replaced", app=self._settings.app)
+                await self._left_alone()
+                continue
+            delay = self._backoff.next_s()
             log.warning("no link to Asterisk", action="ari_disconnected", why=why, retry_s=round(delay, 1))
             await asyncio.sleep(delay)
             # A queue that overflowed must be worked off first, or it would overflow again.
@@ -113,16 +122,24 @@ class ClientLink:
         finally:
             await cancelled(draining)
             self._frames.release()
-            kind = self._last.note(reader.last)
+            self._last.note(reader.last)
             self._lost_ms = time.time_ns() // 1_000_000
             self._frames.counters.disconnects += 1
             await socket.close()
-            if kind == "ApplicationReplaced":
-                log.error(
-                    "another process took this ARI application: only one daemon may use it",
-                    action="ari_replaced",
-                    app=self._settings.app,
-                )
+
+    async def _left_alone(self) -> None:
+        """Return once nobody has the application.
+
+        Or after a while, for Asterisk 16 lists it for ever. Two daemons that both stay take it from each
+        other then, each with an error in its log, and not as often as they can.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LEFT_ALONE_S):
+                found: object = True
+                while found is not None:
+                    await asyncio.sleep(LOOK_AGAIN_S)
+                    with contextlib.suppress(AriError):
+                        found = await self._rest.application(self._settings.app)
 
     async def _resume(self) -> None:
         """Subscribe and put the Snapshot into the stream."""

@@ -14,6 +14,13 @@ from callsteward.ari.stamp import stamp
 
 log = structlog.get_logger(__name__)
 
+REPLACED = (
+    "another process took this ARI application: only one daemon may use it; stop that one, or give"
+    " asterisk.app another name"
+)
+"""Why a connection that Asterisk holds open all the same is of no more use."""
+_REPLACED_TYPE = "ApplicationReplaced"
+
 
 class Socket(Protocol):
     """The part of a websocket that reading needs, whichever side opened it."""
@@ -43,6 +50,9 @@ class Reader:
                 continue
             self.last = message.data
             self._put(message)
+            if _replaces(message.data):
+                # Measured on 22.10.1 and 16.28: the socket stays open, and nothing comes on it any more.
+                return REPLACED
             if frames.full and not self._reads_on():
                 frames.counters.overflows += 1
                 return "the daemon is too slow: its queue is full"
@@ -73,6 +83,13 @@ class Reader:
     def _reads_on(self) -> bool:
         """Whether to go on with a full queue, which then leaves out what arrives."""
         return False
+
+
+def _replaces(raw: bytes | str) -> bool:
+    # A look at the head is cheap; what stands there may be a value as well, so the type decides.
+    head = raw[:64]
+    there = _REPLACED_TYPE.encode() in head if isinstance(head, bytes) else _REPLACED_TYPE in head
+    return there and stamp(raw)[0] == _REPLACED_TYPE
 
 
 class LastStamp:

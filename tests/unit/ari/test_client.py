@@ -1,5 +1,7 @@
 import asyncio
 
+import aiohttp
+
 from callsteward.ari.events import Snapshot, decode, epoch_ms
 from callsteward.config import Operator
 from tests.unit.ari.conftest import linked
@@ -144,14 +146,49 @@ async def test_an_overflowing_queue_cuts_the_link_until_it_is_worked_off(ari):
     assert snapshot(link.got[-1]).gap_from > STAMP % 1
 
 
-async def test_another_daemon_on_the_same_application_is_named(ari, capsys):
-    replaced = '{"type":"ApplicationReplaced","timestamp":"2026-11-22T02:01:21.181+0000"}'
+REPLACED = '{"type":"ApplicationReplaced","timestamp":"2026-11-22T02:01:21.181+0000"}'
+
+
+async def test_another_daemon_on_the_same_application_is_named_and_left_alone(ari, monkeypatch, capsys):
+    """Asterisk keeps the first one's socket open, and sends nothing on it any more."""
+    monkeypatch.setattr("callsteward.ari.client.LEFT_ALONE_S", 0.5)
+    monkeypatch.setattr("callsteward.ari.client.LOOK_AGAIN_S", 0.02)
     async with linked(ari) as link:
         await link.count(1)
-        await ari.send(replaced)
-        await ari.drop()
+        # Whoever took it, and is listed from now on.
+        async with (
+            aiohttp.ClientSession() as other,
+            other.ws_connect(
+                f"{ari.url}/ari/events?app=callsteward", headers={"Authorization": ari._authorization}
+            ),
+        ):
+            began = asyncio.get_running_loop().time()
+            await ari.send(REPLACED)
+            await link.until(lambda: not link.states[-1][0])
+            assert link.states[-1][1].startswith("another process took this ARI application: only one daemon")
+            await link.until(lambda: link.frames.counters.connects == 2)
+            assert asyncio.get_running_loop().time() - began >= 0.5
+    assert "only one daemon may use it; stop that one, or give asterisk.app" in capsys.readouterr().out
+
+
+async def test_an_application_that_nobody_has_any_more_is_taken_back_at_once(ari, monkeypatch):
+    monkeypatch.setattr("callsteward.ari.client.LOOK_AGAIN_S", 0.02)
+    async with linked(ari) as link:
+        await link.count(1)
+        await ari.send(REPLACED)
+        await link.until(lambda: link.frames.counters.connects == 2)
+        await link.pull()
+        # What went by meanwhile nobody saw, and the Snapshot says so.
+        assert snapshot(link.got[-1]).gap_from == "2026-11-22T02:01:21.181+0000"
+
+
+async def test_who_only_calls_themselves_like_that_event_ends_nothing(ari):
+    async with linked(ari) as link:
+        await link.count(1)
+        await ari.send('{"variable":"X","value":"ApplicationReplaced","type":"StasisEnd","timestamp":"x"}')
+        await ari.send(event(2))
         await link.count(3)
-    assert "only one daemon may use it" in capsys.readouterr().out
+        assert link.frames.counters.connects == 1
 
 
 async def test_the_snapshot_is_stamped_by_asterisks_clock_where_ours_differs(ari):
