@@ -9,9 +9,8 @@ from __future__ import annotations
 import asyncio
 import socket
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -36,6 +35,8 @@ from callsteward.feed.inlet import LARGEST_PACKET, Inlet
 from callsteward.rating import ivr_events
 from callsteward.replay import Tally, replay
 from callsteward.store.stored import decode
+from tests.fuzz import admin, handshake, names
+from tests.fuzz.target import Target
 from tests.unit.pump_site import Site
 
 CAPTURES = Path(__file__).resolve().parents[1] / "replay" / "captures"
@@ -65,16 +66,6 @@ _LISTS = (
     "sep=\t\n79031234567\tAsia/Omsk\n".encode("utf-16"),
 )
 _read = Guard(_CONFIG).read
-
-
-@dataclass(frozen=True)
-class Target:
-    """`one` takes an input of up to `max_len` bytes; `share` of a run's inputs are its."""
-
-    one: Callable[[bytes], None]
-    seeds: Callable[[], Iterator[bytes]]
-    max_len: int
-    share: float
 
 
 def _ari(data: bytes) -> None:
@@ -236,6 +227,9 @@ TARGETS = {
     "mqtt": Target(_mqtt, lambda: iter(_PACKETS), 4_000, 0.03),
     "websocket": Target(_websocket, _websocket_frames, 4_000, 0.01),
     "journal": Target(_journal, _streams, 30_000, 0.01),
+    **names.TARGETS,
+    **handshake.TARGETS,
+    **admin.TARGETS,
 }
 
 

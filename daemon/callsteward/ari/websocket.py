@@ -93,7 +93,10 @@ class Handshake:
                         return None
                     self._head += data
                     # Who sends more before the answer does not speak the protocol.
-                    if _END in self._head and not self._head.endswith(_END):
+                    if self._head.find(_END) not in {-1, len(self._head) - len(_END)}:
+                        return None
+                    # Asterisk's has none; the library fails on its own words about such a header.
+                    if not data.isascii():
                         return None
                     self.protocol.receive_data(data)
                     for event in self.protocol.events_received():
