@@ -169,7 +169,6 @@ def print_json(values: dict[str, Any]) -> None:
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     from rich import box
     from rich.table import Table
-    from rich.text import Text
 
     from callsteward import tables
 
@@ -177,7 +176,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*map(Text, row))
+        table.add_row(*map(tables.cell, row))
     tables.console().print(table)
 
 

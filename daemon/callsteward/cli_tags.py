@@ -48,7 +48,6 @@ def tags(
         return
     from rich import box
     from rich.table import Table
-    from rich.text import Text
 
     from callsteward import tables
 
@@ -66,6 +65,6 @@ def tags(
             item.source,
             item.result,
         )
-        table.add_row(*map(Text, cells))
+        table.add_row(*map(tables.cell, cells))
     tables.console().print(table)
     typer.echo(f"tags: {len(found)}" if found else "no such tags", err=True)

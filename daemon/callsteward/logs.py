@@ -17,6 +17,7 @@ import structlog
 
 from callsteward.log_writer import LogWriter
 from callsteward.secret_words import HIDDEN, is_secret, masked
+from callsteward.visible import visible_lines
 
 if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor, WrappedLogger
@@ -52,6 +53,14 @@ def _clean(value: object) -> object:
     return scrubbed(value if isinstance(value, str) else str(value))
 
 
+def _seen(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """The entry without what a terminal would carry out, for people; JSON and the values have none."""
+    for key in ("event", "exception"):
+        if isinstance(event.get(key), str):
+            event[key] = visible_lines(event[key])
+    return event
+
+
 def set_level(log: Log) -> None:
     """How much callsteward itself says."""
     logging.getLogger("callsteward").setLevel(log.level.upper())
@@ -74,6 +83,7 @@ def set_up(log: Log, *, threaded: bool = False) -> None:
         structlog.stdlib.ProcessorFormatter.remove_processors_meta,
         structlog.processors.format_exc_info,
         redact,
+        *([_seen] if console else []),
         structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
         if console
         else structlog.processors.JSONRenderer(),

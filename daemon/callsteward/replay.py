@@ -25,6 +25,7 @@ from callsteward.calls.record import CallRecord, encode
 from callsteward.calls.tracker import Tracker
 from callsteward.config import Config
 from callsteward.exceptions import MalformedEventError
+from callsteward.visible import visible
 
 
 @dataclass(slots=True)
@@ -97,7 +98,7 @@ def replay_files(files: list[Path], config: Config, *, as_table: bool, strict: b
             message = f"{name}:{number}: {error}"
             if strict:
                 raise MalformedEventError(message) from error
-            typer.echo(message, err=True)
+            typer.echo(visible(message), err=True)
 
         with ExitStack() as stack:
             source = sys.stdin.buffer if file == STDIN else stack.enter_context(file.open("rb"))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import re
 import sys
 from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import UTC, datetime, tzinfo
@@ -25,6 +26,7 @@ from callsteward.intervals.measures import MEASURES, Unit
 from callsteward.intervals.row import IntervalRow, Kind
 from callsteward.store.intervals import IntervalStore
 from callsteward.store.records import Store
+from callsteward.visible import visible
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -138,8 +140,8 @@ class JsonLines:
 class Csv:
     """RFC 4180 with a header and UTF-8; what was not observed is an empty cell.
 
-    `excel`: as Excel reads it where the comma is the decimal sign, with times in this zone. A text that it
-    would take for a formula has an apostrophe in front.
+    A text that a spreadsheet would take for a formula has an apostrophe in front. `excel`: as Excel reads it
+    where the comma is the decimal sign, with times in this zone.
     """
 
     def __init__(self, out: IO[bytes], names: Sequence[str], *, excel: tzinfo | None = None) -> None:
@@ -161,8 +163,10 @@ class Csv:
     def _cell(self, name: str, value: Any) -> Any:
         if isinstance(value, bool):
             return "true" if value else "false"
+        if isinstance(value, str):
+            value = visible(value)
         if self._zone is None:
-            return value
+            return f"'{value}" if isinstance(value, str) and _RUNS.match(value) else value
         if isinstance(value, float):
             return str(value).replace(".", ",")
         if isinstance(value, str) and is_moment(name):
@@ -175,7 +179,9 @@ class Csv:
 
 
 # What a spreadsheet takes for the beginning of a formula (OWASP, CSV injection).
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@")
+# Programs read the other form, for which a masked number (+7903***4567) and a negative one stay as they are.
+_RUNS = re.compile(r"[=@]|[+-](?![\d*.,+-]*$)")
 
 
 class _Text:

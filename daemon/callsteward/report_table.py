@@ -11,6 +11,7 @@ from rich.table import Table
 
 from callsteward.intervals.row import IntervalRow, Kind, Value
 from callsteward.intervals.service_level import Formula, denominator_key, numerator_key
+from callsteward.tables import cell
 
 # 80/20 is the usual target of the field, so of the thresholds the one nearest to 20 s is shown.
 _USUAL_S = 20
@@ -72,12 +73,12 @@ def interval_table(
         if len(offsets) > 1 and slots:
             time += f"{local:%z}"[:3]
         texts = compress(read(row.values, threshold_s), shown)
-        table.add_row(time, row.name, *texts, style="" if _busy(row) else "dim")
+        table.add_row(time, cell(row.name), *texts, style="" if _busy(row) else "dim")
     table.add_section()
     for name in sorted({row.name for row in rows}):
         mine = [row.values for row in rows if row.name == name]
         texts = compress(read(_total(mine), threshold_s), shown)
-        table.add_row("total", name, *texts, style="bold")
+        table.add_row("total", cell(name), *texts, style="bold")
     return table
 
 

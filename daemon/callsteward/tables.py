@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from callsteward.calls.record import CallRecord, Decision, Outcome, Party, RuleResult, Side
+from callsteward.visible import visible
 
 _STYLES = {
     Outcome.COMPLETED: "green",
@@ -136,6 +137,11 @@ def console() -> Console:
     return Console() if sys.stdout.isatty() else Console(width=_WHOLE)
 
 
+def cell(text: str) -> Text:
+    """A text in a table: what somebody else wrote is no markup, and moves no cursor."""
+    return Text(visible(text))
+
+
 def records_table(
     records: Iterable[CallRecord], zone: tzinfo | None, title: str | None = None, width: int = _WHOLE
 ) -> Table:
@@ -160,7 +166,7 @@ def records_table(
     one_day = len({texts[0].partition(" ")[0] for _, texts in rows if texts[0] != "-"}) == 1
     for record, texts in rows:
         # Blanks let a narrow terminal break the long names between words.
-        row = [Text(text.replace("_", " ")) for text in texts]
+        row = [cell(text.replace("_", " ")) for text in texts]
         if one_day:
             row[0] = Text(texts[0].partition(" ")[2] or texts[0])
         row[_COLUMNS.index("outcome")].stylize(_STYLES.get(record.outcome, ""))
@@ -173,7 +179,7 @@ def records_table(
 def plain_line(record: CallRecord, zone: tzinfo | None) -> str:
     """The record as one line, `column=value` for each column that has one."""
     pairs = zip(_COLUMNS, cells(record, zone), strict=True)
-    return "  ".join(f"{name.replace(' ', '_')}={text}" for name, text in pairs if text != "-")
+    return visible("  ".join(f"{name.replace(' ', '_')}={text}" for name, text in pairs if text != "-"))
 
 
 def outcomes(records: Iterable[CallRecord]) -> str:

@@ -8,6 +8,7 @@ from datetime import datetime, tzinfo
 from typing import IO, Any
 
 from callsteward.exceptions import CallstewardError
+from callsteward.visible import visible
 
 # What a sheet has at most, its heading included.
 MOST_ROWS = 1_048_576
@@ -67,7 +68,7 @@ class Workbook:
         elif isinstance(value, int | float):
             self._sheet.write_number(self._row, column, value)
         else:
-            self._sheet.write_string(self._row, column, str(value))
+            self._sheet.write_string(self._row, column, visible(str(value)))
 
     def close(self) -> None:
         self._sheet.autofilter(0, 0, self._row, len(self._names) - 1)
