@@ -32,6 +32,8 @@ class Cause(NamedTuple):
 
 def cause(error: BaseException, section: str) -> Cause:
     """Why it failed. `section`: of the configuration, for the keys that mend it."""
+    if isinstance(error, CallstewardError):
+        return Cause(str(error))  # in words already, and about more than what it was made of
     inner = list(_within(error))
     for one in inner:
         found = _certificate(one, section) or _tls(one, section) or _name(one)
@@ -126,7 +128,7 @@ def _tls(error: BaseException, section: str) -> Cause | None:
         return Cause("it asks for a certificate of ours", f"set {section}.cert_file and {section}.key_file")
     if "wrong version" in reason or "record layer" in reason or "unknown protocol" in reason:
         return Cause("it does not speak TLS on this port", "name its TLS port, or connect without TLS")
-    return Cause(f"no TLS connection came about ({reason})")
+    return Cause(f"no TLS connection came about ({reason})", "is that its TLS port?")
 
 
 def _name(error: BaseException) -> Cause | None:

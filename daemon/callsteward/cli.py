@@ -14,9 +14,10 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 from callsteward import (
     __version__,
@@ -45,16 +46,31 @@ from callsteward.cli_options import (
     as_excel,
     chosen,
     span,
+    tell_unknown_line,
     wrong,
 )
 from callsteward.exceptions import CallstewardError
 from callsteward.secret_words import masked
+from callsteward.visible import visible, visible_lines
 
 if TYPE_CHECKING:
     from callsteward.store.records import CallQuery
 
+
+class _InWords(TyperGroup):
+    """What typer makes of a wrong choice without the words of the library beneath it."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            error.message = error.message.removeprefix("Value error, ")
+            raise
+
+
 app = typer.Typer(
     name="callsteward",
+    cls=_InWords,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -89,7 +105,7 @@ def main() -> NoReturn:
     try:
         app()
     except CallstewardError as error:
-        typer.echo(f"callsteward: {masked(str(error))}", err=True)
+        typer.echo(visible_lines(f"callsteward: {masked(str(error))}"), err=True)
         sys.exit(error.exit_code)
     except BrokenPipeError:
         # Nobody reads on: say nothing, and let the interpreter's last flush go nowhere.
@@ -97,12 +113,12 @@ def main() -> NoReturn:
         sys.exit(_READER_GONE)
     except OSError as error:
         if error.filename is None:
-            sys.stderr.write(crash.report(error))
+            sys.stderr.write(visible_lines(crash.report(error)))
         else:  # a file or folder that a command was given
             typer.echo(f"callsteward: {error.filename}: {error.strerror}", err=True)
         sys.exit(1)
     except Exception as error:  # noqa: BLE001  # a fault of ours: Python's own report would tell numbers
-        sys.stderr.write(crash.report(error))
+        sys.stderr.write(visible_lines(crash.report(error)))
         sys.exit(1)
     finally:
         _name_unreadable()
@@ -115,9 +131,8 @@ def _name_unreadable() -> None:
     if stored is None or logging.getLogger().handlers:
         return
     for call_id, why in list(stored.UNREADABLE.calls.items())[:_NAMED]:
-        typer.echo(
-            f"warning: the stored record of call {call_id} cannot be read and is left out: {why}", err=True
-        )
+        told = f"warning: the stored record of call {call_id} cannot be read and is left out: {why}"
+        typer.echo(visible(told), err=True)
     if stored.UNREADABLE.count > _NAMED:
         typer.echo(f"warning: and {stored.UNREADABLE.count - _NAMED} more", err=True)
 
@@ -253,6 +268,7 @@ def calls(
     from callsteward.store.records import CallQuery
 
     from_ms, to_ms = span(from_, to, settings.site.zone)
+    tell_unknown_line(settings, line)
     query = CallQuery(line=line, from_ms=from_ms, to_ms=to_ms, outcome=outcome, limit=limit)
     asyncio.run(_print_calls(settings, query, form, excel=excel))
 

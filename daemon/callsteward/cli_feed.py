@@ -17,7 +17,7 @@ import typer
 
 from callsteward import config
 from callsteward.calls.moments import rfc3339
-from callsteward.cli_options import ConfigOption, Form, FormOption, chosen, moment, wrong
+from callsteward.cli_options import ConfigOption, Form, FormOption, chosen, moment, tell_unknown_line, wrong
 from callsteward.exceptions import FeedError
 
 if TYPE_CHECKING:
@@ -115,6 +115,7 @@ def _resend(
     they wait for its next start. Subscribers leave out the message_ids they know.
     """
     settings = config.load(config_file)
+    tell_unknown_line(settings, line)
     if not settings.mqtt.enabled:
         message = "mqtt.enabled is false: nobody would deliver them"
         raise FeedError(message)

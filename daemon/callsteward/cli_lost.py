@@ -13,7 +13,14 @@ from callsteward.cli_ledger import (
     who,
     with_store,
 )
-from callsteward.cli_options import ConfigOption, Form, FormOption, before_command, chosen
+from callsteward.cli_options import (
+    ConfigOption,
+    Form,
+    FormOption,
+    before_command,
+    chosen,
+    tell_unknown_line,
+)
 from callsteward.exceptions import CallstewardError
 
 if TYPE_CHECKING:
@@ -38,6 +45,7 @@ def _list_lost(
     from callsteward.callback.lost import LostCalls
 
     settings = config.load(config_file)
+    tell_unknown_line(settings, line)
     found = with_store(settings, lambda store: LostCalls(store.engine, settings.site.name).listed(line))
     if chosen(output) is Form.JSONL:
         for record in found:

@@ -12,6 +12,8 @@ from zoneinfo import ZoneInfo
 import typer
 
 from callsteward import dates
+from callsteward.config import Config
+from callsteward.config.nearest import meant
 
 DEFAULT_CONFIG = Path("/etc/callsteward/callsteward.toml")
 """Where the shipped unit has it."""
@@ -115,6 +117,13 @@ def span(from_: str | None, to: str | None, zone: ZoneInfo) -> tuple[int | None,
     if from_ms is not None and to_ms is not None and from_ms >= to_ms:
         wrong(f"nothing lies between --from {from_} and --to {to}: --to is not after --from", "--to")
     return from_ms, to_ms
+
+
+def tell_unknown_line(settings: Config, line: str | None) -> None:
+    """Say that the configuration has no such line: an earlier one may have had it, so it is no error."""
+    known = [*(one.name for one in settings.lines), settings.default_line]
+    if line is not None and line not in known:
+        typer.echo(f"warning: the configuration has no line {line!r}{meant(line, known)}", err=True)
 
 
 def wrong(message: str, option: str) -> NoReturn:

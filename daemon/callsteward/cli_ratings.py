@@ -26,6 +26,7 @@ from callsteward.cli_options import (
     as_excel,
     chosen,
     span,
+    tell_unknown_line,
 )
 from callsteward.exceptions import CallstewardError
 
@@ -62,6 +63,7 @@ def _list(
     from callsteward.rating.complaints import Complaints
 
     settings = config.load(config_file)
+    tell_unknown_line(settings, line)
 
     async def read(store: Store) -> list[Complaint]:
         listed = Complaints(store.engine, settings.site.name).listed(
@@ -187,6 +189,7 @@ def ratings_report(
 
     form = as_excel(output, ListForm.CSV, excel=excel) or ListForm(chosen(None))
     settings = config.load(config_file)
+    tell_unknown_line(settings, line)
     zone = settings.site.zone
     from_ms, to_ms = span(from_, to, zone)
 

@@ -167,7 +167,11 @@ async def test_a_broker_that_is_not_there():
     port = closed_port()
     found, mend = await broker(port=port)
     assert found == f"127.0.0.1:{port}: nothing listens there"
-    assert mend.startswith("is it running, are host and port right?")
+    assert mend == (
+        "is the broker running? Are host and port right? Else: compare mqtt.host, port, username, password"
+        " and"
+        " tls with its settings; its user must be allowed to write callsteward/main/#"
+    )
     found, _ = await broker(host="nowhere.invalid")
     assert found == "nowhere.invalid:1883: there is no such host name"
 

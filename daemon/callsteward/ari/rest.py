@@ -247,7 +247,7 @@ class Rest:
         why = _reason(answer.body)
         message = f"Asterisk answered {answer.status} to {method} {path}{why}"
         if answer.status == 404:
-            message += "; is res_ari loaded and asterisk.url right?"
+            message += ": is res_ari loaded, ari.conf enabled = yes, is asterisk.url right?"
         raise AriError(message)
 
 

@@ -23,6 +23,7 @@ from callsteward.check.trunks import trunks
 from callsteward.config import Config, load
 from callsteward.config.hotline import DEFAULT_PROFILE
 from callsteward.exceptions import ConfigError
+from callsteward.visible import visible
 
 __all__ = ["Result", "Status", "encode", "print_result", "run"]
 
@@ -40,7 +41,7 @@ async def run(config_file: Path) -> AsyncIterator[Result]:
         config = load(config_file, daemon=True)
         _ = (config.asterisk.secret, config.mqtt.secret, config.privacy.key)
     except ConfigError as error:
-        yield failed("config", str(error), "correct the file, then check again")
+        yield failed("config", str(error), "correct that, then check again")
         raise
     yield _config(config, config_file)
     if config.callback.enabled:
@@ -83,11 +84,12 @@ def _config(config: Config, file: Path) -> Result:
 def print_result(result: Result, console: Console) -> None:
     """One line, and a second one with how to mend it."""
     console.print(
-        f"{_MARKS[result.status]}  [bold]{result.check:<15}[/] {escape(result.found)}", soft_wrap=True
+        f"{_MARKS[result.status]}  [bold]{result.check:<15}[/] {escape(visible(result.found))}",
+        soft_wrap=True,
     )
     if result.mend is not None:
         console.print(
-            f"         {'':<15} [dim]mend:[/] {escape(result.mend)}", soft_wrap=True, highlight=False
+            f"         {'':<15} [dim]mend:[/] {escape(visible(result.mend))}", soft_wrap=True, highlight=False
         )
 
 

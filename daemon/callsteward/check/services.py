@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import secrets
 from pathlib import Path
@@ -12,12 +13,12 @@ import aiomqtt
 from callsteward.causes import cause
 from callsteward.check.result import Result, failed, ok, warning
 from callsteward.config import Config
-from callsteward.exceptions import CallstewardError, FeedError
+from callsteward.exceptions import CallstewardError, FeedError, StoreError
 from callsteward.feed import broker as mqtt_broker
 from callsteward.feed.discovery import own, probe
 from callsteward.feed.topics import Topics
 from callsteward.secret_words import masked
-from callsteward.store.database_file import file_of
+from callsteward.store.database_file import file_of, refuse_open_folder
 from callsteward.store.engine import async_url, shown
 from callsteward.store.records import Store
 
@@ -56,11 +57,13 @@ async def broker(config: Config) -> Result:
         )
     except (aiomqtt.MqttError, FeedError, OSError, ValueError) as error:
         what, mend = cause(error, "mqtt")
+        mend = (mend or "is the broker running?").replace("is it running, are", "is the broker running? Are")
         return failed(
             check,
             f"{where}: {what}",
-            (f"{mend} Else: " if mend else "")
-            + "is the broker running? compare mqtt.host, port, username, password and tls with its settings;"
+            mend
+            + ("" if mend.endswith("?") else ".")
+            + " Else: compare mqtt.host, port, username, password and tls with its settings;"
             f" its user must be allowed to write {mqtt.root}/{config.site.name}/#",
         )
     return ok(check, f"{where}: a message to {topic} went out and came back")
@@ -105,6 +108,20 @@ def _missing_file(file: Path) -> Result | None:
     """For a database not there yet: made by a check it might belong to root, out of the daemon's reach."""
     if file.exists():
         return None
-    if os.access(file.parent, os.W_OK):
+    try:
+        refuse_open_folder(file.parent)
+    except StoreError as error:
+        return failed("store", f"{file}: cannot be created", str(error))
+    if _takes_files(file.parent):
         return ok("store", f"{file}: not there yet, the daemon will create it")
     return failed("store", f"{file}: cannot be created", f"make {file.parent} writable for the daemon")
+
+
+def _takes_files(folder: Path) -> bool:
+    """Whether a file can be made there. One without a name: nothing of it stays."""
+    try:
+        os.close(os.open(folder, os.O_TMPFILE | os.O_WRONLY, 0o600))
+    except OSError as error:
+        # Some file systems have no files without a name; of those the rights alone are asked.
+        return error.errno in {errno.EOPNOTSUPP, errno.EISDIR} and os.access(folder, os.W_OK)
+    return True

@@ -170,12 +170,22 @@ def load(path: Path | None, *, warn: Callable[[str], None] | None = None, daemon
     wrong += mistakes
     found = [*config.contradictions(), *consistency.mistakes(config)]
     if daemon:
-        found += [*consistency.without_prompts(config), *_unreadable(config)]
+        found += [*consistency.without_prompts(config), *read_secrets(config)]
     wrong += [f"{file}: {mistake}" for mistake in found]
     if wrong:
         raise ConfigError("\n".join(dict.fromkeys(wrong)))
     store = config.store.placed(places.data_folder(path), daemon=daemon)
     return config.model_copy(update={"store": store})
+
+
+# What tomllib says (its messages are the same in each Python), and what an admin most often did.
+_TOML_MENDS = {
+    "Invalid value": ": a text stands in quotes",
+    "Illegal character '\\n'": ": the quote that closes the text is missing on that line",
+    "Unescaped '\\'": r": in a path write / for each \, or put it between single quotes: 'C:\data'",
+    "Cannot overwrite a value": ": that key is in its section already; take one of the two out",
+    "Cannot declare": ": that section is there already; take one heading out and put the keys together",
+}
 
 
 def _toml(path: Path) -> dict[str, Any]:
@@ -193,7 +203,7 @@ def _toml(path: Path) -> dict[str, Any]:
         message = f"{path}: not TOML: line {line} is not in UTF-8: save the file as UTF-8"
         raise ConfigError(message) from error
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        hint = ": a text stands in quotes" if str(error).startswith("Invalid value") else ""
+        hint = next((mend for start, mend in _TOML_MENDS.items() if str(error).startswith(start)), "")
         message = f"{path}: not TOML: {error}{hint}"
         raise ConfigError(message) from error
 
@@ -218,8 +228,8 @@ def _validated(values: dict[str, Any], file: str) -> tuple[Config, list[str]]:
     return Config.model_construct(**dict(_Merged())), wrong
 
 
-def _unreadable(config: Config) -> Iterator[str]:
-    """What is wrong with the files of secrets."""
+def read_secrets(config: Config) -> Iterator[str]:
+    """Read every secret, as the daemon does at its start; what is wrong with their files."""
     readers: list[Callable[[], object]] = [
         lambda: config.asterisk.secret,
         lambda: config.mqtt.secret,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from pathlib import Path
 from typing import Annotated, Literal
@@ -11,6 +12,7 @@ import phonenumbers
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 
 from callsteward import secret_files, secret_words
+from callsteward.config.nearest import meant
 
 # A name becomes a level of an MQTT topic and part of a URL.
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
@@ -44,6 +46,21 @@ Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(_[A-Z]{2})?$")
 PhoneType = Literal["mobile", "fixed_line", "voip", "personal", "toll_free"]
 
 
+def _host(value: str) -> str:
+    """The value, where it is a name or an address and nothing else. Raises ValueError."""
+    try:
+        ipaddress.ip_address(value)
+    except ValueError:
+        if _NO_HOST.search(value) or not value:
+            message = "a host's name or address alone; the port has its own key, and so has TLS"
+            raise ValueError(message) from None
+    return value
+
+
+_NO_HOST = re.compile(r"[\s/:@\[\]]")
+Host = Annotated[str, AfterValidator(_host)]
+
+
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -62,7 +79,8 @@ def secret_from(value: SecretStr | None, file: Path | None, credential: str) -> 
 def time_zone(value: str | None) -> str | None:
     """The value, where it is an IANA time zone or None. Raises ValueError."""
     if value is not None and value not in available_timezones():
-        message = "not an IANA time zone; one such as Europe/Moscow or Asia/Yekaterinburg"
+        near = meant(value, available_timezones())
+        message = f"not an IANA time zone{near or '; one such as Europe/Moscow or Asia/Yekaterinburg'}"
         raise ValueError(message)
     return value
 

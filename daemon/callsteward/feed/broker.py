@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -35,6 +36,9 @@ WINDOW = 100
 _WRONG_VERSION = {132, 1}
 
 log = structlog.get_logger(__name__)
+# What paho says there of a broken socket comes as an exception, too, and is said in an admin's words.
+_UNHEARD = logging.getLogger(f"{__name__}.paho")
+_UNHEARD.setLevel(logging.CRITICAL)
 
 # Connections given up while they were being made: the thread that makes one cannot be interrupted.
 _abandoned: set[asyncio.Task[None]] = set()
@@ -147,7 +151,7 @@ class Client(aiomqtt.Client):
         properties: Properties | None = None,
     ) -> None:
         if not self._connected.done():
-            message = "the broker ended the connection without an answer"
+            message = "the broker ended the connection without an answer: does its port want TLS, is it full?"
             self._connected.set_exception(UnansweredError(message))
             # Whoever connected may have been cancelled; asked for, it is none that nobody looked at.
             self._connected.exception()
@@ -224,6 +228,7 @@ def client(
         socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
         max_queued_incoming_messages=incoming,
         properties=_bounded() if v5 and not plain else None,
+        logger=_UNHEARD,
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import stat
 import time
 from pathlib import Path
 
@@ -122,6 +123,17 @@ def _use_write_ahead_log(file: Path) -> None:
         time.sleep(0.02)
 
 
+def refuse_open_folder(folder: Path) -> None:
+    """Raise ExposedStoreError where everybody could put a database of theirs in place of ours."""
+    mode = folder.stat().st_mode if folder.is_dir() else 0
+    if mode & stat.S_IWOTH:
+        mend = f"write a folder that is the daemon's alone into store.url, not {folder}"
+        if not mode & stat.S_ISVTX:
+            mend += f", or run: chmod o-w {folder}"
+        message = f"store.url: everybody can put files into {folder}, also in place of the database: {mend}"
+        raise ExposedStoreError(message)
+
+
 def _check_folder(file: Path) -> None:
     """Say plainly what SQLite calls `unable to open database file`."""
     folder = file.parent
@@ -133,6 +145,7 @@ def _check_folder(file: Path) -> None:
     if file.is_dir():
         message = f"store.url: {file} is a folder; name a file in it, such as {file}/callsteward.db"
         raise StoreError(message)
+    refuse_open_folder(folder)
     # SQLite puts its write-ahead log beside the file, so the folder must be writable too.
     for path in (folder, file):
         if path.exists() and not os.access(path, os.W_OK):

@@ -12,8 +12,10 @@ The frames hold what Asterisk said, full phone numbers included: the file is rea
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import stat
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,6 +31,7 @@ from callsteward.ari.stamp import stamp
 from callsteward.exceptions import ExposedStoreError, StoreError
 from callsteward.store import compactor
 from callsteward.store.compaction import GRACE_MS
+from callsteward.store.database_file import refuse_open_folder
 from callsteward.store.disk import Syncer
 
 log = structlog.get_logger("callsteward.store.journal")
@@ -295,14 +298,41 @@ class Journal:
         return whole
 
 
+# Whoever may put a link there must not choose the file that root writes to.
+_FLAGS = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
+
+
+def _not_opened(path: Path, error: OSError) -> str:
+    folder = path.parent
+    if error.errno in {errno.EISDIR, errno.ENXIO}:
+        mend = "it is no file: remove it"
+    elif error.errno == errno.ELOOP:
+        mend = "it is a link, and whoever made that chooses what is written to: remove it"
+    elif not folder.is_dir():
+        mend = f"the folder {folder} does not exist: create it, owned by the user of callsteward"
+        if os.path.lexists(folder):
+            mend = f"{folder} is no folder"
+        mend += ", or correct store.url"
+    else:
+        mend = (
+            f"{error.strerror}; let the user callsteward runs as (uid {os.geteuid()}) write in {folder},"
+            " or correct store.url"
+        )
+    return f"cannot open the journal {path}: {mend}"
+
+
 def _open_locked(path: Path) -> int:
+    refuse_open_folder(path.parent)
     while True:
         try:
-            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+            file = os.open(path, _FLAGS, 0o600)
         except OSError as error:
-            message = f"cannot open the journal {path}: {error.strerror}"
-            raise StoreError(message) from error
-        if secret_files.exposed(os.fstat(file).st_mode):
+            raise StoreError(_not_opened(path, error)) from error
+        mode = os.fstat(file).st_mode
+        if not stat.S_ISREG(mode):
+            os.close(file)
+            raise StoreError(_not_opened(path, OSError(errno.ENXIO, "")))
+        if secret_files.exposed(mode):
             os.close(file)
             message = (
                 f"{path}: the journal holds callers' full numbers and everybody can read it;"
