@@ -58,7 +58,7 @@ def _endpoints(data: bytes) -> None:
         for channel in (name, f"{name}/{_PLANTED}-00000001", f"PJSIP/{_PLANTED}-{name}"):
             endpoint = directory.endpoint(channel)
             assert _PLANTED not in endpoint.shown
-            assert _PLANTED not in directory.shown(channel, endpoint)
+            assert _PLANTED not in directory.shown(channel)
             assert directory.endpoint(channel).kind is endpoint.kind
         assert directory.line_of_number(name, name) in {None, "support"}
         assert directory.operator_at(name) in {None, "201"}

@@ -248,7 +248,7 @@ IN_THE_FILE: dict[str, tuple[Mistake, str]] = {
     "the broker's address as a URL": (
         change('host = "127.0.0.1"\nport', 'host = "mqtt://127.0.0.1"\nport'),
         (
-            f"{CONFIG}: mqtt.host: a host's name or address alone; the port has its own key, and so has TLS"
+            f"{CONFIG}: mqtt.host: a host's name or address alone; port, TLS, user name and password have keys of their own"
             " (is 'mqtt://127.0.0.1')"
         ),
     ),

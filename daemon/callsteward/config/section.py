@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from pathlib import Path
 from typing import Annotated, Literal
@@ -22,12 +21,13 @@ Port = Annotated[int, Field(ge=1, le=65_535)]
 def _host_alone(value: str) -> str:
     """The value, where it is no URL and no `user:password@host`. Raises ValueError."""
     if not re.fullmatch(r"[\w.-]{1,253}|\[?[0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*(%\w+)?\]?", value):
-        message = "a host's name or address alone; port, user name and password have keys of their own"
+        message = "a host's name or address alone; port, TLS, user name and password have keys of their own"
         raise ValueError(message)
     return value
 
 
 Host = Annotated[str, AfterValidator(_host_alone)]
+
 # Seconds that something may last.
 Span = Annotated[float, Field(gt=0, le=86_400)]
 # What a dial string may hold around the number: nothing that Dial() reads as an option or another device.
@@ -44,21 +44,6 @@ OutsideNumber = Annotated[
 # A folder's name, and what Asterisk's CHANNEL(language) takes.
 Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(_[A-Z]{2})?$")]
 PhoneType = Literal["mobile", "fixed_line", "voip", "personal", "toll_free"]
-
-
-def _host(value: str) -> str:
-    """The value, where it is a name or an address and nothing else. Raises ValueError."""
-    try:
-        ipaddress.ip_address(value)
-    except ValueError:
-        if _NO_HOST.search(value) or not value:
-            message = "a host's name or address alone; the port has its own key, and so has TLS"
-            raise ValueError(message) from None
-    return value
-
-
-_NO_HOST = re.compile(r"[\s/:@\[\]]")
-Host = Annotated[str, AfterValidator(_host)]
 
 
 class Section(BaseModel):
