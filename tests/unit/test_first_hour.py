@@ -27,6 +27,7 @@ from tests.lab.ports import free_port
 REPOSITORY = Path(__file__).parents[2]
 COMMAND = Path(sys.executable).with_name("callsteward")
 CONFIG = "config/callsteward.toml"
+NO_FILE = "nowhere.toml: no such file: name the configuration with -c FILE or $CALLSTEWARD_CONFIG"
 NO_DATABASE = (
     "callsteward: there is no database at {folder}/config/callsteward.db: the daemon makes it when it"
     " starts first"
@@ -322,8 +323,8 @@ def test_a_byte_order_mark_is_no_mistake(admin: Admin) -> None:
 @pytest.mark.parametrize(
     ("arguments", "environment", "said"),
     [
-        (("run",), {}, "Missing option '--config' / '-c'."),
-        (("run", "-c", "nowhere.toml"), {}, "nowhere.toml: cannot read it: No such file or directory"),
+        (("run",), {"CALLSTEWARD_CONFIG": "nowhere.toml"}, NO_FILE),
+        (("run", "-c", "nowhere.toml"), {}, NO_FILE),
         (("run", "-c", "config"), {}, "config: cannot read it: Is a directory"),
         (
             ("run", "-c", "config/mosquitto/callsteward.conf"),
@@ -474,6 +475,7 @@ def test_a_port_that_is_taken_is_named_and_the_daemon_goes_on(admin: Admin) -> N
         )
         with admin.daemon() as process:
             waits = entry(process, "part_waits")
+            assert waits["error"] in json.loads(admin.run("status", "-c", CONFIG).stdout)["problems"]
             taken.close()
             entry(process, "part_open")
     assert waits["error"] == (
@@ -481,6 +483,24 @@ def test_a_port_that_is_taken_is_named_and_the_daemon_goes_on(admin: Admin) -> N
         " or stop what"
         " listens there"
     )
+
+
+def test_a_port_for_asterisk_that_is_taken_is_said_by_log_and_status_and_the_daemon_goes_on(
+    admin: Admin,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        admin.replace('connect = "client"', f'connect = "outbound"\nlisten_port = {port}')
+        with admin.daemon() as process:
+            waits = entry(process, "part_waits")
+            status = admin.run("status", "-c", CONFIG)
+            taken.close()
+            entry(process, "ari_listening")
+    assert waits["error"].startswith(
+        f"[asterisk]: cannot listen on 127.0.0.1 port {port} for Asterisk (Address"
+    )
+    assert status.returncode == 1
+    assert any(waits["error"] in problem for problem in json.loads(status.stdout)["problems"])
 
 
 def test_a_second_daemon_in_the_same_folder_is_refused_and_the_first_goes_on(admin: Admin) -> None:
@@ -593,7 +613,7 @@ def test_a_list_from_excel_is_taken_whole_or_not_at_all(admin: Admin) -> None:
     taken = admin.run("dnc", "import", file, "--column", "Телефон", "-c", CONFIG)
     assert taken.returncode == 0
     listed = json.loads(admin.run("dnc", "list", "-c", CONFIG).stdout)
-    assert (listed["client_masked"], listed["comment"]) == ("+7903***4567", "просил")
+    assert (listed["client_masked"], listed["comment"]) == ("+7903***4567", "Иванов, просил")
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ async def test_whatever_the_umask_all_that_a_run_makes_is_its_owners_alone(tmp_p
             process.send_signal(signal.SIGTERM)
             assert await asyncio.to_thread(process.wait, 10) == 0
     assert made == dict.fromkeys(
-        ("calls.db", "calls.db-wal", "calls.db-shm", "calls.journal", "recording.jsonl"), 0o600
+        ("calls.db", "calls.db-wal", "calls.db-shm", "calls.journal", "calls.sock", "recording.jsonl"), 0o600
     )
 
 
