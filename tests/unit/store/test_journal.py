@@ -384,7 +384,8 @@ def test_without_a_path_nothing_is_kept() -> None:
 
 
 def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match=f"{tmp_path}/nowhere/calls.journal: No such file"):
+    said = f"calls.journal: the folder {tmp_path}/nowhere does not exist: create it, owned by the user of"
+    with pytest.raises(StoreError, match=said):
         Journal(tmp_path / "nowhere" / "calls.journal")
 
 
