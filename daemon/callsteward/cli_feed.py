@@ -115,7 +115,6 @@ def _resend(
     they wait for its next start. Subscribers leave out the message_ids they know.
     """
     settings = config.load(config_file)
-    tell_unknown_line(settings, line)
     if not settings.mqtt.enabled:
         message = "mqtt.enabled is false: nobody would deliver them"
         raise FeedError(message)
@@ -129,6 +128,8 @@ def _resend(
         wrong(f"nothing lies between --from {from_} and --to {to or 'now'}: --to is not after --from", "--to")
     kinds = [DurableKind(item.value) for item in kind or list(ResendKind)]
     done, left_out = asyncio.run(_put_in(settings, span, kinds))
+    if not done:
+        tell_unknown_line(settings, line)
     typer.echo(f"sent again: {_listed(done)}" if done else "nothing was made then", err=True)
     if left_out:
         typer.echo(

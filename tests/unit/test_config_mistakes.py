@@ -203,7 +203,7 @@ hold_limit_s = -1
     said = complaints(text, daemon=True, CALLSTEWARD_MQT__HOST="x", CALLSTEWARD_LOG__LEVEL="loud")
     assert [line.partition(": ")[0] + "|" + line.partition(": ")[2][:34] for line in said] == [
         "environment variable CALLSTEWARD_MQT__HOST|no such section: mqt; did you mean",
-        "site.timezone|not an IANA time zone; one such as",
+        "site.timezone|not an IANA time zone; did you mea",
         "lines.#2.name|is missing and has no default",
         "profiles.patient.hold_limit_s|must be at least 0.0 (is -1)",
         "mqtt.port|must be a whole number (is 'x')",

@@ -116,6 +116,7 @@ class OutboundLink:
         self._opening = asyncio.Lock()
         self._tally = Tally(log)
         self._leaving = False
+        self._tried = asyncio.Event()
         self._dialled = asyncio.Event()
         self._gone = asyncio.Event()
         self._gone.set()
@@ -139,6 +140,7 @@ class OutboundLink:
                 opened()
                 log.info("waiting for Asterisk", action="ari_listening", where=f"{host}:{port}")
                 self._not_connected(f"waiting for Asterisk to dial {host}:{port}{PATH}")
+                self._tried.set()
                 try:
                     await asyncio.Event().wait()
                 finally:
@@ -146,6 +148,7 @@ class OutboundLink:
                     await self._leave()
         except CannotListenError as error:
             self._not_connected(str(error))
+            self._tried.set()
             raise
 
     def _not_connected(self, why: str) -> None:
@@ -251,6 +254,8 @@ class OutboundLink:
         kept = self._keeper.resumed
         if kept is None:
             return
+        # Where the port can be had, Asterisk may dial as soon as anybody is told of a connection.
+        await self._tried.wait()
         log.info(
             "went on with the connection of the process before",
             action="ari_resumed",
