@@ -249,8 +249,8 @@ IN_THE_FILE: dict[str, tuple[Mistake, str]] = {
     "the broker's address as a URL": (
         change('host = "127.0.0.1"\nport', 'host = "mqtt://127.0.0.1"\nport'),
         (
-            f"{CONFIG}: mqtt.host: a host's name or address alone; port, TLS, user name and password have keys of their own"
-            " (is 'mqtt://127.0.0.1')"
+            f"{CONFIG}: mqtt.host: a host's name or address alone; port, TLS, user name and password"
+            " have keys of their own (is 'mqtt://127.0.0.1')"
         ),
     ),
     "saved as UTF-16": (utf_16, f"{CONFIG}: not TOML: line 1 is not in UTF-8: save the file as UTF-8"),
