@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from pydantic import SecretStr
 from yarl import URL
 
 from callsteward import logs
-from callsteward.config import Asterisk, Config, Store, Web, secrets_of
+from callsteward.config import Web, load
 from callsteward.store.records import Store as Records
 from callsteward.web.server import HttpDoor
 from tests.unit.tags.desk import E164, FrontDesk
@@ -109,13 +110,14 @@ async def test_a_call_in_the_address_is_a_name_and_nothing_else(store: Records, 
     assert TOKEN not in repr(entries)
 
 
-def test_every_secret_of_the_configuration_is_taken_out_of_logs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logs, "_hidden", set())
-    config = Config(
-        asterisk=Asterisk(password=SecretStr("secret of ari")),
-        web=Web(enabled=True, token=SecretStr(TOKEN)),
-        store=Store(url="postgresql://callsteward:s%3Acret%20of%20store@127.0.0.1/calls"),
+def test_every_secret_of_the_configuration_is_taken_out_of_logs(tmp_path: Path) -> None:
+    file = tmp_path / "c.toml"
+    file.write_text(
+        '[asterisk]\npassword = "secret of ari"\n'
+        f'[web]\nenabled = true\ntoken = "{TOKEN}"\n'
+        '[store]\nurl = "postgresql://callsteward:s%3Acret%20of%20store@127.0.0.1/calls"\n'
     )
-    logs.hide(*secrets_of(config))
+    file.chmod(0o600)
+    load(file)
     said = logs.scrubbed(f"GET /?token={TOKEN} and s:cret of store, secret of ari")
     assert said == "GET /?token=*** and ***, ***"
