@@ -36,6 +36,10 @@ $(STAMP): pyproject.toml constraints.txt scripts/bootstrap
 lab: setup ## Root folders with a real Asterisk 22 and 16, and Mosquitto; espeak-ng (root, Debian; once, 2 minutes)
 	@$(PY) -m tests.lab.roots
 
+.PHONY: try
+try: setup ## See it: nine recorded calls through the real daemon; no root, no Asterisk, no broker
+	@$(VENV)/bin/callsteward demo
+
 .PHONY: demo
 demo: setup ## Real Asterisk, real phones, real broker: watch call records arrive over MQTT
 	@$(PY) -m tests.demo

@@ -187,7 +187,7 @@ def test_readme_names_what_is_nested_in_a_record() -> None:
     wire = captured("hold2")
     nested = {name for name, value in wire.items() if isinstance(value, dict | list)}
     said = (
-        (REPOSITORY / "README.md")
+        (REPOSITORY / "docs" / "mqtt.md")
         .read_text()
         .partition("The record is\nnested:")[2]
         .partition("are lists.")[0]

@@ -185,7 +185,7 @@ class Span(msgspec.Struct, frozen=True):
 
 
 class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One client's whole contact. Field by field: README, "The call record"."""
+    """One client's whole contact. Field by field: docs/record.md."""
 
     schema: Literal["callsteward.call/1"] = SCHEMA
     call_id: str
