@@ -145,6 +145,12 @@ def change(old: str, new: str) -> Mistake:
     return lambda admin: admin.replace(old, new)
 
 
+def line_of(text: str) -> int:
+    """Where a text stands first in the shipped configuration."""
+    shipped = (REPOSITORY / "config" / "callsteward.toml").read_text(encoding="utf-8")
+    return shipped[: shipped.index(text)].count("\n") + 1
+
+
 def utf_16(admin: Admin) -> None:
     admin.config.write_text(admin.config.read_text(encoding="utf-8"), encoding="utf-16")
 
@@ -226,7 +232,8 @@ IN_THE_FILE: dict[str, tuple[Mistake, str]] = {
     "a path of Windows": (
         change("sqlite:///callsteward.db", r"sqlite:///C:\data\calls.db"),
         (
-            f"{CONFIG}: not TOML: Unescaped '\\' in a string (at line 190, column 22): in a path write /"
+            f"{CONFIG}: not TOML: Unescaped '\\' in a string (at line {line_of('sqlite:///callsteward.db')},"
+            " column 22): in a path write /"
             " for each \\,"
             r" or put it between single quotes: 'C:\data'"
         ),
@@ -242,7 +249,8 @@ IN_THE_FILE: dict[str, tuple[Mistake, str]] = {
     "Asterisk's address without http": (
         without_http,
         (
-            f"{CONFIG}: asterisk.url: http(s)://host:port without a user name; the password has its own key"
+            f"{CONFIG}: asterisk.url: http(s)://host:port without a user name and without a question mark;"
+            " the password has its own key"
             " (is '127.0.0.1:8088')"
         ),
     ),
@@ -256,7 +264,7 @@ IN_THE_FILE: dict[str, tuple[Mistake, str]] = {
     "saved as UTF-16": (utf_16, f"{CONFIG}: not TOML: line 1 is not in UTF-8: save the file as UTF-8"),
     "saved as Windows-1251": (
         windows_1251,
-        f"{CONFIG}: not TOML: line 62 is not in UTF-8: save the file as UTF-8",
+        f"{CONFIG}: not TOML: line {line_of('Support hotline')} is not in UTF-8: save the file as UTF-8",
     ),
     "a password's file that is not there": (
         change('#password_file = "/etc/callsteward/asterisk', 'password_file = "/nowhere/asterisk'),
