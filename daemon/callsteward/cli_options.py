@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -17,14 +18,16 @@ from callsteward.config.nearest import meant
 
 DEFAULT_CONFIG = Path("/etc/callsteward/callsteward.toml")
 """Where the shipped unit has it."""
+CONFIG_VARIABLE = "CALLSTEWARD_CONFIG"
 
 ConfigOption = Annotated[
     Path,
     typer.Option(
         "--config",
         "-c",
-        envvar="CALLSTEWARD_CONFIG",
-        default_factory=lambda: DEFAULT_CONFIG,
+        envvar=CONFIG_VARIABLE,
+        # The variable counts before the default in newer typer alone.
+        default_factory=lambda: Path(os.environ.get(CONFIG_VARIABLE) or DEFAULT_CONFIG),
         show_default=str(DEFAULT_CONFIG),
         metavar="FILE",
         help="The TOML file; config/callsteward.toml is a commented example.",

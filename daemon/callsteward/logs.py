@@ -17,7 +17,7 @@ import structlog
 
 from callsteward.log_writer import LogWriter
 from callsteward.secret_words import HIDDEN, is_secret, masked
-from callsteward.visible import visible_lines
+from callsteward.visible import visible, visible_lines
 
 if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor, WrappedLogger
@@ -54,10 +54,11 @@ def _clean(value: object) -> object:
 
 
 def _seen(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """The entry without what a terminal would carry out, for people; JSON and the values have none."""
-    for key in ("event", "exception"):
-        if isinstance(event.get(key), str):
-            event[key] = visible_lines(event[key])
+    """The entry without what a terminal would carry out, for people; JSON has none of that."""
+    for key, value in event.items():
+        if isinstance(value, str):
+            # A value is one line; older releases of structlog write it as it is.
+            event[key] = visible_lines(value) if key in {"event", "exception"} else visible(value)
     return event
 
 

@@ -53,7 +53,7 @@ def settings(page: str) -> dict[str, Any]:
 
 
 def default(of: type[BaseModel], key: str) -> Any:
-    return of.model_fields[key].get_default(call_default_factory=True)
+    return getattr(of(), key)
 
 
 @pytest.mark.parametrize("page", PAGES.values(), ids=PAGES)
