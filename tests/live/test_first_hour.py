@@ -171,8 +171,8 @@ MENDS = {
     ),
     "a TLS port without TLS": (
         {"tls": False, "ca_file": None},
-        "the broker ended the connection without an answer: does its port want TLS, is it full?",
-        "",
+        "the broker ended the connection without an answer",
+        "is that its port, does it ask for TLS? Its log says why",
     ),
     "a CA that nobody named": (
         {"ca_file": None},

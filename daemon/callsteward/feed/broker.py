@@ -151,7 +151,7 @@ class Client(aiomqtt.Client):
         properties: Properties | None = None,
     ) -> None:
         if not self._connected.done():
-            message = "the broker ended the connection without an answer: does its port want TLS, is it full?"
+            message = "the broker ended the connection without an answer"
             self._connected.set_exception(UnansweredError(message))
             # Whoever connected may have been cancelled; asked for, it is none that nobody looked at.
             self._connected.exception()
