@@ -8,10 +8,9 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 from sqlalchemy import delete, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from callsteward.store.engine import failing, writing
+from callsteward.store.engine import failing, insert_into, writing
 from callsteward.store.tables import do_not_call
 
 
@@ -29,11 +28,7 @@ class DoNotCall:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
-        self._insert = (
-            postgresql.insert(do_not_call)
-            if engine.dialect.name == "postgresql"
-            else sqlite.insert(do_not_call)
-        ).on_conflict_do_nothing(index_elements=["number"])
+        self._insert = insert_into(engine, do_not_call).on_conflict_do_nothing(index_elements=["number"])
 
     async def add(
         self,

@@ -11,7 +11,6 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, Select, exists, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from callsteward.callback import faults
@@ -29,7 +28,7 @@ from callsteward.calls.callback_id import callback_id
 from callsteward.calls.record import CallbackDecision, CallRecord, Decision
 from callsteward.clock import DAY_MS, HOUR_MS
 from callsteward.store.clauses import one_of
-from callsteward.store.engine import failing, writing
+from callsteward.store.engine import failing, insert_into, writing
 from callsteward.store.outbox import Outgoing, enqueue
 from callsteward.store.tables import callback_transitions, callbacks, do_not_call
 
@@ -56,9 +55,9 @@ class Ledger:
         self._engine = engine
         self._site = site
         self._announce = announce
-        self._insert = (
-            postgresql.insert(callbacks) if engine.dialect.name == "postgresql" else sqlite.insert(callbacks)
-        ).on_conflict_do_nothing(index_elements=["site", "origin_call_id"])
+        self._insert = insert_into(engine, callbacks).on_conflict_do_nothing(
+            index_elements=["site", "origin_call_id"]
+        )
 
     async def decided(self, call_id: str) -> CallbackDecision | None:
         """What was decided for a call, None where nothing was written: a journal may be run again."""

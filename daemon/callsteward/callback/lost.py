@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from sqlalchemy import BindParameter, and_, bindparam, delete, exists, func, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from callsteward.calls.facts import CallEnded, Fact
 from callsteward.calls.record import CallRecord, Direction, Outcome, ms_of
-from callsteward.store.engine import failing, writing
+from callsteward.store.engine import failing, insert_into, writing
 from callsteward.store.stored import all_readable
 from callsteward.store.tables import calls, lost_calls, lost_calls_settled
 
@@ -99,9 +98,10 @@ class LostCalls:
     def __init__(self, engine: AsyncEngine, site: str) -> None:
         self._engine = engine
         self._site = site
-        insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
-        self._add = insert(lost_calls).on_conflict_do_nothing(index_elements=["site", "call_id"])
-        self._settle = insert(lost_calls_settled).on_conflict_do_nothing(index_elements=["site", "call_id"])
+        self._add = insert_into(engine, lost_calls).on_conflict_do_nothing(index_elements=["site", "call_id"])
+        self._settle = insert_into(engine, lost_calls_settled).on_conflict_do_nothing(
+            index_elements=["site", "call_id"]
+        )
 
     async def note(self, facts: Sequence[Fact], read: Callable[[str], str | None]) -> bool:
         """Take calls that ended into account, in their order; whether one was lost or settled.

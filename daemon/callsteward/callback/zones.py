@@ -10,11 +10,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 import msgspec
 from sqlalchemy import delete, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callsteward.callback import number_file
-from callsteward.store.engine import failing, writing
+from callsteward.store.engine import failing, insert_into, writing
 from callsteward.store.tables import client_zones
 
 _AT_ONCE = 1000
@@ -34,8 +33,7 @@ class ClientZones:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
-        insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
-        statement = insert(client_zones)
+        statement = insert_into(engine, client_zones)
         self._put = statement.on_conflict_do_update(
             index_elements=["number"],
             set_={name: statement.excluded[name] for name in ("zone", "added_at_ms", "added_by")},

@@ -6,12 +6,11 @@ import hashlib
 
 import msgspec
 from sqlalchemy import delete, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callsteward.commands.reply import Reply
 from callsteward.commands.request import Command
-from callsteward.store.engine import failing, writing
+from callsteward.store.engine import failing, insert_into, writing
 from callsteward.store.tables import commands_done
 
 _decoder = msgspec.json.Decoder(Reply)
@@ -28,8 +27,9 @@ class CommandsDone:
     def __init__(self, engine: AsyncEngine, site: str) -> None:
         self._engine = engine
         self._site = site
-        insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
-        self._insert = insert(commands_done).on_conflict_do_nothing(index_elements=["site", "command_id"])
+        self._insert = insert_into(engine, commands_done).on_conflict_do_nothing(
+            index_elements=["site", "command_id"]
+        )
 
     async def find(self, command_id: str) -> tuple[str, Reply] | None:
         """Digest and answer of a command that was carried out."""

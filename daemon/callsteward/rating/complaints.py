@@ -9,11 +9,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import Row, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callsteward.rating.states import Complaint
-from callsteward.store.engine import failing, writing
+from callsteward.store.engine import failing, insert_into, writing
 from callsteward.store.outbox import Outgoing, enqueue
 from callsteward.store.tables import complaints
 
@@ -34,11 +33,9 @@ class Complaints:
         self._engine = engine
         self._site = site
         self._announce = announce
-        self._insert = (
-            postgresql.insert(complaints)
-            if engine.dialect.name == "postgresql"
-            else sqlite.insert(complaints)
-        ).on_conflict_do_nothing(index_elements=["site", "call_id"])
+        self._insert = insert_into(engine, complaints).on_conflict_do_nothing(
+            index_elements=["site", "call_id"]
+        )
 
     async def raise_(
         self,

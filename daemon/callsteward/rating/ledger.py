@@ -10,14 +10,13 @@ from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, Select, and_, exists, func, or_, select, tuple_, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from callsteward.callback.states import OPEN as OPEN_CALLBACKS
 from callsteward.calls.rating_id import rating_id
 from callsteward.rating.states import ASKED, OPEN, Mode, Rating, State, sources
 from callsteward.store.clauses import one_of
-from callsteward.store.engine import failing, writing
+from callsteward.store.engine import failing, insert_into, writing
 from callsteward.store.outbox import Outgoing, enqueue
 from callsteward.store.tables import callbacks, do_not_call, ratings
 
@@ -43,9 +42,7 @@ class Ledger:
         self._engine = engine
         self._site = site
         self._announce = announce
-        self._insert = (
-            postgresql.insert(ratings) if engine.dialect.name == "postgresql" else sqlite.insert(ratings)
-        ).on_conflict_do_nothing(index_elements=["site", "call_id"])
+        self._insert = insert_into(engine, ratings).on_conflict_do_nothing(index_elements=["site", "call_id"])
 
     async def open(
         self,

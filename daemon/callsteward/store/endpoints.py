@@ -7,11 +7,10 @@ from collections.abc import Sequence
 
 import msgspec
 from sqlalchemy import delete, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callsteward.ari.events import Listened
-from callsteward.store.engine import failing, writing
+from callsteward.store.engine import failing, insert_into, writing
 from callsteward.store.tables import endpoints
 
 
@@ -28,8 +27,7 @@ class HeardEndpoints:
     def __init__(self, engine: AsyncEngine, site: str) -> None:
         self._engine = engine
         self._site = site
-        insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
-        statement = insert(endpoints)
+        statement = insert_into(engine, endpoints)
         self._put = statement.on_conflict_do_update(
             index_elements=["site", "endpoint"],
             set_={name: statement.excluded[name] for name in ("heard", "quiet", "changed_at_ms")},

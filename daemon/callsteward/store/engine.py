@@ -19,7 +19,8 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import URL, Connection, event, text
+from sqlalchemy import URL, Connection, Table, event, text
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -186,6 +187,11 @@ def _turn(engine: AsyncEngine) -> AbstractAsyncContextManager[object]:
     if engine.dialect.name != "sqlite":
         return nullcontext()
     return _turns.setdefault(engine, asyncio.Lock())
+
+
+def insert_into(engine: AsyncEngine, table: Table) -> postgresql.Insert | sqlite.Insert:
+    """An insert of the engine's dialect: both have `on_conflict_do_nothing` and `on_conflict_do_update`."""
+    return postgresql.insert(table) if engine.dialect.name == "postgresql" else sqlite.insert(table)
 
 
 @contextmanager

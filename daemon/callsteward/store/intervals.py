@@ -10,7 +10,6 @@ from contextlib import asynccontextmanager
 
 import msgspec
 from sqlalchemy import ColumnElement, Select, delete, func, insert, select, tuple_, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from callsteward.callback.states import State
@@ -20,7 +19,7 @@ from callsteward.intervals.presence import Change
 from callsteward.intervals.row import IntervalExpired, IntervalRow, Kind
 from callsteward.intervals.scope import Contact
 from callsteward.intervals.slot import Known
-from callsteward.store.engine import failing, writing
+from callsteward.store.engine import failing, insert_into, writing
 from callsteward.store.stored import readable
 from callsteward.store.tables import (
     callback_transitions,
@@ -62,7 +61,6 @@ class IntervalStore:
         # Made once: SQLAlchemy leaves such an expression behind in a cycle.
         self._call_of_site = _any_of(calls.c.site) == site
         self._callback_of_site = _any_of(callbacks.c.site) == site
-        self._upsert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
 
     # --- what rows are made from --------------------------------------------------------------------
 
@@ -255,7 +253,7 @@ class IntervalStore:
         """Write down rows as they are about to be published."""
         if not rows:
             return
-        statement = self._upsert(interval_revisions)
+        statement = insert_into(self._engine, interval_revisions)
         changed = ("revision", "final", "digest", "changed_at_ms")
         await connection.execute(
             statement.on_conflict_do_update(

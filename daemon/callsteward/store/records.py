@@ -8,11 +8,10 @@ from typing import Self
 
 import msgspec
 from sqlalchemy import Select, select, text, tuple_
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callsteward.calls.record import CallRecord, Outcome, encode, ms_of
-from callsteward.store.engine import connect, failing, writing
+from callsteward.store.engine import connect, failing, insert_into, writing
 from callsteward.store.outbox import Outgoing, enqueue
 from callsteward.store.stored import all_readable, readable
 from callsteward.store.tables import calls
@@ -47,9 +46,7 @@ class Store:
     def __init__(self, engine: AsyncEngine, announce: Announce | None = None) -> None:
         self._engine = engine
         self._announce = announce
-        self._insert = (
-            postgresql.insert(calls) if engine.dialect.name == "postgresql" else sqlite.insert(calls)
-        ).on_conflict_do_nothing(index_elements=["site", "call_id"])
+        self._insert = insert_into(engine, calls).on_conflict_do_nothing(index_elements=["site", "call_id"])
 
     @classmethod
     async def open(cls, url: str, announce: Announce | None = None, *, create: bool = True) -> Self:

@@ -6,12 +6,11 @@ import time
 from collections.abc import Sequence
 
 from sqlalchemy import delete, func, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callsteward.calls.deliveries import Delivered
 from callsteward.clock import DAY_MS
-from callsteward.store.engine import failing, writing
+from callsteward.store.engine import failing, insert_into, writing
 from callsteward.store.tables import trunk_numbers
 
 KEPT_DAYS = 30
@@ -26,8 +25,7 @@ class TrunkNumbers:
     def __init__(self, engine: AsyncEngine, site: str) -> None:
         self._engine = engine
         self._site = site
-        insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
-        statement = insert(trunk_numbers)
+        statement = insert_into(engine, trunk_numbers)
         self._add = statement.on_conflict_do_update(
             index_elements=["site", "trunk", "kind"],
             set_={

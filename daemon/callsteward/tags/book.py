@@ -7,13 +7,12 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import Select, delete, exists, or_, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callsteward.calls.facts import CallTagged
 from callsteward.calls.record import AttemptResult, CallbackDecision, CallRecord, Decision, ms_of
 from callsteward.clock import DAY_MS
-from callsteward.store.engine import failing, writing
+from callsteward.store.engine import failing, insert_into, writing
 from callsteward.store.stored import all_readable, readable
 from callsteward.store.tables import call_clients, call_tags, callbacks, calls
 from callsteward.tags.tag import Given, Tag
@@ -42,11 +41,12 @@ class TagBook:
     def __init__(self, engine: AsyncEngine, site: str) -> None:
         self._engine = engine
         self._site = site
-        insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
-        self._tag = insert(call_tags).on_conflict_do_nothing(
+        self._tag = insert_into(engine, call_tags).on_conflict_do_nothing(
             index_elements=["site", "call_id", "tag", "value"]
         )
-        self._client = insert(call_clients).on_conflict_do_nothing(index_elements=["site", "call_id"])
+        self._client = insert_into(engine, call_clients).on_conflict_do_nothing(
+            index_elements=["site", "call_id"]
+        )
 
     async def add(self, fact: CallTagged, given: Given) -> bool:
         """Write a tag down; whether it is new."""
