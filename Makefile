@@ -57,7 +57,7 @@ test-units: setup
 	@echo "==> unit and replay tests"
 	@$(PY) -m pytest $(PARALLEL) --cov --cov-report= tests/unit tests/replay
 	@echo "==> how much of the pure core they cover"
-	@$(PY) -m coverage report --include='*/callsteward/calls/*,*/callsteward/standard/*' --fail-under=95
+	@$(PY) -m coverage report --include='*/callsteward/calls/*,*/callsteward/record/*,*/callsteward/standard/*' --fail-under=95
 
 # What an older installation has: the bounds in pyproject.toml are of releases that these tests ran with.
 .PHONY: test-lowest

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from callsteward import secret_words
+from callsteward.config import secret_words
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

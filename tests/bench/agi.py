@@ -18,9 +18,9 @@ from callsteward.agi.request import Request
 from callsteward.agi.server import Answer, Server
 from callsteward.agi.site import site_questions
 from callsteward.callback.ledger import Ledger
-from callsteward.calls.number import Numbers
-from callsteward.calls.record import CallbackDecision, Decision
 from callsteward.config import Config
+from callsteward.record.call import CallbackDecision, Decision
+from callsteward.record.number import Numbers
 from callsteward.store.records import Store
 from tests.bench.row import Row
 from tests.lab.ports import free_port

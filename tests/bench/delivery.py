@@ -32,9 +32,9 @@ import aiomqtt
 from callsteward.ari.events import epoch_ms
 from callsteward.ari.stamp import stamp
 from callsteward.callback import history
-from callsteward.calls.callback_id import callback_id
 from callsteward.demo.ari_server import FakeAri
 from callsteward.feed import messages
+from callsteward.record.callback_id import callback_id
 from callsteward.store.records import Store
 from tests.bench.listener import Listener
 from tests.bench.load import interleaved

@@ -19,11 +19,11 @@ from typing import Any
 
 from callsteward import config as configuration
 from callsteward.ari import events
-from callsteward.calls.facts import CallEnded, CallHappened, Fact
 from callsteward.calls.tracker import Tracker
 from callsteward.config import Config
 from callsteward.demo.ari_server import FakeAri
 from callsteward.feed import messages
+from callsteward.record.facts import CallEnded, CallHappened, Fact
 from tests.bench.delivery import ACL, LISTENER, SECRET, settings_for
 from tests.bench.listener import Listener
 from tests.bench.steady import RAMP_S, Sent, stream

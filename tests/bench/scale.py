@@ -6,10 +6,10 @@ import gc
 import statistics
 import time
 
-from callsteward.app import spare_the_collector
 from callsteward.ari import events
 from callsteward.calls.tracker import Tracker
 from callsteward.config import Config
+from callsteward.daemon.app import spare_the_collector
 from tests.bench.load import interleaved, recorded_calls
 from tests.bench.memory import talking
 from tests.bench.row import Row

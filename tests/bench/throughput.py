@@ -20,11 +20,11 @@ from multiprocessing.connection import Connection
 
 import aiohttp
 
-from callsteward.app import spare_the_collector
 from callsteward.ari import events
-from callsteward.calls.facts import CallEnded
 from callsteward.calls.tracker import Tracker
 from callsteward.config import Config
+from callsteward.daemon.app import spare_the_collector
+from callsteward.record.facts import CallEnded
 from tests.bench.load import interleaved
 from tests.bench.row import Row
 

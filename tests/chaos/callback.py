@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from callsteward.callback.states import FINAL, State
-from callsteward.pump import STORE_PATIENCE_S
+from callsteward.stream.pump import STORE_PATIENCE_S
 from tests.chaos.cast import Act, Cast
 from tests.chaos.cells import Cell, Fault, Moment, Scene
 from tests.chaos.daemon import Guarded

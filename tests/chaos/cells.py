@@ -1,7 +1,7 @@
 """What is tried on callbacks: a fault in a phase of a scene. Pure.
 
 A scene is how the phones behave, and how often the client's phone should ring. A point is a place in the
-daemon's code (callsteward.callback.faults); a moment is one of the call.
+daemon's code (callsteward.faults); a moment is one of the call.
 """
 
 from __future__ import annotations

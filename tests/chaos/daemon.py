@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from callsteward.callback import faults
+from callsteward import faults
 from tests.lab.errors import LabError
 from tests.lab.fd_store import FdStore
 from tests.lab.pbx_config import REPOSITORY

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from callsteward.calls.record import CallRecord
+from callsteward.record.call import CallRecord
 from tests.chaos.record_cells import OF_THE_PBX, Outer
 
 SCORE = 4

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from callsteward.calls.record import CallRecord, Party
+from callsteward.record.call import CallRecord, Party
 from callsteward.store.stored import decode
 from tests.chaos import rating_verdict
 from tests.chaos.cast import Cast

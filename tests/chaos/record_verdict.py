@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from callsteward.calls.record import CallRecord, Party
+from callsteward.record.call import CallRecord, Party
 from tests.judge import books
 from tests.judge.truth import epoch
 

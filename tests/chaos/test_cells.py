@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from callsteward.callback import faults
+from callsteward import faults
+from callsteward.callback.states import State
 from tests.chaos.cells import SHARPEST, Cell, Fault, Moment, every_cell
 from tests.chaos.plan import chosen, plan
 from tests.chaos.record_cells import SHARPEST_RECORDS, Connect, Outer, Phase, RecordCell, every_record_cell
@@ -12,7 +13,7 @@ NOT_PLAYED = {"before:forget", "after:forget"}
 
 
 def test_every_fault_point_has_its_cell() -> None:
-    assert {point for cell in every_cell() for point in cell.points} == set(faults.points()) - NOT_PLAYED
+    assert {point for cell in every_cell() for point in cell.points} == set(faults.points(State)) - NOT_PLAYED
 
 
 def test_every_outer_fault_comes_in_every_phase() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from callsteward.calls.record import CallRecord, Direction, Rating
+from callsteward.record.call import CallRecord, Direction, Rating
 from tests.chaos.rating_verdict import (
     ANSWERED,
     HUNG_UP,

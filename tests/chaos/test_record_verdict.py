@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from callsteward.calls.record import CallRecord, Direction, Hangup, Party, Span
+from callsteward.record.call import CallRecord, Direction, Hangup, Party, Span
 from tests.chaos.record_verdict import Count, Placed, count, of_this_run, slowest_s
 from tests.judge.books import Books
 from tests.judge.truth import epoch

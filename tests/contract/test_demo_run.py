@@ -18,8 +18,8 @@ import jsonschema
 import pytest
 from sqlalchemy import insert
 
-from callsteward.app import Daemon
 from callsteward.config import Config
+from callsteward.daemon.app import Daemon
 from callsteward.demo.ari_server import FakeAri
 from callsteward.demo.timeline import CAPTURES, frames
 from callsteward.feed import cloudevents, contract

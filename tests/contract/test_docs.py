@@ -16,9 +16,9 @@ import pytest
 
 from callsteward import config
 from callsteward.callback.ledger import Ledger
-from callsteward.calls.record import CallbackDecision, Decision
 from callsteward.rating.complaints import Complaints
-from callsteward.replay import Tally, replay
+from callsteward.record.call import CallbackDecision, Decision
+from callsteward.recording.replay import Tally, replay
 from callsteward.store.records import Store
 from tests.lab.pbx_config import REPOSITORY
 

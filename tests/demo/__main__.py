@@ -25,12 +25,12 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from callsteward.ari.link import cancelled
-from callsteward.calls.number import Numbers
-from callsteward.calls.record import CallRecord, Decision, Outcome
 from callsteward.config import load
 from callsteward.demo.screen import Screen
 from callsteward.feed.topics import Topics
+from callsteward.network.waiting import cancelled
+from callsteward.record.call import CallRecord, Decision, Outcome
+from callsteward.record.number import Numbers
 from tests.lab.asterisk import Asterisk
 from tests.lab.broker import Mosquitto
 from tests.lab.capture import scenario_command

@@ -7,12 +7,11 @@ import re
 import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
-from callsteward.ari.counters import Counters
 from callsteward.callback.states import Actor, Callback, CallbackMoved, State
-from callsteward.calls.facts import Alert, CallEnded
 from callsteward.config import Config
-from callsteward.health import FeedState, OutboxState, Readings
+from callsteward.health import Counters, FeedState, OutboxState, Readings
 from callsteward.metrics.scrape import Metrics
+from callsteward.record.facts import Alert, CallEnded
 from tests.unit.store.samples import RECORD
 
 _NAME = re.compile(r"\b(callsteward_[a-z_]+|process_[a-z_]+)\b")

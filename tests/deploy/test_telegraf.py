@@ -17,11 +17,11 @@ import gjson
 import msgspec
 import pytest
 
-from callsteward.calls.record import CallRecord
 from callsteward.config import load
 from callsteward.feed import messages
 from callsteward.feed.topics import Topics
-from callsteward.replay import Tally, replay
+from callsteward.record.call import CallRecord
+from callsteward.recording.replay import Tally, replay
 from tests.lab.pbx_config import REPOSITORY
 from tests.unit.feed.test_messages import LATE
 from tests.unit.intervals.days import interval_rows

@@ -17,11 +17,13 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from callsteward import cli_options, config, dates
-from callsteward.callback import office_file
-from callsteward.callback.guard import Guard
-from callsteward.callback.zones import read_list
+from callsteward import config
 from callsteward.exceptions import CallstewardError, ConfigError
+from callsteward.outgoing import office_file
+from callsteward.outgoing.guard import Guard
+from callsteward.outgoing.zones import read_list
+from callsteward.terminal import dates
+from callsteward.terminal import options as cli_options
 from tests.fuzz.target import Target
 
 SHIPPED = Path(__file__).resolve().parents[2] / "config" / "callsteward.toml"

@@ -11,12 +11,12 @@ from typing import Any, cast
 from pydantic import SecretStr
 
 from callsteward.ari.census import Census
-from callsteward.ari.counters import Counters
 from callsteward.ari.frames import FrameQueue
 from callsteward.ari.keeper import Keeper
 from callsteward.ari.outbound import OutboundLink
 from callsteward.ari.websocket import Handshake
 from callsteward.config import Asterisk, Config
+from callsteward.health import Counters
 from callsteward.notify import Notify
 from tests.fuzz.target import Target
 

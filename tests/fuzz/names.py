@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 from pydantic import ValidationError
 
-from callsteward.callback.guard import Guard
-from callsteward.calls import caller_id
 from callsteward.calls.directory import Directory
-from callsteward.calls.number import Numbers
 from callsteward.config import Config, Endpoints, Line, Operator
+from callsteward.outgoing.guard import Guard
+from callsteward.record import caller_id
+from callsteward.record.number import Numbers
 from tests.fuzz.target import Target
 
 _CONFIG = Config()

@@ -24,16 +24,16 @@ from callsteward.ari.marks import pretends
 from callsteward.ari.ring import Ring
 from callsteward.ari.stamp import stamp
 from callsteward.ari.websocket import FRAGMENTS_LIMIT, WebSocket
-from callsteward.callback import number_file, office_file
-from callsteward.callback.guard import Guard
-from callsteward.calls.record import encode
 from callsteward.calls.tracker import Tracker
 from callsteward.commands import request as commands
 from callsteward.config import Config
 from callsteward.exceptions import AriError, CallstewardError, MalformedEventError
 from callsteward.feed.inlet import LARGEST_PACKET, Inlet
+from callsteward.outgoing import number_file, office_file
+from callsteward.outgoing.guard import Guard
 from callsteward.rating import ivr_events
-from callsteward.replay import Tally, replay
+from callsteward.record.call import encode
+from callsteward.recording.replay import Tally, replay
 from callsteward.store.stored import decode
 from tests.fuzz import admin, handshake, names
 from tests.fuzz.target import Target

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from callsteward.calls.record import (
+from callsteward.record.call import (
     AttemptResult,
     CallRecord,
     Confidence,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from callsteward.calls.record import CallRecord
+from callsteward.record.call import CallRecord
 from tests.judge import verdict
 from tests.judge.books import BOOKS_S, QUEUE_LOG_S, Books
 from tests.judge.connection import connected_spans, is_client

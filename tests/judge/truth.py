@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from callsteward.calls.record import CallRecord, Side
+from callsteward.record.call import CallRecord, Side
 
 TIMES_S = 0.1
 SPEECH_S = 0.25

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from callsteward.calls.record import Attempt, CallRecord
+from callsteward.record.call import Attempt, CallRecord
 from tests.judge.expected import ANY, Either, Expected
 from tests.judge.truth import TIMES_S, Truth, answer_errors, epoch, hold_errors, speech_errors
 

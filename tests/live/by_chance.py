@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from callsteward.calls.record import CallRecord, Party
+from callsteward.record.call import CallRecord, Party
 from tests.judge.expected import Expected
 from tests.live.daemon import Daemon
 

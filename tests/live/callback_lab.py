@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from callsteward.callback import faults
+from callsteward import faults
 from tests.lab.asterisk import Asterisk
 from tests.lab.lanes import TECHNOLOGIES, Lane, every_lane
 from tests.lab.pbx_config import REPOSITORY

@@ -9,8 +9,8 @@ from typing import Any
 import jsonschema
 import msgspec
 
-from callsteward.calls.record import CallRecord, Direction
 from callsteward.feed.messages import json_schemas
+from callsteward.record.call import CallRecord, Direction
 from tests.judge.truth import epoch
 from tests.live.subscriber import Received
 

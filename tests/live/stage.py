@@ -10,8 +10,8 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from callsteward.calls.number import Numbers
-from callsteward.calls.record import CallRecord
+from callsteward.record.call import CallRecord
+from callsteward.record.number import Numbers
 from tests.judge.truth import Truth, epoch
 from tests.lab.asterisk import Asterisk
 from tests.lab.capture import scenario_command

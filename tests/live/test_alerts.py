@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from callsteward.calls.record import CallRecord, RuleResult
+from callsteward.record.call import CallRecord, RuleResult
 from tests.judge.truth import SPEECH_S, TIMES_S, Truth, epoch
 from tests.lab.asterisk import Asterisk
 from tests.live import published

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from callsteward.calls.record import CallRecord
+from callsteward.record.call import CallRecord
 from tests.judge import books, verdict
 from tests.judge.expected16 import ARMED_16
 from tests.lab.asterisk import Asterisk

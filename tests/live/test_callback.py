@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from callsteward.calls.record import CallRecord, encode
+from callsteward.record.call import CallRecord, encode
 from tests.lab.asterisk import Asterisk
 from tests.live.availability import lab_or_skip
 from tests.live.callback_lab import Daemon, Played, play_all, settings

@@ -22,7 +22,7 @@ from typing import Any
 
 import pytest
 
-from callsteward.calls.record import CallRecord, Outcome, Party, encode
+from callsteward.record.call import CallRecord, Outcome, Party, encode
 from callsteward.store.stored import decode
 from tests.judge import books
 from tests.judge.truth import SPEECH_S, TIMES_S, Truth, answer_errors, epoch, hold_errors

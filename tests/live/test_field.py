@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from callsteward.calls.record import CallRecord
+from callsteward.record.call import CallRecord
 from tests.judge import field_verdict
 from tests.judge.books import Books
 from tests.judge.expected import ANY

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from callsteward.calls.record import CallRecord, Outcome, encode
+from callsteward.record.call import CallRecord, Outcome, encode
 from callsteward.store.stored import decode
 from tests.judge import books, verdict
 from tests.judge.expected import ARMED, EXPECTED

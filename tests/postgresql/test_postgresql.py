@@ -17,22 +17,22 @@ import asyncpg
 import pytest
 from pydantic import SecretStr
 
-from callsteward.app import Daemon
 from callsteward.ari.events import epoch_ms
-from callsteward.callback.do_not_call import DoNotCall
 from callsteward.callback.ledger import Ledger
-from callsteward.callback.lost import LostCalls
-from callsteward.callback.zones import ClientZones
-from callsteward.calls.record import CallRecord
 from callsteward.commands.done import CommandsDone
 from callsteward.config import Asterisk, Config, Mqtt
 from callsteward.config import Store as StoreSection
+from callsteward.daemon.app import Daemon
 from callsteward.demo.ari_server import FakeAri
 from callsteward.exceptions import StoreError
+from callsteward.intervals.store import IntervalStore
+from callsteward.lost.calls import LostCalls
+from callsteward.outgoing.do_not_call import DoNotCall
+from callsteward.outgoing.zones import ClientZones
 from callsteward.rating.complaints import Complaints
 from callsteward.rating.ledger import Ledger as Ratings
+from callsteward.record.call import CallRecord
 from callsteward.store.endpoints import HeardEndpoints
-from callsteward.store.intervals import IntervalStore
 from callsteward.store.outbox import Outbox
 from callsteward.store.records import CallQuery, Store
 from callsteward.tags.book import TagBook

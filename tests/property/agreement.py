@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from callsteward.calls.outcome import GREETING_NOT_OBSERVED, TAGGED
-from callsteward.calls.record import (
+from callsteward.record.call import (
     CallRecord,
     Confidence,
     Decision,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from callsteward.ari.events import Listened
-from callsteward.calls.record import Decision, Direction, Outcome, Party, Side
+from callsteward.record.call import Decision, Direction, Outcome, Party, Side
 from tests.property.site import Site, SiteStream
 from tests.unit.calls.stream import NOON, Phone
 

@@ -13,8 +13,9 @@ import pytest
 from callsteward import config
 from callsteward.ari import events
 from callsteward.calls.directory import Directory
-from callsteward.calls.facts import CallEnded
-from callsteward.calls.record import (
+from callsteward.calls.tracker import Tracker
+from callsteward.config import Config
+from callsteward.record.call import (
     CallbackDecision,
     CallRecord,
     Decision,
@@ -25,8 +26,7 @@ from callsteward.calls.record import (
     Side,
     ms_of,
 )
-from callsteward.calls.tracker import Tracker
-from callsteward.config import Config
+from callsteward.record.facts import CallEnded
 from tests.property.agreement import disagreements
 from tests.replay.streams import CAPTURES, HERE, STREAMS, STREAMS_16, lines_of
 from tests.unit.calls.stream import Stream

@@ -9,10 +9,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from callsteward.ari import events
-from callsteward.calls.facts import CallEnded
-from callsteward.calls.record import CallRecord, Confidence, Direction, ms_of
 from callsteward.calls.tracker import Tracker
 from callsteward.config import Config
+from callsteward.record.call import CallRecord, Confidence, Direction, ms_of
+from callsteward.record.facts import CallEnded
 from tests.property.agreement import disagreements
 from tests.property.scripts import REASONS, STATUSES, Player, Script, Truth
 from tests.property.site import Site

@@ -15,22 +15,22 @@ import structlog
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from callsteward import pump as pump_module
 from callsteward.ari import events
 from callsteward.ari.census import Census
-from callsteward.ari.counters import Counters
 from callsteward.ari.frames import FrameQueue
 from callsteward.ari.marks import advanced, given_up, interrupted, snapshot_frame
-from callsteward.calls.facts import CallEnded, Fact
-from callsteward.calls.record import CallRecord, encode
 from callsteward.calls.tracker import Tracker
 from callsteward.clock import EventClock
 from callsteward.config import Config, Rating, Tags
-from callsteward.keeping import Keeping
-from callsteward.listening import Listening
-from callsteward.pump import Pump
-from callsteward.store import compaction
-from callsteward.store.compaction import compact
+from callsteward.health import Counters
+from callsteward.journal import compaction
+from callsteward.journal.compaction import compact
+from callsteward.journal.keeping import Keeping
+from callsteward.record.call import CallRecord, encode
+from callsteward.record.facts import CallEnded, Fact
+from callsteward.stream import pump as pump_module
+from callsteward.stream.listening import Listening
+from callsteward.stream.pump import Pump
 from tests.bench.load import copy_of, interleaved
 from tests.replay.streams import CAPTURES, STREAMS
 

@@ -15,13 +15,13 @@ import pytest
 from hypothesis import given, settings
 
 from callsteward.callback.states import State
-from callsteward.calls.record import AttemptResult, CallRecord, Decision, Direction, Outcome, Party
 from callsteward.feed import messages
 from callsteward.intervals import grid, slot
 from callsteward.intervals.presence import Change
 from callsteward.intervals.row import IntervalRow, Kind
 from callsteward.intervals.scope import Contact
 from callsteward.intervals.slot import Known, Scheme
+from callsteward.record.call import AttemptResult, CallRecord, Decision, Direction, Outcome, Party
 from tests.unit.intervals.days import CONNECTED, DAY_MS, HOUR_MS, LINES, OPERATORS, days
 
 T = (5, 20, 60)

@@ -19,13 +19,13 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 
 from callsteward.ari import events
-from callsteward.calls.facts import Alert, CallEnded, CallHappened, CallTagged
-from callsteward.calls.record import encode
 from callsteward.calls.tracker import Tracker
 from callsteward.config import Config, Endpoints, Line
 from callsteward.feed import gauge_messages, messages
 from callsteward.feed.topics import Topics
 from callsteward.metrics.calls import CallMetrics
+from callsteward.record.call import encode
+from callsteward.record.facts import Alert, CallEnded, CallHappened, CallTagged
 from tests.replay.streams import CAPTURES, STREAMS
 
 # What Asterisk's drivers call a channel that has a number as its peer, caller or dialled extension.

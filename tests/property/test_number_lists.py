@@ -3,10 +3,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callsteward.callback import number_file
-from callsteward.callback.guard import Guard
 from callsteward.config import Config
 from callsteward.exceptions import CallstewardError
+from callsteward.outgoing import number_file
+from callsteward.outgoing.guard import Guard
 
 read = Guard(Config()).read
 

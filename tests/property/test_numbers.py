@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from phonenumbers import PhoneNumberFormat, PhoneNumberType
 
-from callsteward.callback.guard import Guard, Refusal
-from callsteward.calls.number import Numbers
-from callsteward.calls.numbering import NumberFormat, Numbering
 from callsteward.config import Callback, Config, Endpoints, Site
 from callsteward.config.hotline import TrunkNumbers
+from callsteward.outgoing.guard import Guard, Refusal
+from callsteward.record.number import Numbers
+from callsteward.record.numbering import NumberFormat, Numbering
 
 REGIONS = sorted(phonenumbers.SUPPORTED_REGIONS)
 # The sites that the numbers of all regions are delivered to.

@@ -20,7 +20,6 @@ from hypothesis import strategies as st
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callsteward.callback.states import CallbackMoved
-from callsteward.calls.facts import CallHappened, Happening
 from callsteward.config import Config
 from callsteward.feed import messages
 from callsteward.feed import post as post_module
@@ -29,6 +28,7 @@ from callsteward.feed.delivery import Delivery, Level
 from callsteward.feed.durable import Durable
 from callsteward.feed.post import Post
 from callsteward.intervals.row import IntervalRow
+from callsteward.record.facts import CallHappened, Happening
 from callsteward.store.engine import connect, writing
 from callsteward.store.outbox import Outbox, Outgoing, Stored, enqueue
 from tests.unit.feed.conftest import MOVED

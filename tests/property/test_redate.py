@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from callsteward.ari import events
 from callsteward.ari.marks import clock_set
-from callsteward.calls.facts import Fact
 from callsteward.calls.tracker import Tracker
 from callsteward.config import Config, Rating, Tags
+from callsteward.record.facts import Fact
 from tests.bench.load import copy_of
 from tests.property.test_compaction import check, lines, mixed, spoken_in, with_breaks
 from tests.replay.streams import CAPTURES, STREAMS

@@ -23,9 +23,10 @@ import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from callsteward import cli, crash, secret_words
-from callsteward.config import Config
+from callsteward.cli import app as cli
+from callsteward.config import Config, secret_words
 from callsteward.config.errors import section_of
+from callsteward.daemon import crash
 from tests.lab.pbx_config import REPOSITORY
 from tests.lab.ports import free_port
 

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from callsteward.ari import events
-from callsteward.calls.facts import Alert, CallEnded
-from callsteward.calls.record import CallRecord, encode
 from callsteward.calls.tracker import Tracker
 from callsteward.config import Config
+from callsteward.record.call import CallRecord, encode
+from callsteward.record.facts import Alert, CallEnded
 from tests.replay.streams import CAPTURES, STREAMS
 
 ALL = [*CAPTURES, *STREAMS]

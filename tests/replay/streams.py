@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from callsteward.calls.record import CallRecord
 from callsteward.config import Config
 from callsteward.exceptions import MalformedEventError
-from callsteward.replay import Tally, replay
+from callsteward.record.call import CallRecord
+from callsteward.recording.replay import Tally, replay
 from tests.lab.lanes import Driver
 
 HERE = Path(__file__).parent

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from callsteward.calls.record import Outcome, Party
+from callsteward.record.call import Outcome, Party
 from tests.judge.books import Books, errors
 from tests.replay.streams import STREAMS, STREAMS_16, STREAMS_IAX, lines_of, records_of
 

@@ -18,10 +18,10 @@ from typing import Any
 import pytest
 
 from callsteward.ari import events
-from callsteward.calls.facts import CallEnded
-from callsteward.calls.record import CallRecord, encode
 from callsteward.calls.tracker import Tracker
 from callsteward.config import Config
+from callsteward.record.call import CallRecord, encode
+from callsteward.record.facts import CallEnded
 from tests.replay.streams import CAPTURES, STREAMS, lines_of
 
 ALL = [*CAPTURES, *STREAMS]

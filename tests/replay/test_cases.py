@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from callsteward import config
-from callsteward.calls.record import encode
 from callsteward.config import Config
+from callsteward.record.call import encode
 from tests.replay.streams import HERE, lines_of, records_of
 
 CASES = sorted((HERE / "cases").glob("*.expect.json"))

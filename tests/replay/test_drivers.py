@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from callsteward.calls.record import encode
+from callsteward.record.call import encode
 from tests.replay.streams import CAPTURES, FIELD, STREAMS, lines_of, records_of
 
 # The states by which a driver tells of a channel that calls in; chan_pjsip makes it Ring.

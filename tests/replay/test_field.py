@@ -9,8 +9,8 @@ import msgspec
 import pytest
 from pydantic import SecretStr
 
-from callsteward.calls.record import CallRecord, Outcome, encode
 from callsteward.config import Config, Privacy, load
+from callsteward.record.call import CallRecord, Outcome, encode
 from tests.judge.books import Books
 from tests.judge.field_expected import FIELD_EXPECTED, FieldExpected
 from tests.judge.field_expected_16 import FIELD_EXPECTED_16

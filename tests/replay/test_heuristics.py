@@ -17,9 +17,9 @@ from typing import Any, Literal
 import pytest
 
 from callsteward.ari import events
-from callsteward.calls.record import CallRecord, Decision, Direction, Outcome, Party
 from callsteward.config import Config
-from callsteward.standard.profile import Profile
+from callsteward.config.profile import Profile
+from callsteward.record.call import CallRecord, Decision, Direction, Outcome, Party
 from tests.judge.truth import Truth, is_client
 from tests.replay.streams import CAPTURES, HERE, STREAMS, lines_of, records_of
 

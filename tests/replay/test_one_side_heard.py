@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from callsteward.calls.record import CallRecord, Decision, Direction, Outcome, Party, RuleResult, Speech
+from callsteward.record.call import CallRecord, Decision, Direction, Outcome, Party, RuleResult, Speech
 from tests.replay.streams import CAPTURES, HERE, STREAMS, lines_of, records_of
 
 # In these an outside number is on the operators' side at times, so that no side is left out whole.

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from callsteward.calls.record import encode
 from callsteward.config import Config, Privacy
+from callsteward.record.call import encode
 from tests.judge.expected import CAPTURES as EXPECTED_CAPTURES
 from tests.judge.expected import EXPECTED
 from tests.judge.expected16 import BROKEN, EXPECTED_16

@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from callsteward.ari.census import Census
-from callsteward.ari.counters import Counters
 from callsteward.ari.events import timestamp
 from callsteward.ari.frames import FrameQueue
-from callsteward.calls.facts import CallEnded, Fact
-from callsteward.calls.record import CallRecord
 from callsteward.calls.tracker import Tracker
 from callsteward.clock import EventClock, WallClock
-from callsteward.keeping import Keeping
-from callsteward.pump import Pump
-from callsteward.store.journal import Journal
+from callsteward.health import Counters
+from callsteward.journal.journal import Journal
+from callsteward.journal.keeping import Keeping
+from callsteward.record.call import CallRecord
+from callsteward.record.facts import CallEnded, Fact
+from callsteward.stream.pump import Pump
 from tests.unit.calls.stream import NOON, Stream, config
 
 

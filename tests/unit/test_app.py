@@ -10,28 +10,28 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import text
 
-from callsteward.app import Daemon, journal_path
 from callsteward.ari.events import Listened, epoch_ms
 from callsteward.ari.recorder import Recorder
 from callsteward.callback.ledger import Ledger
 from callsteward.callback.states import Callback as Moved
 from callsteward.calls import tracker as tracker_module
-from callsteward.calls.facts import Alert, CallEnded
-from callsteward.calls.record import encode
 from callsteward.config import Agi, Asterisk, Callback, Config, Intervals, Mqtt, Rating, Store, Web
+from callsteward.config.profile import Profile
+from callsteward.daemon.app import Daemon, journal_path
 from callsteward.demo.ari_server import FakeAri
 from callsteward.exceptions import StoreError
 from callsteward.health import FeedState, Health
 from callsteward.intervals import publisher
 from callsteward.intervals.row import IntervalRow, Kind
+from callsteward.journal.journal import Journal
 from callsteward.rating.ivr import Ivr
 from callsteward.rating.states import RatingMoved
-from callsteward.replay import Tally, replay
-from callsteward.standard.profile import Profile
+from callsteward.record.call import encode
+from callsteward.record.facts import Alert, CallEnded
+from callsteward.recording.replay import Tally, replay
 from callsteward.store import records as records_module
 from callsteward.store.endpoints import HeardEndpoints
 from callsteward.store.engine import writing
-from callsteward.store.journal import Journal
 from callsteward.store.stored import decode
 from tests.lab.ports import free_port
 

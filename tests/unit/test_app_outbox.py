@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from callsteward.app import Daemon
 from callsteward.ari.events import epoch_ms
 from callsteward.config import Asterisk, Callback, Config, Mqtt
 from callsteward.config import Store as StoreSection
+from callsteward.daemon.app import Daemon
 from callsteward.demo.ari_server import FakeAri
 from callsteward.feed import delivery
 from callsteward.store.outbox import Outbox

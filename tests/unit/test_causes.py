@@ -14,10 +14,10 @@ import pytest
 import trustme
 
 from callsteward.ari.rest import HttpTransport, Rest, open_session
-from callsteward.causes import cause
 from callsteward.check import services
 from callsteward.config import Asterisk, Config, Mqtt, load
 from callsteward.exceptions import AriError, ConfigError, StoreError
+from callsteward.network.causes import cause
 from callsteward.store.engine import connect
 
 # What only a programmer knows.

@@ -12,11 +12,11 @@ from aiomqtt.exceptions import MqttCodeError, MqttConnectError
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
-from callsteward.causes import of_disk, told
 from callsteward.commands.mqtt import MqttDoor
 from callsteward.config import Config, Mqtt
 from callsteward.exceptions import FeedError, StoreError
 from callsteward.feed.mqtt import Feed
+from callsteward.network.causes import of_disk, told
 from tests.unit.test_causes import INTERNAL, chatter, closed_port, hang_up, serving
 
 

@@ -13,11 +13,11 @@ from callsteward.check.trunks import judged, proposed, trunks
 from callsteward.clock import DAY_MS
 from callsteward.config import Callback, Config, Endpoints, Site
 from callsteward.config.hotline import TrunkNumbers
-from callsteward.deliveries import DeliveryCounts
 from callsteward.exceptions import StoreError
 from callsteward.store.records import Store
-from callsteward.store.trunk_numbers import KEPT_DAYS, KEPT_TRUNKS
-from callsteward.store.trunk_numbers import TrunkNumbers as Counts
+from callsteward.stream.deliveries import DeliveryCounts
+from callsteward.stream.trunk_numbers import KEPT_DAYS, KEPT_TRUNKS
+from callsteward.stream.trunk_numbers import TrunkNumbers as Counts
 from tests.unit.calls.stream import Stream
 
 TRUNK = "PJSIP/trunk"

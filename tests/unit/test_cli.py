@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from callsteward import __version__
-from callsteward.calls.record import CallRecord
+from callsteward.record.call import CallRecord
 from callsteward.store.records import Store
 from callsteward.store.stored import decode
-from callsteward.tables import CSV_COLUMNS
+from callsteward.terminal.tables import CSV_COLUMNS
 
 REPOSITORY = Path(__file__).parents[2]
 CAPTURES = REPOSITORY / "tests" / "replay" / "captures"

@@ -10,10 +10,10 @@ import msgspec
 import pytest
 
 from callsteward.callback.ledger import Ledger
-from callsteward.callback.lost import LostCalls
 from callsteward.callback.states import Actor, State
-from callsteward.calls.facts import CallEnded
-from callsteward.calls.record import CallbackDecision, Decision, Direction, Outcome
+from callsteward.lost.calls import LostCalls
+from callsteward.record.call import CallbackDecision, Decision, Direction, Outcome
+from callsteward.record.facts import CallEnded
 from callsteward.store.records import Store
 from tests.unit.store.samples import RECORD
 from tests.unit.test_cli import callsteward

@@ -10,8 +10,8 @@ from sqlalchemy import insert
 
 from callsteward import config as configuration
 from callsteward.callback.ledger import Ledger
-from callsteward.calls.record import CallbackDecision, Decision
 from callsteward.feed.durable import Durable
+from callsteward.record.call import CallbackDecision, Decision
 from callsteward.store.engine import writing
 from callsteward.store.outbox import Outbox
 from callsteward.store.records import Store

@@ -12,10 +12,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from callsteward.calls.record import Rating as Told
 from callsteward.rating.complaints import Complaints
 from callsteward.rating.ledger import Ledger
 from callsteward.rating.states import Mode, State
+from callsteward.record.call import Rating as Told
 from callsteward.store.records import Store
 from tests.unit.store.samples import RECORD
 from tests.unit.test_cli import callsteward

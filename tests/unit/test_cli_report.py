@@ -19,17 +19,17 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
-from callsteward import report as reporting
-from callsteward.calls.record import CallRecord, Outcome, encode
 from callsteward.config import Config
 from callsteward.exceptions import CallstewardError
 from callsteward.feed import contract
 from callsteward.intervals.presence import Change
 from callsteward.intervals.row import IntervalRow, Kind
-from callsteward.report_table import interval_table
-from callsteward.store.intervals import IntervalStore
+from callsteward.intervals.store import IntervalStore
+from callsteward.record.call import CallRecord, Outcome, encode
+from callsteward.reports import report as reporting
+from callsteward.reports.table import interval_table
 from callsteward.store.records import Store
-from callsteward.tables import CSV_COLUMNS
+from callsteward.terminal.tables import CSV_COLUMNS
 from tests.unit.intervals.days import DAY_MS, HOUR_MS, at, call
 
 COMMAND = str(Path(sys.executable).with_name("callsteward"))

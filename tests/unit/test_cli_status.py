@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from callsteward import cli_options
-from callsteward.app import Daemon
 from callsteward.ari.events import epoch_ms
 from callsteward.config import load
+from callsteward.daemon.app import Daemon
 from callsteward.demo.ari_server import FakeAri
+from callsteward.terminal import options as cli_options
 from tests.unit.test_app import SECRET, KeptFeed, capture
 from tests.unit.test_cli import callsteward
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from callsteward.calls.record import CallbackDecision, Decision
+from callsteward.record.call import CallbackDecision, Decision
+from callsteward.record.tag import Tag
 from callsteward.store.records import Store
-from callsteward.tags.tag import Tag
 from tests.unit.store.samples import RECORD
 from tests.unit.tags.desk import FrontDesk
 from tests.unit.test_cli import callsteward

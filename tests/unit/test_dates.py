@@ -5,8 +5,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from callsteward import dates
 from callsteward.intervals.periods import Period, periods
+from callsteward.terminal import dates
 
 BERLIN = ZoneInfo("Europe/Berlin")
 # A Sunday, a quarter past midnight in Berlin and still Saturday in UTC.

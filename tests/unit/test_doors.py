@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from callsteward.ari import events
 from callsteward.ari.recorder import Recorder
 from callsteward.config import Callback, Commands, Config, Mqtt, Store, Tags, Web
-from callsteward.doors import wanted
+from callsteward.daemon.doors import wanted
 from tests.lab.ports import free_port
 from tests.unit.test_app import ari, capture, config_for, replayed, running
 

@@ -7,15 +7,15 @@ import time
 
 import pytest
 
-from callsteward import app as app_module
-from callsteward import keeping as keeping_module
-from callsteward import pump as pump_module
 from callsteward.ari.events import epoch_ms, timestamp
 from callsteward.ari.link import UNNEEDED_EVENTS
 from callsteward.ari.marks import SEEN
 from callsteward.ari.stamp import stamp
+from callsteward.daemon import app as app_module
 from callsteward.demo.ari_server import FakeAri
-from callsteward.store import compactor
+from callsteward.journal import compactor
+from callsteward.journal import keeping as keeping_module
+from callsteward.stream import pump as pump_module
 from tests.unit.test_app import SECRET, capture, config_for, replayed, running
 
 STAMP = re.compile(rb'"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d{4})"')

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import structlog
 
-from callsteward import gate as gate_module
-from callsteward.gate import Bounds, CannotListenError, Guest, gate
+from callsteward.network import gate as gate_module
+from callsteward.network.gate import Bounds, CannotListenError, Guest, gate
 from tests.lab.ports import free_port
 
 Ends = tuple[asyncio.StreamReader, asyncio.StreamWriter]

@@ -22,18 +22,18 @@ import pytest
 import structlog
 from prometheus_client.parser import text_string_to_metric_families
 
-from callsteward import logs
-from callsteward.callback.do_not_call import DoNotCall
-from callsteward.calls.facts import CallEnded
-from callsteward.calls.record import CallRecord
 from callsteward.config.services import Log
+from callsteward.daemon import logs
 from callsteward.feed.topics import Topics
 from callsteward.metrics.calls import CallMetrics
+from callsteward.outgoing.do_not_call import DoNotCall
 from callsteward.rating.complaints import Complaints
-from callsteward.report import Csv
+from callsteward.record.call import CallRecord
+from callsteward.record.facts import CallEnded
+from callsteward.reports.report import Csv
 from callsteward.store.records import Store
 from callsteward.store.stored import decode
-from callsteward.visible import visible
+from callsteward.terminal.visible import visible
 from tests.unit.store.samples import RECORD
 
 CAPTURE = Path(__file__).parents[1] / "replay" / "captures" / "client_bye.jsonl"

@@ -12,16 +12,16 @@ from pathlib import Path
 import pytest
 import structlog
 
-from callsteward import keeping as keeping_module
-from callsteward.ari.counters import Counters
 from callsteward.ari.events import LeftCall
 from callsteward.ari.marks import left
 from callsteward.ari.recorder import Recorder
 from callsteward.exceptions import StoreError
-from callsteward.keeping import Keeping
-from callsteward.store import compactor
-from callsteward.store import journal as journal_module
-from callsteward.store.journal import Journal
+from callsteward.health import Counters
+from callsteward.journal import compactor
+from callsteward.journal import journal as journal_module
+from callsteward.journal import keeping as keeping_module
+from callsteward.journal.journal import Journal
+from callsteward.journal.keeping import Keeping
 
 
 class HungDisk:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 
-from callsteward.log_writer import LogWriter
+from callsteward.daemon.log_writer import LogWriter
 
 
 def record(text: str) -> logging.LogRecord:
@@ -35,7 +35,7 @@ def test_a_pipe_nobody_reads_stops_nobody():
 
 def test_what_was_logged_last_is_written_before_the_process_ends():
     code = (
-        "import logging, sys; from callsteward.log_writer import LogWriter;"
+        "import logging, sys; from callsteward.daemon.log_writer import LogWriter;"
         "logging.getLogger().addHandler(LogWriter(sys.stderr));"
         "[logging.getLogger().warning('line %d', number) for number in range(500)]"
     )

@@ -6,8 +6,8 @@ import logging
 import pytest
 import structlog
 
-from callsteward import logs
 from callsteward.config import Log
+from callsteward.daemon import logs
 
 
 @pytest.fixture(autouse=True)

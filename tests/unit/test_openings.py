@@ -6,8 +6,8 @@ import asyncio
 
 import structlog
 
-from callsteward.gate import CannotListenError
-from callsteward.openings import Opened, Openings
+from callsteward.network.gate import CannotListenError
+from callsteward.network.openings import Opened, Openings
 
 
 class Part:

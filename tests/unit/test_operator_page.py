@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from callsteward.config import Tags
-from callsteward.tags.tag import Tag
+from callsteward.record.tag import Tag
 
 ROOT = Path(__file__).parents[2]
 DIALPLAN = (ROOT / "dialplan" / "callsteward-tags.conf").read_text(encoding="utf-8")

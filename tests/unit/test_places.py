@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from callsteward import cli
-from callsteward.app import journal_path
+from callsteward.cli import app as cli
 from callsteward.config import load, places
+from callsteward.daemon.app import journal_path
 from callsteward.exceptions import StoreError
 from callsteward.store.engine import connect
 from callsteward.store.records import Store

@@ -2,7 +2,7 @@
 
 import pytest
 
-from callsteward.progress import WAIT_LIMIT_S, WORK_LIMIT_S, Progress
+from callsteward.stream.progress import WAIT_LIMIT_S, WORK_LIMIT_S, Progress
 
 
 class Clock:

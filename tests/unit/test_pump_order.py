@@ -7,17 +7,17 @@ from collections.abc import Sequence
 import msgspec
 
 from callsteward.ari.census import Census
-from callsteward.ari.counters import Counters
 from callsteward.ari.frames import FrameQueue
-from callsteward.calls.facts import CallEnded, CallHappened, CallTagged, Fact, Happening
-from callsteward.calls.record import CallRecord
 from callsteward.calls.tracker import Tracker
 from callsteward.clock import EventClock
 from callsteward.config import Config
-from callsteward.keeping import Keeping
-from callsteward.pump import Pump
-from callsteward.store.journal import Journal
-from callsteward.tags.tag import Source, Tag
+from callsteward.health import Counters
+from callsteward.journal.journal import Journal
+from callsteward.journal.keeping import Keeping
+from callsteward.record.call import CallRecord
+from callsteward.record.facts import CallEnded, CallHappened, CallTagged, Fact, Happening
+from callsteward.record.tag import Source, Tag
+from callsteward.stream.pump import Pump
 from tests.unit.store.samples import RECORD
 
 ENDED = CallEnded(RECORD)

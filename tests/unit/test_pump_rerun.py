@@ -8,8 +8,8 @@ from pathlib import Path
 
 from callsteward.ari.events import event_type, timestamp
 from callsteward.ari.marks import advanced, interrupted, seen
-from callsteward.store import compactor
-from callsteward.store import journal as journal_module
+from callsteward.journal import compactor
+from callsteward.journal import journal as journal_module
 from tests.unit.calls.stream import NOON, Stream
 from tests.unit.pump_site import Site
 

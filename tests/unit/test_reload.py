@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from callsteward.config import Callback, Config, Line, Mqtt, Operator
-from callsteward.reload import reloaded
-from callsteward.standard.profile import Profile
+from callsteward.config.profile import Profile
+from callsteward.daemon.reload import reloaded
 
 NOW = Config()
 
@@ -45,8 +45,8 @@ def test_callbacks_keep_their_lines_until_a_restart(line, state):
 
 
 async def test_a_daemon_takes_over_a_new_profile_and_keeps_it_when_the_next_file_is_wrong(tmp_path):
-    from callsteward.app import Daemon
     from callsteward.config import Asterisk, Store, load
+    from callsteward.daemon.app import Daemon
     from tests.unit.test_app import KeptFeed
 
     file = tmp_path / "c.toml"

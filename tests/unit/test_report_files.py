@@ -12,15 +12,16 @@ from xml.etree import ElementTree as ET
 import pytest
 from typer.testing import CliRunner
 
-from callsteward import cli, workbook
-from callsteward import report as reporting
+from callsteward.cli import app as cli
 from callsteward.config import Config
 from callsteward.exceptions import CallstewardError
 from callsteward.intervals.periods import Period, periods
 from callsteward.intervals.row import Kind
-from callsteward.report import Csv, is_moment
+from callsteward.reports import report as reporting
+from callsteward.reports import workbook
+from callsteward.reports.report import Csv, is_moment
+from callsteward.reports.workbook import Workbook
 from callsteward.store.records import Store
-from callsteward.workbook import Workbook
 from tests.unit.intervals.days import DAY_MS
 from tests.unit.test_cli_report import CALLS, _filled
 
@@ -119,7 +120,7 @@ def test_a_workbook_has_numbers_dates_and_texts(config, tmp_path):
 def test_a_workbook_goes_into_a_pipe_and_not_to_a_terminal(config, monkeypatch):
     out, _ = ran("report", "intervals", "-c", config, *DAY, "--output", "xlsx")
     assert len(sheet(out)) == 1 + 48
-    monkeypatch.setattr("callsteward.cli_report._on_a_terminal", lambda: True)
+    monkeypatch.setattr("callsteward.cli.report._on_a_terminal", lambda: True)
     result = CliRunner().invoke(cli.app, ["report", "intervals", "-c", str(config), "--output", "xlsx"])
     assert result.exit_code == 2
     assert "xlsx is binary" in result.output

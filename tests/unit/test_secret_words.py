@@ -4,12 +4,13 @@ import time
 
 import pytest
 
-from callsteward import config, logs
+from callsteward import config
 from callsteward.check.result import failed
+from callsteward.config.secret_words import is_secret, keep_back, masked, secrets
+from callsteward.daemon import logs
 from callsteward.exceptions import ConfigError
 from callsteward.feed.status_message import status
 from callsteward.health import Health
-from callsteward.secret_words import is_secret, keep_back, masked, secrets
 from callsteward.store.engine import shown
 
 

@@ -11,7 +11,7 @@ from callsteward.agi import server as agi
 from callsteward.ari import listener as ari
 from callsteward.config.places import STATE
 from callsteward.exceptions import ExposedStoreError
-from callsteward.gate import RESERVE
+from callsteward.network.gate import RESERVE
 from callsteward.web import connection as web
 from tests.lab.pbx_config import REPOSITORY
 

@@ -6,16 +6,15 @@ import ctypes
 import pytest
 
 from callsteward import heap
-from callsteward import watch as watch_module
-from callsteward.ari.counters import Counters
 from callsteward.ari.frames import FrameQueue
 from callsteward.clock import WallClock
-from callsteward.health import Health
-from callsteward.keeping import Keeping
+from callsteward.daemon import watch as watch_module
+from callsteward.daemon.watch import Watched, health_of, in_a_line, watch
+from callsteward.health import Counters, Health
+from callsteward.journal.journal import Journal
+from callsteward.journal.keeping import Keeping
 from callsteward.notify import Notify
-from callsteward.progress import WORK_LIMIT_S, Progress
-from callsteward.store.journal import Journal
-from callsteward.watch import Watched, health_of, in_a_line, watch
+from callsteward.stream.progress import WORK_LIMIT_S, Progress
 
 
 class Systemd(Notify):

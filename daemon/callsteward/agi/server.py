@@ -15,10 +15,10 @@ from collections.abc import Awaitable, Callable, Mapping
 import structlog
 
 from callsteward.agi.request import MAX_BYTES, AgiError, Request, parse, set_variable
-from callsteward.causes import told
-from callsteward.gate import Bounds, CannotListenError, Guest, gate
-from callsteward.openings import Opened
-from callsteward.tally import Tally
+from callsteward.network.causes import told
+from callsteward.network.gate import Bounds, CannotListenError, Guest, gate
+from callsteward.network.openings import Opened
+from callsteward.network.tally import Tally
 
 log = structlog.get_logger(__name__)
 

@@ -13,17 +13,17 @@ from callsteward.agi.lookups import Caller, Lookups
 from callsteward.agi.questions import Questions
 from callsteward.agi.request import Request
 from callsteward.agi.server import Server
-from callsteward.callback.do_not_call import DoNotCall
 from callsteward.callback.forbidding import Forbidding
-from callsteward.callback.guard import Guard
 from callsteward.callback.states import Actor
 from callsteward.calls.directory import Directory
-from callsteward.calls.number import Numbers
 from callsteward.clock import DAY_MS
 from callsteward.commands.core import Commands
 from callsteward.config import Config
+from callsteward.outgoing.do_not_call import DoNotCall
+from callsteward.outgoing.guard import Guard
 from callsteward.rating.decisions import Decisions
-from callsteward.tags.tag import Source
+from callsteward.record.number import Numbers
+from callsteward.record.tag import Source
 
 _BY = "agi"
 

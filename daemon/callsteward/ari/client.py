@@ -18,21 +18,16 @@ import time
 import aiohttp
 import structlog
 
-from callsteward.ari.backoff import Backoff
 from callsteward.ari.dial import dial
 from callsteward.ari.frames import FrameQueue
-from callsteward.ari.link import (
-    OnChange,
-    cancelled,
-    snapshot,
-    sources,
-    subscribe,
-)
+from callsteward.ari.link import OnChange, snapshot, sources, subscribe
 from callsteward.ari.marks import snapshot_frame
 from callsteward.ari.reader import REPLACED, LastStamp, Reader
 from callsteward.ari.rest import HttpTransport, Rest
 from callsteward.config import Config
 from callsteward.exceptions import AriError, AriUnauthorizedError
+from callsteward.network.backoff import Backoff
+from callsteward.network.waiting import cancelled
 
 log = structlog.get_logger(__name__)
 

@@ -8,10 +8,10 @@ import structlog
 
 from callsteward.ari import events
 from callsteward.ari.clock_jumps import ALONE_MS, ClockJumps
-from callsteward.ari.counters import Counters
 from callsteward.ari.marks import OWN, SNAPSHOT, clock_set
 from callsteward.ari.stamp import stamp
 from callsteward.clock import WallClock
+from callsteward.health import Counters
 
 log = structlog.get_logger(__name__)
 

@@ -16,11 +16,11 @@ from collections.abc import Iterator
 import msgspec
 import structlog
 
-from callsteward.ari.counters import Counters
 from callsteward.ari.events import Shed as ShedMark
 from callsteward.ari.packing import PACK_FRAMES, Frame, Packed, pack, unpack
 from callsteward.ari.shedding import USELESS_FROM, Shed, shed
 from callsteward.exceptions import NOT_JSON
+from callsteward.health import Counters
 
 log = structlog.get_logger(__name__)
 

@@ -31,12 +31,13 @@ import structlog
 
 from callsteward.ari.dial import dial
 from callsteward.ari.frames import FrameQueue
-from callsteward.ari.link import UNNEEDED_EVENTS, cancelled, subscribe
+from callsteward.ari.link import UNNEEDED_EVENTS, subscribe
 from callsteward.ari.marks import OWN
 from callsteward.ari.recent import Recent
 from callsteward.ari.rest import HttpTransport, Rest
 from callsteward.ari.stamp import stamp
 from callsteward.config import Asterisk as Settings
+from callsteward.network.waiting import cancelled
 
 log = structlog.get_logger(__name__)
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from callsteward.ari.events import Snapshot, timestamp
 from callsteward.ari.rest import Rest
@@ -81,11 +80,3 @@ async def snapshot(rest: Rest, gap_from: str, lost_ms: int | None = None) -> Sna
         booted=booted,
         lost="" if lost_ms is None else timestamp(lost_ms + ahead),
     )
-
-
-async def cancelled(task: asyncio.Task[Any]) -> None:
-    """Cancel a task and wait for its end; its error, if any, was dealt with where it was awaited."""
-    task.cancel()
-    await asyncio.wait({task})
-    if not task.cancelled():
-        task.exception()

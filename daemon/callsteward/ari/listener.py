@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from callsteward.gate import Bounds, CannotListenError, Serve, gate
+from callsteward.network.gate import Bounds, CannotListenError, Serve, gate
 
 # Of Asterisk there is one, and one that it has forgotten.
 BOUNDS = Bounds(most=64, most_of_one=32)

@@ -36,20 +36,11 @@ import aiohttp
 import structlog
 from websockets.http11 import Request
 
-from callsteward.ari.backoff import Backoff
 from callsteward.ari.census import Census
 from callsteward.ari.frames import FrameQueue
 from callsteward.ari.handover import Handover
 from callsteward.ari.keeper import Keeper
-from callsteward.ari.link import (
-    HEARTBEAT_S,
-    MAX_MESSAGE_BYTES,
-    OnChange,
-    cancelled,
-    snapshot,
-    sources,
-    subscribe,
-)
+from callsteward.ari.link import HEARTBEAT_S, MAX_MESSAGE_BYTES, OnChange, snapshot, sources, subscribe
 from callsteward.ari.listener import listening
 from callsteward.ari.marks import snapshot_frame
 from callsteward.ari.outbound_reader import OutboundReader
@@ -58,12 +49,14 @@ from callsteward.ari.recent import Recent
 from callsteward.ari.rest import Rest
 from callsteward.ari.stamp import stamp
 from callsteward.ari.websocket import Handshake, Refusal, WebSocket
-from callsteward.causes import told
 from callsteward.config import Config
 from callsteward.exceptions import AriError
-from callsteward.gate import CannotListenError, Guest
-from callsteward.openings import Opened, Openings
-from callsteward.tally import Tally
+from callsteward.network.backoff import Backoff
+from callsteward.network.causes import told
+from callsteward.network.gate import CannotListenError, Guest
+from callsteward.network.openings import Opened, Openings
+from callsteward.network.tally import Tally
+from callsteward.network.waiting import cancelled
 
 log = structlog.get_logger(__name__)
 

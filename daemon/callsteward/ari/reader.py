@@ -7,10 +7,10 @@ from typing import Any, Protocol
 import aiohttp
 import structlog
 
-from callsteward.ari.counters import LONGEST_TYPE
 from callsteward.ari.frames import FrameQueue
 from callsteward.ari.marks import pretends
 from callsteward.ari.stamp import stamp
+from callsteward.health import LONGEST_TYPE
 
 log = structlog.get_logger(__name__)
 

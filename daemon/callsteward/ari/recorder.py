@@ -9,8 +9,8 @@ from typing import BinaryIO, Self
 
 import structlog
 
-from callsteward import secret_files
 from callsteward.ari.line import line
+from callsteward.config import secret_files
 from callsteward.exceptions import ExposedStoreError, StoreError
 
 log = structlog.get_logger(__name__)

@@ -22,9 +22,9 @@ import aiohttp
 import msgspec
 
 from callsteward.ari.events import Bridge, Channel, DeviceState, epoch_ms
-from callsteward.causes import cause
 from callsteward.config import Asterisk as Settings
 from callsteward.exceptions import NOT_JSON, AriError, AriUnauthorizedError, ConfigError
+from callsteward.network.causes import cause
 
 T = TypeVar("T")
 REQUEST_TIMEOUT_S = 5.0

@@ -10,7 +10,7 @@ from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from callsteward.callback.states import Actor, Callback, State
-from callsteward.calls.record import CallbackDecision, CallRecord
+from callsteward.record.call import CallbackDecision, CallRecord
 
 
 class Book(Protocol):

@@ -12,12 +12,10 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from callsteward.callback.book import Book, NotToCall, Whereabouts
-from callsteward.callback.guard import Checked, Guard
 from callsteward.callback.policy import Case, Policy, Reason
 from callsteward.callback.states import CANCELLABLE, Actor, Callback, CallbackMoved, State
-from callsteward.calls.callback_id import callback_of
-from callsteward.calls.facts import CallEnded, CallHappened, Fact, Happening
-from callsteward.calls.record import (
+from callsteward.outgoing.guard import Checked, Guard
+from callsteward.record.call import (
     CallbackDecision,
     CallRecord,
     Decision,
@@ -27,6 +25,8 @@ from callsteward.calls.record import (
     Side,
     ms_of,
 )
+from callsteward.record.callback_id import callback_of
+from callsteward.record.facts import CallEnded, CallHappened, Fact, Happening
 
 # Clients whose last call is remembered, to know who called again before their drop was noticed.
 _REMEMBERED = 10_000

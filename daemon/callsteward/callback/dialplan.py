@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import structlog
 
+from callsteward import faults
 from callsteward.ari.rest import Rest
-from callsteward.callback import faults
 from callsteward.callback.states import Callback
 from callsteward.config import Config
 from callsteward.exceptions import AriError

@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterable
 
 import structlog
 
+from callsteward import faults
 from callsteward.ari import events as ari
 from callsteward.ari.rest import Rest
-from callsteward.callback import faults, heard
+from callsteward.callback import heard
 from callsteward.callback.ages import Ages
 from callsteward.callback.decisions import Decisions
 from callsteward.callback.dialplan import Dialplan
@@ -32,11 +33,11 @@ from callsteward.callback.steps import Steps
 from callsteward.callback.sticky import Sticky
 from callsteward.callback.strays import end_strays
 from callsteward.callback.watch import Watch
-from callsteward.callback.zones import ClientZones
-from callsteward.calls.callback_id import channel_id
-from callsteward.calls.facts import Alert, OperatorNow
 from callsteward.config import Config
 from callsteward.exceptions import AriError, StoreError
+from callsteward.outgoing.zones import ClientZones
+from callsteward.record.callback_id import channel_id
+from callsteward.record.facts import Alert, OperatorNow
 
 log = structlog.get_logger(__name__)
 

@@ -14,10 +14,10 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callsteward.callback.decisions import Decisions
-from callsteward.callback.do_not_call import DoNotCall
 from callsteward.callback.ledger import Announce, Ledger
 from callsteward.callback.policy import Reason
 from callsteward.callback.states import CANCELLABLE, Actor, CallbackMoved, State
+from callsteward.outgoing.do_not_call import DoNotCall
 from callsteward.rating.ledger import Announce as AnnounceRating
 from callsteward.rating.ledger import Ledger as Ratings
 from callsteward.rating.states import RatingMoved

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from callsteward.ari import fence_events
-from callsteward.calls.callback_id import callback_of
+from callsteward.record.callback_id import callback_of
 
 
 class Said(StrEnum):

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callsteward.callback.ledger import Ledger
 from callsteward.callback.states import Callback, CallbackMoved, State, Transition
-from callsteward.calls.callback_id import channel_id
+from callsteward.record.callback_id import channel_id
 from callsteward.store.engine import failing
 from callsteward.store.tables import callback_transitions, callbacks
 

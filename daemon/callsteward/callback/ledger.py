@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, Select, exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from callsteward.callback import faults
+from callsteward import faults
 from callsteward.callback.states import (
     FINAL,
     OPEN,
@@ -24,9 +24,9 @@ from callsteward.callback.states import (
     Transition,
     sources,
 )
-from callsteward.calls.callback_id import callback_id
-from callsteward.calls.record import CallbackDecision, CallRecord, Decision
 from callsteward.clock import DAY_MS, HOUR_MS
+from callsteward.record.call import CallbackDecision, CallRecord, Decision
+from callsteward.record.callback_id import callback_id
 from callsteward.store.clauses import one_of
 from callsteward.store.engine import failing, insert_into, writing
 from callsteward.store.outbox import Outgoing, enqueue

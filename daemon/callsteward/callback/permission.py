@@ -18,7 +18,7 @@ from callsteward.callback.ledger import Ledger
 from callsteward.callback.policy import Reason
 from callsteward.callback.states import CANCELLABLE, GIVEN_UP, Actor, Callback, State
 from callsteward.callback.steps import Steps
-from callsteward.calls.callback_id import callback_of
+from callsteward.record.callback_id import callback_of
 
 log = structlog.get_logger(__name__)
 

@@ -13,9 +13,9 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from callsteward.callback.guard import Checked
-from callsteward.callback.hours import Hours
-from callsteward.calls.record import CallbackDecision, Decision
+from callsteward.outgoing.guard import Checked
+from callsteward.outgoing.hours import Hours
+from callsteward.record.call import CallbackDecision, Decision
 
 if TYPE_CHECKING:
     from callsteward.config import Config

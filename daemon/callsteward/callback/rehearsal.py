@@ -16,16 +16,16 @@ import msgspec
 from callsteward.ari import events as ari
 from callsteward.callback import heard
 from callsteward.callback.decisions import Decisions
-from callsteward.callback.guard import Guard
 from callsteward.callback.heard import Said
 from callsteward.callback.policy import Policy
 from callsteward.callback.states import FINAL, OPEN, Actor, Callback, State, sources
-from callsteward.calls.callback_id import callback_id
-from callsteward.calls.facts import Fact
-from callsteward.calls.record import CallbackDecision, CallRecord, Decision
 from callsteward.calls.tracker import Tracker
 from callsteward.clock import DAY_MS, HOUR_MS
 from callsteward.config import Config
+from callsteward.outgoing.guard import Guard
+from callsteward.record.call import CallbackDecision, CallRecord, Decision
+from callsteward.record.callback_id import callback_id
+from callsteward.record.facts import Fact
 
 T = TypeVar("T")
 # What the dialplan says of a callback, and the state it has then.

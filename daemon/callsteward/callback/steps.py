@@ -13,7 +13,7 @@ from callsteward.callback.ages import Ages
 from callsteward.callback.decisions import Decisions
 from callsteward.callback.ledger import Ledger
 from callsteward.callback.states import FINAL, Actor, Callback, CallbackMoved, State
-from callsteward.calls.facts import Alert
+from callsteward.record.facts import Alert
 
 log = structlog.get_logger(__name__)
 

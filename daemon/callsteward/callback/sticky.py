@@ -17,9 +17,9 @@ from callsteward.callback.ledger import Ledger
 from callsteward.callback.operators import dialable
 from callsteward.callback.policy import Reason
 from callsteward.callback.states import Callback
-from callsteward.calls.number import Numbers
-from callsteward.calls.numbering import NumberFormat
 from callsteward.config import Config
+from callsteward.record.number import Numbers
+from callsteward.record.numbering import NumberFormat
 
 PREFIX = "CALLSTEWARD_STICKY_"
 

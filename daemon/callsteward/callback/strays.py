@@ -13,8 +13,8 @@ from callsteward.ari.rest import Rest
 from callsteward.callback.dialplan import DIALLED
 from callsteward.callback.ledger import Ledger
 from callsteward.callback.states import GIVEN_UP
-from callsteward.calls.callback_id import callback_of
 from callsteward.exceptions import AriError
+from callsteward.record.callback_id import callback_of
 
 log = structlog.get_logger(__name__)
 

@@ -6,13 +6,13 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from callsteward.calls import left_out
-from callsteward.calls.callback_id import callback_of
 from callsteward.calls.deadlines import Limit
-from callsteward.calls.facts import Happening
 from callsteward.calls.model import Attempt, Call, Leg
 from callsteward.calls.provenance import DEEPEST
-from callsteward.calls.rating_id import rating_of
-from callsteward.calls.record import AttemptResult, Direction, Outcome
+from callsteward.record.call import AttemptResult, Direction, Outcome
+from callsteward.record.callback_id import callback_of
+from callsteward.record.facts import Happening
+from callsteward.record.rating_id import rating_of
 
 if TYPE_CHECKING:
     from callsteward.ari.events import Dial

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from callsteward.calls import timeline
-from callsteward.calls.moments import seconds
-from callsteward.calls.record import Speech
+from callsteward.record.call import Speech
+from callsteward.record.moments import seconds
 
 if TYPE_CHECKING:
     from callsteward.calls.model import Call

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from callsteward.calls.deadlines import Deadline, Deadlines
 from callsteward.calls.deliveries import Deliveries
-from callsteward.calls.facts import Alert, CallHappened, Fact, Happening
-from callsteward.calls.record import Direction
 from callsteward.calls.voices import Voices
+from callsteward.record.call import Direction
+from callsteward.record.facts import Alert, CallHappened, Fact, Happening
 from callsteward.standard.rules import Rules
 
 if TYPE_CHECKING:
     from callsteward.calls.directory import Directory
     from callsteward.calls.model import Call, Leg
-    from callsteward.calls.number import Numbers
     from callsteward.config import Config
-    from callsteward.standard.profile import Profile
+    from callsteward.config.profile import Profile
+    from callsteward.record.number import Numbers
 
 _STARTED: Final = Happening.STARTED
 _ANSWERED: Final = Happening.ANSWERED

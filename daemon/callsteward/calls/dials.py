@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from callsteward.calls import attempts, linking, mobile, origin, provenance
-from callsteward.calls.facts import Happening
+from callsteward.record.facts import Happening
 
 if TYPE_CHECKING:
     from callsteward.ari.events import Dial

@@ -7,8 +7,8 @@ from enum import Enum
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 
-from callsteward.calls.number import Numbers
-from callsteward.calls.numbering import NumberFormat
+from callsteward.record.number import Numbers
+from callsteward.record.numbering import NumberFormat
 
 if TYPE_CHECKING:
     from callsteward.config import Config

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from callsteward.calls.hangup import Request, attribute
-from callsteward.calls.record import Confidence, Hangup, Party
+from callsteward.record.call import Confidence, Hangup, Party
 
 if TYPE_CHECKING:
     from callsteward.ari.events import ChannelUserevent

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Final
 
-from callsteward.calls.record import Confidence, Hangup, Party, Side
+from callsteward.record.call import Confidence, Hangup, Party, Side
 
 # AST_SOFTHANGUP_* in include/asterisk/channel.h.
 _DRIVER: Final = 1  # the channel driver ended it: RTP timeout

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from callsteward.calls.record import AttemptResult, AttemptsLeftOut
+from callsteward.record.call import AttemptResult, AttemptsLeftOut
 
 if TYPE_CHECKING:
     from callsteward.calls.model import Attempt, Call

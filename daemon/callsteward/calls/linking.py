@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
-from callsteward.calls import left_out, rating_id, talk
-from callsteward.calls.callback_id import callback_of, line_of
-from callsteward.calls.facts import Happening
+from callsteward.calls import left_out, talk
 from callsteward.calls.model import Call, Leg
-from callsteward.calls.record import Direction
+from callsteward.record import rating_id
+from callsteward.record.call import Direction
+from callsteward.record.callback_id import callback_of, line_of
+from callsteward.record.facts import Happening
 
 if TYPE_CHECKING:
     from callsteward.ari.events import Channel, DialplanPosition

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from callsteward.calls.facts import LineNow, OperatorNow, OperatorState
 from callsteward.calls.model import Call, Leg
-from callsteward.calls.record import Direction
+from callsteward.record.call import Direction
+from callsteward.record.facts import LineNow, OperatorNow, OperatorState
 
 
 def lines_now(calls: Iterable[Call]) -> list[LineNow]:

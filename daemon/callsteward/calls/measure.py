@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from callsteward.calls import interruption, left_out, left_waiting, rating_id, timeline
+from callsteward.calls import interruption, left_out, left_waiting, timeline
 from callsteward.calls import outcome as policy
-from callsteward.calls.callback_id import callback_of, origin_of
 from callsteward.calls.conversation import Conversation
 from callsteward.calls.handover import ended_by
 from callsteward.calls.hangup import SIMULTANEOUS_MS, Request, attribute
-from callsteward.calls.moments import rfc3339, seconds, stamped
-from callsteward.calls.record import (
+from callsteward.record import rating_id
+from callsteward.record.call import (
     Attempt,
     AttemptResult,
     CallRecord,
@@ -29,8 +28,10 @@ from callsteward.calls.record import (
     Transfer,
     TransferResult,
 )
+from callsteward.record.callback_id import callback_of, origin_of
+from callsteward.record.moments import rfc3339, seconds, stamped
+from callsteward.record.tag import Tag
 from callsteward.standard.rules import Measured
-from callsteward.tags.tag import Tag
 
 if TYPE_CHECKING:
     from callsteward.calls.desk import Desk

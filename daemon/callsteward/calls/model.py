@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from callsteward.calls.record import AttemptResult, Direction, Outcome, Side, TransferKind, TransferResult
+from callsteward.record.call import AttemptResult, Direction, Outcome, Side, TransferKind, TransferResult
 
 if TYPE_CHECKING:
     from callsteward.ari.events import DialplanPosition
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from callsteward.calls.left_out import LeftOut
     from callsteward.calls.timeline import Spoken
     from callsteward.calls.voices import Part, Voice
-    from callsteward.tags.tag import Said
+    from callsteward.record.tag import Said
 
 # An enum's member costs ten times a constant (its class is searched through the metaclass); what is asked
 # for every event is read once, here as in the other modules of the tracker.

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from callsteward.calls import linking
-from callsteward.calls.record import Direction
+from callsteward.record.call import Direction
 
 if TYPE_CHECKING:
     from callsteward.ari.events import Channel

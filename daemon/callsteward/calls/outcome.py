@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final
 
-from callsteward.calls.record import (
+from callsteward.record.call import (
     AttemptResult,
     CallbackDecision,
     Confidence,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from callsteward.calls import measure
-from callsteward.calls.facts import HandOver
 from callsteward.calls.handover import ended_by
-from callsteward.calls.rating_id import rating_of
-from callsteward.calls.record import Direction, TransferResult
+from callsteward.record.call import Direction, TransferResult
+from callsteward.record.facts import HandOver
+from callsteward.record.rating_id import rating_of
 
 if TYPE_CHECKING:
     from callsteward.calls.desk import Desk

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from callsteward.calls import attempts, origin, provenance
-from callsteward.calls.facts import Happening
 from callsteward.calls.hangup import SIMULTANEOUS_MS, Request, requester, simultaneous
-from callsteward.calls.record import Direction, Side
+from callsteward.record.call import Direction, Side
+from callsteward.record.facts import Happening
 
 if TYPE_CHECKING:
     from callsteward.ari.events import ChannelHangupRequest

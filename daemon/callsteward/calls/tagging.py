@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from callsteward.ari import events as ari
-from callsteward.calls.facts import CallTagged
-from callsteward.calls.record import Direction
-from callsteward.tags.tag import Given, Said, Source, TagError, read
+from callsteward.record.call import Direction
+from callsteward.record.facts import CallTagged
+from callsteward.record.tag import Given, Said, Source, TagError, read
 
 if TYPE_CHECKING:
     from callsteward.calls.desk import Desk

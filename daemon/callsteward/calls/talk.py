@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Final
 from callsteward.calls import left_waiting
 from callsteward.calls.attempts import latency_ms
 from callsteward.calls.deadlines import Deadline, Limit
-from callsteward.calls.facts import Happening
 from callsteward.calls.hangup import Parted
 from callsteward.calls.model import Bridge, Call, Leg
-from callsteward.calls.record import Direction, Side, TransferResult
 from callsteward.calls.timeline import Spoken
 from callsteward.calls.voices import Part
+from callsteward.record.call import Direction, Side, TransferResult
+from callsteward.record.facts import Happening
 
 if TYPE_CHECKING:
     from callsteward.calls.desk import Desk

@@ -30,16 +30,16 @@ from callsteward.calls.deadlines import Limit
 from callsteward.calls.deliveries import Delivered
 from callsteward.calls.desk import Desk, Left
 from callsteward.calls.directory import Directory
-from callsteward.calls.facts import CallEnded, Fact, LineNow, OperatorNow
 from callsteward.calls.handover import announced
 from callsteward.calls.hangup import LegEnd
 from callsteward.calls.measure import record_of
 from callsteward.calls.model import Call, Leg
-from callsteward.calls.number import Numbers
-from callsteward.calls.record import Side
 from callsteward.calls.redate import redate
 from callsteward.calls.roster import Roster
 from callsteward.calls.stamps import Stamps
+from callsteward.record.call import Side
+from callsteward.record.facts import CallEnded, Fact, LineNow, OperatorNow
+from callsteward.record.number import Numbers
 
 if TYPE_CHECKING:
     from callsteward.config import Config

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from callsteward.calls import linking, rating_entry
-from callsteward.calls.facts import Happening
 from callsteward.calls.model import TransferMade
-from callsteward.calls.record import TransferKind, TransferResult
+from callsteward.record.call import TransferKind, TransferResult
+from callsteward.record.facts import Happening
 
 if TYPE_CHECKING:
     from callsteward.ari.events import BridgeAttendedTransfer, BridgeBlindTransfer

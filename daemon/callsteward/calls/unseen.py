@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from callsteward.ari import events as ari
 from callsteward.calls import talk
 from callsteward.calls.hangup import of_restart
-from callsteward.calls.record import Side
+from callsteward.record.call import Side
 
 if TYPE_CHECKING:
     from callsteward.calls.model import Call, Leg

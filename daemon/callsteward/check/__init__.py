@@ -23,7 +23,7 @@ from callsteward.check.trunks import trunks
 from callsteward.config import Config, load
 from callsteward.config.hotline import DEFAULT_PROFILE
 from callsteward.exceptions import ConfigError
-from callsteward.visible import visible
+from callsteward.terminal.visible import visible
 
 __all__ = ["Result", "Status", "encode", "print_result", "run"]
 

@@ -9,9 +9,9 @@ from zoneinfo import ZoneInfo
 import phonenumbers
 from phonenumbers import PhoneNumberType
 
-from callsteward.callback.hours import candidate_zones, open_in_every
 from callsteward.check.result import Result, ok, warning
 from callsteward.config import Config
+from callsteward.outgoing.hours import candidate_zones, open_in_every
 
 _STEP_MIN = 15
 _CHECK = "calling hours"

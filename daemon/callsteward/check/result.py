@@ -6,7 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
-from callsteward.secret_words import masked
+from callsteward.config.secret_words import masked
 
 
 class Status(StrEnum):

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import aiomqtt
 
-from callsteward.causes import cause
 from callsteward.check.result import Result, failed, ok, warning
 from callsteward.config import Config
+from callsteward.config.secret_words import masked
 from callsteward.exceptions import CallstewardError, FeedError, StoreError
 from callsteward.feed import broker as mqtt_broker
 from callsteward.feed.discovery import own, probe
 from callsteward.feed.topics import Topics
-from callsteward.secret_words import masked
+from callsteward.network.causes import cause
 from callsteward.store.database_file import file_of, refuse_open_folder
 from callsteward.store.engine import async_url, shown
 from callsteward.store.records import Store

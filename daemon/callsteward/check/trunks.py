@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from callsteward.calls.directory import Directory
-from callsteward.calls.number import AMBIGUOUS, OWN_CODE, PLUS, UNREAD
-from callsteward.calls.numbering import ABROAD, AS_DIALLED, CODE, E164, NATIONAL, PREFIXED
 from callsteward.check.heard import not_there_yet
 from callsteward.check.result import Result, ok, warning
 from callsteward.config import Config
 from callsteward.exceptions import CallstewardError
+from callsteward.record.number import AMBIGUOUS, OWN_CODE, PLUS, UNREAD
+from callsteward.record.numbering import ABROAD, AS_DIALLED, CODE, E164, NATIONAL, PREFIXED
 from callsteward.store.records import Store
-from callsteward.store.trunk_numbers import KEPT_DAYS, TrunkNumbers
+from callsteward.stream.trunk_numbers import KEPT_DAYS, TrunkNumbers
 
 _CHECK = "trunks"
 # From fewer numbers nothing is concluded.

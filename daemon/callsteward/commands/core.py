@@ -18,7 +18,6 @@ import structlog
 
 from callsteward.ari import events as ari
 from callsteward.callback.states import FINAL, Actor
-from callsteward.calls.record import Decision
 from callsteward.clock import DAY_MS
 from callsteward.commands.done import CommandsDone, digest
 from callsteward.commands.rate import Rates
@@ -33,11 +32,12 @@ from callsteward.commands.request import (
     parse,
 )
 from callsteward.exceptions import StoreError
+from callsteward.network.tally import Tally
+from callsteward.record.call import Decision
+from callsteward.record.tag import Source
 from callsteward.tags import late
 from callsteward.tags.consequences import Consequences
-from callsteward.tags.tag import Source
 from callsteward.tags.tagging import Tagging, ended_ms
-from callsteward.tally import Tally
 
 if TYPE_CHECKING:
     from callsteward.config import Config

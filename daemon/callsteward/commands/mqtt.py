@@ -19,8 +19,6 @@ import aiomqtt
 import structlog
 from paho.mqtt.properties import Properties
 
-from callsteward.ari.backoff import Backoff
-from callsteward.causes import told
 from callsteward.commands.core import Commands
 from callsteward.commands.rate import Rate
 from callsteward.commands.reply import Reply
@@ -30,8 +28,10 @@ from callsteward.exceptions import CallstewardError
 from callsteward.feed import broker, messages
 from callsteward.feed.topics import Topics
 from callsteward.feed.wire import Wire
-from callsteward.tags.tag import Source
-from callsteward.tally import Tally
+from callsteward.network.backoff import Backoff
+from callsteward.network.causes import told
+from callsteward.network.tally import Tally
+from callsteward.record.tag import Source
 
 if TYPE_CHECKING:
     from callsteward.config import Config

@@ -12,7 +12,7 @@ from typing import Literal, TypeVar
 import msgspec
 
 from callsteward.exceptions import NOT_JSON, CallstewardError
-from callsteward.tags.tag import Given, TagError, read, text
+from callsteward.record.tag import Given, TagError, read, text
 
 LARGEST = 8 * 1024
 """Bytes of a command's body."""

@@ -17,16 +17,15 @@ from typing import Any, Self
 from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from callsteward import secret_files, secret_words
-from callsteward.config import consistency, environment, places
+from callsteward.config import consistency, environment, places, secret_files, secret_words
 from callsteward.config.consistency import DEFAULT_LINE
 from callsteward.config.errors import explain, without
 from callsteward.config.hotline import DEFAULT_PROFILE, Endpoints, Line, Operator, Site
 from callsteward.config.links import SHORTEST_TOKEN, Agi, Asterisk, Commands, Mqtt, Store, Web
+from callsteward.config.profile import Profile
 from callsteward.config.section import Name
 from callsteward.config.services import Callback, Intervals, Log, Privacy, Rating, Tags
 from callsteward.exceptions import ConfigError
-from callsteward.standard.profile import Profile
 
 __all__ = [
     "SHORTEST_TOKEN",

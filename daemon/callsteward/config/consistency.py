@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from callsteward.config.hotline import DEFAULT_PROFILE
 from callsteward.config.nearest import meant
-from callsteward.standard.profile import Profile
+from callsteward.config.profile import Profile
 
 if TYPE_CHECKING:
     from callsteward.config import Config

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from callsteward.config.nearest import meant, nearest
-from callsteward.secret_words import is_secret, masked
+from callsteward.config.secret_words import is_secret, masked
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails

@@ -7,7 +7,6 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator, model_validator
 
-from callsteward.calls.numbering import NumberFormat
 from callsteward.config.section import (
     CallerId,
     DialString,
@@ -18,6 +17,7 @@ from callsteward.config.section import (
     known_region,
     time_zone,
 )
+from callsteward.record.numbering import NumberFormat
 
 DEFAULT_PROFILE = "standard"
 

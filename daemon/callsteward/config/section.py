@@ -10,7 +10,7 @@ from zoneinfo import available_timezones
 import phonenumbers
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 
-from callsteward import secret_files, secret_words
+from callsteward.config import secret_files, secret_words
 from callsteward.config.nearest import meant
 
 # A name becomes a level of an MQTT topic and part of a URL.

@@ -12,8 +12,8 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from callsteward import tables
-from callsteward.calls.record import CallRecord, encode
+from callsteward.record.call import CallRecord, encode
+from callsteward.terminal import tables
 
 
 class Screen:

@@ -18,17 +18,18 @@ from amqtt.broker import Broker
 from amqtt.contexts import BrokerConfig, ListenerConfig
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
-from callsteward import logs, tables
-from callsteward.app import Daemon
-from callsteward.ari.link import cancelled
-from callsteward.calls.record import CallRecord
 from callsteward.config import Config, Log
+from callsteward.daemon import logs
+from callsteward.daemon.app import Daemon
 from callsteward.demo.ari_server import FakeAri
 from callsteward.demo.screen import Screen
 from callsteward.demo.timeline import CAPTURES, frames
 from callsteward.exceptions import CallstewardError
 from callsteward.feed import cloudevents
 from callsteward.feed.topics import Topics
+from callsteward.network.waiting import cancelled
+from callsteward.record.call import CallRecord
+from callsteward.terminal import tables
 
 _SITE = "demo"
 _HOST = "127.0.0.1"

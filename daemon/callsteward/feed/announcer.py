@@ -16,12 +16,12 @@ import aiomqtt
 import structlog
 from paho.mqtt.reasoncodes import ReasonCode
 
-from callsteward.causes import told
 from callsteward.config import Config
 from callsteward.exceptions import FeedError
 from callsteward.feed import broker
 from callsteward.feed.discovery import announcements, own
 from callsteward.feed.topics import Topics
+from callsteward.network.causes import told
 
 log = structlog.get_logger("callsteward.feed")
 

@@ -24,7 +24,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from callsteward.config import Config, Mqtt
 from callsteward.exceptions import FeedError
 from callsteward.feed.inlet import LARGEST_PACKET, Inlet
-from callsteward.tally import Tally
+from callsteward.network.tally import Tally
 
 # How long the broker may take to answer: CONNACK, PUBACK, DISCONNECT.
 ANSWER_S = 10.0

@@ -18,9 +18,9 @@ from typing import Protocol
 
 import structlog
 
-from callsteward.ari.backoff import Backoff
 from callsteward.exceptions import StoreError
 from callsteward.health import OutboxState
+from callsteward.network.backoff import Backoff
 from callsteward.store.outbox import DurableKind, Measure, Outbox, Stored
 
 log = structlog.get_logger("callsteward.feed")

@@ -10,13 +10,13 @@ from __future__ import annotations
 import msgspec
 
 from callsteward.callback.states import CallbackMoved
-from callsteward.calls.record import CallRecord
 from callsteward.config import Config
 from callsteward.feed import messages, rating_messages
 from callsteward.feed.messages import Message
 from callsteward.feed.topics import Topics
 from callsteward.intervals.row import IntervalRow, Kind
 from callsteward.rating.states import Complaint, Rating
+from callsteward.record.call import CallRecord
 from callsteward.store.outbox import DurableKind, Outgoing
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from callsteward.calls.facts import LineNow, OperatorNow, OperatorState
 from callsteward.feed.envelope import BLANK, Count, Envelope, Seconds, Share, Stamp, stamp
 from callsteward.feed.today import DayCounts
+from callsteward.record.facts import LineNow, OperatorNow, OperatorState
 
 
 class LineNowMessage(Envelope, frozen=True, kw_only=True):

@@ -11,12 +11,12 @@ from datetime import date
 
 import msgspec
 
-from callsteward.calls.facts import LineNow, OperatorNow, OperatorState
-from callsteward.calls.record import CallRecord
 from callsteward.feed import gauge_messages
 from callsteward.feed.gauge_messages import LineNowMessage, OperatorNowMessage
 from callsteward.feed.today import Today
 from callsteward.feed.topics import Topics
+from callsteward.record.call import CallRecord
+from callsteward.record.facts import LineNow, OperatorNow, OperatorState
 
 EVERY_S = 1.0
 # Operators without a section in the configuration whose rest is shown. Where names have no end (a pattern

@@ -24,8 +24,6 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from callsteward.callback.states import Actor, CallbackMoved, State
-from callsteward.calls.facts import Alert, CallHappened, CallTagged, Happening
-from callsteward.calls.record import CallRecord
 from callsteward.commands.reply import Reply, Status
 from callsteward.feed import envelope
 from callsteward.feed.envelope import BLANK, Count, Envelope, Seconds, Stamp, identity
@@ -36,7 +34,9 @@ from callsteward.intervals import grid
 from callsteward.intervals import message as interval_message
 from callsteward.intervals.message import LineIntervalMessage, OperatorIntervalMessage
 from callsteward.intervals.row import IntervalRow, Kind
-from callsteward.tags.tag import Source, Tag
+from callsteward.record.call import CallRecord
+from callsteward.record.facts import Alert, CallHappened, CallTagged, Happening
+from callsteward.record.tag import Source, Tag
 
 
 class CallEventMessage(Envelope, frozen=True, kw_only=True):

@@ -19,21 +19,7 @@ from collections.abc import Callable, Iterable, Sequence
 import aiomqtt
 import structlog
 
-from callsteward.ari.backoff import Backoff
-from callsteward.ari.link import cancelled
 from callsteward.callback.states import CallbackMoved
-from callsteward.calls.facts import (
-    Alert,
-    CallEnded,
-    CallHappened,
-    CallTagged,
-    Fact,
-    HandOver,
-    LineNow,
-    OperatorNow,
-)
-from callsteward.calls.record import CallRecord
-from callsteward.causes import told
 from callsteward.config import Config
 from callsteward.exceptions import CallstewardError
 from callsteward.feed import broker, messages, rating_messages
@@ -49,7 +35,21 @@ from callsteward.feed.topics import Topics
 from callsteward.feed.wire import Wire
 from callsteward.health import FeedState, Health
 from callsteward.intervals.row import IntervalExpired, IntervalRow
+from callsteward.network.backoff import Backoff
+from callsteward.network.causes import told
+from callsteward.network.waiting import cancelled
 from callsteward.rating.states import ComplaintRaised, RatingMoved
+from callsteward.record.call import CallRecord
+from callsteward.record.facts import (
+    Alert,
+    CallEnded,
+    CallHappened,
+    CallTagged,
+    Fact,
+    HandOver,
+    LineNow,
+    OperatorNow,
+)
 
 log = structlog.get_logger("callsteward.feed")
 

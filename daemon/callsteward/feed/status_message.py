@@ -7,9 +7,9 @@ from typing import Any, Literal
 import msgspec
 
 from callsteward import __version__
+from callsteward.config.secret_words import masked
 from callsteward.feed.envelope import BLANK, Count, Envelope, Stamp, stamp
 from callsteward.health import Health
-from callsteward.secret_words import masked
 
 _UNKNOWN_HEALTH: dict[str, Any] = dict.fromkeys(Health.__struct_fields__)
 

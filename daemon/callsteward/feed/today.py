@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from callsteward.calls.record import CallRecord, Direction, Outcome
+from callsteward.record.call import CallRecord, Direction, Outcome
 
 # 80/20, the usual target of the field: 80 % of the calls answered within 20 s.
 SERVICE_LEVEL_THRESHOLD_S = 20.0

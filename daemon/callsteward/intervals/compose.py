@@ -12,8 +12,8 @@ from callsteward.config import Config
 from callsteward.intervals.publisher import Enqueue, Open, Publisher
 from callsteward.intervals.row import IntervalExpired, IntervalRow
 from callsteward.intervals.slot import Scheme
+from callsteward.intervals.store import IntervalStore
 from callsteward.intervals.watch import Watch
-from callsteward.store.intervals import IntervalStore
 from callsteward.store.outbox import Outgoing, enqueue
 
 Announce = Callable[[IntervalRow, int], Sequence[Outgoing]]

@@ -16,8 +16,8 @@ from callsteward.intervals import slot
 from callsteward.intervals.grid import MINUTE_MS
 from callsteward.intervals.row import IntervalRow, Kind
 from callsteward.intervals.slot import Scheme
+from callsteward.intervals.store import IntervalStore
 from callsteward.store.engine import failing
-from callsteward.store.intervals import IntervalStore
 from callsteward.store.tables import interval_revisions
 
 _HELD = 4

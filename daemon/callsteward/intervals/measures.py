@@ -14,8 +14,8 @@ from enum import Enum
 import msgspec
 
 from callsteward.callback.states import FINAL, State
-from callsteward.calls.record import AttemptResult, Decision, Outcome, Party
 from callsteward.intervals.scope import Contact, Group
+from callsteward.record.call import AttemptResult, Decision, Outcome, Party
 
 
 class Unit(Enum):

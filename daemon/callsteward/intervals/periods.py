@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from enum import StrEnum
 
-from callsteward.dates import start_of
+from callsteward.terminal.dates import start_of
 
 
 class Period(StrEnum):

@@ -23,8 +23,8 @@ from callsteward.intervals.grid import MINUTE_MS
 from callsteward.intervals.row import IntervalExpired, IntervalRow
 from callsteward.intervals.scope import Contact
 from callsteward.intervals.slot import Scheme, Summing
+from callsteward.intervals.store import Cursor, IntervalStore
 from callsteward.intervals.watch import Watch
-from callsteward.store.intervals import Cursor, IntervalStore
 
 log = structlog.get_logger(__name__)
 

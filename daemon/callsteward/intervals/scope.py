@@ -11,13 +11,7 @@ from enum import Enum
 import msgspec
 
 from callsteward.callback.states import State
-from callsteward.calls.record import (
-    AttemptResult,
-    CallRecord,
-    Direction,
-    Outcome,
-    TransferResult,
-)
+from callsteward.record.call import AttemptResult, CallRecord, Direction, Outcome, TransferResult
 
 ANSWERED = frozenset({Outcome.COMPLETED, Outcome.EARLY_DROP, Outcome.MID_DIALOGUE_DROP})
 ABANDONED = frozenset({Outcome.ABANDONED, Outcome.SHORT_ABANDONED})

@@ -8,7 +8,6 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Sequence
 
-from callsteward.calls.record import Outcome
 from callsteward.intervals import scope
 from callsteward.intervals.measures import Measure, Unit, wait_ms
 from callsteward.intervals.scope import Contact, Group
@@ -22,6 +21,7 @@ from callsteward.intervals.service_level import (
     share_key,
     shares_row,
 )
+from callsteward.record.call import Outcome
 
 Value = int | float | None
 Row = dict[str, Value]

@@ -14,7 +14,7 @@ from callsteward.ari import events as ari
 from callsteward.ari.rest import Rest
 from callsteward.exceptions import AriError
 from callsteward.intervals.presence import Change
-from callsteward.store.intervals import IntervalStore
+from callsteward.intervals.store import IntervalStore
 
 log = structlog.get_logger(__name__)
 

@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from callsteward.callback.states import CallbackMoved
-from callsteward.calls.facts import Alert, CallEnded, LineNow
-from callsteward.calls.record import CallRecord, Direction
 from callsteward.rating.states import ComplaintRaised
+from callsteward.record.call import CallRecord, Direction
+from callsteward.record.facts import Alert, CallEnded, LineNow
 
 # Around the standard's numbers: the answer within 4 to 5 s, 80/20, a hold of 120 or 180 s, a talk of 15 min.
 _ANSWER = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30)

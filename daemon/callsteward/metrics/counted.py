@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from callsteward.calls.facts import LineNow, OperatorNow
-from callsteward.calls.record import CallRecord
 from callsteward.health import FeedState, Health
 from callsteward.metrics.calls import CallMetrics
+from callsteward.record.call import CallRecord
+from callsteward.record.facts import LineNow, OperatorNow
 
 if TYPE_CHECKING:
     from callsteward.config import Config
-    from callsteward.output import Output, Published
+    from callsteward.feed.output import Output, Published
 
 
 class CountedFeed:

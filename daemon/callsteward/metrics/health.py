@@ -10,8 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.registry import Collector
 
 from callsteward import __version__
-from callsteward.ari.counters import OTHER
-from callsteward.health import OutboxState, Readings
+from callsteward.health import OTHER, OutboxState, Readings
 from callsteward.store.stored import UNREADABLE
 
 # A type's name comes off the wire: a label for each, but not without end.

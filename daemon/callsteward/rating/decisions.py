@@ -14,21 +14,21 @@ from collections.abc import Callable, Sequence
 import msgspec
 import structlog
 
-from callsteward.callback.do_not_call import DoNotCall
-from callsteward.callback.guard import Guard
-from callsteward.calls.facts import CallEnded, Fact, HandOver
-from callsteward.calls.rating_id import rating_of
-from callsteward.calls.record import CallRecord, Direction, Outcome, Party, ms_of, spoken_s
-from callsteward.calls.record import Rating as Told
 from callsteward.clock import DAY_MS
 from callsteward.config import Config
+from callsteward.config.profile import Profile
+from callsteward.outgoing.do_not_call import DoNotCall
+from callsteward.outgoing.guard import Guard
 from callsteward.rating.complaints import TAGGED, Complaints
 from callsteward.rating.eligibility import COMPLAINT, Talk, against
 from callsteward.rating.escalation import Escalation
 from callsteward.rating.ledger import Ledger
 from callsteward.rating.states import ComplaintRaised, Mode, Rating, RatingMoved, State
 from callsteward.rating.tags import TagsOf, no_tags
-from callsteward.standard.profile import Profile
+from callsteward.record.call import CallRecord, Direction, Outcome, Party, ms_of, spoken_s
+from callsteward.record.call import Rating as Told
+from callsteward.record.facts import CallEnded, Fact, HandOver
+from callsteward.record.rating_id import rating_of
 
 log = structlog.get_logger(__name__)
 

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from callsteward.calls.record import Decision, Direction
+from callsteward.record.call import Decision, Direction
 
 if TYPE_CHECKING:
-    from callsteward.callback.guard import Checked
-    from callsteward.standard.profile import Profile
+    from callsteward.config.profile import Profile
+    from callsteward.outgoing.guard import Checked
 
 ATYPICAL = "atypical"
 COMPLAINT = "complaint"

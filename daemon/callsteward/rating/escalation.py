@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import structlog
 
-from callsteward.calls.record import CallRecord
 from callsteward.rating.complaints import LOW_RATING, Complaints
 from callsteward.rating.states import ComplaintRaised, Rating
+from callsteward.record.call import CallRecord
 
 log = structlog.get_logger(__name__)
 

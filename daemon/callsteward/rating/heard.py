@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from callsteward.ari import fence_events
-from callsteward.calls.rating_id import rating_of
+from callsteward.record.rating_id import rating_of
 
 
 class Said(StrEnum):

@@ -18,14 +18,12 @@ from urllib.parse import quote
 import aiohttp
 import structlog
 
-from callsteward.ari.backoff import Backoff
 from callsteward.ari.dial import dial
-from callsteward.ari.link import cancelled
 from callsteward.ari.rest import Rest
-from callsteward.calls.rating_id import guard_id
-from callsteward.calls.record import Direction
 from callsteward.config import Config
 from callsteward.exceptions import AriError, MalformedEventError, StoreError
+from callsteward.network.backoff import Backoff
+from callsteward.network.waiting import cancelled
 from callsteward.rating import ivr_events as ari
 from callsteward.rating.decisions import Decisions
 from callsteward.rating.menu import (
@@ -46,6 +44,8 @@ from callsteward.rating.menu import (
     Wait,
 )
 from callsteward.rating.states import Rating
+from callsteward.record.call import Direction
+from callsteward.record.rating_id import guard_id
 
 log = structlog.get_logger(__name__)
 

@@ -13,8 +13,8 @@ from sqlalchemy import ColumnElement, Row, Select, and_, exists, func, or_, sele
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from callsteward.callback.states import OPEN as OPEN_CALLBACKS
-from callsteward.calls.rating_id import rating_id
 from callsteward.rating.states import ASKED, OPEN, Mode, Rating, State, sources
+from callsteward.record.rating_id import rating_id
 from callsteward.store.clauses import one_of
 from callsteward.store.engine import failing, insert_into, writing
 from callsteward.store.outbox import Outgoing, enqueue

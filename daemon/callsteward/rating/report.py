@@ -11,9 +11,9 @@ from typing import Literal
 
 import msgspec
 
-from callsteward.calls.record import CallRecord, Direction
 from callsteward.rating.menu import HIGHEST, LOWEST
 from callsteward.rating.states import Rating, State
+from callsteward.record.call import CallRecord, Direction
 
 By = Literal["operator", "line"]
 NOBODY = "-"

@@ -9,11 +9,11 @@ from typing import NamedTuple
 import aiohttp
 
 from callsteward.ari.rest import HttpTransport, Rest
-from callsteward.callback.do_not_call import DoNotCall
-from callsteward.callback.guard import Guard
-from callsteward.callback.hours import Hours
 from callsteward.config import Config
 from callsteward.feed.durable import Durable
+from callsteward.outgoing.do_not_call import DoNotCall
+from callsteward.outgoing.guard import Guard
+from callsteward.outgoing.hours import Hours
 from callsteward.rating.complaints import Complaints
 from callsteward.rating.decisions import Decisions, Publish
 from callsteward.rating.ivr import Ivr

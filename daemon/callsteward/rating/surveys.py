@@ -13,22 +13,22 @@ from collections.abc import Callable, Collection
 
 import structlog
 
+from callsteward import faults
 from callsteward.ari import events as ari
 from callsteward.ari.rest import Rest
-from callsteward.callback import faults
-from callsteward.callback.do_not_call import DoNotCall
-from callsteward.callback.guard import Guard
-from callsteward.callback.hours import Hours
 from callsteward.callback.policy import Reason
-from callsteward.calls.rating_id import channel_id
 from callsteward.clock import HOUR_MS
 from callsteward.config import Config
 from callsteward.exceptions import AriError, StoreError
+from callsteward.outgoing.do_not_call import DoNotCall
+from callsteward.outgoing.guard import Guard
+from callsteward.outgoing.hours import Hours
 from callsteward.rating import heard
 from callsteward.rating.heard import Heard, Said
 from callsteward.rating.ledger import Ledger
 from callsteward.rating.retention import Retention
 from callsteward.rating.states import OPEN, Mode, Rating, RatingMoved, State
+from callsteward.record.rating_id import channel_id
 
 log = structlog.get_logger(__name__)
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from callsteward.calls.record import Direction, Party, RuleCheck, RuleResult
-from callsteward.standard.profile import Profile
+from callsteward.config.profile import Profile
+from callsteward.record.call import Direction, Party, RuleCheck, RuleResult
 
 _INBOUND: Final = Direction.INBOUND
 _INTERNAL: Final = Direction.INTERNAL

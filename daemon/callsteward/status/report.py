@@ -9,8 +9,8 @@ from typing import Literal
 import msgspec
 
 from callsteward import __version__
-from callsteward.calls.moments import rfc3339
 from callsteward.health import FeedState, Health
+from callsteward.record.moments import rfc3339
 
 Work = Mapping[str, Mapping[str, int]]
 """Open work by kind (`callbacks`, `ratings`, `lost`, `complaints`), each by state or line: how many."""

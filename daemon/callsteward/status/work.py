@@ -10,8 +10,8 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callsteward.callback.ledger import Ledger as CallbackLedger
-from callsteward.callback.lost import LostCalls
 from callsteward.exceptions import CallstewardError
+from callsteward.lost.calls import LostCalls
 from callsteward.rating.complaints import Complaints
 from callsteward.rating.ledger import Ledger as RatingLedger
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from sqlalchemy import URL
 
-from callsteward import secret_files
+from callsteward.config import secret_files
 from callsteward.config.places import STATE
 from callsteward.exceptions import ExposedStoreError, StoreError
 

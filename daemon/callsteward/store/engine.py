@@ -26,8 +26,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from callsteward.config.secret_words import masked
 from callsteward.exceptions import StoreError
-from callsteward.secret_words import masked
 from callsteward.store.database_file import BUSY_TIMEOUT_MS, file_of, prepare
 from callsteward.store.sqlite import opened
 from callsteward.store.trouble import DAMAGED, reason

@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy import Select, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from callsteward.calls.record import CallRecord, Outcome, encode, ms_of
+from callsteward.record.call import CallRecord, Outcome, encode, ms_of
 from callsteward.store.engine import connect, failing, insert_into, writing
 from callsteward.store.outbox import Outgoing, enqueue
 from callsteward.store.stored import all_readable, readable

@@ -12,8 +12,8 @@ from typing import Final
 import msgspec
 import structlog
 
-from callsteward.calls.record import CallRecord
 from callsteward.exceptions import NOT_JSON, StoreError
+from callsteward.record.call import CallRecord
 
 log = structlog.get_logger(__name__)
 

@@ -6,7 +6,7 @@ import re
 import sqlite3
 from typing import Final
 
-from callsteward.causes import cause
+from callsteward.network.causes import cause
 
 DAMAGED: Final = (
     "the file is damaged: stop the daemon and put back a copy, or save what can be read with"

@@ -9,13 +9,13 @@ import msgspec
 from sqlalchemy import Select, delete, exists, or_, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from callsteward.calls.facts import CallTagged
-from callsteward.calls.record import AttemptResult, CallbackDecision, CallRecord, Decision, ms_of
 from callsteward.clock import DAY_MS
+from callsteward.record.call import AttemptResult, CallbackDecision, CallRecord, Decision, ms_of
+from callsteward.record.facts import CallTagged
+from callsteward.record.tag import Given, Tag
 from callsteward.store.engine import failing, insert_into, writing
 from callsteward.store.stored import all_readable, readable
 from callsteward.store.tables import call_clients, call_tags, callbacks, calls
-from callsteward.tags.tag import Given, Tag
 
 # No call that an operator may still tag began longer ago.
 _LONGEST_CALL_MS = DAY_MS

@@ -15,12 +15,12 @@ import msgspec
 
 from callsteward.callback.decisions import Decisions
 from callsteward.callback.forbidding import Forbidding
-from callsteward.callback.guard import Guard
 from callsteward.callback.ledger import Ledger
 from callsteward.callback.policy import Reason
 from callsteward.callback.states import CANCELLABLE, Actor, Callback, CallbackMoved, State
-from callsteward.calls.facts import CallEnded
-from callsteward.calls.record import CallbackDecision, CallRecord, Decision
+from callsteward.outgoing.guard import Guard
+from callsteward.record.call import CallbackDecision, CallRecord, Decision
+from callsteward.record.facts import CallEnded
 from callsteward.tags.book import TagBook
 
 OFF = "callbacks_off"

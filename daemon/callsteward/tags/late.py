@@ -10,10 +10,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from callsteward.calls.outcome import TAGGED
-from callsteward.calls.record import CallbackDecision, CallRecord, Decision, Direction, Outcome, spoken_s
+from callsteward.record.call import CallbackDecision, CallRecord, Decision, Direction, Outcome, spoken_s
 
 if TYPE_CHECKING:
-    from callsteward.standard.profile import Profile
+    from callsteward.config.profile import Profile
 
 REQUESTED = "requested"
 """The reason of a callback that an integration asked for."""

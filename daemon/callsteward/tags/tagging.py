@@ -17,12 +17,12 @@ import msgspec
 import structlog
 
 from callsteward.callback.states import Actor
-from callsteward.calls.facts import CallEnded, CallTagged, Fact
-from callsteward.calls.record import CallRecord, Decision
+from callsteward.record.call import CallRecord, Decision
+from callsteward.record.facts import CallEnded, CallTagged, Fact
+from callsteward.record.tag import Given, Source, Tag, evidence
 from callsteward.tags import late
 from callsteward.tags.book import TagBook
 from callsteward.tags.consequences import Consequences
-from callsteward.tags.tag import Given, Source, Tag, evidence
 
 if TYPE_CHECKING:
     from callsteward.config import Config

@@ -9,8 +9,8 @@ import structlog
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from callsteward.gate import Bounds, Guest
-from callsteward.tally import Tally
+from callsteward.network.gate import Bounds, Guest
+from callsteward.network.tally import Tally
 
 log = structlog.get_logger(__name__)
 

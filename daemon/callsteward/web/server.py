@@ -27,11 +27,11 @@ from callsteward.commands.reply import Reply
 from callsteward.commands.request import LARGEST
 from callsteward.config import SHORTEST_TOKEN
 from callsteward.exceptions import NOT_JSON, ConfigError
-from callsteward.gate import CannotListenError, Guest, gate
 from callsteward.metrics.scrape import Metrics
-from callsteward.openings import Opened
-from callsteward.tags.tag import Source
-from callsteward.tally import Tally
+from callsteward.network.gate import CannotListenError, Guest, gate
+from callsteward.network.openings import Opened
+from callsteward.network.tally import Tally
+from callsteward.record.tag import Source
 from callsteward.web.connection import BODY_S, BOUNDS, Connection
 
 if TYPE_CHECKING:

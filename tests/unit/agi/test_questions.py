@@ -12,19 +12,19 @@ from callsteward.agi.lookups import Caller, Lookups
 from callsteward.agi.questions import Questions
 from callsteward.agi.request import AgiError, Request
 from callsteward.agi.site import site_questions
-from callsteward.callback.do_not_call import DoNotCall
-from callsteward.callback.guard import Guard
 from callsteward.callback.ledger import Ledger
 from callsteward.callback.policy import Reason
 from callsteward.callback.states import OPEN, Actor, State
-from callsteward.calls.number import Numbers
-from callsteward.calls.record import CallbackDecision, Decision
 from callsteward.config import Config, Endpoints, Line, Rating
 from callsteward.config.hotline import TrunkNumbers
+from callsteward.config.profile import Profile
+from callsteward.outgoing.do_not_call import DoNotCall
+from callsteward.outgoing.guard import Guard
 from callsteward.rating.complaints import Complaints
 from callsteward.rating.decisions import Decisions
 from callsteward.rating.ledger import Ledger as RatingLedger
-from callsteward.standard.profile import Profile
+from callsteward.record.call import CallbackDecision, Decision
+from callsteward.record.number import Numbers
 from callsteward.store.records import Store
 from tests.unit.store.samples import RECORD
 from tests.unit.tags.desk import FrontDesk

@@ -5,13 +5,13 @@ from contextlib import asynccontextmanager
 import pytest
 from pydantic import SecretStr
 
-from callsteward.ari.backoff import Backoff
 from callsteward.ari.client import ClientLink
-from callsteward.ari.counters import Counters
 from callsteward.ari.frames import FrameQueue
 from callsteward.ari.rest import open_session
 from callsteward.config import Asterisk, Config
 from callsteward.demo.ari_server import FakeAri
+from callsteward.health import Counters
+from callsteward.network.backoff import Backoff
 
 SECRET = "s3cret"
 

@@ -21,7 +21,7 @@ from callsteward.ari import ring, websocket
 from callsteward.ari.keeper import Keeper
 from callsteward.ari.listener import listening
 from callsteward.ari.websocket import Handshake, WebSocket
-from callsteward.gate import Guest
+from callsteward.network.gate import Guest
 from callsteward.notify import Notify, handed_down
 
 TRACED = {module.__file__ for module in (ring, websocket, keeper_module)}

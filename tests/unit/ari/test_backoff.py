@@ -1,6 +1,6 @@
 import random
 
-from callsteward.ari.backoff import Backoff
+from callsteward.network.backoff import Backoff
 
 
 def test_delays_double_up_to_the_limit_and_keep_to_the_upper_half_of_their_step():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callsteward.ari.counters import LONGEST_TYPE, MOST_TYPES, Counters
+from callsteward.health import LONGEST_TYPE, MOST_TYPES, Counters
 
 
 def test_no_end_of_types_is_no_end_of_memory() -> None:

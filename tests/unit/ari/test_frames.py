@@ -2,8 +2,8 @@ import asyncio
 
 import pytest
 
-from callsteward.ari.counters import Counters
 from callsteward.ari.frames import FrameQueue
+from callsteward.health import Counters
 
 
 def taken(frames: FrameQueue) -> list[bytes]:

@@ -5,7 +5,7 @@ import pytest
 
 from callsteward.ari import listener
 from callsteward.ari.listener import listening
-from callsteward.gate import Bounds, CannotListenError, Guest
+from callsteward.network.gate import Bounds, CannotListenError, Guest
 from tests.lab.ports import free_port
 
 

@@ -10,7 +10,6 @@ from pydantic import SecretStr
 
 from callsteward.ari import outbound
 from callsteward.ari.census import Census
-from callsteward.ari.counters import Counters
 from callsteward.ari.events import Interrupted, Snapshot, decode
 from callsteward.ari.frames import DEFAULT_LIMIT_BYTES, FrameQueue
 from callsteward.ari.keeper import Keeper
@@ -18,6 +17,7 @@ from callsteward.ari.outbound import OutboundLink
 from callsteward.ari.recent import Recent
 from callsteward.ari.rest import Rest
 from callsteward.config import Asterisk, Config
+from callsteward.health import Counters
 from callsteward.notify import Notify
 from tests.lab.fd_store import FdStore
 from tests.lab.ports import free_port

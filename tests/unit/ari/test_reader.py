@@ -8,9 +8,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-from callsteward.ari.counters import Counters
 from callsteward.ari.frames import FrameQueue
 from callsteward.ari.reader import Reader
+from callsteward.health import Counters
 
 CLOSED = aiohttp.WSMessage(aiohttp.WSMsgType.CLOSED, None, None)
 

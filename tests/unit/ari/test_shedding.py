@@ -7,15 +7,15 @@ import time
 import pytest
 
 from callsteward.ari import frames as frames_module
-from callsteward.ari.counters import Counters
 from callsteward.ari.events import KNOWN_TYPES, ChannelTalkingFinished, ChannelTalkingStarted, Shed, decode
 from callsteward.ari.frames import FrameQueue
 from callsteward.ari.packing import Frame, pack, unpack
 from callsteward.ari.shedding import shed
-from callsteward.calls.facts import CallEnded
-from callsteward.calls.record import CallRecord
 from callsteward.calls.tracker import Tracker
 from callsteward.config import Config
+from callsteward.health import Counters
+from callsteward.record.call import CallRecord
+from callsteward.record.facts import CallEnded
 from tests.bench.load import interleaved
 
 SPEECH = {"ChannelTalkingStarted", "ChannelTalkingFinished"}

@@ -12,7 +12,7 @@ from callsteward.ari import websocket as module
 from callsteward.ari.listener import listening
 from callsteward.ari.ring import Ring
 from callsteward.ari.websocket import Handshake, Refusal, WebSocket
-from callsteward.gate import Guest
+from callsteward.network.gate import Guest
 from tests.lab.ports import free_port
 
 MAX_BYTES = 200_000

@@ -9,15 +9,16 @@ import pytest
 
 from callsteward.ari import events as ari
 from callsteward.callback.decisions import Decisions
-from callsteward.callback.do_not_call import DoNotCall
 from callsteward.callback.execution import Execution
-from callsteward.callback.guard import Guard
 from callsteward.callback.ledger import Ledger
 from callsteward.callback.policy import Policy
 from callsteward.callback.states import Actor, CallbackMoved, State
-from callsteward.callback.zones import ClientZones
-from callsteward.calls.facts import Alert, CallEnded, CallHappened, Happening, OperatorNow, OperatorState
-from callsteward.calls.record import (
+from callsteward.config import Callback, Config, Line, Operator
+from callsteward.exceptions import AriError, StoreError
+from callsteward.outgoing.do_not_call import DoNotCall
+from callsteward.outgoing.guard import Guard
+from callsteward.outgoing.zones import ClientZones
+from callsteward.record.call import (
     CallbackDecision,
     CallRecord,
     Decision,
@@ -27,8 +28,7 @@ from callsteward.calls.record import (
     Party,
     Side,
 )
-from callsteward.config import Callback, Config, Line, Operator
-from callsteward.exceptions import AriError, StoreError
+from callsteward.record.facts import Alert, CallEnded, CallHappened, Happening, OperatorNow, OperatorState
 from callsteward.store.records import Store
 from tests.unit.store.samples import RECORD
 

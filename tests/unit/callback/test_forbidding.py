@@ -5,14 +5,14 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from callsteward.callback.do_not_call import DoNotCall
 from callsteward.callback.forbidding import Forbidden, Forbidding
 from callsteward.callback.ledger import Ledger
 from callsteward.callback.states import CANCELLABLE, Actor, Callback, CallbackMoved, State
-from callsteward.calls.record import CallbackDecision, Decision
+from callsteward.outgoing.do_not_call import DoNotCall
 from callsteward.rating.ledger import Ledger as Ratings
 from callsteward.rating.states import Mode, RatingMoved
 from callsteward.rating.states import State as RatingState
+from callsteward.record.call import CallbackDecision, Decision
 from callsteward.store.records import Store
 from tests.unit.store.samples import RECORD
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from callsteward.callback.guard import Guard, Refusal
 from callsteward.config import Callback, Config, Line, Operator, Site
+from callsteward.outgoing.guard import Guard, Refusal
 
 GOOD = "+79031234567"
 DIALABLE = re.compile(r"^\+?[0-9]{7,15}$")

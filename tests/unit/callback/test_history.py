@@ -9,11 +9,11 @@ import pytest
 from callsteward.callback.history import steps
 from callsteward.callback.ledger import Ledger
 from callsteward.callback.states import Actor, Callback, CallbackMoved, State
-from callsteward.calls.callback_id import channel_id
-from callsteward.calls.record import CallbackDecision, Decision
 from callsteward.config import Config
 from callsteward.feed import messages
 from callsteward.feed.durable import Durable
+from callsteward.record.call import CallbackDecision, Decision
+from callsteward.record.callback_id import channel_id
 from callsteward.store.outbox import Outbox, Outgoing
 from callsteward.store.records import Store
 from tests.unit.store.samples import RECORD

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callsteward.callback.hours import Hours, candidate_zones, open_in_every
 from callsteward.config import Callback, Config, Line, Site
+from callsteward.outgoing.hours import Hours, candidate_zones, open_in_every
 
 MOSCOW_LANDLINE = "+74951234567"
 MOBILE = "+79031234567"

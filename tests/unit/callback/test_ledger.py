@@ -11,12 +11,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from callsteward.callback import faults
-from callsteward.callback.do_not_call import DoNotCall
+from callsteward import faults
 from callsteward.callback.ledger import Ledger
 from callsteward.callback.states import ALLOWED, FINAL, OPEN, Actor, Callback, State
-from callsteward.calls.record import CallbackDecision, Decision
 from callsteward.clock import DAY_MS, HOUR_MS
+from callsteward.outgoing.do_not_call import DoNotCall
+from callsteward.record.call import CallbackDecision, Decision
 from tests.unit.cycles import left_in_cycles
 from tests.unit.store.samples import RECORD
 
@@ -185,7 +185,7 @@ async def test_do_not_call_knows_a_number_by_its_digits(store):
 
 
 def test_a_fault_point_does_nothing_unless_the_environment_names_it(tmp_path):
-    code = "from callsteward.callback import faults; faults.reached('after:offered'); print('alive')"
+    code = "from callsteward import faults; faults.reached('after:offered'); print('alive')"
 
     def run(armed: str | None, file: Path | None = None) -> subprocess.CompletedProcess[bytes]:
         env = {key: value for key, value in os.environ.items() if key != faults.VARIABLE}
@@ -201,8 +201,8 @@ def test_a_fault_point_does_nothing_unless_the_environment_names_it(tmp_path):
     assert run("after:offered", tmp_path / "armed").stdout == b"alive\n"
     (tmp_path / "armed").touch()
     assert run("after:offered", tmp_path / "armed").returncode == -9
-    assert len(set(faults.points())) == 34
-    assert all(left != right for left, right in pairwise(faults.points()))
+    assert len(set(faults.points(State))) == 34
+    assert all(left != right for left, right in pairwise(faults.points(State)))
 
 
 async def test_a_callback_leaves_nothing_for_the_garbage_collector(ledger):

@@ -8,13 +8,13 @@ import msgspec
 import pytest
 from sqlalchemy import select
 
-from callsteward.ari.link import cancelled
-from callsteward.callback.lost import LostCalls
-from callsteward.callback.lost_watch import LostWatch
-from callsteward.calls.facts import CallEnded, LineNow
-from callsteward.calls.record import CallRecord, Direction, Outcome
 from callsteward.config import Config
 from callsteward.exceptions import StoreError
+from callsteward.lost.calls import LostCalls
+from callsteward.lost.watch import LostWatch
+from callsteward.network.waiting import cancelled
+from callsteward.record.call import CallRecord, Direction, Outcome
+from callsteward.record.facts import CallEnded, LineNow
 from callsteward.store.records import Store
 from callsteward.store.tables import lost_calls, lost_calls_settled
 from tests.unit.cycles import left_in_cycles

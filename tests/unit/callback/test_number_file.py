@@ -4,10 +4,10 @@ import codecs
 
 import pytest
 
-from callsteward.callback import number_file, office_file
-from callsteward.callback.guard import Guard
 from callsteward.config import Config
 from callsteward.exceptions import CallstewardError
+from callsteward.outgoing import number_file, office_file
+from callsteward.outgoing.guard import Guard
 
 read = Guard(Config()).read
 A, B = "+79031234567", "+79000000001"

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callsteward.callback.guard import Checked, Guard, Refusal
 from callsteward.callback.policy import Case, Policy
-from callsteward.calls.record import CallbackDecision, Decision
 from callsteward.config import Callback, Config
+from callsteward.outgoing.guard import Checked, Guard, Refusal
+from callsteward.record.call import CallbackDecision, Decision
 
 NOON = int(datetime.fromisoformat("2026-11-22T12:00:00+03:00").timestamp() * 1000)
 MINUTE = 60_000

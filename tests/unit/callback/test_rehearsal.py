@@ -6,11 +6,11 @@ import pytest
 from pydantic import SecretStr
 
 from callsteward.callback.rehearsal import _at_once
-from callsteward.calls.callback_id import channel_id
-from callsteward.calls.record import CallRecord, Direction
 from callsteward.config import Callback, Config, Endpoints, Privacy
 from callsteward.config.hotline import TrunkNumbers
-from callsteward.replay import Tally, replay
+from callsteward.record.call import CallRecord, Direction
+from callsteward.record.callback_id import channel_id
+from callsteward.recording.replay import Tally, replay
 from tests.unit.calls.stream import NOON, Phone, Stream
 
 OTHER = "79000000001"

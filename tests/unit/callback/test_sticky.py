@@ -4,8 +4,8 @@ import pytest
 
 from callsteward.callback.states import Actor, State
 from callsteward.callback.sticky import written
-from callsteward.calls.numbering import NumberFormat
 from callsteward.exceptions import AriError
+from callsteward.record.numbering import NumberFormat
 from tests.unit.callback.test_execution import NOON, Hotline
 
 KEYS = {"79031234567", "89031234567", "9031234567"}

@@ -5,12 +5,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from callsteward.callback import number_file
-from callsteward.callback.guard import Guard
-from callsteward.callback.hours import Hours
-from callsteward.callback.zones import ClientZones, read_list
 from callsteward.config import Callback, Config
 from callsteward.exceptions import CallstewardError
+from callsteward.outgoing import number_file
+from callsteward.outgoing.guard import Guard
+from callsteward.outgoing.hours import Hours
+from callsteward.outgoing.zones import ClientZones, read_list
 
 MOBILE = "+79031234567"
 read = Guard(Config()).read

@@ -15,10 +15,10 @@ from typing import Any
 from pydantic import SecretStr
 
 from callsteward.ari import events
-from callsteward.calls.facts import Alert, CallEnded, CallHappened, Fact, Happening
-from callsteward.calls.record import CallRecord, RuleCheck, encode
 from callsteward.calls.tracker import Tracker
 from callsteward.config import Config, Privacy
+from callsteward.record.call import CallRecord, RuleCheck, encode
+from callsteward.record.facts import Alert, CallEnded, CallHappened, Fact, Happening
 
 NOON = 1_795_348_800_000
 CLIENT = "79031234567"

@@ -3,9 +3,9 @@
 import pytest
 
 from callsteward.ari import events as ari
-from callsteward.calls.facts import Alert, Fact, Happening
 from callsteward.calls.tracker import Tracker
 from callsteward.config import Config
+from callsteward.record.facts import Alert, Fact, Happening
 from tests.unit.calls.stream import NOON, Stream, alerts, at, config, happenings
 
 

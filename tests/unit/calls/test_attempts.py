@@ -2,8 +2,8 @@
 
 import pytest
 
-from callsteward.calls.facts import Happening
-from callsteward.calls.record import Attempt, AttemptResult, Confidence, Direction, Outcome, Party, RuleResult
+from callsteward.record.call import Attempt, AttemptResult, Confidence, Direction, Outcome, Party, RuleResult
+from callsteward.record.facts import Happening
 from tests.unit.calls.stream import Stream, at, config, happenings, rule
 
 

@@ -3,10 +3,10 @@
 import msgspec
 import pytest
 
-from callsteward.calls.callback_id import callback_id, callback_of, channel_id, line_of, origin_of
-from callsteward.calls.record import CallRecord, Decision, Direction, Outcome, Party
 from callsteward.calls.tracker import Tracker
 from callsteward.config import Line
+from callsteward.record.call import CallRecord, Decision, Direction, Outcome, Party
+from callsteward.record.callback_id import callback_id, callback_of, channel_id, line_of, origin_of
 from tests.unit.calls.stream import CLIENT, Phone, Stream, at, config, ended
 
 ORIGIN = "1795348800.0"

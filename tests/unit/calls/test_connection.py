@@ -2,9 +2,9 @@
 
 import pytest
 
-from callsteward.calls.facts import Happening
-from callsteward.calls.record import Direction, Outcome, Party
 from callsteward.calls.tracker import Tracker
+from callsteward.record.call import Direction, Outcome, Party
+from callsteward.record.facts import Happening
 from tests.unit.calls.stream import Phone, Stream, at, config, ended, happenings, rule
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from callsteward.calls.record import AttemptResult, Direction, Outcome, Party
+from callsteward.record.call import AttemptResult, Direction, Outcome, Party
 from tests.unit.calls.stream import Phone, Stream, at
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from callsteward.calls.record import CallRecord, Confidence, Party
+from callsteward.record.call import CallRecord, Confidence, Party
 from tests.unit.calls.stream import Phone, Stream
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from callsteward.calls.record import CallRecord, Confidence, Party, Silence
 from callsteward.calls.tracker import Tracker
+from callsteward.record.call import CallRecord, Confidence, Party, Silence
 from tests.unit.calls.stream import Stream, alerts, at, config, ended
 
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from callsteward.calls.facts import CallHappened, HandOver, Happening
-from callsteward.calls.rating_id import channel_id, guard_id, line_of, origin_of, rating_id, rating_of
-from callsteward.calls.record import (
+from callsteward.calls.tracker import Tracker
+from callsteward.config import Config, Rating
+from callsteward.config.profile import Profile
+from callsteward.record.call import (
     CallRecord,
     Confidence,
     Decision,
@@ -19,9 +20,8 @@ from callsteward.calls.record import (
     RuleResult,
     TransferResult,
 )
-from callsteward.calls.tracker import Tracker
-from callsteward.config import Config, Rating
-from callsteward.standard.profile import Profile
+from callsteward.record.facts import CallHappened, HandOver, Happening
+from callsteward.record.rating_id import channel_id, guard_id, line_of, origin_of, rating_id, rating_of
 from tests.unit.calls.stream import CLIENT, Stream, at, config, ended, rule
 
 

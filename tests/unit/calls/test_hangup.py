@@ -1,7 +1,7 @@
 import pytest
 
 from callsteward.calls.hangup import LegEnd, Request, attribute, requester
-from callsteward.calls.record import Confidence, Hangup, Party, Side
+from callsteward.record.call import Confidence, Hangup, Party, Side
 
 CLIENT, OPERATOR = "PJSIP/trunk-00000001", "PJSIP/101-00000002"
 ABNORMAL = frozenset({27, 38, 41, 42, 44, 47, 102, 111})

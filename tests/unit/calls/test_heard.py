@@ -6,11 +6,11 @@ import pytest
 
 from callsteward.ari import events
 from callsteward.calls.directory import Directory
-from callsteward.calls.facts import Happening
-from callsteward.calls.record import CallRecord, Decision, Outcome, RuleResult, Silence
 from callsteward.calls.tracker import Tracker
 from callsteward.calls.voices import DEAF_AFTER, KEPT, Voices
 from callsteward.config import Config, Endpoints
+from callsteward.record.call import CallRecord, Decision, Outcome, RuleResult, Silence
+from callsteward.record.facts import Happening
 from tests.unit.calls.stream import (
     NOON,
     Phone,

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from callsteward.calls.record import CallRecord, Party
 from callsteward.calls.tracker import Tracker
+from callsteward.record.call import CallRecord, Party
 from tests.unit.calls.stream import NOON, Phone, Stream, at, config, ended
 
 

@@ -7,10 +7,10 @@ import functools
 import msgspec
 import pytest
 
-from callsteward.calls.record import AttemptResult, AttemptsLeftOut, CallRecord, Outcome, RuleResult, encode
 from callsteward.calls.tracker import Tracker
 from callsteward.intervals import scope
 from callsteward.intervals.measures import MEASURES
+from callsteward.record.call import AttemptResult, AttemptsLeftOut, CallRecord, Outcome, RuleResult, encode
 from tests.unit.calls.stream import Phone, Stream, at, config, ended, rule
 
 MISSED = AttemptResult.NO_ANSWER

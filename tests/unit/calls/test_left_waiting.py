@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from callsteward.calls.record import CallRecord, Decision, Outcome, RuleResult
 from callsteward.config import Rating
-from callsteward.standard.profile import Profile
+from callsteward.config.profile import Profile
+from callsteward.record.call import CallRecord, Decision, Outcome, RuleResult
 from tests.unit.calls.stream import Phone, Stream, config, rule
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from callsteward.calls.record import CallRecord, Outcome
 from callsteward.config import Config, Line
+from callsteward.record.call import CallRecord, Outcome
 from tests.unit.calls.stream import Phone, Stream, config
 
 SITE = config(

@@ -1,8 +1,8 @@
 """Gauges: lines and operators at this moment."""
 
-from callsteward.calls.facts import LineNow, OperatorNow, OperatorState
 from callsteward.calls.tracker import Tracker
 from callsteward.config import Line
+from callsteward.record.facts import LineNow, OperatorNow, OperatorState
 from tests.unit.calls.stream import NOON, OTHER_CLIENT, Stream, config
 
 LINES = config(lines=(Line(name="support", queues=("help",)), Line(name="sales", dids=("2000",))))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from callsteward.calls.record import CallRecord, Confidence, Outcome, Party, Side
+from callsteward.record.call import CallRecord, Confidence, Outcome, Party, Side
 from tests.unit.calls.stream import Phone, Stream
 
 

@@ -5,17 +5,10 @@ from __future__ import annotations
 import pytest
 
 from callsteward.calls.outcome import GREETING_NOT_OBSERVED, TAGGED
-from callsteward.calls.record import (
-    CallbackDecision,
-    CallRecord,
-    Decision,
-    Outcome,
-    Party,
-    RuleResult,
-)
 from callsteward.config import Tags
 from callsteward.intervals import scope
 from callsteward.intervals.measures import MEASURES
+from callsteward.record.call import CallbackDecision, CallRecord, Decision, Outcome, Party, RuleResult
 from tests.unit.calls.stream import Phone, Stream, at, config, rule
 
 DUE_UNSEEN = CallbackDecision(Decision.DUE, GREETING_NOT_OBSERVED)

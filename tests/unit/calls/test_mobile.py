@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from callsteward.calls.facts import OperatorState
-from callsteward.calls.record import AttemptResult, Direction, Outcome, Party, Side
 from callsteward.calls.tracker import Tracker
 from callsteward.config import Config, Operator, Tags
-from callsteward.tags.tag import Tag
+from callsteward.record.call import AttemptResult, Direction, Outcome, Party, Side
+from callsteward.record.facts import OperatorState
+from callsteward.record.tag import Tag
 from tests.unit.calls.stream import CLIENT, Phone, Stream, config
 
 MOBILE = "79000000011"

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callsteward.callback.guard import Guard, Refusal
-from callsteward.calls.number import Numbers
-from callsteward.calls.numbering import NumberFormat
 from callsteward.config import Config
+from callsteward.outgoing.guard import Guard, Refusal
+from callsteward.record.number import Numbers
+from callsteward.record.numbering import NumberFormat
 
 RUSSIAN = Numbers("RU", b"key")
 FORMATS = ["+79031234567", "79031234567", "89031234567", "9031234567", "81079031234567"]

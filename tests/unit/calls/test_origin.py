@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from callsteward.calls.record import Direction, Outcome
+from callsteward.record.call import Direction, Outcome
 from tests.unit.calls.stream import Phone, Stream, at
 
 # How drivers make a channel that calls in, by the states they tell of it before it is answered.

@@ -1,18 +1,8 @@
 import pytest
 
 from callsteward.calls.outcome import callback, connected, unanswered
-from callsteward.calls.record import (
-    AttemptResult as Result,
-)
-from callsteward.calls.record import (
-    CallbackDecision,
-    Confidence,
-    Decision,
-    Direction,
-    Hangup,
-    Outcome,
-    Party,
-)
+from callsteward.record.call import AttemptResult as Result
+from callsteward.record.call import CallbackDecision, Confidence, Decision, Direction, Hangup, Outcome, Party
 
 IN, OUT, INTERNAL = Direction.INBOUND, Direction.OUTBOUND, Direction.INTERNAL
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from callsteward.calls.record import CallRecord, Confidence, Decision, Outcome, Party, Side
+from callsteward.record.call import CallRecord, Confidence, Decision, Outcome, Party, Side
 from tests.unit.calls.stream import Phone, Stream
 
 

@@ -6,12 +6,12 @@ import pytest
 
 from callsteward.ari import events
 from callsteward.calls.directory import Endpoint, Kind
-from callsteward.calls.facts import CallEnded, CallTagged, Fact
 from callsteward.calls.model import Call, Leg
-from callsteward.calls.record import CallbackDecision, Decision, Outcome, Party, RuleResult
 from callsteward.calls.tracker import Tracker
 from callsteward.config import Tags
-from callsteward.tags.tag import Source, Tag
+from callsteward.record.call import CallbackDecision, Decision, Outcome, Party, RuleResult
+from callsteward.record.facts import CallEnded, CallTagged, Fact
+from callsteward.record.tag import Source, Tag
 from tests.unit.calls.stream import CLIENT, Phone, Stream, config, ended, rule
 
 ON = config(tags=Tags(enabled=True, wrap_up_s=60))

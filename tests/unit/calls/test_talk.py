@@ -4,19 +4,10 @@ from typing import Any
 
 import pytest
 
-from callsteward.calls.facts import Happening
-from callsteward.calls.record import (
-    CallRecord,
-    Decision,
-    Hold,
-    Outcome,
-    Party,
-    RuleResult,
-    Side,
-    Silence,
-)
 from callsteward.config import Asterisk, Config
-from callsteward.standard.profile import Profile
+from callsteward.config.profile import Profile
+from callsteward.record.call import CallRecord, Decision, Hold, Outcome, Party, RuleResult, Side, Silence
+from callsteward.record.facts import Happening
 from tests.unit.calls.stream import Stream, at, config, ended, happenings, rule
 
 

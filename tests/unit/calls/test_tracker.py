@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from callsteward.ari import events
-from callsteward.calls.facts import CallHappened, Happening
-from callsteward.calls.record import (
+from callsteward.calls.tracker import Tracker
+from callsteward.config import Line
+from callsteward.record.call import (
     CallRecord,
     Direction,
     Hold,
@@ -21,8 +22,7 @@ from callsteward.calls.record import (
     TransferKind,
     TransferResult,
 )
-from callsteward.calls.tracker import Tracker
-from callsteward.config import Line
+from callsteward.record.facts import CallHappened, Happening
 from tests.unit.calls.stream import (
     CLIENT,
     NOON,

@@ -12,9 +12,9 @@ from typing import Any
 import aiomqtt
 import pytest
 
-from callsteward.ari.backoff import Backoff
 from callsteward.commands.mqtt import MqttDoor
 from callsteward.config import Commands, Mqtt
+from callsteward.network.backoff import Backoff
 from callsteward.store.records import Store
 from tests.lab.ports import free_port
 from tests.unit.feed.conftest import MOSQUITTO, MOSQUITTO_PASSWD, Mosquitto, listening

@@ -8,15 +8,15 @@ import pytest
 import structlog
 
 from callsteward.callback.states import Actor, State
-from callsteward.calls.record import CallbackDecision, Decision, Outcome
 from callsteward.commands.core import Complaints
 from callsteward.commands.done import CommandsDone
 from callsteward.commands.reply import Reply
 from callsteward.config import Commands as Settings
 from callsteward.config import Tags
 from callsteward.exceptions import StoreError
+from callsteward.record.call import CallbackDecision, Decision, Outcome
+from callsteward.record.tag import Source
 from callsteward.store.records import Store
-from callsteward.tags.tag import Source
 from tests.unit.tags.desk import E164, FrontDesk, stamp
 
 

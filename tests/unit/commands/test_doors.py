@@ -18,7 +18,6 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from pydantic import SecretStr, ValidationError
 
-from callsteward.ari.backoff import Backoff
 from callsteward.commands.mqtt import MqttDoor
 from callsteward.commands.request import LARGEST
 from callsteward.config import Commands, Mqtt, Web
@@ -26,7 +25,8 @@ from callsteward.exceptions import ConfigError
 from callsteward.feed import broker as mqtt_broker
 from callsteward.feed import messages
 from callsteward.feed.topics import Topics
-from callsteward.gate import CannotListenError
+from callsteward.network.backoff import Backoff
+from callsteward.network.gate import CannotListenError
 from callsteward.store.records import Store
 from callsteward.web.server import HttpDoor
 from tests.lab.ports import free_port

@@ -14,8 +14,8 @@ from aiohttp.test_utils import TestClient, TestServer
 from pydantic import SecretStr
 from yarl import URL
 
-from callsteward import logs
 from callsteward.config import Web, load
+from callsteward.daemon import logs
 from callsteward.store.records import Store as Records
 from callsteward.web.server import HttpDoor
 from tests.unit.tags.desk import E164, FrontDesk

@@ -13,10 +13,10 @@ from cloudevents.core.formats.json import JSONFormat
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from callsteward.ari.backoff import Backoff
 from callsteward.commands.mqtt import MqttDoor
 from callsteward.config import Commands, Mqtt
 from callsteward.feed.cloudevents import Mode
+from callsteward.network.backoff import Backoff
 from callsteward.store.records import Store
 from tests.lab.ports import free_port
 from tests.unit.feed.conftest import MOSQUITTO, Mosquitto

@@ -16,7 +16,7 @@ from callsteward.commands.request import (
     TagCommand,
     parse,
 )
-from callsteward.tags.tag import Tag
+from callsteward.record.tag import Tag
 
 
 def refused(name: str, body: bytes) -> MalformedCommandError:

@@ -16,10 +16,10 @@ import pytest
 from amqtt.broker import Broker as Amqtt
 
 from callsteward.callback.states import Actor, Callback, CallbackMoved, State
-from callsteward.calls.record import CallRecord
 from callsteward.config import Config
 from callsteward.rating.states import Complaint, ComplaintRaised, Mode, Rating, RatingMoved
 from callsteward.rating.states import State as RatingState
+from callsteward.record.call import CallRecord
 from tests.lab.ports import free_port
 from tests.lab.roots import is_built, root_folder
 from tests.lab.wire import Wire

@@ -15,11 +15,11 @@ from cloudevents.core.formats.json import JSONFormat
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from callsteward.calls.facts import Alert
 from callsteward.feed import cloudevents, contract, messages
 from callsteward.feed.cloudevents import Mode
 from callsteward.feed.topics import Topics
 from callsteward.feed.wire import Wire
+from callsteward.record.facts import Alert
 
 AT_MS = 1_795_348_800_000
 TOPICS = Topics("callsteward", "main")

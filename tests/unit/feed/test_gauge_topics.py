@@ -7,9 +7,9 @@ import asyncio
 import aiomqtt
 import pytest
 
-from callsteward.calls.facts import OperatorNow, OperatorState
 from callsteward.feed import gauges
 from callsteward.feed.mqtt import Feed
+from callsteward.record.facts import OperatorNow, OperatorState
 from tests.unit.feed.conftest import AnyBroker, config_for
 
 NOW = 1_795_314_131_000

@@ -1,12 +1,12 @@
 from collections.abc import Callable
 from zoneinfo import ZoneInfo
 
-from callsteward.calls.facts import LineNow, OperatorNow, OperatorState
-from callsteward.calls.record import CallRecord
 from callsteward.feed.gauge_messages import LineNowMessage, OperatorNowMessage
 from callsteward.feed.gauges import STRANGERS, Gauge, Gauges
 from callsteward.feed.today import Today
 from callsteward.feed.topics import Topics
+from callsteward.record.call import CallRecord
+from callsteward.record.facts import LineNow, OperatorNow, OperatorState
 
 NOW = 1_795_314_131_000  # 2026-11-22T02:22:11Z
 LINE = "callsteward/main/lines/support/now"

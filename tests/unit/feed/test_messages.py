@@ -5,7 +5,12 @@ import jsonschema
 import msgspec
 import pytest
 
-from callsteward.calls.facts import (
+from callsteward.commands.reply import Reply
+from callsteward.feed import gauge_messages, messages, rating_messages, status_message
+from callsteward.feed.messages import Message
+from callsteward.feed.today import DayCounts
+from callsteward.record.call import CallRecord, encode
+from callsteward.record.facts import (
     Alert,
     CallHappened,
     CallTagged,
@@ -14,12 +19,7 @@ from callsteward.calls.facts import (
     OperatorNow,
     OperatorState,
 )
-from callsteward.calls.record import CallRecord, encode
-from callsteward.commands.reply import Reply
-from callsteward.feed import gauge_messages, messages, rating_messages, status_message
-from callsteward.feed.messages import Message
-from callsteward.feed.today import DayCounts
-from callsteward.tags.tag import Source, Tag
+from callsteward.record.tag import Source, Tag
 from tests.unit.feed.conftest import COMPLAINED, MOVED, RATED
 from tests.unit.intervals.days import interval_rows
 

@@ -19,13 +19,13 @@ import jsonschema
 import pytest
 import trustme
 
-from callsteward.ari.backoff import Backoff
-from callsteward.calls.facts import Alert, CallEnded, CallHappened, Happening, LineNow, OperatorNow
-from callsteward.calls.record import CallRecord
 from callsteward.config import Config
 from callsteward.feed import messages, presence
 from callsteward.feed.backlog import Kind
 from callsteward.feed.mqtt import Feed
+from callsteward.network.backoff import Backoff
+from callsteward.record.call import CallRecord
+from callsteward.record.facts import Alert, CallEnded, CallHappened, Happening, LineNow, OperatorNow
 from tests.lab.ports import free_port
 from tests.lab.wire import Wire
 from tests.unit.feed.conftest import (

@@ -13,23 +13,23 @@ import msgspec
 import pytest
 from sqlalchemy import text
 
-from callsteward.ari.backoff import Backoff
-from callsteward.calls.facts import CallEnded, CallHappened, Happening
-from callsteward.calls.record import CallRecord
 from callsteward.config import Config
 from callsteward.exceptions import FeedError
 from callsteward.feed import delivery as delivery_module
 from callsteward.feed import messages
 from callsteward.feed import post as post_module
-from callsteward.feed import resend as resend_module
 from callsteward.feed.backlog import Kind
 from callsteward.feed.delivery import Delivery
 from callsteward.feed.durable import Durable
 from callsteward.feed.mqtt import Feed
-from callsteward.feed.resend import Span, resend
+from callsteward.network.backoff import Backoff
 from callsteward.rating.complaints import Complaints
 from callsteward.rating.ledger import Ledger as RatingLedger
 from callsteward.rating.states import ComplaintRaised, Mode, RatingMoved
+from callsteward.record.call import CallRecord
+from callsteward.record.facts import CallEnded, CallHappened, Happening
+from callsteward.reports import resend as resend_module
+from callsteward.reports.resend import Span, resend
 from callsteward.store.engine import writing
 from callsteward.store.outbox import DurableKind, Measure, Outbox
 from callsteward.store.records import Store

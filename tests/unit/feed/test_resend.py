@@ -13,17 +13,17 @@ from sqlalchemy import delete, update
 
 from callsteward.ari import events as ari
 from callsteward.ari.rest import AsteriskInfo, Rest
-from callsteward.calls.record import CallRecord
 from callsteward.config import Config
-from callsteward.feed import resend as resend_module
 from callsteward.feed.durable import Durable
 from callsteward.feed.envelope import stamp
-from callsteward.feed.resend import Span, resend
 from callsteward.intervals.compose import Intervals
 from callsteward.intervals.publisher import Open
 from callsteward.rating.complaints import Complaints
 from callsteward.rating.ledger import Ledger
 from callsteward.rating.states import Mode
+from callsteward.record.call import CallRecord
+from callsteward.reports import resend as resend_module
+from callsteward.reports.resend import Span, resend
 from callsteward.store.engine import writing
 from callsteward.store.outbox import DurableKind, Outbox
 from callsteward.store.records import Store

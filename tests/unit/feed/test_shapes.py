@@ -16,9 +16,6 @@ from cloudevents.core.formats.json import JSONFormat
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
-from callsteward.ari.backoff import Backoff
-from callsteward.calls.facts import CallEnded, CallHappened, Happening
-from callsteward.calls.record import CallRecord
 from callsteward.check import services
 from callsteward.check.result import Status
 from callsteward.config import Config
@@ -27,6 +24,9 @@ from callsteward.feed import cloudevents, contract
 from callsteward.feed.announcer import Announcer, take_away
 from callsteward.feed.mqtt import Feed
 from callsteward.feed.topics import Topics
+from callsteward.network.backoff import Backoff
+from callsteward.record.call import CallRecord
+from callsteward.record.facts import CallEnded, CallHappened, Happening
 from tests.lab.ports import free_port
 from tests.live.daemon import callsteward
 from tests.unit.feed.conftest import COMPLAINED, MOSQUITTO, MOVED, RATED, AnyBroker, Mosquitto, config_for

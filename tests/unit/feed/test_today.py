@@ -2,8 +2,8 @@ from collections.abc import Callable
 from datetime import date
 from zoneinfo import ZoneInfo
 
-from callsteward.calls.record import CallRecord, Direction, Outcome
 from callsteward.feed.today import DayCounts, Today
+from callsteward.record.call import CallRecord, Direction, Outcome
 
 Build = Callable[..., CallRecord]
 MOSCOW = ZoneInfo("Europe/Moscow")

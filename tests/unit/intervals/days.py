@@ -8,7 +8,12 @@ import msgspec
 from hypothesis import strategies as st
 
 from callsteward.callback.states import State
-from callsteward.calls.record import (
+from callsteward.feed.messages import stamp
+from callsteward.intervals import grid, slot
+from callsteward.intervals.row import IntervalRow
+from callsteward.intervals.scope import Contact
+from callsteward.intervals.slot import Known, Scheme
+from callsteward.record.call import (
     Attempt,
     AttemptResult,
     CallbackDecision,
@@ -25,11 +30,6 @@ from callsteward.calls.record import (
     TransferKind,
     TransferResult,
 )
-from callsteward.feed.messages import stamp
-from callsteward.intervals import grid, slot
-from callsteward.intervals.row import IntervalRow
-from callsteward.intervals.scope import Contact
-from callsteward.intervals.slot import Known, Scheme
 from tests.unit.store.samples import RECORD
 
 # 2026-11-22, Sunday, UTC.

@@ -16,15 +16,15 @@ from callsteward.ari import events as ari
 from callsteward.ari.rest import AsteriskInfo, Rest
 from callsteward.callback.ledger import Ledger
 from callsteward.callback.states import Actor, State
-from callsteward.calls.record import CallbackDecision, CallRecord, Decision, Outcome
 from callsteward.exceptions import AriError, StoreError
 from callsteward.intervals import publisher as publishing
+from callsteward.intervals import store as storing
 from callsteward.intervals.publisher import LINK_SETTLES_MS, Open, Publisher
 from callsteward.intervals.row import IntervalExpired, IntervalRow, Kind
 from callsteward.intervals.slot import Scheme
+from callsteward.intervals.store import IntervalStore
 from callsteward.intervals.watch import Watch
-from callsteward.store import intervals as storing
-from callsteward.store.intervals import IntervalStore
+from callsteward.record.call import CallbackDecision, CallRecord, Decision, Outcome
 from callsteward.store.records import Store
 from callsteward.store.tables import calls
 from tests.unit.intervals.days import DAY_MS, HOUR_MS, at, call

@@ -8,7 +8,13 @@ from typing import Any
 import pytest
 
 from callsteward.callback.states import State
-from callsteward.calls.record import (
+from callsteward.intervals import grid, slot, sums
+from callsteward.intervals.measures import LINE_MEASURES, MEASURES, OPERATOR_MEASURES
+from callsteward.intervals.presence import Change, overlap_ms, staffed_and_available_ms
+from callsteward.intervals.row import IntervalRow, Kind
+from callsteward.intervals.scope import Contact
+from callsteward.intervals.slot import Known, Scheme
+from callsteward.record.call import (
     Attempt,
     AttemptResult,
     CallbackDecision,
@@ -22,12 +28,6 @@ from callsteward.calls.record import (
     TransferKind,
     TransferResult,
 )
-from callsteward.intervals import grid, slot, sums
-from callsteward.intervals.measures import LINE_MEASURES, MEASURES, OPERATOR_MEASURES
-from callsteward.intervals.presence import Change, overlap_ms, staffed_and_available_ms
-from callsteward.intervals.row import IntervalRow, Kind
-from callsteward.intervals.scope import Contact
-from callsteward.intervals.slot import Known, Scheme
 from tests.unit.intervals.days import DAY_MS, HOUR_MS, at, call
 
 START = DAY_MS + 8 * HOUR_MS

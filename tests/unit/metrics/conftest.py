@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from callsteward.ari.counters import Counters
 from callsteward.config import Config, Line
-from callsteward.health import FeedState, OutboxState, Readings
+from callsteward.health import Counters, FeedState, OutboxState, Readings
 from callsteward.metrics.scrape import Metrics
 from callsteward.store.records import Store
 

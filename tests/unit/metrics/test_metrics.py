@@ -8,11 +8,11 @@ import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
 from callsteward import __version__
-from callsteward.ari.counters import Counters
 from callsteward.callback.states import Actor, Callback, CallbackMoved, State
-from callsteward.calls.facts import Alert, CallEnded, CallHappened, Happening, LineNow
-from callsteward.calls.record import Direction, Hangup, Hold, Outcome, Party, Rating, Side
+from callsteward.health import Counters
 from callsteward.metrics.scrape import Metrics
+from callsteward.record.call import Direction, Hangup, Hold, Outcome, Party, Rating, Side
+from callsteward.record.facts import Alert, CallEnded, CallHappened, Happening, LineNow
 from tests.unit.store.samples import RECORD
 
 NOW_MS = 1_795_348_800_000

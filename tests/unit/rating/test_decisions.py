@@ -9,11 +9,18 @@ import msgspec
 import pytest
 
 from callsteward.ari import events as ari
-from callsteward.callback.do_not_call import DoNotCall
-from callsteward.callback.guard import Guard
 from callsteward.callback.ledger import Ledger as Callbacks
-from callsteward.calls.facts import Alert, CallEnded, HandOver
-from callsteward.calls.record import (
+from callsteward.clock import DAY_MS
+from callsteward.config import Config
+from callsteward.config import Rating as Settings
+from callsteward.config.profile import Profile
+from callsteward.outgoing.do_not_call import DoNotCall
+from callsteward.outgoing.guard import Guard
+from callsteward.rating.complaints import Complaints
+from callsteward.rating.decisions import Decisions
+from callsteward.rating.ledger import Ledger
+from callsteward.rating.states import ComplaintRaised, Mode, Rating, RatingMoved, State
+from callsteward.record.call import (
     CallbackDecision,
     CallRecord,
     Confidence,
@@ -23,15 +30,8 @@ from callsteward.calls.record import (
     Outcome,
     Party,
 )
-from callsteward.calls.record import Rating as Told
-from callsteward.clock import DAY_MS
-from callsteward.config import Config
-from callsteward.config import Rating as Settings
-from callsteward.rating.complaints import Complaints
-from callsteward.rating.decisions import Decisions
-from callsteward.rating.ledger import Ledger
-from callsteward.rating.states import ComplaintRaised, Mode, Rating, RatingMoved, State
-from callsteward.standard.profile import Profile
+from callsteward.record.call import Rating as Told
+from callsteward.record.facts import Alert, CallEnded, HandOver
 from callsteward.store.records import Store
 from tests.unit.store.samples import RECORD
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from callsteward.callback.guard import Checked, Refusal
-from callsteward.calls.record import Decision, Direction
+from callsteward.config.profile import Profile
+from callsteward.outgoing.guard import Checked, Refusal
 from callsteward.rating.eligibility import Talk, against, drawn
-from callsteward.standard.profile import Profile
+from callsteward.record.call import Decision, Direction
 
 NUMBER = Checked("+79031234567")
 ASKED: dict[str, Any] = {

@@ -12,18 +12,18 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from callsteward.ari.backoff import Backoff
 from callsteward.ari.rest import HttpTransport, Rest
-from callsteward.calls.record import Direction
 from callsteward.config import Asterisk, Config, Line
 from callsteward.config import Rating as Settings
+from callsteward.config.profile import Profile
 from callsteward.exceptions import StoreError
+from callsteward.network.backoff import Backoff
 from callsteward.rating import service
 from callsteward.rating.ivr import Ivr
 from callsteward.rating.ivr_events import decode
 from callsteward.rating.ledger import Ledger
 from callsteward.rating.states import ComplaintRaised, RatingMoved, State
-from callsteward.standard.profile import Profile
+from callsteward.record.call import Direction
 from callsteward.store.records import Store
 from tests.unit.rating.test_decisions import came
 

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from callsteward.callback.ledger import Ledger as Callbacks
-from callsteward.calls.record import CallbackDecision, Decision
 from callsteward.clock import DAY_MS
 from callsteward.rating.complaints import ByCommand, Complaints
 from callsteward.rating.ledger import Ledger
 from callsteward.rating.states import ALLOWED, ASKED, OPEN, Mode, Rating, State, sources
+from callsteward.record.call import CallbackDecision, Decision
 from callsteward.store.records import Store
 from tests.unit.cycles import left_in_cycles
 from tests.unit.store.samples import RECORD

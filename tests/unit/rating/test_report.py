@@ -6,10 +6,10 @@ from typing import Any
 
 import msgspec
 
-from callsteward.calls.record import CallRecord, Direction
-from callsteward.calls.record import Rating as Told
 from callsteward.rating.report import NOBODY, Row, Tally, total
 from callsteward.rating.states import State
+from callsteward.record.call import CallRecord, Direction
+from callsteward.record.call import Rating as Told
 from tests.unit.feed.conftest import RATED
 from tests.unit.store.samples import RECORD
 

@@ -9,20 +9,20 @@ from typing import Any
 import pytest
 
 from callsteward.ari import events as ari
-from callsteward.callback.do_not_call import DoNotCall
-from callsteward.callback.guard import Guard
-from callsteward.callback.hours import Hours
 from callsteward.callback.ledger import Ledger as Callbacks
-from callsteward.calls.record import CallbackDecision, Decision
 from callsteward.clock import DAY_MS
 from callsteward.config import Callback, Config, Line
 from callsteward.config import Rating as Settings
 from callsteward.exceptions import AriError, StoreError
+from callsteward.outgoing.do_not_call import DoNotCall
+from callsteward.outgoing.guard import Guard
+from callsteward.outgoing.hours import Hours
 from callsteward.rating import heard
 from callsteward.rating.heard import Heard, Said
 from callsteward.rating.ledger import Ledger
 from callsteward.rating.states import Mode, Rating, RatingMoved, State
 from callsteward.rating.surveys import Surveys
+from callsteward.record.call import CallbackDecision, Decision
 from callsteward.store.records import Store
 from tests.unit.store.samples import RECORD
 

@@ -2,8 +2,8 @@ from typing import Any
 
 import pytest
 
-from callsteward.calls.record import Direction, Party, RuleCheck, RuleResult
-from callsteward.standard.profile import Profile
+from callsteward.config.profile import Profile
+from callsteward.record.call import Direction, Party, RuleCheck, RuleResult
 from callsteward.standard.rules import Measured, Rules, registered_within
 
 MET, BROKEN, NOT_APPLICABLE = RuleResult.MET, RuleResult.BROKEN, RuleResult.NOT_APPLICABLE

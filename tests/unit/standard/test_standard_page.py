@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from callsteward.calls.record import Direction, Party
+from callsteward.config.profile import Profile
 from callsteward.config.services import Callback
 from callsteward.intervals.measures import MEASURES
-from callsteward.standard.profile import Profile
+from callsteward.record.call import Direction, Party
 from callsteward.standard.rules import Measured, Rules
 
 DOCS = Path(__file__).parents[3] / "docs"

@@ -8,10 +8,10 @@ from pathlib import Path
 import msgspec
 
 from callsteward.callback.ledger import Ledger
-from callsteward.callback.lost import LostCalls
 from callsteward.callback.states import Actor, State
-from callsteward.calls.facts import CallEnded
-from callsteward.calls.record import CallbackDecision, Decision, Outcome
+from callsteward.lost.calls import LostCalls
+from callsteward.record.call import CallbackDecision, Decision, Outcome
+from callsteward.record.facts import CallEnded
 from callsteward.status.work import open_work
 from callsteward.store.records import Store
 from tests.unit.store.samples import RECORD

@@ -4,7 +4,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from callsteward.calls.record import CallRecord
+from callsteward.record.call import CallRecord
 from tests.unit.store.samples import RECORD
 
 

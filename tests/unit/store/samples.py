@@ -1,6 +1,6 @@
 """A call record to vary."""
 
-from callsteward.calls.record import (
+from callsteward.record.call import (
     Attempt,
     AttemptResult,
     CallbackDecision,

@@ -9,11 +9,11 @@ import pytest
 
 from callsteward.ari.events import Heard, Listened, decode
 from callsteward.ari.marks import heard
-from callsteward.calls.record import CallRecord
 from callsteward.config import Config
-from callsteward.replay import Tally, replay
-from callsteward.store import compaction
-from callsteward.store.compaction import compact
+from callsteward.journal import compaction
+from callsteward.journal.compaction import compact
+from callsteward.record.call import CallRecord
+from callsteward.recording.replay import Tally, replay
 from tests.unit.calls.stream import Stream
 
 

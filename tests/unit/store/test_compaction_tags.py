@@ -10,13 +10,13 @@ import pytest
 
 from callsteward.ari.events import LeftCall, decode
 from callsteward.ari.marks import left
-from callsteward.calls.facts import CallTagged, Fact
-from callsteward.calls.record import Outcome
 from callsteward.calls.tracker import Tracker
 from callsteward.config import Config, Tags
-from callsteward.replay import Tally, replay
-from callsteward.store import compaction
-from callsteward.store.compaction import compact
+from callsteward.journal import compaction
+from callsteward.journal.compaction import compact
+from callsteward.record.call import Outcome
+from callsteward.record.facts import CallTagged, Fact
+from callsteward.recording.replay import Tally, replay
 from tests.fuzz.targets import CAPTURES
 from tests.unit.calls.stream import Stream
 

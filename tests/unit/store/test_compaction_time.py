@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import pytest
 
 from callsteward.ari.events import event_type
-from callsteward.calls.record import CallRecord
 from callsteward.config import Config, Rating, Tags
-from callsteward.replay import Tally, replay
-from callsteward.store import compaction
-from callsteward.store.compaction import compact
+from callsteward.journal import compaction
+from callsteward.journal.compaction import compact
+from callsteward.record.call import CallRecord
+from callsteward.recording.replay import Tally, replay
 from tests.unit.calls.stream import Stream, at
 
 OFF = Config()

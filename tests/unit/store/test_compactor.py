@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from callsteward.exceptions import StoreError
-from callsteward.store import compactor
-from callsteward.store.compaction import compact
-from callsteward.store.compactor import frames_in, lines
+from callsteward.journal import compactor
+from callsteward.journal.compaction import compact
+from callsteward.journal.compactor import frames_in, lines
 
 LIMIT = 1_000_000
 

@@ -10,8 +10,8 @@ from sqlalchemy import text
 
 from callsteward.ari.recorder import Recorder
 from callsteward.exceptions import ExposedStoreError, StoreError
+from callsteward.journal.journal import Journal
 from callsteward.store.engine import connect, writing
-from callsteward.store.journal import Journal
 
 
 @pytest.fixture(autouse=True)

@@ -10,8 +10,8 @@ import msgspec
 import pytest
 from sqlalchemy import event, text
 
-from callsteward.store import intervals as storing
-from callsteward.store.intervals import Cursor, IntervalStore
+from callsteward.intervals import store as storing
+from callsteward.intervals.store import Cursor, IntervalStore
 from callsteward.store.outbox import Outbox
 from callsteward.store.records import Store
 from tests.unit.intervals.days import DAY_MS, HOUR_MS, at, call

@@ -14,11 +14,11 @@ import msgspec
 import pytest
 
 from callsteward.exceptions import StoreError
-from callsteward.store import compactor
-from callsteward.store import journal as journal_module
-from callsteward.store.compaction import compact
-from callsteward.store.compactor import frames_in, lines
-from callsteward.store.journal import COMPACTED_LIMIT, Compaction, Journal
+from callsteward.journal import compactor
+from callsteward.journal import journal as journal_module
+from callsteward.journal.compaction import compact
+from callsteward.journal.compactor import frames_in, lines
+from callsteward.journal.journal import COMPACTED_LIMIT, Compaction, Journal
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_a_new_daemon_reads_what_the_earlier_one_left(path: Path) -> None:
 
 def test_what_was_flushed_survives_sigkill(path: Path) -> None:
     code = (
-        "import os, signal, sys; from pathlib import Path; from callsteward.store.journal import Journal;"
+        "import os, signal, sys; from pathlib import Path; from callsteward.journal.journal import Journal;"
         "j = Journal(Path(sys.argv[1])); j.append(b'kept'); j.flush(); j.append(b'not flushed');"
         "os.kill(os.getpid(), signal.SIGKILL)"
     )

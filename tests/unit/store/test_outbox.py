@@ -8,10 +8,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from callsteward.calls.record import CallRecord
 from callsteward.config import Config
 from callsteward.exceptions import StoreError
 from callsteward.feed.durable import Durable
+from callsteward.record.call import CallRecord
 from callsteward.store import outbox as outbox_module
 from callsteward.store.engine import writing
 from callsteward.store.outbox import DurableKind, Measure, Outbox, Outgoing, enqueue

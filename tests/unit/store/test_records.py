@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from callsteward.calls.record import CallRecord, Outcome, encode
 from callsteward.exceptions import StoreError
+from callsteward.record.call import CallRecord, Outcome, encode
 from callsteward.store import stored
 from callsteward.store.records import CallQuery, Store
 from callsteward.store.stored import Unreadable, decode

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from callsteward.app import journal_path
 from callsteward.check.services import store
 from callsteward.config import Config, Store
+from callsteward.daemon.app import journal_path
 from callsteward.exceptions import ConfigError, StoreError
 from callsteward.store.engine import async_url
 from callsteward.store.url import StoreUrlError, store_url

@@ -10,24 +10,24 @@ from pydantic import SecretStr
 
 from callsteward.ari import events
 from callsteward.callback.decisions import Decisions
-from callsteward.callback.do_not_call import DoNotCall
 from callsteward.callback.forbidding import Forbidding, telling
-from callsteward.callback.guard import Guard
 from callsteward.callback.ledger import Ledger
 from callsteward.callback.policy import Policy
 from callsteward.callback.states import CallbackMoved
-from callsteward.callback.zones import ClientZones
-from callsteward.calls.facts import CallEnded, CallHappened, CallTagged, Fact, Happening
-from callsteward.calls.record import CallbackDecision, CallRecord, Decision
 from callsteward.calls.tracker import Tracker
 from callsteward.commands.core import Commands
 from callsteward.commands.done import CommandsDone
 from callsteward.commands.reply import Reply
 from callsteward.config import Callback, Config, Line, Operator, Privacy, Tags
+from callsteward.outgoing.do_not_call import DoNotCall
+from callsteward.outgoing.guard import Guard
+from callsteward.outgoing.zones import ClientZones
+from callsteward.record.call import CallbackDecision, CallRecord, Decision
+from callsteward.record.facts import CallEnded, CallHappened, CallTagged, Fact, Happening
+from callsteward.record.tag import Source, Tag
 from callsteward.store.records import Store
 from callsteward.tags.book import TagBook
 from callsteward.tags.consequences import Consequences
-from callsteward.tags.tag import Source, Tag
 from callsteward.tags.tagging import Tagging
 from tests.unit.store.samples import RECORD
 

@@ -5,8 +5,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from callsteward.calls.record import CallbackDecision, Decision, Direction, Outcome, Span, Speech
-from callsteward.standard.profile import Profile
+from callsteward.config.profile import Profile
+from callsteward.record.call import CallbackDecision, Decision, Direction, Outcome, Span, Speech
 from callsteward.tags.late import dropped, requested
 from tests.unit.store.samples import RECORD
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callsteward.tags.tag import Given, Tag, TagError, parse, read
+from callsteward.record.tag import Given, Tag, TagError, parse, read
 
 
 @pytest.mark.parametrize(

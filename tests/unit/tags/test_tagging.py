@@ -5,16 +5,16 @@ import asyncio
 import pytest
 
 from callsteward.callback.states import Actor
-from callsteward.calls.facts import CallEnded, CallTagged
-from callsteward.calls.record import Attempt, AttemptResult, Decision, Direction, Outcome
 from callsteward.config import Tags
 from callsteward.exceptions import StoreError
 from callsteward.rating.ledger import Ledger as Ratings
 from callsteward.rating.states import Mode
+from callsteward.record.call import Attempt, AttemptResult, Decision, Direction, Outcome
+from callsteward.record.facts import CallEnded, CallTagged
+from callsteward.record.tag import Given, Source, Tag
 from callsteward.store.records import Store
 from callsteward.tags.answers import PhoneAnswers, variable
 from callsteward.tags.book import TagBook
-from callsteward.tags.tag import Given, Source, Tag
 from tests.unit.tags.desk import E164, NUMBER, FrontDesk, stamp
 
 

@@ -1,0 +1,1 @@
+"""The composition root: the daemon is put together, watched and stopped here."""

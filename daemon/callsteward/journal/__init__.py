@@ -1,0 +1,1 @@
+"""Frames on disk: the journal, its keeping and its compaction."""

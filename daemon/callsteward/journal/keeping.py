@@ -1,0 +1,204 @@
+"""Keeping what arrived, before anybody acts on it: the journal and the recording, off the event loop.
+
+The pump waits for the disk here; the reader, in the same loop, does not. So a disk that hangs delays
+records and alerts, and Asterisk does not notice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+import structlog
+
+from callsteward import faults
+from callsteward.ari.recorder import Recorder
+from callsteward.exceptions import StoreError
+from callsteward.health import Counters
+from callsteward.journal import compactor
+from callsteward.journal.disk import Disk
+from callsteward.journal.journal import COMPACTED_LIMIT, Journal
+from callsteward.network.causes import of_disk
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+# What a write may take before somebody must hear of it.
+STALL_S = 1.0
+# A stop does not wait longer for a disk that hangs: what is not written by then is lost, and said.
+CLOSE_S = 0.5
+
+
+class Keeping:
+    """The journal and, where there is one, the recording. Nothing here raises because of the disk."""
+
+    def __init__(self, journal: Journal, recorder: Recorder | None, counters: Counters) -> None:
+        self._journal = journal
+        self._recorder = recorder
+        self._counters = counters
+        self._disk: Disk | None = None
+        self._compacting: asyncio.Task[None] | None = None
+        self.trouble = ""
+        """What the disk refused at last, empty while it works."""
+        self.before_compacting: Callable[[], Sequence[bytes]] = _nothing
+        """Makes marks of what the journal's frames will no longer tell once it is compacted."""
+
+    @property
+    def stalled_s(self) -> float:
+        """For how long the disk has been at one piece of work; only what `STALL_S` exceeds is a stall."""
+        return 0.0 if self._disk is None else self._disk.busy_s
+
+    @property
+    def journal_begins(self) -> bool:
+        """Whether what is kept next is the first in the journal."""
+        return self._journal.keeps and not self._journal.size
+
+    @property
+    def journal_bytes(self) -> int:
+        return self._journal.size
+
+    def left(self) -> Iterator[bytes]:
+        """The frames an earlier process left."""
+        return self._journal.frames()
+
+    def record_left(self, raw: bytes) -> None:
+        """Such a frame into the recording: one that this daemon goes on with has it, a new one needs it."""
+        if self._recorder is not None and self._recorder.empty:
+            self._recorder.write(raw)
+
+    async def keep(self, frames: Sequence[bytes], head: bytes | None = None) -> bool:
+        """Frames as they came; survive a SIGKILL once this returns, a power cut 100 ms later.
+
+        `head`: a mark of callsteward's own that stands before them in the journal, which no recording needs.
+        False where the disk refused them: they are kept in memory for the next try.
+        """
+        journal, recorder = self._journal, self._recorder
+        if not journal.keeps and recorder is None:
+            return True
+
+        def work() -> bool:
+            try:
+                if head is not None:
+                    journal.append(head)
+                for raw in frames:
+                    journal.append(raw)
+                faults.reached("before:journal")
+                journal.flush()
+                faults.reached("after:journal")
+            finally:
+                if recorder is not None:
+                    for raw in frames:
+                        recorder.write(raw)
+                    recorder.flush()
+            return True
+
+        return await self._guarded(work) is not None
+
+    async def mark(self, frame: bytes) -> None:
+        """A mark of callsteward's own, which no recording needs."""
+        if self._journal.keeps:
+
+            def work() -> None:
+                self._journal.append(frame)
+                self._journal.flush()
+
+            await self._guarded(work)
+
+    async def tidy(self, *, calls_on: bool) -> None:
+        """To be called when every record is stored: what no call needs any more goes."""
+        journal = self._journal
+        if not journal.size:
+            return
+        if not calls_on:
+            faults.reached("before:clear")
+            await self._guarded(journal.clear)
+            faults.reached("after:clear")
+        elif journal.grown and self._compacting is None:
+            for mark in self.before_compacting():
+                await self.mark(mark)
+            self._compacting = asyncio.create_task(self._compact(journal.written), name="compact the journal")
+
+    async def _compact(self, size: int) -> None:
+        """Beside everything else: frames are appended meanwhile, and nobody waits for it."""
+        try:
+            compaction = await self._guarded(lambda: self._journal.begin_compaction(size))
+            if compaction is None:
+                return
+            try:
+                await compactor.run(
+                    compaction.source, compaction.target, size=compaction.size, limit_bytes=COMPACTED_LIMIT
+                )
+            except StoreError as error:
+                compaction.drop()
+                # The journal works as before, and grows; after a while it is tried again.
+                if not self._journal.emptied_since(compaction):
+                    log.error("the journal stays as it is", action="compaction_failed", error=str(error))  # noqa: TRY400
+                return
+            except asyncio.CancelledError:
+                compaction.drop()
+                raise
+            removed = await self._guarded(lambda: self._journal.adopt(compaction))
+            if removed is not None:
+                self._counters.compactions += 1
+                log.info(
+                    "compacted the journal",
+                    action="journal_compacted",
+                    bytes=self._journal.size,
+                    removed=removed,
+                )
+        finally:
+            self._compacting = None
+
+    async def close(self) -> None:
+        """Write what is left and unlock, as far as the disk answers."""
+        if self._compacting is not None:
+            self._compacting.cancel()
+            await asyncio.wait({self._compacting})
+        try:
+            async with asyncio.timeout(CLOSE_S):
+                await self._do(self._journal.close)
+        except TimeoutError:
+            log.error("stopping without the journal's disk, which hangs", action="disk_hangs_at_stop")  # noqa: TRY400
+        except (StoreError, OSError) as error:
+            log.error(  # noqa: TRY400
+                "stopping without the journal's disk", action="disk_fails_at_stop", error=of_disk(error)
+            )
+        if self._disk is not None:
+            self._disk.close()
+
+    async def _guarded(self, work: Callable[[], T]) -> T | None:
+        """What `work` returns; None where the disk refused it, which is said once."""
+        try:
+            result = await self._do(work)
+        except (StoreError, OSError) as error:
+            # Calls are followed all the same; what a kill would cost is the calls in progress.
+            if not self.trouble:
+                self._counters.disk_errors += 1
+                log.error("the journal cannot be written", action="journal_broken", error=of_disk(error))  # noqa: TRY400
+            self.trouble = of_disk(error)
+            return None
+        if self.trouble:
+            self.trouble = ""
+            log.info("the journal is written again", action="journal_mended")
+        return result
+
+    async def _do(self, work: Callable[[], T]) -> T:
+        if self._disk is None:
+            self._disk = Disk("journal")
+        doing = asyncio.ensure_future(self._disk.do(work))
+        try:
+            await asyncio.wait({doing}, timeout=STALL_S)
+            if not doing.done():
+                self._counters.disk_stalls += 1
+                log.error("the disk hangs: calls are heard and wait", action="disk_stalled")
+                await asyncio.wait({doing})
+                log.warning("the disk works again", action="disk_resumed")
+        except asyncio.CancelledError:
+            doing.cancel()
+            raise
+        return doing.result()
+
+
+def _nothing() -> Sequence[bytes]:
+    return ()

@@ -1,0 +1,1 @@
+"""Calls that nobody answered, and who has called those clients back."""

@@ -1,0 +1,242 @@
+"""Calls that nobody answered and nobody has dealt with since.
+
+No contact may go unnoticed: docs/standard.md, `no_contact_lost`.
+
+A client who after a talk waits for an operator once more, and in vain, is on the list, too.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from sqlalchemy import BindParameter, and_, bindparam, delete, exists, func, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from callsteward.record.call import CallRecord, Direction, Outcome, ms_of
+from callsteward.record.facts import CallEnded, Fact
+from callsteward.store.engine import failing, insert_into, writing
+from callsteward.store.stored import all_readable
+from callsteward.store.tables import calls, lost_calls, lost_calls_settled
+
+_UNANSWERED = frozenset(
+    {Outcome.ABANDONED, Outcome.SHORT_ABANDONED, Outcome.BUSY, Outcome.NO_ANSWER, Outcome.FAILED}
+)
+# A client who left in the greeting has not been spoken to.
+_SPOKEN_TO = frozenset({Outcome.COMPLETED, Outcome.MID_DIALOGUE_DROP})
+_WITH_CLIENTS = frozenset({Direction.INBOUND, Direction.OUTBOUND, Direction.CALLBACK})
+TALK = "talk"
+"""`settled_by` where the client has been spoken to; the comment names the call."""
+
+
+class _Lost(NamedTuple):
+    """A call on the list."""
+
+    call_id: str
+    number: str | None
+    client_ref: str | None
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """A call that ended: somebody's talk with a client, or one that nobody answered."""
+
+    record: CallRecord
+    at_ms: int
+    number: str | None
+
+    @property
+    def is_talk(self) -> bool:
+        return self.record.outcome in _SPOKEN_TO
+
+    @property
+    def is_lost(self) -> bool:
+        return self.record.outcome in _UNANSWERED or self.record.left_waiting_s is not None
+
+    def is_after(self, lost: _Lost) -> bool:
+        """Whether this talk was with that call's client, who had called before."""
+        same_number = self.number is not None and self.number == lost.number
+        same_client = self.record.client_ref is not None and self.record.client_ref == lost.client_ref
+        return lost.at_ms < self.at_ms and (same_number or same_client)
+
+
+def _one_of(name: str) -> BindParameter[list[str]]:
+    return bindparam(name, expanding=True)
+
+
+# Made once: each in_() that is executed leaves objects in cycles, and these are asked for every ended call.
+_MET = (
+    select(*(lost_calls.c[name] for name in _Lost._fields))
+    .where(
+        lost_calls.c.site == bindparam("site"),
+        or_(
+            lost_calls.c.call_id.in_(_one_of("ids")),
+            lost_calls.c.number.in_(_one_of("numbers")),
+            lost_calls.c.client_ref.in_(_one_of("refs")),
+        ),
+    )
+    .order_by(lost_calls.c.id)
+)
+_SETTLED = select(lost_calls_settled.c.call_id).where(
+    lost_calls_settled.c.site == bindparam("site"), lost_calls_settled.c.call_id.in_(_one_of("ids"))
+)
+_OFF = delete(lost_calls).where(
+    lost_calls.c.site == bindparam("off_site"), lost_calls.c.call_id.in_(_one_of("ids"))
+)
+
+
+class LostCalls:
+    """The list of one site. Every method raises StoreError when the database fails.
+
+    A call leaves it when its client has been spoken to since, in whichever direction, or when somebody
+    settles it with a comment. Clients are told apart by their number, which goes with the row.
+    """
+
+    def __init__(self, engine: AsyncEngine, site: str) -> None:
+        self._engine = engine
+        self._site = site
+        self._add = insert_into(engine, lost_calls).on_conflict_do_nothing(index_elements=["site", "call_id"])
+        self._settle = insert_into(engine, lost_calls_settled).on_conflict_do_nothing(
+            index_elements=["site", "call_id"]
+        )
+
+    async def note(self, facts: Sequence[Fact], read: Callable[[str], str | None]) -> bool:
+        """Take calls that ended into account, in their order; whether one was lost or settled.
+
+        `read` makes a number E.164. What a journal brings a second time changes nothing.
+        """
+        ended = [
+            _Ended(fact.record, _at_ms(fact.record), read(fact.client_number))
+            for fact in facts
+            if isinstance(fact, CallEnded) and _counts(fact.record)
+        ]
+        if not ended:
+            return False
+        if not any(call.is_lost for call in ended):
+            with failing("read"):
+                async with self._engine.connect() as connection:
+                    if not await self._met(connection, ended):
+                        return False  # the usual case, and no write
+        with failing("write to"):
+            async with writing(self._engine) as connection:
+                return await self._write(connection, ended)
+
+    async def _write(self, connection: AsyncConnection, ended: Sequence[_Ended]) -> bool:
+        """A fixed number of statements, however many calls ended together."""
+        there = await self._met(connection, ended)
+        known = {row.call_id for row in there} | await self._settled(connection, ended)
+        new: list[_Lost] = []
+        closed: dict[str, str] = {}
+        for call in ended:
+            if call.is_talk:
+                same = [row for row in (*there, *new) if call.is_after(row) and row.call_id not in closed]
+                closed |= dict.fromkeys((row.call_id for row in same), call.record.call_id)
+            if call.is_lost and call.record.call_id not in known:
+                known.add(call.record.call_id)
+                new.append(_Lost(call.record.call_id, call.number, call.record.client_ref, call.at_ms))
+        if new:
+            lines = {call.record.call_id: call.record.line for call in ended}
+            rows = [
+                {"site": self._site, "line": lines[row.call_id], **row._asdict()}
+                for row in new
+                if row.call_id not in closed
+            ]
+            if rows:
+                await connection.execute(self._add, rows)
+        await self._close(
+            connection, {call_id: f"call {talk_id}" for call_id, talk_id in closed.items()}, by=TALK
+        )
+        return bool(new or closed)
+
+    async def _met(self, connection: AsyncConnection, ended: Sequence[_Ended]) -> list[_Lost]:
+        """Calls on the list that these may be about: themselves, or ones of a client spoken to."""
+        talks = [call for call in ended if call.is_talk]
+        about = {
+            "site": self._site,
+            "ids": sorted(call.record.call_id for call in ended if call.is_lost),
+            "numbers": sorted({call.number for call in talks if call.number is not None}),
+            "refs": sorted({call.record.client_ref for call in talks if call.record.client_ref is not None}),
+        }
+        return [_Lost(*row) for row in await connection.execute(_MET, about)]
+
+    async def _settled(self, connection: AsyncConnection, ended: Sequence[_Ended]) -> set[str]:
+        """Which of the calls nobody answered have been settled before."""
+        ids = [call.record.call_id for call in ended if call.is_lost]
+        return set((await connection.execute(_SETTLED, {"site": self._site, "ids": ids})).scalars())
+
+    async def _close(self, connection: AsyncConnection, comments: Mapping[str, str], *, by: str) -> None:
+        """Take calls off the list, each with its comment."""
+        if not comments:
+            return
+        now_ms = time.time_ns() // 1_000_000
+        rows = [
+            {"site": self._site, "call_id": call_id, "at_ms": now_ms, "settled_by": by, "comment": comment}
+            for call_id, comment in comments.items()
+        ]
+        await connection.execute(self._settle, rows)
+        await connection.execute(_OFF, {"off_site": self._site, "ids": list(comments)})
+
+    async def listed(self, line: str | None = None) -> list[CallRecord]:
+        """Lost calls, the one that waits longest first."""
+        query = (
+            select(calls.c.call_id, calls.c.record)
+            .join(
+                lost_calls,
+                and_(lost_calls.c.site == calls.c.site, lost_calls.c.call_id == calls.c.call_id),
+            )
+            .where(lost_calls.c.site == self._site)
+            .order_by(lost_calls.c.at_ms, lost_calls.c.id)
+        )
+        if line is not None:
+            query = query.where(lost_calls.c.line == line)
+        with failing("read"):
+            async with self._engine.connect() as connection:
+                rows = await connection.execute(query)
+                return list(all_readable((row.call_id, row.record) for row in rows))
+
+    async def counts(self) -> dict[str, int]:
+        """How many calls are on the list, by line; a line without any is not there."""
+        query = (
+            select(lost_calls.c.line, func.count().label("calls"))
+            .where(lost_calls.c.site == self._site)
+            .group_by(lost_calls.c.line)
+        )
+        with failing("read"):
+            async with self._engine.connect() as connection:
+                return {row.line: row.calls for row in await connection.execute(query)}
+
+    async def settle(self, call_id: str, *, by: str, comment: str) -> bool:
+        """Take a call off the list; False where it is not on it."""
+        with failing("write to"):
+            async with writing(self._engine) as connection:
+                one = exists().where(lost_calls.c.site == self._site, lost_calls.c.call_id == call_id)
+                if not (await connection.execute(select(one))).scalar_one():
+                    return False
+                await self._close(connection, {call_id: comment}, by=by)
+        return True
+
+    async def forget_numbers(self, before_ms: int) -> None:
+        """Take the numbers out of calls lost before then; only a comment can settle those any more."""
+        old = (
+            lost_calls.c.site == self._site,
+            lost_calls.c.at_ms < before_ms,
+            lost_calls.c.number.is_not(None),
+        )
+        with failing("write to"):
+            async with writing(self._engine) as connection:
+                await connection.execute(update(lost_calls).where(*old).values(number=None))
+
+
+def _counts(record: CallRecord) -> bool:
+    if record.outcome in _UNANSWERED:
+        return record.direction is Direction.INBOUND
+    talked = record.outcome in _SPOKEN_TO or record.left_waiting_s is not None
+    return talked and record.direction in _WITH_CLIENTS
+
+
+def _at_ms(record: CallRecord) -> int:
+    """When the call came; for one whose start nobody saw, when it ended."""
+    return ms_of(record.started_at or record.ended_at) or 0

@@ -1,0 +1,1 @@
+"""A call to a client: whether it may be made."""

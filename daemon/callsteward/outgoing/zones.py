@@ -1,0 +1,118 @@
+"""Where clients are, as an admin imported it: number to IANA time zone. It wins over what the number says."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import time
+from collections.abc import Mapping
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
+
+import msgspec
+from sqlalchemy import delete, select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from callsteward.outgoing import number_file
+from callsteward.store.engine import failing, insert_into, writing
+from callsteward.store.tables import client_zones
+
+_AT_ONCE = 1000
+
+
+class Placed(msgspec.Struct, frozen=True, kw_only=True):
+    """One client's zone, since when and by whom."""
+
+    number: str
+    zone: str
+    added_at_ms: int
+    added_by: str
+
+
+class ClientZones:
+    """The list. Numbers are E.164. Every method raises StoreError when the database fails."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        statement = insert_into(engine, client_zones)
+        self._put = statement.on_conflict_do_update(
+            index_elements=["number"],
+            set_={name: statement.excluded[name] for name in ("zone", "added_at_ms", "added_by")},
+        )
+
+    async def put(self, zones: Mapping[str, str], *, by: str) -> None:
+        """Put clients on the list, all or none; who is on it already gets the new zone."""
+        now_ms = time.time_ns() // 1_000_000
+        rows = [
+            {"number": number, "zone": zone, "added_at_ms": now_ms, "added_by": by}
+            for number, zone in zones.items()
+        ]
+        with failing("write to"):
+            async with writing(self._engine) as connection:
+                for start in range(0, len(rows), _AT_ONCE):
+                    await connection.execute(self._put, rows[start : start + _AT_ONCE])
+
+    async def remove(self, number: str) -> bool:
+        """Take a client off the list; whether they were on it."""
+        with failing("write to"):
+            async with writing(self._engine) as connection:
+                gone = await connection.execute(delete(client_zones).where(client_zones.c.number == number))
+                return bool(gone.rowcount)
+
+    async def of(self, number: str) -> ZoneInfo | None:
+        """A client's zone, None where they are not on the list (or this machine lacks the zone's table)."""
+        query = select(client_zones.c.zone).where(client_zones.c.number == number)
+        with failing("read"):
+            async with self._engine.connect() as connection:
+                name = (await connection.execute(query)).scalar_one_or_none()
+        try:
+            return None if name is None else ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError):
+            return None
+
+    async def listed(self) -> list[Placed]:
+        """Everybody on the list, by number."""
+        with failing("read"):
+            async with self._engine.connect() as connection:
+                rows = await connection.execute(select(client_zones).order_by(client_zones.c.number))
+                return [Placed(**row) for row in rows.mappings()]
+
+
+def read_list(
+    text: str,
+    name: str,
+    read: number_file.Read,
+    column: str | None = None,
+    why: number_file.Why = number_file.no_reason,
+) -> dict[str, str]:
+    """Numbers and zones of a list: in each row a number and, in another cell, an IANA zone.
+
+    `read` makes a number E.164, `column` says where the numbers stand, `why` what is wrong with one that is
+    none. Raises CallstewardError with every wrong line (the first ten by name): what is no number, no IANA
+    zone, or the same number with two zones.
+    """
+    zones: dict[str, str] = {}
+    number_file.each(text, name, read, functools.partial(_take, zones), column, why)
+    return zones
+
+
+def _take(zones: dict[str, str], entry: number_file.Entry) -> str:
+    """Put a row's client into `zones`; what is wrong with it, empty where nothing is."""
+    others = [cell for _, cell in entry.others]
+    if not others:
+        return "number and zone are needed, such as +79031234567,Asia/Yekaterinburg"
+    zone = next((cell for cell in others if cell in _known()), None)
+    if zone is None:
+        return f"{others[0][:40]!r} is no IANA time zone, such as Asia/Yekaterinburg{_meant(others[0])}"
+    if zones.setdefault(entry.number, zone) != zone:
+        return f"this number has the zone {zones[entry.number]} further up"
+    return ""
+
+
+def _meant(written: str) -> str:
+    near = difflib.get_close_matches(written, _known(), n=1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+@functools.cache
+def _known() -> frozenset[str]:
+    return frozenset(available_timezones())

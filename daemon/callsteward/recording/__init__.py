@@ -1,0 +1,1 @@
+"""Streams of events: recorded from Asterisk, and replayed."""

@@ -1,0 +1,68 @@
+"""How trunks write numbers, beyond one process: from the tracker into the store, once a minute.
+
+It is for `check` alone: a kill loses the last minute's counts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from callsteward.calls.deliveries import Delivered
+from callsteward.calls.tracker import Tracker
+from callsteward.exceptions import StoreError
+from callsteward.stream.trunk_numbers import TrunkNumbers
+
+log = structlog.get_logger(__name__)
+
+KEEP_EVERY_S = 60.0
+# A stop does not wait longer for it.
+_STOP_S = 0.3
+
+
+class DeliveryCounts:
+    """Moves what a tracker counted into the store."""
+
+    def __init__(self, tracker: Tracker, store: TrunkNumbers) -> None:
+        self._tracker = tracker
+        self._store = store
+        self._waiting: dict[tuple[str, str], int] = {}
+        self._failing = False
+
+    def forget(self) -> None:
+        """What the journal told once more was counted by the process that wrote it."""
+        self._tracker.take_deliveries()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            await asyncio.sleep(KEEP_EVERY_S)
+            await self.keep()
+
+    async def keep(self) -> None:
+        """Store what was counted; where that fails it waits for the next time."""
+        if not self._waiting:
+            # While the store fails the tracker counts on: for a bounded number of trunks.
+            for trunk, kind, calls in self._tracker.take_deliveries():
+                self._waiting[trunk, kind] = calls
+        if not self._waiting:
+            return
+        rows = [Delivered(trunk, kind, calls) for (trunk, kind), calls in self._waiting.items()]
+        try:
+            await self._store.add(rows)
+        except StoreError as error:
+            if not self._failing:
+                log.warning("kinds of numbers wait for the store", action="kinds_unstored", error=str(error))
+            self._failing = True
+        else:
+            self._waiting.clear()
+            self._failing = False
+
+    async def last(self) -> None:
+        """The daemon stops."""
+        try:
+            async with asyncio.timeout(_STOP_S):
+                await self.keep()
+        except TimeoutError:
+            log.warning("stopping without the last kinds of numbers", action="kinds_unstored")

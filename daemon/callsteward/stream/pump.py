@@ -1,0 +1,408 @@
+"""The pump: frames in, through journal, tracker and store, facts out.
+
+The order is what makes a kill harmless. A frame is in the journal before the tracker sees it, a record is
+in the store before it is published, and a call's frames leave the journal only after that. A daemon
+that is killed anywhere re-runs the journal, and publishes of it just the records the store had not got.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import NamedTuple, Protocol, TypeVar
+
+import structlog
+
+from callsteward import faults
+from callsteward.ari import events
+from callsteward.ari.census import Census
+from callsteward.ari.clock_marks import Batch, ClockMarks
+from callsteward.ari.frames import Frame, FrameQueue
+from callsteward.ari.marks import (
+    ADVANCED,
+    CLOCK_SET,
+    HANDED_OVER,
+    SEEN,
+    advanced,
+    handed_over,
+    moved,
+    seen,
+)
+from callsteward.ari.recent import Recent
+from callsteward.ari.stamp import stamp
+from callsteward.calls.tracker import Tracker
+from callsteward.clock import EventClock, WallClock
+from callsteward.exceptions import MalformedEventError, StoreError
+from callsteward.health import Counters
+from callsteward.journal.keeping import Keeping
+from callsteward.network.backoff import Backoff
+from callsteward.record.call import CallRecord
+from callsteward.record.facts import Alert, CallEnded, CallHappened, Fact, HandOver
+from callsteward.stream.listening import KeepHeard, Listening
+from callsteward.stream.progress import Progress
+
+log = structlog.get_logger(__name__)
+
+# Some 10 ms of work: the socket's reader gets its turn well within Asterisk's 100 ms.
+BATCH = 256
+
+# No batch begins sooner after the one before. On a busy PBX what a batch costs whatever is in it (a write of
+# the journal, one of the store, each waited for) is more than what its frames cost.
+GATHER_S = 0.01
+
+# An event stamped before a limit may still be on its way when the limit is reached.
+LAG_MS = 20
+
+# Events that the daemon itself puts into the stream: their stamps are its own.
+_NOT_ASTERISKS = (events.Snapshot, events.TagCommanded)
+
+# What judges say nothing in, but for the records.
+_TOLD_AS_THEY_ARE = (CallEnded, CallHappened, Alert, HandOver)
+
+# How often a quiet journal says that Asterisk was heard all the same: so exact is the span that nobody saw
+# if the daemon is killed.
+HEARD_EVERY_S = 5.0
+
+# How long a store that fails is tried again before the daemon gives up and lets itself be restarted.
+STORE_PATIENCE_S = 300.0
+
+T = TypeVar("T")
+Save = Callable[[Sequence[CallRecord]], Awaitable[list[CallRecord]]]
+
+
+Judge = Callable[[Sequence[Fact]], Awaitable[Sequence[Fact]]]
+"""Writes what follows from facts into the ledger and says it in their records. Raises StoreError."""
+
+Listener = Callable[[events.Event], None]
+
+
+class Outlet(Protocol):
+    """Where facts go."""
+
+    def publish(self, fact: Fact) -> None: ...
+
+
+class Rerun(NamedTuple):
+    """What a journal was found to hold: the last event's timestamp, and the last events.
+
+    `handed_over`: whoever wrote it left Asterisk so that nothing was lost.
+    """
+
+    last: str
+    recent: Recent
+    handed_over: bool
+
+
+class Pump:
+    """Takes frames off the queue until `finish`.
+
+    `kept` is told up to where in Asterisk's connection (`Frame.position`) all is in the journal.
+    """
+
+    def __init__(
+        self,
+        *,
+        frames: FrameQueue,
+        tracker: Tracker,
+        keeping: Keeping,
+        save: Save,
+        outlet: Outlet,
+        census: Census,
+        clock: EventClock,
+        counters: Counters,
+        progress: Progress | None = None,
+        heard_s: Callable[[], float | None] = lambda: None,
+        judge: Judge | None = None,
+        listener: Listener | None = None,
+        changed: asyncio.Event | None = None,
+        machine: WallClock | None = None,
+        kept: Callable[[int], None] | None = None,
+        keep_heard: KeepHeard | None = None,
+    ) -> None:
+        self._frames = frames
+        self._tracker = tracker
+        self._keeping = keeping
+        self._listening = Listening(tracker, keep_heard)
+        keeping.before_compacting = self._listening.before_compacting
+        self._save = save
+        self._outlet = outlet
+        self._census = census
+        self._clock = clock
+        self._counters = counters
+        self._progress = progress or Progress()
+        self._heard_s = heard_s
+        self._heard_ms = 0
+        self._judge = judge
+        self._listener = listener
+        self._kept = kept
+        self._clock_marks = ClockMarks(counters, machine or WallClock(), lambda: tracker.open_calls)
+        self._finishing = False
+        self._handed_over = False
+        self.lag_s = 0.0
+        """How long the oldest frame of the batch worked on last had waited."""
+        self.changed = changed or asyncio.Event()
+        """Set when something has happened that the gauges may show."""
+
+    async def rerun(self, listened: Sequence[events.Listened] = ()) -> Rerun:
+        """Take up the calls an earlier process left in the journal.
+
+        `listened`: which endpoints were heard, as the store has it. A journal begins with its own word on it.
+        """
+        for raw in self._listening.known_before(listened):
+            self._keeping.record_left(raw)
+            self._handled(raw)
+        facts: list[Fact] = []
+        last = ""
+        recent = Recent()
+        ended_well = False
+        count = 0
+        for raw in self._keeping.left():
+            count += 1
+            kind, moment = stamp(raw)
+            if kind != ADVANCED:  # which says nothing of whether Asterisk was heard
+                last = moment or last
+            if kind == CLOCK_SET:
+                last = moved(raw, last)
+            if kind == ADVANCED:
+                now = events.epoch_ms(moment)
+                facts += self._tracker.advance(now) if now is not None else ()
+            ended_well = kind == HANDED_OVER
+            if kind in {ADVANCED, SEEN, HANDED_OVER}:
+                continue
+            recent.add(raw)
+            self._keeping.record_left(raw)
+            facts += self._handled(raw)
+            if count % BATCH == 0:
+                await self._deliver_rerun(facts)
+                facts.clear()
+                await asyncio.sleep(0)
+        await self._deliver_rerun(facts)
+        await self._heard_anew()
+        await self._tidy()
+        if count:
+            log.info(
+                "took up the journal",
+                action="journal_rerun",
+                frames=count,
+                open_calls=self._tracker.open_calls,
+                last=last,
+            )
+        return Rerun(last, recent, ended_well)
+
+    async def run(self) -> None:
+        """Work until `finish` is called and nothing waits any more."""
+        began_s = 0.0
+        while True:
+            self._progress.idle()
+            # Nothing more comes then, and taking the last frames has undone the waking.
+            arrived = self._finishing or await self._frames.wait(self._idle_s())
+            self._progress.working()
+            early_s = began_s + GATHER_S - time.monotonic()
+            if arrived and early_s > 0 and not self._finishing and self._frames.depth < BATCH:
+                await asyncio.sleep(early_s)
+            began_s = time.monotonic()
+            batch = self._frames.take(BATCH)
+            if batch:
+                await self._work([(frame.raw, frame.received_s) for frame in batch], _position(batch))
+                await self._frames.done(len(batch))
+                # Neither of the two above need have given way.
+                await asyncio.sleep(0)
+            elif self._finishing:
+                if self._handed_over and self._keeping.journal_bytes:
+                    await self._keeping.mark(handed_over())
+                return
+            elif not arrived:
+                await self._time_passed()
+                await self._heard()
+
+    def finish(self, *, handed_over: bool = False) -> None:
+        """Make `run` return once the queue is empty; the journal is told of a link that lost nothing."""
+        self._finishing = True
+        self._handed_over = handed_over
+        self._frames.wake()
+
+    async def _work(self, batch: Batch, position: int = 0) -> None:
+        self.lag_s = max(0.0, time.monotonic() - batch[0][1])
+        batch = self._clock_marks.put(batch)
+        # So that a re-run comes to the same: the store may know more by then than is known now.
+        head = self._listening.mark() if self._keeping.journal_begins else None
+        with self._progress.waiting("disk"):
+            written = await self._keeping.keep([raw for raw, _ in batch], head)
+        if written and self._kept is not None:
+            self._kept(position)
+        facts: list[Fact] = []
+        for raw, received_s in batch:
+            facts += self._handled(raw, received_s)
+        self.changed.set()
+        await self._deliver(facts)
+        await self._heard_anew()
+        await self._tidy()
+
+    def machine_clock_set(self) -> None:
+        """The machine's clock was set: where nothing is on, nothing is believed until the next event."""
+        if not self._tracker.open_legs:
+            self._clock.forget()
+            self._clock_marks.forget()
+
+    def _handled(self, raw: bytes, received_s: float | None = None) -> Sequence[Fact]:
+        """The facts of one frame. Whatever is wrong with it, the next one gets its turn."""
+        counters = self._counters
+        try:
+            event = events.decode(raw)
+        except MalformedEventError as error:
+            if counters.count_malformed():
+                log.warning(
+                    "malformed frame", action="event_malformed", error=str(error), count=counters.malformed
+                )
+            return []
+        if event is None:
+            kind, moment = stamp(raw)
+            counters.count_unknown(kind)
+            self._observe(moment, received_s)
+            return []
+        if isinstance(event, events.ClockSet) and received_s is not None:
+            self._clock.move(event.by_ms)
+            self._heard_ms += event.by_ms
+        counters.events += 1
+        self._observe(event.timestamp, received_s, exact=not isinstance(event, _NOT_ASTERISKS))
+        self._census.observe(event)
+        facts: Sequence[Fact] = ()
+        try:
+            facts = self._tracker.handle(event)
+        except Exception:
+            counters.tracker_errors += 1
+            log.exception(
+                "the tracker failed on an event: please report it with a recording",
+                action="tracker_error",
+                event_type=type(event).__name__,
+                count=counters.tracker_errors,
+            )
+        if self._listener is not None:
+            self._listener(event)
+        return facts
+
+    def _observe(self, moment: str, received_s: float | None, *, exact: bool = True) -> None:
+        """Set the clock by a frame; the stamp of a Snapshot is not Asterisk's to the millisecond."""
+        if received_s is None:
+            return
+        ms = events.epoch_ms(moment)
+        if ms is None:
+            return
+        self._heard_ms = ms
+        if exact:
+            self._clock.observe(ms, received_s)
+        else:
+            self._clock.guess(ms, received_s)
+
+    def _idle_s(self) -> float | None:
+        """Seconds until the next limit runs out or the next mark is due, None without a call."""
+        most = HEARD_EVERY_S if self._tracker.open_legs else None
+        deadline = self._tracker.next_deadline_ms
+        when = None if deadline is None else self._clock.monotonic_s(deadline + LAG_MS)
+        if when is None:
+            return most
+        left = max(0.001, when - time.monotonic())
+        return left if most is None else min(left, most)
+
+    async def _heard(self) -> None:
+        """While calls are on and nothing happens to them: say up to when Asterisk was certainly heard."""
+        heard_s = self._heard_s()
+        if heard_s is None or not self._tracker.open_legs:
+            return
+        now = self._clock.now_ms(heard_s)
+        if now is not None and now - self._heard_ms >= HEARD_EVERY_S * 1000:
+            self._heard_ms = now
+            with self._progress.waiting("disk"):
+                await self._keeping.mark(seen(now))
+
+    async def _time_passed(self) -> None:
+        now = self._clock.now_ms()
+        deadline = self._tracker.next_deadline_ms
+        if now is None or deadline is None or deadline + LAG_MS > now:
+            return
+        facts = list(self._tracker.advance(now - LAG_MS))
+        # So that a re-run says it at the same point and not a second time.
+        with self._progress.waiting("disk"):
+            await self._keeping.mark(advanced(now - LAG_MS))
+        self.changed.set()
+        await self._deliver(facts)
+        await self._heard_anew()
+        await self._tidy()
+
+    async def _heard_anew(self) -> None:
+        """Before the frames go by which it is known."""
+        if anew := self._listening.anew():
+            await self._patiently(lambda: self._listening.keep(anew), len(anew))
+
+    async def _tidy(self) -> None:
+        calls_on = bool(self._tracker.open_legs or self._census.alive)
+        with self._progress.waiting("disk"):
+            await self._keeping.tidy(calls_on=calls_on)
+
+    async def _deliver(self, facts: Sequence[Fact]) -> None:
+        """Publish what happened, at once; store the records, then publish them."""
+        if not facts:
+            return
+        # All of it lies before its call's record, and need not wait for the disk; but nothing may pass a
+        # fact that is told only as it was judged.
+        at_once = all(isinstance(fact, _TOLD_AS_THEY_ARE) for fact in facts)
+        if at_once:
+            self._publish(fact for fact in facts if not isinstance(fact, CallEnded))
+        facts, new = await self._written(facts)
+        self._publish(
+            fact
+            for fact in facts
+            if (fact.record.call_id in new if isinstance(fact, CallEnded) else not at_once)
+        )
+
+    def _publish(self, facts: Iterable[Fact]) -> None:
+        for fact in facts:
+            self._outlet.publish(fact)
+
+    async def _deliver_rerun(self, facts: Sequence[Fact]) -> None:
+        """Of what an earlier process may have published, only the records it did not get to store."""
+        facts, new = await self._written(facts)
+        for fact in facts:
+            if isinstance(fact, CallEnded) and fact.record.call_id in new:
+                self._outlet.publish(fact)
+
+    async def _written(self, facts: Sequence[Fact]) -> tuple[Sequence[Fact], set[str]]:
+        """The facts as they are to be told, and the ids of the records that were not stored before."""
+        judge = self._judge
+        if judge is not None:
+            unjudged = facts
+            facts = await self._patiently(lambda: judge(unjudged), len(facts))
+        records = [fact.record for fact in facts if isinstance(fact, CallEnded)]
+        if not records:
+            return facts, set()
+        faults.reached("before:record")
+        stored = await self._patiently(lambda: self._save(records), len(records))
+        faults.reached("after:record")
+        return facts, {record.call_id for record in stored}
+
+    async def _patiently(self, write: Callable[[], Awaitable[T]], count: int) -> T:
+        """What a write came to, tried again for a while where the store fails."""
+        backoff = Backoff(0.2, 5.0)
+        give_up = time.monotonic() + STORE_PATIENCE_S
+        while True:
+            try:
+                with self._progress.waiting("store"):
+                    return await write()
+            except StoreError as error:
+                if self._finishing or time.monotonic() > give_up:
+                    raise
+                delay = backoff.next_s()
+                log.error(  # noqa: TRY400
+                    "records wait for the store",
+                    action="store_failed",
+                    error=str(error),
+                    records=count,
+                    retry_s=round(delay, 1),
+                )
+                await asyncio.sleep(delay)
+
+
+def _position(batch: Sequence[Frame]) -> int:
+    """Up to where the connection was read with these; what the daemon put between them has no place in it."""
+    return next((frame.position for frame in reversed(batch) if frame.position), 0)

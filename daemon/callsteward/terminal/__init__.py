@@ -1,0 +1,1 @@
+"""Options and tables that the commands share."""
