@@ -45,7 +45,7 @@ def test_what_was_logged_last_is_written_before_the_process_ends():
 
 def test_a_stop_that_takes_too_long_is_forced():
     code = (
-        "import time, logging, sys; from callsteward.daemon import last_resort, logs, config;"
+        "import time; from callsteward import config; from callsteward.daemon import last_resort, logs;"
         "logs.set_up(config.Log(), threaded=True);"
         "last_resort.end_within(0.3); time.sleep(20)"
     )

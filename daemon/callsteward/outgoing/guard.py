@@ -1,8 +1,8 @@
 """The number guard: which number, if any, a callback may be dialled to. Pure.
 
 The caller id is the attacker's; `record.caller_id` says what of it is a number, `record.numbering` whose.
-What comes out is rebuilt from the digits `phonenumbers` read, so nothing of the text that came in reaches a dial
-string; what is not one valid number of an allowed type in an allowed region is refused with its reason.
+What comes out is rebuilt from the digits `phonenumbers` read, so nothing of the text that came in reaches a
+dial string; what is not one valid number of an allowed type in an allowed region is refused with its reason.
 """
 
 from __future__ import annotations
