@@ -32,6 +32,7 @@ import aiomqtt
 from callsteward.ari.events import epoch_ms
 from callsteward.ari.stamp import stamp
 from callsteward.callback import history
+from callsteward.callback import messages as callback_messages
 from callsteward.demo.ari_server import FakeAri
 from callsteward.feed import messages
 from callsteward.record.callback_id import callback_id
@@ -320,7 +321,7 @@ async def _judge(figures: Figures, file: Path, heard: list[dict[str, Any]]) -> N
         figures.stored += 1
         figures.incomplete += not record.complete
     async for step in history.steps(store.engine, SITE, from_ms=0, to_ms=2**62):
-        told = messages.callback(SITE, step)
+        told = callback_messages.callback(SITE, step)
         made[f"callsteward/{SITE}/callbacks/{told.line}"].append(told.message_id)
         figures.callbacks += 1
         assert told.callback_id == callback_id(told.origin_call_id)

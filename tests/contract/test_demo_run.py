@@ -18,6 +18,7 @@ import jsonschema
 import pytest
 from sqlalchemy import insert
 
+from callsteward import features
 from callsteward.config import Config
 from callsteward.daemon.app import Daemon
 from callsteward.demo.ari_server import FakeAri
@@ -119,7 +120,7 @@ async def test_everything_a_run_says_is_what_the_shipped_contract_promises(
     document = json.loads((contract.SHIPPED / file).read_text(encoding="utf-8"))
     schemas = {
         name: json.loads((contract.SHIPPED / f"{name.replace('/', '.')}.schema.json").read_text("utf-8"))
-        for name in contract.json_schemas()
+        for name in contract.json_schemas(features.channels())
     }
     operations = {
         operation["channel"]["$ref"].rpartition("/")[2]: operation
@@ -147,7 +148,10 @@ async def test_everything_a_run_says_is_what_the_shipped_contract_promises(
             headers = dict(getattr(message.properties, "UserProperty", []))
             jsonschema.Draft202012Validator(promised["headers"]).validate(headers)
         kinds[body["schema"].removeprefix("callsteward.").partition("/")[0]] += 1
-    said = {name.removeprefix("callsteward.").partition("/")[0] for name in contract.json_schemas()}
+    said = {
+        name.removeprefix("callsteward.").partition("/")[0]
+        for name in contract.json_schemas(features.channels())
+    }
     assert set(kinds) == {name for name in said if not name.startswith("command-")} - SILENT
     assert kinds["call"] == len(CAPTURES)
     numbered = [

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from callsteward.feed.messages import json_schemas
+from callsteward import features
+from callsteward.feed import contract
 from callsteward.feed.topics import Topics
 from tests.deploy.exported import exported_names, used_names
 from tests.deploy.promtool import run
@@ -24,9 +25,9 @@ _TOPICS = Topics("callsteward", "main")
 _SCHEMA_OF_TOPIC = {
     _TOPICS.line_now("support"): "callsteward.line-now/1",
     _TOPICS.operator_now("101"): "callsteward.operator-now/1",
-    _TOPICS.call_events("support"): "callsteward.call-event/1",
-    _TOPICS.call_ended("support"): "callsteward.call/1",
-    _TOPICS.callbacks("support"): "callsteward.callback/1",
+    _TOPICS.of("calls", "support", "events"): "callsteward.call-event/1",
+    _TOPICS.of("calls", "support", "ended"): "callsteward.call/1",
+    _TOPICS.of("callbacks", "support"): "callsteward.callback/1",
     _TOPICS.status: "callsteward.status/1",
     "callsteward/main/alerts/support/+": "callsteward.alert/1",
 }
@@ -122,7 +123,7 @@ def _live() -> Iterator[tuple[str, str, tuple[str, ...]]]:
 def test_a_live_panel_shows_fields_of_its_topics_message(
     title: str, topic: str, fields: tuple[str, ...]
 ) -> None:
-    schema = json_schemas()[_SCHEMA_OF_TOPIC[topic]]
+    schema = contract.json_schemas(features.channels())[_SCHEMA_OF_TOPIC[topic]]
     definition = schema["$defs"][schema["$ref"].rpartition("/")[2]]
     assert fields, f"{title} shows nothing"
     assert set(fields) <= set(definition["properties"])

@@ -20,6 +20,8 @@ import pytest
 from callsteward.config import load
 from callsteward.feed import messages
 from callsteward.feed.topics import Topics
+from callsteward.intervals import message as interval_messages
+from callsteward.intervals.grid import topic_name
 from callsteward.record.call import CallRecord
 from callsteward.recording.replay import Tally, replay
 from tests.lab.pbx_config import REPOSITORY
@@ -199,7 +201,10 @@ def test_readme_names_what_is_nested_in_a_record() -> None:
     ("number", "message"),
     [
         (1, {"site": "main", "line": "support", "ts": "2026-11-22T02:22:11.654Z"}),
-        (2, msgspec.json.decode(messages.encode(messages.interval(interval_rows()[0]))) | {"ts": ""}),
+        (
+            2,
+            msgspec.json.decode(messages.encode(interval_messages.interval(interval_rows()[0]))) | {"ts": ""},
+        ),
         (3, msgspec.json.decode(messages.encode(messages.alert("main", LATE)))),
     ],
     ids=["lines", "intervals", "alerts"],
@@ -216,10 +221,10 @@ def test_keys_of_flat_messages_are_there(number: int, message: dict[str, Any]) -
 
 def test_topics_are_those_callsteward_publishes() -> None:
     topics = [
-        _TOPICS.call_ended("support"),
+        _TOPICS.of("calls", "support", "ended"),
         _TOPICS.line_now("support"),
-        _TOPICS.line_interval("support", 1_795_314_000_000),
-        _TOPICS.alert("support", "hold_over_limit"),
+        _TOPICS.of("lines", "support", "intervals", topic_name(1_795_314_000_000)),
+        _TOPICS.of("alerts", "support", "hold_over_limit"),
     ]
     for asked, topic in zip(INPUTS, topics, strict=True):
         (pattern,) = asked["topics"]

@@ -9,7 +9,8 @@ from typing import Any
 import jsonschema
 import msgspec
 
-from callsteward.feed.messages import json_schemas
+from callsteward import features
+from callsteward.feed import contract
 from callsteward.record.call import CallRecord, Direction
 from tests.judge.truth import epoch
 from tests.live.subscriber import Received
@@ -24,7 +25,10 @@ def record_of(body: dict[str, Any]) -> CallRecord:
 
 @functools.cache
 def _validators() -> dict[str, jsonschema.Draft202012Validator]:
-    return {name: jsonschema.Draft202012Validator(schema) for name, schema in json_schemas().items()}
+    return {
+        name: jsonschema.Draft202012Validator(schema)
+        for name, schema in contract.json_schemas(features.channels()).items()
+    }
 
 
 def schema_errors(messages: Iterable[Received]) -> list[str]:

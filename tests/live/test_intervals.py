@@ -17,7 +17,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from callsteward.feed import messages
+from callsteward import features
+from callsteward.feed import contract
 from tests.judge.books import QUEUE_LOG_S
 from tests.lab.asterisk import Asterisk
 from tests.lab.broker import Mosquitto
@@ -164,7 +165,7 @@ def test_the_time_that_was_watched_is_told_and_the_rest_of_the_day_is_unknown(ho
 
 
 def test_each_row_is_what_would_be_published_and_meets_its_schema(hour: Hour) -> None:
-    schema = messages.json_schemas()["callsteward.line-interval/1"]
+    schema = contract.json_schemas(features.channels())["callsteward.line-interval/1"]
     properties = schema["$defs"]["LineIntervalMessage"]["properties"]
     patterns = schema["patternProperties"]
     for row in hour.lines:

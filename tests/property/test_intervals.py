@@ -14,9 +14,11 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 
+from callsteward import features
 from callsteward.callback.states import State
-from callsteward.feed import messages
+from callsteward.feed import contract, messages
 from callsteward.intervals import grid, slot
+from callsteward.intervals import message as interval_messages
 from callsteward.intervals.presence import Change
 from callsteward.intervals.row import IntervalRow, Kind
 from callsteward.intervals.scope import Contact
@@ -191,11 +193,12 @@ def test_no_operator_is_given_the_talk_of_a_call_that_another_served_too(contact
 @given(contacts=days(most=12))
 def test_every_row_is_a_message_that_meets_its_schema(contacts: list[Contact]) -> None:
     validators = {
-        name: jsonschema.Draft202012Validator(schema) for name, schema in messages.json_schemas().items()
+        name: jsonschema.Draft202012Validator(schema)
+        for name, schema in contract.json_schemas(features.channels()).items()
     }
     for row in _rows(contacts, 30):
         revised = msgspec.structs.replace(row, revision=1)
-        sent = messages.stamped(messages.interval(revised), boot_id="b", seq=1, now_ms=DAY_MS)
+        sent = messages.stamped(interval_messages.interval(revised), boot_id="b", seq=1, now_ms=DAY_MS)
         wire = msgspec.json.decode(messages.encode(sent))
         validators[wire["schema"]].validate(wire)
         assert not [key for key, value in wire.items() if isinstance(value, dict | list)]

@@ -117,7 +117,7 @@ def words(config: Config, frames: Iterator[bytes]) -> Iterator[str]:
             match fact:
                 case CallEnded(record):
                     yield encode(record).decode()
-                    yield topics.call_ended(record.line)
+                    yield topics.of("calls", record.line, "ended")
                     yield messages.encode(messages.call_ended(record)).decode()
                 case CallHappened():
                     yield messages.encode(messages.call_event("main", fact)).decode()

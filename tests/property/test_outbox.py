@@ -19,16 +19,17 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from callsteward import features
 from callsteward.callback.states import CallbackMoved
 from callsteward.config import Config
-from callsteward.feed import messages
 from callsteward.feed import post as post_module
 from callsteward.feed.backlog import Kind, Waiting
 from callsteward.feed.delivery import Delivery, Level
-from callsteward.feed.durable import Durable
 from callsteward.feed.post import Post
+from callsteward.intervals.grid import topic_name
 from callsteward.intervals.row import IntervalRow
-from callsteward.record.facts import CallHappened, Happening
+from callsteward.intervals.row import Kind as IntervalKind
+from callsteward.record.facts import CallEnded, CallHappened, Happening
 from callsteward.store.engine import connect, writing
 from callsteward.store.outbox import Outbox, Outgoing, Stored, enqueue
 from tests.unit.feed.conftest import MOVED
@@ -99,7 +100,7 @@ class World:
         self.engine = engine
         self.config = Config.model_validate({"site": {"name": site}})
         self.site = site
-        self.durable = Durable(self.config)
+        self.durable = features.tells(self.config)
         self.outbox = Slow(engine, site)
         self.boots = itertools.count(1)
         self.numbers = itertools.count(1)
@@ -122,7 +123,8 @@ class World:
             self.gone,
             site=self.site,
             boot_id=self.boot_id,
-            topics=self.durable.topics,
+            tells=self.durable,
+            expires=lambda: True,
             limit=1000,
             now_ms=lambda: NOW_MS,
             outbox=self.delivery,
@@ -139,37 +141,39 @@ class World:
 
     async def _record(self, number: int) -> None:
         """A call ends: stored, then published by its maker."""
-        outgoing, message = self._new_record(number)
+        outgoing, fact = self._new_record(number)
         await self.outbox.put([outgoing])
-        self.post.put_durable(outgoing.topic, message)
+        self.post.tell(fact)
 
     async def _foreign(self, number: int) -> None:
         """The command line makes a step of a callback; nobody here releases it."""
         callback = msgspec.structs.replace(
             MOVED.callback, site=self.site, line=LINES[number % 2], attempts=next(self.numbers)
         )
-        [outgoing] = self.durable.callback(CallbackMoved(callback, MOVED.actor))
+        [outgoing] = self.durable.outgoing(CallbackMoved(callback, MOVED.actor))
         self.made[outgoing.topic].append(outgoing.message_id)
         await self.outbox.put([outgoing])
 
-    def _new_record(self, number: int) -> tuple[Outgoing, messages.CallEndedMessage]:
+    def _new_record(self, number: int) -> tuple[Outgoing, CallEnded]:
         line = LINES[number % 2]
         record = msgspec.structs.replace(RECORD, site=self.site, call_id=f"{next(self.numbers)}", line=line)
         # Long ago, so that it needs no release by its maker to be taken from the disk.
-        [outgoing] = self.durable.record(record, NOW_MS - 10_000_000)
+        fact = CallEnded(record)
+        [outgoing] = self.durable.outgoing(fact, NOW_MS - 10_000_000)
         self.made[outgoing.topic].append(outgoing.message_id)
         self.records.append(outgoing)
-        return outgoing, messages.call_ended(record)
+        return outgoing, fact
 
     async def _revise(self, number: int) -> None:
         """An interval has a new revision."""
         row: IntervalRow = msgspec.structs.replace(
             ROW, site=self.site, start_ms=ROW.start_ms + (number % 3) * 1_800_000
         )
-        topic = self.durable.topics.interval(row.kind, row.name, row.start_ms)
+        above = "lines" if row.kind is IntervalKind.LINE else "operators"
+        topic = self.durable.topics.of(above, row.name, "intervals", topic_name(row.start_ms))
         self.revisions[topic] += 1
         row = msgspec.structs.replace(row, revision=self.revisions[topic])
-        [outgoing] = self.durable.interval(row, NOW_MS)
+        [outgoing] = self.durable.outgoing(row, NOW_MS)
         waiting = {item.message_id for item in await self._waiting()}
         async with writing(self.engine) as connection:
             replaced = await enqueue(connection, [outgoing])
@@ -184,8 +188,7 @@ class World:
         fact = CallHappened(
             call_id=str(next(self.numbers)), line=LINES[number % 2], event=Happening.HOLD, at_ms=1
         )
-        topic = self.durable.topics.call_events(fact.line)
-        self.post.put(Kind.EVENT, topic, messages.call_event(self.site, fact))
+        self.post.tell(fact)
 
     async def _resend(self, number: int) -> None:
         if self.records:

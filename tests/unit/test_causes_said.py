@@ -12,6 +12,7 @@ from aiomqtt.exceptions import MqttCodeError, MqttConnectError
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
+from callsteward import features
 from callsteward.commands.mqtt import MqttDoor
 from callsteward.config import Config, Mqtt
 from callsteward.exceptions import FeedError, StoreError
@@ -36,7 +37,7 @@ async def feed_says(port: int, version: str = "5", host: str = "127.0.0.1") -> s
     """What the daemon logs of a broker there, first."""
     config = Config(mqtt=Mqtt(host=host, port=port, version=version, username="u"))
     with structlog.testing.capture_logs() as logged:
-        feed = asyncio.create_task(Feed(config, boot_id="b").run())
+        feed = asyncio.create_task(Feed(config, boot_id="b", tells=features.tells(config)).run())
         async with asyncio.timeout(15):
             while not (found := [item for item in logged if item["action"] == "mqtt_unreachable"]):  # noqa: ASYNC110
                 await asyncio.sleep(0.02)

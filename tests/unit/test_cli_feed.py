@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import insert
 
 from callsteward import config as configuration
+from callsteward import features
 from callsteward.callback.ledger import Ledger
-from callsteward.feed.durable import Durable
 from callsteward.record.call import CallbackDecision, Decision
 from callsteward.store.engine import writing
 from callsteward.store.outbox import Outbox
@@ -31,11 +31,11 @@ def config(tmp_path: Path) -> Path:
     settings = configuration.load(file)
 
     async def fill() -> None:
-        durable = Durable(settings)
-        store = await Store.open(settings.store.url, durable.record)
+        durable = features.tells(settings)
+        store = await Store.open(settings.store.url, durable.outgoing)
         for number, line in enumerate(("support", "sales", "sales")):
             await store.save([msgspec.structs.replace(RECORD, call_id=f"1.{number}", line=line)])
-        ledger = Ledger(store.engine, "main", durable.callback)
+        ledger = Ledger(store.engine, "main", durable.outgoing)
         await ledger.open(RECORD, DUE, number="+79031234567", dropped_ms=AT_MS, at_ms=AT_MS)
         outbox = Outbox(store.engine, "main")
         waiting = await outbox.after(0, 10)

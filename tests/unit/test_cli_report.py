@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
+from callsteward import features
 from callsteward.config import Config
 from callsteward.exceptions import CallstewardError
 from callsteward.feed import contract
@@ -300,17 +301,19 @@ def test_the_hour_that_comes_twice_is_told_apart_by_its_offset(tmp_path: Path) -
 
 def test_schema_prints_the_document_a_schema_and_their_names(tmp_path: Path, config: Path) -> None:
     document = json.loads(callsteward("schema").stdout)
-    assert document == contract.asyncapi()
+    assert document == contract.asyncapi(features.channels())
     names = callsteward("schema", "--list").stdout.decode().split()
-    assert names == sorted(contract.json_schemas())
+    assert names == sorted(contract.json_schemas(features.channels()))
     one = json.loads(callsteward("schema", "callsteward.call/1").stdout)
     jsonschema.Draft202012Validator.check_schema(one)
-    assert one == contract.json_schemas()["callsteward.call/1"]
+    assert one == contract.json_schemas(features.channels())["callsteward.call/1"]
     wrong = callsteward("schema", "callsteward.nothing/1")
     assert wrong.returncode == 2
     written = callsteward("schema", "--to", tmp_path / "contract")
     assert written.returncode == 0
-    assert {file.name for file in (tmp_path / "contract").iterdir()} == set(contract.shipped_files())
+    assert {file.name for file in (tmp_path / "contract").iterdir()} == set(
+        contract.shipped_files(features.channels())
+    )
     own = json.loads(callsteward("schema", "-c", config).stdout)
     assert own["channels"]["status"]["address"] == "callsteward/main/status"
     assert "parameters" not in own["channels"]["status"]

@@ -207,9 +207,15 @@ def test_a_log_on_a_terminal_shows_such_a_word_and_does_not_carry_it_out(
 def test_each_name_is_one_level_of_a_topic() -> None:
     topics = Topics("callsteward", "main")
     for word in HOSTILE:
-        for topic in (topics.operator_now(word), topics.call_ended(word), topics.reply(word)):
+        for topic in (
+            topics.operator_now(word),
+            topics.of("calls", word, "ended"),
+            topics.of("replies", word),
+        ):
             level = topic.split("/")
-            assert len(level) == len(topics.operator_now("101").split("/")) - (topic == topics.reply(word))
+            assert len(level) == len(topics.operator_now("101").split("/")) - (
+                topic == topics.of("replies", word)
+            )
             assert not set(topic) & set("#+\x00\x1b")
 
 

@@ -14,14 +14,14 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callsteward.callback.decisions import Decisions
-from callsteward.callback.ledger import Announce, Ledger
+from callsteward.callback.ledger import Ledger
 from callsteward.callback.policy import Reason
 from callsteward.callback.states import CANCELLABLE, Actor, CallbackMoved, State
 from callsteward.outgoing.do_not_call import DoNotCall
-from callsteward.rating.ledger import Announce as AnnounceRating
 from callsteward.rating.ledger import Ledger as Ratings
 from callsteward.rating.states import RatingMoved
 from callsteward.rating.states import State as RatingState
+from callsteward.store.outbox import Announce, nobody
 
 Told = Callable[[CallbackMoved | RatingMoved], None]
 
@@ -60,13 +60,12 @@ class Forbidding:
         site: str,
         *,
         now_ms: Callable[[], int],
-        announce: Announce | None = None,
-        announce_rating: AnnounceRating | None = None,
+        announce: Announce = nobody,
         told: Told = lambda _: None,
     ) -> None:
         self._list = DoNotCall(engine)
         self._callbacks = Ledger(engine, site, announce)
-        self._ratings = Ratings(engine, site, announce_rating)
+        self._ratings = Ratings(engine, site, announce)
         self._now_ms = now_ms
         self._told = told
 

@@ -10,8 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callsteward.callback.ledger import Ledger
 from callsteward.callback.states import Callback, CallbackMoved, State, Transition
+from callsteward.config import Config
+from callsteward.feed.resend import Again, LeaveOut, Source, Span
 from callsteward.record.callback_id import channel_id
 from callsteward.store.engine import failing
+from callsteward.store.records import Store
 from callsteward.store.tables import callback_transitions, callbacks
 
 _PAGE = 500
@@ -74,3 +77,13 @@ async def steps(
         if len(rows) < _PAGE:
             return
         after = rows[-1].id
+
+
+async def _again(config: Config, store: Store, span: Span, _leave_out: LeaveOut) -> AsyncIterator[Again]:
+    """The steps of callbacks made in the span."""
+    site = config.site.name
+    async for step in steps(store.engine, site, from_ms=span.from_ms, to_ms=span.to_ms, line=span.line):
+        yield Again(step)
+
+
+AGAIN = {"callback": Source(_again)}

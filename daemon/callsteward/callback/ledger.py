@@ -7,7 +7,7 @@ admin's `callbacks cancel`) get one winner, and the loser is told.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, Select, exists, func, select, update
@@ -29,7 +29,7 @@ from callsteward.record.call import CallbackDecision, CallRecord, Decision
 from callsteward.record.callback_id import callback_id
 from callsteward.store.clauses import one_of
 from callsteward.store.engine import failing, insert_into, writing
-from callsteward.store.outbox import Outgoing, enqueue
+from callsteward.store.outbox import Announce, enqueue, nobody
 from callsteward.store.tables import callback_transitions, callbacks, do_not_call
 
 # A callback that never rang a client counts towards no limit.
@@ -41,9 +41,6 @@ _ONE_MORE = callbacks.c.attempts + 1
 _FORBIDDEN = exists().where(do_not_call.c.number == callbacks.c.number)
 _NOT_FORBIDDEN = ~_FORBIDDEN
 
-Announce = Callable[[CallbackMoved], Sequence[Outgoing]]
-"""The messages that tell of a step."""
-
 
 class Ledger:
     """One site's callbacks. Every method raises StoreError when the database fails.
@@ -51,7 +48,7 @@ class Ledger:
     `announce` makes the messages that a step is told with; they are stored in the step's transaction.
     """
 
-    def __init__(self, engine: AsyncEngine, site: str, announce: Announce | None = None) -> None:
+    def __init__(self, engine: AsyncEngine, site: str, announce: Announce = nobody) -> None:
         self._engine = engine
         self._site = site
         self._announce = announce
@@ -289,8 +286,7 @@ class Ledger:
                 evidence=evidence,
             )
         )
-        if self._announce is not None:
-            await enqueue(connection, self._announce(CallbackMoved(_callback(row), actor)))
+        await enqueue(connection, self._announce(CallbackMoved(_callback(row), actor)))
 
 
 def _callback(row: Row[Any]) -> Callback:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from callsteward import config
+from callsteward import config, features
 from callsteward.exceptions import FeedError
 from callsteward.record.moments import rfc3339
 from callsteward.terminal.options import (
@@ -32,20 +32,19 @@ if TYPE_CHECKING:
     from collections import Counter
 
     from callsteward.feed.cloudevents import Mode
-    from callsteward.reports.resend import Span
-    from callsteward.store.outbox import Drop, DurableKind, Measure
+    from callsteward.feed.resend import Span
+    from callsteward.store.outbox import Drop, Measure
 
 feed = typer.Typer(no_args_is_help=True, help="What waits for the broker; send again what was missed.")
 
 
-class ResendKind(StrEnum):
-    """What can be sent again."""
-
-    RECORD = "record"
-    CALLBACK = "callback"
-    RATING = "rating"
-    COMPLAINT = "complaint"
-    INTERVAL = "interval"
+def _known_kinds(kinds: list[str] | None) -> list[str] | None:
+    """Refuse what the outbox has no name for."""
+    known = features.durable_kinds()
+    for kind in kinds or ():
+        if kind not in known:
+            wrong(f"{kind!r} is not one of {', '.join(known)}", "--kind")
+    return kinds
 
 
 class EventMode(StrEnum):
@@ -113,7 +112,13 @@ def _resend(
     ] = None,
     line: Annotated[str | None, typer.Option(help="Only this line's.")] = None,
     kind: Annotated[
-        list[ResendKind] | None, typer.Option(help="Only these; may be given several times.")
+        list[str] | None,
+        typer.Option(
+            metavar="KIND",
+            help=f"Only these ({', '.join(features.durable_kinds())}); may be given several times.",
+            callback=_known_kinds,
+            autocompletion=features.durable_kinds,
+        ),
     ] = None,
 ) -> None:
     """Send again what was made in a span, each with the message_id it had.
@@ -126,15 +131,14 @@ def _resend(
     if not settings.mqtt.enabled:
         message = "mqtt.enabled is false: nobody would deliver them"
         raise FeedError(message)
-    from callsteward.reports.resend import Span
-    from callsteward.store.outbox import DurableKind
+    from callsteward.feed.resend import Span
 
     zone = settings.site.zone
     until = int(time.time() * 1000) + 1 if to is None else moment(to, zone, "--to", end_of_day=True)
     span = Span(moment(from_, zone, "--from"), until, line)
     if span.from_ms >= span.to_ms:
         wrong(f"nothing lies between --from {from_} and --to {to or 'now'}: --to is not after --from", "--to")
-    kinds = [DurableKind(item.value) for item in kind or list(ResendKind)]
+    kinds = kind or features.durable_kinds()
     done, left_out = asyncio.run(_put_in(settings, span, kinds))
     if not done:
         tell_unknown_line(settings, line)
@@ -168,22 +172,29 @@ def _undiscover(
     typer.echo(f"{count} announcements of {settings.site.name} removed from {prefix}/", err=True)
 
 
-def _listed(counts: Counter[DurableKind]) -> str:
-    return ", ".join(f"{kind.value} {count}" for kind, count in sorted(counts.items()))
+def _listed(counts: Counter[str]) -> str:
+    return ", ".join(f"{kind} {count}" for kind, count in sorted(counts.items()))
 
 
-async def _put_in(
-    settings: config.Config, span: Span, kinds: list[DurableKind]
-) -> tuple[Counter[DurableKind], Counter[DurableKind]]:
+async def _put_in(settings: config.Config, span: Span, kinds: list[str]) -> tuple[Counter[str], Counter[str]]:
     from collections import Counter
 
-    from callsteward.reports.resend import resend
+    from callsteward.feed.resend import resend
     from callsteward.store.records import Store
 
     store = await Store.open(settings.store.url, create=False)
     try:
-        left_out: Counter[DurableKind] = Counter()
-        done = await resend(settings, store, span, kinds, progress=_progress(), left_out=left_out)
+        left_out: Counter[str] = Counter()
+        known = features.sources()
+        done = await resend(
+            settings,
+            store,
+            span,
+            {kind: known[kind] for kind in kinds},
+            announce=features.tells(settings).outgoing,
+            progress=_progress(),
+            left_out=left_out,
+        )
         return +done, +left_out
     finally:
         await store.close()
@@ -252,7 +263,7 @@ def schema(
     mode: Mode = "off" if settings is None else settings.mqtt.cloudevents
     if as_events is not None:
         mode = as_events.value
-    schemas = contract.json_schemas(mode)
+    schemas = contract.json_schemas(features.channels(), mode)
     if names:
         for known in sorted(schemas):
             typer.echo(known)
@@ -263,7 +274,7 @@ def schema(
         typer.echo(contract.text(schemas[name]), nl=False)
     elif folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
-        files = contract.shipped_files()
+        files = contract.shipped_files(features.channels())
         for file, content in files.items():
             (folder / file).write_text(content, encoding="utf-8")
         typer.echo(f"{len(files)} files written to {folder}", err=True)
@@ -271,4 +282,4 @@ def schema(
         root = contract.ROOT
         if settings is not None:
             root = f"{settings.mqtt.root.strip('/')}/{settings.site.name}"
-        typer.echo(contract.text(contract.asyncapi(root, mode)), nl=False)
+        typer.echo(contract.text(contract.asyncapi(features.channels(), root, mode)), nl=False)

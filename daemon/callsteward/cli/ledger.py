@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from callsteward import config
+from callsteward import config, features
 
 if TYPE_CHECKING:
     from callsteward.callback.forbidding import Forbidding
@@ -102,11 +102,9 @@ def with_store(settings: config.Config, act: Callable[[Store], Awaitable[T]], *,
 def with_ledger(settings: config.Config, act: Callable[[Ledger], Awaitable[T]]) -> T:
     async def run(store: Store) -> T:
         from callsteward.callback.ledger import Ledger
-        from callsteward.feed.durable import Durable
 
         # A step made here is told on the feed, too: the daemon finds it in the outbox.
-        announce = Durable(settings).callback if settings.mqtt.enabled else None
-        return await act(Ledger(store.engine, settings.site.name, announce))
+        return await act(Ledger(store.engine, settings.site.name, features.announce(settings)))
 
     return with_store(settings, run)
 
@@ -114,15 +112,12 @@ def with_ledger(settings: config.Config, act: Callable[[Ledger], Awaitable[T]]) 
 def forbidding(settings: config.Config, store: Store) -> Forbidding:
     """The way onto the do-not-call list; what it cancels is told on the feed, as in `with_ledger`."""
     from callsteward.callback.forbidding import Forbidding
-    from callsteward.feed.durable import Durable
 
-    durable = Durable(settings) if settings.mqtt.enabled else None
     return Forbidding(
         store.engine,
         settings.site.name,
         now_ms=now_ms,
-        announce=None if durable is None else durable.callback,
-        announce_rating=None if durable is None else durable.rating,
+        announce=features.announce(settings),
     )
 
 

@@ -20,6 +20,7 @@ import structlog
 from paho.mqtt.properties import Properties
 
 from callsteward.commands.core import Commands
+from callsteward.commands.messages import reply as answer
 from callsteward.commands.rate import Rate
 from callsteward.commands.reply import Reply
 from callsteward.commands.request import MalformedCommandError, parse
@@ -116,10 +117,10 @@ class MqttDoor:
         opened.admit = functools.partial(self._admit, session)
         opened.on_too_large = session.take_away
         async with broker.connected(opened):
-            await opened.listen(self._topics.commands, retained=False)
+            await opened.listen(self._topics.below("commands/+"), retained=False)
             self._backoff.reset()
             self._said = None
-            log.info("taking commands", action="commands_open", topic=self._topics.commands)
+            log.info("taking commands", action="commands_open", topic=self._topics.below("commands/+"))
             try:
                 async with asyncio.TaskGroup() as group:
                     group.create_task(_lost(opened), name="commands connection")
@@ -173,7 +174,7 @@ class MqttDoor:
 
     async def _answer(self, opened: broker.Client, reply: Reply, asked: Properties | None) -> None:
         """On `replies/ID`, and where MQTT 5 says the sender listens."""
-        topics = [self._topics.reply(reply.id)] if reply.id else []
+        topics = [self._topics.of("replies", reply.id)] if reply.id else []
         response = self._response_topic(asked)
         if response is not None and response not in topics:
             topics.append(response)
@@ -181,7 +182,7 @@ class MqttDoor:
             return
         payload = messages.encode(
             messages.stamped(
-                messages.reply(self._config.site.name, reply),
+                answer(self._config.site.name, reply),
                 boot_id=self._boot_id,
                 seq=0,
                 now_ms=_ms(reply.at),
@@ -200,7 +201,7 @@ class MqttDoor:
     def _response_topic(self, asked: Properties | None) -> str | None:
         """Only below replies/: else a sender could have the daemon publish what it may not itself."""
         topic: Any = getattr(asked, "ResponseTopic", None)
-        if not isinstance(topic, str) or not topic.startswith(self._topics.replies):
+        if not isinstance(topic, str) or not topic.startswith(self._topics.below("replies/")):
             return None
         if len(topic) > _LONGEST_TOPIC or not topic.isprintable() or set("+#") & set(topic):
             return None

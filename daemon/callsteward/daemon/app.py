@@ -13,6 +13,7 @@ from pathlib import Path
 
 import structlog
 
+from callsteward import features
 from callsteward.agi.site import open_agi
 from callsteward.ari.census import Census
 from callsteward.ari.connection import open_keeper, open_link
@@ -39,8 +40,8 @@ from callsteward.daemon.stopping import closed, until_stop, wind_down
 from callsteward.daemon.watch import Watched, health_of, watch
 from callsteward.exceptions import CallstewardError
 from callsteward.feed.delivery import Delivery
-from callsteward.feed.durable import Durable
 from callsteward.feed.output import NoFeed, Output
+from callsteward.feed.tell import Tells
 from callsteward.health import ConfigState, Counters, Readings
 from callsteward.journal.journal import Journal
 from callsteward.journal.keeping import Keeping
@@ -57,7 +58,7 @@ from callsteward.record.facts import LineNow, OperatorNow
 from callsteward.status.compose import open_status
 from callsteward.store.endpoints import HeardEndpoints
 from callsteward.store.engine import shown
-from callsteward.store.outbox import Outbox
+from callsteward.store.outbox import Outbox, nobody
 from callsteward.store.records import CallQuery, Store
 from callsteward.store.url import store_url
 from callsteward.stream.deliveries import DeliveryCounts
@@ -113,19 +114,20 @@ class Daemon:
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set, then stop within 5 s. Raises what stopped it where that was an error."""
         config = self._config
-        durable = self._durable()
+        tells = features.tells(config)
+        announce = tells.outgoing if config.mqtt.enabled and self._feed is None else nobody
         async with AsyncExitStack() as stack:
             # The journal's lock first: a second daemon must not touch the store.
             journal = Journal(journal_path(config), fsync=True)
             keeping = Keeping(journal, self._recorder, self.counters)
             stack.push_async_callback(keeping.close)
-            store = await Store.open(config.store.url, None if durable is None else durable.record)
+            store = await Store.open(config.store.url, announce)
             stack.push_async_callback(closed, store)
             log.info("opened the store", action="store_opened", store=shown(config.store.url))
             if config.store.warning:
                 log.warning(config.store.warning, action="store_in_working_folder")
             endpoints = HeardEndpoints(store.engine, config.site.name)
-            feed = self._feed or self._open_feed(store)
+            feed = self._feed or self._open_feed(store, tells)
             session = await stack.enter_async_context(open_session(config.asterisk))
             frames = FrameQueue(self.counters)
             tracker = Tracker(config)
@@ -150,13 +152,13 @@ class Daemon:
             if config.web.enabled and config.web.metrics:
                 metrics = Metrics(config, readings)
                 feed = CountedFeed(feed, metrics.calls)
-            callbacks = open_callbacks(config, store, session, tracker, clock, feed, durable)
-            intervals = open_intervals(config, store, session, tracker, clock, frames, feed, durable)
+            callbacks = open_callbacks(config, store, session, tracker, clock, feed, announce)
+            intervals = open_intervals(config, store, session, tracker, clock, frames, feed, announce)
             changed = asyncio.Event()
             lost = LostWatch(config, LostCalls(store.engine, config.site.name), changed=changed.set)
             openings = Openings()
             decisions = None if callbacks is None else callbacks.decisions
-            forbidding = open_forbidding(config, store, decisions, clock, feed, durable)
+            forbidding = open_forbidding(config, store, decisions, clock, feed, announce)
             doors = None
             if wanted(config):
                 doors = Doors(
@@ -168,7 +170,7 @@ class Daemon:
                     forbidding=forbidding,
                     now_ms=asterisk_now(clock),
                     boot_id=self.boot_id,
-                    announce=None if durable is None else durable.callback,
+                    announce=announce,
                 )
             ratings = rating.build(
                 config,
@@ -178,7 +180,7 @@ class Daemon:
                 now_ms=asterisk_now(clock),
                 publish=feed.publish,
                 tags_of=no_tags if doors is None else doors.tags_of,
-                durable=durable,
+                announce=announce,
             )
             if doors is not None and ratings is not None:
                 doors.keep_complaints(
@@ -334,18 +336,14 @@ class Daemon:
                 log.info("configuration read anew", action="reloaded", detail=detail)
             self._notify.ready()
 
-    def _durable(self) -> Durable | None:
-        """What fills the outbox; None where nothing would empty it."""
-        return Durable(self._config) if self._config.mqtt.enabled and self._feed is None else None
-
-    def _open_feed(self, store: Store) -> Output:
+    def _open_feed(self, store: Store, tells: Tells) -> Output:
         config = self._config
         if not config.mqtt.enabled:
             return NoFeed()
         from callsteward.feed.mqtt import Feed
 
         outbox = Delivery(Outbox(store.engine, config.site.name), limit_bytes=config.mqtt.outbox_bytes)
-        return Feed(config, boot_id=self.boot_id, outbox=outbox)
+        return Feed(config, boot_id=self.boot_id, tells=tells, outbox=outbox)
 
     def _summary(self) -> dict[str, object]:
         counters = self.counters

@@ -12,7 +12,7 @@ from callsteward.ari.frames import FrameQueue
 from callsteward.ari.rest import Rest
 from callsteward.callback.decisions import Decisions
 from callsteward.callback.forbidding import Forbidding
-from callsteward.callback.ledger import Announce, Ledger
+from callsteward.callback.ledger import Ledger
 from callsteward.commands.core import Commands
 from callsteward.commands.done import CommandsDone
 from callsteward.config import Config
@@ -21,6 +21,7 @@ from callsteward.outgoing.guard import Guard
 from callsteward.rating.complaints import TAGGED, ByCommand, Complaints
 from callsteward.record.call import CallRecord
 from callsteward.record.facts import CallTagged
+from callsteward.store.outbox import Announce
 from callsteward.store.records import Store
 from callsteward.tags.answers import PhoneAnswers
 from callsteward.tags.book import TagBook
@@ -53,7 +54,7 @@ class Doors:
         forbidding: Forbidding,
         now_ms: Callable[[], int],
         boot_id: str,
-        announce: Announce | None = None,
+        announce: Announce,
     ) -> None:
         self._config = config
         self._now_ms = now_ms

@@ -20,7 +20,6 @@ from callsteward.callback.policy import Policy
 from callsteward.calls.tracker import Tracker
 from callsteward.clock import EventClock
 from callsteward.config import Config
-from callsteward.feed.durable import Durable
 from callsteward.feed.output import Output
 from callsteward.intervals.compose import Intervals
 from callsteward.intervals.publisher import Open
@@ -28,6 +27,7 @@ from callsteward.outgoing.do_not_call import DoNotCall
 from callsteward.outgoing.guard import Guard
 from callsteward.outgoing.zones import ClientZones
 from callsteward.record.facts import Fact
+from callsteward.store.outbox import Announce
 from callsteward.store.records import Store
 from callsteward.stream.pump import Judge, Listener
 
@@ -52,14 +52,14 @@ def open_callbacks(
     tracker: Tracker,
     clock: EventClock,
     feed: Output,
-    durable: Durable | None,
+    announce: Announce,
 ) -> Callbacks | None:
     """What decides on callbacks and carries them out; None with `callback.enabled = false`."""
     if not config.callback.enabled:
         return None
 
     now_ms = asterisk_now(clock)
-    ledger = Ledger(store.engine, config.site.name, None if durable is None else durable.callback)
+    ledger = Ledger(store.engine, config.site.name, announce)
     policy = Policy(config)
     zones = ClientZones(store.engine)
     decisions = Decisions(
@@ -91,15 +91,14 @@ def open_forbidding(
     decisions: Decisions | None,
     clock: EventClock,
     feed: Output,
-    durable: Durable | None,
+    announce: Announce,
 ) -> Forbidding:
     """The way onto the do-not-call list, for every part that has one."""
     return Forbidding(
         store.engine,
         config.site.name,
         now_ms=asterisk_now(clock),
-        announce=None if durable is None else durable.callback,
-        announce_rating=None if durable is None else durable.rating,
+        announce=announce,
         told=telling(decisions, feed.publish),
     )
 
@@ -112,7 +111,7 @@ def open_intervals(
     clock: EventClock,
     frames: FrameQueue,
     feed: Output,
-    durable: Durable | None,
+    announce: Announce,
 ) -> Intervals | None:
     """What sums the intervals and publishes them; None with `intervals.enabled = false`."""
     if not config.intervals.enabled:
@@ -124,7 +123,7 @@ def open_intervals(
         now_ms=asterisk_now(clock),
         still_open=lambda: Open(tracker.open_since_ms, frames.idle),
         publish=feed.publish,
-        announce=None if durable is None else durable.interval,
+        announce=announce,
     )
 
 

@@ -70,7 +70,7 @@ async def run(*, speed: float, as_table: bool) -> None:
         async with _broker(port), FakeAri(password=_PASSWORD) as ari:
             config = _config(ari.url, port, Path(folder))
             topics = Topics(config.mqtt.root, _SITE)
-            title = f"call records arriving on {topics.call_ended('+').replace('%2B', '+')}"
+            title = f"call records arriving on {topics.below('calls/+/ended')}"
             async with aiomqtt.Client(_HOST, port, protocol=aiomqtt.ProtocolVersion.V311) as client:
                 await client.subscribe(topics.everything, qos=1)
                 with Screen(title, config.site.zone, jsonl=not as_table) as screen:

@@ -1,73 +1,28 @@
 """The contract: an AsyncAPI 3 document and JSON Schemas, made from the message types.
 
-A message is in it by one entry in CHANNELS and by its type in `messages.Message`. The package ships what is
-made here (`callsteward/contract/`), so that a subscriber needs no daemon to read it.
+Each feature lists the topics of its messages; whoever asks for the contract hands them over. The package
+ships what is made here (`callsteward/contract/`), so that a subscriber needs no daemon to read it.
 """
 
 from __future__ import annotations
 
 import inspect
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
 from callsteward import __version__
-from callsteward.commands.request import KINDS as COMMANDS
-from callsteward.commands.request import Command
-from callsteward.feed import cloudevents, messages
+from callsteward.feed import cloudevents
 from callsteward.feed.cloudevents import Mode
-from callsteward.feed.gauge_messages import LineNowMessage, OperatorNowMessage
-from callsteward.feed.messages import (
-    AlertMessage,
-    CallbackMessage,
-    CallEndedMessage,
-    CallEventMessage,
-    DaemonAlertMessage,
-    Message,
-    ReplyMessage,
-)
-from callsteward.feed.rating_messages import ComplaintMessage, RatingMessage
-from callsteward.feed.status_message import StatusMessage
-from callsteward.intervals.message import LineIntervalMessage, OperatorIntervalMessage
+from callsteward.feed.tell import Channel
 
 SHIPPED = Path(__file__).parents[1] / "contract"
 ROOT = "callsteward/{site}"
 ASYNCAPI_VERSION = "3.0.0"
 
-
-class Channel(NamedTuple):
-    """A topic below the site's, its message, whether the broker keeps the last one, who sends it."""
-
-    topic: str
-    message: type[Message | Command]
-    retained: bool = False
-    from_daemon: bool = True
-
-
-# One line for each topic.
-CHANNELS: dict[str, Channel] = {
-    "status": Channel("status", StatusMessage, retained=True),
-    "lineNow": Channel("lines/{line}/now", LineNowMessage, retained=True),
-    "operatorNow": Channel("operators/{operator}/now", OperatorNowMessage, retained=True),
-    "lineInterval": Channel("lines/{line}/intervals/{start}", LineIntervalMessage, retained=True),
-    "operatorInterval": Channel(
-        "operators/{operator}/intervals/{start}", OperatorIntervalMessage, retained=True
-    ),
-    "callEnded": Channel("calls/{line}/ended", CallEndedMessage),
-    "callEvents": Channel("calls/{line}/events", CallEventMessage),
-    "alerts": Channel("alerts/{line}/{rule}", AlertMessage),
-    "daemonAlerts": Channel("alerts/$daemon/{rule}", DaemonAlertMessage),
-    "callbacks": Channel("callbacks/{line}", CallbackMessage),
-    "ratings": Channel("ratings/{line}", RatingMessage),
-    "complaints": Channel("alerts/{line}/complaint_escalated", ComplaintMessage),
-    "replies": Channel("replies/{id}", ReplyMessage),
-    **{
-        f"{name}Command": Channel(f"commands/{name}", kind, from_daemon=False)
-        for name, kind in COMMANDS.items()
-    },
-}
 
 _AS_EVENTS: dict[Mode, str] = {
     "off": " With mqtt.cloudevents they are CloudEvents 1.0 instead, which is told in documents of its own"
@@ -87,17 +42,22 @@ _PARAMETERS = {
 }
 
 
-def json_schemas(mode: Mode = "off") -> dict[str, dict[str, Any]]:
+Channels = Mapping[str, Channel]
+"""By the name that a topic has in the document."""
+
+
+def json_schemas(channels: Channels, mode: Mode = "off") -> dict[str, dict[str, Any]]:
     """The JSON Schema (2020-12) of each payload, by the message's `schema` field, and of each command.
 
     `mode`: how `mqtt.cloudevents` has them; commands stay plain.
     """
-    dialect = "https://json-schema.org/draft/2020-12/schema"
-    told = messages.json_schemas()
-    if mode == "structured":
-        told = {name: _event(name, schema) for name, schema in told.items()}
-    commands = {_version_of(kind): msgspec.json.schema(kind) for kind in COMMANDS.values()}
-    schemas = {name: {"$schema": dialect, **schema} for name, schema in (told | commands).items()}
+    schemas: dict[str, dict[str, Any]] = {}
+    for channel in sorted(channels.values(), key=lambda channel: not channel.from_daemon):
+        name = _version_of(channel)
+        schema = msgspec.json.schema(channel.schema_type)
+        if mode == "structured" and channel.from_daemon:
+            schema = _event(name, schema)
+        schemas[name] = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
     _unindent(schemas)
     return schemas
 
@@ -107,21 +67,22 @@ def _event(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {**cloudevents.schema(schema, name), "$defs": definitions}
 
 
-def asyncapi(root: str = ROOT, mode: Mode = "off") -> dict[str, Any]:
+def asyncapi(channels: Channels, root: str = ROOT, mode: Mode = "off") -> dict[str, Any]:
     """The AsyncAPI document. `root`: what stands before each topic. `mode`: of `mqtt.cloudevents`."""
-    kinds = [channel.message for channel in CHANNELS.values()]
-    typed: dict[Any, Any] = {kind: messages.schema_type(kind) for kind in kinds}
     made, components = msgspec.json.schema_components(
-        list(typed.values()), ref_template="#/components/schemas/{name}"
+        [channel.schema_type for channel in channels.values()], ref_template="#/components/schemas/{name}"
     )
     payloads: dict[str, dict[str, Any]] = {}
-    for kind, schema in zip(kinds, made, strict=True):
+    for channel, schema in zip(channels.values(), made, strict=True):
         reference = schema.pop("$ref")
-        payloads[kind.__name__] = {"$ref": reference}
+        payloads[channel.message.__name__] = {"$ref": reference}
         # A sibling of $ref means nothing in the draft that AsyncAPI builds on: it goes where it points.
         components[reference.rpartition("/")[2]].update(schema)
     _unindent(components)
-    as_events = {kind.__name__: _as_event(kind, payloads[kind.__name__], mode) for kind in kinds}
+    as_events = {
+        channel.message.__name__: _as_event(channel, payloads[channel.message.__name__], mode)
+        for channel in channels.values()
+    }
     return {
         "asyncapi": ASYNCAPI_VERSION,
         "info": {
@@ -135,23 +96,23 @@ def asyncapi(root: str = ROOT, mode: Mode = "off") -> dict[str, Any]:
             "license": {"name": "Apache-2.0"},
         },
         "defaultContentType": "application/json",
-        "channels": {name: _channel(root, channel) for name, channel in CHANNELS.items()},
+        "channels": {name: _channel(root, channel) for name, channel in channels.items()},
         "operations": {
             ("publish" if channel.from_daemon else "take") + name[0].upper() + name[1:]: {
                 "action": "send" if channel.from_daemon else "receive",
                 "channel": {"$ref": f"#/channels/{name}"},
                 "bindings": {"mqtt": {"qos": 1, "retain": channel.retained}},
             }
-            for name, channel in CHANNELS.items()
+            for name, channel in channels.items()
         },
         "components": {
             "messages": {
                 channel.message.__name__: {
-                    "name": _version_of(channel.message),
+                    "name": _version_of(channel),
                     "title": _title(channel.message),
                     **as_events[channel.message.__name__],
                 }
-                for channel in CHANNELS.values()
+                for channel in channels.values()
             },
             "schemas": {name: components[name] for name in sorted(components)},
         },
@@ -176,11 +137,11 @@ def _unindent(schema: Any) -> None:
             _unindent(item)
 
 
-def _as_event(kind: type[Message | Command], payload: dict[str, Any], mode: Mode) -> dict[str, Any]:
+def _as_event(channel: Channel, payload: dict[str, Any], mode: Mode) -> dict[str, Any]:
     """Content type, payload and headers (MQTT 5's User Properties) of a message. Commands are no events."""
-    if mode == "off" or kind in COMMANDS.values():
+    if mode == "off" or not channel.from_daemon:
         return {"contentType": cloudevents.JSON, "payload": payload}
-    event = cloudevents.schema(payload, _version_of(kind))
+    event = cloudevents.schema(payload, _version_of(channel))
     if mode == "structured":
         return {"contentType": cloudevents.CONTENT_TYPE, "payload": event}
     beside = {name: of for name, of in event["properties"].items() if name not in {"data", "datacontenttype"}}
@@ -188,15 +149,15 @@ def _as_event(kind: type[Message | Command], payload: dict[str, Any], mode: Mode
     return {"contentType": cloudevents.JSON, "headers": headers, "payload": payload}
 
 
-def shipped_files() -> dict[str, str]:
+def shipped_files(channels: Channels) -> dict[str, str]:
     """What the package ships, by file name: the document, and each schema under its name and version.
 
     The document is there in each way that `mqtt.cloudevents` knows.
     """
-    files = {"asyncapi.json": text(asyncapi())}
+    files = {"asyncapi.json": text(asyncapi(channels))}
     modes: tuple[Mode, ...] = ("structured", "binary")
-    files |= {f"asyncapi.cloudevents-{mode}.json": text(asyncapi(mode=mode)) for mode in modes}
-    for name, schema in json_schemas().items():
+    files |= {f"asyncapi.cloudevents-{mode}.json": text(asyncapi(channels, mode=mode)) for mode in modes}
+    for name, schema in json_schemas(channels).items():
         files[f"{name.replace('/', '.')}.schema.json"] = text(schema)
     return files
 
@@ -219,16 +180,15 @@ def _channel(root: str, channel: Channel) -> dict[str, Any]:
     }
 
 
-def _version_of(kind: type[Message | Command]) -> str:
-    for name, command in COMMANDS.items():
+def _version_of(channel: Channel) -> str:
+    if not channel.from_daemon:
         # A command carries no schema: its name is in its topic, and keys it does not know are refused.
-        if kind is command:
-            return f"callsteward.command-{name}/1"
-    fields = msgspec.structs.fields(kind)
+        return f"callsteward.command-{channel.topic.rpartition('/')[2]}/1"
+    fields = msgspec.structs.fields(channel.message)
     return str(next(field.default for field in fields if field.name == "schema"))
 
 
-def _title(kind: type[Message | Command]) -> str:
+def _title(kind: type[msgspec.Struct]) -> str:
     """The first sentence of the type's description, without the topic before it."""
     first = (kind.__doc__ or kind.__name__).strip().splitlines()[0]
     return first.partition(": ")[2].rstrip(".") or first.rstrip(".")

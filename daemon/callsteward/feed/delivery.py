@@ -21,7 +21,7 @@ import structlog
 from callsteward.exceptions import StoreError
 from callsteward.health import OutboxState
 from callsteward.network.backoff import Backoff
-from callsteward.store.outbox import DurableKind, Measure, Outbox, Stored
+from callsteward.store.outbox import RECORD, Measure, Outbox, Stored
 
 log = structlog.get_logger("callsteward.feed")
 
@@ -250,7 +250,7 @@ class Delivery:
 
     def _may_go(self, message: Stored) -> bool:
         # Only a record has events before it; and one that an earlier process made is released by nobody.
-        if message.kind is not DurableKind.RECORD or message.id <= (self._inherited or 0):
+        if message.kind != RECORD or message.id <= (self._inherited or 0):
             return True
         if message.message_id in self._released:
             return True

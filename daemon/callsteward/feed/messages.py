@@ -1,4 +1,4 @@
-"""Every message on the wire, as a type; `json_schemas()` is the contract made from them.
+"""The messages about calls, as types, and what all messages carry.
 
 Each carries the same envelope beside its own fields, all at the top level:
 
@@ -23,17 +23,8 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from callsteward.callback.states import Actor, CallbackMoved, State
-from callsteward.commands.reply import Reply, Status
 from callsteward.feed import envelope
 from callsteward.feed.envelope import BLANK, Count, Envelope, Seconds, Stamp, identity
-from callsteward.feed.gauge_messages import LineNowMessage, OperatorNowMessage
-from callsteward.feed.rating_messages import ComplaintMessage, RatingMessage
-from callsteward.feed.status_message import StatusMessage
-from callsteward.intervals import grid
-from callsteward.intervals import message as interval_message
-from callsteward.intervals.message import LineIntervalMessage, OperatorIntervalMessage
-from callsteward.intervals.row import IntervalRow, Kind
 from callsteward.record.call import CallRecord
 from callsteward.record.facts import Alert, CallHappened, CallTagged, Happening
 from callsteward.record.tag import Source, Tag
@@ -102,59 +93,8 @@ class CallEndedMessage(CallRecord, frozen=True, kw_only=True):
     ts: Stamp
 
 
-class CallbackMessage(Envelope, frozen=True, kw_only=True):
-    """`callbacks/LINE`: a callback has a new state. Times are Asterisk's clock.
-
-    `operator` had the client when the talk broke, `asked` is the one who is asked to call back, as number
-    `attempt`; `call_id` is the record of the callback itself once an operator was asked.
-    """
-
-    schema: Literal["callsteward.callback/1"] = "callsteward.callback/1"
-    callback_id: str
-    origin_call_id: str
-    line: str
-    state: State
-    reason: str
-    actor: Actor
-    at: Stamp
-    dropped_at: Stamp
-    client_masked: str | None
-    client_ref: str | None
-    operator: str | None
-    asked: str | None
-    attempt: Count
-    call_id: str | None
-
-
-class ReplyMessage(Envelope, frozen=True, kw_only=True):
-    """`replies/ID`: what came of a command. `id` is the command's own; not numbered, so `seq` is 0."""
-
-    schema: Literal["callsteward.reply/1"] = "callsteward.reply/1"
-    id: str
-    command: str
-    status: Status
-    reason: str
-    detail: str
-    result: str | None
-    call_id: str | None
-    at: Stamp
-
-
-Message = (
-    StatusMessage
-    | LineNowMessage
-    | OperatorNowMessage
-    | CallEventMessage
-    | AlertMessage
-    | DaemonAlertMessage
-    | CallEndedMessage
-    | CallbackMessage
-    | ReplyMessage
-    | LineIntervalMessage
-    | OperatorIntervalMessage
-    | RatingMessage
-    | ComplaintMessage
-)
+Message = Envelope | CallEndedMessage
+"""Any message: it has the envelope's fields."""
 M = TypeVar("M", bound=Message)
 
 _encoder = msgspec.json.Encoder()
@@ -176,15 +116,6 @@ def stamped(message: M, *, boot_id: str, seq: int, now_ms: int) -> M:
     )
 
 
-def json_schemas() -> dict[str, dict[str, Any]]:
-    """The JSON Schema of each message, by the name in its `schema` field."""
-    return {
-        next(field.default for field in msgspec.structs.fields(kind) if field.name == "schema"): schema
-        for kind in Message.__args__
-        for schema in [msgspec.json.schema(schema_type(kind))]
-    }
-
-
 def addressed(payload: bytes, *, boot_id: str, seq: int) -> bytes:
     """A stored message as this boot sends it: nothing but boot_id and seq differs between boots.
 
@@ -192,15 +123,6 @@ def addressed(payload: bytes, *, boot_id: str, seq: int) -> bytes:
     """
     body = msgspec.json.decode(payload, type=dict[str, Any])
     return _encoder.encode({**body, "boot_id": boot_id, "seq": seq})
-
-
-def schema_type(kind: type[msgspec.Struct]) -> Any:
-    """What the schema of a message is made from: the type itself, but for one that depends on settings."""
-    if kind is LineIntervalMessage:
-        return interval_message.described(interval_message.line_type())
-    if kind is OperatorIntervalMessage:
-        return interval_message.described(interval_message.operator_type())
-    return kind
 
 
 def call_event(site: str, fact: CallHappened) -> CallEventMessage:
@@ -241,24 +163,6 @@ def call_tag(site: str, fact: CallTagged) -> CallEventMessage:
     )
 
 
-def reply(site: str, answer: Reply) -> ReplyMessage:
-    return ReplyMessage(
-        **{
-            **BLANK,
-            "message_id": identity("replies", site, answer.id, answer.command, answer.status, answer.at),
-        },
-        site=site,
-        id=answer.id,
-        command=answer.command,
-        status=answer.status,
-        reason=answer.reason,
-        detail=answer.detail,
-        result=answer.result,
-        call_id=answer.call_id,
-        at=answer.at,
-    )
-
-
 def alert(site: str, fact: Alert) -> AlertMessage:
     return AlertMessage(
         **{**BLANK, "message_id": identity("alerts", site, fact.call_id, fact.rule, fact.since_ms)},
@@ -283,53 +187,9 @@ def daemon_alert(
 
 def call_ended(record: CallRecord) -> CallEndedMessage:
     own = {name: getattr(record, name) for name in record.__struct_fields__}
-    return CallEndedMessage(
-        **{**own, **BLANK, "message_id": identity("ended", record.site, record.call_id)},
-    )
+    return CallEndedMessage(**{**own, **BLANK, "message_id": ended_id(record)})
 
 
-def callback(site: str, fact: CallbackMoved) -> CallbackMessage:
-    moved = fact.callback
-    parts = (moved.origin_call_id, moved.state.value, moved.attempts, moved.changed_at_ms)
-    return CallbackMessage(
-        **{**BLANK, "message_id": identity("callbacks", site, *parts)},
-        site=site,
-        callback_id=moved.id,
-        origin_call_id=moved.origin_call_id,
-        line=moved.line,
-        state=moved.state,
-        reason=moved.reason,
-        actor=fact.actor,
-        at=stamp(moved.changed_at_ms),
-        dropped_at=stamp(moved.dropped_at_ms),
-        client_masked=moved.client_masked,
-        client_ref=moved.client_ref,
-        operator=moved.operator,
-        asked=moved.asked,
-        attempt=moved.attempts,
-        call_id=moved.channel_id,
-    )
-
-
-def interval_id(row: IntervalRow, revision: int) -> str:
-    """The message_id of a revision of a row."""
-    parts = (row.site, row.kind.value, row.name, row.start_ms, row.minutes, revision)
-    return identity("intervals", *parts)
-
-
-def interval(row: IntervalRow) -> LineIntervalMessage | OperatorIntervalMessage:
-    """A row as its message; the same revision of it has the same id on every try."""
-    own = {
-        **BLANK,
-        "message_id": interval_id(row, row.revision),
-        "site": row.site,
-        "start": grid.iso(row.start_ms),
-        "end": grid.iso(row.end_ms),
-        "minutes": row.minutes,
-        "revision": row.revision,
-        "final": row.final,
-        **row.values,
-    }
-    if row.kind is Kind.LINE:
-        return interval_message.line_type(row.thresholds_s)(line=row.name, **own)
-    return interval_message.operator_type(row.thresholds_s)(operator=row.name, **own)
+def ended_id(record: CallRecord) -> str:
+    """The message_id of a record."""
+    return identity("ended", record.site, record.call_id)

@@ -19,10 +19,9 @@ from collections.abc import Callable, Iterable, Sequence
 import aiomqtt
 import structlog
 
-from callsteward.callback.states import CallbackMoved
 from callsteward.config import Config
 from callsteward.exceptions import CallstewardError
-from callsteward.feed import broker, messages, rating_messages
+from callsteward.feed import broker, messages
 from callsteward.feed.announcer import Announcer
 from callsteward.feed.backlog import Kind
 from callsteward.feed.delivery import Delivery
@@ -30,26 +29,15 @@ from callsteward.feed.gauges import Gauges
 from callsteward.feed.post import Post
 from callsteward.feed.presence import Presence
 from callsteward.feed.session import GOODBYE_S, Session
+from callsteward.feed.tell import Tells
 from callsteward.feed.today import Today
-from callsteward.feed.topics import Topics
 from callsteward.feed.wire import Wire
 from callsteward.health import FeedState, Health
-from callsteward.intervals.row import IntervalExpired, IntervalRow
 from callsteward.network.backoff import Backoff
 from callsteward.network.causes import told
 from callsteward.network.waiting import cancelled
-from callsteward.rating.states import ComplaintRaised, RatingMoved
 from callsteward.record.call import CallRecord
-from callsteward.record.facts import (
-    Alert,
-    CallEnded,
-    CallHappened,
-    CallTagged,
-    Fact,
-    HandOver,
-    LineNow,
-    OperatorNow,
-)
+from callsteward.record.facts import CallEnded, LineNow, OperatorNow
 
 log = structlog.get_logger("callsteward.feed")
 
@@ -67,6 +55,7 @@ class Feed:
         config: Config,
         *,
         boot_id: str,
+        tells: Tells,
         outbox: Delivery | None = None,
         queue_limit: int = QUEUE_LIMIT,
         clock: Callable[[], float] = time.time,
@@ -78,14 +67,15 @@ class Feed:
         self._clock = clock
         self._backoff = backoff or Backoff(limit_s=30.0)
         self._dialect = broker.Dialect(config.mqtt.version)
-        self.topics = Topics(config.mqtt.root, self._site)
+        self.topics = tells.topics
         self._wire = Wire(self.topics, config.mqtt.cloudevents)
         self._announcer = Announcer(config, self.topics)
         self._outbox = outbox
         self._post = Post(
             site=self._site,
             boot_id=boot_id,
-            topics=self.topics,
+            tells=tells,
+            expires=lambda: self._dialect.version != "3.1.1",
             limit=queue_limit,
             now_ms=self._now_ms,
             outbox=outbox,
@@ -137,45 +127,14 @@ class Feed:
 
     # --- what the daemon says: none of these waits or fails -----------------------------------------
 
-    def publish(
-        self, fact: Fact | CallbackMoved | RatingMoved | ComplaintRaised | IntervalRow | IntervalExpired
-    ) -> None:
+    def publish(self, fact: object) -> None:
         """Publish a fact. Facts are delivered in the order given here, at least once."""
         if not self._config.mqtt.enabled:
             return
-        match fact:
-            case CallEnded(record):
-                self._gauges.count(record)
-                self._moved.set()
-                self._post.put_durable(self.topics.call_ended(record.line), messages.call_ended(record))
-            case Alert():
-                topic = self.topics.alert(fact.line, fact.rule)
-                self._post.put(Kind.ALERT, topic, messages.alert(self._site, fact))
-            case CallHappened():
-                topic = self.topics.call_events(fact.line)
-                self._post.put(Kind.EVENT, topic, messages.call_event(self._site, fact))
-            case CallTagged():
-                topic = self.topics.call_events(fact.line)
-                self._post.put(Kind.EVENT, topic, messages.call_tag(self._site, fact))
-            case CallbackMoved():
-                topic = self.topics.callbacks(fact.callback.line)
-                self._post.put_durable(topic, messages.callback(self._site, fact))
-            case IntervalRow():
-                # With an outbox they come from there alone: `intervals.publisher` enqueues them.
-                topic = self.topics.interval(fact.kind, fact.name, fact.start_ms)
-                expire_s = self._config.intervals.expire_hours * 3600
-                self._post.put_durable(topic, messages.interval(fact), retain=True, expire_s=expire_s)
-            case IntervalExpired() if self._dialect.version == "3.1.1":
-                # Only MQTT 5 has messages that expire; an empty one makes the broker forget.
-                self._post.clear(self.topics.interval(fact.kind, fact.name, fact.start_ms))
-            case RatingMoved(moved):
-                topic = self.topics.ratings(moved.line)
-                self._post.put_durable(topic, rating_messages.rating(self._site, moved))
-            case ComplaintRaised(raised):
-                topic = self.topics.complaint(raised.line)
-                self._post.put_durable(topic, rating_messages.complaint(self._site, raised), kind=Kind.ALERT)
-            case HandOver():
-                pass  # for the rating alone
+        if isinstance(fact, CallEnded):
+            self._gauges.count(fact.record)
+            self._moved.set()
+        self._post.tell(fact)
 
     def gauges(self, lines: Sequence[LineNow], operators: Sequence[OperatorNow], now_ms: int) -> None:
         """Show this moment: every line and operator with a call; all others are at rest.

@@ -6,15 +6,10 @@ import asyncio
 from collections.abc import Iterable
 from typing import Any, Protocol
 
-from callsteward.callback.states import CallbackMoved
 from callsteward.config import Config
 from callsteward.health import FeedState, Health
-from callsteward.intervals.row import IntervalExpired, IntervalRow
-from callsteward.rating.states import ComplaintRaised, RatingMoved
 from callsteward.record.call import CallRecord
-from callsteward.record.facts import Fact, LineNow, OperatorNow
-
-Published = Fact | CallbackMoved | RatingMoved | ComplaintRaised | IntervalRow | IntervalExpired
+from callsteward.record.facts import LineNow, OperatorNow
 
 
 class Output(Protocol):
@@ -22,7 +17,7 @@ class Output(Protocol):
 
     async def run(self) -> None: ...
 
-    def publish(self, fact: Published) -> None: ...
+    def publish(self, fact: object) -> None: ...
 
     def recall(self, records: Iterable[CallRecord]) -> None: ...
 
@@ -45,7 +40,7 @@ class NoFeed:
     async def run(self) -> None:
         await asyncio.Event().wait()
 
-    def publish(self, fact: Published) -> None:
+    def publish(self, fact: object) -> None:
         pass
 
     def recall(self, records: Iterable[CallRecord]) -> None:

@@ -16,8 +16,8 @@ import structlog
 from callsteward.feed import messages
 from callsteward.feed.backlog import Backlog, Kind, Waiting
 from callsteward.feed.delivery import Delivery, Level
-from callsteward.feed.messages import CallEndedMessage, Message
-from callsteward.feed.topics import Topics
+from callsteward.feed.messages import Message
+from callsteward.feed.tell import Forget, Tells
 from callsteward.store.outbox import Measure, Stored
 
 log = structlog.get_logger("callsteward.feed")
@@ -29,21 +29,27 @@ M = TypeVar("M", bound=Message)
 
 
 class Post:
-    """What waits for the broker. `room` to `filled` are what the outbox calls (`delivery.Sink`)."""
+    """What waits for the broker. `room` to `filled` are what the outbox calls (`delivery.Sink`).
+
+    `expires`: whether the broker forgets by itself a message that is past its time (MQTT 5).
+    """
 
     def __init__(
         self,
         *,
         site: str,
         boot_id: str,
-        topics: Topics,
+        tells: Tells,
+        expires: Callable[[], bool],
         limit: int,
         now_ms: Callable[[], int],
         outbox: Delivery | None,
     ) -> None:
         self._site = site
         self._boot_id = boot_id
-        self._topics = topics
+        self._tells = tells
+        self._topics = tells.topics
+        self._expires = expires
         self._now_ms = now_ms
         self._outbox = outbox
         self.backlog = Backlog(limit)
@@ -75,25 +81,31 @@ class Post:
         name = message.message_id if stored else None
         self._queue(Waiting(self.seq, kind, topic, payload, name, retain, expire_s))
 
-    def put_durable(
-        self,
-        topic: str,
-        message: Message,
-        *,
-        kind: Kind = Kind.RECORD,
-        retain: bool = False,
-        expire_s: int | None = None,
-    ) -> None:
-        """A message that must arrive: with an outbox it is in there already, and may go now."""
-        self.emptied.clear()
-        if self._outbox is None:
-            self.put(kind, topic, message, retain=retain, expire_s=expire_s)
-        elif self._outbox.release(
-            message.message_id, self.room(), by_hand=isinstance(message, CallEndedMessage)
-        ):
-            self.put(Kind.RECORD, topic, message, stored=True)
+    def tell(self, fact: object) -> None:
+        """Put in the message of a fact; a fact without one is nothing.
 
-    def clear(self, topic: str) -> None:
+        A message that must arrive is in the outbox already, where there is one, and may go now.
+        """
+        entry = self._tells.of(fact)
+        if entry is None:
+            return
+        topic = self._tells.topic(entry, fact)
+        if isinstance(entry, Forget):
+            if not self._expires():
+                self._clear(topic)
+            return
+        expire_s = self._tells.expire_s(entry)
+        if entry.durable:
+            self.emptied.clear()
+            if self._outbox is not None:
+                name = self._tells.message_id(entry, fact)
+                if self._outbox.release(name, self.room(), by_hand=entry.at_once):
+                    self.put(Kind.RECORD, topic, self._tells.message(entry, fact), stored=True)
+                return
+        message = self._tells.message(entry, fact)
+        self.put(entry.kind, topic, message, retain=expire_s is not None, expire_s=expire_s)
+
+    def _clear(self, topic: str) -> None:
         """Have the broker forget what it keeps of a topic. An empty message, which takes no number."""
         self._queue(Waiting(self.seq, Kind.RECORD, topic, b"", retain=True))
 

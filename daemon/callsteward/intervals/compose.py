@@ -14,17 +14,14 @@ from callsteward.intervals.row import IntervalExpired, IntervalRow
 from callsteward.intervals.slot import Scheme
 from callsteward.intervals.store import IntervalStore
 from callsteward.intervals.watch import Watch
-from callsteward.store.outbox import Outgoing, enqueue
-
-Announce = Callable[[IntervalRow, int], Sequence[Outgoing]]
-"""The messages that tell of a row which is stored at this moment (ms since 1970)."""
+from callsteward.store.outbox import Announce, enqueue, nobody
 
 
 class Intervals:
     """The publisher and what it watches, as the daemon uses them.
 
-    With `announce` the rows go into the outbox, in the transaction that writes their revisions down, and
-    `publish` gets only what expired.
+    `announce` makes the messages of rows, which go into the outbox in the transaction that writes their
+    revisions down.
     """
 
     def __init__(
@@ -36,7 +33,7 @@ class Intervals:
         now_ms: Callable[[], int],
         still_open: Callable[[], Open],
         publish: Callable[[IntervalRow | IntervalExpired], None],
-        announce: Announce | None = None,
+        announce: Announce = nobody,
     ) -> None:
         store = IntervalStore(engine, config.site.name)
         self._now_ms = now_ms
@@ -50,7 +47,7 @@ class Intervals:
             now_ms=now_ms,
             still_open=still_open,
             publish=publish,
-            enqueue=None if announce is None else self._enqueue(announce),
+            enqueue=self._enqueue(announce),
             expire_s=config.intervals.expire_hours * 3600,
         )
 

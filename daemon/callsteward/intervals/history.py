@@ -12,12 +12,16 @@ import msgspec
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from callsteward.config import Config
+from callsteward.feed.resend import Again, LeaveOut, Source, Span
 from callsteward.intervals import slot
+from callsteward.intervals.compose import scheme
 from callsteward.intervals.grid import MINUTE_MS
 from callsteward.intervals.row import IntervalRow, Kind
 from callsteward.intervals.slot import Scheme
 from callsteward.intervals.store import IntervalStore
 from callsteward.store.engine import failing
+from callsteward.store.records import Store
 from callsteward.store.tables import interval_revisions
 
 _HELD = 4
@@ -100,3 +104,21 @@ async def _revision(connection: AsyncConnection, row: IntervalRow) -> int | None
     )
     found: int | None = await connection.scalar(query)
     return found
+
+
+async def _again(config: Config, store: Store, span: Span, leave_out: LeaveOut) -> AsyncIterator[Again]:
+    """The last revisions of rows, those made in the span."""
+    found = published(
+        store.engine,
+        scheme(config),
+        from_ms=span.from_ms,
+        to_ms=span.to_ms,
+        line=span.line,
+        leave_out=leave_out,
+    )
+    async for made_ms, row in found:
+        yield Again(row, made_ms)
+
+
+# A revision does not follow a newer one, which the broker would forget.
+AGAIN = {"interval": Source(_again, still_published)}

@@ -13,7 +13,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from callsteward.feed.envelope import Count, Envelope, Seconds, Share
+from callsteward.feed.envelope import BLANK, Count, Envelope, Seconds, Share, identity
+from callsteward.feed.tell import Channel, Forget, Tell
+from callsteward.intervals import grid
 from callsteward.intervals.measures import (
     AVAILABLE,
     CONCURRENT,
@@ -23,6 +25,7 @@ from callsteward.intervals.measures import (
     Measure,
     Unit,
 )
+from callsteward.intervals.row import IntervalExpired, IntervalRow, Kind
 from callsteward.intervals.service_level import (
     MEANINGS,
     Formula,
@@ -177,3 +180,64 @@ def _threshold_fields(threshold_s: int) -> list[tuple[str, Any, str]]:
             for formula in Formula
         ),
     ]
+
+
+def interval_id(row: IntervalRow, revision: int) -> str:
+    """The message_id of a revision of a row."""
+    parts = (row.site, row.kind.value, row.name, row.start_ms, row.minutes, revision)
+    return identity("intervals", *parts)
+
+
+def interval(row: IntervalRow) -> LineIntervalMessage | OperatorIntervalMessage:
+    """A row as its message; the same revision of it has the same id on every try."""
+    own = {
+        **BLANK,
+        "message_id": interval_id(row, row.revision),
+        "site": row.site,
+        "start": grid.iso(row.start_ms),
+        "end": grid.iso(row.end_ms),
+        "minutes": row.minutes,
+        "revision": row.revision,
+        "final": row.final,
+        **row.values,
+    }
+    if row.kind is Kind.LINE:
+        return line_type(row.thresholds_s)(line=row.name, **own)
+    return operator_type(row.thresholds_s)(operator=row.name, **own)
+
+
+def _topic(row: IntervalRow | IntervalExpired) -> tuple[str, ...]:
+    above = "lines" if row.kind is Kind.LINE else "operators"
+    return (above, row.name, "intervals", grid.topic_name(row.start_ms))
+
+
+TELLS = (
+    # The broker keeps a row, with MQTT 5 until it expires.
+    Tell(
+        fact=IntervalRow,
+        message=lambda _, row: interval(row),
+        topic=_topic,
+        durable="interval",
+        message_id=lambda _, row: interval_id(row, row.revision),
+        # An operator's row is on no line.
+        line=lambda row: row.name if row.kind is Kind.LINE else "",
+        expire_s=lambda config: config.intervals.expire_hours * 3600,
+        # The revision before, where it still waits, is not sent any more: the new one says all that it said.
+        replaces=lambda row: None if row.revision < 2 else interval_id(row, row.revision - 1),
+    ),
+    Forget(fact=IntervalExpired, topic=_topic),
+)
+CHANNELS = {
+    "lineInterval": Channel(
+        "lines/{line}/intervals/{start}",
+        LineIntervalMessage,
+        retained=True,
+        described=lambda: described(line_type()),
+    ),
+    "operatorInterval": Channel(
+        "operators/{operator}/intervals/{start}",
+        OperatorIntervalMessage,
+        retained=True,
+        described=lambda: described(operator_type()),
+    ),
+}

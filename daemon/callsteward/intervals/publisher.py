@@ -68,7 +68,7 @@ Enqueue = Callable[[AsyncConnection, Sequence[IntervalRow], int], Awaitable[None
 class Publisher:
     """One site's. `publish` gets each new revision, in order of time; it must neither wait nor fail.
 
-    `enqueue`, where it is given, takes the revisions instead, in the transaction that writes them down.
+    `enqueue` takes them before, in the transaction that writes them down.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Publisher:
         now_ms: Callable[[], int],
         still_open: Callable[[], Open],
         publish: Callable[[IntervalRow | IntervalExpired], None],
-        enqueue: Enqueue | None = None,
+        enqueue: Enqueue,
         expire_s: int = 48 * 3600,
         every_s: float | None = None,
     ) -> None:
@@ -209,9 +209,8 @@ class Publisher:
         rows, rows_s = await asyncio.to_thread(_timed, summing.rows, around)
         final = end_ms <= final_before_ms and not waits
         revised = await self._revise(rows, final=final, now_ms=now_ms)
-        if self._enqueue is None:
-            for row in revised:
-                self._publish(row)
+        for row in revised:
+            self._publish(row)
         if final:
             self._unfinished.discard(start_ms)
         elif revised:
@@ -234,8 +233,7 @@ class Publisher:
                 revision = 1 if last is None else last.revision + 1
                 revised.append(msgspec.structs.replace(row, revision=revision, final=final))
             await self._store.revise(connection, revised, now_ms)
-            if self._enqueue is not None:
-                await self._enqueue(connection, revised, now_ms)
+            await self._enqueue(connection, revised, now_ms)
         return revised
 
 

@@ -12,7 +12,7 @@ from callsteward.record.facts import LineNow, OperatorNow
 
 if TYPE_CHECKING:
     from callsteward.config import Config
-    from callsteward.feed.output import Output, Published
+    from callsteward.feed.output import Output
 
 
 class CountedFeed:
@@ -22,7 +22,7 @@ class CountedFeed:
         self._feed = feed
         self._counts = counts
 
-    def publish(self, fact: Published) -> None:
+    def publish(self, fact: object) -> None:
         self._counts.observe(fact)
         self._feed.publish(fact)
 

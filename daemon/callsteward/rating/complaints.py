@@ -5,22 +5,18 @@ The rule is docs/standard.md, `complaint_escalated`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import Row, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from callsteward.rating.states import Complaint
+from callsteward.rating.states import Complaint, ComplaintRaised
 from callsteward.store.engine import failing, insert_into, writing
-from callsteward.store.outbox import Outgoing, enqueue
+from callsteward.store.outbox import Announce, enqueue, nobody
 from callsteward.store.tables import complaints
 
 LOW_RATING = "low_rating"
 TAGGED = "tagged"
-
-Announce = Callable[[Complaint], Sequence[Outgoing]]
-"""The messages that tell of a complaint."""
 
 
 class Complaints:
@@ -29,7 +25,7 @@ class Complaints:
     `announce` makes the messages that a new complaint is told with; they are stored in its transaction.
     """
 
-    def __init__(self, engine: AsyncEngine, site: str, announce: Announce | None = None) -> None:
+    def __init__(self, engine: AsyncEngine, site: str, announce: Announce = nobody) -> None:
         self._engine = engine
         self._site = site
         self._announce = announce
@@ -67,8 +63,8 @@ class Complaints:
                     await connection.execute(self._insert.values(**values).returning(*complaints.c))
                 ).one_or_none()
                 raised = None if row is None else _complaint(row)
-                if raised is not None and self._announce is not None:
-                    await enqueue(connection, self._announce(raised))
+                if raised is not None:
+                    await enqueue(connection, self._announce(ComplaintRaised(raised)))
         return raised
 
     async def acknowledge(self, name: str, *, by: str, comment: str, at_ms: int) -> Complaint | None:

@@ -6,18 +6,18 @@ again finds it made.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Collection
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, Select, and_, exists, func, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from callsteward.callback.states import OPEN as OPEN_CALLBACKS
-from callsteward.rating.states import ASKED, OPEN, Mode, Rating, State, sources
+from callsteward.rating.states import ASKED, OPEN, Mode, Rating, RatingMoved, State, sources
 from callsteward.record.rating_id import rating_id
 from callsteward.store.clauses import one_of
 from callsteward.store.engine import failing, insert_into, writing
-from callsteward.store.outbox import Outgoing, enqueue
+from callsteward.store.outbox import Announce, enqueue, nobody
 from callsteward.store.tables import callbacks, do_not_call, ratings
 
 _PAGE = 500
@@ -28,9 +28,6 @@ _ONE_MORE = ratings.c.attempts + 1
 _FORBIDDEN = exists().where(do_not_call.c.number == ratings.c.number)
 _NOT_FORBIDDEN = ~_FORBIDDEN
 
-Announce = Callable[[Rating], Sequence[Outgoing]]
-"""The messages that tell of a step, or of an answer."""
-
 
 class Ledger:
     """One site's ratings. Every method raises StoreError when the database fails.
@@ -38,7 +35,7 @@ class Ledger:
     `announce` makes the messages that a step is told with; they are stored in the step's transaction.
     """
 
-    def __init__(self, engine: AsyncEngine, site: str, announce: Announce | None = None) -> None:
+    def __init__(self, engine: AsyncEngine, site: str, announce: Announce = nobody) -> None:
         self._engine = engine
         self._site = site
         self._announce = announce
@@ -160,8 +157,7 @@ class Ledger:
         if row is None:
             return None
         rating = _rating(row)
-        if self._announce is not None:
-            await enqueue(connection, self._announce(rating))
+        await enqueue(connection, self._announce(RatingMoved(rating)))
         return rating
 
     async def of_call(self, call_id: str) -> Rating | None:

@@ -10,7 +10,6 @@ import aiohttp
 
 from callsteward.ari.rest import HttpTransport, Rest
 from callsteward.config import Config
-from callsteward.feed.durable import Durable
 from callsteward.outgoing.do_not_call import DoNotCall
 from callsteward.outgoing.guard import Guard
 from callsteward.outgoing.hours import Hours
@@ -20,6 +19,7 @@ from callsteward.rating.ivr import Ivr
 from callsteward.rating.ledger import Ledger
 from callsteward.rating.surveys import Surveys
 from callsteward.rating.tags import TagsOf, no_tags
+from callsteward.store.outbox import Announce, nobody
 from callsteward.store.records import Store
 
 
@@ -46,13 +46,13 @@ def build(
     now_ms: Callable[[], int],
     publish: Publish,
     tags_of: TagsOf = no_tags,
-    durable: Durable | None = None,
+    announce: Announce = nobody,
 ) -> Ratings | None:
     """The rating of a daemon; None with `rating.enabled = false`."""
     if not config.rating.enabled:
         return None
-    ledger = Ledger(store.engine, config.site.name, None if durable is None else durable.rating)
-    complaints = Complaints(store.engine, config.site.name, None if durable is None else durable.complaint)
+    ledger = Ledger(store.engine, config.site.name, announce)
+    complaints = Complaints(store.engine, config.site.name, announce)
     guard = Guard(config)
     do_not_call = DoNotCall(store.engine)
     rest = Rest(HttpTransport(session, config.asterisk))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Sequence
-from enum import StrEnum
+from typing import Protocol
 
 import msgspec
 from sqlalchemy import (
@@ -45,14 +45,8 @@ _insert: dict[str, Insert] = {
 }
 
 
-class DurableKind(StrEnum):
-    """What must arrive."""
-
-    RECORD = "record"
-    CALLBACK = "callback"
-    RATING = "rating"
-    COMPLAINT = "complaint"
-    INTERVAL = "interval"
+RECORD = "record"
+"""The kind of a call's record, which alone waits until what happened before it has been published."""
 
 
 class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,7 +59,7 @@ class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
 
     site: str
     message_id: str
-    kind: DurableKind
+    kind: str
     line: str
     topic: str
     payload: bytes
@@ -80,7 +74,7 @@ class Stored(msgspec.Struct, frozen=True):
 
     id: int
     message_id: str
-    kind: DurableKind
+    kind: str
     topic: str
     payload: bytes
     retain: bool
@@ -103,6 +97,17 @@ class Drop(msgspec.Struct, frozen=True):
     messages: int
     from_ms: int
     to_ms: int
+
+
+class Announce(Protocol):
+    """Makes the messages of a fact; `stored_ms`: the moment at which it is stored, ms since 1970."""
+
+    def __call__(self, fact: object, stored_ms: int | None = None, /) -> Sequence[Outgoing]: ...
+
+
+def nobody(_fact: object, _stored_ms: int | None = None, /) -> Sequence[Outgoing]:
+    """For a daemon without a feed: nothing is announced."""
+    return ()
 
 
 async def enqueue(connection: AsyncConnection, messages: Sequence[Outgoing]) -> int:
@@ -162,7 +167,7 @@ class Outbox:
             Stored(
                 row.id,
                 row.message_id,
-                DurableKind(row.kind),
+                row.kind,
                 row.topic,
                 row.payload.encode(),
                 row.retain,
@@ -284,7 +289,7 @@ def _row(message: Outgoing) -> dict[str, object]:
     return {
         "site": message.site,
         "message_id": message.message_id,
-        "kind": message.kind.value,
+        "kind": message.kind,
         "line": message.line,
         "topic": message.topic,
         "retain": message.retain,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Self
 
 import msgspec
@@ -11,17 +11,14 @@ from sqlalchemy import Select, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callsteward.record.call import CallRecord, Outcome, encode, ms_of
+from callsteward.record.facts import CallEnded
 from callsteward.store.engine import connect, failing, insert_into, writing
-from callsteward.store.outbox import Outgoing, enqueue
+from callsteward.store.outbox import Announce, enqueue, nobody
 from callsteward.store.stored import all_readable, readable
 from callsteward.store.tables import calls
 
 # Records read at a time: a listing holds no transaction open while its reader thinks.
 _PAGE = 500
-
-
-Announce = Callable[[CallRecord, int], Sequence[Outgoing]]
-"""The messages that tell of a record which is stored at this moment (ms since 1970)."""
 
 
 class CallQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,13 +40,13 @@ class Store:
     `announce` makes the messages that a record is told with; they are stored in the record's transaction.
     """
 
-    def __init__(self, engine: AsyncEngine, announce: Announce | None = None) -> None:
+    def __init__(self, engine: AsyncEngine, announce: Announce = nobody) -> None:
         self._engine = engine
         self._announce = announce
         self._insert = insert_into(engine, calls).on_conflict_do_nothing(index_elements=["site", "call_id"])
 
     @classmethod
-    async def open(cls, url: str, announce: Announce | None = None, *, create: bool = True) -> Self:
+    async def open(cls, url: str, announce: Announce = nobody, *, create: bool = True) -> Self:
         """The store at `url` (config key store.url), migrated where needed; see `connect`."""
         return cls(await connect(url, create=create), announce)
 
@@ -71,10 +68,8 @@ class Store:
             async with writing(self._engine) as connection:
                 stored = {(row.site, row.call_id) for row in await connection.execute(insert, rows)}
                 new = [record for key, record in first.items() if key in stored]
-                if self._announce is not None:
-                    await enqueue(
-                        connection, [message for record in new for message in self._announce(record, now_ms)]
-                    )
+                told = [self._announce(CallEnded(record), now_ms) for record in new]
+                await enqueue(connection, [message for messages in told for message in messages])
         return new
 
     async def calls(self, query: CallQuery) -> AsyncIterator[CallRecord]:

@@ -1,17 +1,18 @@
 """A step of a callback is told in the transaction that makes it, and can be told again word for word."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from callsteward import features
+from callsteward.callback import messages as callback_messages
 from callsteward.callback.history import steps
 from callsteward.callback.ledger import Ledger
 from callsteward.callback.states import Actor, Callback, CallbackMoved, State
 from callsteward.config import Config
 from callsteward.feed import messages
-from callsteward.feed.durable import Durable
 from callsteward.record.call import CallbackDecision, Decision
 from callsteward.record.callback_id import channel_id
 from callsteward.store.outbox import Outbox, Outgoing
@@ -31,11 +32,12 @@ class Told:
         self.store = store
         self.moves: list[CallbackMoved] = []
         self.outbox = Outbox(store.engine, "main")
-        durable = Durable(Config())
+        durable = features.tells(Config())
 
-        def announce(moved: CallbackMoved) -> list[Outgoing]:
+        def announce(moved: object, _stored_ms: int | None = None, /) -> Sequence[Outgoing]:
+            assert isinstance(moved, CallbackMoved)
             self.moves.append(moved)
-            return durable.callback(moved)
+            return durable.outgoing(moved)
 
         self.ledger = Ledger(store.engine, "main", announce)
 
@@ -62,11 +64,11 @@ class Told:
 
     async def again(self, from_ms: int = 0, to_ms: int = 2**62, line: str | None = None) -> list[bytes]:
         found = steps(self.store.engine, "main", from_ms=from_ms, to_ms=to_ms, line=line)
-        return [messages.encode(messages.callback("main", step)) async for step in found]
+        return [messages.encode(callback_messages.callback("main", step)) async for step in found]
 
     @property
     def first(self) -> list[bytes]:
-        return [messages.encode(messages.callback("main", moved)) for moved in self.moves]
+        return [messages.encode(callback_messages.callback("main", moved)) for moved in self.moves]
 
 
 @pytest.fixture

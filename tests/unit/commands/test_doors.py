@@ -18,12 +18,13 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from pydantic import SecretStr, ValidationError
 
+from callsteward import features
 from callsteward.commands.mqtt import MqttDoor
 from callsteward.commands.request import LARGEST
 from callsteward.config import Commands, Mqtt, Web
 from callsteward.exceptions import ConfigError
 from callsteward.feed import broker as mqtt_broker
-from callsteward.feed import messages
+from callsteward.feed import contract
 from callsteward.feed.topics import Topics
 from callsteward.network.backoff import Backoff
 from callsteward.network.gate import CannotListenError
@@ -83,7 +84,7 @@ async def _answered(
 
 
 async def test_a_command_is_answered_by_a_message_of_the_contract(desk: FrontDesk, broker: AnyBroker):
-    schema = messages.json_schemas()["callsteward.reply/1"]
+    schema = contract.json_schemas(features.channels())["callsteward.reply/1"]
     async with (
         _open(desk, broker.port),
         listening(broker.port, "callsteward/main/replies/#") as heard,

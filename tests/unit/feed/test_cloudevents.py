@@ -15,6 +15,7 @@ from cloudevents.core.formats.json import JSONFormat
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from callsteward import features
 from callsteward.feed import cloudevents, contract, messages
 from callsteward.feed.cloudevents import Mode
 from callsteward.feed.topics import Topics
@@ -23,7 +24,7 @@ from callsteward.record.facts import Alert
 
 AT_MS = 1_795_348_800_000
 TOPICS = Topics("callsteward", "main")
-TOPIC = TOPICS.alert("support", "hold_limit")
+TOPIC = TOPICS.of("alerts", "support", "hold_limit")
 ALERT = Alert(
     call_id="1.2", line="support", rule="hold_limit", at_ms=2, operator="101", limit_s=1, since_ms=1
 )
@@ -144,7 +145,7 @@ def test_what_is_no_message_is_refused(payload: bytes) -> None:
 
 
 def test_an_event_is_what_the_contract_says() -> None:
-    schema = contract.json_schemas("structured")["callsteward.alert/1"]
+    schema = contract.json_schemas(features.channels(), "structured")["callsteward.alert/1"]
     validator = jsonschema.Draft202012Validator(schema)
     event = json.loads(told("structured", "3.1.1")[0])
     validator.validate(event)
@@ -157,5 +158,5 @@ def test_an_event_is_what_the_contract_says() -> None:
     for change in changes:
         assert not validator.is_valid({**event, **change}), change
     assert not validator.is_valid(BODY)
-    plain = contract.json_schemas("binary")
-    assert plain == contract.json_schemas()
+    plain = contract.json_schemas(features.channels(), "binary")
+    assert plain == contract.json_schemas(features.channels())

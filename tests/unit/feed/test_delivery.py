@@ -13,11 +13,11 @@ import pytest
 from callsteward.exceptions import StoreError
 from callsteward.feed import delivery as delivery_module
 from callsteward.feed.delivery import Delivery, Level, level
-from callsteward.store.outbox import DurableKind, Measure, Outbox, Outgoing, Stored
+from callsteward.store.outbox import Measure, Outbox, Outgoing, Stored
 from callsteward.store.records import Store
 
 
-def message(number: int, *, age_s: float = 60, kind: DurableKind = DurableKind.RECORD) -> Outgoing:
+def message(number: int, *, age_s: float = 60, kind: str = "record") -> Outgoing:
     return Outgoing(
         site="main",
         message_id=f"id {number}",
@@ -150,7 +150,7 @@ async def test_steps_of_callbacks_go_in_the_order_they_were_made_whoever_made_th
     sink = Kept()
     async with running(outbox, sink) as delivery:
         await sink.idle.wait()
-        callback = DurableKind.CALLBACK
+        callback = "callback"
         await outbox.put([message(1, age_s=0, kind=callback)])  # the command line
         await outbox.put([message(2, age_s=0, kind=callback), message(3, age_s=0)])
         assert not delivery.release("id 2", room=9, by_hand=False)

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from jinja2.sandbox import SandboxedEnvironment
 
+from callsteward import features
+from callsteward.feed import contract
 from callsteward.feed.discovery import announcements, own
-from callsteward.feed.messages import json_schemas
 from callsteward.feed.topics import Topics
 from tests.contract import home_assistant
 
@@ -120,7 +121,7 @@ def test_home_assistant_itself_takes_them(in_data: bool) -> None:
 
 
 def test_every_entity_reads_a_field_of_its_message(told: Told) -> None:
-    schemas = json_schemas()
+    schemas = contract.json_schemas(features.channels())
     for settings in told.values():
         topic = settings["state_topic"]
         kind = "status" if topic.endswith("/status") else "line-now"

@@ -7,6 +7,7 @@ import asyncio
 import aiomqtt
 import pytest
 
+from callsteward import features
 from callsteward.feed import gauges
 from callsteward.feed.mqtt import Feed
 from callsteward.record.facts import OperatorNow, OperatorState
@@ -19,7 +20,8 @@ async def test_the_broker_forgets_who_has_rested_longest(
     broker: AnyBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gauges, "STRANGERS", 1)
-    feed = Feed(config_for(broker.port), boot_id="boot-1")
+    config = config_for(broker.port)
+    feed = Feed(config, boot_id="boot-1", tells=features.tells(config))
     task = asyncio.create_task(feed.run())
     try:
         async with aiomqtt.Client("127.0.0.1", broker.port) as client, asyncio.timeout(10):

@@ -12,6 +12,7 @@ import aiomqtt
 import msgspec
 import pytest
 
+from callsteward import features
 from callsteward.feed.mqtt import Feed
 from callsteward.intervals.row import IntervalExpired
 from tests.lab.ports import free_port
@@ -24,7 +25,8 @@ OPERATOR = "callsteward/main/operators/101/intervals/20261122T0800Z"
 
 @asynccontextmanager
 async def _running(port: int, **mqtt: Any) -> AsyncIterator[Feed]:
-    feed = Feed(config_for(port, **mqtt), boot_id="boot-1")
+    config = config_for(port, **mqtt)
+    feed = Feed(config, boot_id="boot-1", tells=features.tells(config))
     task = asyncio.create_task(feed.run())
     try:
         yield feed

@@ -5,10 +5,15 @@ import jsonschema
 import msgspec
 import pytest
 
+from callsteward import features
+from callsteward.callback import messages as callback_messages
+from callsteward.commands import messages as command_messages
 from callsteward.commands.reply import Reply
-from callsteward.feed import gauge_messages, messages, rating_messages, status_message
+from callsteward.feed import contract, gauge_messages, messages, status_message
 from callsteward.feed.messages import Message
 from callsteward.feed.today import DayCounts
+from callsteward.intervals import message as interval_messages
+from callsteward.rating import messages as rating_messages
 from callsteward.record.call import CallRecord, encode
 from callsteward.record.facts import (
     Alert,
@@ -91,12 +96,12 @@ def _each(record: CallRecord) -> list[Message]:
         messages.call_event("main", HOLD),
         messages.call_tag("main", TAGGED),
         messages.call_tag("main", REFUSED),
-        messages.reply("main", REPLY),
+        command_messages.reply("main", REPLY),
         messages.alert("main", LATE),
         messages.daemon_alert("main", "outbox_filling", AT_MS, value=9.0, limit=10.0, detail="3 wait"),
         messages.call_ended(record),
-        messages.callback("main", MOVED),
-        *(messages.interval(row) for row in interval_rows()),
+        callback_messages.callback("main", MOVED),
+        *(interval_messages.interval(row) for row in interval_rows()),
         rating_messages.rating("main", RATED.rating),
         rating_messages.complaint("main", COMPLAINED.complaint),
     ]
@@ -105,7 +110,7 @@ def _each(record: CallRecord) -> list[Message]:
 def test_every_message_is_flat_carries_the_envelope_and_meets_its_schema(
     record: Callable[..., CallRecord],
 ) -> None:
-    schemas = messages.json_schemas()
+    schemas = contract.json_schemas(features.channels())
     seen = set()
     for message in _each(record()):
         sent = messages.stamped(message, boot_id="boot", seq=5, now_ms=AT_MS)
@@ -132,7 +137,7 @@ def test_every_message_is_flat_carries_the_envelope_and_meets_its_schema(
 
 
 def test_a_wrong_message_does_not_meet_its_schema(record: Callable[..., CallRecord]) -> None:
-    schema = messages.json_schemas()["callsteward.call/1"]
+    schema = contract.json_schemas(features.channels())["callsteward.call/1"]
     wire = msgspec.json.decode(messages.encode(messages.call_ended(record())))
     wire["ts"] = "yesterday"
     with pytest.raises(jsonschema.ValidationError):
@@ -180,12 +185,12 @@ def test_an_alert_names_the_moment_the_limit_was_crossed() -> None:
 
 
 def test_a_callback_is_told_without_its_number() -> None:
-    wire = messages.encode(messages.callback("main", MOVED))
+    wire = messages.encode(callback_messages.callback("main", MOVED))
     assert b"9031234567" not in wire
     told = msgspec.json.decode(wire)
     assert (told["state"], told["asked"], told["attempt"]) == ("offered", "102", 1)
     assert told["call_id"] == "callsteward-cb-1795314131.35-1-support"
-    again = msgspec.json.decode(messages.encode(messages.callback("main", MOVED)))
+    again = msgspec.json.decode(messages.encode(callback_messages.callback("main", MOVED)))
     assert again["message_id"] == told["message_id"]
 
 
@@ -198,15 +203,15 @@ def test_only_a_callbacks_record_names_the_call_it_follows(record: Callable[...,
 
 def test_a_revision_of_an_interval_keeps_its_id_and_the_next_one_has_another() -> None:
     row = interval_rows()[0]
-    again = messages.interval(row).message_id
-    assert messages.interval(row).message_id == again
-    assert messages.interval(msgspec.structs.replace(row, revision=2)).message_id != again
-    assert messages.interval(msgspec.structs.replace(row, start_ms=row.end_ms)).message_id != again
+    again = interval_messages.interval(row).message_id
+    assert interval_messages.interval(row).message_id == again
+    assert interval_messages.interval(msgspec.structs.replace(row, revision=2)).message_id != again
+    assert interval_messages.interval(msgspec.structs.replace(row, start_ms=row.end_ms)).message_id != again
 
 
 def test_every_number_of_an_interval_has_its_definition_in_the_schema() -> None:
     for name in ("callsteward.line-interval/1", "callsteward.operator-interval/1"):
-        schema = messages.json_schemas()[name]
+        schema = contract.json_schemas(features.channels())[name]
         own = schema["$defs"][schema["$ref"].rpartition("/")[2]]["properties"]
         envelope = {"message_id", "boot_id", "seq", "ts", "site", "schema", "line", "operator"}
         assert [

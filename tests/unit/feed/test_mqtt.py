@@ -19,8 +19,9 @@ import jsonschema
 import pytest
 import trustme
 
+from callsteward import features
 from callsteward.config import Config
-from callsteward.feed import messages, presence
+from callsteward.feed import contract, messages, presence
 from callsteward.feed.backlog import Kind
 from callsteward.feed.mqtt import Feed
 from callsteward.network.backoff import Backoff
@@ -64,7 +65,7 @@ def _alert(number: int) -> Alert:
 
 @asynccontextmanager
 async def _running(config: Config, **options: int) -> AsyncIterator[Feed]:
-    feed = Feed(config, boot_id="boot-1", backoff=Backoff(0.05, 0.2), **options)  # type: ignore[arg-type]
+    feed = Feed(config, boot_id="boot-1", tells=features.tells(config), backoff=Backoff(0.05, 0.2), **options)  # type: ignore[arg-type]
     task = asyncio.create_task(feed.run())
     try:
         yield feed
@@ -105,7 +106,7 @@ def _seqs(heard: Heard) -> list[int]:
 
 
 async def test_everything_said_is_heard_and_meets_its_schema(broker: AnyBroker, record: Build) -> None:
-    schemas = messages.json_schemas()
+    schemas = contract.json_schemas(features.channels())
     async with listening(broker.port) as heard, _running(config_for(broker.port)) as feed:
         feed.link(True, "Asterisk 22.7.0")
         feed.publish(_event(1))
@@ -265,9 +266,10 @@ async def test_a_message_has_the_same_id_and_number_on_every_try(record: Build) 
 
 async def test_another_client_sees_the_will_of_a_daemon_that_was_killed(broker: AnyBroker) -> None:
     code = (
-        "import asyncio, sys; from callsteward.feed.mqtt import Feed;"
+        "import asyncio, sys; from callsteward import features; from callsteward.feed.mqtt import Feed;"
         "from tests.unit.feed.conftest import config_for;"
-        "asyncio.run(Feed(config_for(int(sys.argv[1])), boot_id='killed').run())"
+        "config = config_for(int(sys.argv[1]));"
+        "asyncio.run(Feed(config, boot_id='killed', tells=features.tells(config)).run())"
     )
     async with listening(broker.port) as heard:
         daemon = await asyncio.create_subprocess_exec(
@@ -498,7 +500,7 @@ async def test_a_message_mqtt_cannot_carry_stops_nothing(
 ) -> None:
     async with listening(broker.port) as heard, _running(config_for(broker.port)) as feed:
         monkeypatch.setattr(
-            feed.topics, "call_ended", lambda line: "no/wild/#" if line == "bad" else "callsteward/ok"
+            feed.topics, "of", lambda *levels: "no/wild/#" if "bad" in levels else "callsteward/ok"
         )
         feed.publish(CallEnded(record(line="bad")))
         feed.publish(CallEnded(record(line="good")))

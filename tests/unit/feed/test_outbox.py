@@ -13,25 +13,27 @@ import msgspec
 import pytest
 from sqlalchemy import text
 
+from callsteward import features
+from callsteward.callback import messages as callback_messages
 from callsteward.config import Config
 from callsteward.exceptions import FeedError
+from callsteward.feed import contract, messages
 from callsteward.feed import delivery as delivery_module
-from callsteward.feed import messages
 from callsteward.feed import post as post_module
+from callsteward.feed import resend as resend_module
 from callsteward.feed.backlog import Kind
 from callsteward.feed.delivery import Delivery
-from callsteward.feed.durable import Durable
 from callsteward.feed.mqtt import Feed
+from callsteward.feed.resend import Span, resend
+from callsteward.feed.tell import outgoing
 from callsteward.network.backoff import Backoff
 from callsteward.rating.complaints import Complaints
 from callsteward.rating.ledger import Ledger as RatingLedger
 from callsteward.rating.states import ComplaintRaised, Mode, RatingMoved
 from callsteward.record.call import CallRecord
 from callsteward.record.facts import CallEnded, CallHappened, Happening
-from callsteward.reports import resend as resend_module
-from callsteward.reports.resend import Span, resend
 from callsteward.store.engine import writing
-from callsteward.store.outbox import DurableKind, Measure, Outbox
+from callsteward.store.outbox import Measure, Outbox
 from callsteward.store.records import Store
 from tests.lab.ports import free_port
 from tests.lab.wire import Wire
@@ -57,7 +59,9 @@ class Site:
         self.store = store
         self.outbox = Outbox(store.engine, "main")
         delivery = Delivery(self.outbox, limit_bytes=limit_bytes)
-        self.feed = Feed(config, boot_id=boot_id, outbox=delivery, backoff=Backoff(0.05, 0.2))
+        self.feed = Feed(
+            config, boot_id=boot_id, tells=features.tells(config), outbox=delivery, backoff=Backoff(0.05, 0.2)
+        )
 
     async def end(self, *records: CallRecord) -> None:
         """Calls end: as the pump does it."""
@@ -77,7 +81,7 @@ class Site:
 async def site(
     folder: Path, config: Config, *, boot_id: str = "boot-1", limit_bytes: int = 10_000_000
 ) -> AsyncIterator[Site]:
-    store = await Store.open(f"sqlite:///{folder}/calls.db", Durable(config).record)
+    store = await Store.open(f"sqlite:///{folder}/calls.db", features.tells(config).outgoing)
     there = Site(store, config, boot_id, limit_bytes)
     task = asyncio.create_task(there.feed.run())
     try:
@@ -103,7 +107,9 @@ async def test_a_record_is_heard_and_leaves_the_outbox(
         assert await there.feed.drain(5) == 0
         assert await there.left() == 0
     [body] = heard.on("/ended")
-    jsonschema.Draft202012Validator(messages.json_schemas()["callsteward.call/1"]).validate(body)
+    jsonschema.Draft202012Validator(
+        contract.json_schemas(features.channels())["callsteward.call/1"]
+    ).validate(body)
     assert (body["boot_id"], body["seq"]) == ("boot-1", 2)
     assert heard.on("main/status")[-1]["outbox_depth"] == 0
 
@@ -139,10 +145,10 @@ async def test_ratings_complaints_and_intervals_go_through_the_outbox(
     broker: AnyBroker, tmp_path: Path
 ) -> None:
     config = config_for(broker.port)
-    durable = Durable(config)
+    durable = features.tells(config)
     async with listening(broker.port) as heard, site(tmp_path, config) as there:
-        ledger = RatingLedger(there.store.engine, "main", durable.rating)
-        complaints = Complaints(there.store.engine, "main", durable.complaint)
+        ledger = RatingLedger(there.store.engine, "main", durable.outgoing)
+        complaints = Complaints(there.store.engine, "main", durable.outgoing)
         rating = await ledger.open(
             call_id="1",
             mode=Mode.STAY,
@@ -186,7 +192,7 @@ async def test_ratings_complaints_and_intervals_go_through_the_outbox(
             is None
         )
         for row in interval_rows():
-            await there.outbox.put(durable.interval(row, 5))
+            await there.outbox.put(durable.outgoing(row, 5))
         await heard.until(lambda: len(heard.on("ratings/support")) == 3)
         await heard.until(lambda: heard.on("support/complaint_escalated"))
         await heard.until(lambda: heard.on("operators/101/intervals/20261122T0800Z"))
@@ -201,7 +207,7 @@ async def test_ratings_complaints_and_intervals_go_through_the_outbox(
     assert len(heard.on("complaint_escalated")) == 1
     durable_seq = [body["seq"] for _, body, _ in heard.messages if body["schema"] in _THESE]
     assert durable_seq == sorted(durable_seq)
-    schemas = messages.json_schemas()
+    schemas = contract.json_schemas(features.channels())
     for _, body, _ in heard.messages:
         jsonschema.Draft202012Validator(schemas[body["schema"]]).validate(body)
 
@@ -297,7 +303,7 @@ async def test_a_full_outbox_drops_the_oldest_says_so_and_shows_the_gap(
 
 async def test_what_is_no_message_stops_nothing(broker: AnyBroker, tmp_path: Path, record: Build) -> None:
     config = config_for(broker.port)
-    store = await Store.open(f"sqlite:///{tmp_path}/calls.db", Durable(config).record)
+    store = await Store.open(f"sqlite:///{tmp_path}/calls.db", features.tells(config).outgoing)
     await store.save([record(call_id="1"), record(call_id="2")])
     async with writing(store.engine) as connection:
         await connection.execute(text("UPDATE outbox SET payload = '[oops' WHERE id = 1"))
@@ -312,27 +318,28 @@ async def test_what_is_no_message_stops_nothing(broker: AnyBroker, tmp_path: Pat
 async def test_an_interval_is_retained_and_a_rating_is_not(broker: AnyBroker, tmp_path: Path) -> None:
     """What other makers put in: any message with an id of its own."""
     config = config_for(broker.port)
-    durable = Durable(config)
-    told = messages.callback("main", MOVED)
+    told = callback_messages.callback("main", MOVED)
     now_ms = time.time_ns() // 1_000_000
     made = [
-        durable.message(DurableKind.RATING, "support", "callsteward/main/ratings/support", told, 1),
-        durable.message(
-            DurableKind.INTERVAL,
-            "support",
-            "callsteward/main/lines/support/intervals/x",
+        outgoing(
+            "main", told, kind="rating", line="support", topic="callsteward/main/ratings/support", made_ms=1
+        ),
+        outgoing(
+            "main",
             msgspec.structs.replace(told, message_id="another"),
-            now_ms,
-            retain=True,
+            kind="interval",
+            line="support",
+            topic="callsteward/main/lines/support/intervals/x",
+            made_ms=now_ms,
             expire_s=3600,
         ),
-        durable.message(
-            DurableKind.INTERVAL,
-            "support",
-            "callsteward/main/lines/support/intervals/waited",
+        outgoing(
+            "main",
             msgspec.structs.replace(told, message_id="waited too long"),
-            now_ms - 3_600_000,
-            retain=True,
+            kind="interval",
+            line="support",
+            topic="callsteward/main/lines/support/intervals/waited",
+            made_ms=now_ms - 3_600_000,
             expire_s=3600,
         ),
     ]
@@ -355,14 +362,17 @@ async def test_sent_again_a_record_has_the_message_id_it_had(
         await heard.until(lambda: len(heard.on("/ended")) == 3)
         await there.empty()
         shown: list[int] = []
-        kinds = list(resend_module.SOURCES)
-        done = await resend(config, there.store, Span(0, 2**62), kinds, progress=shown.append)
-        assert (done, shown) == ({DurableKind.RECORD: 3}, [3])
+        announce = features.tells(config).outgoing
+        known = features.sources()
+        done = await resend(
+            config, there.store, Span(0, 2**62), known, announce=announce, progress=shown.append
+        )
+        assert (done, shown) == ({"record": 3}, [3])
         await heard.until(lambda: len(heard.on("/ended")) == 6)
         await there.empty()
-        done = await resend(config, there.store, Span(0, 2**62, "support"), kinds)
-        assert done == {DurableKind.RECORD: 1}
-        assert await resend(config, there.store, Span(0, 1), kinds) == {}
+        done = await resend(config, there.store, Span(0, 2**62, "support"), known, announce=announce)
+        assert done == {"record": 1}
+        assert await resend(config, there.store, Span(0, 1), known, announce=announce) == {}
         await heard.until(lambda: len(heard.on("/ended")) == 7)
     bodies = heard.on("/ended")
     bare = [{key: value for key, value in body.items() if key not in {"seq", "ts"}} for body in bodies]
@@ -379,7 +389,8 @@ async def test_sending_again_does_not_overfill_an_outbox_that_does_not_empty(
     config = config_for(1)
     store = await Store.open(f"sqlite:///{tmp_path}/calls.db")
     await store.save([record(call_id=str(number)) for number in range(100)])
+    known = {"record": features.sources()["record"]}
     with pytest.raises(FeedError, match=r"20 messages wait in the outbox and none leaves.*--from \d{4}"):
-        await resend(config, store, Span(0, 2**62), [DurableKind.RECORD])
+        await resend(config, store, Span(0, 2**62), known, announce=features.tells(config).outgoing)
     assert (await Outbox(store.engine, "main").measure()).messages == 20
     await store.close()

@@ -11,21 +11,21 @@ import msgspec
 import pytest
 from sqlalchemy import delete, update
 
+from callsteward import features
 from callsteward.ari import events as ari
 from callsteward.ari.rest import AsteriskInfo, Rest
 from callsteward.config import Config
-from callsteward.feed.durable import Durable
+from callsteward.feed import resend as resend_module
 from callsteward.feed.envelope import stamp
+from callsteward.feed.resend import Span, resend
 from callsteward.intervals.compose import Intervals
 from callsteward.intervals.publisher import Open
 from callsteward.rating.complaints import Complaints
 from callsteward.rating.ledger import Ledger
 from callsteward.rating.states import Mode
 from callsteward.record.call import CallRecord
-from callsteward.reports import resend as resend_module
-from callsteward.reports.resend import Span, resend
 from callsteward.store.engine import writing
-from callsteward.store.outbox import DurableKind, Outbox
+from callsteward.store.outbox import Outbox
 from callsteward.store.records import Store
 from callsteward.store.tables import calls, ratings
 from tests.unit.intervals.days import DAY_MS, HOUR_MS, call
@@ -53,7 +53,7 @@ class Site:
     def __init__(self, store: Store, config: Config) -> None:
         self.store = store
         self.config = config
-        self.durable = Durable(config)
+        self.durable = features.tells(config)
         self.outbox = Outbox(store.engine, "main")
         self.now_ms = START + 60_000
         self.intervals = Intervals(
@@ -63,7 +63,7 @@ class Site:
             now_ms=lambda: self.now_ms,
             still_open=lambda: Open(None, True),
             publish=lambda _: None,
-            announce=self.durable.interval,
+            announce=self.durable.outgoing,
         )
 
     async def begin(self) -> None:
@@ -84,11 +84,14 @@ class Site:
         return bodies
 
     async def resend(
-        self, *kinds: DurableKind, span: Span = ALL
-    ) -> tuple[list[Body], dict[DurableKind, int], dict[DurableKind, int]]:
-        left_out: Counter[DurableKind] = Counter()
-        asked = kinds or tuple(resend_module.SOURCES)
-        done = await resend(self.config, self.store, span, asked, left_out=left_out)
+        self, *kinds: str, span: Span = ALL
+    ) -> tuple[list[Body], dict[str, int], dict[str, int]]:
+        left_out: Counter[str] = Counter()
+        known = features.sources()
+        asked = {kind: known[kind] for kind in kinds or known}
+        done = await resend(
+            self.config, self.store, span, asked, announce=self.durable.outgoing, left_out=left_out
+        )
         return await self.take(), dict(done), dict(+left_out)
 
 
@@ -123,7 +126,7 @@ async def test_intervals_are_sent_again_as_they_were_published_last(site: Site) 
     await site.until(START + 2 * HALF_MS + 9000)
     revised = await site.take()
     assert {(body["revision"], body["start"]) for body in revised} == {(2, "2026-11-22T08:00:00Z")}
-    again, done, left_out = await site.resend(DurableKind.INTERVAL)
+    again, done, left_out = await site.resend("interval")
     newest = {body["message_id"]: body for body in first + revised}
     for body in revised:
         [older] = [
@@ -133,7 +136,7 @@ async def test_intervals_are_sent_again_as_they_were_published_last(site: Site) 
     # Byte for byte, message_id, revision and ts included, in the order they were made.
     assert {body["message_id"]: body for body in again} == newest
     assert [body["ts"] for body in again] == sorted(body["ts"] for body in again)
-    assert (done, left_out) == ({DurableKind.INTERVAL: 6}, {})
+    assert (done, left_out) == ({"interval": 6}, {})
 
 
 async def test_a_line_and_a_span_are_sent_again_alone(site: Site) -> None:
@@ -148,7 +151,7 @@ async def test_a_line_and_a_span_are_sent_again_alone(site: Site) -> None:
         ("sales", "2026-11-22T08:00:00Z"),
         ("sales", "2026-11-22T08:30:00Z"),
     ]
-    assert done == {DurableKind.INTERVAL: 2}
+    assert done == {"interval": 2}
 
 
 async def test_an_interval_whose_calls_changed_is_left_to_the_daemon(site: Site) -> None:
@@ -156,27 +159,27 @@ async def test_an_interval_whose_calls_changed_is_left_to_the_daemon(site: Site)
     await site.until(START + HALF_MS + 3000)
     await site.take()
     await site.store.save([late("1", 5)])
-    again, done, left_out = await site.resend(DurableKind.INTERVAL)
+    again, done, left_out = await site.resend("interval")
     assert [body.get("line") for body in again] == ["sales"]
-    assert (done, left_out) == ({DurableKind.INTERVAL: 1}, {DurableKind.INTERVAL: 2})
+    assert (done, left_out) == ({"interval": 1}, {"interval": 2})
     await site.until(START + HALF_MS + 9000)
     assert {body["revision"] for body in await site.take()} == {2}
     # And what is past the retention can be summed no more.
     async with writing(site.store.engine) as connection:
         await connection.execute(delete(calls))
-    assert (await site.resend(DurableKind.INTERVAL))[2] == {DurableKind.INTERVAL: 2}
+    assert (await site.resend("interval"))[2] == {"interval": 2}
 
 
 async def test_an_interval_of_other_thresholds_is_left_out_and_of_a_removed_line_is_not(site: Site) -> None:
     await site.until(START + HALF_MS + 3000)
     first = await site.take()
     site.config = site.config.model_copy(update={"lines": site.config.lines[:1], "operators": {}})
-    again, _, left_out = await site.resend(DurableKind.INTERVAL)
+    again, _, left_out = await site.resend("interval")
     assert (again, left_out) == (first, {})
     site.config = site.config.model_copy(
         update={"intervals": site.config.intervals.model_copy(update={"answer_within_s": (7,)})}
     )
-    assert await site.resend(DurableKind.INTERVAL) == ([], {}, {DurableKind.INTERVAL: 3})
+    assert await site.resend("interval") == ([], {}, {"interval": 3})
 
 
 async def test_a_revision_made_while_it_is_sent_again_is_not_followed_by_the_older_one(
@@ -192,19 +195,20 @@ async def test_a_revision_made_while_it_is_sent_again_is_not_followed_by_the_old
         await site.until(START + HALF_MS + 9000)
 
     monkeypatch.setattr(resend_module, "_until_there_is_room", meanwhile)
-    bodies, done, left_out = await site.resend(DurableKind.INTERVAL)
+    bodies, done, left_out = await site.resend("interval")
     assert sorted((str(body.get("line")), body["revision"]) for body in bodies) == [
         ("None", 2),
         ("sales", 1),
         ("support", 2),
     ]
-    assert (done, left_out) == ({DurableKind.INTERVAL: 1}, {DurableKind.INTERVAL: 2})
+    assert (done, left_out) == ({"interval": 1}, {"interval": 2})
 
 
 async def test_one_sent_again_that_waits_is_replaced_by_the_next_revision(site: Site) -> None:
     await site.until(START + HALF_MS + 3000)
     await site.take()
-    await resend(site.config, site.store, ALL, [DurableKind.INTERVAL])
+    interval = {"interval": features.sources()["interval"]}
+    await resend(site.config, site.store, ALL, interval, announce=site.durable.outgoing)
     await site.store.save([late("1", 5)])
     await site.until(START + HALF_MS + 9000)
     bodies = await site.take()
@@ -217,7 +221,7 @@ async def test_one_sent_again_that_waits_is_replaced_by_the_next_revision(site: 
 
 
 async def test_the_last_step_of_a_rating_is_sent_again_with_its_id(site: Site) -> None:
-    ledger = Ledger(site.store.engine, "main", site.durable.rating)
+    ledger = Ledger(site.store.engine, "main", site.durable.outgoing)
     for number, line in enumerate(("support", "sales", "support")):
         rating = await ledger.open(
             call_id=f"{number}",
@@ -241,14 +245,14 @@ async def test_the_last_step_of_a_rating_is_sent_again_with_its_id(site: Site) -
         ("0", "answered"),
     ]
     again, done, left_out = await site.resend()
-    assert (again, done, left_out) == (told[1:], {DurableKind.RATING: 3}, {})
+    assert (again, done, left_out) == (told[1:], {"rating": 3}, {})
     again, _, _ = await site.resend(span=Span(START + 1, START + 10, "support"))
     assert again == [told[2]]
     assert "+79031234567" not in msgspec.json.encode(again).decode()
 
 
 async def test_a_rating_whose_comment_was_forgotten_has_another_id_and_is_left_out(site: Site) -> None:
-    ledger = Ledger(site.store.engine, "main", site.durable.rating)
+    ledger = Ledger(site.store.engine, "main", site.durable.outgoing)
     rating = await ledger.open(
         call_id="1", mode=Mode.STAY, line="support", operator="101", number=None, client_masked=None,
         client_ref=None, at_ms=START,
@@ -257,16 +261,16 @@ async def test_a_rating_whose_comment_was_forgotten_has_another_id_and_is_left_o
     async with writing(site.store.engine) as connection:
         changed = {"comment_file": "callsteward-rating-1", "comment_ms": 4200}
         await connection.execute(update(ratings).values(**changed))
-    assert (await site.resend(DurableKind.RATING))[1:] == ({DurableKind.RATING: 1}, {})
+    assert (await site.resend("rating"))[1:] == ({"rating": 1}, {})
     (kept,) = await ledger.kept_until(START + 1, limit=1)
     await ledger.comment_gone(kept)
     async with writing(site.store.engine) as connection:
         await connection.execute(update(ratings).values(comment_file=None))
-    assert await site.resend(DurableKind.RATING) == ([], {}, {DurableKind.RATING: 1})
+    assert await site.resend("rating") == ([], {}, {"rating": 1})
 
 
 async def test_complaints_are_sent_again_also_acknowledged_ones(site: Site) -> None:
-    complaints = Complaints(site.store.engine, "main", site.durable.complaint)
+    complaints = Complaints(site.store.engine, "main", site.durable.outgoing)
     for number in range(3):
         await complaints.raise_(
             call_id=f"9.{number}", line="support", operator="101", client_masked=None, client_ref=None,
@@ -274,8 +278,8 @@ async def test_complaints_are_sent_again_also_acknowledged_ones(site: Site) -> N
         )  # fmt: skip
     await complaints.acknowledge("9.1", by="anna", comment="", at_ms=START + 9)
     told = await site.take()
-    again, done, _ = await site.resend(DurableKind.COMPLAINT, span=Span(START + 1, START + 3))
-    assert (again, done) == (told[1:], {DurableKind.COMPLAINT: 2})
+    again, done, _ = await site.resend("complaint", span=Span(START + 1, START + 3))
+    assert (again, done) == (told[1:], {"complaint": 2})
 
 
 async def test_all_kinds_go_in_the_order_they_were_made_each_line_s_too(
@@ -294,7 +298,7 @@ async def test_all_kinds_go_in_the_order_they_were_made_each_line_s_too(
     again, done, _ = await site.resend()
     moments = [body["ts"] for body in again]
     assert moments == sorted(moments)
-    assert done == {DurableKind.COMPLAINT: 4, DurableKind.INTERVAL: 9}
+    assert done == {"complaint": 4, "interval": 9}
 
 
 def _topic(body: Body) -> tuple[object, ...]:

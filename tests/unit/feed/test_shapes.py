@@ -16,6 +16,7 @@ from cloudevents.core.formats.json import JSONFormat
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
+from callsteward import features
 from callsteward.check import services
 from callsteward.check.result import Status
 from callsteward.config import Config
@@ -88,7 +89,7 @@ async def kept(port: int, topic: str, seconds: float = 0.5) -> dict[str, bytes]:
 
 @asynccontextmanager
 async def running(config: Config) -> AsyncIterator[Feed]:
-    feed = Feed(config, boot_id="boot-1", backoff=Backoff(0.05, 0.2))
+    feed = Feed(config, boot_id="boot-1", tells=features.tells(config), backoff=Backoff(0.05, 0.2))
     task = asyncio.create_task(feed.run())
     try:
         yield feed
@@ -133,7 +134,7 @@ async def test_structured_every_message_is_an_event_that_the_sdk_reads(
         await raw.until(lambda: any(topic.endswith("intervals/20261122T0800Z") for topic in raw.last()))
         assert await feed.drain(5) == 0
         await raw.until(lambda: b'"offline"' in raw.last()["callsteward/main/status"])
-    schemas = contract.json_schemas("structured")
+    schemas = contract.json_schemas(features.channels(), "structured")
     kinds = set()
     for message in raw.messages:
         topic, payload = message.topic.value, bytes(message.payload)
@@ -156,7 +157,7 @@ async def test_binary_every_message_is_as_it_was_and_carries_its_attributes(
     mosquitto: Mosquitto, record: Build
 ) -> None:
     config = config_for(mosquitto.port, version="5", cloudevents="binary")
-    schemas = contract.json_schemas()
+    schemas = contract.json_schemas(features.channels())
     async with hearing(mosquitto.port, "callsteward/#", "5") as raw, running(config) as feed:
         say_everything(feed, record)
         await raw.until(lambda: any("/alerts/support/complaint" in topic for topic in raw.last()))
@@ -179,7 +180,7 @@ async def test_binary_every_message_is_as_it_was_and_carries_its_attributes(
 @pytest.mark.parametrize("version", ["3.1.1", "5"])
 async def test_the_will_is_an_event_too(mosquitto: Mosquitto, version: str) -> None:
     config = config_for(mosquitto.port, version=version, cloudevents="structured")
-    feed = Feed(config, boot_id="boot-1")
+    feed = Feed(config, boot_id="boot-1", tells=features.tells(config))
     async with hearing(mosquitto.port, "callsteward/main/status", version) as raw:
         task = asyncio.create_task(feed.run())
         await raw.until(lambda: feed.connected)

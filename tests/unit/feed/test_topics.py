@@ -12,9 +12,11 @@ def test_the_topics_of_the_contract() -> None:
     assert TOPICS.status == "callsteward/main/status"
     assert TOPICS.line_now("support") == "callsteward/main/lines/support/now"
     assert TOPICS.operator_now("101") == "callsteward/main/operators/101/now"
-    assert TOPICS.call_ended("support") == "callsteward/main/calls/support/ended"
-    assert TOPICS.call_events("support") == "callsteward/main/calls/support/events"
-    assert TOPICS.alert("support", "hold_over_limit") == "callsteward/main/alerts/support/hold_over_limit"
+    assert TOPICS.of("calls", "support", "ended") == "callsteward/main/calls/support/ended"
+    assert TOPICS.of("calls", "support", "events") == "callsteward/main/calls/support/events"
+    assert (
+        TOPICS.of("alerts", "support", "hold_over_limit") == "callsteward/main/alerts/support/hold_over_limit"
+    )
 
 
 @pytest.mark.parametrize(
@@ -37,7 +39,7 @@ def test_the_topics_of_the_contract() -> None:
 def test_no_name_can_leave_its_level(name: str, escaped: str) -> None:
     assert level(name) == escaped
     assert TOPICS.line_now(name) == f"callsteward/main/lines/{escaped}/now"
-    assert TOPICS.alert(name, name) == f"callsteward/main/alerts/{escaped}/{escaped}"
+    assert TOPICS.of("alerts", name, name) == f"callsteward/main/alerts/{escaped}/{escaped}"
 
 
 @given(st.text(), st.text())

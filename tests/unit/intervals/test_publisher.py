@@ -83,8 +83,12 @@ class Site:
             now_ms=lambda: self.now_ms,
             still_open=lambda: self.open,
             publish=self.published.append,
+            enqueue=self._enqueue,
             every_s=0.01,
         )
+
+    async def _enqueue(self, *_: object) -> None:
+        """The feed is none of this test's."""
 
     async def load(self) -> None:
         await self.publisher.load()

@@ -8,13 +8,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from callsteward import features
 from callsteward.config import Config
 from callsteward.exceptions import StoreError
-from callsteward.feed.durable import Durable
 from callsteward.record.call import CallRecord
 from callsteward.store import outbox as outbox_module
 from callsteward.store.engine import writing
-from callsteward.store.outbox import DurableKind, Measure, Outbox, Outgoing, enqueue
+from callsteward.store.outbox import Measure, Outbox, Outgoing, enqueue
 from callsteward.store.records import CallQuery, Store
 
 Build = Callable[..., CallRecord]
@@ -25,7 +25,7 @@ def message(number: int, site: str = "main", size: int = 100) -> Outgoing:
     return Outgoing(
         site=site,
         message_id=f"id {number}",
-        kind=DurableKind.RECORD,
+        kind="record",
         line="support" if number % 2 else "sales",
         topic=f"topic/{number}",
         payload=b'"' + b"x" * (size - 2) + b'"',
@@ -35,7 +35,7 @@ def message(number: int, site: str = "main", size: int = 100) -> Outgoing:
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    opened = await Store.open(f"sqlite:///{tmp_path}/calls.db", Durable(Config()).record)
+    opened = await Store.open(f"sqlite:///{tmp_path}/calls.db", features.tells(Config()).outgoing)
     yield opened
     await opened.close()
 
@@ -69,7 +69,7 @@ async def test_a_new_record_is_stored_with_its_message_and_a_known_one_with_none
 async def test_where_the_message_cannot_be_made_the_record_is_not_stored(
     tmp_path: Path, record: Build
 ) -> None:
-    def fails(_record: CallRecord, _now_ms: int) -> list[Outgoing]:
+    def fails(_fact: object, _stored_ms: int | None = None, /) -> list[Outgoing]:
         raise ZeroDivisionError
 
     store = await Store.open(f"sqlite:///{tmp_path}/calls.db", fails)

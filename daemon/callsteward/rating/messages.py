@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
+from callsteward.feed.backlog import Kind
 from callsteward.feed.envelope import BLANK, Count, Envelope, Seconds, Stamp, identity, stamp
-from callsteward.rating.states import Complaint, Mode, Rating, State
+from callsteward.feed.tell import Channel, Tell
+from callsteward.rating.states import Complaint, ComplaintRaised, Mode, Rating, RatingMoved, State
 
 
 class RatingMessage(Envelope, frozen=True, kw_only=True):
@@ -57,11 +59,8 @@ class ComplaintMessage(Envelope, frozen=True, kw_only=True):
 
 
 def rating(site: str, moved: Rating) -> RatingMessage:
-    # What was answered too: the second question and the comment leave the state as it is.
-    answers = (moved.score, moved.question, moved.comment_file)
-    parts = (moved.call_id, moved.state.value, moved.attempts, moved.changed_at_ms, *answers)
     return RatingMessage(
-        **{**BLANK, "message_id": identity("ratings", site, *parts)},
+        **{**BLANK, "message_id": rating_id(site, moved)},
         site=site,
         rating_id=moved.id,
         call_id=moved.call_id,
@@ -86,7 +85,7 @@ def rating(site: str, moved: Rating) -> RatingMessage:
 
 def complaint(site: str, raised: Complaint) -> ComplaintMessage:
     return ComplaintMessage(
-        **{**BLANK, "message_id": identity("complaints", site, raised.call_id)},
+        **{**BLANK, "message_id": complaint_id(site, raised)},
         site=site,
         complaint=raised.id,
         call_id=raised.call_id,
@@ -98,3 +97,43 @@ def complaint(site: str, raised: Complaint) -> ComplaintMessage:
         client_masked=raised.client_masked,
         client_ref=raised.client_ref,
     )
+
+
+def rating_id(site: str, moved: Rating) -> str:
+    """The same on every try."""
+    # What was answered too: the second question and the comment leave the state as it is.
+    answers = (moved.score, moved.question, moved.comment_file)
+    parts = (moved.call_id, moved.state.value, moved.attempts, moved.changed_at_ms, *answers)
+    return identity("ratings", site, *parts)
+
+
+def complaint_id(site: str, raised: Complaint) -> str:
+    """The same on every try."""
+    return identity("complaints", site, raised.call_id)
+
+
+TELLS = (
+    Tell(
+        fact=RatingMoved,
+        message=lambda site, fact: rating(site, fact.rating),
+        topic=lambda fact: ("ratings", fact.rating.line),
+        durable="rating",
+        message_id=lambda site, fact: rating_id(site, fact.rating),
+        line=lambda fact: fact.rating.line,
+        made_ms=lambda fact: fact.rating.changed_at_ms,
+    ),
+    Tell(
+        fact=ComplaintRaised,
+        message=lambda site, fact: complaint(site, fact.complaint),
+        topic=lambda fact: ("alerts", fact.complaint.line, "complaint_escalated"),
+        kind=Kind.ALERT,
+        durable="complaint",
+        message_id=lambda site, fact: complaint_id(site, fact.complaint),
+        line=lambda fact: fact.complaint.line,
+        made_ms=lambda fact: fact.complaint.raised_at_ms,
+    ),
+)
+CHANNELS = {
+    "ratings": Channel("ratings/{line}", RatingMessage),
+    "complaints": Channel("alerts/{line}/complaint_escalated", ComplaintMessage),
+}

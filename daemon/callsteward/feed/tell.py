@@ -1,0 +1,155 @@
+"""How a fact becomes a message: one table, for the transaction that stores the fact and for publishing it.
+
+Each feature lists its own facts. A durable message is made in the transaction of its fact and waits in the
+outbox; publishing then needs its name alone. A message sent from memory at once is the one made there.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import msgspec
+
+from callsteward.config import Config
+from callsteward.feed import messages
+from callsteward.feed.backlog import Kind
+from callsteward.feed.messages import Message
+from callsteward.feed.topics import Topics
+from callsteward.store.outbox import Outgoing
+
+F = TypeVar("F")
+
+# Messages that were stored and may be published from memory: more wait only where the broker is away.
+REMEMBERED = 1_000
+
+
+class Channel(NamedTuple):
+    """A topic below the site's, for the contract.
+
+    `message`: what comes on it; `retained`: the broker keeps the last one; `from_daemon`: who sends it.
+    `described`: the type with what its schema says beyond the type itself.
+    """
+
+    topic: str
+    message: type[msgspec.Struct]
+    retained: bool = False
+    from_daemon: bool = True
+    described: Callable[[], Any] | None = None
+
+    @property
+    def schema_type(self) -> Any:
+        return self.message if self.described is None else self.described()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tell(Generic[F]):
+    """The message of one kind of fact. `topic`: its levels below the site; `kind`: whose bound it counts for.
+
+    `durable`: its kind in the outbox, for what must arrive; such a message has a `message_id` that follows
+    from the fact. `made_ms`: when it was made, None for the moment at which it is stored. `at_once`: it may
+    go from memory while nothing waits before it. `expire_s`: the broker keeps it, so long. `replaces`: the
+    message_id of an earlier one that says less.
+    """
+
+    fact: type[F]
+    message: Callable[[str, F], Message]
+    topic: Callable[[F], tuple[str, ...]]
+    kind: Kind = Kind.RECORD
+    durable: str = ""
+    message_id: Callable[[str, F], str] = lambda _site, _fact: ""
+    line: Callable[[F], str] = lambda _: ""
+    made_ms: Callable[[F], int | None] = lambda _: None
+    at_once: bool = False
+    expire_s: Callable[[Config], int] | None = None
+    replaces: Callable[[F], str | None] = lambda _: None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forget(Generic[F]):
+    """A fact after which a broker that cannot expire messages forgets what it keeps of a topic."""
+
+    fact: type[F]
+    topic: Callable[[F], tuple[str, ...]]
+
+
+class Tells:
+    """The table of one site."""
+
+    def __init__(self, config: Config, table: Iterable[Tell[Any] | Forget[Any]]) -> None:
+        self._config = config
+        self._site = config.site.name
+        self._by_fact = {entry.fact: entry for entry in table}
+        self._made: OrderedDict[str, Message] = OrderedDict()
+        self.topics = Topics(config.mqtt.root, self._site)
+
+    def of(self, fact: object) -> Tell[Any] | Forget[Any] | None:
+        """The entry of a fact, None where it becomes no message."""
+        return self._by_fact.get(type(fact))
+
+    def topic(self, entry: Tell[F] | Forget[F], fact: F) -> str:
+        return self.topics.of(*entry.topic(fact))
+
+    def message_id(self, entry: Tell[F], fact: F) -> str:
+        return entry.message_id(self._site, fact)
+
+    def message(self, entry: Tell[F], fact: F) -> Message:
+        """The message without its envelope: the one made when the fact was stored, where it is at hand."""
+        made = self._made.pop(entry.message_id(self._site, fact), None)
+        return entry.message(self._site, fact) if made is None else made
+
+    def expire_s(self, entry: Tell[Any]) -> int | None:
+        return None if entry.expire_s is None else entry.expire_s(self._config)
+
+    def outgoing(self, fact: object, stored_ms: int | None = None, /) -> Sequence[Outgoing]:
+        """What goes into the outbox in the transaction of a fact; `stored_ms`: that moment, ms since 1970."""
+        entry = self.of(fact)
+        if not isinstance(entry, Tell) or not entry.durable:
+            return ()
+        message = entry.message(self._site, fact)
+        if entry.at_once:
+            self._made[message.message_id] = message
+            if len(self._made) > REMEMBERED:
+                self._made.popitem(last=False)
+        made_ms = entry.made_ms(fact)
+        return [
+            outgoing(
+                self._site,
+                message,
+                kind=entry.durable,
+                line=entry.line(fact),
+                topic=self.topic(entry, fact),
+                made_ms=(stored_ms or 0) if made_ms is None else made_ms,
+                expire_s=self.expire_s(entry),
+                replaces=entry.replaces(fact),
+            )
+        ]
+
+
+def outgoing(
+    site: str,
+    message: Message,
+    *,
+    kind: str,
+    line: str,
+    topic: str,
+    made_ms: int,
+    expire_s: int | None = None,
+    replaces: str | None = None,
+) -> Outgoing:
+    """A message as the outbox keeps it. `made_ms` becomes its `ts`; the broker keeps one that expires."""
+    stamped = msgspec.structs.replace(message, ts=messages.stamp(made_ms))
+    return Outgoing(
+        site=site,
+        message_id=message.message_id,
+        kind=kind,
+        line=line,
+        topic=topic,
+        payload=messages.encode(stamped),
+        made_at_ms=made_ms,
+        retain=expire_s is not None,
+        expire_s=expire_s,
+        replaces=replaces,
+    )

@@ -1,0 +1,36 @@
+"""What was published of ratings and complaints, told again: for `callsteward feed resend`.
+
+The ledger keeps a rating's last step: the one that counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from callsteward.config import Config
+from callsteward.feed.resend import Again, LeaveOut, Source, Span
+from callsteward.rating.complaints import Complaints
+from callsteward.rating.ledger import Ledger
+from callsteward.rating.states import ComplaintRaised, RatingMoved
+from callsteward.store.records import Store
+
+
+async def _ratings(config: Config, store: Store, span: Span, leave_out: LeaveOut) -> AsyncIterator[Again]:
+    """The last steps of ratings, those made in the span."""
+    ledger = Ledger(store.engine, config.site.name)
+    async for rating in ledger.changed(span.from_ms, span.to_ms, line=span.line):
+        if rating.comment_ms is not None and rating.comment_file is None:
+            # Past the retention: its name was in the message, and in its message_id.
+            leave_out()
+        else:
+            yield Again(RatingMoved(rating))
+
+
+async def _complaints(config: Config, store: Store, span: Span, _leave_out: LeaveOut) -> AsyncIterator[Again]:
+    """The complaints raised in the span."""
+    for raised in await Complaints(store.engine, config.site.name).listed(line=span.line, everything=True):
+        if span.from_ms <= raised.raised_at_ms < span.to_ms:
+            yield Again(ComplaintRaised(raised))
+
+
+AGAIN = {"rating": Source(_ratings), "complaint": Source(_complaints)}
