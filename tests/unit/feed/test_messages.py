@@ -133,7 +133,7 @@ def test_every_message_is_flat_carries_the_envelope_and_meets_its_schema(
         if wire["schema"] != "callsteward.call/1":
             assert not [key for key, value in wire.items() if isinstance(value, dict | list)]
         seen.add(wire["schema"])
-    assert seen == set(schemas)
+    assert seen == {name for name in schemas if not name.startswith("callsteward.command-")}
 
 
 def test_a_wrong_message_does_not_meet_its_schema(record: Callable[..., CallRecord]) -> None:

@@ -134,7 +134,8 @@ async def test_everything_said_is_heard_and_meets_its_schema(broker: AnyBroker, 
         jsonschema.Draft202012Validator(schemas[payload["schema"]]).validate(payload)
         assert payload["boot_id"] == "boot-1", topic
     # Replies go out where commands come in (tests/unit/commands).
-    assert {payload["schema"] for _, payload, _ in heard.messages} == set(schemas) - {"callsteward.reply/1"}
+    said = {name for name in schemas if not name.startswith("callsteward.command-")}
+    assert {payload["schema"] for _, payload, _ in heard.messages} == said - {"callsteward.reply/1"}
     ends = (
         "/events",
         "/late",

@@ -382,7 +382,8 @@ async def test_an_outbox_takes_the_revisions_in_their_transaction(site: Site) ->
     with pytest.raises(StoreError):
         await site.until(START + HALF_MS + 5000)
     fails = False
-    assert await site.until(START + HALF_MS + 5000) == []
+    told = await site.until(START + HALF_MS + 5000)
+    assert told == [row for row in taken if row.kind is Kind.LINE]
     # The transaction that failed wrote down no revision.
     assert [(row.kind, row.revision) for row in taken] == [(Kind.LINE, 1), (Kind.OPERATOR, 1)]
 
