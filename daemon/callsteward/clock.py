@@ -67,6 +67,11 @@ class EventClock:
         now = time.monotonic() if monotonic_s is None else monotonic_s
         return int(max(offsets) + now * 1000)
 
+    def asterisk_ms(self) -> int:
+        """Asterisk's time now, or the machine's while nothing has told it."""
+        now_ms = self.now_ms()
+        return time.time_ns() // 1_000_000 if now_ms is None else now_ms
+
     def monotonic_s(self, at_ms: int) -> float | None:
         """When, on time.monotonic(), Asterisk's clock will show `at_ms`."""
         now = time.monotonic()

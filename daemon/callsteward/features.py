@@ -1,56 +1,78 @@
-"""The features of callsteward. This is the only file that names them all."""
+"""The features of callsteward, in the order in which data passes. This is the only file that names them all.
+
+Those of a program's own are given to it in their place: `Daemon(config, features=(*FEATURES, Mine()))`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from callsteward.callback import messages as callback
-from callsteward.commands import messages as commands
+from callsteward.agi.feature import AgiFeature
+from callsteward.callback.feature import CallbackFeature
+from callsteward.commands.feature import CommandsFeature
 from callsteward.feed import calls
 from callsteward.feed.tell import Channel, Tell, Tells
-from callsteward.intervals import message as intervals
-from callsteward.rating import messages as rating
+from callsteward.intervals.feature import IntervalsFeature
+from callsteward.lost.feature import LostFeature
+from callsteward.metrics.feature import MetricsFeature
+from callsteward.part import Feature
+from callsteward.rating.feature import RatingFeature
+from callsteward.status.feature import StatusFeature
 from callsteward.store.outbox import Announce, nobody
+from callsteward.tags.feature import TagsFeature
+from callsteward.web.feature import WebFeature
 
 if TYPE_CHECKING:
     from callsteward.config import Config
     from callsteward.feed.resend import Source
 
-_TELLS: tuple[Any, ...] = (*calls.TELLS, *callback.TELLS, *rating.TELLS, *intervals.TELLS)
+Features = Sequence[Feature]
+
+FEATURES: tuple[Feature, ...] = (
+    LostFeature(),
+    CallbackFeature(),
+    TagsFeature(),
+    RatingFeature(),
+    IntervalsFeature(),
+    CommandsFeature(),
+    MetricsFeature(),
+    WebFeature(),
+    AgiFeature(),
+    StatusFeature(),
+)
 
 
-def channels() -> dict[str, Channel]:
+def channels(features: Features = FEATURES) -> dict[str, Channel]:
     """The topics of all messages, for the contract."""
-    return {
-        **calls.CHANNELS,
-        **intervals.CHANNELS,
-        **callback.CHANNELS,
-        **rating.CHANNELS,
-        **commands.CHANNELS,
-    }
+    found = dict(calls.CHANNELS)
+    for feature in features:
+        found |= feature.channels
+    return found
 
 
-def tells(config: Config) -> Tells:
+def tells(config: Config, features: Features = FEATURES) -> Tells:
     """The table of all messages of a site."""
-    return Tells(config, _TELLS)
+    return Tells(config, [*calls.TELLS, *(entry for feature in features for entry in feature.tells)])
 
 
-def announce(config: Config) -> Announce:
+def announce(config: Config, features: Features = FEATURES) -> Announce:
     """Makes the messages that go into the outbox; none with `mqtt.enabled = false`."""
-    return tells(config).outgoing if config.mqtt.enabled else nobody
+    return tells(config, features).outgoing if config.mqtt.enabled else nobody
 
 
-def durable_kinds() -> list[str]:
+def durable_kinds(features: Features = FEATURES) -> list[str]:
     """The kinds of messages that must arrive."""
-    return [tell.durable for tell in _TELLS if isinstance(tell, Tell) and tell.durable]
+    entries = [*calls.TELLS, *(entry for feature in features for entry in feature.tells)]
+    return [entry.durable for entry in entries if isinstance(entry, Tell) and entry.durable]
 
 
-def sources() -> Mapping[str, Source]:
+def sources(features: Features = FEATURES) -> Mapping[str, Source]:
     """Where each kind of message that must arrive comes from again."""
-    from callsteward.callback.history import AGAIN as CALLBACKS
     from callsteward.feed.resend import Source, records
-    from callsteward.intervals.history import AGAIN as INTERVALS
-    from callsteward.rating.history import AGAIN as RATINGS
+    from callsteward.store.outbox import RECORD
 
-    return {"record": Source(records), **CALLBACKS, **RATINGS, **INTERVALS}
+    found = {RECORD: Source(records)}
+    for feature in features:
+        found |= feature.sources()
+    return found

@@ -47,8 +47,33 @@ class Counters:
     disk_errors: int = 0
     """Times that the disk began to refuse the journal."""
     compactions: int = 0
+    overtaken_intervals: int = 0
+    """Revisions that were not sent: a newer one was made while they waited for the broker."""
     reloads: int = 0
     reload_errors: int = 0
+
+    def summary(self) -> dict[str, object]:
+        """For the log, when the daemon stops."""
+        return {
+            "frames": self.frames,
+            "events": self.events,
+            "unknown": dict(self.unknown),
+            "malformed": self.malformed,
+            "tracker_errors": self.tracker_errors,
+            "connects": self.connects,
+            "disconnects": self.disconnects,
+            "shed": dict(self.shed),
+            "overflows": self.overflows,
+            "refused": self.refused,
+            "silences": self.silences,
+            "clock_steps": self.clock_steps,
+            "disk_stalls": self.disk_stalls,
+            "disk_errors": self.disk_errors,
+            "compactions": self.compactions,
+            "reloads": self.reloads,
+            "reload_errors": self.reload_errors,
+            "max_depth": self.max_depth,
+        }
 
     def count_unknown(self, kind: str) -> None:
         """Count an event of a type that is of no use here; past a number of types they are one, `other`."""
@@ -117,5 +142,5 @@ class Readings(msgspec.Struct, kw_only=True):
     event_lag_s: Callable[[], float]
     frames_waiting: Callable[[], int]
     journal_bytes: Callable[[], int]
-    overtaken: Callable[[], int]
     tasks: Callable[[], int]
+    health: Callable[[], Health]

@@ -17,8 +17,10 @@ import structlog
 from callsteward.agi.request import Request
 from callsteward.agi.server import Answer, Server
 from callsteward.agi.site import site_questions
+from callsteward.callback.forbidding import Forbidding
 from callsteward.callback.ledger import Ledger
 from callsteward.config import Config
+from callsteward.outgoing.guard import Guard
 from callsteward.record.call import CallbackDecision, Decision
 from callsteward.record.number import Numbers
 from callsteward.store.records import Store
@@ -57,7 +59,9 @@ async def _measured(url: str) -> tuple[list[float], list[float]]:
     store = await Store.open(url)
     try:
         await _fill(store, Numbers("RU", b"a key"))
-        knowing = site_questions(config, store.engine).scripts()
+        forbidding = Forbidding(store.engine, "main", now_ms=lambda: 0)
+        questions = site_questions(config, store.engine, guard=Guard(config), forbidding=forbidding)
+        knowing = questions.scripts()
         return await _asked(knowing), await _asked({"arrival": _nothing})
     finally:
         await store.close()

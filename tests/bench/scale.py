@@ -9,7 +9,7 @@ import time
 from callsteward.ari import events
 from callsteward.calls.tracker import Tracker
 from callsteward.config import Config
-from callsteward.daemon.app import spare_the_collector
+from callsteward.daemon.core import spare_the_collector
 from tests.bench.load import interleaved, recorded_calls
 from tests.bench.memory import talking
 from tests.bench.row import Row

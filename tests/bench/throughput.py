@@ -23,7 +23,7 @@ import aiohttp
 from callsteward.ari import events
 from callsteward.calls.tracker import Tracker
 from callsteward.config import Config
-from callsteward.daemon.app import spare_the_collector
+from callsteward.daemon.core import spare_the_collector
 from callsteward.record.facts import CallEnded
 from tests.bench.load import interleaved
 from tests.bench.row import Row

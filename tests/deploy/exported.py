@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from callsteward.callback.states import Actor, Callback, CallbackMoved, State
 from callsteward.config import Config
-from callsteward.health import Counters, FeedState, OutboxState, Readings
+from callsteward.health import Counters, FeedState, Health, OutboxState, Readings
 from callsteward.metrics.scrape import Metrics
 from callsteward.record.facts import Alert, CallEnded
 from tests.unit.store.samples import RECORD
@@ -19,7 +19,7 @@ _NAME = re.compile(r"\b(callsteward_[a-z_]+|process_[a-z_]+)\b")
 
 def scrape() -> bytes:
     """A scrape in which every metric has a sample."""
-    counters = Counters()
+    counters = Counters(overtaken_intervals=2)
     counters.unknown["ChannelVarset"] += 1
     counters.shed["speech"] += 1
     readings = Readings(
@@ -30,7 +30,7 @@ def scrape() -> bytes:
         event_lag_s=lambda: 0.0,
         frames_waiting=lambda: 0,
         journal_bytes=lambda: 0,
-        overtaken=lambda: 2,
+        health=Health,
         tasks=lambda: 0,
     )
     metrics = Metrics(Config(), readings)

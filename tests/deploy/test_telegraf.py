@@ -20,7 +20,7 @@ import pytest
 from callsteward.config import load
 from callsteward.feed import messages
 from callsteward.feed.topics import Topics
-from callsteward.intervals import message as interval_messages
+from callsteward.intervals import messages as interval_messages
 from callsteward.intervals.grid import topic_name
 from callsteward.record.call import CallRecord
 from callsteward.recording.replay import Tally, replay

@@ -125,7 +125,7 @@ def check(
     for cut in sorted({*cuts, len(before)}):
         journal += before[done:cut]
         # As the daemon does.
-        journal += Listening(rerun(journal, config)[1], None).before_compacting()
+        journal += Listening(rerun(journal, config)[1]).before_compacting()
         journal = compacted(journal)
         done = cut
     whole_records, whole, whole_last = rerun(before, config)

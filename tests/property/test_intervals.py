@@ -18,7 +18,7 @@ from callsteward import features
 from callsteward.callback.states import State
 from callsteward.feed import contract, messages
 from callsteward.intervals import grid, slot
-from callsteward.intervals import message as interval_messages
+from callsteward.intervals import messages as interval_messages
 from callsteward.intervals.presence import Change
 from callsteward.intervals.row import IntervalRow, Kind
 from callsteward.intervals.scope import Contact

@@ -17,7 +17,8 @@ from callsteward.callback.states import Callback as Moved
 from callsteward.calls import tracker as tracker_module
 from callsteward.config import Agi, Asterisk, Callback, Config, Intervals, Mqtt, Rating, Store, Web
 from callsteward.config.profile import Profile
-from callsteward.daemon.app import Daemon, journal_path
+from callsteward.daemon.app import Daemon
+from callsteward.daemon.core import journal_path
 from callsteward.demo.ari_server import FakeAri
 from callsteward.exceptions import StoreError
 from callsteward.health import FeedState, Health

@@ -7,10 +7,10 @@ import pytest
 from callsteward.ari.events import Listened
 from callsteward.calls.voices import DEAF_AFTER
 from callsteward.check.heard import heard
-from callsteward.check.result import Status
 from callsteward.config import Config
 from callsteward.store.endpoints import HeardEndpoints
 from callsteward.store.records import Store
+from callsteward.terminal.result import Status
 
 
 async def known(folder: Path, *listened: Listened, **asterisk: str) -> Config:

@@ -4,9 +4,9 @@ from datetime import datetime, time
 
 import pytest
 
-from callsteward.check.hours import calling_hours
-from callsteward.check.result import Status
+from callsteward.callback.check import calling_hours
 from callsteward.config import Callback, Config, Site
+from callsteward.terminal.result import Status
 
 NOW = int(datetime.fromisoformat("2026-11-22T15:00:00+03:00").timestamp() * 1000)
 

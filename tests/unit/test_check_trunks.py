@@ -7,17 +7,17 @@ import pytest
 
 from callsteward.calls.deliveries import Delivered, Deliveries
 from callsteward.calls.tracker import Tracker
-from callsteward.check.callable import callable_numbers
-from callsteward.check.result import Status
 from callsteward.check.trunks import judged, proposed, trunks
 from callsteward.clock import DAY_MS
 from callsteward.config import Callback, Config, Endpoints, Site
 from callsteward.config.hotline import TrunkNumbers
 from callsteward.exceptions import StoreError
+from callsteward.outgoing.check import callable_numbers
 from callsteward.store.records import Store
 from callsteward.stream.deliveries import DeliveryCounts
 from callsteward.stream.trunk_numbers import KEPT_DAYS, KEPT_TRUNKS
 from callsteward.stream.trunk_numbers import TrunkNumbers as Counts
+from callsteward.terminal.result import Status
 from tests.unit.calls.stream import Stream
 
 TRUNK = "PJSIP/trunk"

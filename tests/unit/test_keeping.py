@@ -239,9 +239,8 @@ async def test_before_compacting_a_mark_is_written_that_outlives_it(tmp_path, mo
     monkeypatch.setattr(journal_module, "COMPACT_FROM", 50)
     monkeypatch.setattr(journal_module, "COMPACT_EVERY_S", 0.0)
     counters = Counters()
-    keeping = Keeping(Journal(tmp_path / "j"), None, counters)
     mark = left([LeftCall("101", "1.1", "support", 1)])
-    keeping.before_compacting = lambda: [mark]
+    keeping = Keeping(Journal(tmp_path / "j"), None, counters, lambda: [mark])
     await keeping.keep([b'{"type":"Unknown","timestamp":"2026-11-22T02:00:00.000+0000"}'] * 10)
     await keeping.tidy(calls_on=True)
     await until(lambda: counters.compactions == 1)

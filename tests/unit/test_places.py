@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from callsteward.cli import app as cli
 from callsteward.config import load, places
-from callsteward.daemon.app import journal_path
+from callsteward.daemon.core import journal_path
 from callsteward.exceptions import StoreError
 from callsteward.store.engine import connect
 from callsteward.store.records import Store

@@ -5,13 +5,13 @@ import time
 import pytest
 
 from callsteward import config
-from callsteward.check.result import failed
 from callsteward.config.secret_words import is_secret, keep_back, masked, secrets
 from callsteward.daemon import logs
 from callsteward.exceptions import ConfigError
 from callsteward.feed.status_message import status
 from callsteward.health import Health
 from callsteward.store.engine import shown
+from callsteward.terminal.result import failed
 
 
 @pytest.mark.parametrize(

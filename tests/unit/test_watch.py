@@ -2,6 +2,7 @@
 
 import asyncio
 import ctypes
+from collections.abc import Callable
 
 import pytest
 
@@ -45,13 +46,14 @@ def watched(progress: Progress | None = None) -> Watched:
         progress or Progress(),
         lambda: (True, ""),
         lambda: ("current", ""),
-        lambda: None,
     )
 
 
-async def looked(what: Watched, clock: WallClock | None = None) -> tuple[Feed, Systemd]:
+async def looked(
+    what: Watched, clock: WallClock | None = None, clock_set: Callable[[], None] = lambda: None
+) -> tuple[Feed, Systemd]:
     feed, systemd = Feed(), Systemd()
-    task = asyncio.create_task(watch(what, feed, systemd, clock))
+    task = asyncio.create_task(watch(what, feed, systemd, clock_set=clock_set, clock=clock))
     while len(feed.healths) < 3:  # noqa: ASYNC110
         await asyncio.sleep(0.005)
     task.cancel()
@@ -84,11 +86,15 @@ async def test_a_clock_that_is_set_is_counted_and_said(capsys):
     wall = [1000.0]
     clock = WallClock(lambda: wall[0], lambda: 5.0)
     told: list[bool] = []
-    what = watched()._replace(clock_set=lambda: told.append(True))
+    what = watched()
+
+    def clock_set() -> None:
+        told.append(True)
+
     wall[0] += 3600
-    await looked(what, clock)
+    await looked(what, clock, clock_set)
     wall[0] -= 7200
-    feed, _ = await looked(what, clock)
+    feed, _ = await looked(what, clock, clock_set)
     assert what.counters.clock_steps == len(told) == 2
     assert feed.healths[-1].clock_steps == 2
     said = capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""The FastAGI server of one site, put together from its configuration and database."""
+"""The questions of the dialplan, answered for one site from its configuration and database."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from callsteward.agi.lookups import Caller, Lookups
 from callsteward.agi.questions import Questions
 from callsteward.agi.request import Request
-from callsteward.agi.server import Server
 from callsteward.callback.forbidding import Forbidding
 from callsteward.callback.states import Actor
 from callsteward.calls.directory import Directory
@@ -28,19 +27,6 @@ from callsteward.record.tag import Source
 _BY = "agi"
 
 
-def open_agi(
-    config: Config,
-    engine: AsyncEngine,
-    *,
-    forbidding: Forbidding | None = None,
-    commands: Commands | None = None,
-    ratings: Decisions | None = None,
-) -> Server:
-    """The server as `[agi]` asks for it; it listens once it runs."""
-    questions = site_questions(config, engine, forbidding=forbidding, commands=commands, ratings=ratings)
-    return Server(config.agi.host, config.agi.port, questions.scripts())
-
-
 def _wall_ms() -> int:
     return time.time_ns() // 1_000_000
 
@@ -49,19 +35,16 @@ def site_questions(
     config: Config,
     engine: AsyncEngine,
     *,
+    guard: Guard,
+    forbidding: Forbidding,
     now_ms: Callable[[], int] = _wall_ms,
-    forbidding: Forbidding | None = None,
     commands: Commands | None = None,
     ratings: Decisions | None = None,
 ) -> Questions:
     """The questions of a site, answered from its database."""
-    guard = Guard(config)
     numbers = Numbers(config.site.region, config.privacy.key)
     lookups = Lookups(engine, config.site.name)
     do_not_call = DoNotCall(engine)
-    if forbidding is None:
-        forbidding = Forbidding(engine, config.site.name, now_ms=now_ms)
-    onto_the_list = forbidding
 
     async def caller(number: str) -> Caller:
         at_ms = now_ms()
@@ -69,7 +52,7 @@ def site_questions(
         return await lookups.caller(number, numbers.ref(number), since_ms=since_ms, now_ms=at_ms)
 
     async def add(number: str) -> object:
-        return await onto_the_list.add([number], by=_BY, actor=Actor.INTEGRATION)
+        return await forbidding.add([number], by=_BY, actor=Actor.INTEGRATION)
 
     directory = Directory(config)
 

@@ -9,7 +9,7 @@ import aiohttp
 from callsteward.ari.census import Census
 from callsteward.ari.client import ClientLink
 from callsteward.ari.frames import FrameQueue
-from callsteward.ari.keeper import Keeper
+from callsteward.ari.keeper import Keeper, NoKeeper
 from callsteward.ari.link import Link, OnChange
 from callsteward.ari.outbound import OutboundLink
 from callsteward.ari.recent import Recent
@@ -17,8 +17,8 @@ from callsteward.config import Config
 from callsteward.notify import Notify, handed_down
 
 
-def open_keeper(config: Config, notify: Notify) -> Keeper | None:
-    """What keeps a connection that Asterisk made over the process's end; None where the daemon makes it."""
+def open_keeper(config: Config, notify: Notify) -> Keeper | NoKeeper:
+    """What keeps a connection that Asterisk made over the process's end."""
     left = handed_down()
     if config.asterisk.connect == "outbound":
         return Keeper(notify, left)
@@ -27,7 +27,7 @@ def open_keeper(config: Config, notify: Notify) -> Keeper | None:
         notify.release(name)
         for file in files:
             os.close(file)
-    return None
+    return NoKeeper()
 
 
 def open_link(
@@ -37,7 +37,7 @@ def open_link(
     *,
     session: aiohttp.ClientSession,
     on_change: OnChange,
-    keeper: Keeper | None,
+    keeper: Keeper | NoKeeper,
     gap_from: str = "",
     recent: Recent | None = None,
     handed_over: bool = False,
@@ -47,7 +47,7 @@ def open_link(
     `keeper`: what `open_keeper` returned. `gap_from`: when the last event was that an earlier process saw;
     `recent`: the last ones themselves; `handed_over`: it left Asterisk so that nothing was lost.
     """
-    if keeper is not None:
+    if isinstance(keeper, Keeper):
         return OutboundLink(
             config,
             frames,

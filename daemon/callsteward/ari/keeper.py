@@ -46,6 +46,16 @@ class Resumed(NamedTuple):
     """What that process read, and may not have kept."""
 
 
+class NoKeeper:
+    """Of a daemon that makes its connection itself: nothing is kept."""
+
+    def done(self, position: int) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
 class Keeper:
     """Has the one connection kept. `handed_down`: the open files that systemd kept for this process."""
 

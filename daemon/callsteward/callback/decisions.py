@@ -35,6 +35,10 @@ _RINGS_MS = 120_000
 _SPOKEN_TO = frozenset({Outcome.COMPLETED, Outcome.MID_DIALOGUE_DROP})
 
 
+def _to_nobody(_moved: CallbackMoved) -> None:
+    """For a rehearsal."""
+
+
 class Decisions:
     """Decides for each call that ends; cancels a callback when its client calls or is spoken to first."""
 
@@ -47,15 +51,16 @@ class Decisions:
         do_not_call: NotToCall,
         zones: Whereabouts,
         now_ms: Callable[[], int],
+        publish: Callable[[CallbackMoved], None] = _to_nobody,
     ) -> None:
+        """`publish` is given each callback that is written down or cancelled, once all facts are judged."""
+        self._publish = publish
         self._guard = guard
         self._policy = policy
         self._ledger = ledger
         self._do_not_call = do_not_call
         self._zones = zones
         self._now_ms = now_ms
-        self.on_move: Callable[[CallbackMoved], None] = _nobody
-        """Told of each callback that is written down or cancelled here, once all facts given are judged."""
         self._moves: list[CallbackMoved] = []
         self.judging = False
         """Whether more callbacks may come this moment: when a PBX dies the newest of all comes first."""
@@ -102,7 +107,7 @@ class Decisions:
             self.judging = False
             moves, self._moves = self._moves, []
             for moved in moves:
-                self.on_move(moved)
+                self._publish(moved)
         return judged
 
     def being_called(self, callback: Callback) -> bool:
@@ -233,7 +238,3 @@ class Decisions:
                 self.lost_operators[callback.id] = record.operator
         self._moves.append(CallbackMoved(callback, Actor.DAEMON))
         return decision
-
-
-def _nobody(_moved: CallbackMoved) -> None:
-    pass

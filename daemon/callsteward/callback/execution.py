@@ -74,14 +74,12 @@ class Execution:
         self._zones = zones
         self._operators_now = operators_now
         self._now_ms = now_ms
-        self._publish = publish
         self._wake = asyncio.Event()
         self._steady_ms = steady_ms or now_ms
         self._ages = Ages(now_ms, self._steady_ms)
         self._steps = Steps(
             ledger, decisions, now_ms=now_ms, ages=self._ages, publish=publish, wake=self._wake.set
         )
-        decisions.on_move = self._steps.told
         self._rest = rest
         self._dialplan = Dialplan(config, rest)
         self._permission = Permission(ledger, self._steps, self._dialplan)
@@ -113,6 +111,10 @@ class Execution:
         if said is not None:
             self._heard.append(said)
             self._wake.set()
+
+    def told(self, fact: CallbackMoved) -> None:
+        """A callback was written down, or cancelled by somebody else: a phone that rings for it stops."""
+        self._steps.told(fact)
 
     def link(self, connected: bool) -> None:
         """Asterisk is there, or gone: what happened meanwhile has to be asked for."""
@@ -155,7 +157,7 @@ class Execution:
         # Before any phone is rung: the client may be calling again this moment.
         await self._sticky.work(opened, self._decisions.lost_operators, linked=self._linked)
         for untold in await self._watch.notice_others(opened, linked=self._linked):
-            self._publish(untold)
+            self._steps.publish(untold)
         busy = self._busy(opened)
         under_way = 0
         for callback in opened:

@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from callsteward.callback.decisions import Decisions
 from callsteward.callback.ledger import Ledger
 from callsteward.callback.policy import Reason
 from callsteward.callback.states import CANCELLABLE, Actor, CallbackMoved, State
@@ -24,20 +23,6 @@ from callsteward.rating.states import State as RatingState
 from callsteward.store.outbox import Announce, nobody
 
 Told = Callable[[CallbackMoved | RatingMoved], None]
-
-
-def telling(decisions: Decisions | None, publish: Told) -> Told:
-    """Tells a cancelled callback to the execution, which publishes it; everything else is published here."""
-
-    def told(fact: CallbackMoved | RatingMoved) -> None:
-        if decisions is not None and isinstance(fact, CallbackMoved):
-            decisions.over(fact.callback)
-            # A phone that rings for it stops.
-            decisions.on_move(fact)
-        else:
-            publish(fact)
-
-    return told
 
 
 class Forbidden(msgspec.Struct, frozen=True):

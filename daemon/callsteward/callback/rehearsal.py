@@ -23,6 +23,7 @@ from callsteward.calls.tracker import Tracker
 from callsteward.clock import DAY_MS, HOUR_MS
 from callsteward.config import Config
 from callsteward.outgoing.guard import Guard
+from callsteward.part import Rehearsal
 from callsteward.record.call import CallbackDecision, CallRecord, Decision
 from callsteward.record.callback_id import callback_id
 from callsteward.record.facts import Fact
@@ -38,7 +39,7 @@ _STATES = {
 _NOT_COUNTED = frozenset({State.SUPPRESSED, State.CANCELLED})
 
 
-class Rehearsal:
+class CallbackRehearsal(Rehearsal):
     """Decides for the calls of one stream, on the stream's own clock."""
 
     def __init__(self, config: Config, tracker: Tracker) -> None:

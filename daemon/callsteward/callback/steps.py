@@ -36,6 +36,7 @@ class Steps:
         self._now_ms = now_ms
         self._ages = ages
         self._publish = publish
+        self._own: CallbackMoved | Alert | None = None
         self._wake = wake
         self.known: dict[str, Callback] = {}
         """The open callbacks as they were last seen."""
@@ -56,8 +57,12 @@ class Steps:
         self.dialled.clear()
 
     def told(self, fact: CallbackMoved) -> None:
-        """The decision wrote a callback down or cancelled one."""
+        """A callback was written down or cancelled: what is published from here is known already."""
+        if fact is self._own:
+            return
         callback = fact.callback
+        if callback.state in FINAL:
+            self._decisions.over(callback)
         log.info(
             "callback decided",
             action="callback_decided",
@@ -66,9 +71,13 @@ class Steps:
             state=callback.state.value,
             reason=callback.reason,
         )
-        self._publish(fact)
-        self.known[fact.callback.id] = fact.callback
+        self.known[callback.id] = callback
         self._wake()
+
+    def publish(self, fact: CallbackMoved | Alert) -> None:
+        """Tell the feed and the other parts."""
+        self._own = fact
+        self._publish(fact)
 
     def over(self, callback: Callback) -> None:
         """Somebody else ended it."""
@@ -115,7 +124,7 @@ class Steps:
         if to in FINAL or to is State.DIALLING:
             self._decisions.over(after)
             self._alerted.discard(after.id)
-        self._publish(CallbackMoved(after, actor))
+        self.publish(CallbackMoved(after, actor))
         # What is due again may have somebody to ask at once.
         self._wake()
         return after
@@ -141,7 +150,7 @@ class Steps:
         return callback.created_at_ms + self._ages.of_ms(callback.id, callback.created_at_ms)
 
     def alert(self, callback: Callback, rule: str, limit_s: float, since_ms: int) -> None:
-        self._publish(
+        self.publish(
             Alert(
                 call_id=callback.origin_call_id,
                 line=callback.line,

@@ -6,7 +6,7 @@ would take the daemon's connection away), one MQTT message, and an empty transac
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -14,15 +14,15 @@ from rich.console import Console
 from rich.markup import escape
 
 from callsteward.check import pbx, services
-from callsteward.check.callable import callable_numbers
 from callsteward.check.heard import heard
 from callsteward.check.host_name import host_name
-from callsteward.check.hours import calling_hours
-from callsteward.check.result import Result, Status, failed, ok, warning
 from callsteward.check.trunks import trunks
 from callsteward.config import Config, load
 from callsteward.config.hotline import DEFAULT_PROFILE
 from callsteward.exceptions import ConfigError
+from callsteward.features import FEATURES
+from callsteward.part import Feature
+from callsteward.terminal.result import Result, Status, failed, ok, warning
 from callsteward.terminal.visible import visible
 
 __all__ = ["Result", "Status", "encode", "print_result", "run"]
@@ -35,7 +35,7 @@ _MARKS = {
 }
 
 
-async def run(config_file: Path) -> AsyncIterator[Result]:
+async def run(config_file: Path, features: Sequence[Feature] = FEATURES) -> AsyncIterator[Result]:
     """Each check's result as soon as it is known. Raises ConfigError after a wrong configuration's result."""
     try:
         config = load(config_file, daemon=True)
@@ -44,10 +44,9 @@ async def run(config_file: Path) -> AsyncIterator[Result]:
         yield failed("config", str(error), "correct that, then check again")
         raise
     yield _config(config, config_file)
-    if config.callback.enabled:
-        yield calling_hours(config)
-    if config.callback.enabled or config.rating.enabled:
-        yield callable_numbers(config)
+    for feature in features:
+        for result in await feature.checks(config):
+            yield result
     async for result in pbx.results(config):
         yield result
     slow = await host_name(config)

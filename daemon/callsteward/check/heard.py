@@ -7,12 +7,12 @@ from pathlib import Path
 
 from callsteward.ari.events import Listened
 from callsteward.calls.voices import DEAF_AFTER
-from callsteward.check.result import Result, ok, warning
 from callsteward.config import Config
 from callsteward.exceptions import CallstewardError
 from callsteward.store.endpoints import HeardEndpoints
 from callsteward.store.records import Store
 from callsteward.store.url import StoreUrlError, store_url
+from callsteward.terminal.result import Result, ok, warning
 
 _CHECK = "heard"
 _NAMED = 8

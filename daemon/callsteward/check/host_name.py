@@ -15,8 +15,8 @@ import time
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-from callsteward.check.result import Result, warning
 from callsteward.config import Config
+from callsteward.terminal.result import Result, warning
 
 SLOW_S = 1.0
 _WAIT_S = 2.0

@@ -15,11 +15,11 @@ from callsteward.ari.link import sources, subscribe
 from callsteward.ari.rest import HttpTransport, Rest, authorization, open_session
 from callsteward.callback.dialplan import ASKS, INCLUDED, older
 from callsteward.calls.directory import Directory, Kind
-from callsteward.check.result import Result, failed, ok, warning
 from callsteward.config import Config
 from callsteward.exceptions import AriError, AriUnauthorizedError, ConfigError
 from callsteward.network.causes import cause
 from callsteward.rating import surveys
+from callsteward.terminal.result import Result, failed, ok, warning
 
 # The daemon's own application name would replace a running daemon's connection.
 APPLICATION = "callsteward-check"

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import aiomqtt
 
-from callsteward.check.result import Result, failed, ok, warning
 from callsteward.config import Config
 from callsteward.config.secret_words import masked
 from callsteward.exceptions import CallstewardError, FeedError, StoreError
@@ -21,6 +20,7 @@ from callsteward.network.causes import cause
 from callsteward.store.database_file import file_of, refuse_open_folder
 from callsteward.store.engine import async_url, shown
 from callsteward.store.records import Store
+from callsteward.terminal.result import Result, failed, ok, warning
 
 _WAIT_S = 5.0
 

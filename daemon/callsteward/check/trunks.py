@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 from callsteward.calls.directory import Directory
 from callsteward.check.heard import not_there_yet
-from callsteward.check.result import Result, ok, warning
 from callsteward.config import Config
 from callsteward.exceptions import CallstewardError
 from callsteward.record.number import AMBIGUOUS, OWN_CODE, PLUS, UNREAD
 from callsteward.record.numbering import ABROAD, AS_DIALLED, CODE, E164, NATIONAL, PREFIXED
 from callsteward.store.records import Store
 from callsteward.stream.trunk_numbers import KEPT_DAYS, TrunkNumbers
+from callsteward.terminal.result import Result, ok, warning
 
 _CHECK = "trunks"
 # From fewer numbers nothing is concluded.

@@ -102,7 +102,7 @@ class Commands:
         self._done = done
         self._put = put
         self._now_ms = now_ms
-        self.complaints = complaints
+        self._complaints = complaints
         self._patience_s = patience_s
         self._rates = Rates(config.commands.per_minute, ALL_SENDERS, SENDERS)
         self._running: dict[str, _Run] = {}
@@ -313,9 +313,9 @@ class Commands:
         return self._refused(command, "callback", decision.reason)
 
     async def _complaint(self, command: ComplaintCommand, source: Source) -> Reply:
-        if self.complaints is None:
+        if self._complaints is None:
             return self._refused(command, "complaint", "complaints_off")
-        known = await self.complaints.acknowledge(
+        known = await self._complaints.acknowledge(
             command.call_id, by=_who(command, source), comment=command.comment, at_ms=self._now_ms()
         )
         if not known:

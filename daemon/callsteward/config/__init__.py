@@ -115,6 +115,16 @@ class Config(BaseSettings):
                     raise ValueError(message)
         return self
 
+    @property
+    def commands_over_http(self) -> bool:
+        """Whether commands are taken over HTTP."""
+        return self.commands.http and self.web.enabled
+
+    @property
+    def takes_commands(self) -> bool:
+        """Whether commands are taken by any way."""
+        return self.commands_over_http or (self.commands.mqtt and self.mqtt.enabled)
+
     def line(self, name: str) -> Line:
         """A line by its name; one that is not configured has the defaults."""
         return next((item for item in self.lines if item.name == name), None) or Line(name=name)

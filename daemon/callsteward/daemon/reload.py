@@ -1,9 +1,19 @@
-"""A configuration read anew (SIGHUP): what of it counts at once and what needs a restart. No IO."""
+"""A configuration read anew (SIGHUP): what of it counts at once and what needs a restart."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable, Sequence
+
+import structlog
+
 from callsteward.config import Config, Line
-from callsteward.health import ConfigState
+from callsteward.daemon import logs
+from callsteward.exceptions import CallstewardError
+from callsteward.health import ConfigState, Counters
+from callsteward.notify import Notify
+
+log = structlog.get_logger(__name__)
 
 # What calls are held against and how they are named. The rest is connections, files and rules that
 # are built once: `asterisk`, `endpoints` (whose phone is whose, kept by each channel), `mqtt`, `store` …
@@ -39,3 +49,63 @@ def _for_callbacks(config: Config) -> tuple[object, ...]:
         )
 
     return (tuple(of_line(line) for line in config.lines), tuple(config.operators))
+
+
+class Reloads:
+    """Takes over a new configuration each time that `hang_up` is set; a wrong one changes nothing.
+
+    `load` reads it anew, None where it came from no file; `take_over` are given what it is to be from now on.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        load: Callable[[], Config] | None,
+        hang_up: asyncio.Event,
+        *,
+        counters: Counters,
+        notify: Notify,
+    ) -> None:
+        self._config = config
+        self._load = load
+        self._hang_up = hang_up
+        self._counters = counters
+        self._notify = notify
+        self._state: tuple[ConfigState, str] = ("current", "")
+
+    def state(self) -> tuple[ConfigState, str]:
+        """What became of the last one, and its detail."""
+        return self._state
+
+    async def run(self, take_over: Sequence[Callable[[Config], None]]) -> None:
+        """Work until cancelled."""
+        while True:
+            await self._hang_up.wait()
+            self._hang_up.clear()
+            if self._load is None:
+                continue
+            self._notify.reloading()
+            await self._reload(self._load, take_over)
+            self._notify.ready()
+
+    async def _reload(
+        self, load: Callable[[], Config], take_over: Sequence[Callable[[Config], None]]
+    ) -> None:
+        try:
+            new = await asyncio.to_thread(load)
+        except CallstewardError as error:
+            self._counters.reload_errors += 1
+            self._state = ("refused", str(error))
+            log.error(  # noqa: TRY400
+                "the new configuration is refused: going on with the old one",
+                action="reload_refused",
+                error=str(error),
+            )
+            return
+        self._config, state, detail = reloaded(self._config, new)
+        self._counters.reloads += 1
+        self._state = (state, detail)
+        for take in take_over:
+            take(self._config)
+        logs.set_level(self._config.log)
+        log.info("configuration read anew", action="reloaded", detail=detail)

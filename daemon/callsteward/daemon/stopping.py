@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine, Iterable
+from typing import Any
 
 import structlog
 
@@ -10,6 +12,7 @@ from callsteward.ari.link import Link
 from callsteward.exceptions import CallstewardError
 from callsteward.feed.output import Output
 from callsteward.network.waiting import cancelled
+from callsteward.part import Parts
 from callsteward.store.records import Store
 from callsteward.stream.pump import Pump
 
@@ -22,35 +25,46 @@ LINK_STOP_S = 1.6
 STORE_STOP_S = 0.5
 
 
-async def until_stop(stop: asyncio.Event, tasks: list[asyncio.Task[None]]) -> None:
-    """Return on `stop`; raise where one of the tasks ended, for none of them ends by itself."""
-    stopping = asyncio.create_task(stop.wait(), name="stop")
-    try:
-        await asyncio.wait({*tasks, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        for task in tasks:
-            if task.done():
-                task.result()
-                message = f"the task {task.get_name()!r} ended by itself: please report it"
-                raise CallstewardError(message)
-    finally:
-        await cancelled(stopping)
+class Tasks:
+    """What runs in the daemon until it stops; none of it ends by itself."""
 
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts.runs()
+        self._tasks: dict[str, asyncio.Task[None]] = {}
 
-async def wind_down(tasks: dict[str, asyncio.Task[None]], link: Link, pump: Pump, feed: Output) -> None:
-    """Stop in the order the data goes, so that what has arrived still goes out."""
-    if "ratings" in tasks:
-        # First of all: clients in the menu are sent on to be thanked.
-        await cancelled(tasks["ratings"])
-    tasks["ari"].cancel()
-    await asyncio.wait({tasks["ari"]}, timeout=LINK_STOP_S)
-    pump.finish(handed_over=link.handed_over)
-    await asyncio.wait({tasks["pump"]}, timeout=PUMP_STOP_S)
-    if "callbacks" in tasks:
-        await cancelled(tasks["callbacks"])
-    if not tasks["feed"].done():
-        await feed.drain(FEED_STOP_S)
-    for task in tasks.values():
-        await cancelled(task)
+    def start(self, **works: Coroutine[Any, Any, None]) -> None:
+        """Start the daemon's own work, and then the parts'."""
+        works |= {name: part.run() for name, part in self._parts.items()}
+        self._tasks = {name: asyncio.create_task(work, name=name) for name, work in works.items()}
+
+    async def until(self, stop: asyncio.Event) -> None:
+        """Return on `stop`; raise where a task ended."""
+        stopping = asyncio.create_task(stop.wait(), name="stop")
+        try:
+            await asyncio.wait({*self._tasks.values(), stopping}, return_when=asyncio.FIRST_COMPLETED)
+            for task in self._tasks.values():
+                if task.done():
+                    task.result()
+                    message = f"the task {task.get_name()!r} ended by itself: please report it"
+                    raise CallstewardError(message)
+        finally:
+            await cancelled(stopping)
+
+    async def wind_down(self, link: Link, pump: Pump, feed: Output) -> None:
+        """Stop in the order the data goes, so that what has arrived still goes out."""
+        await self._end(name for name, part in self._parts.items() if part.talks_with_clients)
+        self._tasks["link"].cancel()
+        await asyncio.wait({self._tasks["link"]}, timeout=LINK_STOP_S)
+        pump.finish(handed_over=link.handed_over)
+        await asyncio.wait({self._tasks["pump"]}, timeout=PUMP_STOP_S)
+        await self._end(self._parts)
+        if not self._tasks["feed"].done():
+            await feed.drain(FEED_STOP_S)
+        await self._end(self._tasks)
+
+    async def _end(self, names: Iterable[str]) -> None:
+        for name in names:
+            await cancelled(self._tasks[name])
 
 
 async def closed(store: Store) -> None:

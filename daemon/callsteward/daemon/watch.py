@@ -38,8 +38,6 @@ class Watched(NamedTuple):
     """Whether Asterisk is connected, and why not."""
     config: Callable[[], tuple[ConfigState, str]]
     """The state of the configuration that SIGHUP read, and its detail."""
-    clock_set: Callable[[], None]
-    """What is to be done where the machine's clock was set."""
     parts: Callable[[], str] = str
     """Which optional parts wait for a port and why; empty while none does."""
 
@@ -95,8 +93,15 @@ def in_a_line(watched: Watched, health: Health) -> str:
     return "; ".join(parts)
 
 
-async def watch(watched: Watched, feed: Hears, notify: Notify, clock: WallClock | None = None) -> None:
-    """Look until cancelled."""
+async def watch(
+    watched: Watched,
+    feed: Hears,
+    notify: Notify,
+    *,
+    clock_set: Callable[[], None],
+    clock: WallClock | None = None,
+) -> None:
+    """Look until cancelled; `clock_set` is called where the machine's clock was set."""
     clock = clock or WallClock()
     said = ""
     hung = False
@@ -112,7 +117,7 @@ async def watch(watched: Watched, feed: Hears, notify: Notify, clock: WallClock 
         step_s = clock.step_s()
         if step_s:
             watched.counters.clock_steps += 1
-            watched.clock_set()
+            clock_set()
             log.warning(
                 "the machine's clock was set",
                 action="clock_step",

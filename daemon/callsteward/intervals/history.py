@@ -15,9 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from callsteward.config import Config
 from callsteward.feed.resend import Again, LeaveOut, Source, Span
 from callsteward.intervals import slot
-from callsteward.intervals.compose import scheme
 from callsteward.intervals.grid import MINUTE_MS
 from callsteward.intervals.row import IntervalRow, Kind
+from callsteward.intervals.scheme import scheme
 from callsteward.intervals.slot import Scheme
 from callsteward.intervals.store import IntervalStore
 from callsteward.store.engine import failing

@@ -33,7 +33,15 @@ CLOSE_S = 0.5
 class Keeping:
     """The journal and, where there is one, the recording. Nothing here raises because of the disk."""
 
-    def __init__(self, journal: Journal, recorder: Recorder | None, counters: Counters) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        recorder: Recorder | None,
+        counters: Counters,
+        before_compacting: Callable[[], Sequence[bytes]] = tuple,
+    ) -> None:
+        """`before_compacting` makes marks of what a compacted journal's frames no longer tell."""
+        self._before_compacting = before_compacting
         self._journal = journal
         self._recorder = recorder
         self._counters = counters
@@ -41,8 +49,6 @@ class Keeping:
         self._compacting: asyncio.Task[None] | None = None
         self.trouble = ""
         """What the disk refused at last, empty while it works."""
-        self.before_compacting: Callable[[], Sequence[bytes]] = _nothing
-        """Makes marks of what the journal's frames will no longer tell once it is compacted."""
 
     @property
     def stalled_s(self) -> float:
@@ -115,7 +121,7 @@ class Keeping:
             await self._guarded(journal.clear)
             faults.reached("after:clear")
         elif journal.grown and self._compacting is None:
-            for mark in self.before_compacting():
+            for mark in self._before_compacting():
                 await self.mark(mark)
             self._compacting = asyncio.create_task(self._compact(journal.written), name="compact the journal")
 
@@ -198,7 +204,3 @@ class Keeping:
             doing.cancel()
             raise
         return doing.result()
-
-
-def _nothing() -> Sequence[bytes]:
-    return ()

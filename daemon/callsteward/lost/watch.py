@@ -13,7 +13,6 @@ from callsteward.clock import DAY_MS
 from callsteward.config import Config
 from callsteward.exceptions import StoreError
 from callsteward.lost.calls import LostCalls
-from callsteward.outgoing.guard import Guard
 from callsteward.record.facts import Fact, LineNow
 
 log = structlog.get_logger(__name__)
@@ -23,11 +22,21 @@ LOOK_EVERY_S = 5.0
 
 
 class LostWatch:
-    """Keeps the list and counts it. `changed` is called when a count is another one than before."""
+    """Keeps the list and counts it.
 
-    def __init__(self, config: Config, lost: LostCalls, *, changed: Callable[[], None]) -> None:
+    `read` makes an E.164 number of what a line delivered; `changed` is called when a count is another one.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        lost: LostCalls,
+        *,
+        read: Callable[[str], str | None],
+        changed: Callable[[], None],
+    ) -> None:
         self._lost = lost
-        self._read = Guard(config).read
+        self._read = read
         self._retention_ms = config.callback.retention_days * DAY_MS
         self._changed = changed
         self._counts: dict[str, int] = {}

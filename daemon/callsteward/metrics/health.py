@@ -59,7 +59,7 @@ class HealthCollector(Collector):
         yield _counter(
             "feed_overtaken_intervals",
             "Revisions of intervals not sent since a newer one was made while they waited.",
-            health.overtaken(),
+            health.counters.overtaken_intervals,
         )
         yield _counter("ari_frames", "Frames off the websocket.", counters.frames)
         yield _counter("ari_events", "Events that reached the tracker.", counters.events)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 import structlog
@@ -24,7 +24,6 @@ from callsteward.rating.eligibility import COMPLAINT, Talk, against
 from callsteward.rating.escalation import Escalation
 from callsteward.rating.ledger import Ledger
 from callsteward.rating.states import ComplaintRaised, Mode, Rating, RatingMoved, State
-from callsteward.rating.tags import TagsOf, no_tags
 from callsteward.record.call import CallRecord, Direction, Outcome, Party, ms_of, spoken_s
 from callsteward.record.call import Rating as Told
 from callsteward.record.facts import CallEnded, Fact, HandOver
@@ -37,6 +36,13 @@ _REMEMBERED = 10_000
 SETTLE_S = 0.7
 
 Publish = Callable[[RatingMoved | ComplaintRaised], None]
+TagsOf = Callable[[str], Awaitable[frozenset[str]]]
+"""The tags of a call by its call_id, as they are at that moment. May raise StoreError."""
+
+
+async def no_tags(_call_id: str) -> frozenset[str]:
+    """Of a daemon in which nobody keeps tags."""
+    return frozenset()
 
 
 class Decisions:
@@ -61,8 +67,6 @@ class Decisions:
         self._now_ms = now_ms
         self._publish = publish
         self._tags_of = tags_of
-        self.on_schedule: Callable[[], None] = _nobody
-        """Told when a rating call is scheduled."""
         self.escalation = Escalation(complaints, now_ms, publish)
         # By channel: who has come to the rating, and who waits to hear of it.
         self._arrived: OrderedDict[str, HandOver] = OrderedDict()
@@ -333,7 +337,6 @@ class Decisions:
         )
         if rating is not None:
             self._publish(RatingMoved(rating))
-            self.on_schedule()
         return _SCHEDULED
 
     async def _asked_days_ago(self, number: str | None, client_ref: str | None, call_id: str) -> float | None:
@@ -354,7 +357,3 @@ def _dialogue(record: CallRecord, greeting_s: float) -> bool:
     if record.outcome is Outcome.EARLY_DROP:
         return False
     return spoken_s(record) >= greeting_s or not record.complete
-
-
-def _nobody() -> None:
-    pass

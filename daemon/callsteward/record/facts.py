@@ -83,6 +83,8 @@ class CallTagged(msgspec.Struct, frozen=True, kw_only=True):
     command: str = ""
     client_number: str = ""
     """For the callback ledger alone, not published."""
+    repeated: bool = False
+    """It was written down and told before."""
 
 
 class HandOver(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,10 +18,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from callsteward.ari import events
-from callsteward.callback.rehearsal import Rehearsal
 from callsteward.calls.tracker import Tracker
 from callsteward.config import Config
 from callsteward.exceptions import MalformedEventError
+from callsteward.features import FEATURES
+from callsteward.part import Feature
 from callsteward.record.call import CallRecord, encode
 from callsteward.record.facts import CallEnded, Fact
 from callsteward.terminal import tables
@@ -42,14 +43,23 @@ class Tally:
 OnBroken = Callable[[int, MalformedEventError], None]
 
 
-def replay(lines: Iterable[bytes], config: Config, tally: Tally, on_broken: OnBroken) -> Iterator[CallRecord]:
+def replay(
+    lines: Iterable[bytes],
+    config: Config,
+    tally: Tally,
+    on_broken: OnBroken,
+    *,
+    features: Sequence[Feature] = FEATURES,
+) -> Iterator[CallRecord]:
     """The record of each call in one stream, in order of ending.
 
     Calls still open where the stream stops come last, with `complete` false. A line that is no ARI event
     goes to `on_broken` and is skipped, unless that raises. Empty lines are nothing.
     """
     tracker = Tracker(config)
-    rehearsal = Rehearsal(config, tracker) if config.callback.enabled else None
+    rehearsals = [
+        rehearsal for feature in features if (rehearsal := feature.rehearse(config, tracker)) is not None
+    ]
     for number, line in enumerate(lines, start=1):
         if not (frame := line.strip()):
             continue
@@ -63,13 +73,15 @@ def replay(lines: Iterable[bytes], config: Config, tally: Tally, on_broken: OnBr
             tally.unknown += 1
             continue
         tally.events += 1
-        facts = tracker.handle(event)
-        if rehearsal is not None:
+        facts: Sequence[Fact] = tracker.handle(event)
+        for rehearsal in rehearsals:
             facts = rehearsal.judge(facts)
             rehearsal.hear(event)
         yield from _records(facts, tally)
     facts = tracker.finish()
-    yield from _records(facts if rehearsal is None else rehearsal.judge(facts), tally)
+    for rehearsal in rehearsals:
+        facts = rehearsal.judge(facts)
+    yield from _records(facts, tally)
 
 
 def _records(facts: Sequence[Fact], tally: Tally) -> Iterator[CallRecord]:

@@ -24,9 +24,8 @@ KeepHeard = Callable[[Anew], Awaitable[None]]
 class Listening:
     """What a tracker knows of endpoints, as marks for the journal and as news for the store."""
 
-    def __init__(self, tracker: Tracker, keep: KeepHeard | None) -> None:
+    def __init__(self, tracker: Tracker) -> None:
         self._tracker = tracker
-        self._keep = keep
 
     @staticmethod
     def known_before(listened: Sequence[Listened]) -> list[bytes]:
@@ -44,9 +43,4 @@ class Listening:
 
     def anew(self) -> Anew:
         """What the store does not know yet; each only once."""
-        return self._tracker.listened_anew() if self._keep is not None and self._tracker.heard_anew else ()
-
-    async def keep(self, anew: Anew) -> None:
-        """Raises StoreError."""
-        if self._keep is not None:
-            await self._keep(anew)
+        return self._tracker.listened_anew() if self._tracker.heard_anew else ()

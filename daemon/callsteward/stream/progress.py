@@ -16,7 +16,7 @@ WAIT_LIMIT_S = 600.0
 class Progress:
     """The pump's own marks, on time.monotonic(). It is idle, at work, or waiting for the disk or store."""
 
-    __slots__ = ("_clock", "_idle", "_since_s", "waits_for")
+    __slots__ = ("_clock", "_idle", "_since_s", "lag_s", "waits_for")
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -24,6 +24,8 @@ class Progress:
         self._since_s = clock()
         self.waits_for = ""
         """disk, store, or empty."""
+        self.lag_s = 0.0
+        """How long the oldest frame of the batch worked on last had waited."""
 
     def idle(self) -> None:
         """Nothing is left to do; to be said after every batch."""

@@ -118,13 +118,14 @@ class Pump:
         changed: asyncio.Event | None = None,
         machine: WallClock | None = None,
         kept: Callable[[int], None] | None = None,
+        listening: Listening | None = None,
         keep_heard: KeepHeard | None = None,
     ) -> None:
         self._frames = frames
         self._tracker = tracker
         self._keeping = keeping
-        self._listening = Listening(tracker, keep_heard)
-        keeping.before_compacting = self._listening.before_compacting
+        self._listening = listening or Listening(tracker)
+        self._keep_heard = keep_heard
         self._save = save
         self._outlet = outlet
         self._census = census
@@ -139,8 +140,6 @@ class Pump:
         self._clock_marks = ClockMarks(counters, machine or WallClock(), lambda: tracker.open_calls)
         self._finishing = False
         self._handed_over = False
-        self.lag_s = 0.0
-        """How long the oldest frame of the batch worked on last had waited."""
         self.changed = changed or asyncio.Event()
         """Set when something has happened that the gauges may show."""
 
@@ -223,7 +222,7 @@ class Pump:
         self._frames.wake()
 
     async def _work(self, batch: Batch, position: int = 0) -> None:
-        self.lag_s = max(0.0, time.monotonic() - batch[0][1])
+        self._progress.lag_s = max(0.0, time.monotonic() - batch[0][1])
         batch = self._clock_marks.put(batch)
         # So that a re-run comes to the same: the store may know more by then than is known now.
         head = self._listening.mark() if self._keeping.journal_begins else None
@@ -332,8 +331,9 @@ class Pump:
 
     async def _heard_anew(self) -> None:
         """Before the frames go by which it is known."""
-        if anew := self._listening.anew():
-            await self._patiently(lambda: self._listening.keep(anew), len(anew))
+        keep = self._keep_heard
+        if keep is not None and (anew := self._listening.anew()):
+            await self._patiently(lambda: keep(anew), len(anew))
 
     async def _tidy(self) -> None:
         calls_on = bool(self._tracker.open_legs or self._census.alive)

@@ -27,7 +27,7 @@ OFF = "callbacks_off"
 
 
 class Consequences:
-    """Without `decisions` and `ledger` callbacks are switched off, and none is made or cancelled."""
+    """Without `decisions` callbacks are off, and none is made. `lock` is held while facts are judged."""
 
     def __init__(
         self,
@@ -38,14 +38,17 @@ class Consequences:
         ledger: Ledger,
         decisions: Decisions | None,
         now_ms: Callable[[], int],
+        publish: Callable[[CallbackMoved], None],
+        lock: asyncio.Lock,
     ) -> None:
         self.guard = guard
         self.book = book
-        self.lock = asyncio.Lock()
+        self.lock = lock
         self._forbidding = forbidding
         self._ledger = ledger
         self._decisions = decisions
         self._now_ms = now_ms
+        self._publish = publish
 
     async def forbid(self, number: str, *, by: str, comment: str, actor: Actor) -> bool:
         """Put an E.164 number on the do-not-call list and cancel what is open; whether it was not on it."""
@@ -68,10 +71,7 @@ class Consequences:
         )
         if moved is None:
             return False
-        if self._decisions is not None:
-            self._decisions.over(moved)
-            # The execution hears of it: a phone that rings for it stops.
-            self._decisions.on_move(CallbackMoved(moved, actor))
+        self._publish(CallbackMoved(moved, actor))
         return True
 
     async def find(self, name: str) -> Callback | None:
@@ -98,12 +98,12 @@ class Consequences:
         record = msgspec.structs.replace(record, callback=base, hangup=hangup)
         e164 = self.guard.read(number)
         if e164 is not None and await self.book.spoken_since(record.call_id, e164):
-            return await self._suppressed(decisions, record, e164), True
+            return await self._suppressed(record, e164), True
         (fact,) = await decisions.judge([CallEnded(record, number)])
         assert isinstance(fact, CallEnded)
         return fact.record.callback, True
 
-    async def _suppressed(self, decisions: Decisions, record: CallRecord, number: str) -> CallbackDecision:
+    async def _suppressed(self, record: CallRecord, number: str) -> CallbackDecision:
         decision = CallbackDecision(Decision.SUPPRESSED, Reason.CALLED_AGAIN.value)
         now_ms = self._now_ms()
         ended = record.ended_at
@@ -112,5 +112,5 @@ class Consequences:
             record, decision, number=number, dropped_ms=dropped_ms, at_ms=now_ms
         )
         if callback is not None:
-            decisions.on_move(CallbackMoved(callback, Actor.DAEMON))
+            self._publish(CallbackMoved(callback, Actor.DAEMON))
         return decision

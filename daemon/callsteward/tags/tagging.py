@@ -1,6 +1,6 @@
 """Takes the tags among the facts: writes each down once, and does what follows from it.
 
-Runs where callbacks are decided, between the tracker and the store. What follows is done before the tag
+Runs behind the callbacks' decision, between the tracker and the store. What follows is done before the tag
 is written down: whatever a kill leaves undone is done again when the journal is run again, and a tag
 that is in the book is finished with.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -29,51 +29,46 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-Judge = Callable[[Sequence[Fact]], Awaitable[Sequence[Fact]]]
-
 NOTED = "noted"
 # Records of the last calls, at hand before the store has them.
 _REMEMBERED = 1_000
 
 
 class Tagging:
-    """One for a daemon. `inner` judges the calls that end (callback.decisions), None: nobody does."""
+    """One for a daemon. `answer` is told whether a code dialled on a phone (its channel's name) was taken."""
 
-    def __init__(self, config: Config, consequences: Consequences, inner: Judge | None) -> None:
+    def __init__(
+        self, config: Config, consequences: Consequences, *, answer: Callable[[str, bool], None]
+    ) -> None:
         self._config = config
         self._late_ms = int(config.tags.late_s * 1000)
         self._wrap_up_ms = int(config.tags.wrap_up_s * 1000)
         self._consequences = consequences
         self._book: TagBook = consequences.book
-        self._inner = inner
+        self._answer = answer
         self._recent: OrderedDict[str, CallRecord] = OrderedDict()
-        self.on_answer: Callable[[str, bool], None] = _nobody
-        """Told whether a code dialled on a phone (its channel's name) was taken."""
-        self.on_complaint: Callable[[CallTagged], Awaitable[None]] = _nothing
-        """Awaited for each new tag `complaint`, before it is written down; may be called again for it."""
         self._waiting: dict[str, asyncio.Future[CallTagged]] = {}
 
     async def judge(self, facts: Sequence[Fact]) -> Sequence[Fact]:
-        """The facts as they are to be told. Raises StoreError; may be asked again."""
+        """The facts with what came of each tag. Raises StoreError; may be asked again."""
         judged: list[Fact] = []
         numbers: list[tuple[CallRecord, str]] = []
-        async with self._consequences.lock:
-            for fact in facts:
-                if isinstance(fact, CallTagged):
-                    await self._book.remember(numbers)
-                    numbers.clear()
-                    tagged, new = await self._tagged(fact)
-                    if new:
-                        judged.append(tagged)
-                    continue
-                told = (fact,) if self._inner is None else await self._inner((fact,))
-                for item in told:
-                    if isinstance(item, CallEnded):
-                        numbers += self._remember(item)
-                judged += told
-            # One write for all: calls end together when a PBX goes down.
-            await self._book.remember(numbers)
+        for fact in facts:
+            if isinstance(fact, CallTagged):
+                await self._book.remember(numbers)
+                numbers.clear()
+                judged.append(await self._tagged(fact))
+                continue
+            if isinstance(fact, CallEnded):
+                numbers += self._remember(fact)
+            judged.append(fact)
+        # One write for all: calls end together when a PBX goes down.
+        await self._book.remember(numbers)
         return judged
+
+    async def record(self, call_id: str) -> CallRecord | None:
+        """The record of a call that has ended, also before the store has it."""
+        return self._recent.get(call_id) or await self._book.record(call_id)
 
     def expect(self, command: str) -> asyncio.Future[CallTagged]:
         """What will come of a command that is put into the stream."""
@@ -92,28 +87,27 @@ class Tagging:
         number = self._consequences.guard.kept(fact.client_number)
         return [] if number is None else [(record, number)]
 
-    async def _tagged(self, fact: CallTagged) -> tuple[CallTagged, bool]:
-        """The fact with what came of it, and whether it is news."""
+    async def _tagged(self, fact: CallTagged) -> CallTagged:
+        """The fact with what came of it, and whether it was told before."""
         record: CallRecord | None = None
         if fact.ended and not fact.refused:
             record = await self._record_of(fact)
             fact = _of_record(fact, record, self._late_ms)
         if fact.refused or fact.tag is None:
-            return self._answered(fact, new=True)
+            return self._answered(fact)
         given = Given(fact.tag, fact.value)
         known = await self._book.find(fact.call_id, given)
         if known is not None:
-            return self._answered(msgspec.structs.replace(fact, result=known.result), new=False)
+            return self._answered(msgspec.structs.replace(fact, result=known.result, repeated=True))
         fact = await self._follow(fact, given, record)
-        if fact.refused:
-            return self._answered(fact, new=True)
-        await self._book.add(fact, given)
-        return self._answered(fact, new=True)
+        if not fact.refused:
+            await self._book.add(fact, given)
+        return self._answered(fact)
 
     async def _record_of(self, fact: CallTagged) -> CallRecord | None:
         if not fact.call_id:
             return await self._book.last_of(fact.by, fact.at_ms - self._wrap_up_ms)
-        return self._recent.get(fact.call_id) or await self._book.record(fact.call_id)
+        return await self.record(fact.call_id)
 
     async def _follow(self, fact: CallTagged, given: Given, record: CallRecord | None) -> CallTagged:
         """Do what the tag asks for; the fact says what that came to."""
@@ -138,19 +132,17 @@ class Tagging:
             result = f"callback_{decision.decision.value}: {decision.reason}"
             if decision.decision is Decision.DUE:
                 result = "callback_due"
-        elif given.tag is Tag.COMPLAINT:
-            await self.on_complaint(fact)
         return msgspec.structs.replace(fact, result=result)
 
-    def _answered(self, fact: CallTagged, *, new: bool) -> tuple[CallTagged, bool]:
+    def _answered(self, fact: CallTagged) -> CallTagged:
         """Tell whoever waits: the phone, the command, the log (never a value: it may name a person)."""
         taken = not fact.refused
         if fact.channel:
-            self.on_answer(fact.channel, taken)
+            self._answer(fact.channel, taken)
         waiting = self._waiting.get(fact.command)
         if waiting is not None and not waiting.done():
             waiting.set_result(fact)
-        if new:
+        if not fact.repeated:
             log.log(
                 20 if taken else 30,
                 "call tagged" if taken else "tag refused",
@@ -161,7 +153,7 @@ class Tagging:
                 source=fact.source.value,
                 result=fact.result or fact.refused,
             )
-        return fact, new
+        return fact
 
 
 def actor(source: Source) -> Actor:
@@ -186,11 +178,3 @@ def ended_ms(record: CallRecord) -> int:
 
 def _who(fact: CallTagged) -> str:
     return f"{fact.by or 'nobody named'} ({fact.source.value})"
-
-
-def _nobody(_channel: str, _taken: bool) -> None:
-    pass
-
-
-async def _nothing(_fact: CallTagged) -> None:
-    pass

@@ -12,6 +12,7 @@ from callsteward.agi.lookups import Caller, Lookups
 from callsteward.agi.questions import Questions
 from callsteward.agi.request import AgiError, Request
 from callsteward.agi.site import site_questions
+from callsteward.callback.forbidding import Forbidding
 from callsteward.callback.ledger import Ledger
 from callsteward.callback.policy import Reason
 from callsteward.callback.states import OPEN, Actor, State
@@ -49,9 +50,16 @@ def config() -> Config:
     return Config(privacy={"hmac_key": KEY})
 
 
+def _questions(config: Config, store: Store, **parts: Any) -> Questions:
+    forbidding = Forbidding(store.engine, "main", now_ms=lambda: NOW_MS)
+    return site_questions(
+        config, store.engine, guard=Guard(config), forbidding=forbidding, now_ms=lambda: NOW_MS, **parts
+    )
+
+
 @pytest.fixture
 def questions(store: Store, config: Config) -> Questions:
-    return site_questions(config, store.engine, now_ms=lambda: NOW_MS)
+    return _questions(config, store)
 
 
 def asked(script: str = "arrival", caller: str | None = NUMBER, **params: str) -> Request:
@@ -183,7 +191,7 @@ async def test_what_cannot_be_listed_is_refused(store, questions, request_: Requ
 
 async def test_a_caller_is_read_in_the_format_of_their_trunk(store: Store) -> None:
     config = Config(endpoints=Endpoints(numbers={"PJSIP/ru*": TrunkNumbers(format="national")}))
-    there = site_questions(config, store.engine, now_ms=lambda: NOW_MS)
+    there = _questions(config, store)
     request = msgspec.structs.replace(
         asked("dnc", caller="9613123456", action="add"), channel="PJSIP/ru-00000002"
     )
@@ -205,7 +213,7 @@ async def test_what_is_switched_off_is_said(questions: Questions, script: str, o
 async def test_a_call_is_tagged_from_the_dialplan(store: Store) -> None:
     desk = FrontDesk(store)
     await desk.talk()
-    tagging = site_questions(desk.config, store.engine, commands=desk.commands)
+    tagging = _questions(desk.config, store, commands=desk.commands)
     answer = await tagging.tag(asked("tag", tag="complaint", call="1.1"))
     assert answer == {"CALLSTEWARD_TAG": "done"}
     assert [(kept.tag, kept.source) for kept in await desk.book.of("1.1")] == [("complaint", "agi")]
@@ -238,7 +246,7 @@ async def test_who_would_be_asked_for_a_rating(store: Store) -> None:
         publish=told_of.append,
         tags_of=tags_of,
     )
-    questions = site_questions(config, store.engine, ratings=decisions)
+    questions = _questions(config, store, ratings=decisions)
 
     async def told(channel_id: str = "17.1", called: str = "100", **params: str) -> str:
         request = Request(script="x", channel_id=channel_id, caller=NUMBER, called=called, params=params)

@@ -4,7 +4,7 @@ import pytest
 
 from callsteward.ari import connection
 from callsteward.ari.connection import open_keeper
-from callsteward.ari.keeper import RING_NAME, SOCKET_NAME
+from callsteward.ari.keeper import RING_NAME, SOCKET_NAME, Keeper, NoKeeper
 from callsteward.config import Config
 from callsteward.notify import Notify
 from tests.lab.fd_store import FdStore
@@ -29,11 +29,11 @@ def left(monkeypatch):
 def test_what_is_of_no_use_any_more_is_let_go(left, connect: str):
     store, notify, files = left
     keeper = open_keeper(Config.model_validate({"asterisk": {"connect": connect}}), notify)
-    assert (keeper is None) is (connect == "client")
+    assert isinstance(keeper, NoKeeper) is (connect == "client")
     assert store.names == []
     for kept in files.values():
         with pytest.raises(OSError, match="Bad file"):
             os.fstat(kept[0])
-    if keeper is not None:
+    if isinstance(keeper, Keeper):
         assert keeper.resumed is None
-        keeper.close()
+    keeper.close()

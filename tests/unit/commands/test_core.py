@@ -255,7 +255,7 @@ class _Kept(Complaints):
 async def test_a_complaint_is_acknowledged_where_complaints_are_kept(desk: FrontDesk):
     body: dict[str, Any] = {"action": "acknowledge", "call_id": "1.1", "by": "boss", "comment": "called"}
     assert (await desk.send("complaint", id="1", **body)).reason == "complaints_off"
-    desk.commands.complaints = _Kept()
+    desk = FrontDesk(desk.store, complaints=_Kept())
     assert (await desk.send("complaint", id="2", **body)).result == "acknowledged"
     assert (await desk.send("complaint", id="3", **(body | {"call_id": "2.2"}))).reason == "no_complaint"
 

@@ -12,7 +12,7 @@ from callsteward.commands.reply import Reply
 from callsteward.feed import contract, gauge_messages, messages, status_message
 from callsteward.feed.messages import Message
 from callsteward.feed.today import DayCounts
-from callsteward.intervals import message as interval_messages
+from callsteward.intervals import messages as interval_messages
 from callsteward.rating import messages as rating_messages
 from callsteward.record.call import CallRecord, encode
 from callsteward.record.facts import (

@@ -18,8 +18,8 @@ from callsteward.config import Config
 from callsteward.feed import resend as resend_module
 from callsteward.feed.envelope import stamp
 from callsteward.feed.resend import Span, resend
-from callsteward.intervals.compose import Intervals
-from callsteward.intervals.publisher import Open
+from callsteward.intervals.feature import IntervalsFeature
+from callsteward.intervals.part import IntervalsPart
 from callsteward.rating.complaints import Complaints
 from callsteward.rating.ledger import Ledger
 from callsteward.rating.states import Mode
@@ -28,6 +28,7 @@ from callsteward.store.engine import writing
 from callsteward.store.outbox import Outbox
 from callsteward.store.records import Store
 from callsteward.store.tables import calls, ratings
+from callsteward.testing import StandIn
 from tests.unit.intervals.days import DAY_MS, HOUR_MS, call
 
 START = DAY_MS + 8 * HOUR_MS
@@ -56,24 +57,24 @@ class Site:
         self.durable = features.tells(config)
         self.outbox = Outbox(store.engine, "main")
         self.now_ms = START + 60_000
-        self.intervals = Intervals(
+        self.stand_in = StandIn(
+            store,
             config,
-            store.engine,
-            Phones(),
+            [IntervalsFeature()],
             now_ms=lambda: self.now_ms,
-            still_open=lambda: Open(None, True),
-            publish=lambda _: None,
+            rest=Phones(),
             announce=self.durable.outgoing,
         )
+        self.intervals = self.stand_in.part(IntervalsPart)
 
     async def begin(self) -> None:
-        await self.intervals.publisher.load()
-        self.intervals.link(True)
-        await self.intervals.publisher.step()
+        await self.intervals._publisher.load()
+        self.intervals.link(True, "")
+        await self.intervals._publisher.step()
 
     async def until(self, now_ms: int) -> None:
         self.now_ms = now_ms
-        await self.intervals.publisher.step()
+        await self.intervals._publisher.step()
 
     async def take(self) -> list[Body]:
         """What waits, in order; then it is gone, as if the broker had it."""
@@ -217,7 +218,7 @@ async def test_one_sent_again_that_waits_is_replaced_by_the_next_revision(site: 
         ("sales", 1),
         ("support", 2),
     ]
-    assert site.intervals.overtaken == 2
+    assert site.stand_in.site.counters.overtaken_intervals == 2
 
 
 async def test_the_last_step_of_a_rating_is_sent_again_with_its_id(site: Site) -> None:

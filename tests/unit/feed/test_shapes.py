@@ -18,7 +18,6 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from callsteward import features
 from callsteward.check import services
-from callsteward.check.result import Status
 from callsteward.config import Config
 from callsteward.exceptions import FeedError
 from callsteward.feed import cloudevents, contract
@@ -28,6 +27,7 @@ from callsteward.feed.topics import Topics
 from callsteward.network.backoff import Backoff
 from callsteward.record.call import CallRecord
 from callsteward.record.facts import CallEnded, CallHappened, Happening
+from callsteward.terminal.result import Status
 from tests.lab.ports import free_port
 from tests.live.daemon import callsteward
 from tests.unit.feed.conftest import COMPLAINED, MOSQUITTO, MOVED, RATED, AnyBroker, Mosquitto, config_for

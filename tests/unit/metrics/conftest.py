@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from callsteward.config import Config, Line
-from callsteward.health import Counters, FeedState, OutboxState, Readings
+from callsteward.health import Counters, FeedState, Health, OutboxState, Readings
 from callsteward.metrics.scrape import Metrics
 from callsteward.store.records import Store
 
@@ -37,7 +37,7 @@ def metrics(counters: Counters) -> Metrics:
         event_lag_s=lambda: 0.25,
         frames_waiting=lambda: 17,
         journal_bytes=lambda: 1234,
-        overtaken=lambda: 2,
+        health=Health,
         tasks=lambda: 9,
     )
     return Metrics(config, readings)

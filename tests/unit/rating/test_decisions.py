@@ -290,8 +290,6 @@ async def test_other_facts_pass_through(house: House) -> None:
 
 async def test_a_rating_call_is_scheduled_once_and_the_record_says_so(store: Store) -> None:
     house = House(store, rating="call", rating_delay_min=5)
-    woken: list[bool] = []
-    house.decisions.on_schedule = lambda: woken.append(True)
     ended_ms = NOW - 1000
     ended_at = ari.timestamp(ended_ms).replace("+0000", "Z")
     assert await house.ends(ended_at=ended_at) == Told("scheduled", "call")
@@ -304,7 +302,6 @@ async def test_a_rating_call_is_scheduled_once_and_the_record_says_so(store: Sto
         Mode.CALL,
     )
     assert house.states == ["scheduled"]
-    assert woken == [True]
 
 
 async def test_a_rating_call_that_could_not_be_made_is_not_scheduled(store: Store) -> None:

@@ -18,13 +18,15 @@ from callsteward.config import Rating as Settings
 from callsteward.config.profile import Profile
 from callsteward.exceptions import StoreError
 from callsteward.network.backoff import Backoff
-from callsteward.rating import service
+from callsteward.rating.feature import RatingFeature
 from callsteward.rating.ivr import Ivr
 from callsteward.rating.ivr_events import decode
 from callsteward.rating.ledger import Ledger
-from callsteward.rating.states import ComplaintRaised, RatingMoved, State
+from callsteward.rating.part import RatingPart
+from callsteward.rating.states import State
 from callsteward.record.call import Direction
 from callsteward.store.records import Store
+from callsteward.testing import StandIn
 from tests.unit.rating.test_decisions import came
 
 NOW = 1_795_348_800_000
@@ -110,7 +112,7 @@ class House:
         self.url = f"http://127.0.0.1:{port}"
         self.asterisk = asking
         self.ledger = Ledger(store.engine, "main")
-        self.told: list[RatingMoved | ComplaintRaised] = []
+        self.told: list[object] = []
         self.task: asyncio.Task[None] | None = None
         self.open()
 
@@ -121,16 +123,9 @@ class House:
             profiles={"standard": Profile.model_validate({"rating": "stay", "greeting_s": 1, **profile})},
             rating=Settings(enabled=True, answer_s=answer_s),
         )
-        built = service.build(
-            config,
-            self.store,
-            self.session,
-            client_numbers=set,
-            now_ms=lambda: NOW,
-            publish=self.told.append,
-        )
-        assert built is not None
-        self.decisions = built.decisions
+        there = StandIn(self.store, config, [RatingFeature()], now_ms=lambda: NOW, session=self.session)
+        there.told = self.told
+        self.decisions = there.part(RatingPart).decisions
         self.ivr = Ivr(
             config,
             session=self.session,

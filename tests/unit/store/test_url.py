@@ -8,7 +8,7 @@ import pytest
 
 from callsteward.check.services import store
 from callsteward.config import Config, Store
-from callsteward.daemon.app import journal_path
+from callsteward.daemon.core import journal_path
 from callsteward.exceptions import ConfigError, StoreError
 from callsteward.store.engine import async_url
 from callsteward.store.url import StoreUrlError, store_url

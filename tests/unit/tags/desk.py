@@ -3,32 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 from pydantic import SecretStr
 
 from callsteward.ari import events
-from callsteward.callback.decisions import Decisions
-from callsteward.callback.forbidding import Forbidding, telling
+from callsteward.callback.feature import CallbackFeature
 from callsteward.callback.ledger import Ledger
-from callsteward.callback.policy import Policy
 from callsteward.callback.states import CallbackMoved
 from callsteward.calls.tracker import Tracker
-from callsteward.commands.core import Commands
+from callsteward.commands.core import Commands, Complaints
 from callsteward.commands.done import CommandsDone
+from callsteward.commands.feature import CommandsFeature
 from callsteward.commands.reply import Reply
 from callsteward.config import Callback, Config, Line, Operator, Privacy, Tags
 from callsteward.outgoing.do_not_call import DoNotCall
-from callsteward.outgoing.guard import Guard
-from callsteward.outgoing.zones import ClientZones
+from callsteward.part import Feature
 from callsteward.record.call import CallbackDecision, CallRecord, Decision
 from callsteward.record.facts import CallEnded, CallHappened, CallTagged, Fact, Happening
 from callsteward.record.tag import Source, Tag
 from callsteward.store.records import Store
 from callsteward.tags.book import TagBook
-from callsteward.tags.consequences import Consequences
-from callsteward.tags.tagging import Tagging
+from callsteward.tags.feature import TagsFeature
+from callsteward.tags.part import TagsPart
+from callsteward.testing import StandIn
 from tests.unit.store.samples import RECORD
 
 NOON = 1_795_345_200_000  # 2026-11-22 12:00 in Moscow
@@ -40,7 +40,14 @@ class FrontDesk:
     """What a daemon has, less Asterisk: facts go in at `judge`, commands at `send`."""
 
     def __init__(
-        self, store: Store, *, callbacks: bool = True, patience_s: float = 5.0, **sections: Any
+        self,
+        store: Store,
+        *,
+        callbacks: bool = True,
+        patience_s: float = 5.0,
+        features: Sequence[Feature] = (),
+        complaints: Complaints | None = None,
+        **sections: Any,
     ) -> None:
         self.now_ms = NOON
         self.config = Config(
@@ -58,44 +65,24 @@ class FrontDesk:
         self.dnc = DoNotCall(store.engine)
         self.ledger = Ledger(store.engine, "main")
         self.done = CommandsDone(store.engine, "main")
-        self.moves: list[CallbackMoved] = []
-        self.answers: list[tuple[str, bool]] = []
         self.full = False
         self.stuck = False
         self._waiting: list[Fact] = []
         self._patience_s = patience_s
-        self._callbacks = callbacks
+        self._features = features
+        self._complaints = complaints
         self.restart()
 
     def restart(self) -> None:
         """The daemon, as new."""
-        guard = Guard(self.config)
-        decisions = None
-        if self._callbacks:
-            decisions = Decisions(
-                guard=guard,
-                policy=Policy(self.config),
-                ledger=self.ledger,
-                do_not_call=self.dnc,
-                zones=ClientZones(self.store.engine),
-                now_ms=lambda: self.now_ms,
-            )
-            decisions.on_move = self.moves.append
-        self.consequences = Consequences(
-            guard=guard,
-            forbidding=Forbidding(
-                self.store.engine,
-                "main",
-                now_ms=lambda: self.now_ms,
-                told=telling(decisions, lambda _: None),
-            ),
-            book=self.book,
-            ledger=self.ledger,
-            decisions=decisions,
+        self.site = StandIn(
+            self.store,
+            self.config,
+            (CallbackFeature(), TagsFeature(), CommandsFeature(), *self._features),
             now_ms=lambda: self.now_ms,
         )
-        self.tagging = Tagging(self.config, self.consequences, None if decisions is None else decisions.judge)
-        self.tagging.on_answer = lambda channel, taken: self.answers.append((channel, taken))
+        tags = self.site.part(TagsPart)
+        self.consequences, self.tagging, self._phones = tags.consequences, tags.tagging, tags.answers
         self.tracker = Tracker(self.config)
         self.commands = Commands(
             self.config,
@@ -104,8 +91,18 @@ class FrontDesk:
             done=self.done,
             put=self._put,
             now_ms=lambda: self.now_ms,
+            complaints=self._complaints,
             patience_s=self._patience_s,
         )
+
+    @property
+    def moves(self) -> list[CallbackMoved]:
+        return [fact for fact in self.site.told if isinstance(fact, CallbackMoved)]
+
+    @property
+    def answers(self) -> list[tuple[str, bool]]:
+        """What phones were answered since this was last asked."""
+        return self._phones.waiting()
 
     def _put(self, frame: bytes) -> bool:
         """The stream: what is put into it comes out of the tracker and to the judge."""
@@ -127,7 +124,7 @@ class FrontDesk:
         await self._judge(facts)
 
     async def _judge(self, facts: Any) -> None:
-        await self.tagging.judge(facts)
+        await self.site.judge(facts)
 
     async def talk(self, call_id: str = "1.1", number: str = NUMBER, **changes: Any) -> CallRecord:
         """A talk of some length with the client ended just now, and is stored."""
@@ -140,7 +137,7 @@ class FrontDesk:
             "unobserved": (),
         }
         record = msgspec.structs.replace(RECORD, **(values | changes))
-        (fact,) = await self.tagging.judge([CallEnded(record, number)])
+        (fact,) = await self.site.judge([CallEnded(record, number)])
         assert isinstance(fact, CallEnded)
         await self.store.save([fact.record])
         return fact.record
@@ -154,7 +151,7 @@ class FrontDesk:
             at_ms=self.now_ms,
             client_number=number,
         )
-        await self.tagging.judge([started])
+        await self.site.judge([started])
 
     async def tag(self, tag: Tag | None, call_id: str = "1.1", **changes: Any) -> list[CallTagged]:
         """An operator dials a code after the call; what is news of it."""
@@ -169,7 +166,7 @@ class FrontDesk:
             "channel": "PJSIP/101-0000001c",
         }
         facts: list[Fact] = [CallTagged(**(values | changes))]
-        told = await self.tagging.judge(facts)
+        told = await self.site.judge(facts)
         return [fact for fact in told if isinstance(fact, CallTagged)]
 
     async def send(self, name: str, source: Source = Source.MQTT, **body: Any) -> Reply:

@@ -7,6 +7,7 @@ import pytest
 from callsteward.callback.states import Actor
 from callsteward.config import Tags
 from callsteward.exceptions import StoreError
+from callsteward.part import Feature, Part
 from callsteward.rating.ledger import Ledger as Ratings
 from callsteward.rating.states import Mode
 from callsteward.record.call import Attempt, AttemptResult, Decision, Direction, Outcome
@@ -198,17 +199,37 @@ async def test_dnc_without_a_number_is_refused_and_not_written_down(desk: FrontD
     assert desk.answers == [("PJSIP/101-0000001c", False)]
 
 
-async def test_others_are_noted_and_a_complaint_is_told(desk: FrontDesk):
-    heard = []
+class _Behind(Feature):
+    """A part that judges behind the tags, as the rating does."""
 
-    async def hear(fact):
-        heard.append(fact.call_id)
+    name = "behind"
 
-    desk.tagging.on_complaint = hear
+    def __init__(self) -> None:
+        self.tagged: list[tuple[Tag | None, bool]] = []
+
+    def open(self, site):
+        behind = self
+
+        class Judge(Part):
+            async def judge(self, facts):
+                behind.tagged += [(fact.tag, fact.repeated) for fact in facts if isinstance(fact, CallTagged)]
+                return facts
+
+        return Judge()
+
+
+async def test_others_are_noted_and_who_judges_behind_hears_of_a_repeated_one(store):
+    behind = _Behind()
+    desk = FrontDesk(store, features=[behind])
     await desk.talk()
     for tag, value in ((Tag.COMPLAINT, ""), (Tag.COMPLAINT, ""), (Tag.TICKET, "1"), (Tag.TICKET, "2")):
         await desk.tag(tag, value=value)
-    assert heard == ["1.1"]
+    assert behind.tagged == [
+        (Tag.COMPLAINT, False),
+        (Tag.COMPLAINT, True),
+        (Tag.TICKET, False),
+        (Tag.TICKET, False),
+    ]
     assert [(item.tag, item.value) for item in await desk.book.of("1.1")] == [
         ("complaint", ""),
         ("ticket", "1"),

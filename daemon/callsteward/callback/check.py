@@ -9,9 +9,9 @@ from zoneinfo import ZoneInfo
 import phonenumbers
 from phonenumbers import PhoneNumberType
 
-from callsteward.check.result import Result, ok, warning
 from callsteward.config import Config
 from callsteward.outgoing.hours import candidate_zones, open_in_every
+from callsteward.terminal.result import Result, ok, warning
 
 _STEP_MIN = 15
 _CHECK = "calling hours"

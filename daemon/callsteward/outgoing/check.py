@@ -5,10 +5,10 @@ from __future__ import annotations
 import phonenumbers
 from phonenumbers import PhoneNumberType
 
-from callsteward.check.result import Result, ok, warning
 from callsteward.config import Config
 from callsteward.outgoing.domestic import elsewhere
 from callsteward.outgoing.guard import Guard
+from callsteward.terminal.result import Result, ok, warning
 
 _CHECK = "callable"
 _TYPES = {"mobile": PhoneNumberType.MOBILE, "fixed_line": PhoneNumberType.FIXED_LINE}

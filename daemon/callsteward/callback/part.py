@@ -1,0 +1,67 @@
+"""Callbacks in the daemon: decided as calls end, and carried out beside the stream."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from callsteward.ari.events import Event
+from callsteward.callback.decisions import Decisions
+from callsteward.callback.execution import Execution
+from callsteward.callback.ledger import Ledger
+from callsteward.callback.policy import Policy
+from callsteward.callback.states import CallbackMoved
+from callsteward.outgoing.do_not_call import DoNotCall
+from callsteward.outgoing.zones import ClientZones
+from callsteward.part import Part, Site
+from callsteward.record.facts import Fact
+
+
+class CallbackPart(Part):
+    def __init__(self, site: Site) -> None:
+        engine = site.store.engine
+        ledger = Ledger(engine, site.name, site.announce)
+        policy = Policy(site.config)
+        zones = ClientZones(engine)
+        self.decisions = Decisions(
+            guard=site.guard,
+            policy=policy,
+            ledger=ledger,
+            do_not_call=DoNotCall(engine),
+            zones=zones,
+            now_ms=site.now_ms,
+            publish=site.publish,
+        )
+        self._execution = Execution(
+            site.config,
+            decisions=self.decisions,
+            policy=policy,
+            ledger=ledger,
+            zones=zones,
+            rest=site.rest,
+            operators_now=site.tracker.operators_now,
+            now_ms=site.now_ms,
+            publish=site.publish,
+            steady_ms=lambda: time.monotonic_ns() // 1_000_000,
+        )
+
+    async def load(self) -> None:
+        await self.decisions.load()
+
+    async def judge(self, facts: Sequence[Fact]) -> Sequence[Fact]:
+        return await self.decisions.judge(facts)
+
+    def hear(self, event: Event) -> None:
+        self._execution.hear(event)
+
+    def told(self, fact: object) -> None:
+        # Also by a command, or since its client came onto the do-not-call list.
+        if isinstance(fact, CallbackMoved):
+            self._execution.told(fact)
+
+    def link(self, connected: bool, why: str) -> None:
+        del why
+        self._execution.link(connected)
+
+    async def run(self) -> None:
+        await self._execution.run()

@@ -1,0 +1,62 @@
+"""Commands in the daemon, and the way by which they come over MQTT."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from callsteward.commands.core import Commands
+from callsteward.commands.done import CommandsDone
+from callsteward.exceptions import StoreError
+from callsteward.network.waiting import together
+from callsteward.part import Part, Site
+from callsteward.rating.complaints import ByCommand
+from callsteward.rating.part import RatingPart
+from callsteward.tags.part import TagsPart
+
+log = structlog.get_logger(__name__)
+
+FORGET_EVERY_S = 3600.0
+
+
+class CommandsPart(Part):
+    def __init__(self, site: Site) -> None:
+        tags, ratings = site.part(TagsPart), site.part(RatingPart)
+        assert tags is not None  # wanted wherever commands are
+        self._site = site
+        self.commands = Commands(
+            site.config,
+            consequences=tags.consequences,
+            tagging=tags.tagging,
+            done=CommandsDone(site.store.engine, site.name),
+            put=self._put,
+            now_ms=site.now_ms,
+            complaints=None if ratings is None else ByCommand(ratings.complaints),
+        )
+
+    def _put(self, frame: bytes) -> bool:
+        """Into the stream; while events are left out a frame would be, too."""
+        frames = self._site.frames
+        if frames.full or frames.overflowed.is_set():
+            return False
+        frames.put(frame)
+        return True
+
+    async def run(self) -> None:
+        config = self._site.config
+        works = [self._forget()]
+        if config.commands.mqtt and config.mqtt.enabled:
+            from callsteward.commands.mqtt import MqttDoor
+
+            works.append(MqttDoor(config, self.commands, boot_id=self._site.boot_id).run())
+        await together(*works)
+
+    async def _forget(self) -> None:
+        """Answers that are past their time."""
+        while True:
+            try:
+                await self.commands.forget_old(self._site.now_ms())
+            except StoreError as error:
+                log.warning("old answers are not forgotten", action="commands_forget", error=str(error))
+            await asyncio.sleep(FORGET_EVERY_S)

@@ -1,0 +1,29 @@
+"""Whether Asterisk is connected, and up to when it was certainly heard."""
+
+from __future__ import annotations
+
+import time
+
+from callsteward.ari.link import CERTAIN_AFTER_S
+
+
+class Linked:
+    """The state of the link to Asterisk."""
+
+    def __init__(self) -> None:
+        self._state = (False, "not connected yet")
+        self._since_s = 0.0
+
+    def change(self, connected: bool, detail: str) -> None:
+        if connected and not self._state[0]:
+            self._since_s = time.monotonic()
+        self._state = (connected, detail)
+
+    def state(self) -> tuple[bool, str]:
+        """Whether Asterisk is connected, and why not."""
+        return self._state
+
+    def heard_s(self) -> float | None:
+        """Up to when Asterisk was certainly heard (time.monotonic()), None while it is not."""
+        certain_s = time.monotonic() - CERTAIN_AFTER_S
+        return certain_s if self._state[0] and certain_s > self._since_s else None

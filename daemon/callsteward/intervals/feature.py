@@ -1,0 +1,33 @@
+"""Sums of each line and operator over intervals of 15 or 30 minutes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from callsteward.intervals.messages import CHANNELS, TELLS
+from callsteward.part import Feature
+
+if TYPE_CHECKING:
+    from callsteward.config import Config
+    from callsteward.feed.resend import Source
+    from callsteward.part import Part, Site
+
+
+class IntervalsFeature(Feature):
+    name = "intervals"
+    tells = TELLS
+    channels = CHANNELS
+
+    def wanted(self, config: Config) -> bool:
+        return config.intervals.enabled
+
+    def open(self, site: Site) -> Part:
+        from callsteward.intervals.part import IntervalsPart
+
+        return IntervalsPart(site)
+
+    def sources(self) -> Mapping[str, Source]:
+        from callsteward.intervals.history import AGAIN
+
+        return AGAIN

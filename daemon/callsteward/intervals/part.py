@@ -1,0 +1,50 @@
+"""Intervals in the daemon: who is there is watched, rows are summed and published."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from callsteward.ari.events import Event
+from callsteward.ari.link import devices
+from callsteward.intervals.publisher import Open, Publisher
+from callsteward.intervals.row import IntervalRow
+from callsteward.intervals.scheme import scheme
+from callsteward.intervals.store import IntervalStore
+from callsteward.intervals.watch import Watch
+from callsteward.part import Part, Site
+from callsteward.store.outbox import enqueue
+
+
+class IntervalsPart(Part):
+    def __init__(self, site: Site) -> None:
+        config = site.config
+        store = IntervalStore(site.store.engine, site.name)
+        self._site = site
+        keeps = config.asterisk.connect == "outbound"
+        self._watch = Watch(store, site.rest, devices(config), keeps_events=keeps)
+        self._publisher = Publisher(
+            scheme(config),
+            store,
+            self._watch,
+            now_ms=site.now_ms,
+            still_open=lambda: Open(site.tracker.open_since_ms, site.frames.idle),
+            publish=site.publish,
+            enqueue=self._enqueue,
+            expire_s=config.intervals.expire_hours * 3600,
+        )
+
+    def hear(self, event: Event) -> None:
+        self._watch.hear(event)
+
+    def link(self, connected: bool, why: str) -> None:
+        del why
+        self._watch.link(connected, self._site.now_ms())
+
+    async def run(self) -> None:
+        await self._publisher.run()
+
+    async def _enqueue(self, connection: AsyncConnection, rows: Sequence[IntervalRow], at_ms: int) -> None:
+        messages = [message for row in rows for message in self._site.announce(row, at_ms)]
+        self._site.counters.overtaken_intervals += await enqueue(connection, messages)

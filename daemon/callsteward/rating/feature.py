@@ -1,0 +1,42 @@
+"""The rating of a talk by its client: a menu after it, or a call of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from callsteward.part import Feature
+from callsteward.rating.messages import CHANNELS, TELLS
+
+if TYPE_CHECKING:
+    from callsteward.config import Config
+    from callsteward.feed.resend import Source
+    from callsteward.part import Part, Site
+    from callsteward.terminal.result import Result
+
+
+class RatingFeature(Feature):
+    name = "rating"
+    tells = TELLS
+    channels = CHANNELS
+
+    def wanted(self, config: Config) -> bool:
+        return config.rating.enabled
+
+    def open(self, site: Site) -> Part:
+        from callsteward.rating.part import RatingPart
+
+        return RatingPart(site)
+
+    async def checks(self, config: Config) -> Sequence[Result]:
+        # With callbacks on it is said already.
+        if config.callback.enabled or not config.rating.enabled:
+            return ()
+        from callsteward.outgoing.check import callable_numbers
+
+        return (callable_numbers(config),)
+
+    def sources(self) -> Mapping[str, Source]:
+        from callsteward.rating.history import AGAIN
+
+        return AGAIN

@@ -1,0 +1,84 @@
+"""Ratings in the daemon: decided as calls end, asked in the menu, and by calls of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from callsteward.ari.events import Event
+from callsteward.network.waiting import together
+from callsteward.outgoing.do_not_call import DoNotCall
+from callsteward.outgoing.hours import Hours
+from callsteward.part import Part, Site
+from callsteward.rating.complaints import TAGGED, Complaints
+from callsteward.rating.decisions import Decisions, no_tags
+from callsteward.rating.ivr import Ivr
+from callsteward.rating.ledger import Ledger
+from callsteward.rating.states import RatingMoved, State
+from callsteward.rating.surveys import Surveys
+from callsteward.record.facts import CallTagged, Fact
+from callsteward.record.tag import Tag
+from callsteward.tags.part import TagsPart
+
+
+class RatingPart(Part):
+    # Clients in the menu are sent on to be thanked.
+    talks_with_clients: ClassVar[bool] = True
+
+    def __init__(self, site: Site) -> None:
+        engine = site.store.engine
+        ledger = Ledger(engine, site.name, site.announce)
+        do_not_call = DoNotCall(engine)
+        self._tags = site.part(TagsPart)
+        self.complaints = Complaints(engine, site.name, site.announce)
+        self.decisions = Decisions(
+            site.config,
+            ledger=ledger,
+            complaints=self.complaints,
+            guard=site.guard,
+            do_not_call=do_not_call,
+            now_ms=site.now_ms,
+            publish=site.publish,
+            tags_of=no_tags if self._tags is None else self._tags.of,
+        )
+        self._ivr = Ivr(site.config, session=site.session, rest=site.rest, decisions=self.decisions)
+        self._surveys = Surveys(
+            site.config,
+            ledger=ledger,
+            rest=site.rest,
+            guard=site.guard,
+            hours=Hours(site.config),
+            do_not_call=do_not_call,
+            client_numbers=site.tracker.client_numbers,
+            now_ms=site.now_ms,
+            publish=site.publish,
+        )
+
+    async def judge(self, facts: Sequence[Fact]) -> Sequence[Fact]:
+        for fact in facts:
+            if isinstance(fact, CallTagged) and fact.tag is Tag.COMPLAINT:
+                await self._complained(fact)
+        # Behind the callback's decision: who is called back is not asked for a rating.
+        return await self.decisions.judge(facts)
+
+    async def _complained(self, fact: CallTagged) -> None:
+        """A call that has ended is a complaint; while it is on its record will bring the tag."""
+        if self._tags is None or not fact.ended or fact.refused:
+            return
+        record = await self._tags.record(fact.call_id)
+        if record is not None:
+            await self.decisions.escalation.of_call(record, TAGGED)
+
+    def hear(self, event: Event) -> None:
+        self._surveys.hear(event)
+
+    def told(self, fact: object) -> None:
+        if isinstance(fact, RatingMoved) and fact.rating.state is State.SCHEDULED:
+            self._surveys.wake()
+
+    def link(self, connected: bool, why: str) -> None:
+        del why
+        self._surveys.link(connected)
+
+    async def run(self) -> None:
+        await together(self._ivr.run(), self._surveys.run())
