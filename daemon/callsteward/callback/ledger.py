@@ -143,8 +143,9 @@ class Ledger:
             where = (*where, _NOT_FORBIDDEN)
         with failing("write to"):
             async with writing(self._engine) as connection:
+                # PostgreSQL waits here for another process's step, and then has what that one left.
                 before = (
-                    await connection.execute(select(callbacks.c.state).where(*where))
+                    await connection.execute(select(callbacks.c.state).where(*where).with_for_update())
                 ).scalar_one_or_none()
                 if before is None:
                     return None

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, Select, and_, exists, func, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from callsteward import faults
 from callsteward.callback.states import OPEN as OPEN_CALLBACKS
 from callsteward.rating.states import ASKED, OPEN, Mode, Rating, RatingMoved, State, sources
 from callsteward.record.rating_id import rating_id
@@ -59,6 +60,7 @@ class Ledger:
         None where the call has its rating already: nobody is asked twice.
         """
         scheduled = due_ms is not None
+        state = State.SCHEDULED if scheduled else State.ASKING
         values = {
             "site": self._site,
             "call_id": call_id,
@@ -69,7 +71,7 @@ class Ledger:
             "number": number,
             "client_masked": client_masked,
             "client_ref": client_ref,
-            "state": (State.SCHEDULED if scheduled else State.ASKING).value,
+            "state": state.value,
             "reason": "",
             "created_at_ms": at_ms,
             "due_at_ms": at_ms if due_ms is None else due_ms,
@@ -77,12 +79,15 @@ class Ledger:
             "changed_at_ms": at_ms,
             "attempts": 0,
         }
+        faults.reached(f"before:rating:{state.value}")
         with failing("write to"):
             async with writing(self._engine) as connection:
                 row = (
                     await connection.execute(self._insert.values(**values).returning(*ratings.c))
                 ).one_or_none()
-                return await self._told(connection, row)
+                rating = await self._told(connection, row)
+        faults.reached(f"after:rating:{state.value}")
+        return rating
 
     async def move(
         self,
@@ -143,6 +148,8 @@ class Ledger:
         )
         if "channel_id" in changes:
             where = (*where, _NOT_FORBIDDEN)
+        name = changes.get("state", "kept")
+        faults.reached(f"before:rating:{name}")
         with failing("write to"):
             async with writing(self._engine) as connection:
                 row = (
@@ -150,7 +157,10 @@ class Ledger:
                         update(ratings).where(*where).values(**changes).returning(*ratings.c)
                     )
                 ).one_or_none()
-                return await self._told(connection, row)
+                after = await self._told(connection, row)
+        if after is not None:
+            faults.reached(f"after:rating:{name}")
+        return after
 
     async def _told(self, connection: AsyncConnection, row: Row[Any] | None) -> Rating | None:
         """What a row says now, with the message that tells it put into the outbox."""
