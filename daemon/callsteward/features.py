@@ -5,7 +5,7 @@ Those of a program's own are given to it in their place: `Daemon(config, feature
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from callsteward.agi.feature import AgiFeature
@@ -24,8 +24,11 @@ from callsteward.tags.feature import TagsFeature
 from callsteward.web.feature import WebFeature
 
 if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
     from callsteward.config import Config
     from callsteward.feed.resend import Source
+    from callsteward.outgoing.forbidding import Forbidding
 
 Features = Sequence[Feature]
 
@@ -76,3 +79,19 @@ def sources(features: Features = FEATURES) -> Mapping[str, Source]:
     for feature in features:
         found |= feature.sources()
     return found
+
+
+def forbidding(
+    engine: AsyncEngine,
+    site: str,
+    *,
+    now_ms: Callable[[], int],
+    announce: Announce,
+    told: Callable[[object], None] = lambda _: None,
+    features: Features = FEATURES,
+) -> Forbidding:
+    """The way onto the do-not-call list, by which every feature's open calls to the client end."""
+    from callsteward.outgoing.forbidding import Cancels, Forbidding
+
+    cancels = [Cancels(plan, announce) for feature in features for plan in feature.plans()]
+    return Forbidding(engine, site, now_ms=now_ms, cancels=cancels, told=told)

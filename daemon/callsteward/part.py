@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from callsteward.feed.tell import Channel, Forget, Tell
     from callsteward.health import Counters, Readings
     from callsteward.network.openings import Openings
+    from callsteward.outgoing.forbidding import Forbidding
     from callsteward.outgoing.guard import Guard
+    from callsteward.outgoing.plan import Plan
     from callsteward.store.outbox import Announce
     from callsteward.store.records import Store
     from callsteward.terminal.result import Result
@@ -111,6 +113,10 @@ class Feature:
         """What it does in `replay`; None for nothing."""
         del config, tracker
         return None
+
+    def plans(self) -> Sequence[Plan[Any, Any]]:
+        """Its ledgers of calls to clients: what is open there ends for a client who is not to be called."""
+        return ()
 
     def sources(self) -> Mapping[str, Source]:
         """What `callsteward feed resend` can send again, by the kind in the outbox."""
@@ -241,7 +247,7 @@ class Site:
     publish: Callable[[object], None]
     announce: Announce
     guard: Guard
-    forbidding: Any
+    forbidding: Forbidding
     counters: Counters
     readings: Readings
     openings: Openings

@@ -14,15 +14,16 @@ from collections.abc import Mapping
 import msgspec
 import structlog
 
+from callsteward import features
 from callsteward.agi.request import Request
 from callsteward.agi.server import Answer, Server
 from callsteward.agi.site import site_questions
-from callsteward.callback.forbidding import Forbidding
 from callsteward.callback.ledger import Ledger
 from callsteward.config import Config
 from callsteward.outgoing.guard import Guard
 from callsteward.record.call import CallbackDecision, Decision
 from callsteward.record.number import Numbers
+from callsteward.store.outbox import nobody
 from callsteward.store.records import Store
 from tests.bench.row import Row
 from tests.lab.ports import free_port
@@ -59,7 +60,7 @@ async def _measured(url: str) -> tuple[list[float], list[float]]:
     store = await Store.open(url)
     try:
         await _fill(store, Numbers("RU", b"a key"))
-        forbidding = Forbidding(store.engine, "main", now_ms=lambda: 0)
+        forbidding = features.forbidding(store.engine, "main", now_ms=lambda: 0, announce=nobody)
         questions = site_questions(config, store.engine, guard=Guard(config), forbidding=forbidding)
         knowing = questions.scripts()
         return await _asked(knowing), await _asked({"arrival": _nothing})

@@ -7,10 +7,11 @@ import re
 import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
-from callsteward.callback.states import Actor, Callback, CallbackMoved, State
+from callsteward.callback.states import Callback, CallbackMoved, State
 from callsteward.config import Config
 from callsteward.health import Counters, FeedState, Health, OutboxState, Readings
 from callsteward.metrics.scrape import Metrics
+from callsteward.outgoing.words import Actor
 from callsteward.record.facts import Alert, CallEnded
 from tests.unit.store.samples import RECORD
 

@@ -10,8 +10,9 @@ import msgspec
 import pytest
 
 from callsteward.callback.ledger import Ledger
-from callsteward.callback.states import Actor, State
+from callsteward.callback.states import State
 from callsteward.lost.calls import LostCalls
+from callsteward.outgoing.words import Actor
 from callsteward.record.call import CallbackDecision, Decision, Direction, Outcome
 from callsteward.record.facts import CallEnded
 from callsteward.store.records import Store

@@ -12,14 +12,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from callsteward.agi.lookups import Caller, Lookups
 from callsteward.agi.questions import Questions
 from callsteward.agi.request import Request
-from callsteward.callback.forbidding import Forbidding
-from callsteward.callback.states import Actor
 from callsteward.calls.directory import Directory
 from callsteward.clock import DAY_MS
 from callsteward.commands.core import Commands
 from callsteward.config import Config
 from callsteward.outgoing.do_not_call import DoNotCall
+from callsteward.outgoing.forbidding import Forbidding
 from callsteward.outgoing.guard import Guard
+from callsteward.outgoing.words import Actor
 from callsteward.rating.decisions import Decisions
 from callsteward.record.number import Numbers
 from callsteward.record.tag import Source

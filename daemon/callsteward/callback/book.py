@@ -9,7 +9,8 @@ from collections.abc import Collection
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
-from callsteward.callback.states import Actor, Callback, State
+from callsteward.callback.states import Callback, State
+from callsteward.outgoing.words import Actor
 from callsteward.record.call import CallbackDecision, CallRecord
 
 

@@ -13,8 +13,9 @@ import msgspec
 
 from callsteward.callback.book import Book, NotToCall, Whereabouts
 from callsteward.callback.policy import Case, Policy, Reason
-from callsteward.callback.states import CANCELLABLE, Actor, Callback, CallbackMoved, State
+from callsteward.callback.states import CANCELLABLE, Callback, CallbackMoved, State
 from callsteward.outgoing.guard import Checked, Guard
+from callsteward.outgoing.words import Actor
 from callsteward.record.call import (
     CallbackDecision,
     CallRecord,

@@ -26,15 +26,16 @@ from callsteward.callback.hearing import Hearing
 from callsteward.callback.ledger import Ledger
 from callsteward.callback.operators import choose
 from callsteward.callback.permission import Permission
-from callsteward.callback.policy import Policy, Reason
+from callsteward.callback.policy import Policy
 from callsteward.callback.retention import Retention
-from callsteward.callback.states import UNDER_WAY, Actor, Callback, CallbackMoved, State
+from callsteward.callback.states import UNDER_WAY, Callback, CallbackMoved, State
 from callsteward.callback.steps import Steps
 from callsteward.callback.sticky import Sticky
 from callsteward.callback.strays import end_strays
 from callsteward.callback.watch import Watch
 from callsteward.config import Config
 from callsteward.exceptions import AriError, StoreError
+from callsteward.outgoing.words import Actor, Against
 from callsteward.outgoing.zones import ClientZones
 from callsteward.record.callback_id import channel_id
 from callsteward.record.facts import Alert, OperatorNow
@@ -193,7 +194,7 @@ class Execution:
             return None
         number = callback.number
         if number is None or not await self._may_call(callback, number, now_ms):
-            await steps.move(callback, State.SUPPRESSED, Actor.DAEMON, reason=Reason.CALLING_HOURS.value)
+            await steps.move(callback, State.SUPPRESSED, Actor.DAEMON, reason=Against.CALLING_HOURS.value)
             return None
         while self._originated_ms and self._originated_ms[0] <= self._steady_ms() - _MINUTE_MS:
             self._originated_ms.popleft()

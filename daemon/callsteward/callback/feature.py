@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from callsteward.callback.messages import CHANNELS, TELLS
 from callsteward.part import Feature
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from callsteward.calls.tracker import Tracker
     from callsteward.config import Config
     from callsteward.feed.resend import Source
+    from callsteward.outgoing.plan import Plan
     from callsteward.part import Part, Rehearsal, Site
     from callsteward.terminal.result import Result
 
@@ -43,6 +44,11 @@ class CallbackFeature(Feature):
         from callsteward.callback.rehearsal import CallbackRehearsal
 
         return CallbackRehearsal(config, tracker)
+
+    def plans(self) -> Sequence[Plan[Any, Any]]:
+        from callsteward.callback.ledger import PLAN
+
+        return (PLAN,)
 
     def sources(self) -> Mapping[str, Source]:
         from callsteward.callback.history import AGAIN

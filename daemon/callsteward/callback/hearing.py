@@ -11,9 +11,9 @@ from callsteward.callback.dialplan import Dialplan
 from callsteward.callback.heard import Heard, Said
 from callsteward.callback.ledger import Ledger
 from callsteward.callback.permission import Permission
-from callsteward.callback.policy import Reason
-from callsteward.callback.states import FINAL, UNDER_WAY, Actor, Callback, State
+from callsteward.callback.states import FINAL, UNDER_WAY, Callback, State
 from callsteward.callback.steps import Steps
+from callsteward.outgoing.words import Actor, Against
 
 log = structlog.get_logger(__name__)
 
@@ -77,7 +77,7 @@ class Hearing:
             return
         why = heard.not_reached(item.status, item.cause)
         if item.status == "CANCEL" and await self._ledger.forbids(callback):
-            why = Reason.DO_NOT_CALL.value
+            why = Against.DO_NOT_CALL.value
         await self._steps.move(callback, State.NOT_REACHED, Actor.ASTERISK, reason=why, evidence=told)
 
     async def _fence(self, callback: Callback, item: Heard) -> None:

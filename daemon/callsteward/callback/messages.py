@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from callsteward.callback.states import Actor, CallbackMoved, State
+from callsteward.callback.states import CallbackMoved, State
 from callsteward.feed.envelope import BLANK, Count, Envelope, Stamp, identity, stamp
 from callsteward.feed.tell import Channel, Tell
+from callsteward.outgoing.words import Actor
 
 
 class CallbackMessage(Envelope, frozen=True, kw_only=True):

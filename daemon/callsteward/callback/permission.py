@@ -15,9 +15,9 @@ import structlog
 from callsteward.callback.dialplan import GO, Dialplan
 from callsteward.callback.heard import Heard
 from callsteward.callback.ledger import Ledger
-from callsteward.callback.policy import Reason
-from callsteward.callback.states import CANCELLABLE, GIVEN_UP, Actor, Callback, State
+from callsteward.callback.states import CANCELLABLE, GIVEN_UP, Callback, State
 from callsteward.callback.steps import Steps
+from callsteward.outgoing.words import Actor, Against
 from callsteward.record.callback_id import callback_of
 
 log = structlog.get_logger(__name__)
@@ -74,7 +74,7 @@ class Permission:
             callback,
             State.CANCELLED,
             Actor.DAEMON,
-            reason=Reason.DO_NOT_CALL.value,
+            reason=Against.DO_NOT_CALL.value,
             evidence=EVIDENCE,
             among=tuple(CANCELLABLE),
         )

@@ -15,6 +15,7 @@ import msgspec
 
 from callsteward.outgoing.guard import Checked
 from callsteward.outgoing.hours import Hours
+from callsteward.outgoing.words import Against
 from callsteward.record.call import CallbackDecision, Decision
 
 if TYPE_CHECKING:
@@ -22,12 +23,10 @@ if TYPE_CHECKING:
 
 
 class Reason(StrEnum):
-    """Why a callback that was due is not made. Refusals of the guard stand beside these."""
+    """Why a callback that was due is not made. What holds for every call to a client stands beside these."""
 
-    DO_NOT_CALL = "do_not_call"
     CALLED_AGAIN = "client_called_again"
     SPOKEN_TO = "client_spoken_to"
-    CALLING_HOURS = "calling_hours"
     NUMBER_LIMIT = "number_limit"
     LINE_LIMIT = "line_limit"
 
@@ -73,9 +72,9 @@ class Policy:
     def _against(self, case: Case) -> str | None:
         number = case.client.number
         if number is None:
-            return "no_number" if case.client.refusal is None else case.client.refusal.value
+            return Against.NO_NUMBER.value if case.client.refusal is None else case.client.refusal.value
         if case.do_not_call:
-            return Reason.DO_NOT_CALL.value
+            return Against.DO_NOT_CALL.value
         if case.called_again:
             return Reason.CALLED_AGAIN.value
         if case.spoken_to:
@@ -83,7 +82,7 @@ class Policy:
         if not self.may_call(
             number, case.line, dropped_ms=case.dropped_ms, at_ms=case.now_ms, zone=case.zone
         ):
-            return Reason.CALLING_HOURS.value
+            return Against.CALLING_HOURS.value
         if case.to_number_today >= self._settings.per_number_a_day:
             return Reason.NUMBER_LIMIT.value
         if case.of_line_this_hour >= self._settings.per_line_an_hour:

@@ -18,11 +18,13 @@ from callsteward.callback import heard
 from callsteward.callback.decisions import Decisions
 from callsteward.callback.heard import Said
 from callsteward.callback.policy import Policy
-from callsteward.callback.states import FINAL, OPEN, Actor, Callback, State, sources
+from callsteward.callback.states import ALLOWED, FINAL, OPEN, Callback, State
 from callsteward.calls.tracker import Tracker
 from callsteward.clock import DAY_MS, HOUR_MS
 from callsteward.config import Config
 from callsteward.outgoing.guard import Guard
+from callsteward.outgoing.plan import sources
+from callsteward.outgoing.words import Actor
 from callsteward.part import Rehearsal
 from callsteward.record.call import CallbackDecision, CallRecord, Decision
 from callsteward.record.callback_id import callback_id
@@ -94,7 +96,7 @@ class _Memory:
 
     def set(self, callback: Callback, to: State) -> Callback | None:
         """The step, where it may be made."""
-        if callback.state not in sources(to):
+        if callback.state not in sources(ALLOWED, to):
             return None
         after = self._rows[callback.id] = msgspec.structs.replace(callback, state=to)
         return after

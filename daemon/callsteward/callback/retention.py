@@ -39,7 +39,7 @@ class Retention:
             self._numbers_due_ms = now_ms + DAY_MS
         if not linked or now_ms < self._fences_due_ms:
             return
-        fenced = await self._ledger.fenced_until(before_ms, AT_ONCE)
+        fenced = await self._ledger.kept_until(before_ms, limit=AT_ONCE)
         if fenced and not self._dialplan.included:
             await self._dialplan.look()
         if not fenced or not self._dialplan.included:

@@ -13,6 +13,8 @@ from enum import StrEnum
 
 import msgspec
 
+from callsteward.outgoing.words import Actor
+
 
 class State(StrEnum):
     DUE = "due"
@@ -24,17 +26,6 @@ class State(StrEnum):
     SUPPRESSED = "suppressed"
     CANCELLED = "cancelled"
     EXPIRED = "expired"
-
-
-class Actor(StrEnum):
-    """Who moved it."""
-
-    DAEMON = "daemon"
-    ASTERISK = "asterisk"
-    CLIENT = "client"
-    OPERATOR = "operator"
-    ADMIN = "admin"
-    INTEGRATION = "integration"
 
 
 _DIALLED = frozenset({State.DIALLING, State.REACHED, State.NOT_REACHED})
@@ -56,11 +47,6 @@ FINAL = frozenset({State.REACHED, State.NOT_REACHED}) | GIVEN_UP
 OPEN = frozenset(State) - FINAL
 UNDER_WAY = frozenset({State.OFFERED, State.OPERATOR_ANSWERED, State.DIALLING})
 CANCELLABLE = frozenset({State.DUE, State.OFFERED, State.OPERATOR_ANSWERED})
-
-
-def sources(to: State) -> frozenset[State]:
-    """The states from which `to` may be reached."""
-    return frozenset(state for state, following in ALLOWED.items() if to in following)
 
 
 class Callback(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,7 +12,8 @@ import structlog
 from callsteward.callback.ages import Ages
 from callsteward.callback.decisions import Decisions
 from callsteward.callback.ledger import Ledger
-from callsteward.callback.states import FINAL, Actor, Callback, CallbackMoved, State
+from callsteward.callback.states import FINAL, Callback, CallbackMoved, State
+from callsteward.outgoing.words import Actor
 from callsteward.record.facts import Alert
 
 log = structlog.get_logger(__name__)

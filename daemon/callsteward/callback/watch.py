@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable
 from callsteward.callback.ages import Ages
 from callsteward.callback.dialplan import Dialplan
 from callsteward.callback.ledger import Ledger
-from callsteward.callback.states import FINAL, Actor, Callback, CallbackMoved, State
+from callsteward.callback.states import FINAL, Callback, CallbackMoved, State
 from callsteward.callback.steps import Steps
 from callsteward.config import Config
+from callsteward.outgoing.words import Actor
 
 # What the events should have said by then is asked of Asterisk.
 GRACE_MS = 5_000

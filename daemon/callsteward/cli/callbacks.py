@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from callsteward import config
-from callsteward.callback.states import CANCELLABLE, Actor, Callback, State
+from callsteward.callback.states import CANCELLABLE, Callback, State
 from callsteward.cli.ledger import clock, now_ms, print_json, print_table, rfc3339, who, with_ledger
 from callsteward.exceptions import CallstewardError
+from callsteward.outgoing.words import Actor
 from callsteward.terminal.options import ConfigOption, Form, FormOption, before_command, chosen
 
 if TYPE_CHECKING:

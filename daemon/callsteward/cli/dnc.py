@@ -26,7 +26,7 @@ from callsteward.exceptions import CallstewardError
 from callsteward.terminal.options import ConfigOption, Form, FormOption, chosen
 
 if TYPE_CHECKING:
-    from callsteward.callback.forbidding import Forbidden
+    from callsteward.outgoing.forbidding import Forbidden
     from callsteward.store.records import Store
 
 dnc = typer.Typer(no_args_is_help=True, help="The do-not-call list: clients who asked not to be called.")
@@ -40,7 +40,7 @@ def _dnc_add(
     style: NumbersOption = None,
 ) -> None:
     """Put numbers on the list, written in any usual way."""
-    from callsteward.callback.states import Actor
+    from callsteward.outgoing.words import Actor
 
     settings = config.load(config_file)
     read = read_numbers(settings, numbers, style)
@@ -124,8 +124,8 @@ def _dnc_import(
     As offices keep it: UTF-8 or Windows-1251; comma, semicolon or tab; with a heading or without. A line
     that is wrong is named, and nothing is imported then.
     """
-    from callsteward.callback.states import Actor
     from callsteward.outgoing import number_file
+    from callsteward.outgoing.words import Actor
 
     settings = config.load(config_file)
     read, why = list_reader(settings, style)
@@ -154,6 +154,5 @@ def _dnc_import(
 
 def _cancelled(done: Forbidden) -> str:
     """What was open for the numbers, in words; empty where nothing was."""
-    counted = [f"callbacks {done.callbacks}"] * bool(done.callbacks)
-    counted += [f"rating calls {done.ratings}"] * bool(done.ratings)
-    return f"; cancelled: {', '.join(counted)}" if counted else ""
+    counted = ", ".join(f"{what} {count}" for what, count in done.cancelled.items())
+    return f"; cancelled: {counted}" if counted else ""

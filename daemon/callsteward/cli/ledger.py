@@ -18,8 +18,8 @@ import typer
 from callsteward import config, features
 
 if TYPE_CHECKING:
-    from callsteward.callback.forbidding import Forbidding
     from callsteward.callback.ledger import Ledger
+    from callsteward.outgoing.forbidding import Forbidding
     from callsteward.record.numbering import NumberFormat
     from callsteward.store.records import Store
 
@@ -111,13 +111,8 @@ def with_ledger(settings: config.Config, act: Callable[[Ledger], Awaitable[T]]) 
 
 def forbidding(settings: config.Config, store: Store) -> Forbidding:
     """The way onto the do-not-call list; what it cancels is told on the feed, as in `with_ledger`."""
-    from callsteward.callback.forbidding import Forbidding
-
-    return Forbidding(
-        store.engine,
-        settings.site.name,
-        now_ms=now_ms,
-        announce=features.announce(settings),
+    return features.forbidding(
+        store.engine, settings.site.name, now_ms=now_ms, announce=features.announce(settings)
     )
 
 

@@ -17,7 +17,7 @@ import msgspec
 import structlog
 
 from callsteward.ari import events as ari
-from callsteward.callback.states import FINAL, Actor
+from callsteward.callback.states import FINAL
 from callsteward.clock import DAY_MS
 from callsteward.commands.done import CommandsDone, digest
 from callsteward.commands.rate import Rates
@@ -33,6 +33,7 @@ from callsteward.commands.request import (
 )
 from callsteward.exceptions import StoreError
 from callsteward.network.tally import Tally
+from callsteward.outgoing.words import Actor
 from callsteward.record.call import Decision
 from callsteward.record.tag import Source
 from callsteward.tags import late

@@ -16,7 +16,6 @@ from callsteward.ari.connection import open_keeper
 from callsteward.ari.link import OnChange
 from callsteward.ari.recorder import Recorder
 from callsteward.ari.rest import HttpTransport, Rest, open_session
-from callsteward.callback.forbidding import Forbidding
 from callsteward.config import Config
 from callsteward.daemon.core import Core, spare_the_collector
 from callsteward.daemon.linked import Linked
@@ -138,8 +137,13 @@ class Daemon:
             publish=outlet.publish,
             announce=announce,
             guard=Guard(config),
-            forbidding=Forbidding(
-                store.engine, config.site.name, now_ms=now_ms, announce=announce, told=outlet.publish
+            forbidding=all_features.forbidding(
+                store.engine,
+                config.site.name,
+                now_ms=now_ms,
+                announce=announce,
+                told=outlet.publish,
+                features=self._features,
             ),
             counters=self.counters,
             readings=readings,

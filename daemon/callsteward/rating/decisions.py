@@ -56,6 +56,7 @@ class Decisions:
         complaints: Complaints,
         guard: Guard,
         do_not_call: DoNotCall,
+        callback_open: Callable[[str | None], Awaitable[bool]],
         now_ms: Callable[[], int],
         publish: Publish,
         tags_of: TagsOf = no_tags,
@@ -64,6 +65,7 @@ class Decisions:
         self._ledger = ledger
         self._guard = guard
         self._do_not_call = do_not_call
+        self._callback_open = callback_open
         self._now_ms = now_ms
         self._publish = publish
         self._tags_of = tags_of
@@ -118,7 +120,7 @@ class Decisions:
             connected=client.connected,
             dialogue=client.dialogue,
             broke=not client.handed_over,
-            callback_pending=await self._ledger.callback_open(number),
+            callback_pending=await self._callback_open(number),
             tags=await self._tags_of(client.call_id),
             asked_days_ago=await self._asked_days_ago(number, client.client_ref, client.call_id),
         )
@@ -150,7 +152,7 @@ class Decisions:
             direction=Direction.INBOUND,
             connected=True,
             dialogue=True,
-            callback_pending=await self._ledger.callback_open(number),
+            callback_pending=await self._callback_open(number),
             tags=await self._tags_of(call_id),
             asked_days_ago=await self._asked_days_ago(number, None, call_id),
         )
@@ -300,7 +302,7 @@ class Decisions:
         if why is None or talk.connected:
             talk = msgspec.structs.replace(
                 talk,
-                callback_pending=await self._ledger.callback_open(number),
+                callback_pending=await self._callback_open(number),
                 do_not_call=number is not None and await self._do_not_call.has(number),
                 asked_days_ago=await self._asked_days_ago(number, record.client_ref, record.call_id),
             )

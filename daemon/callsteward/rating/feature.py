@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from callsteward.part import Feature
 from callsteward.rating.messages import CHANNELS, TELLS
@@ -11,6 +11,7 @@ from callsteward.rating.messages import CHANNELS, TELLS
 if TYPE_CHECKING:
     from callsteward.config import Config
     from callsteward.feed.resend import Source
+    from callsteward.outgoing.plan import Plan
     from callsteward.part import Part, Site
     from callsteward.terminal.result import Result
 
@@ -35,6 +36,11 @@ class RatingFeature(Feature):
         from callsteward.outgoing.check import callable_numbers
 
         return (callable_numbers(config),)
+
+    def plans(self) -> Sequence[Plan[Any, Any]]:
+        from callsteward.rating.ledger import PLAN
+
+        return (PLAN,)
 
     def sources(self) -> Mapping[str, Source]:
         from callsteward.rating.history import AGAIN

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from callsteward.ari.events import Event
+from callsteward.callback.ledger import Ledger as CallbackLedger
 from callsteward.network.waiting import together
 from callsteward.outgoing.do_not_call import DoNotCall
 from callsteward.outgoing.hours import Hours
@@ -29,6 +30,7 @@ class RatingPart(Part):
         engine = site.store.engine
         ledger = Ledger(engine, site.name, site.announce)
         do_not_call = DoNotCall(engine)
+        callback_open = CallbackLedger(engine, site.name).open_to
         self._tags = site.part(TagsPart)
         self.complaints = Complaints(engine, site.name, site.announce)
         self.decisions = Decisions(
@@ -39,6 +41,7 @@ class RatingPart(Part):
             do_not_call=do_not_call,
             now_ms=site.now_ms,
             publish=site.publish,
+            callback_open=callback_open,
             tags_of=no_tags if self._tags is None else self._tags.of,
         )
         self._ivr = Ivr(site.config, session=site.session, rest=site.rest, decisions=self.decisions)
@@ -50,6 +53,7 @@ class RatingPart(Part):
             hours=Hours(site.config),
             do_not_call=do_not_call,
             client_numbers=site.tracker.client_numbers,
+            callback_open=callback_open,
             now_ms=site.now_ms,
             publish=site.publish,
         )

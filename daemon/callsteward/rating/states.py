@@ -52,11 +52,6 @@ OPEN = frozenset({State.SCHEDULED, State.DIALLING})
 ASKED = frozenset({State.ASKING, State.ANSWERED, State.UNANSWERED})
 
 
-def sources(to: State) -> frozenset[State]:
-    """The states from which `to` may be reached."""
-    return frozenset(state for state, following in ALLOWED.items() if to in following)
-
-
 class Rating(msgspec.Struct, frozen=True, kw_only=True):
     """A rating as the ledger has it. `number` is E.164 and leaves the ledger for the dialplan alone."""
 

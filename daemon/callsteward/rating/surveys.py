@@ -9,20 +9,20 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 
 import structlog
 
 from callsteward import faults
 from callsteward.ari import events as ari
 from callsteward.ari.rest import Rest
-from callsteward.callback.policy import Reason
 from callsteward.clock import HOUR_MS
 from callsteward.config import Config
 from callsteward.exceptions import AriError, StoreError
 from callsteward.outgoing.do_not_call import DoNotCall
 from callsteward.outgoing.guard import Guard
 from callsteward.outgoing.hours import Hours
+from callsteward.outgoing.words import Against
 from callsteward.rating import heard
 from callsteward.rating.heard import Heard, Said
 from callsteward.rating.ledger import Ledger
@@ -33,7 +33,7 @@ from callsteward.record.rating_id import channel_id
 log = structlog.get_logger(__name__)
 
 CONTEXT = "callsteward-rating-call"
-DO_NOT_CALL = Reason.DO_NOT_CALL.value
+DO_NOT_CALL = Against.DO_NOT_CALL.value
 INCLUDED = "CALLSTEWARD_RATING"
 """The dialplan's global that says callsteward-rating.conf is there, and which one it is."""
 CONFIRMS = 2
@@ -59,6 +59,7 @@ class Surveys:
         guard: Guard,
         hours: Hours,
         do_not_call: DoNotCall,
+        callback_open: Callable[[str | None], Awaitable[bool]],
         client_numbers: Callable[[], Collection[str]],
         now_ms: Callable[[], int],
         publish: Callable[[RatingMoved], None],
@@ -70,6 +71,7 @@ class Surveys:
         self._guard = guard
         self._hours = hours
         self._do_not_call = do_not_call
+        self._callback_open = callback_open
         self._client_numbers = client_numbers
         self._now_ms = now_ms
         self._publish = publish
@@ -220,7 +222,7 @@ class Surveys:
             or checked.number in on_a_call
             # No exemption here: nobody lost their connection.
             or not self._hours.allow(checked.number, rating.line, dropped_ms=0, at_ms=now_ms)
-            or await self._ledger.callback_open(checked.number)
+            or await self._callback_open(checked.number)
         )
         return False if waits else await self._dial(rating, checked.number)
 

@@ -14,11 +14,12 @@ from datetime import datetime
 import msgspec
 
 from callsteward.callback.decisions import Decisions
-from callsteward.callback.forbidding import Forbidding
 from callsteward.callback.ledger import Ledger
 from callsteward.callback.policy import Reason
-from callsteward.callback.states import CANCELLABLE, Actor, Callback, CallbackMoved, State
+from callsteward.callback.states import CANCELLABLE, Callback, CallbackMoved, State
+from callsteward.outgoing.forbidding import Forbidding
 from callsteward.outgoing.guard import Guard
+from callsteward.outgoing.words import Actor
 from callsteward.record.call import CallbackDecision, CallRecord, Decision
 from callsteward.record.facts import CallEnded
 from callsteward.tags.book import TagBook

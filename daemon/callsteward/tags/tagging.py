@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import structlog
 
-from callsteward.callback.states import Actor
+from callsteward.outgoing.words import Actor
 from callsteward.record.call import CallRecord, Decision
 from callsteward.record.facts import CallEnded, CallTagged, Fact
 from callsteward.record.tag import Given, Source, Tag, evidence

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 from callsteward.ari.frames import FrameQueue
 from callsteward.ari.rest import Rest
-from callsteward.callback.forbidding import Forbidding
 from callsteward.calls.tracker import Tracker
 from callsteward.config import Config
+from callsteward.features import forbidding
 from callsteward.feed.output import NoFeed
 from callsteward.health import Counters, Health, Readings
 from callsteward.network.openings import Openings
@@ -67,7 +67,7 @@ class StandIn:
             publish=self.publish,
             announce=announce,
             guard=Guard(config),
-            forbidding=Forbidding(
+            forbidding=forbidding(
                 store.engine, config.site.name, now_ms=now_ms, announce=announce, told=self.publish
             ),
             counters=counters,

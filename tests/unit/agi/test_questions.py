@@ -8,24 +8,26 @@ from typing import Any
 import msgspec
 import pytest
 
+from callsteward import features
 from callsteward.agi.lookups import Caller, Lookups
 from callsteward.agi.questions import Questions
 from callsteward.agi.request import AgiError, Request
 from callsteward.agi.site import site_questions
-from callsteward.callback.forbidding import Forbidding
 from callsteward.callback.ledger import Ledger
 from callsteward.callback.policy import Reason
-from callsteward.callback.states import OPEN, Actor, State
+from callsteward.callback.states import OPEN, State
 from callsteward.config import Config, Endpoints, Line, Rating
 from callsteward.config.hotline import TrunkNumbers
 from callsteward.config.profile import Profile
 from callsteward.outgoing.do_not_call import DoNotCall
 from callsteward.outgoing.guard import Guard
+from callsteward.outgoing.words import Actor
 from callsteward.rating.complaints import Complaints
 from callsteward.rating.decisions import Decisions
 from callsteward.rating.ledger import Ledger as RatingLedger
 from callsteward.record.call import CallbackDecision, Decision
 from callsteward.record.number import Numbers
+from callsteward.store.outbox import nobody
 from callsteward.store.records import Store
 from tests.unit.store.samples import RECORD
 from tests.unit.tags.desk import FrontDesk
@@ -51,7 +53,7 @@ def config() -> Config:
 
 
 def _questions(config: Config, store: Store, **parts: Any) -> Questions:
-    forbidding = Forbidding(store.engine, "main", now_ms=lambda: NOW_MS)
+    forbidding = features.forbidding(store.engine, "main", now_ms=lambda: NOW_MS, announce=nobody)
     return site_questions(
         config, store.engine, guard=Guard(config), forbidding=forbidding, now_ms=lambda: NOW_MS, **parts
     )
@@ -242,6 +244,7 @@ async def test_who_would_be_asked_for_a_rating(store: Store) -> None:
         complaints=Complaints(store.engine, "main"),
         guard=Guard(config),
         do_not_call=DoNotCall(store.engine),
+        callback_open=Ledger(store.engine, "main").open_to,
         now_ms=lambda: NOW_MS,
         publish=told_of.append,
         tags_of=tags_of,

@@ -12,11 +12,12 @@ from callsteward.callback.decisions import Decisions
 from callsteward.callback.execution import Execution
 from callsteward.callback.ledger import Ledger
 from callsteward.callback.policy import Policy
-from callsteward.callback.states import Actor, CallbackMoved, State
+from callsteward.callback.states import CallbackMoved, State
 from callsteward.config import Callback, Config, Line, Operator
 from callsteward.exceptions import AriError, StoreError
 from callsteward.outgoing.do_not_call import DoNotCall
 from callsteward.outgoing.guard import Guard
+from callsteward.outgoing.words import Actor
 from callsteward.outgoing.zones import ClientZones
 from callsteward.record.call import (
     CallbackDecision,

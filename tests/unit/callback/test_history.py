@@ -10,9 +10,10 @@ from callsteward import features
 from callsteward.callback import messages as callback_messages
 from callsteward.callback.history import steps
 from callsteward.callback.ledger import Ledger
-from callsteward.callback.states import Actor, Callback, CallbackMoved, State
+from callsteward.callback.states import Callback, CallbackMoved, State
 from callsteward.config import Config
 from callsteward.feed import messages
+from callsteward.outgoing.words import Actor
 from callsteward.record.call import CallbackDecision, Decision
 from callsteward.record.callback_id import channel_id
 from callsteward.store.outbox import Outbox, Outgoing

@@ -7,8 +7,9 @@ import pytest
 
 from callsteward.ari import events as ari
 from callsteward.callback.permission import EVIDENCE
-from callsteward.callback.states import Actor, CallbackMoved, State
+from callsteward.callback.states import CallbackMoved, State
 from callsteward.exceptions import AriError, StoreError
+from callsteward.outgoing.words import Actor
 from callsteward.store.records import Store
 from tests.unit.callback.test_execution import Hotline
 

@@ -2,9 +2,10 @@
 
 import pytest
 
-from callsteward.callback.states import Actor, State
+from callsteward.callback.states import State
 from callsteward.callback.sticky import written
 from callsteward.exceptions import AriError
+from callsteward.outgoing.words import Actor
 from callsteward.record.numbering import NumberFormat
 from tests.unit.callback.test_execution import NOON, Hotline
 

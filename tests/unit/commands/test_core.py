@@ -7,13 +7,14 @@ import msgspec
 import pytest
 import structlog
 
-from callsteward.callback.states import Actor, State
+from callsteward.callback.states import State
 from callsteward.commands.core import Complaints
 from callsteward.commands.done import CommandsDone
 from callsteward.commands.reply import Reply
 from callsteward.config import Commands as Settings
 from callsteward.config import Tags
 from callsteward.exceptions import StoreError
+from callsteward.outgoing.words import Actor
 from callsteward.record.call import CallbackDecision, Decision, Outcome
 from callsteward.record.tag import Source
 from callsteward.store.records import Store

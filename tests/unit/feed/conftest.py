@@ -15,8 +15,9 @@ import msgspec
 import pytest
 from amqtt.broker import Broker as Amqtt
 
-from callsteward.callback.states import Actor, Callback, CallbackMoved, State
+from callsteward.callback.states import Callback, CallbackMoved, State
 from callsteward.config import Config
+from callsteward.outgoing.words import Actor
 from callsteward.rating.states import Complaint, ComplaintRaised, Mode, Rating, RatingMoved
 from callsteward.rating.states import State as RatingState
 from callsteward.record.call import CallRecord

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from callsteward.ari import events as ari
 from callsteward.ari.rest import AsteriskInfo, Rest
 from callsteward.callback.ledger import Ledger
-from callsteward.callback.states import Actor, State
+from callsteward.callback.states import State
 from callsteward.exceptions import AriError, StoreError
 from callsteward.intervals import publisher as publishing
 from callsteward.intervals import store as storing
@@ -24,6 +24,7 @@ from callsteward.intervals.row import IntervalExpired, IntervalRow, Kind
 from callsteward.intervals.slot import Scheme
 from callsteward.intervals.store import IntervalStore
 from callsteward.intervals.watch import Watch
+from callsteward.outgoing.words import Actor
 from callsteward.record.call import CallbackDecision, CallRecord, Decision, Outcome
 from callsteward.store.records import Store
 from callsteward.store.tables import calls

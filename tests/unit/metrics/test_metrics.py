@@ -8,9 +8,10 @@ import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
 from callsteward import __version__
-from callsteward.callback.states import Actor, Callback, CallbackMoved, State
+from callsteward.callback.states import Callback, CallbackMoved, State
 from callsteward.health import Counters
 from callsteward.metrics.scrape import Metrics
+from callsteward.outgoing.words import Actor
 from callsteward.record.call import Direction, Hangup, Hold, Outcome, Party, Rating, Side
 from callsteward.record.facts import Alert, CallEnded, CallHappened, Happening, LineNow
 from tests.unit.store.samples import RECORD

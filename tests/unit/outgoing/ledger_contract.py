@@ -15,9 +15,10 @@ import pytest
 from sqlalchemy import select, update
 
 from callsteward import faults
+from callsteward.callback.states import CallbackMoved
 from callsteward.outgoing.do_not_call import DoNotCall
 from callsteward.store.engine import writing
-from callsteward.store.outbox import DurableKind, Outbox, Outgoing
+from callsteward.store.outbox import Outbox, Outgoing
 from callsteward.store.records import Store
 from tests.lab.pbx_config import REPOSITORY
 from tests.unit.outgoing.sides import NOW, NUMBER, SIDES, Side
@@ -110,10 +111,9 @@ class LedgerContract:
     async def test_the_states_a_step_may_follow_can_be_narrowed(self, side: Side, store: Store) -> None:
         ledger = side.ledger(store.engine)
         row = await side.open_(ledger, "1.1")
-        way = {"actor": row_actor()} if side.name == "callback" else {}
         cancelled = side.states("cancelled")
-        assert await ledger.move(row, cancelled, at_ms=NOW, among={side.rings}, **way) is None
-        assert await ledger.move(row, cancelled, at_ms=NOW, among={side.first}, **way) is not None
+        assert await ledger.move(row, cancelled, at_ms=NOW, among={side.rings}) is None
+        assert await ledger.move(row, cancelled, at_ms=NOW, among={side.first}) is not None
 
     async def test_a_step_counts_the_attempt_and_names_its_channel(self, side: Side, store: Store) -> None:
         ledger = side.ledger(store.engine)
@@ -188,7 +188,7 @@ class LedgerContract:
         ]
 
     async def test_what_cannot_be_told_is_not_done(self, side: Side, store: Store) -> None:
-        def fails(_fact: Any) -> list[Outgoing]:
+        def fails(_fact: object, _stored_ms: int | None = None, /) -> list[Outgoing]:
             message = "no message of it"
             raise ValueError(message)
 
@@ -274,13 +274,14 @@ class LedgerContract:
         # Nobody was rung: it never had a fence. And what is open needs its own.
         await self._put(store, side, await side.open_(ledger, "1.4"), side.states("cancelled"))
         await side.move(ledger, await side.open_(ledger, "1.5"), side.rings)
-        fenced = _fenced(ledger)
-        assert [row.id for row in await fenced(NOW + 1, 20)] == ["1.1", "1.2", "1.3"]
-        assert [row.id for row in await fenced(NOW + 1, 2)] == ["1.1", "1.2"]
-        assert await fenced(NOW, 20) == []
+        assert [row.id for row in await ledger.kept_until(NOW + 1, limit=20)] == ["1.1", "1.2", "1.3"]
+        assert [row.id for row in await ledger.kept_until(NOW + 1, limit=2)] == ["1.1", "1.2"]
+        left = await ledger.kept_until(NOW + 1, after="1.1", limit=2)
+        assert [row.id for row in left] == ["1.2", "1.3"]
+        assert await ledger.kept_until(NOW, limit=20) == []
         await ledger.forget_numbers(NOW + 1)
         await ledger.fence_gone(rows[1], NOW + 5)
-        assert [row.id for row in await fenced(NOW + 1, 20)] == ["1.1", "1.3"]
+        assert [row.id for row in await ledger.kept_until(NOW + 1, limit=20)] == ["1.1", "1.3"]
 
     # --- helpers ------------------------------------------------------------------------------------------
 
@@ -293,33 +294,16 @@ class LedgerContract:
             await connection.execute(update(table).where(table.c.id == name).values(state=state.value))
 
     @staticmethod
-    def _message(fact: Any) -> list[Outgoing]:
-        """Of a callback the fact is told, of a rating the row."""
-        row = getattr(fact, "callback", fact)
+    def _message(fact: Any, _stored_ms: int | None = None, /) -> list[Outgoing]:
+        row = fact.callback if isinstance(fact, CallbackMoved) else fact.rating
         return [
             Outgoing(
                 site="main",
                 message_id=f"{row.id}-{row.state}",
-                kind=DurableKind.CALLBACK,
+                kind="callback",
                 line="support",
                 topic="t",
                 payload=f'{{"state":"{row.state}"}}'.encode(),
                 made_at_ms=NOW,
             )
         ]
-
-
-def row_actor() -> Any:
-    from callsteward.callback.states import Actor
-
-    return Actor.DAEMON
-
-
-def _fenced(ledger: Any) -> Any:
-    if hasattr(ledger, "fenced_until"):
-        return ledger.fenced_until
-
-    async def fenced(before_ms: int, limit: int) -> Any:
-        return await ledger.kept_until(before_ms, limit=limit)
-
-    return fenced

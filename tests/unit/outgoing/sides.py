@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
@@ -15,15 +15,13 @@ from callsteward.callback.ledger import Ledger as Callbacks
 from callsteward.rating import states as rating_states
 from callsteward.rating.ledger import Ledger as Ratings
 from callsteward.record.call import CallbackDecision, Decision
-from callsteward.store.outbox import Outgoing
+from callsteward.store.outbox import Announce, nobody
 from callsteward.store.tables import callbacks, ratings
 from tests.unit.store.samples import RECORD
 
 NOW = 1_795_348_800_000
 NUMBER = "+79031234567"
 DUE = CallbackDecision(Decision.DUE, "mid_dialogue_drop")
-
-Announce = Callable[[Any], Sequence[Outgoing]]
 
 
 class Side:
@@ -41,7 +39,7 @@ class Side:
     # Goes before a state in the name of its fault point.
     prefix: str
 
-    def ledger(self, engine: AsyncEngine, announce: Announce | None = None, site: str = "main") -> Any:
+    def ledger(self, engine: AsyncEngine, announce: Announce = nobody, site: str = "main") -> Any:
         raise NotImplementedError
 
     async def open_(self, ledger: Any, call_id: str, number: str | None = NUMBER) -> Any:
@@ -70,7 +68,7 @@ class CallbackSide(Side):
     way = (callback_states.State.OFFERED, callback_states.State.DIALLING, callback_states.State.NOT_REACHED)
     prefix = ""
 
-    def ledger(self, engine: AsyncEngine, announce: Announce | None = None, site: str = "main") -> Any:
+    def ledger(self, engine: AsyncEngine, announce: Announce = nobody, site: str = "main") -> Any:
         return Callbacks(engine, site, announce)
 
     async def open_(self, ledger: Any, call_id: str, number: str | None = NUMBER) -> Any:
@@ -78,8 +76,7 @@ class CallbackSide(Side):
         return await ledger.open(record, DUE, number=number, dropped_ms=NOW, at_ms=NOW)
 
     async def move(self, ledger: Any, row: Any, to: StrEnum, at_ms: int = NOW) -> Any:
-        actor = callback_states.Actor.DAEMON
-        return await ledger.move(row, to, actor=actor, at_ms=at_ms, asked="101", channel_id="c")
+        return await ledger.move(row, to, at_ms=at_ms, asked="101", channel_id="c")
 
     def call_id(self, row: Any) -> str:
         return str(row.origin_call_id)
@@ -96,7 +93,7 @@ class RatingSide(Side):
     way = (rating_states.State.DIALLING, rating_states.State.NOT_REACHED)
     prefix = "rating:"
 
-    def ledger(self, engine: AsyncEngine, announce: Announce | None = None, site: str = "main") -> Any:
+    def ledger(self, engine: AsyncEngine, announce: Announce = nobody, site: str = "main") -> Any:
         return Ratings(engine, site, announce)
 
     async def open_(self, ledger: Any, call_id: str, number: str | None = NUMBER) -> Any:

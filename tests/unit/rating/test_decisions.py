@@ -69,6 +69,7 @@ class House:
             complaints=self.complaints,
             guard=Guard(config),
             do_not_call=self.dnc,
+            callback_open=Callbacks(self.store.engine, "main").open_to,
             now_ms=lambda: self.now_ms,
             publish=self.told.append,
             tags_of=tags_of,

@@ -9,9 +9,10 @@ import pytest
 
 from callsteward.callback.ledger import Ledger as Callbacks
 from callsteward.clock import DAY_MS
+from callsteward.outgoing.plan import sources
 from callsteward.rating.complaints import ByCommand, Complaints
 from callsteward.rating.ledger import Ledger
-from callsteward.rating.states import ALLOWED, ASKED, OPEN, Mode, Rating, State, sources
+from callsteward.rating.states import ALLOWED, ASKED, OPEN, Mode, Rating, State
 from callsteward.record.call import CallbackDecision, Decision
 from callsteward.store.records import Store
 from tests.unit.cycles import left_in_cycles
@@ -100,7 +101,7 @@ async def _put(store: Store, rating: Rating, state: State) -> None:
 def test_who_was_asked_is_never_called_again() -> None:
     for state in ASKED:
         assert not ALLOWED[state] & {State.SCHEDULED, State.DIALLING}
-    assert sources(State.DIALLING) == {State.SCHEDULED}
+    assert sources(ALLOWED, State.DIALLING) == {State.SCHEDULED}
     assert {State.SCHEDULED, State.DIALLING} == OPEN
 
 
@@ -134,13 +135,13 @@ async def test_a_client_is_known_again_by_number_or_reference(ledger: Ledger) ->
     assert await last("+79000000001", "z") is None
 
 
-async def test_a_callback_that_is_open_is_known_by_its_number(store: Store, ledger: Ledger) -> None:
+async def test_a_callback_that_is_open_is_known_by_its_number(store: Store) -> None:
     callbacks = Callbacks(store.engine, "main")
     decision = CallbackDecision(Decision.DUE, "mid_dialogue_drop")
     await callbacks.open(RECORD, decision, number=NUMBER, dropped_ms=NOW, at_ms=NOW)
-    assert await ledger.callback_open(NUMBER)
-    assert not await ledger.callback_open("+79000000001")
-    assert not await ledger.callback_open(None)
+    assert await callbacks.open_to(NUMBER)
+    assert not await callbacks.open_to("+79000000001")
+    assert not await callbacks.open_to(None)
 
 
 async def test_numbers_and_comments_are_forgotten_but_not_the_score(ledger: Ledger) -> None:
@@ -243,9 +244,13 @@ async def test_by_command_an_acknowledgement_that_comes_again_is_done_already(co
     assert not await by_command.acknowledge("1.2", by="boss", comment="", at_ms=NOW)
 
 
-async def test_what_is_asked_for_each_call_leaves_nothing_for_the_garbage_collector(ledger: Ledger) -> None:
+async def test_what_is_asked_for_each_call_leaves_nothing_for_the_garbage_collector(
+    store: Store, ledger: Ledger
+) -> None:
+    callbacks = Callbacks(store.engine, "main")
+
     async def ask(number: int) -> None:
-        assert not await ledger.callback_open(NUMBER)
+        assert not await callbacks.open_to(NUMBER)
         await ledger.last_asked_ms(number=NUMBER, client_ref="5f0c", but="none")
         rating = await opened(ledger, f"1.{number}")
         assert await ledger.keep(rating, at_ms=NOW, score=4) is not None

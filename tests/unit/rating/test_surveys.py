@@ -119,6 +119,7 @@ class House:
             guard=Guard(self.config),
             hours=Hours(self.config),
             do_not_call=self.dnc,
+            callback_open=Callbacks(self.store.engine, "main").open_to,
             client_numbers=lambda: self.on_a_call,
             now_ms=lambda: self.now_ms,
             publish=self.told.append,
@@ -215,8 +216,8 @@ async def test_a_client_who_is_called_back_is_waited_for(house: House) -> None:
     assert callback is not None
     await house.work(60)
     assert house.pbx.calls == []
-    from callsteward.callback.states import Actor
     from callsteward.callback.states import State as CallbackState
+    from callsteward.outgoing.words import Actor
 
     await callbacks.move(callback, CallbackState.CANCELLED, actor=Actor.ADMIN, at_ms=NOON)
     await house.work(1)

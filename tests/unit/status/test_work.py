@@ -8,8 +8,9 @@ from pathlib import Path
 import msgspec
 
 from callsteward.callback.ledger import Ledger
-from callsteward.callback.states import Actor, State
+from callsteward.callback.states import State
 from callsteward.lost.calls import LostCalls
+from callsteward.outgoing.words import Actor
 from callsteward.record.call import CallbackDecision, Decision, Outcome
 from callsteward.record.facts import CallEnded
 from callsteward.status.work import open_work

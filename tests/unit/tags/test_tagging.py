@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from callsteward.callback.states import Actor
 from callsteward.config import Tags
 from callsteward.exceptions import StoreError
+from callsteward.outgoing.words import Actor
 from callsteward.part import Feature, Part
 from callsteward.rating.ledger import Ledger as Ratings
 from callsteward.rating.states import Mode

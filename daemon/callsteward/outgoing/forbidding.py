@@ -1,0 +1,96 @@
+"""The one way onto the do-not-call list: whoever comes onto it has nothing open any more.
+
+The command line, FastAGI, commands and codes all come here. What is not cancelled here (a process was killed
+in between, another site shares the database, a call ended at this moment) is found by the daemon that would
+carry it out: it asks the list before each dial.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from callsteward.outgoing.do_not_call import DoNotCall
+from callsteward.outgoing.ledger import Ledger
+from callsteward.outgoing.plan import Plan
+from callsteward.outgoing.words import Actor, Against
+from callsteward.store.outbox import Announce, nobody
+
+
+class Cancels(NamedTuple):
+    """One kind of call that is cancelled for a client. `announce` makes the messages of it."""
+
+    plan: Plan[Any, Any]
+    announce: Announce = nobody
+
+
+class Forbidden(msgspec.Struct, frozen=True):
+    """What came of it: numbers that were new on the list, and how many calls of each kind were cancelled."""
+
+    added: int
+    cancelled: Mapping[str, int] = {}
+
+
+class Forbidding:
+    """One site's. Every method raises StoreError when the database fails.
+
+    `told` is given the fact of each that was cancelled, so that a phone that rings for it stops at once.
+    """
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        site: str,
+        *,
+        now_ms: Callable[[], int],
+        cancels: Sequence[Cancels],
+        told: Callable[[object], None] = lambda _: None,
+    ) -> None:
+        self._list = DoNotCall(engine)
+        self._ledgers = [(one.plan, Ledger(one.plan, engine, site, one.announce)) for one in cancels]
+        self._now_ms = now_ms
+        self._told = told
+
+    async def add(
+        self,
+        numbers: Sequence[str],
+        *,
+        by: str,
+        actor: Actor,
+        comment: str = "",
+        comments: Mapping[str, str] = types.MappingProxyType({}),
+    ) -> Forbidden:
+        """Put E.164 numbers on the list and cancel what is open for them, also for those who were on it.
+
+        `comments`: what is said of single numbers in place of `comment`.
+        """
+        added = await self._list.add(numbers, by=by, comment=comment, comments=comments)
+        listed = frozenset(numbers)
+        cancelled = {}
+        for plan, ledger in self._ledgers:
+            open_for_them = [row for row in await ledger.forbidden() if row.number in listed]
+            count = 0
+            for row in open_for_them:
+                moved = await ledger.move(
+                    row,
+                    plan.stopped,
+                    actor=actor,
+                    at_ms=self._now_ms(),
+                    reason=Against.DO_NOT_CALL.value,
+                    evidence=by,
+                    among=plan.stoppable,
+                )
+                if moved is not None:
+                    count += 1
+                    self._told(plan.fact(moved, actor))
+            if count:
+                cancelled[plan.what] = count
+        return Forbidden(added, cancelled)
+
+    async def remove(self, number: str) -> bool:
+        """Take a number off the list; whether it was on it. What was cancelled stays cancelled."""
+        return await self._list.remove(number)

@@ -1,0 +1,229 @@
+"""The ledger of calls to clients: one row per call that made one due, and every step of it.
+
+A step is on disk when its method returns (SQLite runs with synchronous=FULL), so the act it allows comes
+after it. A step is made from the states it may follow and from no other: of two processes that both want to
+make one (the daemon, an admin's `callbacks cancel`) one does, and the other is told that it did not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any, Generic
+
+from sqlalchemy import ColumnElement, Row, Select, and_, exists, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from callsteward import faults
+from callsteward.outgoing.plan import Plan, R, S, sources
+from callsteward.outgoing.words import Actor
+from callsteward.store.clauses import one_of
+from callsteward.store.engine import failing, insert_into, writing
+from callsteward.store.outbox import Announce, enqueue, nobody
+from callsteward.store.tables import do_not_call
+
+
+class Ledger(Generic[R, S]):
+    """One site's calls of one kind. Every method raises StoreError when the database fails.
+
+    `announce` makes the messages that a step is told with; they are stored in the step's transaction.
+    """
+
+    def __init__(self, plan: Plan[R, S], engine: AsyncEngine, site: str, announce: Announce = nobody) -> None:
+        self._plan = plan
+        self._table = plan.table
+        self._engine = engine
+        self._site = site
+        self._announce = announce
+        self._call = plan.table.c[plan.call]
+        self._insert = insert_into(engine, plan.table).on_conflict_do_nothing(
+            index_elements=["site", plan.call]
+        )
+        # Made once, as `one_of` is.
+        self._of_site = plan.table.c.site == site
+        self._one_more = plan.table.c.attempts + 1
+        self._forbidden = exists().where(do_not_call.c.number == plan.table.c.number)
+        self._not_forbidden = ~self._forbidden
+
+    # --- steps ----------------------------------------------------------------------------------------
+
+    async def move(
+        self,
+        row: R,
+        to: S,
+        *,
+        at_ms: int,
+        actor: Actor = Actor.DAEMON,
+        reason: str = "",
+        evidence: str = "",
+        among: Collection[S] | None = None,
+        asked: str | None = None,
+        channel_id: str | None = None,
+    ) -> R | None:
+        """Make a step, durably; None where the row is in no state it may follow.
+
+        `among` narrows those states down. `channel_id` (and `asked`, the operator) begin an attempt, which no
+        client on the do-not-call list gets: the list is read in the transaction that allows the ring.
+        """
+        allowed = sources(self._plan.allowed, to)
+        changes: dict[str, Any] = {"state": to.value, "reason": reason, "changed_at_ms": at_ms}
+        changes |= self._plan.also(to, at_ms)
+        if to is self._plan.rings:
+            changes |= {"attempts": self._one_more, "channel_id": channel_id}
+            if asked is not None:
+                changes["asked"] = asked
+        return await self._change(
+            row,
+            to,
+            allowed if among is None else allowed & frozenset(among),
+            changes,
+            actor=actor,
+            evidence=evidence,
+            operator=getattr(row, "asked", None) if asked is None else asked,
+        )
+
+    async def _open(self, state: S, values: Mapping[str, Any], *, evidence: str = "") -> R | None:
+        """Write a call's row; None where the call has one already."""
+        point = f"{self._plan.prefix}{state.value}"
+        faults.reached(f"before:{point}")
+        values = {"site": self._site, "state": state.value, "attempts": 0, **values}
+        with failing("write to"):
+            async with writing(self._engine) as connection:
+                made = await connection.execute(self._insert.values(**values).returning(*self._table.c))
+                row = made.one_or_none()
+                if row is None:
+                    return None
+                opened = await self._told(connection, row, None, Actor.DAEMON, evidence, None)
+        faults.reached(f"after:{point}")
+        return opened
+
+    async def _change(
+        self,
+        row: R,
+        to: S | None,
+        allowed: Collection[S],
+        changes: Mapping[str, Any],
+        *,
+        actor: Actor = Actor.DAEMON,
+        evidence: str = "",
+        operator: str | None = None,
+    ) -> R | None:
+        """Change a row that is in one of the allowed states; `to` is None for what is no step."""
+        point = f"{self._plan.prefix}{'kept' if to is None else to.value}"
+        faults.reached(f"before:{point}")
+        where = (*self._one(row), one_of(self._table.c.state, allowed))
+        if to is self._plan.rings:
+            where = (*where, self._not_forbidden)
+        with failing("write to"):
+            async with writing(self._engine) as connection:
+                # PostgreSQL waits here for another process's step, and then has what that one left.
+                seen = await connection.execute(select(self._table.c.state).where(*where).with_for_update())
+                before = seen.scalar_one_or_none()
+                if before is None:
+                    return None
+                changed = await connection.execute(
+                    update(self._table).where(*where).values(**changes).returning(*self._table.c)
+                )
+                after = await self._told(connection, changed.one(), before, actor, evidence, operator)
+        faults.reached(f"after:{point}")
+        return after
+
+    async def _told(
+        self,
+        connection: AsyncConnection,
+        row: Row[Any],
+        before: str | None,
+        actor: Actor,
+        evidence: str,
+        operator: str | None,
+    ) -> R:
+        """What a row says now; it joins the story, and the message that tells it goes into the outbox."""
+        story = self._plan.story
+        if story is not None:
+            step = {
+                story.name: row.id,
+                "at_ms": row.changed_at_ms,
+                "from_state": before,
+                "state": row.state,
+                "actor": actor.value,
+                "reason": row.reason,
+                "operator": operator,
+                "evidence": evidence,
+            }
+            await connection.execute(story.table.insert().values(**step))
+        after = self._plan.row(row)
+        await enqueue(connection, self._announce(self._plan.fact(after, actor)))
+        return after
+
+    # --- what is there --------------------------------------------------------------------------------
+
+    async def find(self, name: str) -> R | None:
+        """A row by its name or by the call that it is about."""
+        named = self._table.c[self._plan.name] == name
+        return next(iter(await self._read(self._mine().where(named | (self._call == name)))), None)
+
+    async def opened(self) -> list[R]:
+        """The rows that are not over, in the order in which they are worked at."""
+        query = self._mine().where(one_of(self._table.c.state, self._plan.open))
+        return await self._read(query.order_by(*self._plan.order))
+
+    async def open_to(self, number: str | None) -> bool:
+        """Whether a call to this client is due or under way."""
+        if number is None:
+            return False
+        query = self._mine().where(
+            self._table.c.number == number, one_of(self._table.c.state, self._plan.open)
+        )
+        return bool(await self._read(query.limit(1)))
+
+    async def forbidden(self) -> list[R]:
+        """The rows that are not over and whose client is on the do-not-call list."""
+        query = self._mine().where(one_of(self._table.c.state, self._plan.open), self._forbidden)
+        return await self._read(query.order_by(self._table.c.id))
+
+    async def forbids(self, row: R) -> bool:
+        """Whether a row's client is on the do-not-call list."""
+        return bool(await self._read(self._mine().where(*self._one(row), self._forbidden)))
+
+    # --- forgetting -----------------------------------------------------------------------------------
+
+    async def forget_numbers(self, before_ms: int) -> None:
+        """Take the number out of every row that was over by then."""
+        await self._set(*self._over_by(before_ms), self._table.c.number.is_not(None), number=None)
+
+    async def kept_until(self, before_ms: int, *, after: str = "", limit: int) -> list[R]:
+        """Rows over by then of which Asterisk may still have something, by call from `after` on."""
+        # A client whom nobody was to ring has no fence.
+        fence = and_(self._table.c.attempts > 0, self._table.c.fence_gone_at_ms.is_(None))
+        kept = fence if self._plan.kept is None else or_(self._plan.kept, fence)
+        query = self._mine().where(self._call > after, *self._over_by(before_ms), kept)
+        return await self._read(query.order_by(self._call).limit(limit))
+
+    async def fence_gone(self, row: R, at_ms: int) -> None:
+        """Asterisk says that it has no fence of a row any more."""
+        await self._set(*self._one(row), fence_gone_at_ms=at_ms)
+
+    # --- statements -----------------------------------------------------------------------------------
+
+    def _one(self, row: R) -> tuple[ColumnElement[bool], ...]:
+        return (self._of_site, self._call == getattr(row, self._plan.call))
+
+    def _over_by(self, before_ms: int) -> tuple[ColumnElement[bool], ...]:
+        return (
+            self._of_site,
+            self._table.c.changed_at_ms < before_ms,
+            one_of(self._table.c.state, self._plan.over),
+        )
+
+    async def _set(self, *where: ColumnElement[bool], **values: object) -> None:
+        """Change rows without a step: nothing is told of it."""
+        with failing("write to"):
+            async with writing(self._engine) as connection:
+                await connection.execute(update(self._table).where(*where).values(**values))
+
+    def _mine(self) -> Select[Any]:
+        return select(self._table).where(self._of_site)
+
+    async def _read(self, query: Select[Any]) -> list[R]:
+        with failing("read"):
+            async with self._engine.connect() as connection:
+                return [self._plan.row(row) for row in await connection.execute(query)]
