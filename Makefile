@@ -109,7 +109,7 @@ format: setup ## Bring all files into form
 
 .PHONY: contract
 contract: setup ## After a change of a message: write the shipped schemas and the snapshots they are held against
-	@$(VENV)/bin/callsteward schema --to daemon/callsteward/contract
+	@$(VENV)/bin/callsteward schema --folder daemon/callsteward/contract
 	@$(PY) -m tests.contract
 
 .PHONY: bench

@@ -91,7 +91,7 @@ def hour(pbx: Asterisk, broker: Mosquitto, subscriber: Subscriber, folder: Path)
         day = ("--from", time.strftime("%Y-%m-%d", time.gmtime(began)))
         yield Hour(
             log={call_id: rows for call_id, rows in log.items() if rows[0].event == "ENTERQUEUE"},
-            lines=_report(daemon, "intervals", *day, "--only", "support"),
+            lines=_report(daemon, "intervals", *day, "--line", "support"),
             operators=_report(daemon, "operators", *day),
             records={record["call_id"]: record for record in _report(daemon, "calls", *day)},
             configured=[*settings["operators"]],

@@ -67,9 +67,7 @@ def test_config_schema_is_a_json_schema():
     assert set(schema["properties"]) >= {"site", "asterisk", "lines", "profiles", "mqtt", "store"}
 
 
-@pytest.mark.parametrize(
-    "command", [("run",), ("record", "-o", "x"), ("calls",), ("check",), ("replay", "-")]
-)
+@pytest.mark.parametrize("command", [("run",), ("record", "x"), ("calls",), ("check",), ("replay", "-")])
 def test_a_wrong_config_stops_every_command_with_2(command, tmp_path):
     file = tmp_path / "c.toml"
     file.write_text("[mqtt]\nport = 'x'\n")
@@ -344,7 +342,7 @@ def test_the_demo_prints_nine_records_in_a_pipe_whatever_the_environment_says():
 
 @pytest.mark.parametrize(
     "arguments",
-    [("schema", "--to", "/proc/nowhere"), ("prompts", "--out", "/proc/nowhere", "--language", "en")],
+    [("schema", "--folder", "/proc/nowhere"), ("prompts", "--folder", "/proc/nowhere", "--language", "en")],
 )
 def test_a_place_that_cannot_be_written_is_named_without_a_traceback(arguments):
     result = callsteward(*arguments)

@@ -23,13 +23,14 @@ from callsteward import features
 from callsteward.config import Config
 from callsteward.exceptions import CallstewardError
 from callsteward.feed import contract
+from callsteward.intervals import report as reporting
 from callsteward.intervals.presence import Change
 from callsteward.intervals.row import IntervalRow, Kind
 from callsteward.intervals.store import IntervalStore
+from callsteward.intervals.table import interval_table
 from callsteward.record.call import CallRecord, Outcome, encode
-from callsteward.reports import report as reporting
-from callsteward.reports.table import interval_table
 from callsteward.store.records import Store
+from callsteward.terminal.files import Holds, Parquet, Target
 from callsteward.terminal.tables import CSV_COLUMNS
 from tests.unit.intervals.days import DAY_MS, HOUR_MS, at, call
 
@@ -115,7 +116,7 @@ def test_the_columns_of_the_csv_are_a_contract(config: Path) -> None:
     for subject, kind in (("intervals", Kind.LINE), ("operators", Kind.OPERATOR)):
         result = callsteward("report", subject, "-c", config, "--from", "2026-11-22", "--to", "2026-11-22")
         header = result.stdout.decode().splitlines()[0].split(",")
-        assert header == reporting.columns(kind, (20,))
+        assert header == list(reporting.columns(kind, (20,)))
     assert header[:9] == [
         "site",
         "operator",
@@ -151,7 +152,7 @@ def test_slots_of_another_length_add_up_to_the_same(config: Path) -> None:
     day = ("-c", config, "--from", "2026-11-22", "--to", "2026-11-22")
     sums = []
     for every, count in (("15m", 96), ("30m", 48), ("60m", 24)):
-        rows = _csv("intervals", *day, "--every", every, "--only", "support")
+        rows = _csv("intervals", *day, "--every", every, "--line", "support")
         assert len(rows) == count
         sums.append(
             [
@@ -206,9 +207,9 @@ def test_calls_are_reported_one_by_one(config: Path, tmp_path: Path) -> None:
     assert table["complete"].to_pylist() == [True] * 4
     assert table["wait_s"].to_pylist() == [3.347, 25.0, 3.347, 3.347]
     assert table["started_at"].to_pylist()[0] == datetime.fromisoformat(CALLS[0].started_at or "")
-    shown = callsteward("report", *day, "--output", "table", "--only", "sales")
+    shown = callsteward("report", *day, "--output", "table", "--line", "sales")
     assert "sales" in shown.stdout.decode()
-    assert shown.stderr.decode() == "calls: 1\n"
+    assert shown.stderr.decode() == "calls: 1 (completed 1)\n"
 
 
 @pytest.mark.parametrize(
@@ -232,7 +233,7 @@ def test_wrong_usage_is_named(config: Path, arguments: tuple[str, ...], said: st
 
 
 def _fails_half_way(file: Path) -> None:
-    with reporting.Target(file) as out:
+    with Target(file) as out:
         out.write(b"half")
         message = "the store failed"
         raise CallstewardError(message)
@@ -252,12 +253,12 @@ def test_a_file_that_cannot_be_written_is_named_and_nothing_is_left(config: Path
 def test_without_pyarrow_parquet_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(CallstewardError, match=r"pip install 'callsteward\[parquet\]'"):
-        reporting.Parquet(io.BytesIO(), ["site"])
+        Parquet(io.BytesIO(), {"site": Holds.TEXT})
 
 
 def test_the_table_shows_sums_averages_and_a_total(config: Path) -> None:
     arguments = ("-c", config, "--from", "2026-11-22T11:00:00+03:00", "--to", "2026-11-22T12:00:00+03:00")
-    lines = callsteward("report", "intervals", *arguments, "--only", "support", "--output", "table")
+    lines = callsteward("report", "intervals", *arguments, "--line", "support", "--output", "table")
     told = [line.split() for line in lines.stdout.decode().splitlines() if line.strip()]
     assert told[0][:8] == ["time", "line", "offered", "answ", "aband", "short", "lost", "SL"]
     assert told[2][:10] == ["11:00", "support", "2", "2", "0", "0", "0", "50%", "14", "45"]
@@ -309,7 +310,7 @@ def test_schema_prints_the_document_a_schema_and_their_names(tmp_path: Path, con
     assert one == contract.json_schemas(features.channels())["callsteward.call/1"]
     wrong = callsteward("schema", "callsteward.nothing/1")
     assert wrong.returncode == 2
-    written = callsteward("schema", "--to", tmp_path / "contract")
+    written = callsteward("schema", "--folder", tmp_path / "contract")
     assert written.returncode == 0
     assert {file.name for file in (tmp_path / "contract").iterdir()} == set(
         contract.shipped_files(features.channels())

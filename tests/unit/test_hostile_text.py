@@ -30,9 +30,9 @@ from callsteward.outgoing.do_not_call import DoNotCall
 from callsteward.rating.complaints import Complaints
 from callsteward.record.call import CallRecord
 from callsteward.record.facts import CallEnded
-from callsteward.reports.report import Csv
 from callsteward.store.records import Store
 from callsteward.store.stored import decode
+from callsteward.terminal.files import Csv, Holds
 from callsteward.terminal.visible import visible
 from tests.unit.store.samples import RECORD
 
@@ -168,7 +168,7 @@ def test_no_cell_of_a_file_begins_a_formula(site: Path, command: tuple[str, ...]
 
 def test_a_masked_number_and_a_negative_one_stay_as_they_are_for_programs() -> None:
     out = io.BytesIO()
-    table = Csv(out, ["a", "b", "c"])
+    table = Csv(out, {"a": Holds.TEXT, "b": Holds.NUMBER, "c": Holds.TEXT})
     table.write([{"a": "+7903***4567", "b": -1.5, "c": "-1+cmd|' /C calc'!A0"}])
     assert out.getvalue() == b"a,b,c\n+7903***4567,-1.5,'-1+cmd|' /C calc'!A0\n"
 

@@ -161,4 +161,4 @@ def test_reading_a_filled_database_works(site):
 
     asyncio.run(fill())
     result = CliRunner().invoke(cli.app, ["calls", "-c", str(site / "etc" / "c.toml")])
-    assert (result.exit_code, result.output) == (0, "")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "no calls\n")

@@ -15,13 +15,13 @@ from typer.testing import CliRunner
 from callsteward.cli import app as cli
 from callsteward.config import Config
 from callsteward.exceptions import CallstewardError
+from callsteward.intervals import report as reporting
 from callsteward.intervals.periods import Period, periods
 from callsteward.intervals.row import Kind
-from callsteward.reports import report as reporting
-from callsteward.reports import workbook
-from callsteward.reports.report import Csv, is_moment
-from callsteward.reports.workbook import Workbook
 from callsteward.store.records import Store
+from callsteward.terminal import workbook
+from callsteward.terminal.files import Csv, Holds
+from callsteward.terminal.workbook import Workbook
 from tests.unit.intervals.days import DAY_MS
 from tests.unit.test_cli_report import CALLS, _filled
 
@@ -91,7 +91,7 @@ def test_ratings_for_excel(config):
 
 def test_a_text_is_never_a_formula():
     out = io.BytesIO()
-    writer = Csv(out, ["a"], excel=UTC)
+    writer = Csv(out, {"a": Holds.TEXT}, excel=UTC)
     writer.write({"a": text} for text in ("=1+1", "@x", "-1", "+7903", "a=b", -1.5))
     assert out.getvalue().decode("utf-8-sig").split("\r\n") == [
         "a", "'=1+1", "'@x", "'-1", "'+7903", "a=b", "-1,5", "",
@@ -120,7 +120,7 @@ def test_a_workbook_has_numbers_dates_and_texts(config, tmp_path):
 def test_a_workbook_goes_into_a_pipe_and_not_to_a_terminal(config, monkeypatch):
     out, _ = ran("report", "intervals", "-c", config, *DAY, "--output", "xlsx")
     assert len(sheet(out)) == 1 + 48
-    monkeypatch.setattr("callsteward.cli.report._on_a_terminal", lambda: True)
+    monkeypatch.setattr("callsteward.terminal.printing.on_a_terminal", lambda: True)
     result = CliRunner().invoke(cli.app, ["report", "intervals", "-c", str(config), "--output", "xlsx"])
     assert result.exit_code == 2
     assert "xlsx is binary" in result.output
@@ -129,12 +129,12 @@ def test_a_workbook_goes_into_a_pipe_and_not_to_a_terminal(config, monkeypatch):
 def test_without_xlsxwriter_it_is_said_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "xlsxwriter", None)
     with pytest.raises(CallstewardError, match=r"pip install 'callsteward\[xlsx\]'"):
-        Workbook(io.BytesIO(), ["site"], is_moment, UTC)
+        Workbook(io.BytesIO(), {"site": Holds.TEXT}, UTC)
 
 
 def test_more_rows_than_a_sheet_has_are_refused(monkeypatch):
     monkeypatch.setattr(workbook, "MOST_ROWS", 3)
-    book = Workbook(io.BytesIO(), ["site"], is_moment, UTC)
+    book = Workbook(io.BytesIO(), {"site": Holds.TEXT}, UTC)
     book.write([{"site": "main"}] * 2)
     with pytest.raises(CallstewardError, match="a sheet holds 2 rows"):
         book.write([{"site": "main"}])
@@ -189,7 +189,7 @@ async def test_a_day_has_the_sums_of_its_half_hours(config, tmp_path):
 
 
 def test_a_table_begins_with_the_first_call_and_ends_with_the_last(config):
-    day = ("-c", config, *DAY, "--utc", "--output", "table", "--only", "support")
+    day = ("-c", config, *DAY, "--utc", "--output", "table", "--line", "support")
     out, said = ran("report", "intervals", *day)
     told = [line.split() for line in out.decode().splitlines() if "support" in line]
     assert [line[0] for line in told] == ["08:00", "08:30", "total"]
@@ -205,7 +205,7 @@ def test_a_table_begins_with_the_first_call_and_ends_with_the_last(config):
 def test_a_table_of_days_has_dates(config):
     out, _ = ran(
         "report", "intervals", "-c", config, "--from", "21.11.2026", "--to", "24.11.2026", "--every", "day",
-        "--output", "table", "--only", "support",
+        "--output", "table", "--line", "support",
     )  # fmt: skip
     assert [line.split()[0] for line in out.decode().splitlines() if "support" in line] == [
         "2026-11-22",
@@ -221,7 +221,7 @@ def test_operators_who_were_there_are_shown_without_calls(config):
 
 def test_a_span_without_calls_is_one_line_of_totals(config):
     out, said = ran("report", "intervals", "-c", config, "--from", "1.11.2026", "--to", "1.11.2026",
-                    "--output", "table", "--only", "support")  # fmt: skip
+                    "--output", "table", "--line", "support")  # fmt: skip
     assert [line.split()[0] for line in out.decode().splitlines() if "support" in line] == ["total"]
     assert "48 of them empty" in said
 

@@ -2,120 +2,110 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from callsteward import config
-from callsteward.cli.ledger import (
+from callsteward.cli.numbers import (
     ColumnOption,
     ListFile,
+    NumberArgument,
+    NumbersArgument,
     NumbersOption,
-    clock,
-    forbidding,
     list_reader,
     list_text,
-    print_json,
-    print_table,
     read_numbers,
-    rfc3339,
-    who,
-    with_store,
 )
 from callsteward.exceptions import CallstewardError
-from callsteward.terminal.options import ConfigOption, Form, FormOption, chosen
+from callsteward.record.moments import rfc3339
+from callsteward.terminal.files import Holds
+from callsteward.terminal.groups import group
+from callsteward.terminal.listings import plain_listing
+from callsteward.terminal.options import (
+    CommentOption,
+    ConfigOption,
+    ExcelOption,
+    FileOption,
+    OutputOption,
+    load,
+)
+from callsteward.terminal.printing import Listing, print_rows, wanted
+from callsteward.terminal.said import now_ms, who
 
 if TYPE_CHECKING:
-    from callsteward.outgoing.forbidding import Forbidden
+    from callsteward.config import Config
+    from callsteward.outgoing.do_not_call import Listed
+    from callsteward.outgoing.forbidding import Forbidden, Forbidding
     from callsteward.store.records import Store
 
-dnc = typer.Typer(no_args_is_help=True, help="The do-not-call list: clients who asked not to be called.")
+
+def add_to(app: typer.Typer) -> None:
+    dnc = group(app, "dnc", "The do-not-call list: clients who asked not to be called.")
+    dnc.command("add")(add)
+    dnc.command("remove")(remove)
+    dnc.command("list")(list_numbers)
+    dnc.command("import")(import_list)
 
 
-@dnc.command("add")
-def _dnc_add(
-    numbers: Annotated[list[str], typer.Argument(metavar="NUMBER")],
+def add(
+    numbers: NumbersArgument,
     config_file: ConfigOption,
-    comment: Annotated[str, typer.Option(help="Why, or what was said.")] = "",
+    comment: CommentOption = "",
     style: NumbersOption = None,
 ) -> None:
-    """Put numbers on the list, written in any usual way."""
+    """Put numbers on the list."""
     from callsteward.outgoing.words import Actor
+    from callsteward.store.once import with_store
 
-    settings = config.load(config_file)
+    settings = load(config_file)
     read = read_numbers(settings, numbers, style)
 
-    async def add(store: Store) -> Forbidden:
-        return await forbidding(settings, store).add(read, by=who(), comment=comment, actor=Actor.ADMIN)
+    async def put(store: Store) -> Forbidden:
+        return await _forbidding(settings, store).add(read, by=who(), comment=comment, actor=Actor.ADMIN)
 
-    done = with_store(settings, add, create=True)
+    done = with_store(settings, put, create=True)
     typer.echo(
         f"added {done.added}, on the list already {len(read) - done.added}{_cancelled(done)}", err=True
     )
 
 
-@dnc.command("remove")
-def _dnc_remove(
-    number: Annotated[str, typer.Argument(metavar="NUMBER")],
-    config_file: ConfigOption,
-    style: NumbersOption = None,
-) -> None:
+def remove(number: NumberArgument, config_file: ConfigOption, style: NumbersOption = None) -> None:
     """Take a number off the list."""
     from callsteward.outgoing.do_not_call import DoNotCall
+    from callsteward.store.once import with_store
 
-    settings = config.load(config_file)
+    settings = load(config_file)
     (read,) = read_numbers(settings, [number], style)
 
-    async def remove(store: Store) -> bool:
+    async def take_off(store: Store) -> bool:
         return await DoNotCall(store.engine).remove(read)
 
-    if not with_store(settings, remove):
+    if not with_store(settings, take_off):
         message = "this number is not on the list"
         raise CallstewardError(message)
     typer.echo("removed", err=True)
 
 
-@dnc.command("list")
-def _dnc_list(config_file: ConfigOption, output: FormOption = None) -> None:
+def list_numbers(
+    config_file: ConfigOption,
+    output: OutputOption = None,
+    file: FileOption = None,
+    excel: ExcelOption = False,
+) -> None:
     """Who is on the list, latest first; numbers masked."""
+    settings = load(config_file)
+    asked = wanted(output, file, excel=excel)
     from callsteward.outgoing.do_not_call import DoNotCall
-    from callsteward.record.number import Numbers
+    from callsteward.store.once import with_store
 
-    settings = config.load(config_file)
-    numbers = Numbers(settings.site.region, settings.privacy.key)
     found = with_store(settings, lambda store: DoNotCall(store.engine).listed())
-    if chosen(output) is Form.JSONL:
-        for item in found:
-            print_json(
-                {
-                    "client_masked": numbers.masked(item.number),
-                    "client_ref": numbers.ref(item.number),
-                    "added_at": rfc3339(item.added_at_ms),
-                    "added_by": item.added_by,
-                    "comment": numbers.hidden(item.comment),
-                }
-            )
-        return
-    print_table(
-        ("client", "since", "by", "comment"),
-        [
-            (
-                numbers.masked(item.number) or "-",
-                clock(item.added_at_ms, settings.site.zone),
-                item.added_by,
-                numbers.hidden(item.comment) or "-",
-            )
-            for item in found
-        ],
-    )
-    typer.echo(f"numbers: {len(found)}", err=True)
+    print_rows(found, _listing(settings), asked, settings.site.zone, what="numbers")
 
 
-@dnc.command("import")
-def _dnc_import(
+def import_list(
     file: ListFile,
     config_file: ConfigOption,
-    comment: Annotated[str, typer.Option(help="Where the list comes from.")] = "",
+    comment: CommentOption = "",
     column: ColumnOption = None,
     style: NumbersOption = None,
 ) -> None:
@@ -126,8 +116,9 @@ def _dnc_import(
     """
     from callsteward.outgoing import number_file
     from callsteward.outgoing.words import Actor
+    from callsteward.store.once import with_store
 
-    settings = config.load(config_file)
+    settings = load(config_file)
     read, why = list_reader(settings, style)
     comments: dict[str, str] = {}
 
@@ -139,12 +130,12 @@ def _dnc_import(
 
     taken = number_file.each(list_text(file), str(file), read, take, column, why)
 
-    async def add(store: Store) -> Forbidden:
-        return await forbidding(settings, store).add(
+    async def put(store: Store) -> Forbidden:
+        return await _forbidding(settings, store).add(
             list(comments), by=who(), comments=comments, actor=Actor.ADMIN
         )
 
-    done = with_store(settings, add, create=True)
+    done = with_store(settings, put, create=True)
     twice = f", more than once in the file {taken - len(comments)}" if taken > len(comments) else ""
     typer.echo(
         f"added {done.added}, on the list already {len(comments) - done.added}{twice}{_cancelled(done)}",
@@ -156,3 +147,38 @@ def _cancelled(done: Forbidden) -> str:
     """What was open for the numbers, in words; empty where nothing was."""
     counted = ", ".join(f"{what} {count}" for what, count in done.cancelled.items())
     return f"; cancelled: {counted}" if counted else ""
+
+
+def _forbidding(settings: Config, store: Store) -> Forbidding:
+    from callsteward import features
+
+    # What is cancelled is told on the feed, too: the daemon finds it in the outbox.
+    announce = features.announce(settings)
+    return features.forbidding(store.engine, settings.site.name, now_ms=now_ms, announce=announce)
+
+
+_COLUMNS = {
+    "client_masked": Holds.TEXT,
+    "client_ref": Holds.TEXT,
+    "added_at": Holds.MOMENT,
+    "added_by": Holds.TEXT,
+    "comment": Holds.TEXT,
+}
+_HEADS = {"client": "client_masked", "since": "added_at", "by": "added_by", "comment": "comment"}
+
+
+def _listing(settings: Config) -> Listing[Listed]:
+    from callsteward.record.number import Numbers
+
+    numbers = Numbers(settings.site.region, settings.privacy.key)
+
+    def cells(entry: Listed) -> dict[str, Any]:
+        return {
+            "client_masked": numbers.masked(entry.number),
+            "client_ref": numbers.ref(entry.number),
+            "added_at": rfc3339(entry.added_at_ms),
+            "added_by": entry.added_by,
+            "comment": numbers.hidden(entry.comment),
+        }
+
+    return plain_listing(_COLUMNS, _HEADS, settings.site.zone, cells)

@@ -7,24 +7,28 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from callsteward import config
-from callsteward.terminal.options import ConfigOption, Form, FormOption, chosen
+from callsteward.terminal.options import ConfigOption, PlainOutputOption, load
+from callsteward.terminal.printing import print_thing
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
+    from rich.console import Console
+
     from callsteward.status.report import Broker, Report
 
 
-def status(config_file: ConfigOption, output: FormOption = None) -> None:
+def add_to(app: typer.Typer) -> None:
+    app.command("status")(status)
+
+
+def status(config_file: ConfigOption, output: PlainOutputOption = None) -> None:
     """What the daemon is doing now: its links, its outbox, its open work.
 
     Asked of the daemon itself, over a local socket in its state folder; for root and the daemon's own user.
     Exit code 1 if anything is wrong or no daemon runs.
     """
-    settings = config.load(config_file)
-    import msgspec
-
+    settings = load(config_file)
     from callsteward.status.report import not_running
     from callsteward.status.socket import NotRunningError, ask, socket_path
 
@@ -34,21 +38,15 @@ def status(config_file: ConfigOption, output: FormOption = None) -> None:
         found = ask(path)
     except NotRunningError as error:
         found = not_running(settings.site.name, str(error))
-    if chosen(output) is Form.JSONL:
-        typer.echo(msgspec.json.encode(found))
-    else:
-        _print(found, settings.site.zone)
+    print_thing(output, lambda: found, lambda console: _print(found, settings.site.zone, console))
     if found.problems:
         raise typer.Exit(1)
 
 
-def _print(found: Report, zone: ZoneInfo) -> None:
+def _print(found: Report, zone: ZoneInfo, console: Console) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from callsteward.terminal import tables
-
-    console = tables.console()
     if found.running:
         table = Table.grid(padding=(0, 2, 0, 0))
         for name, value, well in _rows(found, zone):

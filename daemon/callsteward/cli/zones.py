@@ -2,40 +2,46 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from callsteward import config
-from callsteward.cli.ledger import (
+from callsteward.cli.numbers import (
     ColumnOption,
     ListFile,
+    NumberArgument,
     NumbersOption,
-    clock,
     list_reader,
     list_text,
-    print_json,
-    print_table,
     read_numbers,
-    rfc3339,
-    who,
-    with_store,
 )
 from callsteward.exceptions import CallstewardError
-from callsteward.terminal.options import ConfigOption, Form, FormOption, chosen
+from callsteward.record.moments import rfc3339
+from callsteward.terminal.files import Holds
+from callsteward.terminal.groups import group
+from callsteward.terminal.listings import plain_listing
+from callsteward.terminal.options import ConfigOption, ExcelOption, FileOption, OutputOption, load
+from callsteward.terminal.printing import Listing, print_rows, wanted
+from callsteward.terminal.said import who
 
 if TYPE_CHECKING:
+    from callsteward.config import Config
+    from callsteward.outgoing.zones import Placed
     from callsteward.store.records import Store
 
-zones = typer.Typer(
-    no_args_is_help=True,
-    help="Clients' time zones, for calling hours: a client on this list is called within the hours of their"
-    " own zone, whatever their number says.",
-)
+
+def add_to(app: typer.Typer) -> None:
+    zones = group(
+        app,
+        "zones",
+        "Clients' own time zones, for calling hours: they count whatever the clients' numbers say.",
+    )
+    zones.command("import")(import_list)
+    zones.command("list")(list_clients)
+    zones.command("remove")(remove)
 
 
-@zones.command("import")
-def _import(
+def import_list(
     file: ListFile,
     config_file: ConfigOption,
     column: ColumnOption = None,
@@ -48,8 +54,9 @@ def _import(
     imported then.
     """
     from callsteward.outgoing.zones import ClientZones, read_list
+    from callsteward.store.once import with_store
 
-    settings = config.load(config_file)
+    settings = load(config_file)
     reads, why = list_reader(settings, style)
     read = read_list(list_text(file), str(file), reads, column, why)
 
@@ -60,58 +67,61 @@ def _import(
     typer.echo(f"imported {len(read)}", err=True)
 
 
-@zones.command("list")
-def _list(config_file: ConfigOption, output: FormOption = None) -> None:
-    """Who is on the list; numbers masked."""
-    from callsteward.outgoing.zones import ClientZones
-    from callsteward.record.number import Numbers
-
-    settings = config.load(config_file)
-    numbers = Numbers(settings.site.region, settings.privacy.key)
-    found = with_store(settings, lambda store: ClientZones(store.engine).listed())
-    if chosen(output) is Form.JSONL:
-        for item in found:
-            print_json(
-                {
-                    "client_masked": numbers.masked(item.number),
-                    "client_ref": numbers.ref(item.number),
-                    "zone": item.zone,
-                    "added_at": rfc3339(item.added_at_ms),
-                    "added_by": item.added_by,
-                }
-            )
-        return
-    print_table(
-        ("client", "zone", "since", "by"),
-        [
-            (
-                numbers.masked(item.number) or "-",
-                item.zone,
-                clock(item.added_at_ms, settings.site.zone),
-                item.added_by,
-            )
-            for item in found
-        ],
-    )
-    typer.echo(f"clients: {len(found)}", err=True)
-
-
-@zones.command("remove")
-def _remove(
-    number: Annotated[str, typer.Argument(metavar="NUMBER")],
+def list_clients(
     config_file: ConfigOption,
-    style: NumbersOption = None,
+    output: OutputOption = None,
+    file: FileOption = None,
+    excel: ExcelOption = False,
 ) -> None:
+    """Who is on the list; numbers masked."""
+    settings = load(config_file)
+    asked = wanted(output, file, excel=excel)
+    from callsteward.outgoing.zones import ClientZones
+    from callsteward.store.once import with_store
+
+    found = with_store(settings, lambda store: ClientZones(store.engine).listed())
+    print_rows(found, _listing(settings), asked, settings.site.zone, what="clients")
+
+
+def remove(number: NumberArgument, config_file: ConfigOption, style: NumbersOption = None) -> None:
     """Take a client off the list: their number's zones count again."""
     from callsteward.outgoing.zones import ClientZones
+    from callsteward.store.once import with_store
 
-    settings = config.load(config_file)
+    settings = load(config_file)
     (read,) = read_numbers(settings, [number], style)
 
-    async def remove(store: Store) -> bool:
+    async def take_off(store: Store) -> bool:
         return await ClientZones(store.engine).remove(read)
 
-    if not with_store(settings, remove):
+    if not with_store(settings, take_off):
         message = "this number is not on the list"
         raise CallstewardError(message)
     typer.echo("removed", err=True)
+
+
+_COLUMNS = {
+    "client_masked": Holds.TEXT,
+    "client_ref": Holds.TEXT,
+    "zone": Holds.TEXT,
+    "added_at": Holds.MOMENT,
+    "added_by": Holds.TEXT,
+}
+_HEADS = {"client": "client_masked", "zone": "zone", "since": "added_at", "by": "added_by"}
+
+
+def _listing(settings: Config) -> Listing[Placed]:
+    from callsteward.record.number import Numbers
+
+    numbers = Numbers(settings.site.region, settings.privacy.key)
+
+    def cells(entry: Placed) -> dict[str, Any]:
+        return {
+            "client_masked": numbers.masked(entry.number),
+            "client_ref": numbers.ref(entry.number),
+            "zone": entry.zone,
+            "added_at": rfc3339(entry.added_at_ms),
+            "added_by": entry.added_by,
+        }
+
+    return plain_listing(_COLUMNS, _HEADS, settings.site.zone, cells)

@@ -7,11 +7,12 @@ import sys
 import threading
 import traceback
 
-from callsteward.daemon import logs
-
 
 def report(error: BaseException) -> str:
     """The traceback as text, scrubbed."""
+    # A command that only says what it can do needs no logging.
+    from callsteward.daemon import logs
+
     return logs.scrubbed("".join(traceback.format_exception(error)))
 
 

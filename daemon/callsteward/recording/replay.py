@@ -23,9 +23,9 @@ from callsteward.config import Config
 from callsteward.exceptions import MalformedEventError
 from callsteward.features import FEATURES
 from callsteward.part import Feature
-from callsteward.record.call import CallRecord, encode
+from callsteward.record.call import CallRecord
 from callsteward.record.facts import CallEnded, Fact
-from callsteward.terminal import tables
+from callsteward.terminal.printing import Printer
 from callsteward.terminal.visible import visible
 
 
@@ -96,13 +96,15 @@ STDIN = Path("-")
 _BAR_FROM_BYTES = 4_000_000
 
 
-def replay_files(files: list[Path], config: Config, *, as_table: bool, strict: bool) -> None:
-    """Replay each file as a stream of its own: records to stdout, broken lines and a summary to stderr.
+def replay_files(
+    files: list[Path], config: Config, out: Printer[CallRecord], *, strict: bool, bar: bool
+) -> Tally:
+    """Replay each file as a stream of its own: records go to `out`, broken lines are named on stderr.
 
-    Raises MalformedEventError at the first broken line when `strict`.
+    `bar`: how far a large file is read is shown on a terminal. Raises MalformedEventError at the first broken
+    line when `strict`.
     """
     tally = Tally()
-    shown: list[CallRecord] = []
     for file in files:
         name = "stdin" if file == STDIN else str(file)
 
@@ -114,21 +116,10 @@ def replay_files(files: list[Path], config: Config, *, as_table: bool, strict: b
 
         with ExitStack() as stack:
             source = sys.stdin.buffer if file == STDIN else stack.enter_context(file.open("rb"))
-            lines = _with_progress(source, file, stack, wanted=as_table or not sys.stdout.isatty())
+            lines = _with_progress(source, file, stack, wanted=bar)
             for record in replay(lines, config, tally, broken):
-                if as_table:
-                    shown.append(record)
-                else:
-                    sys.stdout.buffer.write(encode(record) + b"\n")
-    sys.stdout.flush()
-    if as_table:
-        console = tables.console()
-        console.print(tables.records_table(shown, config.site.zone, width=console.width))
-    typer.echo(
-        f"records: {tally.records}, events: {tally.events}, of other types: {tally.unknown},"
-        f" broken lines: {tally.broken}",
-        err=True,
-    )
+                out.write([record])
+    return tally
 
 
 def _with_progress(source: BinaryIO, file: Path, stack: ExitStack, *, wanted: bool) -> Iterable[bytes]:

@@ -1,24 +1,31 @@
-"""Options that several commands share."""
+"""The options of the commands, each defined once: one name, one help, one form of its value everywhere.
+
+How an option was called before stands in `renamed` where its command is registered.
+"""
 
 from __future__ import annotations
 
 import os
-import sys
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, NoReturn, TypeVar, overload
+from typing import TYPE_CHECKING, Annotated, Any, overload
 from zoneinfo import ZoneInfo
 
 import typer
 
-from callsteward.config import Config
-from callsteward.config.nearest import meant
 from callsteward.terminal import dates
+from callsteward.terminal.printing import Form, PlainForm
+from callsteward.terminal.wrong import wrong
+
+if TYPE_CHECKING:
+    from callsteward.config import Config
 
 DEFAULT_CONFIG = Path("/etc/callsteward/callsteward.toml")
 """Where the shipped unit has it."""
 CONFIG_VARIABLE = "CALLSTEWARD_CONFIG"
+
+_CONFIG_HELP = "The TOML file; config/callsteward.toml is a commented example."
 
 ConfigOption = Annotated[
     Path,
@@ -30,13 +37,89 @@ ConfigOption = Annotated[
         default_factory=lambda: Path(os.environ.get(CONFIG_VARIABLE) or DEFAULT_CONFIG),
         show_default=str(DEFAULT_CONFIG),
         metavar="FILE",
-        help="The TOML file; config/callsteward.toml is a commented example.",
+        help=_CONFIG_HELP,
     ),
 ]
 OptionalConfigOption = Annotated[
     Path | None,
-    typer.Option("--config", "-c", help="The TOML file; without it every key has its default."),
+    typer.Option("--config", "-c", show_default="every key's own", metavar="FILE", help=_CONFIG_HELP),
 ]
+
+# --- which rows -----------------------------------------------------------------------------------------
+
+
+def words(choices: type[StrEnum]) -> str:
+    """What may be written for an option, for its help: `a, b or c`."""
+    *first, last = (choice.value for choice in choices)
+    return f"{', '.join(first)} or {last}"
+
+
+LineOption = Annotated[str | None, typer.Option("--line", metavar="NAME", help="Only this line.")]
+OperatorOption = Annotated[str | None, typer.Option("--operator", metavar="NAME", help="Only this operator.")]
+_FROM = typer.Option(
+    "--from",
+    metavar="WHEN",
+    help="From this time on: today, yesterday, monday, 22.11.2026, 2026-11-22 (in the site's timezone) or"
+    " 2026-11-22T08:30:00+03:00.",
+)
+_TO = typer.Option("--to", metavar="WHEN", help="Up to this time; a date includes that day.")
+FromOption = Annotated[str | None, _FROM]
+ToOption = Annotated[str | None, _TO]
+GivenFromOption = Annotated[str, _FROM]
+"""For commands that need a time, or have a default for it."""
+GivenToOption = Annotated[str, _TO]
+_LIMIT = typer.Option("--limit", metavar="N", min=1, help="At most this many.")
+LimitOption = Annotated[int, _LIMIT]
+OptionalLimitOption = Annotated[int | None, _LIMIT]
+
+# --- how they are printed -------------------------------------------------------------------------------
+
+
+def _output(forms: type[StrEnum], in_a_pipe: Form, more: str = "") -> Any:
+    return typer.Option(
+        "--output",
+        metavar="FORM",
+        help=f"{words(forms)}. Default: a table on a terminal, {in_a_pipe} in a pipe{more}.",
+    )
+
+
+_BY_NAME = "; of --file, what its name ends in"
+OutputOption = Annotated[Form | None, _output(Form, Form.JSONL, _BY_NAME)]
+ReportOutputOption = Annotated[Form | None, _output(Form, Form.CSV, _BY_NAME)]
+"""Of the reports that programs for workforce management read: csv is what they take."""
+PlainOutputOption = Annotated[PlainForm | None, _output(PlainForm, Form.JSONL)]
+FileOption = Annotated[
+    Path | None, typer.Option("--file", metavar="FILE", help="Write there, not to standard output.")
+]
+ExcelOption = Annotated[
+    bool,
+    typer.Option(
+        "--excel",
+        help="csv as Excel reads it where a comma is the decimal sign (Russian, German …): semicolons,"
+        " decimal commas, a byte order mark, and times of the site's timezone.",
+    ),
+]
+UtcOption = Annotated[
+    bool, typer.Option("--utc", help="Read dates and show times in UTC, not in the site's timezone.")
+]
+
+# --- what is done ---------------------------------------------------------------------------------------
+
+CommentOption = Annotated[
+    str, typer.Option("--comment", metavar="TEXT", help="Why, or what was done; kept with your name.")
+]
+_FOLDER = typer.Option(
+    "--folder", metavar="DIR", help="Write the files into this folder, which is made where it is missing."
+)
+FolderOption = Annotated[Path, _FOLDER]
+OptionalFolderOption = Annotated[Path | None, _FOLDER]
+
+
+def load(config_file: Path | None, **how: Any) -> Config:
+    """As `config.load`, whose packages a mere --help does not need."""
+    from callsteward import config
+
+    return config.load(config_file, **how)
 
 
 def before_command(context: typer.Context) -> bool:
@@ -47,52 +130,6 @@ def before_command(context: typer.Context) -> bool:
     if source is not None and source.name == "COMMANDLINE":
         wrong(f"it stands before {context.invoked_subcommand!r}: write it behind", "--config")
     return True
-
-
-class Form(StrEnum):
-    """How records are printed."""
-
-    TABLE = "table"
-    JSONL = "jsonl"
-
-
-class ListForm(StrEnum):
-    """How a list of stored calls is printed."""
-
-    TABLE = "table"
-    JSONL = "jsonl"
-    CSV = "csv"
-
-
-OutputForm = TypeVar("OutputForm", bound=StrEnum)
-
-FormOption = Annotated[Form | None, typer.Option(help="Default: a table on a terminal, jsonl in a pipe.")]
-StartedFromOption = Annotated[
-    str | None,
-    typer.Option(
-        "--from",
-        metavar="WHEN",
-        help="Calls started at or after: today, yesterday, monday, 22.11.2026, 2026-11-22 (in the site's"
-        " timezone) or 2026-11-22T08:30:00+03:00.",
-    ),
-]
-ExcelOption = Annotated[
-    bool,
-    typer.Option(
-        "--excel",
-        help="csv as Excel reads it where a comma is the decimal sign (Russian, German …): semicolons,"
-        " decimal commas, a byte order mark, and times of the site's timezone.",
-    ),
-]
-StartedToOption = Annotated[
-    str | None,
-    typer.Option("--to", metavar="WHEN", help="Calls started before; a date includes that day."),
-]
-
-
-def chosen(output: Form | None) -> Form:
-    """The form asked for, else the one that suits where the output goes."""
-    return output or (Form.TABLE if sys.stdout.isatty() else Form.JSONL)
 
 
 def moment(text: str, zone: ZoneInfo, option: str, *, end_of_day: bool = False) -> int:
@@ -122,20 +159,18 @@ def span(from_: str | None, to: str | None, zone: ZoneInfo) -> tuple[int | None,
     return from_ms, to_ms
 
 
+def report_span(from_: str, to: str, zone: ZoneInfo) -> tuple[int, int]:
+    """The same for a report, whose rows are as many as its time is long."""
+    from_ms, to_ms = span(from_, to, zone)
+    if to_ms - from_ms > timedelta(days=3660).total_seconds() * 1000:
+        wrong("more than ten years", "--from")
+    return from_ms, to_ms
+
+
 def tell_unknown_line(settings: Config, line: str | None) -> None:
     """Say that the configuration has no such line: an earlier one may have had it, so it is no error."""
+    from callsteward.config.nearest import meant
+
     known = [*(one.name for one in settings.lines), settings.default_line]
     if line is not None and line not in known:
         typer.echo(f"warning: the configuration has no line {line!r}{meant(line, known)}", err=True)
-
-
-def wrong(message: str, option: str) -> NoReturn:
-    """End with exit code 2, naming the option."""
-    raise typer.BadParameter(message, param_hint=option)
-
-
-def as_excel(output: OutputForm | None, csv: OutputForm, *, excel: bool) -> OutputForm | None:
-    """The form asked for: --excel alone means csv, and goes with no other."""
-    if excel and output not in {None, csv}:
-        wrong("it is a form of csv: add --output csv, or leave --output out", "--excel")
-    return csv if excel else output

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime, tzinfo
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from callsteward.record.call import CallRecord, Decision, Outcome, Party, RuleResult, Side
+from callsteward.record.call import CallRecord, Decision, Outcome, Party, RuleResult, Side, encode
+from callsteward.terminal.files import Holds
+from callsteward.terminal.plain import WIDE, cell
+from callsteward.terminal.printing import Listing
 from callsteward.terminal.visible import visible
 
 _STYLES = {
@@ -40,50 +41,50 @@ _UNBROKEN = frozenset({"time", "line", "client", "wait", "latency", "talk"})
 _WORD = {"operator": 8, "hung up": 8, "outcome": 9, "callback": 8}
 _LEAST = frozenset({"latency", "holds"})
 _NARROW = 96
-_WHOLE = 120
 _NUMERIC = frozenset({"wait", "latency", "talk"})
 
 # The columns of `callsteward calls --output csv`: a contract, new ones go to the end.
-CSV_COLUMNS = (
-    "call_id",
-    "site",
-    "line",
-    "direction",
-    "client_masked",
-    "client_ref",
-    "operator",
-    "started_at",
-    "answered_at",
-    "ended_at",
-    "wait_s",
-    "answer_latency_s",
-    "talk_s",
-    "hold_s",
-    "duration_s",
-    "hold_count",
-    "silence_count",
-    "operator_speech_s",
-    "client_speech_s",
-    "overlap_s",
-    "operator_interruptions",
-    "client_interruptions",
-    "first_operator_word_s",
-    "attempt_count",
-    "transfer_count",
-    "hangup_first",
-    "hangup_cause",
-    "hangup_tech_cause",
-    "hangup_evidence",
-    "hangup_confidence",
-    "hangup_lost_side",
-    "outcome",
-    "callback_decision",
-    "callback_reason",
-    "rating_status",
-    "rating_score",
-    "rules_broken",
-    "complete",
-)
+CALL_COLUMNS = {
+    "call_id": Holds.TEXT,
+    "site": Holds.TEXT,
+    "line": Holds.TEXT,
+    "direction": Holds.TEXT,
+    "client_masked": Holds.TEXT,
+    "client_ref": Holds.TEXT,
+    "operator": Holds.TEXT,
+    "started_at": Holds.MOMENT,
+    "answered_at": Holds.MOMENT,
+    "ended_at": Holds.MOMENT,
+    "wait_s": Holds.NUMBER,
+    "answer_latency_s": Holds.NUMBER,
+    "talk_s": Holds.NUMBER,
+    "hold_s": Holds.NUMBER,
+    "duration_s": Holds.NUMBER,
+    "hold_count": Holds.COUNT,
+    "silence_count": Holds.COUNT,
+    "operator_speech_s": Holds.NUMBER,
+    "client_speech_s": Holds.NUMBER,
+    "overlap_s": Holds.NUMBER,
+    "operator_interruptions": Holds.COUNT,
+    "client_interruptions": Holds.COUNT,
+    "first_operator_word_s": Holds.NUMBER,
+    "attempt_count": Holds.COUNT,
+    "transfer_count": Holds.COUNT,
+    "hangup_first": Holds.TEXT,
+    "hangup_cause": Holds.COUNT,
+    "hangup_tech_cause": Holds.COUNT,
+    "hangup_evidence": Holds.TEXT,
+    "hangup_confidence": Holds.TEXT,
+    "hangup_lost_side": Holds.TEXT,
+    "outcome": Holds.TEXT,
+    "callback_decision": Holds.TEXT,
+    "callback_reason": Holds.TEXT,
+    "rating_status": Holds.TEXT,
+    "rating_score": Holds.COUNT,
+    "rules_broken": Holds.TEXT,
+    "complete": Holds.TRUTH,
+}
+CSV_COLUMNS = tuple(CALL_COLUMNS)
 
 
 def _seconds(value: float | None) -> str:
@@ -132,18 +133,8 @@ def cells(record: CallRecord, zone: tzinfo | None) -> tuple[str, ...]:
     )
 
 
-def console() -> Console:
-    """Standard output: a terminal as wide as it is, a pipe wide enough for a whole row."""
-    return Console() if sys.stdout.isatty() else Console(width=_WHOLE)
-
-
-def cell(text: str) -> Text:
-    """A text in a table: what somebody else wrote is no markup, and moves no cursor."""
-    return Text(visible(text))
-
-
 def records_table(
-    records: Iterable[CallRecord], zone: tzinfo | None, title: str | None = None, width: int = _WHOLE
+    records: Iterable[CallRecord], zone: tzinfo | None, title: str | None = None, width: int = WIDE
 ) -> Table:
     """The records as a table, oldest first as given. Seconds throughout.
 
@@ -174,6 +165,16 @@ def records_table(
             row[_COLUMNS.index("callback")].stylize("bold magenta")
         table.add_row(*(text for name, text in zip(_COLUMNS, row, strict=True) if name not in left_out))
     return table
+
+
+def records_listing(zone: tzinfo) -> Listing[CallRecord]:
+    """Call records in every form; jsonl has them as they were published, lists and all."""
+    return Listing(
+        columns=CALL_COLUMNS,
+        cells=flat,
+        table=lambda records, width: records_table(records, zone, width=width),
+        line=encode,
+    )
 
 
 def plain_line(record: CallRecord, zone: tzinfo | None) -> str:

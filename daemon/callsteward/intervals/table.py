@@ -11,7 +11,7 @@ from rich.table import Table
 
 from callsteward.intervals.row import IntervalRow, Kind, Value
 from callsteward.intervals.service_level import Formula, denominator_key, numerator_key
-from callsteward.terminal.tables import cell
+from callsteward.terminal.plain import cell
 
 # 80/20 is the usual target of the field, so of the thresholds the one nearest to 20 s is shown.
 _USUAL_S = 20

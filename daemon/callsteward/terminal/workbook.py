@@ -1,13 +1,14 @@
-"""A report as a workbook of Excel: numbers are numbers, moments are dates, and no cell is a formula."""
+"""Rows as a workbook of Excel: numbers are numbers, moments are dates, and no cell is a formula."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime, tzinfo
 from typing import IO, Any
 
 from callsteward.exceptions import CallstewardError
+from callsteward.terminal.files import Cells, Columns, moments
 from callsteward.terminal.visible import visible
 
 # What a sheet has at most, its heading included.
@@ -17,20 +18,18 @@ _WIDE = 20
 
 
 class Workbook:
-    """One sheet with a heading that stays, filters, and the columns `names`. Times are of `zone`."""
+    """One sheet with a heading that stays, and filters. Times are of `zone`."""
 
-    def __init__(
-        self, out: IO[bytes], names: Sequence[str], is_moment: Callable[[str], bool], zone: tzinfo
-    ) -> None:
+    def __init__(self, out: IO[bytes], columns: Columns, zone: tzinfo) -> None:
         try:
             import xlsxwriter
         except ModuleNotFoundError as error:
             message = "xlsx needs XlsxWriter: pip install 'callsteward[xlsx]'"
             raise CallstewardError(message) from error
         self._out = out
-        self._names = names
+        self._names = list(columns)
         self._zone = zone
-        self._moments = {name for name in names if is_moment(name)}
+        self._moments = moments(columns)
         # A workbook is written at its end, and not from its beginning to its end: a pipe cannot take it.
         self._made = io.BytesIO()
         # Row by row through a temporary file: a year of slots needs no memory.
@@ -39,13 +38,13 @@ class Workbook:
         )
         self._sheet: Any = self._book.add_worksheet("callsteward")
         bold = self._book.add_format({"bold": True})
-        for column, name in enumerate(names):
+        for column, name in enumerate(columns):
             self._sheet.set_column(column, column, _WIDE if name in self._moments else _WIDTH)
             self._sheet.write_string(0, column, name, bold)
         self._sheet.freeze_panes(1, 0)
         self._row = 0
 
-    def write(self, rows: Iterable[dict[str, Any]]) -> None:
+    def write(self, rows: Iterable[Cells]) -> None:
         """Raises CallstewardError where a sheet has no more room."""
         for row in rows:
             self._row += 1

@@ -1,0 +1,179 @@
+"""`callsteward report intervals` and `report operators`, for WFM tools, notebooks and people."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+from zoneinfo import ZoneInfo
+
+import typer
+
+from callsteward.terminal.groups import renamed, report
+from callsteward.terminal.options import (
+    ConfigOption,
+    ExcelOption,
+    FileOption,
+    GivenFromOption,
+    GivenToOption,
+    LineOption,
+    OperatorOption,
+    ReportOutputOption,
+    UtcOption,
+    load,
+    report_span,
+    tell_unknown_line,
+    words,
+)
+from callsteward.terminal.printing import Form, Listing, Printer, Wanted, printer, wanted
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from callsteward.config import Config
+    from callsteward.intervals.row import IntervalRow, Kind
+    from callsteward.store.records import Store
+
+
+class Every(StrEnum):
+    QUARTER = "15m"
+    HALF = "30m"
+    HOUR = "60m"
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+
+
+EveryOption = Annotated[
+    Every | None,
+    typer.Option(
+        metavar="LENGTH",
+        help=f"Of a slot: {words(Every)}. The last three are the site's and whole, a week begins on Monday."
+        " Default: intervals.minutes of the configuration.",
+    ),
+]
+
+# How the start of a long slot is written.
+_STARTS = {Every.DAY: "%Y-%m-%d", Every.WEEK: "%Y-%m-%d", Every.MONTH: "%Y-%m"}
+
+
+def add_to(app: typer.Typer) -> None:
+    reports = report(app)
+    reports.command("intervals", cls=renamed({"--only": "--line"}))(intervals)
+    reports.command("operators", cls=renamed({"--only": "--operator"}))(operators)
+
+
+def intervals(
+    config_file: ConfigOption,
+    from_: GivenFromOption = "today",
+    to: GivenToOption = "today",
+    every: EveryOption = None,
+    line: LineOption = None,
+    utc: UtcOption = False,
+    output: ReportOutputOption = None,
+    file: FileOption = None,
+    excel: ExcelOption = False,
+) -> None:
+    """Sums per slot and line.
+
+    Every slot of the time asked for has its row, also an empty one: zeros where nobody called, empty cells
+    where nothing was observed. Slots are aligned to UTC. Rows hold sums, so that they can be added up; only
+    the table has averages.
+    """
+    from callsteward.intervals.row import Kind
+
+    settings = load(config_file)
+    asked = wanted(output, file, excel=excel, in_a_pipe=Form.CSV)
+    _print_sums(Kind.LINE, settings, asked, _Slots(settings, from_, to, every, utc=utc), line)
+    tell_unknown_line(settings, line)
+
+
+def operators(
+    config_file: ConfigOption,
+    from_: GivenFromOption = "today",
+    to: GivenToOption = "today",
+    every: EveryOption = None,
+    operator: OperatorOption = None,
+    utc: UtcOption = False,
+    output: ReportOutputOption = None,
+    file: FileOption = None,
+    excel: ExcelOption = False,
+) -> None:
+    """Sums per slot and operator; otherwise as `report intervals`."""
+    from callsteward.intervals.row import Kind
+
+    settings = load(config_file)
+    asked = wanted(output, file, excel=excel, in_a_pipe=Form.CSV)
+    _print_sums(Kind.OPERATOR, settings, asked, _Slots(settings, from_, to, every, utc=utc), operator)
+
+
+class _Slots:
+    """The slots that were asked for: how many, how long, and how their rows are read."""
+
+    def __init__(self, settings: Config, from_: str, to: str, every: Every | None, *, utc: bool) -> None:
+        self.zone = ZoneInfo("UTC") if utc else settings.site.zone
+        self._settings = settings
+        self._from_ms, self._to_ms = report_span(from_, to, self.zone)
+        self._every = every
+        self.start_form = "%H:%M" if every is None else _STARTS.get(every, "%H:%M")
+
+    def pages(
+        self, kind: Kind, name: str | None
+    ) -> tuple[Callable[[Store], AsyncIterator[list[IntervalRow]]], int, str]:
+        """What reads the rows a page at a time, how many pages there are, and the slots in words."""
+        from callsteward.intervals import report as reporting
+        from callsteward.intervals.periods import Period, periods
+
+        from_ms, to_ms, every = self._from_ms, self._to_ms, self._every
+        if every in _STARTS:
+            spans = periods(from_ms, to_ms, Period(every.value), self.zone)
+            return (
+                lambda store: reporting.of_periods(self._settings, store, kind, spans, name),
+                len(spans),
+                f"{len(spans)} slots of a {every}",
+            )
+        minutes = self._settings.intervals.minutes if every is None else int(every.value.removesuffix("m"))
+        return (
+            lambda store: reporting.intervals(self._settings, store, kind, from_ms, to_ms, minutes, name),
+            -(-(to_ms - from_ms) // reporting.CHUNK_MS),
+            f"{(to_ms - from_ms) // (minutes * 60_000)} slots of {minutes} min",
+        )
+
+
+def _print_sums(kind: Kind, settings: Config, asked: Wanted, slots: _Slots, name: str | None) -> None:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from callsteward.intervals import report as reporting
+    from callsteward.intervals import table as report_table
+    from callsteward.store.once import with_store
+
+    read, steps, words = slots.pages(kind, name)
+    outside: frozenset[int] = frozenset()
+
+    def table(rows: Sequence[IntervalRow], width: int) -> Table:
+        nonlocal outside
+        outside = report_table.outside(rows)
+        return report_table.interval_table(
+            rows, kind, slots.zone, width, left_out=outside, form=slots.start_form
+        )
+
+    listing: Listing[IntervalRow] = Listing(
+        columns=reporting.columns(kind, settings.intervals.answer_within_s),
+        cells=lambda row: reporting.cells(row, slots.zone),
+        table=table,
+    )
+    stderr = Console(stderr=True)
+
+    async def put(store: Store, out: Printer[IntervalRow]) -> None:
+        with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
+            task = progress.add_task("days", total=steps)
+            async for rows in read(store):
+                out.write(rows)
+                progress.advance(task)
+
+    with printer(listing, asked, slots.zone) as out:
+        with_store(settings, lambda store: put(store, out))
+    if outside:
+        words += f", {len(outside)} of them empty before the first call or after the last and not shown"
+    typer.echo(f"{out.count} rows: {words}, {slots.zone.key}" if out.count else "no rows", err=True)

@@ -1,0 +1,260 @@
+"""`callsteward complaints`, `prompts` and `report ratings`: what a supervisor and an admin do by hand.
+
+What is needed is imported inside each command.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from callsteward.exceptions import CallstewardError
+from callsteward.terminal.files import Holds
+from callsteward.terminal.groups import group, renamed, report
+from callsteward.terminal.listings import plain_listing
+from callsteward.terminal.options import (
+    CommentOption,
+    ConfigOption,
+    ExcelOption,
+    FileOption,
+    FolderOption,
+    FromOption,
+    LimitOption,
+    LineOption,
+    OutputOption,
+    ToOption,
+    load,
+    span,
+    tell_unknown_line,
+    words,
+)
+from callsteward.terminal.printing import Listing, print_rows, wanted
+from callsteward.terminal.said import now_ms, who
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from callsteward.rating.report import Row
+    from callsteward.rating.states import Complaint
+    from callsteward.store.records import Store
+
+
+class By(StrEnum):
+    OPERATOR = "operator"
+    LINE = "line"
+
+
+def add_to(app: typer.Typer) -> None:
+    complaints = group(
+        app,
+        "complaints",
+        "Low ratings and tagged complaints: on a list until a supervisor acknowledges them.",
+    )
+    complaints.command("list")(list_complaints)
+    complaints.command("ack")(acknowledge)
+    app.command("prompts", cls=renamed({"--out": "--folder"}))(prompts)
+    report(app).command("ratings")(ratings)
+
+
+# --- complaints ---------------------------------------------------------------------------------------
+
+
+def list_complaints(
+    config_file: ConfigOption,
+    line: LineOption = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also those that somebody has acknowledged.")
+    ] = False,
+    limit: LimitOption = 100,
+    output: OutputOption = None,
+    file: FileOption = None,
+    excel: ExcelOption = False,
+) -> None:
+    """Complaints nobody has acknowledged, the one that waits longest first."""
+    settings = load(config_file)
+    asked = wanted(output, file, excel=excel)
+    from callsteward.rating.complaints import Complaints
+    from callsteward.store.once import with_store
+
+    async def read(store: Store) -> list[Complaint]:
+        listed = Complaints(store.engine, settings.site.name).listed(
+            line=line, everything=everything, limit=limit
+        )
+        return await listed
+
+    zone = settings.site.zone
+    listing: Listing[Complaint] = plain_listing(_COLUMNS, _HEADS, zone)
+    print_rows(with_store(settings, read), listing, asked, zone, what="complaints")
+    tell_unknown_line(settings, line)
+
+
+def acknowledge(
+    complaint_id: Annotated[str, typer.Argument(metavar="ID", help="The complaint's, or its call's.")],
+    config_file: ConfigOption,
+    comment: CommentOption = "",
+) -> None:
+    """Take a complaint off the list; who and when is kept with the comment."""
+    from callsteward.rating.complaints import Complaints
+    from callsteward.store.once import with_store
+
+    settings = load(config_file)
+
+    async def take_off(store: Store) -> Complaint | None:
+        return await Complaints(store.engine, settings.site.name).acknowledge(
+            complaint_id, by=who(), comment=comment, at_ms=now_ms()
+        )
+
+    complaint = with_store(settings, take_off)
+    if complaint is None:
+        message = f"no complaint {complaint_id} waits; `callsteward complaints list` shows those that do"
+        raise CallstewardError(message)
+    typer.echo(f"complaint {complaint.id} is acknowledged", err=True)
+
+
+_COLUMNS = {
+    "id": Holds.COUNT,
+    **dict.fromkeys(("site", "call_id", "line", "operator", "client_masked", "client_ref"), Holds.TEXT),
+    "reason": Holds.TEXT,
+    "score": Holds.COUNT,
+    "raised_at": Holds.MOMENT,
+    "acknowledged_at": Holds.MOMENT,
+    "acknowledged_by": Holds.TEXT,
+    "comment": Holds.TEXT,
+}
+_HEADS = {
+    "id": "id",
+    "since": "raised_at",
+    "line": "line",
+    "operator": "operator",
+    "client": "client_masked",
+    "reason": "reason",
+    "score": "score",
+    "call": "call_id",
+    "acknowledged": "acknowledged_by",
+    "comment": "comment",
+}
+
+
+# --- prompts ------------------------------------------------------------------------------------------
+
+
+def prompts(
+    folder: FolderOption,
+    language: Annotated[
+        list[str] | None, typer.Option(metavar="CODE", help="Only these; default: all, ru and en.")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Write over files that are there, recordings included.")
+    ] = False,
+) -> None:
+    """Make the rating's prompts with espeak-ng: 8 kHz mono wav, as Asterisk plays them.
+
+    The folder is rating.prompts_dir; it gets a folder for each language. A file that is there already is left
+    alone, so studio recordings under the same names stay.
+    """
+    from callsteward.rating import prompts as rating_prompts
+
+    written = rating_prompts.generate(folder, language or tuple(rating_prompts.TEXTS), force=force)
+    for file in written:
+        typer.echo(str(file))
+    typer.echo(f"written: {len(written)}", err=True)
+
+
+# --- report -------------------------------------------------------------------------------------------
+
+
+def ratings(
+    config_file: ConfigOption,
+    by: Annotated[By, typer.Option(metavar="WHAT", help=f"A row for each: {words(By)}.")] = By.OPERATOR,
+    from_: FromOption = None,
+    to: ToOption = None,
+    line: LineOption = None,
+    output: OutputOption = None,
+    file: FileOption = None,
+    excel: ExcelOption = False,
+) -> None:
+    """Ratings of answered inbound calls: mean, distribution, who was asked, who answered, why not.
+
+    A call counts by the time it started. A rating call that came later counts with the call it is about.
+    """
+    settings = load(config_file)
+    asked = wanted(output, file, excel=excel)
+    zone = settings.site.zone
+    from_ms, to_ms = span(from_, to, zone)
+    from callsteward.rating.ledger import Ledger
+    from callsteward.rating.report import Tally
+    from callsteward.store.once import with_store
+    from callsteward.store.records import CallQuery
+
+    async def read(store: Store) -> list[Row]:
+        # By the moment the call ended, which is after it started: the later end of the span stays open.
+        known = await Ledger(store.engine, settings.site.name).between(from_ms, None, line=line)
+        tally = Tally(by.value, known)
+        async for record in store.calls(CallQuery(line=line, from_ms=from_ms, to_ms=to_ms)):
+            if record.site == settings.site.name:
+                tally.add(record)
+        return tally.rows()
+
+    print_rows(with_store(settings, read), _ratings(by), asked, zone, what="rows", of="calls")
+    tell_unknown_line(settings, line)
+
+
+def _ratings(by: By) -> Listing[Row]:
+    from callsteward.rating.menu import HIGHEST, LOWEST
+
+    columns = {
+        by.value: Holds.TEXT,
+        **dict.fromkeys(("calls", "asked", "answered"), Holds.COUNT),
+        "mean": Holds.NUMBER,
+        "score_sum": Holds.COUNT,
+        **{f"score_{score}": Holds.COUNT for score in range(LOWEST, HIGHEST + 1)},
+        "share_asked": Holds.NUMBER,
+        "share_answered": Holds.NUMBER,
+        "waiting": Holds.COUNT,
+        "not_asked": Holds.TEXT,
+    }
+
+    def line(row: Row) -> dict[str, Any]:
+        return {
+            by.value: row.key,
+            "calls": row.calls,
+            "asked": row.asked,
+            "answered": row.answered,
+            "mean": row.mean,
+            "score_sum": row.score_sum,
+            **{f"score_{score}": count for score, count in row.scores.items()},
+            "share_asked": row.share_asked,
+            "share_answered": row.share_answered,
+            "waiting": row.waiting,
+            "not_asked": row.not_asked,
+        }
+
+    def cells(row: Row) -> dict[str, Any]:
+        reasons = ";".join(f"{reason}={count}" for reason, count in row.not_asked.items())
+        return {**line(row), "not_asked": reasons}
+
+    def table(rows: Sequence[Row], _width: int) -> Any:
+        from callsteward.terminal.plain import plain_table
+
+        heads = (by.value, "calls", "asked", "answered", "mean", "5 4 3 2 1", "waiting", "not asked")
+        return plain_table(heads, map(_rating_texts, rows))
+
+    return Listing(columns, cells, table, line)
+
+
+def _rating_texts(row: Row) -> tuple[str | None, ...]:
+    def share(value: float | None) -> str:
+        return "-" if value is None else f"{value:.0%}"
+
+    return (
+        row.key,
+        str(row.calls),
+        f"{row.asked} ({share(row.share_asked)})",
+        f"{row.answered} ({share(row.share_answered)})",
+        None if row.mean is None else f"{row.mean:.2f}",
+        " ".join(str(count) for _, count in sorted(row.scores.items(), reverse=True)),
+        str(row.waiting),
+        ", ".join(f"{reason.replace('_', ' ')} {count}" for reason, count in row.not_asked.items()),
+    )
