@@ -19,7 +19,7 @@ from callsteward.metrics.feature import MetricsFeature
 from callsteward.part import Feature
 from callsteward.rating.feature import RatingFeature
 from callsteward.status.feature import StatusFeature
-from callsteward.store.outbox import Announce, nobody
+from callsteward.store.message import Announce, nobody
 from callsteward.tags.feature import TagsFeature
 from callsteward.web.feature import WebFeature
 
@@ -73,7 +73,7 @@ def durable_kinds(features: Features = FEATURES) -> list[str]:
 def sources(features: Features = FEATURES) -> Mapping[str, Source]:
     """Where each kind of message that must arrive comes from again."""
     from callsteward.feed.resend import Source, records
-    from callsteward.store.outbox import RECORD
+    from callsteward.store.message import RECORD
 
     found = {RECORD: Source(records)}
     for feature in features:

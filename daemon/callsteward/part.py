@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from callsteward.outgoing.forbidding import Forbidding
     from callsteward.outgoing.guard import Guard
     from callsteward.outgoing.plan import Plan
-    from callsteward.store.outbox import Announce
+    from callsteward.store.message import Announce
     from callsteward.store.records import Store
     from callsteward.terminal.result import Result
 

@@ -23,7 +23,7 @@ from callsteward.config import Config
 from callsteward.outgoing.guard import Guard
 from callsteward.record.call import CallbackDecision, Decision
 from callsteward.record.number import Numbers
-from callsteward.store.outbox import nobody
+from callsteward.store.message import nobody
 from callsteward.store.records import Store
 from tests.bench.row import Row
 from tests.lab.ports import free_port

@@ -31,7 +31,8 @@ from callsteward.intervals.row import IntervalRow
 from callsteward.intervals.row import Kind as IntervalKind
 from callsteward.record.facts import CallEnded, CallHappened, Happening
 from callsteward.store.engine import connect, writing
-from callsteward.store.outbox import Outbox, Outgoing, Stored, enqueue
+from callsteward.store.message import Outgoing
+from callsteward.store.outbox import Outbox, Stored, enqueue
 from tests.unit.feed.conftest import MOVED
 from tests.unit.intervals.days import interval_rows
 from tests.unit.store.samples import RECORD

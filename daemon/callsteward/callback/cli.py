@@ -122,7 +122,7 @@ def _with_ledger(settings: Config, act: Callable[[Ledger], Awaitable[T]]) -> T:
         from callsteward.callback.ledger import Ledger
         from callsteward.callback.messages import TELLS
         from callsteward.feed.tell import Tells
-        from callsteward.store.outbox import nobody
+        from callsteward.store.message import nobody
 
         # A step made here is told on the feed, too: the daemon finds it in the outbox.
         announce = Tells(settings, TELLS).outgoing if settings.mqtt.enabled else nobody

@@ -9,6 +9,8 @@ from callsteward.callback.messages import CHANNELS, TELLS
 from callsteward.part import Feature
 
 if TYPE_CHECKING:
+    import typer
+
     from callsteward.calls.tracker import Tracker
     from callsteward.config import Config
     from callsteward.feed.resend import Source
@@ -54,3 +56,8 @@ class CallbackFeature(Feature):
         from callsteward.callback.history import AGAIN
 
         return AGAIN
+
+    def commands(self, app: typer.Typer) -> None:
+        from callsteward.callback.cli import add_to
+
+        add_to(app)

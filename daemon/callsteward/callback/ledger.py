@@ -25,7 +25,7 @@ from callsteward.record.call import CallbackDecision, CallRecord, Decision
 from callsteward.record.callback_id import callback_id
 from callsteward.store.clauses import one_of
 from callsteward.store.engine import failing
-from callsteward.store.outbox import Announce, nobody
+from callsteward.store.message import Announce, nobody
 from callsteward.store.tables import callback_transitions, callbacks
 
 # A callback that never rang a client counts towards no limit.

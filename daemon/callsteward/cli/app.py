@@ -9,20 +9,18 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections.abc import Sequence
 from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
 
-import callsteward.callback.cli
-import callsteward.intervals.cli
-import callsteward.lost.cli
-import callsteward.rating.cli
-import callsteward.tags.cli
 from callsteward import __version__
-from callsteward.cli import calls, dnc, feed, recordings, run, schema, status, trial, zones
+from callsteward.cli import calls, dnc, feed, recordings, run, schema, trial, zones
 from callsteward.daemon import crash
 from callsteward.exceptions import CallstewardError
+from callsteward.features import FEATURES
+from callsteward.part import Feature
 from callsteward.terminal.visible import visible, visible_lines
 
 # 128 + SIGPIPE: what a tool returns whose reader (head, less) went away.
@@ -42,37 +40,29 @@ class _InWords(TyperGroup):
             raise
 
 
-app = typer.Typer(
-    name="callsteward",
-    cls=_InWords,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    # Of the two that colour, the one that does not keep a docstring's line breaks.
-    rich_markup_mode="markdown",
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    help="Follows every call of an Asterisk hotline, holds it against the service standard and"
-    " publishes its record over MQTT.",
-    epilog="Start with `callsteward demo` (needs nothing), then `callsteward check -c FILE` beside your PBX,"
-    " then `callsteward run -c FILE`. `callsteward status` says how it does.",
-)
-
-for _commands in (
-    run,
-    status,
-    trial,
-    recordings,
-    calls,
-    callsteward.lost.cli,
-    callsteward.callback.cli,
-    callsteward.tags.cli,
-    dnc,
-    zones,
-    callsteward.rating.cli,
-    callsteward.intervals.cli,
-    feed,
-    schema,
-):
-    _commands.add_to(app)
+def build(features: Sequence[Feature] = FEATURES) -> typer.Typer:
+    """The command line, with the commands of these features."""
+    app = typer.Typer(
+        name="callsteward",
+        cls=_InWords,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        # Of the two that colour, the one that does not keep a docstring's line breaks.
+        rich_markup_mode="markdown",
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+        help="Follows every call of an Asterisk hotline, holds it against the service standard and"
+        " publishes its record over MQTT.",
+        epilog="Start with `callsteward demo` (needs nothing), then `callsteward check -c FILE` beside your"
+        " PBX, then `callsteward run -c FILE`. `callsteward status` says how it does.",
+    )
+    app.callback()(_root)
+    for own in (run, trial, recordings, calls):
+        own.add_to(app)
+    for feature in features:
+        feature.commands(app)
+    for own in (dnc, zones, feed, schema):
+        own.add_to(app)
+    return app
 
 
 def main() -> NoReturn:
@@ -121,10 +111,12 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _root(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
     pass
+
+
+app = build()

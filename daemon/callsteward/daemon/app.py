@@ -31,7 +31,8 @@ from callsteward.notify import Notify
 from callsteward.outgoing.guard import Guard
 from callsteward.part import Feature, Parts, Site
 from callsteward.store.engine import shown
-from callsteward.store.outbox import Announce, Outbox, nobody
+from callsteward.store.message import Announce, nobody
+from callsteward.store.outbox import Outbox
 from callsteward.store.records import CallQuery, Store
 from callsteward.stream.deliveries import DeliveryCounts
 from callsteward.stream.trunk_numbers import TrunkNumbers

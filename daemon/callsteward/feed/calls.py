@@ -9,7 +9,7 @@ from callsteward.feed.messages import AlertMessage, CallEndedMessage, CallEventM
 from callsteward.feed.status_message import StatusMessage
 from callsteward.feed.tell import Channel, Tell
 from callsteward.record.facts import Alert, CallEnded, CallHappened, CallTagged
-from callsteward.store.outbox import RECORD
+from callsteward.store.message import RECORD
 
 TELLS = (
     Tell(

@@ -21,7 +21,8 @@ import structlog
 from callsteward.exceptions import StoreError
 from callsteward.health import OutboxState
 from callsteward.network.backoff import Backoff
-from callsteward.store.outbox import RECORD, Measure, Outbox, Stored
+from callsteward.store.message import RECORD
+from callsteward.store.outbox import Measure, Outbox, Stored
 
 log = structlog.get_logger("callsteward.feed")
 

@@ -24,7 +24,8 @@ from callsteward.config import Config
 from callsteward.exceptions import FeedError
 from callsteward.record.facts import CallEnded
 from callsteward.store.engine import failing, writing
-from callsteward.store.outbox import Announce, Outbox, Outgoing, enqueue
+from callsteward.store.message import Announce, Outgoing
+from callsteward.store.outbox import Outbox, enqueue
 from callsteward.store.records import Store
 
 # Put in at a time, and how many may wait for more to be put in.

@@ -7,7 +7,6 @@ from typing import Any, Literal
 import msgspec
 
 from callsteward import __version__
-from callsteward.config.secret_words import masked
 from callsteward.feed.envelope import BLANK, Count, Envelope, Stamp, stamp
 from callsteward.health import Health
 
@@ -84,7 +83,7 @@ def status(
         version=__version__,
         started_at=stamp(started_ms),
         asterisk=asterisk,
-        asterisk_detail=None if asterisk_detail is None else masked(asterisk_detail),
+        asterisk_detail=None if asterisk_detail is None else _masked(asterisk_detail),
         last_seq=last_seq,
         queue_depth=queue_depth,
         dropped=sum(dropped) if dropped else None,
@@ -101,4 +100,11 @@ def status(
 def _said(health: Health) -> dict[str, Any]:
     """Its fields, the texts among them without secrets: they quote errors of the configuration."""
     fields = msgspec.structs.asdict(health)
-    return {name: masked(value) if isinstance(value, str) else value for name, value in fields.items()}
+    return {name: _masked(value) if isinstance(value, str) else value for name, value in fields.items()}
+
+
+def _masked(text: str) -> str:
+    # The command line reads the message types for its help, and has no use for the configuration then.
+    from callsteward.config.secret_words import masked
+
+    return masked(text)

@@ -9,16 +9,18 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
-from callsteward.config import Config
 from callsteward.feed import messages
 from callsteward.feed.backlog import Kind
 from callsteward.feed.messages import Message
 from callsteward.feed.topics import Topics
-from callsteward.store.outbox import Outgoing
+from callsteward.store.message import Outgoing
+
+if TYPE_CHECKING:
+    from callsteward.config import Config
 
 F = TypeVar("F")
 

@@ -9,6 +9,8 @@ from callsteward.intervals.messages import CHANNELS, TELLS
 from callsteward.part import Feature
 
 if TYPE_CHECKING:
+    import typer
+
     from callsteward.config import Config
     from callsteward.feed.resend import Source
     from callsteward.part import Part, Site
@@ -31,3 +33,8 @@ class IntervalsFeature(Feature):
         from callsteward.intervals.history import AGAIN
 
         return AGAIN
+
+    def commands(self, app: typer.Typer) -> None:
+        from callsteward.intervals.cli import add_to
+
+        add_to(app)

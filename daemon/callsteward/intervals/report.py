@@ -14,9 +14,9 @@ import msgspec
 from callsteward.clock import DAY_MS
 from callsteward.config import Config
 from callsteward.intervals import grid, slot
-from callsteward.intervals.scheme import scheme
 from callsteward.intervals.measures import MEASURES, Unit
 from callsteward.intervals.row import IntervalRow, Kind
+from callsteward.intervals.scheme import scheme
 from callsteward.intervals.store import IntervalStore
 from callsteward.store.records import Store
 from callsteward.terminal.files import Cells, Columns, Holds

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from callsteward.part import Feature
 
 if TYPE_CHECKING:
+    import typer
+
     from callsteward.part import Part, Site
 
 
@@ -17,3 +19,8 @@ class LostFeature(Feature):
         from callsteward.lost.part import LostPart
 
         return LostPart(site)
+
+    def commands(self, app: typer.Typer) -> None:
+        from callsteward.lost.cli import add_to
+
+        add_to(app)

@@ -18,7 +18,7 @@ from callsteward.outgoing.do_not_call import DoNotCall
 from callsteward.outgoing.ledger import Ledger
 from callsteward.outgoing.plan import Plan
 from callsteward.outgoing.words import Actor, Against
-from callsteward.store.outbox import Announce, nobody
+from callsteward.store.message import Announce, nobody
 
 
 class Cancels(NamedTuple):

@@ -18,7 +18,8 @@ from callsteward.outgoing.plan import Plan, R, S, sources
 from callsteward.outgoing.words import Actor
 from callsteward.store.clauses import one_of
 from callsteward.store.engine import failing, insert_into, writing
-from callsteward.store.outbox import Announce, enqueue, nobody
+from callsteward.store.message import Announce, nobody
+from callsteward.store.outbox import enqueue
 from callsteward.store.tables import do_not_call
 
 

@@ -12,7 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callsteward.rating.states import Complaint, ComplaintRaised
 from callsteward.store.engine import failing, insert_into, writing
-from callsteward.store.outbox import Announce, enqueue, nobody
+from callsteward.store.message import Announce, nobody
+from callsteward.store.outbox import enqueue
 from callsteward.store.tables import complaints
 
 LOW_RATING = "low_rating"

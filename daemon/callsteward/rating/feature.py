@@ -9,6 +9,8 @@ from callsteward.part import Feature
 from callsteward.rating.messages import CHANNELS, TELLS
 
 if TYPE_CHECKING:
+    import typer
+
     from callsteward.config import Config
     from callsteward.feed.resend import Source
     from callsteward.outgoing.plan import Plan
@@ -46,3 +48,8 @@ class RatingFeature(Feature):
         from callsteward.rating.history import AGAIN
 
         return AGAIN
+
+    def commands(self, app: typer.Typer) -> None:
+        from callsteward.rating.cli import add_to
+
+        add_to(app)

@@ -15,7 +15,7 @@ from callsteward.rating.states import ALLOWED, ASKED, OPEN, Mode, Rating, Rating
 from callsteward.record.rating_id import rating_id
 from callsteward.store.clauses import one_of
 from callsteward.store.engine import failing
-from callsteward.store.outbox import Announce, nobody
+from callsteward.store.message import Announce, nobody
 from callsteward.store.tables import ratings
 
 _PAGE = 500

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from callsteward.part import Feature
 
 if TYPE_CHECKING:
+    import typer
+
     from callsteward.config import Config
     from callsteward.part import Part, Site
 
@@ -24,3 +26,8 @@ class StatusFeature(Feature):
         from callsteward.status.part import StatusPart
 
         return StatusPart(site)
+
+    def commands(self, app: typer.Typer) -> None:
+        from callsteward.status.cli import add_to
+
+        add_to(app)

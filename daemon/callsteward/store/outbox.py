@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Sequence
-from typing import Protocol
 
 import msgspec
 from sqlalchemy import (
@@ -28,6 +27,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from callsteward.store.engine import failing, writing
+from callsteward.store.message import Outgoing
 from callsteward.store.tables import outbox, outbox_drops
 
 # Any constant will do: with the site's name it makes the advisory lock of a site's outbox.
@@ -43,30 +43,6 @@ _insert: dict[str, Insert] = {
     "postgresql": postgresql.insert(outbox).on_conflict_do_nothing(index_elements=_ONE),
     "sqlite": sqlite.insert(outbox).on_conflict_do_nothing(index_elements=_ONE),
 }
-
-
-RECORD = "record"
-"""The kind of a call's record, which alone waits until what happened before it has been published."""
-
-
-class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
-    """A message to be delivered at least once, in the order of enqueueing.
-
-    `message_id` is the one in `payload` and makes it one message however often it is enqueued: a second
-    one is ignored while the first waits. `payload` is JSON with `boot_id` and `seq` still to be put in.
-    `replaces`: the message_id of an earlier one that says less and is not worth sending any more.
-    """
-
-    site: str
-    message_id: str
-    kind: str
-    line: str
-    topic: str
-    payload: bytes
-    made_at_ms: int
-    retain: bool = False
-    expire_s: int | None = None
-    replaces: str | None = None
 
 
 class Stored(msgspec.Struct, frozen=True):
@@ -97,17 +73,6 @@ class Drop(msgspec.Struct, frozen=True):
     messages: int
     from_ms: int
     to_ms: int
-
-
-class Announce(Protocol):
-    """Makes the messages of a fact; `stored_ms`: the moment at which it is stored, ms since 1970."""
-
-    def __call__(self, fact: object, stored_ms: int | None = None, /) -> Sequence[Outgoing]: ...
-
-
-def nobody(_fact: object, _stored_ms: int | None = None, /) -> Sequence[Outgoing]:
-    """For a daemon without a feed: nothing is announced."""
-    return ()
 
 
 async def enqueue(connection: AsyncConnection, messages: Sequence[Outgoing]) -> int:

@@ -13,7 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from callsteward.record.call import CallRecord, Outcome, encode, ms_of
 from callsteward.record.facts import CallEnded
 from callsteward.store.engine import connect, failing, insert_into, writing
-from callsteward.store.outbox import Announce, enqueue, nobody
+from callsteward.store.message import Announce, nobody
+from callsteward.store.outbox import enqueue
 from callsteward.store.stored import all_readable, readable
 from callsteward.store.tables import calls
 

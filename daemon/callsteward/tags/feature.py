@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from callsteward.part import Feature
 
 if TYPE_CHECKING:
+    import typer
+
     from callsteward.config import Config
     from callsteward.part import Part, Site
 
@@ -22,3 +24,8 @@ class TagsFeature(Feature):
         from callsteward.tags.part import TagsPart
 
         return TagsPart(site)
+
+    def commands(self, app: typer.Typer) -> None:
+        from callsteward.tags.cli import add_to
+
+        add_to(app)

@@ -21,7 +21,7 @@ from callsteward.health import Counters, Health, Readings
 from callsteward.network.openings import Openings
 from callsteward.outgoing.guard import Guard
 from callsteward.part import Feature, Part, Parts, Site
-from callsteward.store.outbox import Announce, nobody
+from callsteward.store.message import Announce, nobody
 from callsteward.store.records import Store
 
 if TYPE_CHECKING:

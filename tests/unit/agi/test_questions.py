@@ -27,7 +27,7 @@ from callsteward.rating.decisions import Decisions
 from callsteward.rating.ledger import Ledger as RatingLedger
 from callsteward.record.call import CallbackDecision, Decision
 from callsteward.record.number import Numbers
-from callsteward.store.outbox import nobody
+from callsteward.store.message import nobody
 from callsteward.store.records import Store
 from tests.unit.store.samples import RECORD
 from tests.unit.tags.desk import FrontDesk

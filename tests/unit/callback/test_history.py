@@ -16,7 +16,8 @@ from callsteward.feed import messages
 from callsteward.outgoing.words import Actor
 from callsteward.record.call import CallbackDecision, Decision
 from callsteward.record.callback_id import channel_id
-from callsteward.store.outbox import Outbox, Outgoing
+from callsteward.store.message import Outgoing
+from callsteward.store.outbox import Outbox
 from callsteward.store.records import Store
 from tests.unit.store.samples import RECORD
 

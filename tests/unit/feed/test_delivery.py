@@ -13,7 +13,8 @@ import pytest
 from callsteward.exceptions import StoreError
 from callsteward.feed import delivery as delivery_module
 from callsteward.feed.delivery import Delivery, Level, level
-from callsteward.store.outbox import Measure, Outbox, Outgoing, Stored
+from callsteward.store.message import Outgoing
+from callsteward.store.outbox import Measure, Outbox, Stored
 from callsteward.store.records import Store
 
 

@@ -18,7 +18,8 @@ from callsteward import faults
 from callsteward.callback.states import CallbackMoved
 from callsteward.outgoing.do_not_call import DoNotCall
 from callsteward.store.engine import writing
-from callsteward.store.outbox import Outbox, Outgoing
+from callsteward.store.message import Outgoing
+from callsteward.store.outbox import Outbox
 from callsteward.store.records import Store
 from tests.lab.pbx_config import REPOSITORY
 from tests.unit.outgoing.sides import NOW, NUMBER, SIDES, Side

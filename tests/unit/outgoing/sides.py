@@ -15,7 +15,7 @@ from callsteward.callback.ledger import Ledger as Callbacks
 from callsteward.rating import states as rating_states
 from callsteward.rating.ledger import Ledger as Ratings
 from callsteward.record.call import CallbackDecision, Decision
-from callsteward.store.outbox import Announce, nobody
+from callsteward.store.message import Announce, nobody
 from callsteward.store.tables import callbacks, ratings
 from tests.unit.store.samples import RECORD
 

@@ -14,7 +14,8 @@ from callsteward.exceptions import StoreError
 from callsteward.record.call import CallRecord
 from callsteward.store import outbox as outbox_module
 from callsteward.store.engine import writing
-from callsteward.store.outbox import Measure, Outbox, Outgoing, enqueue
+from callsteward.store.message import Outgoing
+from callsteward.store.outbox import Measure, Outbox, enqueue
 from callsteward.store.records import CallQuery, Store
 
 Build = Callable[..., CallRecord]
