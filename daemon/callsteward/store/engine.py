@@ -30,7 +30,7 @@ from callsteward.config.secret_words import masked
 from callsteward.exceptions import StoreError
 from callsteward.store.database_file import BUSY_TIMEOUT_MS, file_of, prepare
 from callsteward.store.sqlite import opened
-from callsteward.store.trouble import DAMAGED, reason
+from callsteward.store.trouble import DAMAGED, NOT_UNDERSTOOD, of_database, of_driver, reason
 from callsteward.store.url import StoreUrlError, store_url
 
 MIGRATIONS = Path(__file__).with_name("migrations")
@@ -122,19 +122,16 @@ async def connect(url: str, *, create: bool = True) -> AsyncEngine:
     except StoreError:
         await engine.dispose()
         raise
-    except (SQLAlchemyError, CommandError, OSError) as error:
-        await engine.dispose()
-        message = f"cannot open the database {name}: {reason(error)}"
-        raise StoreError(message) from error
     except Exception as error:
         await engine.dispose()
-        if getattr(error, "sqlstate", None):  # the driver's own, which SQLAlchemy did not wrap
-            message = f"cannot open the database {name}: {reason(error)}"
-        elif isinstance(error, TypeError | ValueError) and parsed.query:
+        if isinstance(error, TypeError | ValueError) and parsed.query and not of_driver(type(error)):
             message = _NO_OPTION.format(", ".join(parsed.query))
+        elif of_database(error) or isinstance(error, CommandError):
+            message = f"cannot open the database {name}: {reason(error)}"
         elif isinstance(error, TypeError | ValueError | LookupError):
             # What is in the tables of versions is not what anybody wrote there.
-            message = f"cannot open the database {name}: {DAMAGED} ({type(error).__name__})"
+            answer = DAMAGED if file is not None else NOT_UNDERSTOOD
+            message = f"cannot open the database {name}: {answer} ({type(error).__name__})"
         else:
             raise
         raise StoreError(message) from error
@@ -199,7 +196,9 @@ def failing(act: str) -> Iterator[None]:
     """Turns what the database raises into StoreError."""
     try:
         yield
-    except (SQLAlchemyError, OSError, UnicodeError) as error:
+    except Exception as error:
+        if not of_database(error):
+            raise
         message = f"cannot {act} the database: {reason(error)}"
         raise StoreError(message) from error
 

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from types import TracebackType
 from typing import Final
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from callsteward.network.causes import cause
 
 DAMAGED: Final = (
     "the file is damaged: stop the daemon and put back a copy, or save what can be read with"
     " `sqlite3 FILE .recover`"
+)
+NOT_UNDERSTOOD: Final = (
+    "the server answered what is not PostgreSQL's protocol: what listens there, or stands between?"
+)
+_ENDED: Final = (
+    "the server ended the connection in the middle: wait a moment, and see its log where that goes on"
 )
 # sqlite.org/rescode.html, primary codes.
 _SQLITE: Final = {
@@ -36,7 +45,40 @@ _POSTGRESQL: Final = {
     "57P01": "the server was shut down: wait a moment",
     "57P03": "the server is starting up or shutting down: wait a moment",
 }
+# asyncpg's texts for it, whatever it was doing: of several classes, some without a code.
+_CUT: Final = re.compile(r"connection (was|is) closed|another operation .* is in progress")
+_DRIVERS: Final = frozenset({"asyncpg", "aiosqlite", "sqlite3"})
 _CLASS: Final = re.compile(r"^<class '[\w.]+'>: ")
+
+
+def of_database(error: BaseException) -> bool:
+    """Whether a database, or what stands between it and callsteward, raised it, and not a mistake of ours.
+
+    SQLAlchemy wraps what a driver raises in a statement, but not all of what it raises while a connection is
+    made: a server that shuts down at that moment is met by asyncpg's own errors, and by Python's where its
+    answer is not what the driver counts on.
+    """
+    if isinstance(error, SQLAlchemyError | OSError | UnicodeError):
+        return True
+    return of_driver(type(error)) or _raised_in(error.__traceback__) in _DRIVERS
+
+
+def of_driver(kind: type[BaseException]) -> bool:
+    """Whether a class of errors is a driver's: by name, since asyncpg need not be installed."""
+    return any(_package(one.__module__) in _DRIVERS for one in kind.__mro__)
+
+
+def _raised_in(trace: TracebackType | None) -> str:
+    """The package of the code that raised an error."""
+    if trace is None:
+        return ""
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    return _package(str(trace.tb_frame.f_globals.get("__name__", "")))
+
+
+def _package(module: str) -> str:
+    return module.partition(".")[0]
 
 
 def reason(error: BaseException) -> str:
@@ -57,6 +99,11 @@ def _reason(error: BaseException) -> str:
     text = _CLASS.sub("", str(original)).partition("\n")[0]
     if isinstance(state, str) and (known := _POSTGRESQL.get(state)):
         return f"{known} ({text})"
+    if _CUT.search(text):
+        return f"{_ENDED} ({text})"
+    by_itself = not isinstance(error, OSError) and not of_driver(type(error))
+    if by_itself and _raised_in(error.__traceback__) == "asyncpg":
+        return f"{NOT_UNDERSTOOD} ({text})"
     if isinstance(original, OSError) or not isinstance(original, sqlite3.Error):
         what, mend = cause(error, "store")
         if what not in {str(error), type(error).__name__}:

@@ -1,5 +1,9 @@
+import ast
 import asyncio
+import errno
+import re
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,10 +12,13 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, create_engine, inspect, text
 
+import callsteward
 from callsteward.exceptions import StoreError
-from callsteward.store.engine import alembic_config, async_url, connect, migrate, writing
+from callsteward.store.engine import alembic_config, async_url, connect, failing, migrate, writing
 from callsteward.store.records import Store
 from callsteward.store.tables import metadata
+
+PACKAGE = Path(callsteward.__file__).parent
 
 
 def _differences(connection: Connection) -> list[object]:
@@ -192,3 +199,66 @@ async def test_lost_calls_of_before_stay_listed(tmp_path: Path) -> None:
         rows = (await connection.execute(text("SELECT call_id, line FROM lost_calls ORDER BY id"))).all()
     await engine.dispose()
     assert [tuple(row) for row in rows] == [("3", "support"), ("4", "support")]
+
+
+class _OfDriverError(Exception):
+    """As asyncpg's own are: of no class that callsteward could name, since asyncpg need not be installed."""
+
+    __module__ = "asyncpg.exceptions._base"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            _OfDriverError("cannot switch to state 12; another operation (2) is in progress"),
+            (
+                "the server ended the connection in the middle: wait a moment, and see its log where that"
+                " goes on (cannot switch to state 12; another operation (2) is in progress)"
+            ),
+        ),
+        (sqlite3.OperationalError("disk I/O error"), "disk I/O error"),
+        (
+            ConnectionResetError(errno.ECONNRESET, "reset"),
+            "it closed the connection at once: is that the right port?",
+        ),
+    ],
+)
+def test_what_a_driver_raises_itself_is_a_store_error(error: Exception, said: str) -> None:
+    with pytest.raises(StoreError) as caught, failing("read"):
+        raise error
+    assert str(caught.value) == f"cannot read the database: {said}"
+
+
+@pytest.mark.parametrize(
+    "error", [KeyError("line"), ValueError("no such state"), AttributeError("x"), RuntimeError("x")]
+)
+def test_a_mistake_of_callstewards_own_is_not_the_databases(error: Exception) -> None:
+    with pytest.raises(type(error)) as caught, failing("read"):
+        raise error
+    assert caught.value is error
+
+
+def test_nothing_asks_a_database_where_its_failure_is_not_turned_into_a_store_error() -> None:
+    """Every `engine.connect()` and `writing(engine)` is within a `with failing(…)` of the same function."""
+    asked = [
+        (file.name, node.lineno, guarded)
+        for file in sorted(PACKAGE.rglob("*.py"))
+        if "migrations" not in file.parts and file.name != "engine.py"
+        for node, guarded in _asked(ast.parse(file.read_text()), guarded=False)
+    ]
+    assert len(asked) > 60
+    assert [(file, line) for file, line, guarded in asked if not guarded] == []
+
+
+def _asked(node: ast.AST, *, guarded: bool) -> Iterator[tuple[ast.expr, bool]]:
+    """The transactions that are begun in a piece of code, each with whether a `failing` is around it."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        guarded = False
+    if isinstance(node, ast.With | ast.AsyncWith):
+        for item in node.items:
+            if re.search(r"engine\.connect\(|^writing\(", ast.unparse(item.context_expr)):
+                yield item.context_expr, guarded
+            guarded = guarded or ast.unparse(item.context_expr).startswith("failing(")
+    for child in ast.iter_child_nodes(node):
+        yield from _asked(child, guarded=guarded)
