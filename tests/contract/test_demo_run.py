@@ -57,8 +57,8 @@ async def _run(config: Config, ari: FakeAri, raw: Raw) -> None:
         await listed.wait()
         await asyncio.sleep(0.3)
         await ari.play(frames(), speed=SPEED)
-        await raw.until(lambda: _ended(raw) == len(CAPTURES), 40)
-        await raw.until(lambda: any("/intervals/" in topic for topic in raw.last()), 40)
+        await raw.until(lambda: _ended(raw) == len(CAPTURES), 60)
+        await raw.until(lambda: any("/intervals/" in topic for topic in raw.last()), 60)
         stop.set()
         await daemon
         await raw.until(lambda: b'"offline"' in raw.last()[f"{BASE}status"])

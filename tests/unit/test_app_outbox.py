@@ -45,7 +45,7 @@ async def following(mqtt: Mqtt, folder: Path) -> AsyncIterator[tuple[Daemon, Sto
             for number in range(CALLS):
                 await ari.play(copy_of(recorded[number % len(recorded)], number))
             store = await Store.open(config.store.url)
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 while len([record async for record in store.calls(CallQuery())]) < CALLS:
                     assert not task.done(), task.result()
                     await asyncio.sleep(0.05)
@@ -54,7 +54,7 @@ async def following(mqtt: Mqtt, folder: Path) -> AsyncIterator[tuple[Daemon, Sto
             if store is not None:
                 await store.close()
             stop.set()
-            async with asyncio.timeout(8):
+            async with asyncio.timeout(60):
                 await task
 
 
@@ -65,7 +65,7 @@ async def test_a_dead_broker_and_a_full_outbox_leave_the_calls_flowing(
     monkeypatch.setattr(delivery, "LOOK_EVERY_S", 0.05)
     async with following(Mqtt(port=1, outbox_mb=0.02), tmp_path) as (daemon, store):
         outbox = Outbox(store.engine, "main")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while (await outbox.measure()).size > 20_000 or not await outbox.drops():  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
         assert daemon.counters.tracker_errors == daemon.counters.overflows == 0

@@ -38,7 +38,7 @@ async def feed_says(port: int, version: str = "5", host: str = "127.0.0.1") -> s
     config = Config(mqtt=Mqtt(host=host, port=port, version=version, username="u"))
     with structlog.testing.capture_logs() as logged:
         feed = asyncio.create_task(Feed(config, boot_id="b", tells=features.tells(config)).run())
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             while not (found := [item for item in logged if item["action"] == "mqtt_unreachable"]):  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
         feed.cancel()
@@ -134,7 +134,7 @@ async def test_commands_without_a_broker_say_why_in_words():
     config = Config(mqtt=Mqtt(port=closed_port()))
     with structlog.testing.capture_logs() as logged:
         commands = asyncio.create_task(MqttDoor(config, Mock(), boot_id="b").run())
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             while not (found := [item for item in logged if item["action"] == "commands_unreachable"]):  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
         commands.cancel()

@@ -24,12 +24,12 @@ async def test_a_look_up_that_hangs_is_told_with_what_to_write_into_hosts(url: s
 
     def hangs(name: str) -> None:
         asked.append(name)
-        released.wait(5)
+        released.wait(300)
 
     began = time.monotonic()
     found = await host_name(config(url), hangs, wait_s=0.05)
     released.set()
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 60
     assert asked == [socket.gethostname()]
     assert found is not None
     assert (found.check, found.status) == ("host name", Status.WARNING)

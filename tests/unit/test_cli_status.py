@@ -34,13 +34,13 @@ async def running(file: Path):
     stop = asyncio.Event()
     task = asyncio.create_task(Daemon(load(file), feed=feed).run(stop))
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not (file.parent / "calls.sock").exists():  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         yield feed
     finally:
         stop.set()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await task
 
 
@@ -69,7 +69,7 @@ async def test_beside_a_daemon_that_is_well(tmp_path: Path) -> None:
 async def test_what_is_wrong_is_said_and_the_exit_code_is_1(tmp_path: Path) -> None:
     file = written(tmp_path, "http://127.0.0.1:1")
     async with running(file) as feed:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not feed.links:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         result = await asyncio.to_thread(callsteward, "status", "-c", file, "--output", "table")

@@ -89,7 +89,7 @@ async def test_a_disk_that_hangs_in_mid_call_delays_its_record_and_nothing_else(
     write = compactor.write
 
     def hang(file: int, chunk: bytes) -> None:
-        assert mended.wait(20)
+        assert mended.wait(300)
         write(file, chunk)
 
     config = config_for(ari.url, tmp_path)
@@ -107,7 +107,8 @@ async def test_a_disk_that_hangs_in_mid_call_delays_its_record_and_nothing_else(
         await live.until(lambda: live.daemon.counters.frames == len(frames))
         await live.until(lambda: live.feed.healths and live.feed.healths[-1].disk == "hangs")
         assert not live.feed.records
-        assert time.monotonic() - began < 5
+        # Who waits for the disk waits for the end of this test.
+        assert time.monotonic() - began < 100
         mended.set()
         await live.until(lambda: live.feed.records)
         await live.until(lambda: live.feed.healths[-1].disk == "working")
@@ -120,11 +121,11 @@ async def test_a_stop_in_time_although_the_disk_hangs(ari, tmp_path, monkeypatch
     async with running(config_for(ari.url, tmp_path)) as live:
         await ari.connected()
         await live.until(lambda: live.daemon.counters.snapshots == 1)
-        monkeypatch.setattr(compactor, "write", lambda _file, _chunk: mended.wait(20))
+        monkeypatch.setattr(compactor, "write", lambda _file, _chunk: mended.wait(300))
         await ari.play(capture("hold2")[:20])
         await asyncio.sleep(0.2)
         began = time.monotonic()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 100
     mended.set()
     assert live.feed.drained
 

@@ -20,7 +20,8 @@ def test_a_pipe_nobody_reads_stops_nobody():
         began = time.monotonic()
         for _ in range(5000):
             writer.emit(record("x" * 1000))
-        assert time.monotonic() - began < 2
+        # Who waits for the reader of the pipe waits for ever.
+        assert time.monotonic() - began < 60
         dropped = writer.dropped
         assert dropped > 4000
         read = b""
@@ -47,10 +48,10 @@ def test_a_stop_that_takes_too_long_is_forced():
     code = (
         "import time; from callsteward import config; from callsteward.daemon import last_resort, logs;"
         "logs.set_up(config.Log(), threaded=True);"
-        "last_resort.end_within(0.3); time.sleep(20)"
+        "last_resort.end_within(0.3); time.sleep(300)"
     )
     began = time.monotonic()
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
     assert done.returncode == 1
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 100
     assert b"daemon_stop_forced" in done.stderr

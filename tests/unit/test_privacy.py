@@ -95,7 +95,7 @@ async def run(ari: FakeAri, command: list[str | Path], log: Path, *, stop: bool)
             command, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, cwd=log.parent
         )
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await ari.connected()
             for text in CALL:
                 await ari.send(text)

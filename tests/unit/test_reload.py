@@ -62,7 +62,7 @@ async def test_a_daemon_takes_over_a_new_profile_and_keeps_it_when_the_next_file
     running = asyncio.create_task(daemon.run(stop))
 
     async def until(condition) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not condition():  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
 

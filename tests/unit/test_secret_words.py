@@ -178,6 +178,7 @@ def test_one_function_serves_check_log_status_and_store():
 
 @pytest.mark.parametrize("piece", ["a", "://", "://a:", '"a"', "a=b&", '"key": "', "://a:@", "key="])
 def test_a_hostile_text_costs_no_time(piece):
-    began = time.monotonic()
+    began = time.thread_time()
     masked(piece * (200_000 // len(piece)))
-    assert time.monotonic() - began < 2
+    # Of this thread's own work; the square of so many letters would be hours.
+    assert time.thread_time() - began < 20

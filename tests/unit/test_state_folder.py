@@ -55,7 +55,7 @@ async def test_whatever_the_umask_all_that_a_run_makes_is_its_owners_alone(tmp_p
                 [COMMAND, "run", "-c", config, "--record", recording], stderr=stream, umask=0
             )
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 await ari.connected()
                 await ari.play(CAPTURE.read_bytes().splitlines()[:-4])
                 while not recording.exists() or recording.stat().st_size < 10_000:  # noqa: ASYNC110

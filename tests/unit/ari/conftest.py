@@ -25,7 +25,7 @@ class Linked:
         self.states = states
         self.got: list[bytes] = []
 
-    async def until(self, condition: Callable[[], bool], timeout_s: float = 5.0) -> None:
+    async def until(self, condition: Callable[[], bool], timeout_s: float = 60) -> None:
         async with asyncio.timeout(timeout_s):
             while not condition():
                 await self.pull()

@@ -78,7 +78,7 @@ class Pbx:
                 yield
             finally:
                 await socket.close()
-                await asyncio.wait({reading}, timeout=2)
+                await asyncio.wait({reading}, timeout=60)
 
     async def _read(self, session, socket, url: str) -> None:
         async for message in socket:
@@ -141,7 +141,7 @@ def channels(daemon) -> list[str]:
 
 async def leave(daemon) -> None:
     daemon.running.cancel()
-    await asyncio.wait({daemon.running}, timeout=3)
+    await asyncio.wait({daemon.running}, timeout=60)
     assert daemon.running.done()
     await daemon.until(lambda: daemon.frames.depth == 0)
 

@@ -44,7 +44,7 @@ def pair():
 async def send(port: int, count: int, rng: random.Random) -> None:
     """Asterisk's part: so many messages of all sizes over one connection, whatever becomes of its reader."""
     async with aiohttp.ClientSession() as session:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 try:
                     one = await session.ws_connect(f"http://127.0.0.1:{port}/", protocols=("ari",))

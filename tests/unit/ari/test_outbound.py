@@ -1,6 +1,7 @@
 import asyncio
 import base64
 import json
+import time
 from contextlib import asynccontextmanager
 
 import aiohttp
@@ -82,7 +83,7 @@ class Listening:
                 yield socket
             finally:
                 await socket.close()
-                await asyncio.wait({answering}, timeout=1)
+                await asyncio.wait({answering}, timeout=60)
 
     async def _answer(self, socket) -> None:
         async for message in socket:
@@ -107,7 +108,7 @@ class Listening:
             )
 
     async def until(self, condition) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not condition():  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
 
@@ -190,7 +191,7 @@ async def test_queued_events_come_through_in_order_and_answers_are_no_events():
         daemon.channels = [{"id": "1", "name": "PJSIP/1"}, {"id": "2", "name": "PJSIP/2"}]
         for frame in (created("1"), created("2"), REGISTERED):
             await socket.send_str(frame)
-        await daemon.until(lambda: "GET channels" in daemon.requests)
+        await daemon.until(lambda: "GET channels" in daemon.requests and len(daemon.got) == 3)
         await asyncio.sleep(0.2)
     assert [raw.decode() for raw in daemon.got] == [created("1"), created("2"), REGISTERED]
 
@@ -252,6 +253,8 @@ async def test_over_a_break_states_and_bridges_are_held_against_asterisks_lists_
             await socket.send_str(REGISTERED)
             await daemon.until(lambda: "GET channels" in daemon.requests)
             await asyncio.sleep(0.3)
+            if broke_off:
+                await daemon.until(lambda: daemon.snapshots)
         assert [one.gap_from for one in daemon.snapshots] == ([heard] if broke_off else [])
 
 
@@ -378,10 +381,11 @@ async def test_a_port_that_is_taken_is_named_and_tried_again_until_asterisk_can_
         " in Asterisk's websocket_client.conf the same"
     )
     with structlog.testing.capture_logs() as logs:
+        began = time.monotonic()
         async with listening(port=port) as daemon:
-            await asyncio.sleep(0.5)
-            # Pauses of 0.04 s and more: 25 tries at the very most, where who spins makes thousands.
-            assert 5 < len(daemon.states) <= 25
+            await daemon.until(lambda: len(daemon.states) > 5)
+            # Pauses of 0.04 s and more, where who spins makes thousands.
+            assert len(daemon.states) <= (time.monotonic() - began) / 0.04 + 2
             assert set(daemon.states) == {(False, taken)}
             server.close()
             await server.wait_closed()

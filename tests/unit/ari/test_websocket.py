@@ -214,7 +214,7 @@ async def test_while_a_request_is_half_written_no_other_process_may_go_on():
         left = 200 * 100_010
         while left:
             left -= len(await reader.read(min(left, 1 << 20)))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while server.ring.torn:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
 
@@ -320,7 +320,7 @@ async def test_a_flood_of_pings_by_who_reads_no_answer_costs_no_memory():
         writer.transport.pause_reading()
         await until_ended(one, writer, frame(0x89, b"p" * 125) * 500, 80_000_000)
         assert len(one._unsent) <= module.UNSENT_LIMIT + 200_000
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await one.ended.wait()
 
 

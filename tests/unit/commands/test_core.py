@@ -85,7 +85,7 @@ async def test_what_is_in_the_stream_is_pending_and_the_same_id_asks_what_became
     assert (other.status, other.reason) == ("refused", "id_used")
     assert final == []
     await desk.go_on()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not final:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     assert [(item.id, item.status, item.result) for item in final] == [("c-1", "done", "callback_due")]
@@ -118,14 +118,13 @@ async def test_what_never_got_into_the_stream_failed_and_is_not_carried_out_late
 
 
 async def test_a_slow_command_keeps_no_other_waiting(store: Store):
-    desk = FrontDesk(store, patience_s=0.5)
+    desk = FrontDesk(store, patience_s=2)
     await desk.talk()
     desk.stuck = True
     slow = asyncio.create_task(desk.send("tag", id="slow", call_id="1.1", tag="dropped"))
     await asyncio.sleep(0.05)
-    began = asyncio.get_running_loop().time()
     assert (await desk.send("dnc", id="quick", action="remove", number=E164)).result == "was_not_listed"
-    assert asyncio.get_running_loop().time() - began < 0.4
+    assert not slow.done()
     assert (await slow).status == "pending"
 
 

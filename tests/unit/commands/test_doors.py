@@ -117,14 +117,16 @@ async def test_a_good_command_does_not_wait_behind_bad_ones(desk: FrontDesk, bro
     ):
         await _answered(heard, send, "dnc", {"id": "open", "action": "remove", "number": E164})
         with structlog.testing.capture_logs() as logs:
+            began = time.monotonic()
             for number in range(5_000):
                 await client.publish("callsteward/main/commands/tag", b'{"id": "bad-%d"' % number, qos=0)
-            began = time.monotonic()
+            bad_s, began = time.monotonic() - began, time.monotonic()
             good = {"id": "good", "action": "remove", "number": E164}
             await send("dnc", good)
             await heard.until(lambda: heard.on("replies/good"))
             took_s = time.monotonic() - began
-    assert took_s < 5
+    # Sending the bad ones tells how busy the machine is: it takes less than a second otherwise.
+    assert took_s < 5 + 5 * bad_s
     assert len([entry for entry in logs if entry["log_level"] == "warning"]) <= 3
     # Of the bad ones only so many are answered as may come in a minute.
     assert len({reply["id"] for reply in heard.on("")}) <= 310

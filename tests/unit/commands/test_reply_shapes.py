@@ -51,7 +51,7 @@ async def test_each_reply_has_its_own_correlation_data_and_the_shape_of_all_mess
         async with (
             hearing(broker.port, f"{REPLIES}#", "5") as raw,
             aiomqtt.Client("127.0.0.1", broker.port, protocol=aiomqtt.ProtocolVersion.V5) as client,
-            asyncio.timeout(20),
+            asyncio.timeout(60),
         ):
             for name, correlation in correlations.items():
                 body = json.dumps({"id": name, "action": "remove", "number": E164})

@@ -94,7 +94,7 @@ class Mosquitto:
         self._process = await asyncio.create_subprocess_exec(
             *MOSQUITTO, "-c", self._config, stdout=sys.stderr, stderr=sys.stderr
         )
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while True:
                 try:
                     _, writer = await asyncio.open_connection("127.0.0.1", self.port)
@@ -147,7 +147,7 @@ class Heard:
         """The payloads on topics that end so."""
         return [payload for topic, payload, _ in self.messages if topic.endswith(ending)]
 
-    async def until(self, met: Callable[[], object], timeout_s: float = 8) -> None:
+    async def until(self, met: Callable[[], object], timeout_s: float = 60) -> None:
         """Wait until something was heard."""
         try:
             async with asyncio.timeout(timeout_s):

@@ -24,7 +24,7 @@ async def test_the_broker_forgets_who_has_rested_longest(
     feed = Feed(config, boot_id="boot-1", tells=features.tells(config))
     task = asyncio.create_task(feed.run())
     try:
-        async with aiomqtt.Client("127.0.0.1", broker.port) as client, asyncio.timeout(10):
+        async with aiomqtt.Client("127.0.0.1", broker.port) as client, asyncio.timeout(60):
             await client.subscribe("callsteward/main/operators/+/now", qos=1)
             taken_back: list[str] = []
 

@@ -42,7 +42,7 @@ async def _kept(port: int, **options: Any) -> dict[str, aiomqtt.Message]:
         # The broker sends what it keeps at once, and the status of the site last of all.
         await client.subscribe("callsteward/main/+/+/intervals/+", qos=1)
         await client.subscribe("callsteward/main/status", qos=1)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             async for message in client.messages:
                 if message.topic.value.endswith("/status"):
                     return found
@@ -52,7 +52,7 @@ async def _kept(port: int, **options: Any) -> dict[str, aiomqtt.Message]:
 
 
 async def _sent(feed: Feed) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not feed.connected or feed.queue_depth:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
 

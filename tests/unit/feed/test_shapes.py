@@ -54,7 +54,7 @@ class Raw:
         """The last payload on each topic."""
         return {message.topic.value: bytes(message.payload) for message in self.messages}
 
-    async def until(self, met: Callable[[], object], timeout_s: float = 15) -> None:
+    async def until(self, met: Callable[[], object], timeout_s: float = 60) -> None:
         async with asyncio.timeout(timeout_s):
             while not met():
                 self._news.clear()
@@ -132,7 +132,7 @@ async def test_structured_every_message_is_an_event_that_the_sdk_reads(
         say_everything(feed, record)
         await raw.until(lambda: any("/alerts/support/complaint" in topic for topic in raw.last()))
         await raw.until(lambda: any(topic.endswith("intervals/20261122T0800Z") for topic in raw.last()))
-        assert await feed.drain(5) == 0
+        assert await feed.drain(60) == 0
         await raw.until(lambda: b'"offline"' in raw.last()["callsteward/main/status"])
     schemas = contract.json_schemas(features.channels(), "structured")
     kinds = set()
@@ -161,7 +161,7 @@ async def test_binary_every_message_is_as_it_was_and_carries_its_attributes(
     async with hearing(mosquitto.port, "callsteward/#", "5") as raw, running(config) as feed:
         say_everything(feed, record)
         await raw.until(lambda: any("/alerts/support/complaint" in topic for topic in raw.last()))
-        assert await feed.drain(5) == 0
+        assert await feed.drain(60) == 0
     for message in raw.messages:
         body = json.loads(bytes(message.payload))
         jsonschema.Draft202012Validator(schemas[body["schema"]]).validate(body)
@@ -235,7 +235,7 @@ async def test_nothing_is_announced_by_default(broker: AnyBroker, record: Build)
     async with hearing(broker.port, "#") as raw, running(config_for(broker.port)) as feed:
         feed.publish(CallEnded(record()))
         await raw.until(lambda: any(topic.endswith("/ended") for topic in raw.last()))
-        assert await feed.drain(5) == 0
+        assert await feed.drain(60) == 0
     assert {topic.partition("/")[0] for topic in raw.last()} == {"callsteward"}
 
 
@@ -320,7 +320,7 @@ async def test_a_broker_that_does_not_allow_it_stops_nothing_and_is_told(
             await raw.until(lambda: any(topic.endswith("/ended") for topic in raw.last()))
             await asyncio.sleep(0.3)
             assert feed.connected
-            assert await feed.drain(5) == 0
+            assert await feed.drain(60) == 0
         monkeypatch.setattr(services, "_WAIT_S", 0.5)
         row = await services.broker(config)
         assert (row.status, "homeassistant/ does not come back" in row.found) == (Status.FAILED, True)
@@ -352,7 +352,7 @@ async def test_a_broker_that_refuses_the_subscription_is_told_all_the_same(
         sent[topic] = payload
 
     task = asyncio.create_task(announcer.run(Refusing(), send))  # type: ignore[arg-type]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while len(sent) < ENTITIES:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     task.cancel()

@@ -340,7 +340,7 @@ async def test_run_tries_a_store_that_fails_again(site: Site, monkeypatch: pytes
     monkeypatch.setattr(Publisher, "step", step)
     site.begin()
     task = asyncio.create_task(site.publisher.run())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await mended.wait()
     task.cancel()
     await asyncio.wait({task})

@@ -138,7 +138,7 @@ class House:
         if settings:
             self.open(**settings)
         self.task = asyncio.create_task(self.ivr.run())
-        await asyncio.wait_for(self.asterisk.connected.wait(), 5)
+        await asyncio.wait_for(self.asterisk.connected.wait(), 60)
         await until(lambda: bool(self.asterisk.sockets))
 
     async def enters(self, *args: str, **changes: Any) -> None:
@@ -151,7 +151,7 @@ class House:
         return rating.state, rating.reason
 
 
-async def until(happened: Callable[[], bool], limit_s: float = 5) -> None:
+async def until(happened: Callable[[], bool], limit_s: float = 60) -> None:
     async with asyncio.timeout(limit_s):
         while not happened():  # noqa: ASYNC110 - what is waited for are lists
             await asyncio.sleep(0.005)
@@ -405,7 +405,7 @@ async def test_an_asterisk_that_refuses_is_tried_again(house: House, status: int
     await asyncio.sleep(0.1)
     assert not house.task.done()
     house.asterisk.handshake = 0
-    await asyncio.wait_for(house.asterisk.connected.wait(), 5)
+    await asyncio.wait_for(house.asterisk.connected.wait(), 60)
 
 
 async def test_frames_that_are_nothing_to_us_change_nothing(house: House) -> None:

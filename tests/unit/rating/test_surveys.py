@@ -616,7 +616,7 @@ async def test_a_store_that_fails_is_tried_again(house: House, monkeypatch: pyte
     monkeypatch.setattr(house.ledger, "opened", opened)
     monkeypatch.setattr("callsteward.rating.surveys.LOOK_EVERY_S", 0.01)
     task = asyncio.create_task(house.surveys.run())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not house.pbx.calls:  # noqa: ASYNC110 - what is waited for is a list
             await asyncio.sleep(0.01)
     task.cancel()

@@ -29,7 +29,7 @@ async def well() -> Report:
 @asynccontextmanager
 async def listening(path: Path, answer: socket_module.Answer = well) -> AsyncIterator[asyncio.Task[None]]:
     task = asyncio.create_task(StatusSocket(path, answer).run())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not path.is_socket():  # noqa: ASYNC110, ASYNC240
             await asyncio.sleep(0.01)
     try:
@@ -62,7 +62,7 @@ async def test_a_socket_that_a_killed_daemon_left_is_taken_over(tmp_path: Path) 
     with pytest.raises(NotRunningError, match="no daemon runs for this configuration"):
         ask(path)
     async with listening(path):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while True:
                 with suppress(NotRunningError):
                     assert await asyncio.to_thread(ask, path) == WELL
@@ -74,7 +74,9 @@ async def test_a_file_in_its_place_stays_and_is_said(tmp_path: Path) -> None:
     path.write_text("somebody's")
     with capture_logs() as logs:
         task = asyncio.create_task(StatusSocket(path, well).run())
-        await asyncio.sleep(0.05)
+        async with asyncio.timeout(60):
+            while not logs:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
     assert not task.done()
     task.cancel()
     (log,) = logs

@@ -71,15 +71,21 @@ async def test_cancelled_it_leaves_no_process(
     target: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun: list[asyncio.subprocess.Process] = []
+    running = asyncio.Event()
     create = asyncio.create_subprocess_exec
 
     async def noted(*_command: str, **_files: int) -> asyncio.subprocess.Process:
-        begun.append(await create("/bin/sleep", "60"))
+        begun.append(await create("/bin/sleep", "600"))
+        running.set()
         return begun[0]
 
     monkeypatch.setattr(asyncio, "create_subprocess_exec", noted)
-    with pytest.raises(TimeoutError):
-        await asyncio.wait_for(compactor.run(target, target, size=0, limit_bytes=LIMIT), 0.3)
+    task = asyncio.create_task(compactor.run(target, target, size=0, limit_bytes=LIMIT))
+    await running.wait()
+    await asyncio.sleep(0.1)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
     assert begun[0].returncode == -9
 
 
