@@ -15,6 +15,7 @@ from callsteward.record.call import CallRecord
 from callsteward.store.records import Store
 from callsteward.store.stored import decode
 from callsteward.terminal.tables import CSV_COLUMNS
+from tests.unit import forked
 
 REPOSITORY = Path(__file__).parents[2]
 CAPTURES = REPOSITORY / "tests" / "replay" / "captures"
@@ -24,14 +25,11 @@ COMMAND = str(Path(sys.executable).with_name("callsteward"))
 def callsteward(
     *arguments: object, stdin: bytes = b"", **environment: str
 ) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(
-        [COMMAND, *map(str, arguments)],
-        input=stdin,
-        capture_output=True,
-        timeout=60,
-        check=False,
+    return forked.run(
+        *arguments,
+        stdin=stdin,
         cwd=REPOSITORY,
-        env={**os.environ, "COLUMNS": "120", "NO_COLOR": "1", **environment},
+        environment={**os.environ, "COLUMNS": "120", "NO_COLOR": "1", **environment},
     )
 
 
@@ -58,7 +56,10 @@ def test_help_names_every_command():
 
 
 def test_version():
-    assert callsteward("--version").stdout.decode() == f"callsteward {__version__}\n"
+    """Of the installed command itself: what else is run here comes without a new interpreter (`forked`)."""
+    result = subprocess.run([COMMAND, "--version"], capture_output=True, check=True, timeout=60)
+    assert result.stdout.decode() == f"callsteward {__version__}\n"
+    assert callsteward("--version").stdout == result.stdout
 
 
 def test_config_schema_is_a_json_schema():

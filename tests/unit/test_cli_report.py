@@ -32,9 +32,9 @@ from callsteward.record.call import CallRecord, Outcome, encode
 from callsteward.store.records import Store
 from callsteward.terminal.files import Holds, Parquet, Target
 from callsteward.terminal.tables import CSV_COLUMNS
+from tests.unit import forked
 from tests.unit.intervals.days import DAY_MS, HOUR_MS, at, call
 
-COMMAND = str(Path(sys.executable).with_name("callsteward"))
 CALLS = [
     call(1, 8.1, ended_at=at(8.2)),
     call(2, 8.4, ended_at=at(8.6), wait_s=25.0),
@@ -44,13 +44,7 @@ CALLS = [
 
 
 def callsteward(*arguments: object) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(
-        [COMMAND, *map(str, arguments)],
-        capture_output=True,
-        timeout=60,
-        check=False,
-        env={**os.environ, "COLUMNS": "120", "NO_COLOR": "1"},
-    )
+    return forked.run(*arguments, environment={**os.environ, "COLUMNS": "120", "NO_COLOR": "1"})
 
 
 def _filled(folder: Path, zone: str = "Europe/Moscow", records: list[CallRecord] | None = None) -> Path:

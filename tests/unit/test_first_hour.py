@@ -23,6 +23,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab.ports import free_port
+from tests.unit import forked
 
 REPOSITORY = Path(__file__).parents[2]
 COMMAND = Path(sys.executable).with_name("callsteward")
@@ -61,6 +62,10 @@ class Admin:
         by: tuple[str, ...] = (),
         environment: Mapping[str, str] = types.MappingProxyType({}),
     ) -> subprocess.CompletedProcess[str]:
+        if not by and "PYTHONPATH" not in environment:
+            return forked.run_for_text(
+                *arguments, cwd=cwd or self.folder, environment={**self.environment, **environment}
+            )
         return subprocess.run(
             [*by, str(COMMAND), *map(str, arguments)],
             stdin=subprocess.DEVNULL,

@@ -34,6 +34,7 @@ from callsteward.store.records import Store
 from callsteward.store.stored import decode
 from callsteward.terminal.files import Csv, Holds
 from callsteward.terminal.visible import visible
+from tests.unit import forked
 from tests.unit.store.samples import RECORD
 
 CAPTURE = Path(__file__).parents[1] / "replay" / "captures" / "client_bye.jsonl"
@@ -47,9 +48,7 @@ HOSTILE = (TERMINAL, FORMULA, TOPIC, "[red]x[/red]", '"}],"x":[{"', "\x00", "ðŸ’
 
 
 def said(*arguments: object) -> subprocess.CompletedProcess[bytes]:
-    done = subprocess.run(
-        [COMMAND, *map(str, arguments)], capture_output=True, check=False, timeout=60, cwd=CAPTURE.parent
-    )
+    done = forked.run(*arguments, cwd=CAPTURE.parent)
     assert done.returncode == 0, done.stderr
     return done
 

@@ -15,6 +15,7 @@ import pytest
 
 from callsteward.demo.ari_server import FakeAri
 from tests.lab.ports import free_port
+from tests.unit import forked
 
 CAPTURE = Path(__file__).parents[1] / "replay" / "captures" / "client_bye.jsonl"
 COMMAND = Path(sys.executable).with_name("callsteward")
@@ -38,9 +39,7 @@ url = "sqlite:///{state or folder}/calls.db"
 
 
 def refused(config: Path) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [COMMAND, "run", "-c", config], capture_output=True, text=True, check=False, timeout=60
-    )
+    done = forked.run_for_text("run", "-c", config)
     assert "Traceback" not in done.stderr
     return done
 
@@ -112,9 +111,7 @@ def test_a_folder_into_which_everybody_can_put_a_database_is_refused(
     state.mkdir()
     state.chmod(mode)
     config = configured(tmp_path, state=state)
-    done = subprocess.run(
-        [COMMAND, *command, "-c", config], capture_output=True, text=True, check=False, timeout=60
-    )
+    done = forked.run_for_text(*command, "-c", config)
     assert done.returncode == (1 if command == ("check",) else 2)
     mend = f"write a folder that is the daemon's alone into store.url, not {state}"
     if mode == 0o777:
