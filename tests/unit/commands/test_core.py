@@ -114,6 +114,7 @@ async def test_what_never_got_into_the_stream_failed_and_is_not_carried_out_late
         go_on.set()
         await asyncio.sleep(0.1)
     assert await desk.states() == []
+    desk.commands._patience_s = 60
     assert (await desk.send("tag", call_id="1.1", tag="dropped")).result == "callback_due"
 
 

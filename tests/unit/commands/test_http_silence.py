@@ -114,22 +114,20 @@ async def test_a_connection_kept_alive_ends_with_its_silence(store: Store) -> No
     assert seconds >= SILENCE_S
 
 
-async def test_a_crowd_that_is_silent_keeps_no_command_out(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # So many take their time to come on a busy machine.
-    monkeypatch.setattr(connection_module, "SILENCE_S", 4 * SILENCE_S)
+async def test_a_crowd_that_is_silent_keeps_no_command_out(store: Store) -> None:
     async with open_door(store) as port:
         with structlog.testing.capture_logs() as logs:
             crowd = [await asyncio.open_connection("127.0.0.1", port) for _ in range(300)]
             heard, _ = await answered(port, post(COMMAND, "Connection: close\r\n"))
             assert heard.startswith(b"HTTP/1.1 200 ")
-            await asyncio.sleep(4 * SILENCE_S + 0.5)
+            await asyncio.sleep(SILENCE_S + 0.5)
             for _, writer in crowd:
                 writer.close()
                 with suppress(OSError):
                     await writer.wait_closed()
-    assert sorted(entry["action"] for entry in logs) == ["command", "gate_silent"]
+    said = sorted(entry["action"] for entry in logs)
+    # Where so many take their time to come, the first ones have been silent for too long by then.
+    assert said in (["command", "gate_silent"], ["command", "gate_silent", "web_silent"])
 
 
 @pytest.mark.parametrize(
