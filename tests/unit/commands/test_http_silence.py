@@ -50,8 +50,8 @@ async def open_door(store: Store) -> AsyncIterator[int]:
 
 async def answered(port: int, said: bytes) -> tuple[bytes, float]:
     """What comes until the connection ends, and after how many seconds that is."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
     began = asyncio.get_running_loop().time()
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
     heard = b""
     try:
         writer.write(said)
