@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from callsteward.network.openings import Openings
     from callsteward.outgoing.forbidding import Forbidding
     from callsteward.outgoing.guard import Guard
+    from callsteward.outgoing.may import May
     from callsteward.outgoing.plan import Plan
     from callsteward.store.message import Announce
     from callsteward.store.records import Store
@@ -246,7 +247,7 @@ class Site:
     now_ms: Callable[[], int]
     publish: Callable[[object], None]
     announce: Announce
-    guard: Guard
+    may: May
     forbidding: Forbidding
     counters: Counters
     readings: Readings
@@ -258,6 +259,10 @@ class Site:
     @property
     def name(self) -> str:
         return self.config.site.name
+
+    @property
+    def guard(self) -> Guard:
+        return self.may.guard
 
     def part(self, kind: type[P]) -> P | None:
         """A part that was opened before, None where it is switched off."""

@@ -1,13 +1,9 @@
-"""What a decision is made from: the ledger, the do-not-call list and the clients' zones, as it asks them.
-
-The daemon has them in its database, a replay has what its stream tells.
-"""
+"""The callbacks as a decision asks for them: the daemon has a ledger, a replay what its stream tells."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from typing import Protocol
-from zoneinfo import ZoneInfo
 
 from callsteward.callback.states import Callback, State
 from callsteward.outgoing.words import Actor
@@ -44,15 +40,3 @@ class Book(Protocol):
     async def opened(self) -> list[Callback]: ...
 
     async def counts(self, number: str, line: str, at_ms: int) -> tuple[int, int]: ...
-
-
-class NotToCall(Protocol):
-    """Clients who asked not to be called; see `do_not_call.DoNotCall`."""
-
-    async def has(self, number: str) -> bool: ...
-
-
-class Whereabouts(Protocol):
-    """Clients' own zones; see `zones.ClientZones`."""
-
-    async def of(self, number: str) -> ZoneInfo | None: ...

@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from callsteward.callback.book import Book, NotToCall, Whereabouts
+from callsteward.callback.book import Book
 from callsteward.callback.policy import Case, Policy, Reason
 from callsteward.callback.states import CANCELLABLE, Callback, CallbackMoved, State
-from callsteward.outgoing.guard import Checked, Guard
+from callsteward.outgoing.may import May, Standing
 from callsteward.outgoing.words import Actor
 from callsteward.record.call import (
     CallbackDecision,
@@ -46,21 +46,18 @@ class Decisions:
     def __init__(
         self,
         *,
-        guard: Guard,
+        may: May,
         policy: Policy,
         ledger: Book,
-        do_not_call: NotToCall,
-        zones: Whereabouts,
         now_ms: Callable[[], int],
         publish: Callable[[CallbackMoved], None] = _to_nobody,
     ) -> None:
         """`publish` is given each callback that is written down or cancelled, once all facts are judged."""
         self._publish = publish
-        self._guard = guard
+        self._may = may
+        self._guard = may.guard
         self._policy = policy
         self._ledger = ledger
-        self._do_not_call = do_not_call
-        self._zones = zones
         self._now_ms = now_ms
         self._moves: list[CallbackMoved] = []
         self.judging = False
@@ -175,7 +172,7 @@ class Decisions:
     async def _ended(self, fact: CallEnded) -> CallEnded:
         record = fact.record
         await self._talked(record, fact.client_number)
-        case = await self._case(record, self._guard.check(fact.client_number))
+        case = await self._case(record, fact.client_number)
         decision = self._policy.decide(case)
         if record.callback.decision is Decision.DUE:
             decision = await self._ledger.decided(record.call_id) or await self._opened(
@@ -196,17 +193,18 @@ class Decisions:
             if outbound and record.outcome in _SPOKEN_TO and ended_ms is not None:
                 await self._cancel(number, record.call_id, Reason.SPOKEN_TO, after_ms=ended_ms)
 
-    async def _case(self, record: CallRecord, client: Checked) -> Case:
+    async def _case(self, record: CallRecord, client_number: str) -> Case:
         now_ms = self._now_ms()
         started_ms, ended_ms = ms_of(record.started_at), ms_of(record.ended_at)
+        dropped_ms = now_ms if ended_ms is None else ended_ms
         base = record.callback
+        client = Standing(None)
+        if base.decision is Decision.DUE:
+            client = await self._may.call(client_number, record.line, at_ms=now_ms, dropped_ms=dropped_ms)
         number = client.number
-        due = base.decision is Decision.DUE and number is not None
-        listed, today, hour, again, zone = False, 0, 0, None, None
-        if due and number is not None:
-            listed = await self._do_not_call.has(number)
+        today, hour, again = 0, 0, None
+        if number is not None:
             today, hour = await self._ledger.counts(number, record.line, now_ms)
-            zone = await self._zones.of(number)
             last_ms, last_call, why = self._last.get(number, (0, record.call_id, None))
             if last_call != record.call_id and last_ms > (started_ms or 0):
                 again = why
@@ -215,12 +213,10 @@ class Decisions:
             decision=base,
             line=record.line,
             client=client,
-            dropped_ms=now_ms if ended_ms is None else ended_ms,
+            dropped_ms=dropped_ms,
             now_ms=now_ms,
-            do_not_call=listed,
             called_again=again is Reason.CALLED_AGAIN,
             spoken_to=again is Reason.SPOKEN_TO,
-            zone=zone,
             to_number_today=today,
             of_line_this_hour=hour,
             forestalled=record.call_id in self._forestalling,

@@ -28,12 +28,6 @@ Heard = fence_events.Heard[Said]
 
 read = fence_events.Reader("cb", Said, gone=Said.GONE, of_channel=callback_of).read
 
-
-def not_reached(status: str, cause: int) -> str:
-    """Why the client was not reached, by DIALSTATUS and Q.850 cause."""
-    return fence_events.not_reached(status, cause, cancelled="operator_hung_up")
-
-
 _NOT_ANSWERED = {
     17: "operator_busy",
     19: "operator_no_answer",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import structlog
 
 from callsteward.callback import heard
@@ -11,9 +9,10 @@ from callsteward.callback.dialplan import Dialplan
 from callsteward.callback.heard import Heard, Said
 from callsteward.callback.ledger import Ledger
 from callsteward.callback.permission import Permission
-from callsteward.callback.states import FINAL, UNDER_WAY, Callback, State
+from callsteward.callback.states import UNDER_WAY, Callback, State
 from callsteward.callback.steps import Steps
-from callsteward.outgoing.words import Actor, Against
+from callsteward.outgoing.words import Actor
+from callsteward.outgoing.work import Work
 
 log = structlog.get_logger(__name__)
 
@@ -23,28 +22,27 @@ class Hearing:
 
     def __init__(
         self,
+        work: Work[Callback, State],
         ledger: Ledger,
         steps: Steps,
         dialplan: Dialplan,
         permission: Permission,
-        *,
-        now_ms: Callable[[], int],
     ) -> None:
-        self._now_ms = now_ms
-        self._permission = permission
+        self._work = work
         self._ledger = ledger
         self._steps = steps
         self._dialplan = dialplan
+        self._permission = permission
 
     async def take(self, item: Heard) -> None:
         """Make the step that follows. Raises StoreError; may be told again."""
         callback = await self._ledger.find(item.about)
         if callback is None:
             return
-        steps = self._steps
+        steps, move = self._steps, self._work.move
         match item.said:
             case Said.OPERATOR_ANSWERED:
-                await steps.move(callback, State.OPERATOR_ANSWERED, Actor.OPERATOR, among=(State.OFFERED,))
+                await move(callback, State.OPERATOR_ANSWERED, Actor.OPERATOR, among=(State.OFFERED,))
             case Said.DECLINED:
                 await steps.ask_another(callback, "operator_declined", Actor.OPERATOR)
             case Said.MAY_CALL:
@@ -53,18 +51,16 @@ class Hearing:
                 await steps.ask_another(callback, "not_asked_in_time", Actor.DAEMON)
             case Said.DIALLING:
                 evidence = "the fence was claimed"
-                if await steps.move(callback, State.DIALLING, Actor.ASTERISK, evidence=evidence) is not None:
+                if await move(callback, State.DIALLING, Actor.ASTERISK, evidence=evidence) is not None:
                     steps.dialled.add(callback.id)
             case Said.OVER:
                 await self._over(callback, item, "the dial ended")
             case Said.FENCE:
                 await self._fence(callback, item)
             case Said.REFUSED:
-                await steps.move(callback, State.CANCELLED, Actor.ASTERISK, reason="refused_by_dialplan")
+                await move(callback, State.CANCELLED, Actor.ASTERISK, reason="refused_by_dialplan")
             case Said.FORGOTTEN:
-                # Any dialplan may send a UserEvent: of an open callback it is not believed.
-                if callback.state in FINAL:
-                    await self._ledger.fence_gone(callback, self._now_ms())
+                await self._work.gone(callback)
             case Said.GONE:
                 await self._gone(callback, item)
             case Said.LOCKED:
@@ -73,17 +69,15 @@ class Hearing:
     async def _over(self, callback: Callback, item: Heard, evidence: str) -> None:
         told = f"{evidence}: {item.status or 'no result'}"
         if item.status == "ANSWER":
-            await self._steps.move(callback, State.REACHED, Actor.ASTERISK, reason="answered", evidence=told)
+            await self._work.move(callback, State.REACHED, Actor.ASTERISK, reason="answered", evidence=told)
             return
-        why = heard.not_reached(item.status, item.cause)
-        if item.status == "CANCEL" and await self._ledger.forbids(callback):
-            why = Against.DO_NOT_CALL.value
-        await self._steps.move(callback, State.NOT_REACHED, Actor.ASTERISK, reason=why, evidence=told)
+        why = await self._work.why_not_reached(callback, item)
+        await self._work.move(callback, State.NOT_REACHED, Actor.ASTERISK, reason=why, evidence=told)
 
     async def _fence(self, callback: Callback, item: Heard) -> None:
         """An answer to our question, or a second attempt that met the fence."""
-        self._steps.asked_ms.pop(callback.id, None)
-        lives = None if callback.channel_id is None else await self._dialplan.lives(callback.channel_id)
+        self._work.asked_ms.pop(callback.id, None)
+        lives = await self._dialplan.lives(callback.channel_id)
         another = item.channel_id != callback.channel_id
         if item.at and (item.status or not (lives and another)):
             await self._over(callback, item, f"the fence was claimed at {item.at}")
@@ -92,7 +86,7 @@ class Hearing:
             await self._over(callback, item, "the fence is lost")
         elif not item.at and lives is False and callback.state in UNDER_WAY:
             # Nobody was asked in vain: whoever is free may be asked at once.
-            await self._steps.move(callback, State.DUE, Actor.ASTERISK, reason="not_dialled")
+            await self._work.move(callback, State.DUE, Actor.ASTERISK, reason="not_dialled")
 
     async def _gone(self, callback: Callback, item: Heard) -> None:
         """The operator's channel ended. What it came to was said before; else nobody was dialled."""
@@ -103,4 +97,4 @@ class Hearing:
         elif callback.state is State.OPERATOR_ANSWERED:
             await self._steps.ask_another(callback, "operator_hung_up", Actor.OPERATOR)
         elif callback.state is State.DIALLING:
-            self._steps.looked_after.discard(callback.id)
+            self._work.looked_after.discard(callback.id)

@@ -11,8 +11,6 @@ from callsteward.callback.execution import Execution
 from callsteward.callback.ledger import Ledger
 from callsteward.callback.policy import Policy
 from callsteward.callback.states import CallbackMoved
-from callsteward.outgoing.do_not_call import DoNotCall
-from callsteward.outgoing.zones import ClientZones
 from callsteward.part import Part, Site
 from callsteward.record.facts import Fact
 
@@ -21,23 +19,18 @@ class CallbackPart(Part):
     def __init__(self, site: Site) -> None:
         engine = site.store.engine
         ledger = Ledger(engine, site.name, site.announce)
-        policy = Policy(site.config)
-        zones = ClientZones(engine)
         self.decisions = Decisions(
-            guard=site.guard,
-            policy=policy,
+            may=site.may,
+            policy=Policy(site.config),
             ledger=ledger,
-            do_not_call=DoNotCall(engine),
-            zones=zones,
             now_ms=site.now_ms,
             publish=site.publish,
         )
         self._execution = Execution(
             site.config,
+            may=site.may,
             decisions=self.decisions,
-            policy=policy,
             ledger=ledger,
-            zones=zones,
             rest=site.rest,
             operators_now=site.tracker.operators_now,
             now_ms=site.now_ms,

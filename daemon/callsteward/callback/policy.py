@@ -9,12 +9,10 @@ from __future__ import annotations
 
 from enum import StrEnum
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
 import msgspec
 
-from callsteward.outgoing.guard import Checked
-from callsteward.outgoing.hours import Hours
+from callsteward.outgoing.may import Standing
 from callsteward.outgoing.words import Against
 from callsteward.record.call import CallbackDecision, Decision
 
@@ -40,14 +38,11 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
 
     decision: CallbackDecision
     line: str
-    client: Checked
+    client: Standing
     dropped_ms: int
     now_ms: int
-    do_not_call: bool = False
     called_again: bool = False
     spoken_to: bool = False
-    zone: ZoneInfo | None = None
-    """Where the client is, as an admin imported it."""
     to_number_today: int = 0
     of_line_this_hour: int = 0
     forestalled: bool = False
@@ -58,7 +53,6 @@ class Policy:
 
     def __init__(self, config: Config) -> None:
         self._settings = config.callback
-        self._hours = Hours(config)
 
     def decide(self, case: Case) -> CallbackDecision:
         """Due, or not and why. A call that makes no callback due keeps its own reason."""
@@ -70,31 +64,16 @@ class Policy:
         return case.decision if reason is None else CallbackDecision(Decision.SUPPRESSED, reason)
 
     def _against(self, case: Case) -> str | None:
-        number = case.client.number
-        if number is None:
-            return Against.NO_NUMBER.value if case.client.refusal is None else case.client.refusal.value
-        if case.do_not_call:
-            return Against.DO_NOT_CALL.value
+        if case.client.never is not None:
+            return case.client.never
         if case.called_again:
             return Reason.CALLED_AGAIN.value
         if case.spoken_to:
             return Reason.SPOKEN_TO.value
-        if not self.may_call(
-            number, case.line, dropped_ms=case.dropped_ms, at_ms=case.now_ms, zone=case.zone
-        ):
+        if not case.client.now:
             return Against.CALLING_HOURS.value
         if case.to_number_today >= self._settings.per_number_a_day:
             return Reason.NUMBER_LIMIT.value
         if case.of_line_this_hour >= self._settings.per_line_an_hour:
             return Reason.LINE_LIMIT.value
         return None
-
-    def hours_bind(self, *, dropped_ms: int, at_ms: int) -> bool:
-        """Whether the client's zone matters at a moment."""
-        return not self._hours.exempt(dropped_ms=dropped_ms, at_ms=at_ms)
-
-    def may_call(
-        self, number: str, line: str, *, dropped_ms: int, at_ms: int, zone: ZoneInfo | None = None
-    ) -> bool:
-        """Whether the hours allow it at a moment; asked again each time an operator is to be rung."""
-        return self._hours.allow(number, line, dropped_ms=dropped_ms, at_ms=at_ms, own=zone)

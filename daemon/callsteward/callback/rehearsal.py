@@ -23,6 +23,8 @@ from callsteward.calls.tracker import Tracker
 from callsteward.clock import DAY_MS, HOUR_MS
 from callsteward.config import Config
 from callsteward.outgoing.guard import Guard
+from callsteward.outgoing.hours import Hours
+from callsteward.outgoing.may import May
 from callsteward.outgoing.plan import sources
 from callsteward.outgoing.words import Actor
 from callsteward.part import Rehearsal
@@ -46,14 +48,12 @@ class CallbackRehearsal(Rehearsal):
 
     def __init__(self, config: Config, tracker: Tracker) -> None:
         self._tracker = tracker
-        policy = Policy(config)
-        self._book = _Memory(policy, expire_ms=int(config.callback.expire_s * 1000), site=config.site.name)
+        hours = Hours(config)
+        self._book = _Memory(hours, expire_ms=int(config.callback.expire_s * 1000), site=config.site.name)
         self._decisions = Decisions(
-            guard=Guard(config),
-            policy=policy,
+            may=May(guard=Guard(config), hours=hours, do_not_call=_Nobody(), zones=_Nowhere()),
+            policy=Policy(config),
             ledger=self._book,
-            do_not_call=_Nobody(),
-            zones=_Nowhere(),
             now_ms=self._now_ms,
         )
 
@@ -85,8 +85,8 @@ class CallbackRehearsal(Rehearsal):
 class _Memory:
     """The callbacks of a stream."""
 
-    def __init__(self, policy: Policy, *, expire_ms: int, site: str) -> None:
-        self._policy = policy
+    def __init__(self, hours: Hours, *, expire_ms: int, site: str) -> None:
+        self._hours = hours
         self._expire_ms = expire_ms
         self._site = site
         self._rows: dict[str, Callback] = {}
@@ -110,7 +110,7 @@ class _Memory:
             elif callback.state is State.DUE:
                 if now_ms - callback.created_at_ms > self._expire_ms:
                     self.set(callback, State.EXPIRED)
-                elif callback.number is None or not self._policy.may_call(
+                elif callback.number is None or not self._hours.allow(
                     callback.number, callback.line, dropped_ms=callback.dropped_at_ms, at_ms=now_ms
                 ):
                     self.set(callback, State.SUPPRESSED)

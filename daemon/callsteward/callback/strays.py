@@ -1,4 +1,4 @@
-"""Phones that still ring for a callback which was given up.
+"""Phones that still ring for a callback which was given up, and callbacks that somebody else ended.
 
 The ledger says cancelled first, then the operator's phone is hung up. A daemon that is killed between the
 two, or has no link just then, leaves the phone ringing: whoever answers it would be put through to a client
@@ -7,33 +7,74 @@ who has called by themselves meanwhile, and the fence knows nothing of that.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
 import structlog
 
 from callsteward.ari.rest import Rest
-from callsteward.callback.dialplan import DIALLED
+from callsteward.callback.dialplan import DIALLED, Dialplan
 from callsteward.callback.ledger import Ledger
-from callsteward.callback.states import GIVEN_UP
+from callsteward.callback.states import FINAL, GIVEN_UP, Callback, CallbackMoved, State
+from callsteward.callback.steps import Steps
 from callsteward.exceptions import AriError
+from callsteward.outgoing.words import Actor
 from callsteward.record.callback_id import callback_of
 
 log = structlog.get_logger(__name__)
 
 
-async def end_strays(ledger: Ledger, rest: Rest) -> bool:
-    """Hang up what rings in vain; False where Asterisk did not do it, to be tried again.
+class Strays:
+    """Ends them. `publish` is told of callbacks that somebody else ended and nobody told."""
 
-    Raises StoreError.
-    """
-    try:
-        for channel in await rest.channels():
-            name = callback_of(channel.id)
-            # Behind the fence the client is dialled already, or talks: that is not ended for them.
-            dialled = channel.dialplan.context == DIALLED
-            callback = None if name is None or dialled else await ledger.find(name)
-            if callback is not None and callback.state in GIVEN_UP:
-                log.info("a phone rang in vain", action="callback_stray", callback=callback.id)
-                await rest.hang_up(channel.id)
-    except AriError as error:
-        log.warning("Asterisk does not say", action="callback_ask", error=str(error))
-        return False
-    return True
+    def __init__(
+        self,
+        ledger: Ledger,
+        rest: Rest,
+        dialplan: Dialplan,
+        steps: Steps,
+        publish: Callable[[CallbackMoved], None],
+    ) -> None:
+        self._ledger = ledger
+        self._rest = rest
+        self._dialplan = dialplan
+        self._steps = steps
+        self._publish = publish
+        self._ended = False
+
+    def linked(self) -> None:
+        """The link is new: look for phones that rang meanwhile."""
+        self._ended = False
+
+    async def look(self) -> None:
+        """Hang up what rings in vain, once; again where Asterisk did not do it. Raises StoreError."""
+        if self._ended:
+            return
+        try:
+            for channel in await self._rest.channels():
+                name = callback_of(channel.id)
+                # Behind the fence the client is dialled already, or talks: that is not ended for them.
+                dialled = channel.dialplan.context == DIALLED
+                callback = None if name is None or dialled else await self._ledger.find(name)
+                if callback is not None and callback.state in GIVEN_UP:
+                    log.info("a phone rang in vain", action="callback_stray", callback=callback.id)
+                    await self._rest.hang_up(channel.id)
+        except AriError as error:
+            log.warning("Asterisk does not say", action="callback_ask", error=str(error))
+            return
+        self._ended = True
+
+    async def notice_others(self, opened: Iterable[Callback], *, linked: bool) -> None:
+        """Callbacks that somebody else ended: an admin at the command line, the client by calling."""
+        steps = self._steps
+        still = {callback.id: callback for callback in opened}
+        for name in steps.known.keys() - still.keys():
+            before = steps.known[name]
+            now = await self._ledger.find(name)
+            if now is None or now.state not in FINAL:
+                continue
+            steps.over(now)
+            if before.state not in FINAL:
+                self._publish(CallbackMoved(now, Actor.ADMIN))
+            if now.state is State.CANCELLED and now.channel_id is not None and linked:
+                await self._dialplan.hang_up(now.channel_id)
+        steps.known = still

@@ -13,12 +13,13 @@ import msgspec
 
 from callsteward.ari.link import sources, subscribe
 from callsteward.ari.rest import HttpTransport, Rest, authorization, open_session
-from callsteward.callback.dialplan import ASKS, INCLUDED, older
+from callsteward.callback.dialplan import ASKS, INCLUDED
 from callsteward.calls.directory import Directory, Kind
 from callsteward.config import Config
 from callsteward.exceptions import AriError, AriUnauthorizedError, ConfigError
 from callsteward.network.causes import cause
-from callsteward.rating import surveys
+from callsteward.outgoing.fence import older
+from callsteward.rating import dialplan
 from callsteward.terminal.result import Result, failed, ok, warning
 
 # The daemon's own application name would replace a running daemon's connection.
@@ -235,7 +236,7 @@ async def _tags(rest: Rest) -> Result:
 
 
 async def _rating(config: Config, rest: Rest) -> Result:
-    version = await rest.variable(surveys.INCLUDED)
+    version = await rest.variable(dialplan.INCLUDED)
     if not version:
         return failed(
             "rating",
@@ -243,7 +244,7 @@ async def _rating(config: Config, rest: Rest) -> Result:
             "copy dialplan/callsteward-rating.conf to /etc/asterisk, put #include callsteward-rating.conf"
             " behind the include of callsteward.conf, then: dialplan reload",
         )
-    if older(version, surveys.CONFIRMS):
+    if older(version, dialplan.CONFIRMS):
         return warning(
             "rating",
             f"callsteward-rating.conf is an older one (version {version}): it does not say when Asterisk's"

@@ -28,7 +28,7 @@ from callsteward.feed.output import NoFeed, Output
 from callsteward.feed.tell import Tells
 from callsteward.health import Counters, Readings
 from callsteward.notify import Notify
-from callsteward.outgoing.guard import Guard
+from callsteward.outgoing.may import May
 from callsteward.part import Feature, Parts, Site
 from callsteward.store.engine import shown
 from callsteward.store.message import Announce, nobody
@@ -137,7 +137,7 @@ class Daemon:
             now_ms=now_ms,
             publish=outlet.publish,
             announce=announce,
-            guard=Guard(config),
+            may=May.of(config, store.engine),
             forbidding=all_features.forbidding(
                 store.engine,
                 config.site.name,

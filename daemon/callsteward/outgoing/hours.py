@@ -69,6 +69,10 @@ class Hours:
         self, number: str, line: str, *, dropped_ms: int, at_ms: int, own: ZoneInfo | None = None
     ) -> bool:
         """Whether a callback may be dialled at a moment (ms since 1970)."""
-        if self.exempt(dropped_ms=dropped_ms, at_ms=at_ms):
-            return True
+        return self.exempt(dropped_ms=dropped_ms, at_ms=at_ms) or self.open(
+            number, line, at_ms=at_ms, own=own
+        )
+
+    def open(self, number: str, line: str, *, at_ms: int, own: ZoneInfo | None = None) -> bool:
+        """Whether it is within the hours at a moment, wherever the client can be."""
         return open_in_every(self.zones(number, line, own), self._settings, at_ms)

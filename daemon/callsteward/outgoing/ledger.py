@@ -30,7 +30,7 @@ class Ledger(Generic[R, S]):
     """
 
     def __init__(self, plan: Plan[R, S], engine: AsyncEngine, site: str, announce: Announce = nobody) -> None:
-        self._plan = plan
+        self.plan = plan
         self._table = plan.table
         self._engine = engine
         self._site = site
@@ -65,10 +65,10 @@ class Ledger(Generic[R, S]):
         `among` narrows those states down. `channel_id` (and `asked`, the operator) begin an attempt, which no
         client on the do-not-call list gets: the list is read in the transaction that allows the ring.
         """
-        allowed = sources(self._plan.allowed, to)
+        allowed = sources(self.plan.allowed, to)
         changes: dict[str, Any] = {"state": to.value, "reason": reason, "changed_at_ms": at_ms}
-        changes |= self._plan.also(to, at_ms)
-        if to is self._plan.rings:
+        changes |= self.plan.also(to, at_ms)
+        if to is self.plan.rings:
             changes |= {"attempts": self._one_more, "channel_id": channel_id}
             if asked is not None:
                 changes["asked"] = asked
@@ -84,7 +84,7 @@ class Ledger(Generic[R, S]):
 
     async def _open(self, state: S, values: Mapping[str, Any], *, evidence: str = "") -> R | None:
         """Write a call's row; None where the call has one already."""
-        point = f"{self._plan.prefix}{state.value}"
+        point = f"{self.plan.prefix}{state.value}"
         faults.reached(f"before:{point}")
         values = {"site": self._site, "state": state.value, "attempts": 0, **values}
         with failing("write to"):
@@ -109,10 +109,10 @@ class Ledger(Generic[R, S]):
         operator: str | None = None,
     ) -> R | None:
         """Change a row that is in one of the allowed states; `to` is None for what is no step."""
-        point = f"{self._plan.prefix}{'kept' if to is None else to.value}"
+        point = f"{self.plan.prefix}{'kept' if to is None else to.value}"
         faults.reached(f"before:{point}")
         where = (*self._one(row), one_of(self._table.c.state, allowed))
-        if to is self._plan.rings:
+        if to is self.plan.rings:
             where = (*where, self._not_forbidden)
         with failing("write to"):
             async with writing(self._engine) as connection:
@@ -138,7 +138,7 @@ class Ledger(Generic[R, S]):
         operator: str | None,
     ) -> R:
         """What a row says now; it joins the story, and the message that tells it goes into the outbox."""
-        story = self._plan.story
+        story = self.plan.story
         if story is not None:
             step = {
                 story.name: row.id,
@@ -151,39 +151,43 @@ class Ledger(Generic[R, S]):
                 "evidence": evidence,
             }
             await connection.execute(story.table.insert().values(**step))
-        after = self._plan.row(row)
-        await enqueue(connection, self._announce(self._plan.fact(after, actor)))
+        after = self.plan.row(row)
+        await enqueue(connection, self._announce(self.plan.fact(after, actor)))
         return after
 
     # --- what is there --------------------------------------------------------------------------------
 
     async def find(self, name: str) -> R | None:
         """A row by its name or by the call that it is about."""
-        named = self._table.c[self._plan.name] == name
+        named = self._table.c[self.plan.name] == name
         return next(iter(await self._read(self._mine().where(named | (self._call == name)))), None)
 
     async def opened(self) -> list[R]:
         """The rows that are not over, in the order in which they are worked at."""
-        query = self._mine().where(one_of(self._table.c.state, self._plan.open))
-        return await self._read(query.order_by(*self._plan.order))
+        query = self._mine().where(one_of(self._table.c.state, self.plan.open))
+        return await self._read(query.order_by(*self.plan.order))
 
     async def open_to(self, number: str | None) -> bool:
         """Whether a call to this client is due or under way."""
         if number is None:
             return False
         query = self._mine().where(
-            self._table.c.number == number, one_of(self._table.c.state, self._plan.open)
+            self._table.c.number == number, one_of(self._table.c.state, self.plan.open)
         )
         return bool(await self._read(query.limit(1)))
 
     async def forbidden(self) -> list[R]:
         """The rows that are not over and whose client is on the do-not-call list."""
-        query = self._mine().where(one_of(self._table.c.state, self._plan.open), self._forbidden)
+        query = self._mine().where(one_of(self._table.c.state, self.plan.open), self._forbidden)
         return await self._read(query.order_by(self._table.c.id))
 
     async def forbids(self, row: R) -> bool:
         """Whether a row's client is on the do-not-call list."""
         return bool(await self._read(self._mine().where(*self._one(row), self._forbidden)))
+
+    def call_of(self, row: R) -> str:
+        """The call that a row is about."""
+        return str(getattr(row, self.plan.call))
 
     # --- forgetting -----------------------------------------------------------------------------------
 
@@ -195,7 +199,7 @@ class Ledger(Generic[R, S]):
         """Rows over by then of which Asterisk may still have something, by call from `after` on."""
         # A client whom nobody was to ring has no fence.
         fence = and_(self._table.c.attempts > 0, self._table.c.fence_gone_at_ms.is_(None))
-        kept = fence if self._plan.kept is None else or_(self._plan.kept, fence)
+        kept = fence if self.plan.kept is None else or_(self.plan.kept, fence)
         query = self._mine().where(self._call > after, *self._over_by(before_ms), kept)
         return await self._read(query.order_by(self._call).limit(limit))
 
@@ -206,13 +210,13 @@ class Ledger(Generic[R, S]):
     # --- statements -----------------------------------------------------------------------------------
 
     def _one(self, row: R) -> tuple[ColumnElement[bool], ...]:
-        return (self._of_site, self._call == getattr(row, self._plan.call))
+        return (self._of_site, self._call == self.call_of(row))
 
     def _over_by(self, before_ms: int) -> tuple[ColumnElement[bool], ...]:
         return (
             self._of_site,
             self._table.c.changed_at_ms < before_ms,
-            one_of(self._table.c.state, self._plan.over),
+            one_of(self._table.c.state, self.plan.over),
         )
 
     async def _set(self, *where: ColumnElement[bool], **values: object) -> None:
@@ -227,4 +231,4 @@ class Ledger(Generic[R, S]):
     async def _read(self, query: Select[Any]) -> list[R]:
         with failing("read"):
             async with self._engine.connect() as connection:
-                return [self._plan.row(row) for row in await connection.execute(query)]
+                return [self.plan.row(row) for row in await connection.execute(query)]

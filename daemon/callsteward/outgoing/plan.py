@@ -25,6 +25,9 @@ class Entry(Protocol):
     def line(self) -> str: ...
 
     @property
+    def state(self) -> StrEnum: ...
+
+    @property
     def number(self) -> str | None: ...
 
     @property
@@ -70,11 +73,15 @@ class Plan(msgspec.Struct, Generic[R, S], frozen=True, kw_only=True):
     states: type[S]
     allowed: Allowed[S]
     open: frozenset[S]
+    under_way: frozenset[S]
+    """The open states in which Asterisk has a channel for it."""
     rings: S
     """The step that lets a phone ring: an attempt, which no client on the do-not-call list gets."""
     stopped: S
     """What becomes of a row whose client comes onto the do-not-call list, and from which states it may."""
     stoppable: frozenset[S]
+    cancelled: str
+    """Why a client was not reached, where Asterisk's Dial ended with CANCEL."""
     also: Callable[[S, int], Mapping[str, Any]] = _nothing_else
     """What else a step changes, by the state and the moment."""
     story: Column[Any] | None = None

@@ -17,8 +17,7 @@ import structlog
 from callsteward.clock import DAY_MS
 from callsteward.config import Config
 from callsteward.config.profile import Profile
-from callsteward.outgoing.do_not_call import DoNotCall
-from callsteward.outgoing.guard import Guard
+from callsteward.outgoing.may import May
 from callsteward.rating.complaints import TAGGED, Complaints
 from callsteward.rating.eligibility import COMPLAINT, Talk, against
 from callsteward.rating.escalation import Escalation
@@ -54,8 +53,7 @@ class Decisions:
         *,
         ledger: Ledger,
         complaints: Complaints,
-        guard: Guard,
-        do_not_call: DoNotCall,
+        may: May,
         callback_open: Callable[[str | None], Awaitable[bool]],
         now_ms: Callable[[], int],
         publish: Publish,
@@ -63,8 +61,8 @@ class Decisions:
     ) -> None:
         self._config = config
         self._ledger = ledger
-        self._guard = guard
-        self._do_not_call = do_not_call
+        self._may = may
+        self._guard = may.guard
         self._callback_open = callback_open
         self._now_ms = now_ms
         self._publish = publish
@@ -303,7 +301,7 @@ class Decisions:
             talk = msgspec.structs.replace(
                 talk,
                 callback_pending=await self._callback_open(number),
-                do_not_call=number is not None and await self._do_not_call.has(number),
+                do_not_call=await self._may.forbidden(number),
                 asked_days_ago=await self._asked_days_ago(number, record.client_ref, record.call_id),
             )
             why = against(talk, profile, enabled=config.rating.enabled)

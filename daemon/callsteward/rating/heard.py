@@ -23,8 +23,3 @@ class Said(StrEnum):
 Heard = fence_events.Heard[Said]
 
 read = fence_events.Reader("rt", Said, gone=Said.GONE, of_channel=rating_of).read
-
-
-def not_reached(status: str, cause: int) -> str:
-    """Why the client was not reached, by DIALSTATUS and Q.850 cause."""
-    return fence_events.not_reached(status, cause, cancelled="not_dialled")

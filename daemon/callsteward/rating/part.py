@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import ClassVar
 
 from callsteward.ari.events import Event
 from callsteward.callback.ledger import Ledger as CallbackLedger
 from callsteward.network.waiting import together
-from callsteward.outgoing.do_not_call import DoNotCall
-from callsteward.outgoing.hours import Hours
 from callsteward.part import Part, Site
 from callsteward.rating.complaints import TAGGED, Complaints
 from callsteward.rating.decisions import Decisions, no_tags
@@ -29,7 +28,6 @@ class RatingPart(Part):
     def __init__(self, site: Site) -> None:
         engine = site.store.engine
         ledger = Ledger(engine, site.name, site.announce)
-        do_not_call = DoNotCall(engine)
         callback_open = CallbackLedger(engine, site.name).open_to
         self._tags = site.part(TagsPart)
         self.complaints = Complaints(engine, site.name, site.announce)
@@ -37,8 +35,7 @@ class RatingPart(Part):
             site.config,
             ledger=ledger,
             complaints=self.complaints,
-            guard=site.guard,
-            do_not_call=do_not_call,
+            may=site.may,
             now_ms=site.now_ms,
             publish=site.publish,
             callback_open=callback_open,
@@ -49,13 +46,12 @@ class RatingPart(Part):
             site.config,
             ledger=ledger,
             rest=site.rest,
-            guard=site.guard,
-            hours=Hours(site.config),
-            do_not_call=do_not_call,
+            may=site.may,
             client_numbers=site.tracker.client_numbers,
             callback_open=callback_open,
             now_ms=site.now_ms,
             publish=site.publish,
+            steady_ms=lambda: time.monotonic_ns() // 1_000_000,
         )
 
     async def judge(self, facts: Sequence[Fact]) -> Sequence[Fact]:

@@ -19,7 +19,7 @@ from callsteward.features import forbidding
 from callsteward.feed.output import NoFeed
 from callsteward.health import Counters, Health, Readings
 from callsteward.network.openings import Openings
-from callsteward.outgoing.guard import Guard
+from callsteward.outgoing.may import May
 from callsteward.part import Feature, Part, Parts, Site
 from callsteward.store.message import Announce, nobody
 from callsteward.store.records import Store
@@ -66,7 +66,7 @@ class StandIn:
             now_ms=now_ms,
             publish=self.publish,
             announce=announce,
-            guard=Guard(config),
+            may=May.of(config, store.engine),
             forbidding=forbidding(
                 store.engine, config.site.name, now_ms=now_ms, announce=announce, told=self.publish
             ),

@@ -21,6 +21,7 @@ from callsteward.config.hotline import TrunkNumbers
 from callsteward.config.profile import Profile
 from callsteward.outgoing.do_not_call import DoNotCall
 from callsteward.outgoing.guard import Guard
+from callsteward.outgoing.may import May
 from callsteward.outgoing.words import Actor
 from callsteward.rating.complaints import Complaints
 from callsteward.rating.decisions import Decisions
@@ -242,8 +243,7 @@ async def test_who_would_be_asked_for_a_rating(store: Store) -> None:
         config,
         ledger=RatingLedger(store.engine, "main"),
         complaints=Complaints(store.engine, "main"),
-        guard=Guard(config),
-        do_not_call=DoNotCall(store.engine),
+        may=May.of(config, store.engine),
         callback_open=Ledger(store.engine, "main").open_to,
         now_ms=lambda: NOW_MS,
         publish=told_of.append,

@@ -16,7 +16,7 @@ from callsteward.callback.states import CallbackMoved, State
 from callsteward.config import Callback, Config, Line, Operator
 from callsteward.exceptions import AriError, StoreError
 from callsteward.outgoing.do_not_call import DoNotCall
-from callsteward.outgoing.guard import Guard
+from callsteward.outgoing.may import May
 from callsteward.outgoing.words import Actor
 from callsteward.outgoing.zones import ClientZones
 from callsteward.record.call import (
@@ -118,21 +118,18 @@ class Hotline:
 
     def restart(self) -> None:
         """The daemon, as new."""
-        policy = Policy(self.config)
+        may = May.of(self.config, self.store.engine)
         self.decisions = Decisions(
-            guard=Guard(self.config),
-            policy=policy,
+            may=may,
+            policy=Policy(self.config),
             ledger=self.ledger,
-            do_not_call=self.dnc,
-            zones=self.zones,
             now_ms=lambda: self.now_ms,
         )
         self.execution = Execution(
             self.config,
+            may=may,
             decisions=self.decisions,
-            policy=policy,
             ledger=self.ledger,
-            zones=self.zones,
             rest=self.pbx,  # type: ignore[arg-type]
             operators_now=lambda: [
                 OperatorNow(operator=name, state=OperatorState.TALKING, since_ms=0) for name in self.busy
@@ -150,7 +147,7 @@ class Hotline:
 
     async def work(self, seconds: float = 0) -> None:
         self.now_ms += round(seconds * 1000)
-        await self.execution._work()
+        await self.execution.work.once()
 
     async def drop(self, call_id: str = "1.1", number: str = NUMBER, **changes: Any) -> CallRecord:
         """A talk with the client broke just now."""
@@ -780,10 +777,10 @@ async def test_fences_past_the_retention_are_removed(store):
     assert callback is not None
     assert callback.number is None
     # Until Asterisk says so it is asked again.
-    await hotline.work(61)
+    await hotline.work(3600)
     assert len(hotline.pbx.questions) == 2
     hotline.says("forgotten", attempt=9)
-    await hotline.work(61)
+    await hotline.work(3600)
     await hotline.work(86_400)
     assert len(hotline.pbx.questions) == 2
 
@@ -845,12 +842,12 @@ async def test_the_task_goes_on_when_the_store_fails(hotline, monkeypatch):
         message = "cannot read"
         raise StoreError(message)
 
-    monkeypatch.setattr(hotline.execution, "_work", failing)
+    monkeypatch.setattr(hotline.execution.work, "once", failing)
     task = asyncio.create_task(hotline.execution.run())
     async with asyncio.timeout(60):
         while failures < 3:
             await asyncio.sleep(0.01)
-            hotline.execution._wake.set()
+            hotline.execution.work.wake()
     assert not task.done()
     assert failures >= 3
     task.cancel()

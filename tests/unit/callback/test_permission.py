@@ -6,10 +6,10 @@ The list is changed here behind the daemon's back, as the command line or anothe
 import pytest
 
 from callsteward.ari import events as ari
-from callsteward.callback.permission import EVIDENCE
 from callsteward.callback.states import CallbackMoved, State
 from callsteward.exceptions import AriError, StoreError
 from callsteward.outgoing.words import Actor
+from callsteward.outgoing.work import LISTED
 from callsteward.store.records import Store
 from tests.unit.callback.test_execution import Hotline
 
@@ -54,7 +54,7 @@ async def test_no_operator_is_rung_for_a_client_who_is_on_the_list_by_now(hotlin
     assert isinstance(moved, CallbackMoved)
     assert (moved.actor, moved.callback.reason) == (Actor.DAEMON, "do_not_call")
     steps = await hotline.ledger.story(moved.callback)
-    assert steps[-1].evidence == EVIDENCE
+    assert steps[-1].evidence == LISTED
 
 
 async def test_the_list_is_read_in_the_step_that_allows_the_ring(hotline: Hotline) -> None:

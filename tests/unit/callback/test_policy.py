@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 
 from callsteward.callback.policy import Case, Policy
 from callsteward.config import Callback, Config
-from callsteward.outgoing.guard import Checked, Guard, Refusal
+from callsteward.outgoing.may import Standing
 from callsteward.record.call import CallbackDecision, Decision
 
 NOON = int(datetime.fromisoformat("2026-11-22T12:00:00+03:00").timestamp() * 1000)
 MINUTE = 60_000
 DUE = CallbackDecision(Decision.DUE, "mid_dialogue_drop")
-MOSCOW = Checked("+74951234567")
+MOSCOW = Standing("+74951234567")
+LISTED = Standing("+74951234567", "do_not_call")
 policy = Policy(Config())
 
 
@@ -38,7 +39,7 @@ def test_a_talk_that_broke_is_called_back():
 @pytest.mark.parametrize("reason", ["early_drop", "client_hung_up", "operator_hung_up", "not_answered"])
 def test_a_call_that_makes_none_due_keeps_its_reason(reason):
     kept = CallbackDecision(Decision.NOT_DUE, reason)
-    assert decided(decision=kept, do_not_call=True) == (Decision.NOT_DUE, reason)
+    assert decided(decision=kept, client=LISTED) == (Decision.NOT_DUE, reason)
 
 
 def test_the_break_of_a_callback_makes_no_other():
@@ -50,11 +51,10 @@ def test_the_break_of_a_callback_makes_no_other():
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"client": Checked(None, Refusal.PREMIUM)}, "premium_number"),
-        ({"client": Checked(None)}, "no_number"),
-        ({"do_not_call": True}, "do_not_call"),
+        ({"client": Standing(None, "premium_number", now=False)}, "premium_number"),
+        ({"client": LISTED}, "do_not_call"),
         ({"called_again": True}, "client_called_again"),
-        ({"now_ms": NOON + 9 * 60 * MINUTE}, "calling_hours"),
+        ({"client": Standing("+74951234567", now=False)}, "calling_hours"),
         ({"to_number_today": 3}, "number_limit"),
         ({"of_line_this_hour": 60}, "line_limit"),
     ],
@@ -64,9 +64,12 @@ def test_each_bar_suppresses_it_with_its_reason(changes, reason):
 
 
 def test_the_weightiest_reason_is_told():
-    everything = {"do_not_call": True, "called_again": True, "to_number_today": 9, "of_line_this_hour": 99}
-    assert decided(client=Checked(None, Refusal.OWN_NUMBER), **everything)[1] == "own_number"
-    assert decided(**everything)[1] == "do_not_call"
+    everything = {"called_again": True, "to_number_today": 9, "of_line_this_hour": 99}
+    never = Standing("+74951234567", "do_not_call", now=False)
+    assert decided(client=never, **everything)[1] == "do_not_call"
+    closed = Standing("+74951234567", now=False)
+    assert decided(client=closed, **everything)[1] == "client_called_again"
+    assert decided(client=closed, to_number_today=9)[1] == "calling_hours"
 
 
 @pytest.mark.parametrize(
@@ -85,26 +88,29 @@ def test_a_client_who_called_first_is_told_so_in_that_calls_record():
 
 @given(
     st.builds(CallbackDecision, st.sampled_from(Decision), st.text(min_size=1, max_size=12)),
-    st.text(max_size=20),
+    st.builds(
+        Standing,
+        st.none() | st.just("+74951234567"),
+        st.none() | st.sampled_from(["do_not_call", "premium_number"]),
+        st.booleans(),
+    ),
     st.integers(min_value=0, max_value=10**13),
     st.integers(min_value=0, max_value=10**13),
-    st.booleans(),
     st.booleans(),
     st.integers(min_value=0, max_value=100),
     st.integers(min_value=0, max_value=100),
 )
 def test_it_is_total_and_never_makes_one_due_that_was_not(
-    base, raw, dropped_ms, now_ms, listed, again, today, hour
+    base, client, dropped_ms, now_ms, again, today, hour
 ):
     config = Config(callback=Callback())
     decision = Policy(config).decide(
         Case(
             decision=base,
             line="x",
-            client=Guard(config).check(raw),
+            client=client,
             dropped_ms=dropped_ms,
             now_ms=now_ms,
-            do_not_call=listed,
             called_again=again,
             to_number_today=today,
             of_line_this_hour=hour,
@@ -113,5 +119,6 @@ def test_it_is_total_and_never_makes_one_due_that_was_not(
     assert decision.reason
     if decision.decision is Decision.DUE:
         assert base.decision is Decision.DUE
-        assert not listed
+        assert client.never is None
+        assert client.now
         assert not again

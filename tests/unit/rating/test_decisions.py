@@ -15,7 +15,7 @@ from callsteward.config import Config
 from callsteward.config import Rating as Settings
 from callsteward.config.profile import Profile
 from callsteward.outgoing.do_not_call import DoNotCall
-from callsteward.outgoing.guard import Guard
+from callsteward.outgoing.may import May
 from callsteward.rating.complaints import Complaints
 from callsteward.rating.decisions import Decisions
 from callsteward.rating.ledger import Ledger
@@ -67,8 +67,7 @@ class House:
             config,
             ledger=self.ledger,
             complaints=self.complaints,
-            guard=Guard(config),
-            do_not_call=self.dnc,
+            may=May.of(config, self.store.engine),
             callback_open=Callbacks(self.store.engine, "main").open_to,
             now_ms=lambda: self.now_ms,
             publish=self.told.append,

@@ -15,8 +15,7 @@ from callsteward.config import Callback, Config, Line
 from callsteward.config import Rating as Settings
 from callsteward.exceptions import AriError, StoreError
 from callsteward.outgoing.do_not_call import DoNotCall
-from callsteward.outgoing.guard import Guard
-from callsteward.outgoing.hours import Hours
+from callsteward.outgoing.may import May
 from callsteward.rating import heard
 from callsteward.rating.heard import Heard, Said
 from callsteward.rating.ledger import Ledger
@@ -116,9 +115,7 @@ class House:
             self.config,
             ledger=self.ledger,
             rest=self.pbx,  # type: ignore[arg-type]
-            guard=Guard(self.config),
-            hours=Hours(self.config),
-            do_not_call=self.dnc,
+            may=May.of(self.config, self.store.engine),
             callback_open=Callbacks(self.store.engine, "main").open_to,
             client_numbers=lambda: self.on_a_call,
             now_ms=lambda: self.now_ms,
@@ -143,7 +140,7 @@ class House:
 
     async def work(self, seconds: float = 0) -> None:
         self.now_ms += round(seconds * 1000)
-        await self.surveys._work()
+        await self.surveys.work.once()
 
     def says(self, state: str, call_id: str = "1.1", **fields: str) -> None:
         self.surveys.hear(
@@ -614,7 +611,7 @@ async def test_a_store_that_fails_is_tried_again(house: House, monkeypatch: pyte
         return await real()
 
     monkeypatch.setattr(house.ledger, "opened", opened)
-    monkeypatch.setattr("callsteward.rating.surveys.LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr("callsteward.outgoing.work.LOOK_EVERY_S", 0.01)
     task = asyncio.create_task(house.surveys.run())
     async with asyncio.timeout(60):
         while not house.pbx.calls:  # noqa: ASYNC110 - what is waited for is a list

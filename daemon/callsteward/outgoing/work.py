@@ -1,0 +1,282 @@
+"""Carrying calls to clients out: one task, that works through what Asterisk said and then through the ledger.
+
+No two steps of one call cross. The task decides from the ledger each time and keeps nothing that a restart
+would miss: a call found under way is looked for in Asterisk, and where its channel is gone the fence is
+asked. What is different about callbacks and rating calls stands behind `Calls`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from typing import Any, Generic, Protocol, TypeVar
+
+import structlog
+
+from callsteward.ari import fence_events
+from callsteward.exceptions import StoreError
+from callsteward.outgoing.ages import Ages
+from callsteward.outgoing.fence import Fence
+from callsteward.outgoing.ledger import Ledger
+from callsteward.outgoing.plan import Entry, R, S
+from callsteward.outgoing.retention import Retention
+from callsteward.outgoing.words import Actor, Against
+
+log = structlog.get_logger(__name__)
+
+LISTED = "the client is on the do-not-call list"
+"""The evidence of a call that was stopped for it."""
+# While something is open the ledger is looked at this often; an admin's cancel comes by it alone.
+LOOK_EVERY_S = 1.0
+LOOK_IDLE_S = 5.0
+# What the events should have said by then is asked of Asterisk.
+GRACE_MS = 5_000
+ASK_EVERY_MS = 10_000
+_MINUTE_MS = 60_000
+
+Heard = fence_events.Heard[Any]
+
+
+R_contra = TypeVar("R_contra", bound=Entry, contravariant=True)
+S_contra = TypeVar("S_contra", bound=StrEnum, contravariant=True)
+
+
+class Calls(Protocol[R_contra, S_contra]):
+    """What one kind of call does in its own way. What is not async does not wait."""
+
+    async def take(self, item: Heard) -> None:
+        """Make the step that follows from what Asterisk said. Raises StoreError; may be told again."""
+
+    async def prepare(self, opened: Sequence[R_contra]) -> None:
+        """What comes before any phone is rung."""
+
+    async def go_on(self, opened: Sequence[R_contra]) -> None:
+        """Begin what may be begun of the open calls."""
+
+    async def forget(self, row: R_contra) -> None:
+        """Ask Asterisk to remove what it keeps of a call that is past the retention."""
+
+    def moved(self, row: R_contra, to: S_contra, reason: str) -> None:
+        """A step was made."""
+
+    def patience_s(self, row: R_contra) -> float:
+        """For how long a call may stay in its state without a word."""
+
+    def rings(self, row: R_contra) -> bool:
+        """Whether the client's phone rings, and hanging up cuts no talk off."""
+
+
+class Work(Generic[R, S]):
+    """Works until cancelled. `publish` takes the facts that are to be told.
+
+    `steady_ms`: a clock that nobody sets, where `now_ms` may be set.
+    """
+
+    def __init__(
+        self,
+        calls: Calls[R, S],
+        ledger: Ledger[R, S],
+        fence: Fence,
+        *,
+        kind: str,
+        retention_days: int,
+        max_parallel: int,
+        per_minute: int,
+        now_ms: Callable[[], int],
+        steady_ms: Callable[[], int] | None,
+        publish: Callable[[Any], None],
+    ) -> None:
+        self._calls = calls
+        self._plan = ledger.plan
+        self._ledger = ledger
+        self._fence = fence
+        self._kind = kind
+        self._max_parallel = max_parallel
+        self._per_minute = per_minute
+        self._now_ms = now_ms
+        self.steady_ms = steady_ms or now_ms
+        self.ages = Ages(now_ms, self.steady_ms)
+        self._publish = publish
+        self._wake = asyncio.Event()
+        self._heard: deque[Heard] = deque()
+        self._begun_ms: deque[int] = deque()
+        self._under_way = 0
+        self._stopped: set[str] = set()
+        self.linked = False
+        self.looked_after: set[str] = set()
+        """Calls whose channel this process has seen to since the link was made."""
+        self.asked_ms: dict[str, int] = {}
+        """By call: when the fence was last asked."""
+        self._retention = Retention(retention_days, ledger, fence, forget=calls.forget, now_ms=now_ms)
+
+    # --- what the shell says: none of these waits ----------------------------------------------------
+
+    def hear(self, item: Heard | None) -> None:
+        """Asterisk said something of a call, or the journal did."""
+        if item is not None:
+            self._heard.append(item)
+            self.wake()
+
+    def link(self, connected: bool) -> None:
+        """Asterisk is there, or gone: what happened meanwhile has to be asked for."""
+        self.linked = connected
+        self._fence.unknown()
+        self.looked_after.clear()
+        self.asked_ms.clear()
+        self.wake()
+
+    def wake(self) -> None:
+        """There may be something to do."""
+        self._wake.set()
+
+    # --- the work ------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Work until cancelled. A store or an Asterisk that fails is tried again, and nothing is dialled."""
+        while True:
+            try:
+                opened = await self.once()
+            except StoreError as error:
+                waits = f"{self._plan.what} wait for the store"
+                log.error(waits, action=f"{self._kind}_store", error=str(error))  # noqa: TRY400
+                opened = 1
+            try:
+                async with asyncio.timeout(LOOK_EVERY_S if opened else LOOK_IDLE_S):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+            self._wake.clear()
+
+    async def once(self) -> int:
+        """Everything that is to be done now; how many calls were open. Raises StoreError."""
+        while self._heard:
+            # Taken off when it is written down: a store that fails is told again.
+            await self._calls.take(self._heard[0])
+            self._heard.popleft()
+        opened = await self._without_listed(await self._ledger.opened())
+        await self._calls.prepare(opened)
+        under_way = [row for row in opened if row.state in self._plan.under_way]
+        if self.linked:
+            for row in under_way:
+                await self._look_after(row)
+        self._under_way = len(under_way)
+        await self._calls.go_on(opened)
+        await self._retention.work(linked=self.linked)
+        return len(opened)
+
+    async def _without_listed(self, opened: list[R]) -> list[R]:
+        """The open calls without those whose client is on the do-not-call list by now.
+
+        Other processes put numbers on it too (the command line, another site that shares the database), so
+        nothing is remembered here.
+        """
+        forbidden = await self._ledger.forbidden() if opened else []
+        for row in forbidden:
+            if row.state in self._plan.stoppable:
+                await self.stop(row)
+            elif (
+                self.linked
+                and row.channel_id is not None
+                and row.id not in self._stopped
+                and self._calls.rings(row)
+            ):
+                self._stopped.add(row.id)
+                log.info("stopped ringing a client", action=f"{self._kind}_forbidden", **{self._kind: row.id})
+                await self._fence.hang_up(row.channel_id)
+        return await self._ledger.opened() if forbidden else opened
+
+    async def _look_after(self, row: R) -> None:
+        """See to a call under way that this process knows nothing of, or that takes too long."""
+        age_ms = self.ages.of_ms(row.id, row.changed_at_ms)
+        patience_ms = int(self._calls.patience_s(row) * 1000) + GRACE_MS
+        if row.id in self.looked_after and age_ms < patience_ms:
+            return
+        now_ms = self.steady_ms()
+        asked_ms = self.asked_ms.get(row.id)
+        if asked_ms is not None and now_ms - asked_ms < ASK_EVERY_MS:
+            return
+        self.asked_ms[row.id] = now_ms
+        lives = await self._fence.lives(row.channel_id)
+        if lives:
+            self.looked_after.add(row.id)
+        elif lives is False:
+            await self._fence.ask(row.id)
+
+    # --- pace ----------------------------------------------------------------------------------------
+
+    def may_begin(self) -> bool:
+        """Whether one more call may be begun now: as many at once and a minute as are configured."""
+        now_ms = self.steady_ms()
+        while self._begun_ms and self._begun_ms[0] <= now_ms - _MINUTE_MS:
+            self._begun_ms.popleft()
+        return (
+            self.linked
+            and self._fence.included
+            and self._under_way < self._max_parallel
+            and len(self._begun_ms) < self._per_minute
+        )
+
+    def begun(self, row: R) -> None:
+        """One more call is under way."""
+        self._begun_ms.append(self.steady_ms())
+        self._under_way += 1
+        self.looked_after.add(row.id)
+
+    # --- steps ---------------------------------------------------------------------------------------
+
+    async def move(
+        self,
+        row: R,
+        to: S,
+        actor: Actor = Actor.DAEMON,
+        *,
+        reason: str = "",
+        evidence: str = "",
+        among: Sequence[S] | None = None,
+        asked: str | None = None,
+        channel: str | None = None,
+    ) -> R | None:
+        """A step in the ledger, told on the feed; None where it may not be made (any more)."""
+        after = await self._ledger.move(
+            row,
+            to,
+            actor=actor,
+            at_ms=self._now_ms(),
+            reason=reason,
+            evidence=evidence,
+            among=among,
+            asked=asked,
+            channel_id=channel,
+        )
+        if after is None:
+            return None
+        if to in self._plan.over:
+            self._stopped.discard(after.id)
+        self._calls.moved(after, to, reason)
+        self._publish(self._plan.fact(after, actor))
+        # What is due again may be begun at once.
+        self.wake()
+        return after
+
+    async def stop(self, row: R) -> None:
+        """The client is on the do-not-call list: nobody calls them."""
+        await self.move(
+            row,
+            self._plan.stopped,
+            reason=Against.DO_NOT_CALL.value,
+            evidence=LISTED,
+            among=tuple(self._plan.stoppable),
+        )
+
+    async def why_not_reached(self, row: R, item: Heard) -> str:
+        """Why a client was not reached, by what Asterisk said of the dial."""
+        if item.status == "CANCEL" and await self._ledger.forbids(row):
+            return Against.DO_NOT_CALL.value
+        return fence_events.not_reached(item.status, item.cause, cancelled=self._plan.cancelled)
+
+    async def gone(self, row: R) -> None:
+        """Asterisk says that a call's fence is gone; any dialplan may: of an open call it is not believed."""
+        if row.state in self._plan.over:
+            await self._ledger.fence_gone(row, self._now_ms())

@@ -1,0 +1,68 @@
+"""What the daemon asks of Asterisk for rating calls: dialplan/callsteward-rating.conf is the other side."""
+
+from __future__ import annotations
+
+import structlog
+
+from callsteward.ari.rest import Rest
+from callsteward.config import Config
+from callsteward.exceptions import AriError
+from callsteward.outgoing.fence import Fence, Place
+from callsteward.rating.states import Rating
+
+log = structlog.get_logger(__name__)
+
+CONTEXT = "callsteward-rating-call"
+INCLUDED = "CALLSTEWARD_RATING"
+CONFIRMS = 2
+"""The first version that says when a fence is gone."""
+PLACE = Place(
+    context=CONTEXT,
+    verbs="callsteward-rating",
+    included=INCLUDED,
+    missing="nobody is called for a rating: include callsteward-rating.conf in extensions.conf",
+    kind="rating",
+    prefix="rating:",
+)
+
+
+class Dialplan(Fence):
+    """Begins rating calls, and deletes spoken comments."""
+
+    def __init__(self, config: Config, rest: Rest) -> None:
+        super().__init__(rest, PLACE)
+        self._config = config
+
+    async def call(self, rating: Rating, number: str) -> AriError | None:
+        """Begin a rating call; what Asterisk says against it. The dialplan dials, if the fence lets it."""
+        line = self._config.line(rating.line)
+        ring_s = self._config.rating.ring_s
+        prefix, suffix = (line.callback_dial or self._config.callback.dial).split("{number}")
+        return await self.begin(
+            {
+                "endpoint": f"Local/s@{CONTEXT}/n",
+                "context": CONTEXT,
+                "extension": "h",
+                "priority": "1",
+                "timeout": str(ring_s + 30),
+                "channelId": rating.channel_id or "",
+            },
+            {
+                "CS_ID": rating.id,
+                "CS_NUMBER": number.removeprefix("+"),
+                "CS_PREFIX": prefix,
+                "CS_SUFFIX": suffix,
+                "CS_RING": str(ring_s),
+                "CS_CALLER": line.callback_caller_id or self._config.callback.caller_id or "",
+            },
+        )
+
+    async def deleted(self, comment: str) -> bool:
+        """Whether Asterisk has no recording of this name any more."""
+        try:
+            # Where there was none of that name it is gone, too.
+            await self._rest.delete_recording(comment)
+        except AriError as error:
+            log.warning("a comment was not deleted", action="rating_forget", error=str(error))
+            return False
+        return True
