@@ -1,1 +1,1 @@
-"""The tracker: from Asterisk's events to facts about calls. Pure: no IO, no clock of its own."""
+"""The tracker: turns Asterisk's events into facts about calls. Pure: no IO, no clock of its own."""

@@ -1,4 +1,4 @@
-"""Operator phones that are dialled: how long they rang and how it ended."""
+"""Attempts: operators' phones that are dialled, how long each rang and how it ended."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _RESULTS: Final = {
     "CONGESTION": AttemptResult.FAILED,
 }
 _PROGRESS: Final = frozenset({"", "RINGING", "PROGRESS", "PROCEEDING"})
-# What stands between a number and the rest of a dial string: 79031234567@trunk, g1/89031234567,
+# Characters between a number and the rest of a dial string: 79031234567@trunk, g1/89031234567,
 # trunk/sip:+79031234567@host:5060, user:secret@host/79031234567.
 _PARTS: Final = re.compile(r"[^0-9+]+")
-# Q.850 causes of a channel that was never answered; those that are not here are failures.
+# Q.850 causes of a channel that was never answered. Any cause not listed here is a failure.
 _CAUSES: Final = {
     1: AttemptResult.UNAVAILABLE,
     2: AttemptResult.UNAVAILABLE,
@@ -46,7 +46,7 @@ _CAUSES: Final = {
     26: AttemptResult.CANCELLED,
 }
 _DECLINED: Final = 21
-# Causes that leave it to DIALSTATUS how a dial ended: cancelled, or nothing said.
+# Causes that say nothing of the result (cancelled, or none given): DIALSTATUS decides.
 _SAY_NOTHING: Final = frozenset({0, 16, 26, 31, 127})
 _OUTCOMES: Final = {
     AttemptResult.NO_ANSWER: Outcome.NO_ANSWER,
@@ -70,12 +70,12 @@ _RING: Final = Limit.RING
 
 
 def dial(desk: Desk, leg: Leg, status: str, ms: int) -> None:
-    """A Dial event about an operator's phone: begins, goes on, or ends with a status."""
+    """Take in a Dial event about an operator's phone: the dial begins, progresses, or ends with a status."""
     if leg.outsider or not leg.endpoint.person:
-        return  # rung on behalf of no operator
+        return  # no operator is at this phone's end
     attempt = leg.attempt
     if attempt is None and status == "ANSWER":
-        return  # a pickup: this phone took over a call that rang elsewhere, it did not ring itself
+        return  # a pickup: this phone took over a call that rang elsewhere; it did not ring itself
     if attempt is None:
         attempt = leg.attempt = Attempt(leg.operator, ms)
         leg.call.attempts.append(attempt)
@@ -89,10 +89,13 @@ def dial(desk: Desk, leg: Leg, status: str, ms: int) -> None:
 
 
 def _result_of(leg: Leg, status: str) -> AttemptResult:
-    """How a dial ended. Asterisk says NOANSWER of phones that refused, too; the refusal's cause knows."""
+    """The result of a dial.
+
+    Asterisk also says NOANSWER for a phone that refused; the refusal's cause tells the two apart.
+    """
     refused = leg.refused
     if refused == _DECLINED:
-        return _REJECTED  # a 603: NOANSWER, CHANUNAVAIL or CONGESTION, by version
+        return _REJECTED  # a 603: NOANSWER, CHANUNAVAIL or CONGESTION, depending on the version
     if status == "NOANSWER":
         if refused is not None and refused not in _SAY_NOTHING:
             return _CAUSES.get(refused, _FAILED)
@@ -105,9 +108,10 @@ def _result_of(leg: Leg, status: str) -> AttemptResult:
 
 
 def verdict_on_relay(desk: Desk, relay: Leg, status: str, ms: int) -> None:
-    """A queue or a dial gave up on a Local channel: so it did on the phones that ring behind it.
+    """A queue or a dial gave up on a Local channel, and so on the phones that ring behind it.
 
-    Their own dials are cancelled a moment later, which would tell nothing of how long they rang in vain.
+    The dials of those phones are cancelled a moment later, which would no longer say how long they rang
+    without an answer.
     """
     far = relay.half
     if status != "NOANSWER" or far is None:
@@ -118,7 +122,7 @@ def verdict_on_relay(desk: Desk, relay: Leg, status: str, ms: int) -> None:
 
 
 def _rings_behind(leg: Leg, far: Leg) -> bool:
-    """Whether a phone is rung by the far half of a Local channel, or by one behind that."""
+    """Whether a phone is rung by the far half of a Local channel, or by another Local channel behind that."""
     giver = leg.dialled_by
     for _ in range(DEEPEST):
         if giver is None or giver is far:
@@ -128,12 +132,12 @@ def _rings_behind(leg: Leg, far: Leg) -> bool:
 
 
 def client_dial(desk: Desk, leg: Leg, event: Dial) -> None:
-    """A Dial event about the client's phone (outbound): whom we call, and how this dial ended."""
+    """Take in a Dial event about the client's phone (outbound): who is called, and how this dial ended."""
     call, caller, status = leg.call, event.caller, event.dialstatus
     if not status or not desk.numbers.readings(call.client_number):
         exten = caller.dialplan.exten if caller is not None else ""
         _find_number(desk, leg, event.dialstring, event.peer.caller.number, exten)
-    # A peer can get two terminal statuses: the first is the true one.
+    # A phone can get two terminal statuses: the first one is right.
     if status not in _PROGRESS and not leg.dial_over:
         leg.dial_over = True
         if status != "ANSWER":
@@ -141,7 +145,7 @@ def client_dial(desk: Desk, leg: Leg, event: Dial) -> None:
 
 
 def _find_number(desk: Desk, leg: Leg, dialstring: str, *others: str) -> None:
-    """The client's number: what was dialled on the trunk; else the extension, which can have a prefix."""
+    """Find the client's number: as dialled on the trunk, else the extension, which may have a prefix."""
     call = leg.call
     for part in _PARTS.split(dialstring):
         number = _dialled(desk, leg, part)
@@ -154,9 +158,9 @@ def _find_number(desk: Desk, leg: Leg, dialstring: str, *others: str) -> None:
 
 
 def _dialled(desk: Desk, leg: Leg, part: str) -> str:
-    """A number that was dialled on a trunk, as it is to be read: in the trunk's format where it has one.
+    """The number dialled on a trunk, read in the trunk's format if it has one.
 
-    What the daemon itself dials has the country code, always (`callback.dial`).
+    The daemon itself always dials with the country code (`callback.dial`).
     """
     call_id = leg.call.id
     if callback_of(call_id) is not None or rating_of(call_id) is not None:
@@ -171,7 +175,7 @@ def _dialled(desk: Desk, leg: Leg, part: str) -> str:
 
 
 def ringing(desk: Desk, leg: Leg, ms: int) -> None:
-    """The phone rings, for the first time: here the answer limit starts to run."""
+    """A phone rings for the first time: from now on the answer limit runs."""
     attempt = leg.attempt
     if attempt is None or attempt.ring_ms is not None or attempt.result is not None:
         return
@@ -185,7 +189,7 @@ def ringing(desk: Desk, leg: Leg, ms: int) -> None:
 
 
 def answered(desk: Desk, leg: Leg, ms: int) -> None:
-    """The leg is up. An operator's answer is this on a phone that was dialled."""
+    """A leg is up. For an operator's phone that was dialled, this is the answer."""
     leg.up = leg.lifted = True
     attempt = leg.attempt
     call = leg.call
@@ -194,13 +198,13 @@ def answered(desk: Desk, leg: Leg, ms: int) -> None:
     elif leg is call.client and leg.dialled:
         call.client_up_ms = ms
         if call.answered_ms is None and rating_of(call.id) is not None:
-            # The one call that no operator is part of: the client answers, and the rating asks.
+            # A rating call is the only call without an operator: the client answers, and the menu asks.
             call.answered_ms = ms
             desk.say(call, _SAY_ANSWERED, ms, operator=call.operator)
 
 
 def latency_ms(leg: Leg) -> int | None:
-    """How long a phone that was lifted had rung, None where it did not ring."""
+    """How long a phone rang before it was answered; None if it did not ring."""
     attempt = leg.attempt
     if attempt is None or attempt.end_ms is None or attempt.result is not _ANSWERED:
         return None
@@ -209,13 +213,13 @@ def latency_ms(leg: Leg) -> int | None:
 
 
 def ended(desk: Desk, leg: Leg, ms: int, cause: int) -> None:
-    """The channel is gone: an open attempt ends with it, and a refusal is told from a failure."""
+    """A channel is gone: its open attempt ends with it, as a refusal or as a failure."""
     attempt, call = leg.attempt, leg.call
     result = _CAUSES.get(cause, _FAILED)
-    # Of a refusal whose request had no cause (Asterisk 16 and 18 over IAX2 and ISDN) the end alone knows.
+    # If the request of a refusal had no cause (Asterisk 16 and 18 over IAX2 and ISDN), only the end has it.
     refused = cause not in _SAY_NOTHING
     if attempt is None:
-        # A client whom a program called: there is no end of a dial but the channel's.
+        # The client was called by a program: the channel's end is the only end of that dial.
         untold = not leg.dial_over or (refused and call.client_dial is _NEVER_ANSWERED)
         if untold and leg is call.client and leg.dialled and not leg.up:
             call.client_dial = _OUTCOMES[result]
@@ -226,16 +230,16 @@ def ended(desk: Desk, leg: Leg, ms: int, cause: int) -> None:
             result = _NO_ANSWER
         _close(desk, attempt, result, ms)
     elif cause == _DECLINED and attempt.result is not _ANSWERED:
-        # Dial reports a 603 as CHANUNAVAIL or CONGESTION; the cause says the person declined.
+        # Dial() reports a 603 as CHANUNAVAIL or CONGESTION; the cause says that the person declined.
         attempt.result = result
     elif refused and attempt.result is _NO_ANSWER:
         attempt.result = result
 
 
 def _given_up(leg: Leg) -> bool:
-    """Whether a program stopped ringing a phone whose client waits on, with nobody else.
+    """Whether a program stopped ringing a phone while its client waits on and no other phone rings.
 
-    Asterisk 16.28 says no more of the end of an originate's time than a cause of 0.
+    When an originate times out, Asterisk 16.28 says no more than cause 0.
     """
     call = leg.call
     client = call.client
@@ -245,7 +249,7 @@ def _given_up(leg: Leg) -> bool:
 
 
 def _close(desk: Desk, attempt: Attempt, result: AttemptResult, ms: int) -> None:
-    # A peer can get two terminal statuses (NOANSWER then CANCEL): the first is the true one.
+    # A phone can get two terminal statuses (NOANSWER, then CANCEL): the first one is right.
     if attempt.result is None:
         attempt.result = result
         attempt.end_ms = ms
@@ -254,7 +258,7 @@ def _close(desk: Desk, attempt: Attempt, result: AttemptResult, ms: int) -> None
 
 
 def passed_back(call: Call, leg: Leg) -> bool:
-    """Whether a hang-up request on an unanswered caller is Asterisk handing the dial's failure on."""
+    """Whether a hang-up request on an unanswered caller only passes on the failure of the dial."""
     if leg.up or call.answered_ms is not None or leg is not call.client or leg.dialled:
         return False
     return bool(call.attempts) and all(

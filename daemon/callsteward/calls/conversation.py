@@ -1,4 +1,4 @@
-"""What was said and held in a call that is over, and which of it could be heard."""
+"""Speech and holds of a call that is over, and which of the speech could be heard."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _spans(speech: timeline.Spoken | None) -> timeline.Spans:
 
 
 class Conversation:
-    """What was said and held in a call, as spans without overlaps, and which of it could be heard."""
+    """Speech and holds of a call as spans without overlaps, and which sides could be heard."""
 
     __slots__ = (
         "all_heard",
@@ -43,7 +43,7 @@ class Conversation:
         self.operator = timeline.intersection(_spans(call.operator_speech), live)
         self.operator_ms = timeline.total(self.operator)
         self.client = timeline.intersection(_spans(call.client_speech), live)
-        # Of several on a side all must be heard: what one of them cannot be heard to say may be anything.
+        # A side counts as heard only if everybody on it can be heard: an unheard one may have said anything.
         self.operator_heard = self.client_heard = bool(self.talks)
         self.deaf_from_ms: int | None = None
         # How long the operator's side talked with somebody on it who could not be heard.
@@ -60,7 +60,8 @@ class Conversation:
             if call.unobserved:
                 gaps = [(start or 0, end) for start, end in call.unobserved if end is not None]
                 seen = timeline.difference(live, timeline.union(gaps))
-            # The operator's speech leaves few pauses that are long enough, and the client's cuts those.
+            # The operator's speech leaves few pauses that are long enough; the client's speech is cut out of
+            # those.
             pauses = timeline.silences(seen, self.operator, silence_ms)
             self.silences = timeline.silences(pauses, self.client, silence_ms)
             self.overlap_ms = timeline.total(timeline.intersection(self.operator, self.client))
@@ -70,7 +71,7 @@ class Conversation:
         end_ms = self.talks[-1][1] if self.talks else 0
         for part in call.parts:
             until_ms = end_ms if part.until_ms is None else part.until_ms
-            # One who comes as another leaves may be with them for an instant: that is no talk.
+            # If one operator arrives as another leaves, they may overlap for an instant: that is no talk.
             if part.voice.audible or (until_ms == part.since_ms and self.talk_ms):
                 continue
             if part.client:
@@ -83,11 +84,11 @@ class Conversation:
             self.deaf_ms = timeline.total(timeline.intersection(timeline.union(unheard), live))
 
     def speech(self, interruption_ms: int, answered_ms: int | None) -> Speech | None:
-        """Each number that could be heard; None where none could."""
+        """Every figure of speech that could be heard; None if nothing could."""
         if not self.talks:
             return None
         operator, client = self.operator, self.client
-        # The first word is known where nobody who could not be heard may have spoken before it.
+        # The first word is known only if everybody who may have spoken before it could be heard.
         word = None
         if operator and answered_ms is not None:
             first_ms = operator[0][0]
@@ -115,12 +116,12 @@ class Conversation:
         )
 
     def greeting_heard(self, until_ms: int) -> bool:
-        """Whether everybody on the operator's side could be heard up to then."""
+        """Whether everybody on the operator's side could be heard up to that moment."""
         return bool(self.talks) and (self.deaf_from_ms is None or self.deaf_from_ms >= until_ms)
 
     def greeted(self, greeting_ms: float, unheard_ms: int = 0) -> bool:
-        """Whether the operator had spoken the greeting; where they cannot be heard, had had the time to.
+        """Whether the operator had spoken the greeting or, if unheard, had had the time to.
 
-        `unheard_ms`: for how long they may have spoken besides.
+        `unheard_ms`: additional time in which the operator may have spoken.
         """
         return self.operator_ms + self.deaf_ms + unheard_ms >= greeting_ms

@@ -1,7 +1,7 @@
-"""Moments at which something will be too late, on Asterisk's clock.
+"""Deadlines on Asterisk's clock: limits of calls that may run out.
 
-A cancelled deadline lets go of its target at once and its entry is dropped when due or when half of
-the heap is dead (as asyncio's loop does it), so an hour-long limit keeps no ended call alive.
+A cancelled deadline drops the reference to its target at once; its entry leaves the heap when it is due, or
+when half of the heap is dead (as asyncio's loop does it). So an hour-long limit keeps no ended call alive.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from enum import Enum
 from heapq import heapify, heappop, heappush
 from typing import Final, Generic, TypeVar
 
-# A constant is read at once, a module's name looked up each time.
+# A constant is read at once; a module's name would be looked up each time.
 _push: Final = heappush
 _pop: Final = heappop
 
@@ -19,7 +19,7 @@ _NEVER: Final = 1 << 62
 
 
 class Limit(Enum):
-    """What runs out."""
+    """The kinds of limits that can run out."""
 
     RING = "answer_within"
     HOLD = "hold_limit"
@@ -28,9 +28,9 @@ class Limit(Enum):
     LINGER = "linger"
 
 
-# A deadline's key in the heap: its moment, then the number it was added as, so that of two at one moment
-# the one set first fires first. Numbers compare in a fraction of what tuples need, and until 2109 these fit a
-# machine word: longer ones cost several times as much.
+# The key of a deadline in the heap: its moment, then its serial number, so that of two at the same moment the
+# one set first fires first. Comparing integers costs a fraction of comparing tuples, and until 2109 these
+# keys fit a machine word; longer ones would cost several times as much.
 _NUMBERS: Final = 20
 _LAST: Final = (1 << _NUMBERS) - 1
 
@@ -49,16 +49,16 @@ class Deadline(Generic[T]):
 
 
 class Deadlines(Generic[T]):
-    """A heap of deadlines."""
+    """A heap of deadlines, in order of their moments."""
 
     __slots__ = ("_added", "_first_ms", "_heap", "_set")
 
     def __init__(self) -> None:
-        # Keys; those that are not set any more are dead.
+        # Keys. Those whose deadline was cancelled or has fired are dead.
         self._heap: list[int] = []
         self._set: dict[int, Deadline[T]] = {}
         self._added = 0
-        # Nothing is due before this; what was due then may have been cancelled.
+        # No deadline is due before this moment; the one that was due then may have been cancelled.
         self._first_ms = _NEVER
 
     def add(self, at_ms: int, limit: Limit, since_ms: int, target: T) -> Deadline[T]:
@@ -82,7 +82,7 @@ class Deadlines(Generic[T]):
             heapify(self._heap)
 
     def move(self, by_ms: int) -> None:
-        """All of them, by so much: the clock they are on was set. They are numbered from 1 again."""
+        """Move all deadlines by this much, since their clock was set. They are numbered from 1 again."""
         moved: dict[int, Deadline[T]] = {}
         for number, key in enumerate(sorted(self._set), 1):
             deadline = self._set[key]
@@ -92,12 +92,12 @@ class Deadlines(Generic[T]):
             moved[deadline.key] = deadline
         self._set = moved
         self._added = len(moved)
-        # In order, and so a heap.
+        # In order, and therefore a heap.
         self._heap = list(moved)
         self._first_ms = self._heap[0] >> _NUMBERS if self._heap else _NEVER
 
     def _first(self) -> Deadline[T] | None:
-        """The first one that is still set; dead ones before it are dropped."""
+        """The earliest deadline that is still set; dead ones before it are dropped."""
         heap = self._heap
         while heap:
             first = self._set.get(heap[0])
@@ -110,16 +110,16 @@ class Deadlines(Generic[T]):
 
     @property
     def next_ms(self) -> int | None:
-        """When the first one is due, or None."""
+        """The moment of the earliest deadline, or None."""
         first = self._first()
         return None if first is None else first.at_ms
 
     def may_be_due(self, now_ms: int) -> bool:
-        """Whether `pop_due` is worth a look. For every event, so as cheap as it can be."""
+        """Whether `pop_due` may find anything. Asked for every event, so as cheap as possible."""
         return self._first_ms <= now_ms
 
     def pop_due(self, now_ms: int) -> Deadline[T] | None:
-        """The earliest deadline at or before now; its target is still set."""
+        """The earliest deadline that is due at this moment and still set."""
         heap = self._heap
         while heap:
             first_ms = heap[0] >> _NUMBERS

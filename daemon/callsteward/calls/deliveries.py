@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-# An endpoint can be named by whoever calls: more trunks than these are not counted at a time.
+# The most trunks counted between two takes: an endpoint can be named by whoever calls.
 _TRUNKS: Final = 500
 
 
 class Delivered(NamedTuple):
-    """So many numbers of one kind (`Numbers.kind`) that a trunk delivered."""
+    """How many numbers of one kind (`Numbers.kind`) a trunk delivered."""
 
     trunk: str
     kind: str
@@ -25,7 +25,7 @@ class Deliveries:
         self._counts: dict[str, dict[str, int]] = {}
 
     def note(self, trunk: str, kind: str) -> None:
-        """A trunk delivered a number; nothing is counted of one that is none."""
+        """Count a number that a trunk delivered; text that is no number is not counted."""
         if not kind:
             return
         kinds = self._counts.get(trunk)
@@ -36,7 +36,7 @@ class Deliveries:
         kinds[kind] = kinds.get(kind, 0) + 1
 
     def take(self) -> list[Delivered]:
-        """What was counted since the last time."""
+        """The counts since the last time."""
         counts, self._counts = self._counts, {}
         return [
             Delivered(trunk, kind, calls) for trunk, kinds in counts.items() for kind, calls in kinds.items()

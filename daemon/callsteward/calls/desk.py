@@ -1,4 +1,4 @@
-"""What every part of the tracker needs at hand: the standard, the clockwork, the facts so far."""
+"""The state that all parts of the tracker share: the standard, the deadlines, the facts so far."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ _STARTED: Final = Happening.STARTED
 _ANSWERED: Final = Happening.ANSWERED
 _OUTBOUND: Final = Direction.OUTBOUND
 _INTERNAL: Final = Direction.INTERNAL
-# Operators whose last call is kept at hand; of more, those whose wrap-up is over are forgotten.
+# Operators whose last call is remembered. Beyond this many, those whose wrap-up time is over are forgotten.
 _LEFT: Final = 1000
 
 
 def _told_number(call: Call, event: Happening) -> str:
-    """The client's number with the facts that matter to their callback."""
+    """The client's number, for facts that matter to a callback."""
     if call.direction is _INTERNAL:
         return ""
-    # A callback's operator answers before anybody talks to the client.
+    # The operator of a callback answers before anybody talks to the client.
     talks = event is _ANSWERED and call.answered_ms is not None
     return call.client_number if event is _STARTED or talks else ""
 
 
 class Limits:
-    """A line's profile as it is asked for every call: plain numbers, in ms where they are compared so."""
+    """A line's profile as plain numbers, for every call. In ms where they are compared as such."""
 
     __slots__ = (
         "_hold_limit_by_grade_s",
@@ -61,7 +61,7 @@ class Limits:
         self.short_abandon_s = profile.short_abandon_s
         self._hold_limit_s = profile.hold_limit_s
         self._hold_limit_by_grade_s = profile.hold_limit_by_grade_s
-        # Operators hand their clients over to the rating.
+        # Whether operators hand their clients over to the rating.
         self.asks_after_talk = profile.rating in {"stay", "transfer"}
         self.ring_ms = int(profile.answer_limit_s * 1000) if profile.ring_alert else None
         self.silence_ms = int(profile.silence_limit_s * 1000)
@@ -71,12 +71,12 @@ class Limits:
         self.interruption_ms = int(profile.interruption_min_s * 1000)
 
     def hold_s(self, grade: str) -> float:
-        """How long an operator of a grade may hold."""
+        """The hold limit for operators of a grade, in seconds."""
         return self._hold_limit_by_grade_s.get(grade, self._hold_limit_s)
 
 
 class Left(NamedTuple):
-    """An operator left the conversation of a call."""
+    """An operator has left a call's conversation."""
 
     call_id: str
     line: str
@@ -84,7 +84,7 @@ class Left(NamedTuple):
 
 
 class Desk:
-    """One for a tracker, handed to all its parts."""
+    """Shared by all parts of one tracker."""
 
     def __init__(self, config: Config, directory: Directory, numbers: Numbers) -> None:
         self.site = config.site.name
@@ -99,7 +99,7 @@ class Desk:
         self.silence_ms = config.asterisk.silence_ms
         self.tags = config.tags.enabled
         self.wrap_up_ms = int(config.tags.wrap_up_s * 1000)
-        # By operator: the call whose conversation they left last. A code dialled afterwards means that one.
+        # By operator: the call whose conversation they left last. A code dialled after a call tags this one.
         self.left: dict[str, Left] = {}
         self._config = config
         self._limits: dict[str, Limits] = {}
@@ -134,7 +134,7 @@ class Desk:
         to: str | None = None,
         duration_ms: int | None = None,
     ) -> None:
-        """A fact about a call; of a call without a client nobody wants to hear."""
+        """Add a fact about a call. Facts of a call without a client are dropped."""
         if call.client is None and not call.client_gone:
             return
         self.facts.append(
@@ -154,7 +154,7 @@ class Desk:
         )
 
     def leave(self, operator: str, call: Call, ms: int) -> None:
-        """Keeps in mind which call an operator left."""
+        """Remember which call an operator left last."""
         left = self.left
         left.pop(operator, None)
         if len(left) >= _LEFT:
@@ -169,7 +169,7 @@ class Desk:
             self.deadlines.cancel(deadline)
 
     def disarm(self, call: Call) -> None:
-        """No limit of this call runs any more."""
+        """Stop all limits of this call."""
         if call.silence is not None:
             self.deadlines.cancel(call.silence)
         if call.talk_limit is not None:
@@ -179,7 +179,10 @@ class Desk:
         call.silence = call.talk_limit = call.linger = None
 
     def alert(self, call: Call, deadline: Deadline[Leg | Call], operator: str | None) -> None:
-        """The limit of a deadline was crossed, at the deadline's own moment. No limit is the colleagues'."""
+        """Alert that a limit was crossed, at the deadline's own moment.
+
+        Calls among colleagues have no limits.
+        """
         if call.direction is _INTERNAL:
             return
         self.facts.append(

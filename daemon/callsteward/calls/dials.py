@@ -1,4 +1,4 @@
-"""A dial: who rings whom, and so which channels are one call."""
+"""Dials: who rings whom, and so which channels are one call."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ _STARTED: Final = Happening.STARTED
 
 
 def told(desk: Desk, roster: Roster, event: Dial, ms: int) -> None:
-    """A dial begins, comes to something or is sent elsewhere."""
+    """Take in a Dial event: the dial begins, ends with a status, or is forwarded."""
     calling, called, status = event.caller, event.peer, event.dialstatus
     caller = roster.leg(calling, ms) if calling is not None else None
-    # A client's line was looked up with that; one who becomes it only by this dial has none yet.
+    # The line was looked up when the channel became a client's. A channel that becomes one only by this dial
+    # has none yet.
     known = caller.call if caller is not None and caller.call.client is caller else None
     peer = roster.leg(called, ms)
     if peer is None:
@@ -29,7 +30,7 @@ def told(desk: Desk, roster: Roster, event: Dial, ms: int) -> None:
     if not (peer.dialled and peer.origin_told):
         origin.dialled(peer)
     if caller is None:
-        # A program rings it: it belongs to the call of the channel that the program rings it for.
+        # A program rings it: it belongs to the call of the channel on whose behalf the program rings.
         linking.join_linked(desk, peer, called, roster.legs)
     elif calling is not None:
         if not status:

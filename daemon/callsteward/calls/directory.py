@@ -1,4 +1,4 @@
-"""Whose channel is this, and which line did the client call: names from the configuration, cached."""
+"""Whose a channel is, and which line a client called: the configuration's answers, cached."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 
 class Kind(Enum):
-    """What stands behind a channel."""
+    """What is behind a channel."""
 
     OPERATOR = "operator"
     TRUNK = "trunk"
-    RELAY = "relay"  # a half of a Local channel: nobody is at it
+    RELAY = "relay"  # one half of a Local channel: nobody is at it
     MACHINE = "machine"  # announcers, recorders, snoops: Asterisk talking to itself
 
 
-# Channel technologies at whose end no person can be (Asterisk: main/bridge_channel.c, res_stasis_*,
+# Channel technologies that never have a person behind them (Asterisk: main/bridge_channel.c, res_stasis_*,
 # app_confbridge, core_unreal, main/channel.c for the two masquerade leftovers).
 _MACHINES: Final = frozenset(
     {
@@ -42,19 +42,19 @@ _MACHINES: Final = frozenset(
     }
 )
 _PHONE_BY_NAME: Final = re.compile(r"[0-9]{2,6}\Z")
-# Drivers put a serial number behind the endpoint: a short one, or eight digits with zeros before it.
+# Drivers append a serial number to the endpoint: a short one, or eight digits with leading zeros.
 _PADDED: Final = 8
 _NO_SERIAL: Final = re.compile(r"[0-9]{9}|\A[1-9][0-9]{6}|\A[0-9]{7}\Z")
-# Endpoints that are kept at hand. A site has fewer; an ISDN line has a new name for each caller.
+# Endpoints kept in memory. A site has fewer, but an ISDN line has a new name for each caller.
 _KEPT: Final = 4096
 
 
 class Endpoint:
     """A technology and endpoint such as PJSIP/101, and what it is.
 
-    `name` and `shown` (with the technology) may be shown to anybody: a number in them is masked. `bare` says
-    that there was none, so that the names of its channels may be shown as they are. `numbers`: how this trunk
-    writes its callers' numbers, None where that is not configured.
+    `name` and `shown` (with the technology) may be published: a number in them is masked. `bare` says that
+    there was no number, so the names of its channels may be published unchanged. `numbers`: how this trunk
+    writes its callers' numbers; None if that is not configured.
     """
 
     __slots__ = (
@@ -78,7 +78,7 @@ class Endpoint:
         self.shown = shown
         self.bare = bare
         self.numbers = numbers
-        # Asked several times for every event: a flag is read in a tenth of what an enum's member costs.
+        # Read several times for every event: a flag costs a tenth of an enum's member.
         self.is_operator = kind is Kind.OPERATOR
         self.is_trunk = kind is Kind.TRUNK
         self.is_relay = kind is Kind.RELAY
@@ -101,31 +101,31 @@ class Directory:
         self._mobiles = dict(numbers)
         self._mobile_patterns = [item for item in numbers if not item[0].removeprefix("+").isdigit()]
         self.has_mobiles = bool(numbers)
-        # Operators who are named in the configuration may be named by a number.
+        # Operators named in the configuration may have a number as their name.
         self._named = {*config.operators, *(name for line in config.lines for name in line.operators)}
 
     def endpoint(self, channel_name: str) -> Endpoint:
         """The endpoint of a channel named like `PJSIP/101-0000001c` or `Local/101@agents-00000000;1`.
 
-        An ISDN channel (`DAHDI/i1/79031234567-3`) has its caller's number in its name: the span is the
-        endpoint, `DAHDI/i1`.
+        An ISDN channel (`DAHDI/i1/79031234567-3`) has its caller's number in its name: there the span,
+        `DAHDI/i1`, is the endpoint.
         """
         return self._behind(channel_name, channel_name.rfind("-"))
 
     def named(self, channel_name: str) -> tuple[Endpoint, str]:
-        """A channel's endpoint, and its name for the eyes of others: `DAHDI/i1/+7903***4567-3`."""
+        """A channel's endpoint, and its name in the form that may be published: `DAHDI/i1/+7903***4567-3`."""
         dash = channel_name.rfind("-")
         endpoint = self._behind(channel_name, dash)
         return endpoint, self._shown(channel_name, dash, endpoint)
 
     def shown(self, channel_name: str) -> str:
-        """A channel's name for the eyes of others."""
+        """A channel's name in the form that may be published."""
         return self.named(channel_name)[1]
 
     def _behind(self, channel_name: str, dash: int) -> Endpoint:
-        """The endpoint of a channel; `dash` is where its serial number begins."""
-        # Keyed by the endpoint, never by the channel: there are few of the one and no end of the other.
-        # A Local channel's name holds what was dialled and so has no end either.
+        """The endpoint of a channel; `dash` is the position of the dash before its serial number."""
+        # Keyed by endpoint, never by channel: there are few endpoints and any number of channels.
+        # A Local channel's name holds the dialled number, so these have no bound either.
         if channel_name.startswith("Local/"):
             return _RELAY
         key = channel_name[:dash] if dash > 0 else channel_name
@@ -141,10 +141,10 @@ class Directory:
             return self._numbers.hidden(channel_name)
         digits = len(channel_name) - dash - 1
         if digits == _PADDED + 2 and channel_name[-2] == ";":
-            digits = _PADDED  # a half of a Local channel
+            digits = _PADDED  # one half of a Local channel
         padded = digits == _PADDED and channel_name[dash + 1] == "0"
         if padded and endpoint.bare:
-            return channel_name  # most channels: a serial that is padded with zeros is nobody's number
+            return channel_name  # most channels: a serial number with leading zeros is not a phone number
         serial = channel_name[dash + 1 :]
         if not padded:
             if _NO_SERIAL.search(serial):
@@ -173,14 +173,14 @@ class Directory:
         return Endpoint(hidden, kind, shown, self._numbers.hidden(key) == key, form)
 
     def _format(self, key: str, span: str) -> NumberFormat | None:
-        """How a trunk writes numbers: by the first pattern that it matches."""
+        """The number format of a trunk, by the first pattern that it matches."""
         for pattern, form in self._formats:
             if _matches((pattern,), key, span):
                 return form
         return None
 
     def _kind(self, key: str, span: str) -> Kind:
-        """What is there, by a pattern for the whole name or for its span; `DAHDI/*` is for both."""
+        """The kind of an endpoint, by a pattern for its whole name or its span; `DAHDI/*` matches both."""
         technology, _, name = key.partition("/")
         if technology in _MACHINES:
             return Kind.MACHINE
@@ -194,14 +194,14 @@ class Directory:
         return self._queues.get(queue)
 
     def line_of_number(self, exten: str, context: str) -> str | None:
-        """The line a dialled number or the context it came in by belongs to."""
+        """The line of a dialled number, else of the context in which the call arrived."""
         for pattern, line in self._dids:
             if fnmatchcase(exten, pattern):
                 return line
         return self._contexts.get(context)
 
     def operator_at(self, number: str) -> str | None:
-        """Whose outside phone an E.164 number is, None where it is no operator's."""
+        """The operator whose outside phone has this E.164 number; None if it is no operator's."""
         found = self._mobiles.get(number)
         if found is None:
             for pattern, operator in self._mobile_patterns:

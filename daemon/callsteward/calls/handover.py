@@ -1,8 +1,9 @@
-"""The hand-over to the rating: the operator leaves the talk, the client goes on to the IVR.
+"""The hand-over to the rating: the operator leaves the talk, and the client goes on to the menu.
 
-dialplan/callsteward-rating.conf says so with a UserEvent as the client's channel comes in. From then on the
-client's own hang-up ends no conversation any more, so who ended the talk is what was known by then. An
-operator who left it that way has not hung up on the client (docs/standard.md, `operator_hangs_up_last`).
+dialplan/callsteward-rating.conf reports it with a UserEvent when the client's channel arrives there. From
+then on the client's own hang-up ends no conversation, so what was known by then decides who ended the talk.
+An operator who left the client in this way has not hung up on them (docs/standard.md,
+`operator_hangs_up_last`).
 """
 
 from __future__ import annotations
@@ -23,15 +24,15 @@ _OPERATOR = Party.OPERATOR
 
 
 def announced(event: ChannelUserevent) -> bool:
-    """Whether it says that a channel has come to the rating."""
+    """Whether the event says that a channel has come to the rating."""
     return event.eventname == "callsteward" and event.userevent.get("state") == "rating"
 
 
 def ended_by(call: Call, requests: Sequence[Request], abnormal: Collection[int]) -> tuple[Hangup, bool]:
     """Who ended the talk before the client came to the rating, and whether that was a hand-over.
 
-    An operator's BYE and a transfer are certain. Where Asterisk tells of no request at all the operator
-    pressed the disconnect code (Dial and Queue, option h): likely, since an end over AMI looks the same.
+    An operator's BYE and a transfer are certain. If there was no hang-up request at all, the operator pressed
+    the disconnect code (Dial and Queue, option h): that is likely only, since an end over AMI looks the same.
     """
     if call.transfers and call.transfers[-1].to_rating:
         told = f"transferred to the rating by {call.transfers[-1].by or 'an operator'}"

@@ -1,13 +1,13 @@
-"""Who hung up first, with the evidence it rests on.
+"""Who hung up first, with the evidence for it.
 
-Facts behind it (real Asterisk 22): the first ChannelHangupRequest without `soft`, on an answered leg
-that is no Local half, names the party. With `soft` the cause is a set of flags of Asterisk's own
-(include/asterisk/channel.h), not Q.850; flag 16 alone is a dialplan's end and names nobody.
+Facts behind the rules (real Asterisk 22): the first ChannelHangupRequest without `soft`, on an answered leg
+that is no half of a Local channel, names the party. With `soft` the cause is not Q.850 but a set of
+Asterisk's own flags (include/asterisk/channel.h); flag 16 alone is the end of a dialplan and names nobody.
 
-A connection is lost where the driver says so (RTP timeout), where the leg's own end comes with a SIP status
-that no person sends (408, 481, 5xx), or with an abnormal Q.850 cause. A cause proves something of the leg it
-came in on alone: Dial() copies the cause of whatever it dialled to the caller's channel, and Asterisk from
-20.14, 21.9 and 22.4 on repeats a channel's old cause in its next hang-up request.
+A connection is lost if the driver says so (RTP timeout), if the leg ends with a SIP status that no person
+sends (408, 481, 5xx), or with an abnormal Q.850 cause. A cause proves something about its own leg only:
+Dial() copies the cause of the channel it dialled to the caller's channel, and Asterisk from 20.14, 21.9 and
+22.4 on repeats a channel's old cause in its next hang-up request.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ _SHUTDOWN: Final = 4
 _TIMEOUT: Final = 8  # TIMEOUT(absolute)
 _EXPLICIT: Final = 32  # ARI DELETE, CLI, SoftHangup()
 
-# Two BYEs on the wire at once arrive in either order; within this the first one is only likely.
+# Two BYEs sent at the same moment may arrive in either order: within this time the first one is only likely.
 SIMULTANEOUS_MS: Final = 200
 
-# AST_CAUSE_NO_USER_RESPONSE: what Asterisk makes of a SIP 408, on a leg that was up. Before 20.17 and 22.7,
-# where no request carries a SIP status, it is all that is left of one.
+# AST_CAUSE_NO_USER_RESPONSE: on a leg that was up, Asterisk makes this of a SIP 408. Before 20.17 and 22.7,
+# where no request carries a SIP status, nothing else is left of the 408.
 _NO_RESPONSE: Final = 18
-# AST_CAUSE_INTERWORKING: what Asterisk makes of every SIP status it has no cause for, and of a Q.850 cause
-# that says nothing; its own SIP status for it is 500 (hangup_cause2sip in channels/chan_pjsip.c).
+# AST_CAUSE_INTERWORKING: Asterisk makes this of every SIP status for which it has no cause, and of a Q.850
+# cause that says nothing; its own SIP status for it is 500 (hangup_cause2sip in channels/chan_pjsip.c).
 _INTERWORKING: Final = 127
-# The SIP statuses that hangup_cause2sip makes of Q.850 causes, as far as they are a failed dialogue's: such a
-# status with such a cause may be made of it, and is worth no more than the cause.
+# SIP statuses of a failed dialogue that hangup_cause2sip makes of Q.850 causes. Such a status together with
+# such a cause may have been made of it, and is worth no more than the cause.
 _STATUS_OF: Final = {18: 408, 27: 502, 29: 501, 34: 503, 38: 500, 42: 503, 66: 503, 127: 500}
 _NOTHING: Final[Sequence[int]] = ()
-# AST_CAUSE_REQUESTED_CHAN_UNAVAIL: what the channel drivers give a leg that sends no RTP any more.
+# AST_CAUSE_REQUESTED_CHAN_UNAVAIL: the channel drivers give this to a leg that sends no RTP any more.
 _RTP_TIMEOUT: Final = 44
 
 
@@ -80,20 +80,20 @@ class Request:
         self.soft = soft
         self.passed_back = passed_back
         self.third_party = third_party
-        # Asterisk asked for nothing: it was started anew, and this leg was on before.
+        # Asterisk requested nothing: it was restarted, and this leg existed before.
         self.restarted = restarted
         self.up = up
-        # Causes of phones this channel dialled, which Asterisk copied to it.
+        # Causes of phones that this channel dialled, which Asterisk copied to it.
         self.inherited = _NOTHING if inherited is None else inherited
 
 
 def of_restart(at_ms: int, side: Side, channel: str) -> Request:
-    """What a restart of Asterisk comes to for a leg, as if it had been able to say so."""
+    """The request that a restart of Asterisk amounts to for a leg."""
     return Request(at_ms, side, channel, _SHUTDOWN, None, soft=True, restarted=True)
 
 
 class LegEnd:
-    """A ChannelDestroyed of a leg of the conversation. `source`: hangupsource, None where not sent."""
+    """A ChannelDestroyed of a leg of the conversation. `source`: hangupsource, None if it was not sent."""
 
     __slots__ = ("cause", "channel", "inherited", "passed_back", "refused", "side", "source", "tech_cause")
 
@@ -114,19 +114,19 @@ class LegEnd:
         self.cause = cause
         self.tech_cause = tech_cause
         self.source = source
-        # The cause is that of the phones it dialled: Asterisk handed it on.
+        # The cause came from the phones that this leg dialled: Asterisk passed it on.
         self.passed_back = passed_back
-        # As it is now: phones that end later give it nothing more.
+        # As it is now: phones that end later change it no more.
         self.inherited = _NOTHING if inherited is None else tuple(inherited)
-        # A dialled line that was never up: the dial came to nothing, nobody lost a connection.
+        # A dialled line that was never up: the dial failed, no connection was lost.
         self.refused = refused
 
 
 class Parted:
     """How a conversation came apart.
 
-    `by`: whose leg left it first, None where that was a relay's or was not seen. `causes`: those the client's
-    channel had by then from phones that were dialled for it.
+    `by`: the side whose leg left first; None if that was a relay, or was not seen. `causes`: the causes that
+    the client's channel had by then from phones dialled for it.
     """
 
     __slots__ = ("by", "causes")
@@ -153,11 +153,11 @@ def attribute(
     end_seen: bool = True,
     parted: Parted | None = None,
 ) -> Hangup:
-    """Who ended the conversation, from its hang-up requests in order and the ends of its legs.
+    """Who ended the conversation, by its hang-up requests in order and the ends of its legs.
 
-    `end_seen`: the client's last channel ended before our eyes. Where it did not, nothing follows from no
-    request having been seen: another leg's end is that of a colleague who transferred the call earlier.
-    `parted`: how the conversation came apart, None where it never came together.
+    `end_seen`: the end of the client's last channel was seen. If it was not, a missing request means nothing:
+    another leg that ended may belong to a colleague who transferred the call earlier. `parted`: how the
+    conversation came apart; None if there never was one.
     """
     for index, request in enumerate(requests):
         if request.soft:
@@ -180,7 +180,7 @@ def attribute(
 
 
 def requester(request: Request) -> Party | None:
-    """Whom a request speaks for as it comes, None for the end of a dialplan."""
+    """The party that a request speaks for, taken by itself; None for the end of a dialplan."""
     if not request.soft:
         return _UNKNOWN if request.third_party else _PARTY[request.side]
     flags = request.cause or 0
@@ -190,7 +190,7 @@ def requester(request: Request) -> Party | None:
 
 
 def simultaneous(requests: Sequence[Request], at_ms: int) -> bool:
-    """Whether a request at this moment comes together with one a party has made."""
+    """Whether a request at this moment coincides with one that a party made."""
     return any(not item.soft and at_ms - item.at_ms <= SIMULTANEOUS_MS for item in requests)
 
 
@@ -203,10 +203,10 @@ def _told(request: Request) -> str:
 
 
 def _loss(request: Request, ends: Sequence[LegEnd], abnormal_causes: Collection[int]) -> str | None:
-    """Why a request is the end of a lost connection and no person's; None where it is a person's."""
+    """The evidence that a request is the end of a lost connection; None if a person made it."""
     why = _fault(request.cause, request.tech_cause, request, abnormal_causes)
     if why is None and request.cause is None:
-        # Asterisk before 20.14, 21.9 and 22.4 tells the cause with the leg's end alone.
+        # Asterisk before 20.14, 21.9 and 22.4 gives the cause with the leg's end only.
         end = _own_end(request, ends)
         if end is not None:
             why = _fault(end.cause, None, request, abnormal_causes)
@@ -218,10 +218,10 @@ def _loss(request: Request, ends: Sequence[LegEnd], abnormal_causes: Collection[
 def _fault(
     cause: int | None, status: int | None, request: Request, abnormal_causes: Collection[int]
 ) -> str | None:
-    """What a Q.850 cause and a SIP status say of the leg they came in on, None where they prove nothing."""
+    """What a Q.850 cause and a SIP status prove about the leg they came in on; None if they prove nothing."""
     own = cause is not None and cause not in request.inherited
     if request.up and status is not None and (status in {408, 481} or 500 <= status < 600):
-        # Asterisk makes a status of the cause where none came in: then it says what the cause does.
+        # If no status came in, Asterisk makes one of the cause: then it says no more than the cause.
         made_of_cause = cause is not None and _STATUS_OF.get(cause) == status
         if not made_of_cause or (own and cause != _INTERWORKING):
             return f"SIP {status}, the connection was lost"
@@ -254,7 +254,7 @@ def _of(
     confidence: Confidence = _CERTAIN,
     lost_side: Side | None = None,
 ) -> Hangup:
-    """A verdict with the Q.850 cause of the leg that the request was for."""
+    """A verdict with the Q.850 cause of the leg that was requested to hang up."""
     end = _end_of(request.side, ends)
     cause = None if request.soft else request.cause
     tech_cause = request.tech_cause
@@ -275,17 +275,17 @@ def _lost(side: Side, ends: Sequence[LegEnd], evidence: str, request: Request) -
 def _lost_unrequested(
     ends: Sequence[LegEnd], abnormal_causes: Collection[int], parted: Parted | None
 ) -> Hangup | None:
-    """A connection lost by a leg's end alone: chan_sip tells of an RTP timeout in no other way.
+    """A connection lost by a leg's end alone: chan_sip reports an RTP timeout in no other way.
 
-    Where both sides' legs end with a cause that neither had before, Asterisk copied it from the lost leg to
-    the other: the lost one left the conversation first.
+    If the legs of both sides end with a cause that neither had before, Asterisk copied it from the lost leg
+    to the other one: the leg that left the conversation first was lost.
     """
     for end in ends:
         if end.cause not in abnormal_causes or end.passed_back or end.refused:
             continue
         if parted is not None:
             if end.cause in parted.causes:
-                continue  # from a phone before the talk: by way of the client's channel it comes to any leg
+                continue  # from a phone before the talk: through the client's channel it reaches any leg
             alike = [item for item in ends if item.cause == end.cause and item.side is not end.side]
             if alike:
                 return _lost_by_either((end, alike[0]), parted.by)
@@ -296,7 +296,7 @@ def _lost_unrequested(
 
 
 def _lost_by_either(ends: Sequence[LegEnd], parted_by: Side | None) -> Hangup:
-    """The legs of both sides ended alike, and one of the two was lost."""
+    """The verdict if the legs of both sides ended alike: one of the two was lost."""
     left = _end_of(parted_by, ends) if parted_by is not None else None
     end = left if left is not None else ends[0]
     how = (
@@ -343,10 +343,10 @@ def _plain(
     if cause is not None and cause in first.inherited:
         evidence.append(f"cause {cause} is that of a phone dialled before")
         if cause in abnormal_causes or cause == _NO_RESPONSE:
-            confidence = _LIKELY  # the party's own connection may have ended with the same one
+            confidence = _LIKELY  # the party's own connection may have ended with the same cause
     party = _PARTY[first.side]
     if first.third_party:
-        # Somebody outside whom the client was handed to: neither client nor operator.
+        # Somebody outside to whom the client was transferred: neither client nor operator.
         party = _UNKNOWN
         evidence.append("a third party")
     for request in later:
@@ -367,9 +367,9 @@ def _plain(
 
 
 def _source(ends: Sequence[LegEnd], requests: Sequence[Request] = ()) -> str | None:
-    """The channel that hung up first as Asterisk notes it, if it was in this conversation.
+    """The channel that hung up first according to Asterisk, if it was in this conversation.
 
-    The note is made once per channel: after a transfer it can name somebody who left long ago.
+    Asterisk notes it once per channel: after a transfer it can name somebody who left long ago.
     """
     for end in ends:
         source = end.source
@@ -381,7 +381,7 @@ def _source(ends: Sequence[LegEnd], requests: Sequence[Request] = ()) -> str | N
 
 
 def _unrequested(requests: Sequence[Request], ends: Sequence[LegEnd]) -> Hangup:
-    """Nobody asked for it: the channel it came from if Asterisk names one, else Asterisk itself."""
+    """Nobody requested the end: it came from the channel that Asterisk names, else from Asterisk itself."""
     source = _source(ends)
     for end in ends:
         if source is not None and end.channel == source and not end.refused:
@@ -393,7 +393,7 @@ def _unrequested(requests: Sequence[Request], ends: Sequence[LegEnd]) -> Hangup:
                 _LIKELY,
             )
     if requests or ends:
-        # Which leg's end is told first is chance; the client's says what the client met.
+        # The order in which the legs' ends are reported is chance; the client's leg says what the client met.
         first = _end_of(_CLIENT, ends) or (ends[0] if ends else None)
         evidence = "no hang-up request of a party before the dialplan's end"
         if first is not None and first.refused:

@@ -1,14 +1,14 @@
-"""Whether anything was lost where a connection broke off, and Asterisk kept what came next.
+"""Events lost in a break of the connection, after which Asterisk kept the events that followed.
 
-Where Asterisk dials the daemon it keeps events while nobody listens. So a break costs nothing, but for what
-was on its way in that instant, and nothing counts events. A loss can only be told by what comes after: an
-event that takes for granted what nobody was told, or one that never comes without another before it. What
-leaves no such trace is taken for lost where much hangs on it: a hold or speech from before the break whose
-end nobody is ever told.
+If Asterisk dials the daemon, it keeps events while nobody listens. So a break costs only the events that were
+on their way at that instant, and no event has a number by which a loss would show. A loss shows in later
+events only: an event that presupposes another one that never came, or the lack of an event that would have to
+follow. A loss that leaves no such trace is assumed where much depends on it: for a hold or speech that began
+before the break and whose end is never reported.
 
-Only calls that were on at the break are looked at, each for itself, so that a journal whose other calls have
-gone comes to the same. How many single losses are told so, of all that recorded streams can have:
-tests/replay/test_breaks.py.
+Only calls that were on at the break are looked at, each by itself, so that a journal from which other calls
+have gone gives the same result. tests/replay/test_breaks.py says how many of all possible single losses in
+recorded streams are detected.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from callsteward.calls.roster import Roster
 
 SOON_MS: Final = 1_000
-"""What comes without its cause so soon after a break may have lost it there; later it never had one."""
+"""An event without its cause this soon after a break may have lost it there; later on it never had one."""
 LONG_MS: Final = 5_000
-"""Hardly anybody speaks so long without a pause: whoever seems to had an end that was lost."""
+"""Hardly anybody speaks for this long without a pause: the end of that speech was probably lost."""
 
 
 class _Sight(NamedTuple):
@@ -36,7 +36,7 @@ class _Sight(NamedTuple):
     roster: Roster
     leg: Leg
     after_ms: int
-    """How long after the break."""
+    """Time since the break."""
 
     @property
     def soon(self) -> bool:
@@ -44,17 +44,17 @@ class _Sight(NamedTuple):
 
 
 def in_doubt(call: Call) -> bool:
-    """Whether a break may have cost this call events, and nothing has shown it yet."""
+    """Whether a break may have cost this call events without anything having shown it yet."""
     return call.interruption is not None and not not_seen_whole(call)
 
 
 def not_seen_whole(call: Call) -> bool:
-    """Whether a break cost this call events."""
+    """Whether a break has cost this call events."""
     return call.interruption is not None and call.interruption in call.unobserved
 
 
 def begin(roster: Roster, event: ari.Interrupted, ms: int) -> bool:
-    """The calls that are on are in doubt from now on; whether there are any."""
+    """Calls that are on are in doubt from now on; returns whether there are any."""
     since = ari.epoch_ms(event.since)
     calls = roster.calls()
     for call in calls:
@@ -77,21 +77,21 @@ def look(roster: Roster, event: ari.Event, ms: int) -> None:
     sight = _Sight(roster, leg, ms - call.interruption[1])
     if sight.soon and _ends_unasked(leg, event):
         note(call)
-        # Who ended the talk was perhaps told then.
+        # The lost event may have said who ended the talk.
         call.parted_unseen = True
     elif shows(sight, event):
         note(call)
 
 
 def note(call: Call) -> None:
-    """What the break cost the call is not known: its record says so."""
+    """Mark the call as not completely observed: nobody knows what the break cost it."""
     if call.interruption is None or not_seen_whole(call):
         return
     since_ms, until_ms = call.interruption
     unseen.over(call, since_ms, until_ms)
     for leg in dict.fromkeys((*call.legs, *call.contact)):
         if _from_before(leg, leg.talking_ms):
-            talk.close_speech(leg, since_ms)  # if it went on, its end tells its length
+            talk.close_speech(leg, since_ms)  # if it went on, its end will give its length
 
 
 # --- one rule for each type of event: whether it shows a loss ------------------------------------------
@@ -102,11 +102,11 @@ def _dial(sight: _Sight, event: ari.Dial) -> bool:
     if not event.dialstatus or not _operators_phone(sight.leg):
         return False
     if attempt is None:
-        return True  # nobody was told that it is dialled
+        return True  # no event said that it is dialled
     if attempt.result is not None:
         return False
     if event.dialstatus == "CANCEL":
-        return sight.soon  # Asterisk says so behind a NOANSWER, too
+        return sight.soon  # Asterisk also says so after a NOANSWER
     return event.dialstatus == "ANSWER" and attempt.ring_ms is None
 
 
@@ -128,7 +128,7 @@ def _held(sight: _Sight, event: ari.ChannelHold) -> bool:
 
 def _unheld(sight: _Sight, event: ari.ChannelUnhold) -> bool:
     leg = sight.leg
-    # A phone may say so without a hold; but this one talked when the hold may have been lost.
+    # A phone may send this without a hold; but this one talked when the hold may have been lost.
     talked = (call.contact_ms for call in {leg.call, *leg.contacts})
     return _state_untold(leg, event.channel) or (leg.hold_ms is None and _from_before(leg, *talked))
 
@@ -181,7 +181,7 @@ _RULES: Final[dict[type, Callable[[_Sight, Any], bool]]] = {
 }
 
 
-# --- what they rest on ---------------------------------------------------------------------------------
+# --- what these rules rest on --------------------------------------------------------------------------
 
 
 def _operators_phone(leg: Leg) -> bool:
@@ -189,7 +189,7 @@ def _operators_phone(leg: Leg) -> bool:
 
 
 def _state_untold(leg: Leg, channel: ari.Channel) -> bool:
-    """The channel rings or is up, and nobody was told that it began to."""
+    """The channel rings or is up, and no event said that it began to."""
     if channel.state == "Up":
         return not leg.up
     attempt = leg.attempt
@@ -197,7 +197,7 @@ def _state_untold(leg: Leg, channel: ari.Channel) -> bool:
 
 
 def _as_listed(sight: _Sight, bridge: ari.Bridge) -> bool:
-    """Whether those in a bridge, but for who comes or goes, are the ones who were told to be there."""
+    """Whether a bridge holds just the channels that the events put there, but for who comes or goes."""
     roster, mover = sight.roster, sight.leg
     known = roster.bridges.get(bridge.id)
     if known is None or known.merged or known.holding:
@@ -207,13 +207,13 @@ def _as_listed(sight: _Sight, bridge: ari.Bridge) -> bool:
 
 
 def _from_before(leg: Leg, *since_ms: int | None) -> bool:
-    """Whether any of what has been going on since then goes back to before the break."""
+    """Whether any of these began before the break and still goes on."""
     interruption = leg.call.interruption
     return interruption is not None and any(ms is not None and ms <= interruption[0] for ms in since_ms)
 
 
 def _goes_on(sight: _Sight) -> bool:
-    """A hold or speech from before the break is on when one of a talk goes: perhaps it ended, unheard."""
+    """A hold or speech from before the break is on when one party leaves: its end may have been lost."""
     call = sight.leg.call
     others = (item for item in (call.client, call.waits_for) if item is not None)
     legs = (sight.leg, *call.contact, *others)
@@ -221,13 +221,13 @@ def _goes_on(sight: _Sight) -> bool:
 
 
 def _speaks_on(sight: _Sight, leg: Leg) -> bool:
-    """Of a client only where they seem to speak for long; what an operator has said decides on a callback."""
+    """For a client only if they seem to speak for long; an operator's speech decides on a callback."""
     long = leg is not sight.leg.call.client or sight.after_ms > LONG_MS
     return long and _from_before(leg, leg.talking_ms)
 
 
 def _ends_unasked(leg: Leg, event: ari.Event) -> bool:
-    """One of a talk goes, or the client after it, and nobody asked: neither a hang-up nor a transfer."""
+    """A party of the talk leaves, or the client afterwards, without a hang-up request or a transfer."""
     call = leg.call
     match event:
         case ari.ChannelLeftBridge():
@@ -241,12 +241,12 @@ def _ends_unasked(leg: Leg, event: ari.Event) -> bool:
 
 
 def _asked(call: Call) -> bool:
-    """Whether anybody asked for the talk to end."""
+    """Whether anybody requested the end of the talk."""
     return any(requester(request) is not None for request in call.requests)
 
 
 def _handed_over_untold(leg: Leg) -> bool:
-    """A phone that was up is gone, the client is not, and nobody was told of a transfer or hung up."""
+    """A phone that was up is gone, the client is not: without a transfer or a hang-up request."""
     call = leg.call
     if not leg.up or not leg.endpoint.person or call.client is None or leg is call.client:
         return False

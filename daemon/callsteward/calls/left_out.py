@@ -1,7 +1,7 @@
 """Attempts that a record leaves out: an hour in a ring-all queue rings thousands of phones.
 
-The first ones and the last ones stay as they were; of those between there are sums by operator and result.
-While the call is on, the same keeps its memory bounded.
+The first and the last ones are kept; those between are summed up by operator and result. While the call is
+on, the same keeps its memory bounded.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 FIRST: Final = 20
 LAST: Final = 20
-# While the call is on, some more are kept, so that sums are seldom made.
+# While the call is on, some more are kept, so that sums are rarely made.
 _MANY: Final = 2 * (FIRST + LAST)
-# Operators and results with a row of their own.
+# The most pairs of operator and result with a row of their own.
 _ROWS: Final = 100
 _CANCELLED: Final = AttemptResult.CANCELLED
 
 
 class LeftOut:
-    """The sums: by operator and result how many attempts there were, and for how long (ms) they rang."""
+    """Sums by operator and result: how many attempts there were, and how long (ms) they rang."""
 
     __slots__ = ("longest_ring_ms", "rows")
 
@@ -32,14 +32,14 @@ class LeftOut:
         self.longest_ring_ms: int | None = None
 
     def add(self, attempt: Attempt) -> None:
-        """An attempt that is over."""
+        """Add an attempt that is over."""
         ring_ms = rang_ms(attempt)
         if ring_ms is not None:
             self.longest_ring_ms = max(ring_ms, self.longest_ring_ms or 0)
         self._add(attempt.operator, attempt.result or _CANCELLED, 1, max(0, ring_ms or 0))
 
     def join(self, other: LeftOut) -> None:
-        """Those of another call, which became one with this."""
+        """Add the sums of another call that was merged into this one."""
         for (operator, result), (attempts, ring_ms) in other.rows.items():
             self._add(operator, result, attempts, ring_ms)
         if other.longest_ring_ms is not None:
@@ -53,7 +53,7 @@ class LeftOut:
         self.rows[key] = (before[0] + attempts, before[1] + ring_ms)
 
     def shown(self) -> tuple[AttemptsLeftOut, ...]:
-        """As the record has them: the most frequent first."""
+        """The sums as the record has them, the most frequent first."""
         rows = sorted(self.rows.items(), key=lambda row: (-row[1][0], row[0][0] or "", row[0][1].value))
         return tuple(
             [
@@ -64,19 +64,19 @@ class LeftOut:
 
 
 def rang_ms(attempt: Attempt) -> int | None:
-    """For how long it rang, None where that was not seen."""
+    """How long the attempt rang, None if that was not seen."""
     if attempt.ring_ms is None or attempt.end_ms is None:
         return None
     return attempt.end_ms - attempt.ring_ms
 
 
 def bound(call: Call) -> None:
-    """Sums up what lies between a call's first and last attempts, once there are too many to keep."""
+    """Sum up the attempts between a call's first and last ones once there are too many."""
     attempts = call.attempts
     if len(attempts) <= _MANY:
         return
     middle = attempts[FIRST:-LAST]
-    # As long as its phone's channel is there, a result may change.
+    # The result may change as long as the phone's channel exists.
     going_on = [attempt for attempt in middle if not attempt.over]
     left_out = call.left_out
     if left_out is None:
@@ -88,7 +88,7 @@ def bound(call: Call) -> None:
 
 
 def merge(winner: Call, loser: Call) -> None:
-    """Two calls became one."""
+    """Two calls were merged into one."""
     if loser.left_out is not None:
         if winner.left_out is None:
             winner.left_out = LeftOut()
@@ -97,7 +97,7 @@ def merge(winner: Call, loser: Call) -> None:
 
 
 def results(call: Call) -> list[AttemptResult | None]:
-    """What the attempts of a call came to, each result of those summed up once; None is one that goes on."""
+    """The results of a call's attempts, summed ones once for each result; None for an open attempt."""
     found: list[AttemptResult | None] = [attempt.result for attempt in call.attempts]
     if call.left_out is not None:
         found += [result for _, result in call.left_out.rows]
@@ -105,7 +105,7 @@ def results(call: Call) -> list[AttemptResult | None]:
 
 
 def longest_ring_ms(call: Call) -> int | None:
-    """The longest time that a phone rang for a call."""
+    """The longest time that any phone rang for the call."""
     longest = None if call.left_out is None else call.left_out.longest_ring_ms
     for attempt in call.attempts:
         ring_ms = rang_ms(attempt)
@@ -115,7 +115,7 @@ def longest_ring_ms(call: Call) -> int | None:
 
 
 def split(call: Call, as_they_rang: list[Attempt]) -> tuple[list[Attempt], LeftOut | None]:
-    """The attempts that the record of a call that is over has, and the sums of the others."""
+    """The attempts that the record of an ended call lists, and the sums of the others."""
     if len(as_they_rang) <= FIRST + LAST and call.left_out is None:
         return as_they_rang, None
     sums = LeftOut()

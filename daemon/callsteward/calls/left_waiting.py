@@ -1,7 +1,8 @@
-"""A client who after a talk waits for an operator once more, and in vain: a contact lost, though spoken to.
+"""Clients who after a talk wait for another operator without success: contacts lost, though spoken to.
 
 They were transferred to a queue or a phone, or the operator hung up and the dialplan went on to another
-queue. Not meant: the rating, an announcement or a mailbox after the talk, and whoever is connected again.
+queue. The rating, an announcement or a mailbox after the talk does not count, nor a client who is connected
+again.
 """
 
 from __future__ import annotations
@@ -11,25 +12,25 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from callsteward.calls.model import Call, Leg
 
-# An attended transfer is told just before the client is moved, or just after.
+# An attended transfer is reported just before the client is moved, or just after.
 _TRANSFER_MS = 1000
 
 
 def parted(call: Call) -> None:
-    """The talk is over: in which queue the client's channel and Local channels are."""
+    """The talk is over: remember the queue in which the client's channel and Local channels are."""
     for leg in call.legs:
         leg.left_at = leg.position
 
 
 def look(call: Call, leg: Leg, ms: int) -> None:
-    """Notes when a channel that the client is behind comes to a queue after the talk."""
+    """Note when the client's channel, or a Local channel before it, enters a queue after the talk."""
     position = leg.position
     if call.waits_since_ms is None and position is not None and position != leg.left_at:
         call.waits_since_ms = ms
 
 
 def waited_ms(call: Call, ended_ms: int | None) -> int | None:
-    """How long the client had waited since the last talk, None for one who did not."""
+    """How long the client had waited since the last talk, None for a client who did not wait."""
     if not call.talks or ended_ms is None or call.handed_over_ms is not None:
         return None
     parted_ms = call.talks[-1][1]
@@ -46,7 +47,7 @@ def _rang(call: Call, parted_ms: int, ended_ms: int) -> bool:
     for attempt in call.attempts:
         if parted_ms <= attempt.dial_ms < ended_ms:
             return True
-        # It rang already when the client was given to it (blonde transfer, a queue asked first).
+        # It rang already when the client was transferred to it (blonde transfer, a queue asked first).
         if given and attempt.dial_ms < parted_ms and (attempt.end_ms is None or attempt.end_ms > parted_ms):
             return True
     return False

@@ -1,7 +1,7 @@
-"""Which channels are one call, and who in it is the client.
+"""Which channels belong to one call, and which of them is the client's.
 
-A dial, a bridge or a Local channel joins calls. Two calls that each have a client from outside stay
-two: a conference of two clients is two contacts.
+A dial, a bridge or a Local channel joins calls. Two calls that each have a client from outside stay two: a
+conference of two clients is two calls.
 """
 
 from __future__ import annotations
@@ -27,14 +27,15 @@ _STARTED: Final = Happening.STARTED
 
 
 def has_outsider(call: Call) -> bool:
-    """Whether the call is one with a client from outside."""
+    """Whether the call has a client from outside."""
     return call.direction is not _INTERNAL and (call.client is not None or call.client_gone)
 
 
 def is_ours(call_id: str) -> bool:
-    """Whether a call is one the daemon makes (a callback, a rating call): its first channel has the name.
+    """Whether the daemon made the call (a callback, a rating call): its first channel's id says so.
 
-    Asterisk names the far half of a Local channel after the near one, with `;2` behind: that is not it.
+    Asterisk gives the far half of a Local channel the id of the near one with `;2` appended; that half does
+    not count.
     """
     return (
         call_id.startswith("callsteward-")
@@ -44,16 +45,17 @@ def is_ours(call_id: str) -> bool:
 
 
 def _settled(call: Call) -> bool:
-    """Whether a call has a client from outside who is more than a channel just made for a dial."""
+    """Whether a call has a client from outside whose channel is more than just made for a dial."""
     return has_outsider(call) and (
         call.client is None or not call.client.dialled or call.client.up or len(call.legs) > 1
     )
 
 
 def _rank(call: Call, settled: bool) -> int:
-    """How well a call tells what two are together, 0 for the best.
+    """How well a call describes what two merged calls are together; 0 is best.
 
-    A client who called in; a call of ours, also where its client was met first; another client's; none.
+    In this order: a client who called in; a call made by the daemon, even if its client was met first;
+    another client's call; a call without a client.
     """
     if settled and call.direction is not _OUTBOUND:
         return 0
@@ -63,22 +65,22 @@ def _rank(call: Call, settled: bool) -> int:
 
 
 def merge(desk: Desk, left: Call, right: Call) -> Call | None:
-    """Makes two calls one, and says which; None where they stay two clients' calls."""
+    """Merge two calls and return the result; None if they stay the calls of two clients."""
     if left is right:
         return left
     winner, loser = left, right
     left_settled, right_settled = _settled(left), _settled(right)
     if left_settled and right_settled:
         return None
-    # The stronger one, an id not yet used, the older.
-    # Above 0 where the right one goes first.
+    # In this order: the stronger call, an id not used before, the older call. Above 0 if the right one goes
+    # first.
     ahead = _rank(left, left_settled) - _rank(right, right_settled)
     if ahead == 0:
         ahead = left.spent - right.spent
     if ahead > 0 or (ahead == 0 and right.created_ms < left.created_ms):
         winner, loser = right, left
     if winner.client_up_ms is None and loser.client_up_ms is not None:
-        # By the client, before anybody knew whose call it was.
+        # Said by the client before anybody knew whose call it was.
         winner.client_up_ms = loser.client_up_ms
         if rating_id.rating_of(winner.id) is not None:
             winner.answered_ms = loser.client_up_ms
@@ -91,7 +93,7 @@ def merge(desk: Desk, left: Call, right: Call) -> Call | None:
         left_out.merge(winner, loser)
     winner.begun_unseen = winner.begun_unseen or loser.begun_unseen
     for span in loser.unobserved:
-        # Of an agent's phone that was on long before the client called.
+        # An agent's phone that was on long before the client called.
         if span[1] is None or span[1] >= winner.created_ms:
             winner.unobserved = (*winner.unobserved, span)
     winner.interruption = winner.interruption or loser.interruption
@@ -105,9 +107,9 @@ def merge(desk: Desk, left: Call, right: Call) -> Call | None:
 
 
 def cast(desk: Desk, call: Call, ms: int, channel: Channel | None = None) -> None:
-    """Finds the call's client: who called in; else whom we called; else the colleague who called.
+    """Find the call's client: whoever called in, else the person called, else the colleague who called.
 
-    `channel` is the newcomer, as Asterisk shows it.
+    `channel` is the new channel as Asterisk shows it.
     """
     current = call.client
     if current is not None and current.endpoint.is_trunk and not current.dialled:
@@ -156,7 +158,7 @@ def _make_client(desk: Desk, call: Call, leg: Leg, ms: int, channel: Channel | N
             call.operator = caller.operator
     named_line = line_of(call.id) or rating_id.line_of(call.id)
     if named_line is not None:
-        call.line, call.line_from_queue = named_line, True  # no queue, but as settled as one
+        call.line, call.line_from_queue = named_line, True  # not a queue, but just as final
     if not call.line:
         call.line = desk.default_line
     if channel is not None:
@@ -169,7 +171,7 @@ def _make_client(desk: Desk, call: Call, leg: Leg, ms: int, channel: Channel | N
 def client_left(desk: Desk, call: Call, leg: Leg, ms: int | None) -> None:
     """The client's channel is gone. Another one may be theirs: a second trunk tried, a masquerade.
 
-    They left when they hung up: the channel may have lived on in the h extension.
+    The client left when they hung up: the channel may have gone on in the h extension.
     """
     call.client = None
     call.client_gone = True
@@ -182,7 +184,7 @@ def client_left(desk: Desk, call: Call, leg: Leg, ms: int | None) -> None:
 
 
 def find_line(desk: Desk, call: Call, channel: Channel) -> None:
-    """The line of a call, by its client's channel: the first queue it enters, else number, else context."""
+    """Find a call's line by its client's channel: the first queue it enters, else number, else context."""
     if not call.client_number and not (call.client is not None and call.client.dialled):
         raw = channel.caller.number
         client = call.client
@@ -197,9 +199,9 @@ def find_line(desk: Desk, call: Call, channel: Channel) -> None:
 
 
 def find_line_behind(desk: Desk, call: Call, channel: Channel) -> None:
-    """The line of a client who was put through a Local channel: its other half is in the dialplan for them.
+    """Find the line of a client who was put through a Local channel, by the place of its other half.
 
-    Where the client's own channel has found a line, only a queue behind it tells of another one.
+    If the client's own channel has determined a line, only a queue behind the Local channel changes it.
     """
     if call.direction is _INBOUND and not call.line_from_queue:
         _place(desk, call, channel.dialplan)
@@ -215,7 +217,7 @@ def _place(desk: Desk, call: Call, position: DialplanPosition) -> None:
                 call.line = line
                 call.line_from_queue = True
                 return
-    # The line is looked up where there is news, until a queue has told it.
+    # The line is looked up again whenever the place changes, until a queue has determined it.
     exten, context = position.exten, position.context
     if call.placed and exten == call.exten and context == call.context:
         return
@@ -225,9 +227,9 @@ def _place(desk: Desk, call: Call, position: DialplanPosition) -> None:
 
 
 def join_linked(desk: Desk, leg: Leg, channel: Channel, legs: dict[str, Leg]) -> None:
-    """A channel belongs to the call whose first channel Asterisk names with it.
+    """A channel belongs to the call whose first channel Asterisk names in its linkedid.
 
-    For one that is met midway, and for one that a program rings: no dial tells whom it is rung for.
+    For a channel met midway, and for one that a program rings: there no dial says for whom it rings.
     """
     if leg.endpoint.is_machine:
         return
@@ -241,16 +243,16 @@ def join_linked(desk: Desk, leg: Leg, channel: Channel, legs: dict[str, Leg]) ->
 
 
 def forward(giver: Leg, receiver: Leg) -> None:
-    """A phone forwarded its call: an outside line that is reached for it answers in its name."""
+    """A phone forwarded its call: an outside line that is reached for it counts as its operator's."""
     if giver.endpoint.is_relay and giver.operator == giver.endpoint.name:
-        return  # a Local channel that nobody forwarded to
+        return  # a Local channel to which nobody forwarded
     if receiver.endpoint.is_relay or receiver.endpoint.is_trunk:
         receiver.operator = giver.operator
         receiver.outsider = False
 
 
 def target_of(target: Leg | None, theirs: Leg, ours: Leg) -> str | None:
-    """Whom an attended transfer goes to: whom Asterisk names, else who is being rung (blonde)."""
+    """The target of an attended transfer: the one Asterisk names, else the one being rung (blonde)."""
     if target is not None and target.outsider:
         return target.call.client_number or None
     if target is not None and not target.endpoint.is_relay:
@@ -265,9 +267,9 @@ def target_of(target: Leg | None, theirs: Leg, ours: Leg) -> str | None:
 
 
 def leave_behind(legs: Iterable[Leg]) -> None:
-    """What outlives its call starts anew as calls of its own, whose ids have been used.
+    """Legs that outlive their call become calls of their own, with ids that were used before.
 
-    In a conference it may be in another client's conversation: that goes on.
+    In a conference such a leg may be in another client's conversation, which goes on.
     """
     for leg in list(legs):
         ended = leg.call

@@ -1,4 +1,4 @@
-"""Gauges: how lines and operators stand at this moment, read off the open calls."""
+"""Gauges: what lines and operators are doing at this moment, read from the open calls."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from callsteward.record.facts import LineNow, OperatorNow, OperatorState
 
 
 def lines_now(calls: Iterable[Call]) -> list[LineNow]:
-    """Per line: clients waiting (nobody talks to them yet), phones ringing, talks, talks on hold."""
+    """Per line: clients waiting (not connected with an operator yet), phones ringing, talks, holds."""
     lines: dict[str, LineNow] = {}
     for call in calls:
         if call.client is None or call.direction is Direction.INTERNAL:
@@ -32,7 +32,7 @@ def lines_now(calls: Iterable[Call]) -> list[LineNow]:
             continue
         if any(leg.attempt is not None and leg.attempt.result is None for leg in call.legs):
             line.ringing += 1
-        gone = call.client.hung_up_ms is not None  # the channel may live on in the h extension
+        gone = call.client.hung_up_ms is not None  # the channel may go on in the h extension
         if call.answered_ms is None and call.direction is Direction.INBOUND and not gone:
             line.waiting += 1
             since = line.longest_wait_since_ms
@@ -50,7 +50,7 @@ _BUSIEST: Final = (
 
 
 def operators_now(legs: Iterable[Leg]) -> list[OperatorNow]:
-    """Per operator with a channel: the busiest of what their channels do."""
+    """Each operator who has a channel, with the busiest state of their channels."""
     operators: dict[str, OperatorNow] = {}
     for leg in legs:
         if not leg.is_staff:

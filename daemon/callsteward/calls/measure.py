@@ -50,7 +50,7 @@ _NOT_ASKED: Final = Rating("not_asked", "not_configured")
 
 
 def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
-    """The record, or None for what was no call: an operator's phone that reached nobody."""
+    """The record; None for what was no call, such as an operator's phone that reached nobody."""
     if call.client is None and not call.client_gone:
         return None
     direction = call.direction
@@ -79,10 +79,10 @@ def record_of(desk: Desk, call: Call, last_ms: int) -> CallRecord | None:
     if call.handed_over_ms is not None:
         hangup, handed_over = ended_by(call, requests, limits.abnormal_causes)
     elif call.parted_unseen:
-        # What the client did afterwards, in a menu or a queue, says nothing of who ended the talk.
+        # The client's later acts, in a menu or a queue, say nothing about who ended the talk.
         hangup = attribute((), (), limits.abnormal_causes, end_seen=False)
     else:
-        # A request may have been lost, too, or not been known to be one of this talk.
+        # A request may also have been lost, or not have been recognised as one of this talk.
         lost = call.interruption is not None and interruption.not_seen_whole(call)
         end_seen = ended_ms is not None and not lost
         hangup = attribute(requests, call.ends, limits.abnormal_causes, end_seen=end_seen, parted=call.parted)
@@ -204,29 +204,29 @@ def _rang_ms(attempt: TrackedAttempt) -> int:
 
 
 def _as_they_rang(attempts: list[TrackedAttempt]) -> list[TrackedAttempt]:
-    """Phones dialled at once may ring in another order than they were dialled in."""
+    """Attempts in the order in which they rang: phones dialled at once may ring in another order."""
     before_ms = 0
     for attempt in attempts:
         rang_ms = _rang_ms(attempt)
         if rang_ms < before_ms:
             return sorted(attempts, key=_rang_ms)
         before_ms = rang_ms
-    return attempts  # they rang as they were dialled, most do
+    return attempts  # they rang in the order they were dialled, as most do
 
 
 def _registered_s(call: Call) -> float | None:
-    """How long after the talk's end the call was registered; 0 while it was on, None where it was not."""
+    """Seconds from the talk's end to its registration; 0 if that came earlier, None if it never came."""
     at_ms = min((said.at_ms for said in call.tags if said.given.tag is Tag.REGISTERED), default=None)
     return None if at_ms is None or not call.talks else max(0, at_ms - call.talks[-1][1]) / 1000
 
 
 def direction_of(call: Call) -> Direction:
-    """Which way the call went; a callback is told by its channel."""
+    """The direction of the call; a callback is recognised by its channel."""
     return Direction.CALLBACK if callback_of(call.id) is not None else call.direction
 
 
 def greeted(desk: Desk, call: Call) -> bool:
-    """Whether the greeting of a talk that is over was over too, by what was seen of it."""
+    """Whether the greeting of a finished talk was over, as far as was observed."""
     limits = desk.limits(call.line)
     conversation = Conversation(call, limits.silence_ms)
     heard = conversation.greeted(limits.greeting_ms, _unheard_ms(call, conversation))
@@ -234,9 +234,9 @@ def greeted(desk: Desk, call: Call) -> bool:
 
 
 def _greeting_unseen(call: Call) -> bool:
-    """Whether the operator may have greeted while nobody watched: then nobody is told they did not."""
+    """Whether the operator may have greeted unobserved: then the record must not say that they did not."""
     answered_ms = call.answered_ms
-    # A talk that died with Asterisk did not go on in the gap behind it.
+    # A talk that ended with Asterisk's death did not go on in the gap after it.
     unobserved = call.unobserved[:-1] if call.died_ms is not None else call.unobserved
     return bool(unobserved) and (
         answered_ms is None or any(end is None or end > answered_ms for _, end in unobserved)
@@ -244,9 +244,9 @@ def _greeting_unseen(call: Call) -> bool:
 
 
 def _hand_over_unseen(desk: Desk, call: Call) -> bool:
-    """Whether the operator may have handed the client over to the rating while nobody watched.
+    """Whether the operator may have handed the client over to the rating unobserved.
 
-    Then nobody is told that they hung up on the client.
+    Then the record must not say that they hung up on the client.
     """
     if call.handed_over_ms is not None or not (call.unobserved and call.talks):
         return False
@@ -257,7 +257,7 @@ def _hand_over_unseen(desk: Desk, call: Call) -> bool:
 
 
 def _unheard_ms(call: Call, conversation: Conversation) -> int:
-    """How long a greeting can have gone on unheard before Asterisk died under it."""
+    """How long a greeting can have gone on unheard before Asterisk died during it."""
     if call.died_ms is None or (conversation.operator_heard and not call.spoke_on):
         return 0
     seen_ms = call.unobserved[-1][0]
@@ -265,7 +265,7 @@ def _unheard_ms(call: Call, conversation: Conversation) -> int:
 
 
 def _beginning_seen(call: Call, greeting_within_ms: int) -> bool:
-    """Whether somebody watched when the operator's first word was due."""
+    """Whether the daemon observed the time in which the operator's first word was due."""
     answered_ms = call.answered_ms
     if answered_ms is None:
         return False
@@ -307,7 +307,7 @@ def _unobserved(call: Call) -> tuple[Span, ...]:
 
 
 def _transfers(call: Call) -> tuple[Transfer, ...]:
-    """Each transfer, completed where somebody other than its giver had the client afterwards."""
+    """The transfers, each completed if somebody other than its giver had the client afterwards."""
     made: list[Transfer] = []
     for item in call.transfers:
         result = item.result or TransferResult.FAILED
@@ -315,7 +315,7 @@ def _transfers(call: Call) -> tuple[Transfer, ...]:
     return tuple(made)
 
 
-# The speech heuristics of a profile's `drop_on_bye`, as the evidence has them.
+# The speech heuristics of a profile's `drop_on_bye`, as they stand in the evidence.
 _HEURISTICS = {
     "operator_mid_word": "the operator was speaking",
     "client_on_hold": "the client was on hold",
@@ -323,9 +323,9 @@ _HEURISTICS = {
 
 
 def _at_the_end(conversation: Conversation, requests: Sequence[Request]) -> tuple[str, ...]:
-    """Which of the heuristics' signs there were when the client ended the talk.
+    """Which of the heuristics' signs were present when the client ended the talk.
 
-    None for a client who was transferred or parked, and gave up waiting after that.
+    None of them for a client who was transferred or parked and gave up waiting after that.
     """
     if not conversation.talks:
         return ()

@@ -1,7 +1,7 @@
-"""Operators whose phone is outside: a queue's member is a number, `PJSIP/79000000011@provider` for example.
+"""Operators whose phone is outside: a queue's member is a number, such as `PJSIP/79000000011@provider`.
 
-The configuration says whose number it is (`[operators.201] numbers`). A channel that is dialled to it is that
-operator's phone then, and no third party's.
+The configuration says whose number it is (`[operators.201] numbers`). A channel dialled to that number counts
+as the operator's phone, not as a third party's.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from callsteward.calls.desk import Desk
     from callsteward.calls.model import Leg
 
-# Between what a dial string is made of: 79000000011@provider, provider/sip:79000000011@host,
+# The characters between the parts of a dial string: 79000000011@provider, provider/sip:79000000011@host,
 # 79000000011@from-internal/n, g1/79000000011.
 _BETWEEN: Final = re.compile(r"[/@:,;]")
 _SHORTEST: Final = 7
 
 
 def recognise(desk: Desk, leg: Leg, *dialled: str) -> None:
-    """A channel is dialled to an outside number: where that is an operator's, it is their phone."""
+    """A channel is dialled to an outside number: if that is an operator's, the channel is their phone."""
     directory = desk.directory
     endpoint = leg.endpoint
     if not directory.has_mobiles or endpoint.is_operator or leg.operator != endpoint.name:
@@ -29,7 +29,7 @@ def recognise(desk: Desk, leg: Leg, *dialled: str) -> None:
         for number in _BETWEEN.split(text):
             if len(number) < _SHORTEST:
                 continue
-            # The house itself dials it: of several numbers that it can be, an operator's is meant.
+            # The PBX itself dials it: of several numbers that the digits can be, an operator's is meant.
             for e164 in desk.numbers.readings(number):
                 operator = directory.operator_at(e164)
                 if operator is not None:

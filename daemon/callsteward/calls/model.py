@@ -1,4 +1,4 @@
-"""What the tracker keeps: legs, bridges and the calls they serve. State only, no decisions."""
+"""The tracker's state: legs, bridges and the calls they serve. State only, no decisions."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from callsteward.calls.voices import Part, Voice
     from callsteward.record.tag import Said
 
-# An enum's member costs ten times a constant (its class is searched through the metaclass); what is asked
-# for every event is read once, here as in the other modules of the tracker.
+# An enum's member costs ten times as much as a constant (its class is searched through the metaclass).
+# Members needed for every event are read once, here and in the other modules of the tracker.
 _INTERNAL: Final = Direction.INTERNAL
 _CLIENT: Final = Side.CLIENT
 _OPERATOR: Final = Side.OPERATOR
@@ -31,13 +31,13 @@ class Bridge:
     def __init__(self, bridge_id: str, *, holding: bool) -> None:
         self.id = bridge_id
         self.holding = holding
-        # One of the two of a merger: it is told before those inside move.
+        # One of two bridges being merged: the merger is reported before those inside move.
         self.merged = False
         self.legs: list[Leg] = []
 
 
 class Attempt:
-    """One operator phone that was dialled. Times in ms, `result` None while it is open."""
+    """One operator phone that was dialled. Times in ms; `result` is None while the attempt is open."""
 
     __slots__ = ("deadline", "dial_ms", "end_ms", "operator", "over", "result", "ring_ms")
 
@@ -53,7 +53,7 @@ class Attempt:
 
 
 class TransferMade:
-    """A transfer as it happened; whether it completed is known when somebody else has the client."""
+    """A transfer as it happened. Whether it completed is known once somebody else has the client."""
 
     __slots__ = ("at_ms", "by", "kind", "result", "to", "to_rating")
 
@@ -63,7 +63,7 @@ class TransferMade:
         self.to = to
         self.at_ms = at_ms
         self.result: TransferResult | None = None
-        # A hand-over to the rating, not to a colleague.
+        # The hand-over to the rating, not a transfer to a colleague.
         self.to_rating = False
 
 
@@ -113,14 +113,14 @@ class Leg:
         self.name = name
         self.endpoint = endpoint
         self.operator = endpoint.name
-        # A person outside who is no operator: a client, or somebody the client was handed to.
+        # A person outside who is no operator: a client, or somebody to whom the client was transferred.
         self.outsider = endpoint.is_trunk
         self.created_ms = created_ms
         self.call: Call = Call(self)
         self.bridge: Bridge | None = None
-        # Somebody watched it come into the bridge.
+        # Whether its coming into the bridge was observed.
         self.entered = False
-        # The id of the one it was in last: destroyed, it may be left only then.
+        # The id of the bridge it was in last: of a destroyed bridge, leaving may be reported only afterwards.
         self.left_bridge = ""
         self.half: Leg | None = None
         self.attempt: Attempt | None = None
@@ -128,48 +128,50 @@ class Leg:
         # Whether Asterisk dialled it, and whether that is known: until then it is presumed (origin.py).
         self.dialled = False
         self.origin_told = False
-        # The channel that dialled it, where one did, and whether that dial has come to something.
+        # The channel that dialled it, if any, and whether that dial has ended.
         self.dialled_by: Leg | None = None
         self.dial_over = False
         # Whether Asterisk copies its cause to the channel that dialled it.
         self.hands_on = True
-        # The Q.850 causes with which phones it dialled ended, as far as Asterisk copied them to this channel.
+        # The Q.850 causes of phones that it dialled, as far as Asterisk copied them to this channel.
         self.inherited: list[int] | None = None
-        # The Q.850 cause with which the phone refused, before it was up.
+        # The Q.850 cause with which the phone refused before it was up.
         self.refused: int | None = None
-        # When its side hung up, or the driver gave it up: the channel may live on in the h extension.
+        # When its side hung up, or the driver gave it up: the channel may go on in the h extension.
         self.hung_up_ms: int | None = None
-        # Its dialplan has come to its end: Asterisk hangs it up.
+        # Its dialplan has ended: Asterisk hangs it up.
         self.run_out = False
         self.up = False
         self.gone = False
-        # Somebody watched it go up.
+        # Whether its going up was observed.
         self.lifted = False
-        # The call in which its answer was told: an agent who stays on the line answers one after the other.
+        # The call in which its answer was reported: an agent who stays on the line answers one after the
+        # other.
         self.told_in = ""
         self.hold_ms: int | None = None
-        # Calls whose client it put on hold and then left, to ask somebody.
+        # Calls whose client it put on hold and then left in order to ask somebody.
         self.awaited_by: tuple[Call, ...] = ()
         self.hold_deadline: Deadline[Leg | Call] | None = None
         self.talking_ms: int | None = None
-        # Once it speaks or takes part in a talk.
+        # Set once it speaks or takes part in a talk.
         self.voice: Voice | None = None
-        # A client's or a Local channel's place in the dialplan: by its last event; as the last talk ended.
+        # The place of a client's or a Local channel in the dialplan: at its last event, and at the last
+        # talk's end.
         self.position: DialplanPosition | None = None
         self.left_at: DialplanPosition | None = None
-        # It was met inside its bridge: since when it is there, nobody saw.
+        # It was first seen inside its bridge: nobody knows since when it has been there.
         self.placed = False
-        # When it was first heard of, for a channel that was there before the stream began.
+        # For a channel that existed before the stream began: when it was first seen.
         self.joined_ms: int | None = None
 
     @property
     def is_staff(self) -> bool:
-        """Whether an operator is at it: on a phone in the house or, for them, on one outside."""
+        """Whether an operator uses it: a phone in the house, or an operator's phone outside."""
         return self.endpoint.is_operator or (self.endpoint.is_trunk and not self.outsider)
 
 
 class Call:
-    """One client's whole contact, while it is on. `legs` are the live ones."""
+    """One client's whole contact while it is on. `legs` are the live ones."""
 
     __slots__ = (
         "answered_ms",
@@ -232,16 +234,16 @@ class Call:
         self.legs: list[Leg] = [first]
         self.client: Leg | None = None
         self.client_number = ""
-        # What the last dial to the client came to.
+        # The result of the last dial to the client.
         self.client_dial: Outcome | None = None
-        # The client's last channel: gone, and when (None where nobody saw it go).
+        # Whether the client's last channel is gone, and when (None if its end was not seen).
         self.client_gone = False
-        # When a client who was called took it.
+        # When a client who was called answered.
         self.client_up_ms: int | None = None
         self.ended_ms: int | None = None
         self.direction = _INTERNAL
         self.line = ""
-        # Where in the dialplan the line was last looked up, and for which call of Queue().
+        # The place in the dialplan where the line was last looked up, and for which call of Queue().
         self.placed = False
         self.exten = ""
         self.context = ""
@@ -251,14 +253,14 @@ class Call:
         self.started_ms = first.created_ms
         self.answered_ms: int | None = None
         self.latency_ms: int | None = None
-        # Who the client hears now, and since when; then what has been. In tuples, since many calls have none
-        # of it (each channel begins as one): an empty tuple takes neither room nor time.
+        # Whom the client hears now and since when, then the finished spans. In tuples, since many calls have
+        # none of it (each channel begins as a call): an empty tuple takes neither room nor time.
         self.contact: tuple[Leg, ...] = ()
         self.contact_ms: int | None = None
         self.last_contact: tuple[Leg, ...] = ()
         self.talks: list[tuple[int, int]] = []
         self.holds: tuple[tuple[Side, int, int, str], ...] = ()
-        # Everybody's part in these talks, the client's included; of the client the one that is not over.
+        # Everybody's part in these talks, the client's included; for the client the part still open.
         self.parts: tuple[Part, ...] = ()
         self.clients_part: Part | None = None
         self.operator_speech: Spoken | None = None
@@ -266,41 +268,41 @@ class Call:
         self.quiet_ms = 0
         self.silent_since_ms: int | None = None
         self.attempts: list[Attempt] = []
-        # Of too many attempts, the sums of those that are kept no longer.
+        # With too many attempts: the sums of those that are no longer kept one by one.
         self.left_out: LeftOut | None = None
         self.transfers: tuple[TransferMade, ...] = ()
         self.requests: tuple[Request, ...] = ()
         self.ends: tuple[LegEnd, ...] = ()
         self.unobserved: tuple[tuple[int | None, int | None], ...] = ()
-        # A break of the connection while it was on: what was told in between may be lost.
+        # A break of the connection during the call: events sent meanwhile may be lost.
         self.interruption: tuple[int, int] | None = None
         self.silence: Deadline[Leg | Call] | None = None
         self.talk_limit: Deadline[Leg | Call] | None = None
         self.linger: Deadline[Leg | Call] | None = None
-        # A call made of what an ended call left behind: its id has been used.
+        # A call made of the legs that an ended call left behind: its id has been used.
         self.spent = False
-        # The leg that put the client on hold and then left the conversation to ask somebody.
+        # The leg that put the client on hold and then left the conversation in order to ask somebody.
         self.waits_for: Leg | None = None
-        # After the last talk the client came to a queue, at this moment.
+        # The moment after the last talk when the client came to a queue.
         self.waits_since_ms: int | None = None
-        # Asterisk died under the talk, at this moment or before; seen of it was what came before the gap.
+        # Asterisk died during the talk, at this moment or before; what came before the gap was observed.
         self.died_ms: int | None = None
         # The operator may have spoken on until then.
         self.spoke_on = False
-        # When the client came to the rating after a talk: what follows ends no conversation.
+        # When the client came to the rating after a talk: later events end no conversation.
         self.handed_over_ms: int | None = None
         # How the last talk came apart, None while one is on.
         self.parted: Parted | None = None
-        # The talk ended while nobody watched, and the client is still there: what follows ends no talk.
+        # The talk ended unobserved and the client is still there: later events end no talk.
         self.parted_unseen = False
-        # Somebody heard the client before the stream began; a talk was on then, of unknown length.
+        # Somebody heard the client before the stream began: a talk of unknown length was on then.
         self.was_bridged = False
         self.begun_unseen = False
         # Most calls have none.
         self.tags: tuple[Said, ...] = ()
 
     def side(self, leg: Leg) -> Side | None:
-        """Which side of this call's conversation a leg is on, None for a bystander."""
+        """The side of this call's conversation that a leg is on, None for a bystander."""
         if leg is self.client:
             return _CLIENT
         return _OPERATOR if leg in self.contact else None

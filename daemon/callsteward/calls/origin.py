@@ -1,11 +1,11 @@
 """How a channel came about: somebody calls in on it, or Asterisk dialled it.
 
-The state a channel is made in tells that of some drivers only. chan_pjsip and chan_iax2 make an incoming
-channel `Ring`; chan_sip makes every channel `Down` and says `Ring` a millisecond later; DAHDI makes channels
-`Rsrvd` both ways. What does tell, whichever the driver: a Dial event that names the channel as the one
-dialled, `Ringing` (Asterisk rings somebody) against `Ring` (somebody rings Asterisk), and the place in the
-dialplan where Asterisk puts what it dials or originates. Until one of them comes, a channel made `Down` or
-`Rsrvd` is taken for a dialled one, which makes nobody a client.
+The state in which a channel is created says so for some drivers only. chan_pjsip and chan_iax2 create an
+incoming channel in state `Ring`; chan_sip creates every channel in `Down` and sends `Ring` a millisecond
+later; DAHDI creates channels in `Rsrvd` both ways. For every driver these say so: a Dial event that names the
+channel as the dialled one, `Ringing` (Asterisk rings somebody) as opposed to `Ring` (somebody rings
+Asterisk), and the place in the dialplan where Asterisk puts channels that it dials or originates. Until one
+of them comes, a channel created in `Down` or `Rsrvd` counts as dialled, which makes nobody a client.
 """
 
 from __future__ import annotations
@@ -20,34 +20,34 @@ if TYPE_CHECKING:
     from callsteward.calls.desk import Desk
     from callsteward.calls.model import Leg
 
-# Channel states (Asterisk: main/channel.c, ast_state2str). Those of a channel on its way in …
+# Channel states (Asterisk: main/channel.c, ast_state2str) of an incoming channel …
 _CALLS_IN: Final = frozenset({"Ring", "Pre-ring", "OffHook"})
-# … and of one on its way out.
+# … and of an outgoing one.
 _GOES_OUT: Final = frozenset({"Ringing", "Dialing", "Dialing Offhook"})
-# Where Dial(), Queue(), Originate and ARI put a channel that they make (app_dial.c, app_queue.c, dial.c).
+# The place of channels that Dial(), Queue(), Originate and ARI create (app_dial.c, app_queue.c, dial.c).
 DIALLED_AT: Final = "(Outgoing Line)"
 _UNDECIDED: Final = frozenset({"Down", "Rsrvd"})
 _INTERNAL: Final = Direction.INTERNAL
 
 
 def made(leg: Leg, channel: Channel) -> None:
-    """A channel as it is made, or met midway: what its state and its place in the dialplan tell."""
+    """A channel was created, or met midway: take in its state and its place in the dialplan."""
     if not _learn(leg, channel):
         leg.dialled = channel.state in _UNDECIDED
         leg.origin_told = not leg.dialled
 
 
 def look(desk: Desk, leg: Leg, channel: Channel, ms: int) -> None:
-    """An event of a channel that is neither up nor known to be dialled or to call in."""
+    """Take in an event of a channel that is not up and whose origin is not known yet."""
     if _learn(leg, channel) and not leg.dialled:
         linking.cast(desk, leg.call, ms, channel)
 
 
 def dialled(leg: Leg) -> None:
-    """A Dial event names the channel as the one that is dialled: nothing tells it better."""
+    """A Dial event names the channel as the dialled one: nothing is more certain."""
     call = leg.call
     if not leg.dialled and not leg.up and call.client is leg and leg.endpoint.is_trunk:
-        # Met midway, before its Dial: it looked like a client who calls in.
+        # Met midway, before its Dial event: it looked like a client who calls in.
         call.client = None
         call.direction = _INTERNAL
     leg.dialled = True
@@ -55,7 +55,7 @@ def dialled(leg: Leg) -> None:
 
 
 def _learn(leg: Leg, channel: Channel) -> bool:
-    """Whether the channel's state or its place in the dialplan tells how it came about."""
+    """Whether the channel's state or its place in the dialplan says how it came about."""
     state = channel.state
     if channel.dialplan.app_data == DIALLED_AT or state in _GOES_OUT:
         leg.dialled = True

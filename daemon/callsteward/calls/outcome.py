@@ -1,4 +1,4 @@
-"""How a call ended, and what that means for a callback. Pure policy, thresholds in the profile."""
+"""How a call ended, and what that means for a callback. Pure policy; the thresholds are in the profile."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def unanswered(
 ) -> Outcome:
     """The outcome of a call in which client and operator were never connected.
 
-    `client_dial` is what the last try to reach the client came to, of a call that dialled out. `client_up`:
-    the client took it, and no operator was there.
+    `client_dial`: in an outbound call, the result of the last try to reach the client. `client_up`: the
+    client answered, and no operator was there.
     """
     if direction is _OUTBOUND and not (client_up and hangup.first in {_CLIENT, _NETWORK}):
         return client_dial or Outcome.NO_ANSWER
@@ -62,12 +62,12 @@ def unanswered(
 def connected(
     direction: Direction, hangup: Hangup, *, greeted: bool, heuristic_drop: bool, tagged: bool = False
 ) -> Outcome:
-    """The outcome of a call somebody answered. `greeted`: the greeting was over.
+    """The outcome of a call that was answered. `greeted`: the greeting was over.
 
-    `tagged`: somebody who knows said that the connection broke, whoever's BYE it ended with.
+    `tagged`: an operator or integration said that the connection broke, whoever's BYE ended the call.
 
-    The standard (callback section, points 1 and 2): a client lost before or in the greeting is not
-    called back, one lost in the dialogue is called back once. A plain hang-up is neither.
+    The standard (callback section, points 1 and 2): a client lost before or during the greeting is not called
+    back, a client lost in mid-dialogue is called back once. A plain hang-up is neither.
     """
     first = hangup.first
     if tagged and direction is not _INTERNAL:
@@ -83,7 +83,7 @@ def connected(
 
 
 def _pbx_went_away(hangup: Hangup) -> bool:
-    # A limit or an administrator's hang-up is meant; a shutdown under the talk is not.
+    # A time limit or an administrator's hang-up is intended; a shutdown during the talk is not.
     return hangup.first is _PBX and any("shut down" in item for item in hangup.evidence)
 
 
@@ -91,7 +91,7 @@ def _not_due(reason: str) -> CallbackDecision:
     return CallbackDecision(Decision.NOT_DUE, reason)
 
 
-# What most calls come to, made once.
+# The result for most calls, made once.
 _NOT_ANSWERED: Final = _not_due("not_answered")
 _BY_OUTCOME: Final = {
     Outcome.ABANDONED: _NOT_ANSWERED,
@@ -113,9 +113,9 @@ _END_NOT_OBSERVED: Final = _not_due("end_not_observed")
 
 
 GREETING_NOT_OBSERVED = "greeting_not_observed"
-"""The reason of a callback that is due although nobody saw whether the greeting was over."""
+"""The reason of a callback that is due although nobody observed whether the greeting was over."""
 TAGGED = "tagged_dropped"
-"""The reason of a callback that is due because somebody said that the call broke."""
+"""The reason of a callback that is due because somebody said that the connection broke."""
 
 
 def callback(
@@ -129,8 +129,8 @@ def callback(
 ) -> CallbackDecision:
     """Whether the call makes a callback due. Always decided, always with the reason.
 
-    `greeted_by_default`: the greeting counts as over since nobody saw it. A client who is called back in vain
-    has lost a minute; one who is not, though in mid-dialogue, has lost their contact.
+    `greeted_by_default`: the greeting counts as over since nobody observed it. A client who is called back
+    needlessly has lost a minute; a client dropped in mid-dialogue and not called back has lost their contact.
     """
     if handed_over and not tagged:
         return _HANDED_OVER

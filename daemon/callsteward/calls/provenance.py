@@ -1,9 +1,9 @@
-"""Where a hang-up cause comes from: whose leg ended with it, and to which channels Asterisk copied it.
+"""The origin of a hang-up cause: whose leg ended with it, and to which channels Asterisk copied it.
 
 Dial() copies the cause of the phone or trunk it dialled to the caller's channel: after a refusal, after a
-talk, through Local channels. On the caller's channel that cause says nothing of the caller's connection.
-Queue() copies none, and where Dial() is answered it sets the caller's cause to 16: what comes after that is
-the caller's own again (Asterisk: apps/app_dial.c, app_queue.c, app_followme.c).
+talk, through Local channels. On the caller's channel such a cause says nothing about the caller's connection.
+Queue() copies none, and where Dial() is answered it sets the caller's cause to 16: a cause that comes later
+is the caller's own again (Asterisk: apps/app_dial.c, app_queue.c, app_followme.c).
 """
 
 from __future__ import annotations
@@ -15,19 +15,20 @@ if TYPE_CHECKING:
     from callsteward.ari.events import ChannelHangupRequest
     from callsteward.calls.model import Call, Leg
 
-# AST_SOFTHANGUP_DEV and AST_SOFTHANGUP_EXPLICIT: the channel's far end is gone, whoever says so.
+# AST_SOFTHANGUP_DEV and AST_SOFTHANGUP_EXPLICIT: the channel's far end is gone, whoever reports it.
 _GONE_FLAGS: Final = 1 | 32
 # Causes that prove nothing, wherever they come from: unknown and normal clearing.
 _PLAIN: Final = frozenset({0, 16})
 _QUEUE: Final = "Queue"
 # Applications that set the caller's cause to 16 (normal clearing) when they are answered.
 _CLEARING: Final = frozenset({"Dial", "FollowMe"})
-# A client who dials a queue whose member is a Local channel to a ring group is four dials away from a phone.
+# The most dials in a row: a client who dials a queue whose member is a Local channel to a ring group is four
+# dials away from a phone.
 DEEPEST: Final = 16
 
 
 def asked(leg: Leg, event: ChannelHangupRequest, ms: int) -> None:
-    """A leg's hang-up was asked for: its side is gone, or its phone refused the dial."""
+    """A leg's hang-up was requested: its side is gone, or its phone refused the dial."""
     cause = event.cause
     if event.soft:
         if cause is not None and cause & _GONE_FLAGS and leg.hung_up_ms is None:
@@ -42,7 +43,7 @@ def asked(leg: Leg, event: ChannelHangupRequest, ms: int) -> None:
 
 
 def dialled(caller: Leg, peer: Leg, app: str) -> None:
-    """A channel dials another one, with an application of the dialplan."""
+    """A channel dials another one with an application of the dialplan."""
     peer.dialled_by = caller
     peer.hands_on = app != _QUEUE
 
@@ -54,12 +55,12 @@ def taken(caller: Leg, app: str) -> None:
 
 
 def ended(call: Call, leg: Leg, cause: int) -> None:
-    """A leg is gone: its cause may stand on the channels that dialled it or talked with it from now on.
+    """A leg is gone: from now on its cause may be on the channels that dialled it or talked with it.
 
-    Those that were gone before it ended with a cause that came from elsewhere.
+    Channels that ended before it have a cause that came from elsewhere.
     """
     leg.gone = True
-    # A Local channel of a talk has the cause of whichever end of it went.
+    # A Local channel in a talk has the cause of whichever end left.
     if cause in _PLAIN or (leg.endpoint.is_relay and leg.up):
         return
     hand_on(leg, cause)
@@ -76,7 +77,7 @@ def ended(call: Call, leg: Leg, cause: int) -> None:
 def hand_on(leg: Leg, cause: int) -> None:
     """A leg ends with a cause: the channels that dialled it may carry that cause from now on.
 
-    A caller who hung up first is not among them: then the cause is the caller's own.
+    Not a caller who hung up first: there the cause is the caller's own.
     """
     if cause in _PLAIN:
         return
@@ -85,7 +86,7 @@ def hand_on(leg: Leg, cause: int) -> None:
         giver = taker.dialled_by
         if giver is None or giver.gone or giver.hung_up_ms is not None:
             return
-        # Of two that were connected the bridge copies the cause, whichever application dialled.
+        # Between two connected channels the bridge copies the cause, whichever application dialled.
         if not taker.hands_on and not taker.up:
             return
         _inherit(giver, cause)

@@ -1,4 +1,4 @@
-"""A client's channel comes to the rating, as the dialplan says: the talk is weighed, the fact told."""
+"""A client's channel comes to the rating, as the dialplan reports: the talk is judged and a fact is made."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def came_by(transfer: TransferMade) -> None:
-    """The transfer was no attempt to find a colleague: it brought the client to the rating."""
+    """The transfer brought the client to the rating; it was no attempt to find a colleague."""
     transfer.to_rating = True
     transfer.result = TransferResult.COMPLETED
 
@@ -32,7 +32,7 @@ def enter(desk: Desk, leg: Leg, ms: int) -> None:
         call.handed_over_ms = ms
         last = call.transfers[-1] if call.transfers else None
         if last is not None and last.result is None:
-            # Nobody else has the client, and yet it has not failed.
+            # Nobody else has the client, and yet the transfer has not failed.
             came_by(last)
         _, handed_over = ended_by(call, call.requests, desk.limits(call.line).abnormal_causes)
     desk.facts.append(

@@ -1,8 +1,8 @@
-"""Asterisk's clock was set while calls were on: their past is told in the new time.
+"""Asterisk's clock was set while calls were on: their past is converted to the new time.
 
-Every moment the tracker keeps of a call in progress moves by as much as the clock did. So its spans are as
-long as they were, limits run out when they are due, and what it began with has the date it would have
-had if the clock had been right from the start.
+Every moment that the tracker keeps of a call in progress moves by as much as the clock did. So its spans keep
+their length, limits run out when they are due, and its beginning has the date it would have had if the clock
+had been right from the start.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def redate(desk: Desk, legs: Iterable[Leg], calls: Iterable[Call], by_ms: int) -> None:
-    """Move all that is kept of these by `by_ms`, limits that run and what operators left last included."""
+    """Move every kept moment by `by_ms`, including running limits and the calls operators left last."""
     attempts: dict[Attempt, None] = {}
     for leg in legs:
         _leg(leg, by_ms)

@@ -1,4 +1,4 @@
-"""A hang-up request: which of a channel's calls it says something of, and of which side."""
+"""Hang-up requests: which of a channel's calls a request is about, and which side made it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _CLIENT: Final = Side.CLIENT
 _OPERATOR: Final = Side.OPERATOR
 _OUTBOUND: Final = Direction.OUTBOUND
-# AST_SOFTHANGUP_APPUNLOAD: what every channel is told when its dialplan has ended (main/pbx.c).
+# AST_SOFTHANGUP_APPUNLOAD: every channel gets this when its dialplan has ended (main/pbx.c).
 _RUN_OUT: Final = 16
 _HANGUP: Final = Happening.HANGUP
 # Dialplan applications that refuse a call which is not up (main/pbx_builtins.c).
@@ -27,7 +27,7 @@ _CANCELLED: Final = 487
 
 
 def made(desk: Desk, leg: Leg, event: ChannelHangupRequest, ms: int) -> None:
-    """Somebody's channel is asked to hang up."""
+    """A channel's hang-up is requested."""
     if event.soft:
         leg.run_out = leg.run_out or event.cause == _RUN_OUT
     elif _is_echo(leg, event):
@@ -40,18 +40,18 @@ def made(desk: Desk, leg: Leg, event: ChannelHangupRequest, ms: int) -> None:
 
 
 def _note(desk: Desk, call: Call, leg: Leg, event: ChannelHangupRequest, ms: int) -> None:
-    """The request as one call sees it; nothing to a call whose conversation it was not in."""
+    """Note the request in one call; it means nothing to a call whose conversation the leg was not in."""
     side = call.side(leg)
     if side is None and call.answered_ms is None and call is leg.call and _dials_out(call, leg):
         side = _OPERATOR  # the operator who dials out gives up
     if side is None and leg in call.last_contact and simultaneous(call.requests, ms):
-        side = _OPERATOR  # both hung up at once, the bridge went between the two
+        side = _OPERATOR  # both hung up at once; the bridge went between the two requests
     if side is None or (call.handed_over_ms is not None and side is _CLIENT):
         return
     passed_back = not leg.up and side is _CLIENT and _is_answer(call, leg, event, ms)
     third_party = leg.outsider and side is _OPERATOR
     if side is _CLIENT and leg.dialled and not leg.up and not event.soft:
-        return  # the line did not take the call: whoever dialled it tries another one or gives up
+        return  # the line did not take the call: whoever dialled it tries another line or gives up
     request = Request(
         ms,
         side,
@@ -71,10 +71,10 @@ def _note(desk: Desk, call: Call, leg: Leg, event: ChannelHangupRequest, ms: int
 
 
 def _is_answer(call: Call, leg: Leg, event: ChannelHangupRequest, ms: int) -> bool:
-    """Whether a request on a caller who is not up comes of Asterisk refusing the call, not of its caller.
+    """Whether a request on a caller who is not up comes from Asterisk refusing the call, not from the caller.
 
-    Busy() and Congestion() answer with a SIP 486 or 503, upon which the driver asks for the hang-up. A client
-    who waits on in the dialplan after a dial that failed gives up later, with a CANCEL (487).
+    Busy() and Congestion() answer with a SIP 486 or 503, and then the driver requests the hang-up. A client
+    who waits on in the dialplan after a failed dial gives up later, with a CANCEL (487).
     """
     if leg.dialled or event.soft or event.tech_cause == _CANCELLED:
         return False
@@ -85,10 +85,10 @@ def _is_answer(call: Call, leg: Leg, event: ChannelHangupRequest, ms: int) -> bo
 
 
 def _is_echo(leg: Leg, event: ChannelHangupRequest) -> bool:
-    """Whether a request is the driver's answer to Asterisk hanging the channel up: nobody's wish.
+    """Whether a request is only the driver's reaction to Asterisk hanging the channel up.
 
     chan_iax2 queues a hang-up on each channel that Asterisk ends (iax2_predestroy in channels/chan_iax2.c):
-    of a caller behind the end of the dialplan, of whom was dialled behind leaving the bridge.
+    for a caller after the end of the dialplan, for a dialled channel after it left the bridge.
     """
     if leg.run_out:
         return True

@@ -1,8 +1,8 @@
-"""The channels and bridges Asterisk has now, as far as its events tell.
+"""The channels and bridges that Asterisk has now, as far as its events say.
 
-A channel met for the first time in the middle of its life is taken in as it is; one that is gone is
-remembered, so that a late event does not bring it back. Asterisk never gives an id twice, but a program that
-chooses ids may: a channel created after the one of that id was gone is a new one.
+A channel first seen in the middle of its life is taken in as it is; one that is gone is remembered, so that a
+late event does not bring it back. Asterisk never uses an id twice, but a program that chooses ids may: a
+channel created after the one with the same id was gone is a new one.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ _REMEMBERED: Final = 10_000
 
 
 class Roster:
-    """Legs by channel id, bridges by id, and who is where."""
+    """Legs by channel id, bridges by id, and who is in which bridge."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self.legs: dict[str, Leg] = {}
         self.bridges: dict[str, Bridge] = {}
         self._halves: dict[str, Leg] = {}
-        # When each was gone.
+        # When each channel was gone.
         self._gone: OrderedDict[str, int] = OrderedDict()
 
     def calls(self) -> list[Call]:
@@ -56,7 +56,7 @@ class Roster:
             return leg
         position = channel.dialplan
         queues = position.app_name == "Queue"
-        # For every event of a client: a line is looked for where there is news.
+        # For every event of a client: the line is looked up again if the place has changed.
         if not call.line_from_queue and (
             (queues and position.app_data != call.queue)
             or not call.placed
@@ -74,14 +74,14 @@ class Roster:
         return leg
 
     def _join(self, channel_id: str, channel: ari.Channel, ms: int) -> Leg | None:
-        """A channel that was there before the stream began."""
+        """Join a channel that existed before the stream began."""
         if channel_id in self._gone or "<ZOMBIE>" in channel.name:
             return None
         leg = self.add(channel_id, channel, ms)
         leg.joined_ms = ms
         leg.call.unobserved = (*leg.call.unobserved, (leg.created_ms, ms))
         origin.made(leg, channel)
-        leg.up = channel.state == "Up"  # since when, nobody saw
+        leg.up = channel.state == "Up"  # nobody saw since when
         if leg.dialled:
             mobile.recognise(self._desk, leg, channel.caller.number)
         linking.join_linked(self._desk, leg, channel, self.legs)
@@ -90,10 +90,10 @@ class Roster:
         return leg
 
     def add(self, channel_id: str, channel: ari.Channel, ms: int, stamp: str = "") -> Leg:
-        """A new leg, at a moment and its stamp: most channels are told of in the moment they are made."""
+        """A new leg, with its moment and stamp: most channels are reported when they are created."""
         creationtime = channel.creationtime
         created = ari.epoch_ms(creationtime) if creationtime and creationtime != stamp else None
-        # The name that Asterisk gave it may have a client's number in it: it goes no further than this.
+        # Asterisk's name for it may hold a client's number: that name goes no further than this.
         endpoint, name = self._desk.directory.named(channel.name)
         leg = self.legs[channel_id] = Leg(channel_id, name, endpoint, ms if created is None else created)
         if channel_id in self._gone:
@@ -115,23 +115,23 @@ class Roster:
         linking.merge(self._desk, other.call, leg.call)
 
     def remember(self, channel_id: str, ms: int) -> None:
-        """A channel is gone."""
+        """Remember that a channel is gone."""
         self._gone[channel_id] = ms
         if len(self._gone) > _REMEMBERED:
             self._gone.popitem(last=False)
 
     def is_late(self, channel: ari.Channel) -> bool:
-        """Whether the creation of a channel is told when that channel is gone: late, or a second time."""
+        """Whether the event is the creation of a channel that is gone already: a late or repeated event."""
         gone_ms = self._gone.get(channel.id)
         return gone_ms is not None and not ari.made_after(channel, gone_ms)
 
     def move(self, by_ms: int) -> None:
-        """The clock was set: when channels were gone is told in the new time."""
+        """The clock was set: move the moments at which channels were gone."""
         for channel_id in self._gone:
             self._gone[channel_id] += by_ms
 
     def forget(self, leg: Leg) -> None:
-        """The channel is no more; its bridge and its call know already."""
+        """Forget a channel; its bridge and its call know already."""
         del self.legs[leg.id]
         leg.dialled_by = None
         if leg.half is not None:
@@ -147,7 +147,7 @@ class Roster:
             known = self.bridges[bridge_id] = Bridge(
                 bridge_id, holding=bridge.bridge_type == "holding" or bridge.technology == "holding_bridge"
             )
-            # A stream that begins midway: those already inside.
+            # A stream that begins midway: these were inside already.
             for channel_id in bridge.channels:
                 leg = self.legs.get(channel_id)
                 if leg is not None and leg.bridge is None:
@@ -157,7 +157,7 @@ class Roster:
         return known
 
     def connect(self, bridge: Bridge, ms: int) -> None:
-        """Those in a bridge hear each other: their calls become one, or at least hear of it."""
+        """Those in a bridge hear each other: their calls are merged, or at least learn of each other."""
         if not bridge.holding:
             first = bridge.legs[0]
             for leg in bridge.legs:
@@ -166,7 +166,7 @@ class Roster:
         self.regroup(bridge.legs, ms)
 
     def regroup(self, legs: list[Leg], ms: int) -> None:
-        """Everybody whose conversation a change at these legs can touch."""
+        """Regroup every conversation that a change at these legs can affect."""
         only = _only_call(legs)
         if only is not None:
             talk.regroup(self._desk, only, ms)
@@ -200,14 +200,14 @@ class Roster:
             self.detach(leg, ms)
             leg.bridge = bridge
             leg.entered = True
-            leg.hung_up_ms = None  # of a leg that was swapped: whoever comes into a bridge is there
+            leg.hung_up_ms = None  # a leg that was swapped: whoever comes into a bridge is there
         leg.placed = False
         if leg not in bridge.legs:
             bridge.legs.append(leg)
         self.connect(bridge, ms)
 
     def leave(self, leg: Leg, left: ari.Bridge, ms: int) -> None:
-        """A leg went out of a bridge, which may be destroyed already: it must not come back."""
+        """A leg left a bridge. The bridge may be destroyed already and must not come back."""
         if leg.bridge is not None and leg.bridge.id == left.id:
             self.detach(leg, ms)
         elif leg.joined_ms is not None and leg.bridge is None:
@@ -221,7 +221,7 @@ class Roster:
             self.detach(leg, ms)
 
     def destroy(self, bridge_id: str, ms: int) -> None:
-        """A bridge is gone, and whoever was in it is out of it."""
+        """A bridge is gone, and everybody in it has left it."""
         bridge = self.bridges.get(bridge_id)
         if bridge is not None:
             del self.bridges[bridge_id]
@@ -230,7 +230,7 @@ class Roster:
                 self.detach(leg, ms)
             for call in talking:
                 if call.parted is not None:
-                    call.parted.by = None  # in which order they went, nobody saw
+                    call.parted.by = None  # nobody saw in which order they left
 
     def merge(self, into_bridge: ari.Bridge, from_bridge: ari.Bridge, ms: int) -> None:
         """Everybody in one bridge is in another one now."""
@@ -252,11 +252,11 @@ class Roster:
         ms: int,
         seen_ms: int,
     ) -> None:
-        """Puts everybody where Asterisk's own lists have them; who left a bridge left it unseen."""
+        """Put everybody where Asterisk's own lists have them; whoever left a bridge left it unobserved."""
         inside = {channel_id: bridge.id for bridge in bridges for channel_id in bridge.channels}
         for bridge_id in set(self.bridges) - {bridge.id for bridge in bridges}:
             self.destroy(bridge_id, seen_ms)
-        # Asterisk lists them in any order: the first channel of a call comes before those made for it.
+        # Asterisk lists them in any order: the first channel of a call must come before those made for it.
         for channel in sorted(channels, key=_age):
             listed = self.leg(channel, ms)
             if (
@@ -278,12 +278,12 @@ class Roster:
 
 
 def _age(channel: ari.Channel) -> tuple[str, str]:
-    """Oldest first; of those made in one millisecond a Local channel first, its `;1` before its `;2`."""
+    """Oldest first; of those created in one millisecond a Local channel first, its `;1` before its `;2`."""
     return channel.creationtime, channel.name
 
 
 def _only_call(legs: list[Leg]) -> Call | None:
-    """The call that all these legs serve and none beside it: the usual talk of two."""
+    """The only call that all these legs serve, if there is just one: the usual talk of two."""
     call = legs[0].call
     for leg in legs:
         if leg.call is not call or leg.half is not None:

@@ -1,4 +1,4 @@
-"""Asterisk's timestamps read as milliseconds, at the price of one event out of a thousand."""
+"""Asterisk's timestamps as milliseconds, fully parsed for one event in a thousand only."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from typing import Final
 from callsteward.ari.events import epoch_ms
 
 _SECONDS: Final = {f"{second:02d}.": second * 1000 for second in range(60)}
-# No moment that a timestamp can mean.
+# A moment that no timestamp can mean.
 _NONE: Final = -(1 << 61)
 
 
 def _millis(stamp: str) -> int:
-    """The three digits behind the dot, negative where they are none. As bare numbers: for every event."""
+    """The three digits after the dot, negative if they are not digits.
+
+    As bare numbers, since it runs for every event.
+    """
     if len(stamp) < 23:
         return -1
     hundreds, tens, ones = ord(stamp[20]) - 48, ord(stamp[21]) - 48, ord(stamp[22]) - 48
@@ -22,13 +25,13 @@ def _millis(stamp: str) -> int:
 
 
 class Stamps:
-    """Reads timestamps of one stream. What two of them share, the second and the zone, is parsed once."""
+    """Reads the timestamps of one stream. The parts that two of them share are parsed once."""
 
     __slots__ = ("_base_ms", "_length", "_minute", "_minute_ms", "_second", "_zone")
 
     def __init__(self) -> None:
-        # 2026-11-22T02:06: and 2026-11-22T02:06:46. and +0000 of the last one read, its length, and the
-        # moments that minute and second mean there.
+        # Of the last timestamp read: 2026-11-22T02:06: and 2026-11-22T02:06:46. and +0000, its length, and
+        # the moments that its minute and its second mean.
         self._minute = ""
         self._second = ""
         self._zone = ""
@@ -37,12 +40,12 @@ class Stamps:
         self._base_ms = 0
 
     def ms(self, stamp: str) -> int | None:
-        """Just what `epoch_ms` says of it: ms since 1970, None for what is no timestamp."""
+        """The same as `epoch_ms`: ms since 1970, None for text that is no timestamp."""
         read = self.ms_or(stamp, _NONE)
         return None if read == _NONE else read
 
     def ms_or(self, stamp: str, otherwise: int) -> int:
-        """The same, with a number of the caller's for what is no timestamp."""
+        """The same, with a number of the caller's for text that is no timestamp."""
         millis = _millis(stamp)
         if millis < 0:
             return self._parsed(stamp, otherwise)

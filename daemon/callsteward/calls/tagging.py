@@ -1,7 +1,7 @@
-"""Which call a tag means: the one the operator is in, else the one they left last.
+"""The call that a tag belongs to: the one the operator is in, else the one they left last.
 
-Tags are part of the stream (keys on a phone are UserEvents, commands are put into it), so a replay and
-a daemon that takes up its journal find them where they were given.
+Tags are part of the stream (keys on a phone are UserEvents, commands are put into it), so a replay and a
+daemon that takes up its journal find them where they were given.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ EVENT = "callsteward-tag"
 _INTERNAL = Direction.INTERNAL
 
 
-# By its name in the stream; who wrote that is not believed further.
+# By its name in the stream; the rest of the event is not trusted.
 _COMMANDED: Final = {source.value: source for source in (Source.MQTT, Source.HTTP, Source.AGI)}
 
 
 def by_phone(desk: Desk, roster: Roster, event: ari.ChannelUserevent, ms: int) -> None:
-    """Keys on a phone. Who pressed them is known by the channel, never by what the event says."""
+    """A tag by keys on a phone. The channel says who pressed them, never the event's text."""
     if event.eventname != EVENT or event.channel is None:
         return
     leg = roster.leg(event.channel, ms)
@@ -73,7 +73,7 @@ def by_phone(desk: Desk, roster: Roster, event: ari.ChannelUserevent, ms: int) -
 
 
 def by_command(desk: Desk, roster: Roster, event: ari.TagCommanded, ms: int) -> None:
-    """A command named the call; it may have ended."""
+    """A tag by a command that names the call. The call may have ended."""
     given, refused = _read(event.tag, event.value)
     call = _open(roster, event.call_id)
     fact = CallTagged(
@@ -100,7 +100,7 @@ def _read(name: str, value: str) -> tuple[Given | None, str]:
 
 
 def _keep(desk: Desk, call: Call | None, fact: CallTagged, given: Given | None) -> None:
-    """The call remembers it, for its record; the shell is told in any case."""
+    """Keep the tag with the call, for its record, if there is one. The fact is made in any case."""
     if call is None or given is None or fact.refused:
         pass
     elif all(said.given != given for said in call.tags):
@@ -109,7 +109,7 @@ def _keep(desk: Desk, call: Call | None, fact: CallTagged, given: Given | None) 
 
 
 def _in_talk(roster: Roster, leg: Leg) -> Call | None:
-    """The client's call this operator is in, with whichever of their phone's lines."""
+    """The client's call that this operator is in, on any line of their phone."""
     for own in (leg, *(item for item in roster.legs.values() if item.operator == leg.operator)):
         if own.is_staff:
             for call in own.contacts:
@@ -122,6 +122,6 @@ def _open(roster: Roster, call_id: str) -> Call | None:
     """A call whose record is not made yet."""
     for call in roster.calls():
         if call.id == call_id and (call.client is not None or call.client_gone):
-            # A call that was given up waiting for (LINGER) has its record, and what is left is `spent`.
+            # A call that was no longer waited for (LINGER) has its record; its remaining legs are `spent`.
             return None if call.spent else call
     return None

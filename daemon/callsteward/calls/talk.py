@@ -1,7 +1,7 @@
-"""The conversation of a call: who hears the client, holds, speech, pauses, and their limits.
+"""The conversation of a call: whom the client hears, holds, speech, silences, and their limits.
 
-All on Asterisk's clock (ms since 1970). The client's ear decides: an operator who talks to a colleague
-while the client waits is not in this conversation.
+All on Asterisk's clock (ms since 1970). The client's ear decides: an operator who talks to a colleague while
+the client waits is not in this conversation.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ _SILENCE: Final = Limit.SILENCE
 _INTERNAL: Final = Direction.INTERNAL
 _COMPLETED: Final = TransferResult.COMPLETED
 _FAILED: Final = TransferResult.FAILED
-# `value` of an enum's member runs code in Python: here it is read once.
+# `value` of an enum's member runs Python code: here it is read once.
 _SAID: Final = {side: side.value for side in Side}
 
 
 def hearers(client: Leg) -> tuple[Leg, ...]:
-    """The people a leg is connected to, through bridges and Local channels, in order of entry."""
+    """The people to whom a leg is connected, through bridges and Local channels, in order of entry."""
     bridge = client.bridge
     if bridge is None or bridge.holding:
         return ()
@@ -63,7 +63,7 @@ def beyond(relay: Leg) -> list[Leg]:
 
 
 def _walk(start: Bridge) -> list[Leg]:
-    """Everybody in a bridge and in those that Local channels join to it, in order of entry."""
+    """Everybody in a bridge and in the bridges that Local channels join to it, in order of entry."""
     found: list[Leg] = []
     seen: set[int] = {id(start)}
     todo: list[Bridge] = [start]
@@ -80,7 +80,7 @@ def _walk(start: Bridge) -> list[Leg]:
 
 
 def regroup(desk: Desk, call: Call, ms: int) -> None:
-    """Brings the call's conversation in step with who the client hears now."""
+    """Update the call's conversation to those whom the client hears now."""
     client = call.client
     now = hearers(client) if client is not None else ()
     before = call.contact
@@ -105,7 +105,7 @@ def regroup(desk: Desk, call: Call, ms: int) -> None:
     if not before and call.answered_ms == ms:
         for leg in now:
             if not leg.outsider:
-                break  # whose own answer was told
+                break  # whose own answer was reported
         else:
             desk.say(call, _SAY_ANSWERED, ms, operator=call.operator)
     if before:
@@ -122,7 +122,7 @@ def _take_part(desk: Desk, call: Call, leg: Leg, ms: int) -> None:
         if leg.told_in != call.id and _seen_to_connect(call, leg):
             leg.told_in = call.id
             desk.say(call, _SAY_ANSWERED, ms, operator=leg.operator)
-    # A transfer is completed by the first one who then has the client; failed if it is its giver.
+    # A transfer is completed by the first operator who then has the client; it failed if that is its giver.
     for transfer in call.transfers:
         if transfer.result is None:
             came_back = leg.operator == transfer.by
@@ -132,7 +132,7 @@ def _take_part(desk: Desk, call: Call, leg: Leg, ms: int) -> None:
 
 
 def _seen_to_connect(call: Call, leg: Leg) -> bool:
-    """Whether a leg and the client come together now; those who were met together may have talked before.
+    """Whether a leg and the client come together now; two that were met together may have talked before.
 
     An agent who was on the line already when the stream began takes clients who call in afterwards.
     """
@@ -149,7 +149,7 @@ def _begin(desk: Desk, call: Call, ms: int) -> None:
         call.begun_unseen = call.begun_unseen or all(leg.placed for leg in call.contact)
     if call.waits_for is not None:
         close_hold(desk, call.waits_for, ms, only=call)
-    # What was asked before belongs to an earlier talk of the same call (a transfer, a second queue).
+    # Earlier requests belong to an earlier talk of the same call (a transfer, a second queue).
     call.requests = ()
     call.ends = ()
     call.handed_over_ms = None
@@ -159,13 +159,13 @@ def _begin(desk: Desk, call: Call, ms: int) -> None:
     if call.answered_ms is None:
         _answered(call, ms)
     if call.talk_limit is None and call.line:
-        # The consultation is the talks together: the wait for a colleague between two is none of it.
+        # The limit counts the talks together, without the wait for a colleague between two of them.
         since = ms - sum(end - start for start, end in call.talks)
         call.talk_limit = desk.deadlines.add(since + desk.limits(call.line).talk_ms, _TALK, since, call)
 
 
 def _answered(call: Call, ms: int) -> None:
-    """Client and operator are connected for the first time, where somebody watched them come together."""
+    """Client and operator are connected for the first time, and the daemon saw them come together."""
     latency: int | None = None
     for leg in call.contact:
         if not _seen_to_connect(call, leg):
@@ -181,7 +181,7 @@ def _leave(desk: Desk, call: Call, leg: Leg, ms: int, *, talk_goes_on: bool) -> 
         if leg.hold_ms is not None:
             close_hold(desk, leg, ms, only=call)
     elif leg.hold_ms is not None:
-        # It went to ask a colleague: the client still waits, until somebody is back.
+        # It left to ask a colleague: the client still waits until somebody is back.
         call.waits_for = leg
         leg.awaited_by = (*leg.awaited_by, call)
     if leg.talking_ms is not None:
@@ -230,7 +230,7 @@ def _end(desk: Desk, call: Call, before: tuple[Leg, ...], ms: int) -> None:
 
 
 def cut_off(call: Call, ms: int) -> None:
-    """The client was gone then, whenever Asterisk took their channel out of the bridge."""
+    """The client was gone at that moment, whenever Asterisk took their channel out of the bridge."""
     if call.talks and call.talks[-1][1] > ms:
         start = call.talks[-1][0]
         call.talks[-1] = (min(start, ms), ms)
@@ -267,13 +267,16 @@ def hold(desk: Desk, leg: Leg, ms: int) -> None:
 
 
 def unhold(desk: Desk, leg: Leg, ms: int) -> None:
-    """The phone came back. An unhold without a hold occurs (before a blind transfer) and means nothing."""
+    """The phone took the other side off hold.
+
+    An unhold without a hold occurs (before a blind transfer) and means nothing.
+    """
     if leg.hold_ms is not None:
         close_hold(desk, leg, ms)
 
 
 def close_hold(desk: Desk, leg: Leg, ms: int, only: Call | None = None) -> None:
-    """Ends an open hold: the phone came back, left the conversation, or the call ended.
+    """End an open hold: the phone came back, left the conversation, or the call ended.
 
     `only`: for that call. Others whose client the phone still holds (a conference) go on waiting.
     """
@@ -324,7 +327,7 @@ def _open_part(desk: Desk, call: Call, leg: Leg, ms: int) -> Part:
 
 
 def _clients_part(desk: Desk, call: Call, client: Leg, ms: int) -> None:
-    """The client takes part, once however many come and go, while it is the same one."""
+    """The client takes part: one part for the same client, however many operators come and go."""
     part = call.clients_part
     if part is None or part.leg is not client:
         if part is not None:
@@ -357,8 +360,8 @@ def speech_started(leg: Leg, ms: int) -> None:
 def speech_finished(desk: Desk, leg: Leg, ms: int, duration_ms: int) -> None:
     """The detector heard speech end, `silence_ms` ago; `duration_ms` is the speech alone.
 
-    A duration can be negative in odd cases (Asterisk issue 80); and after a hold it can come without
-    a start, since no RTP flowed while the detector waited for the end.
+    A duration can be negative in odd cases (Asterisk issue 80). After a hold it can come without a start,
+    since no RTP flowed while the detector waited for the end.
     """
     start = leg.talking_ms
     end = ms - desk.silence_ms
@@ -373,7 +376,7 @@ def speech_finished(desk: Desk, leg: Leg, ms: int, duration_ms: int) -> None:
 
 
 def close_speech(leg: Leg, ms: int, only: Call | None = None) -> None:
-    """Speech still open when the phone held or left: no end of it will be heard."""
+    """Close speech that was still open when the phone held or left: no end of it will be heard."""
     start = leg.talking_ms
     if start is None:
         return
@@ -399,7 +402,7 @@ def _spoken(call: Call, leg: Leg, start: int, end: int) -> None:
 
 
 def _quiet_from(desk: Desk, call: Call, ms: int) -> None:
-    """Somebody stopped speaking (or a hold ended) at ms: if now all are quiet, the limit runs."""
+    """Somebody stopped speaking (or a hold ended) at `ms`: if now all are quiet, the limit runs."""
     quiet_ms = call.quiet_ms = max(call.quiet_ms, ms)
     client = call.client
     contact_ms = call.contact_ms
@@ -410,20 +413,21 @@ def _quiet_from(desk: Desk, call: Call, ms: int) -> None:
     if client.hold_ms is not None or client.talking_ms is not None or voice is None or not voice.audible:
         return
     for leg in call.contact:
-        # The speech of another call's client is known to that call alone. Where somebody cannot be heard,
-        # nobody knows of a silence.
+        # Speech of another call's client is known to that call only. If somebody cannot be heard, nobody
+        # knows of a silence.
         voice = leg.voice
         if leg.hold_ms is not None or leg.talking_ms is not None or voice is None or not voice.audible:
             return
     since = call.silent_since_ms = max(quiet_ms, contact_ms)
-    # One entry a call in the heap: while it is not due yet, it only finds a later pause when it is.
+    # One heap entry for a call: while it is not due, later pauses leave it alone, and when it is due it finds
+    # them.
     if call.silence is None:
         limit_ms = desk.limits(call.line).silence_ms
         call.silence = desk.deadlines.add(since + limit_ms, _SILENCE, since, call)
 
 
 def silence_due(desk: Desk, call: Call, deadline: Deadline[Leg | Call]) -> None:
-    """A pause may have reached its limit: the one the deadline was set for, or a later one."""
+    """A pause may have reached its limit: the pause that the deadline was set for, or a later one."""
     call.silence = None
     since = call.silent_since_ms
     if since is None:

@@ -1,7 +1,7 @@
-"""Spans of time and what they add up to: talk, holds, speech, silences. Pure functions.
+"""Spans of time and their sums: talk, holds, speech, silences. Pure functions.
 
-A span is (start, end) in ms since 1970, end >= start. A list of spans that went through `union` is
-sorted and has no overlaps.
+A span is (start, end) in ms since 1970, end >= start. A list of spans that went through `union` is sorted and
+has no overlaps.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from typing import Final
 Spans = list[tuple[int, int]]
 
 _UNPACKED: Final = 32
-# Before every moment that there is.
+# Earlier than every moment that occurs.
 _BEFORE: Final = -(1 << 61)
 
 
 class Spoken:
-    """Spans as they are added, small however many: the latest as they came, the rest packed."""
+    """Spans in the order added, in little memory: the latest as they came, the others packed."""
 
     __slots__ = ("_latest", "_packed")
 
     def __init__(self) -> None:
-        # Two numbers a span. An array is dear to make and to append to; most calls need none.
+        # Two numbers for a span. An array is expensive to create and to append to; most calls need none.
         self._latest: list[int] = []
         self._packed: array[int] | None = None
 
@@ -37,13 +37,13 @@ class Spoken:
         latest.append(end)
 
     def move(self, by_ms: int) -> None:
-        """All of them, by so much."""
+        """Move all spans by this much."""
         self._latest = [moment + by_ms for moment in self._latest]
         if self._packed is not None:
             self._packed = array("q", [moment + by_ms for moment in self._packed])
 
     def spans(self) -> Spans:
-        """All of them, in the order of adding."""
+        """All spans, in the order added."""
         numbers = self._latest
         if self._packed is not None:
             numbers = self._packed.tolist() + numbers
@@ -51,8 +51,8 @@ class Spoken:
 
 
 def union(spans: Spans) -> list[tuple[int, int]]:
-    """The spans sorted, those that touch or overlap made one, empty ones dropped."""
-    # Most are so already (one talk, one side's words as they were heard): they are given back as they are.
+    """The spans sorted, those that touch or overlap joined, empty ones dropped."""
+    # Most are so already (one talk, one side's speech as it was heard): those are returned unchanged.
     reach = _BEFORE
     for start, end in spans:
         if start <= reach or end <= start:
@@ -77,7 +77,7 @@ def _merged(spans: Spans) -> list[tuple[int, int]]:
 
 
 def total(spans: Spans) -> int:
-    """Milliseconds in all, of spans without overlaps."""
+    """The sum in milliseconds of spans without overlaps."""
     length = 0
     for start, end in spans:
         length += end - start
@@ -85,10 +85,10 @@ def total(spans: Spans) -> int:
 
 
 def intersection(left: Spans, right: Spans) -> list[tuple[int, int]]:
-    """Where both are; each without overlaps."""
+    """Where both lists have a span; each without overlaps."""
     if not left or not right:
         return []
-    # What was said in one talk without holds lies in it whole.
+    # Speech during a talk without holds lies wholly within the talk.
     if len(right) == 1 and right[0][0] <= left[0][0] and left[-1][1] <= right[0][1]:
         return left
     common: list[tuple[int, int]] = []
@@ -99,7 +99,7 @@ def intersection(left: Spans, right: Spans) -> list[tuple[int, int]]:
         start, end = max(left_start, right_start), min(left_end, right_end)
         if start < end:
             common.append((start, end))
-        # On to what comes behind the one that ends first.
+        # On to the span after the one that ends first.
         if left_end < right_end:
             i += 1
             if i == len(left):
@@ -113,7 +113,7 @@ def intersection(left: Spans, right: Spans) -> list[tuple[int, int]]:
 
 
 def difference(left: Spans, right: Spans, at_least_ms: int = 1) -> list[tuple[int, int]]:
-    """Where left is and right is not, for at least a time; each without overlaps."""
+    """Where `left` has a span and `right` has none, for at least `at_least_ms`; each without overlaps."""
     rest: list[tuple[int, int]] = []
     j = 0
     for span_start, end in left:
@@ -137,15 +137,15 @@ def difference(left: Spans, right: Spans, at_least_ms: int = 1) -> list[tuple[in
 
 
 def silences(conversation: Spans, speech: Spans, at_least_ms: int) -> list[tuple[int, int]]:
-    """Pauses of at least a length: in a conversation (talk without holds) without that speech."""
+    """Pauses of at least a length: within a conversation (talk without holds), without that speech."""
     return difference(conversation, speech, max(at_least_ms, 1))
 
 
 def interruptions(by: Spans, over: Spans, at_least_ms: int) -> int:
     """How often one side began to speak while the other was speaking, and went on over it.
 
-    Both begin at once: nobody interrupted. The overlap counts from `at_least_ms` on, so that a "yes"
-    of a listener is none.
+    If both begin at once, nobody interrupted. The overlap counts from `at_least_ms` on, so that a listener's
+    "yes" is no interruption.
     """
     count = 0
     j = 0

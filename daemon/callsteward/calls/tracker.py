@@ -1,8 +1,7 @@
 """The tracker: Asterisk's events in, facts about calls out. No IO and no clock of its own.
 
-Every channel begins as a call of its own; what Asterisk says of it (a dial, a bridge, a transfer)
-joins calls until one is left per client. It must hold for any stream, whole, cut or out of order:
-nothing here raises for what an event says.
+Every channel begins as a call of its own; events (a dial, a bridge, a transfer) join calls until one is left
+per client. This must hold for any stream, whole, cut or out of order: no event makes it raise.
 """
 
 from __future__ import annotations
@@ -44,8 +43,8 @@ from callsteward.record.number import Numbers
 if TYPE_CHECKING:
     from callsteward.config import Config
 
-# An operator's phone can outlive the call it served (a conference, an agent always on the line). This
-# long after the client's last channel the record is written without waiting for it.
+# An operator's phone can outlive the call it served (a conference, an agent always on the line). This long
+# after the end of the client's last channel the record is written without waiting for that phone.
 LINGER_MS: Final = 5_000
 _CLIENT: Final = Side.CLIENT
 _OPERATOR: Final = Side.OPERATOR
@@ -53,8 +52,8 @@ _NONE: Final[Sequence[Fact]] = ()
 _LINGER: Final = Limit.LINGER
 _SILENCE: Final = Limit.SILENCE
 _HOLD: Final = Limit.HOLD
-# With these no time passes: what a snapshot finds gone may have gone before its limit, and what the journal
-# notes for itself tells of that time as well.
+# Events at which no time passes: a channel that a snapshot finds gone may have ended before its limit, and
+# the journal's own marks carry the time themselves.
 _NO_TIME_PASSES: Final[frozenset[type]] = frozenset({ari.Snapshot, ari.Left, ari.Heard})
 _CLOCK_SET: Final[type] = ari.ClockSet
 
@@ -66,14 +65,14 @@ class Tracker:
         self._desk = Desk(config, Directory(config), Numbers(config.site.region, config.privacy.key))
         self._roster = Roster(self._desk)
         self.last_event_ms = 0
-        # Where a gap begins that the clock was set in, on the new clock.
+        # The beginning of a gap in which the clock was set, converted to the new clock.
         self._moved_to_ms: int | None = None
-        # Whether a break of the connection may have cost calls events that are on.
+        # Whether a break of the connection may have cost calls that are on some events.
         self._interrupted = False
         self._broke_off_at = ""
         self._stamps = Stamps()
         self._stamp = ""
-        # Each is told what happened; when, stands in `last_event_ms`.
+        # These get every fact; the moment of the event is in `last_event_ms`.
         self._on: dict[type, Callable[[Any], None]] = {
             ari.ChannelCreated: self._created,
             ari.ChannelStateChange: self._state_changed,
@@ -114,12 +113,12 @@ class Tracker:
         kind = type(event)
         handler = self._on.get(kind)
         if handler is None:
-            # It tells of no call, but of the time all the same.
+            # It is about no call, but time passes all the same.
             told = self._stamps.ms(event.timestamp)
             if told is not None and desk.deadlines.may_be_due(told):
                 self._fire(told)
             return self._told() if desk.facts else _NONE
-        # What happens at once is stamped alike: a bridge and those who enter it, a call and its end.
+        # Events at one moment have one stamp: a bridge and those who enter it, a call and its end.
         stamp = event.timestamp
         if stamp != self._stamp:
             self._stamp = stamp
@@ -140,11 +139,11 @@ class Tracker:
         return self._told()
 
     def reconfigure(self, config: Config) -> None:
-        """Go on with other lines, profiles and operators; limits that run already stay as they are."""
+        """Go on with other lines, profiles and operators. Limits that already run stay as they are."""
         self._desk.reconfigure(config, Directory(config))
 
     def finish(self) -> Sequence[Fact]:
-        """The stream ended: every call still on gets a record that says so."""
+        """The stream ended: every call that is still on gets a record that says so."""
         ms = self.last_event_ms
         for call in self._roster.calls():
             if not call.client_gone:
@@ -154,13 +153,13 @@ class Tracker:
         return self._told()
 
     def _told(self) -> Sequence[Fact]:
-        """The facts so far, handed out once."""
+        """The facts so far; each is handed out once."""
         facts, self._desk.facts = self._desk.facts, []
         return facts
 
     @property
     def next_deadline_ms(self) -> int | None:
-        """When `advance` has something to say, on Asterisk's clock."""
+        """The moment on Asterisk's clock at which `advance` has something to say."""
         return self._desk.deadlines.next_ms
 
     @property
@@ -170,7 +169,7 @@ class Tracker:
 
     @property
     def open_since_ms(self) -> int | None:
-        """When the oldest call that is on began, None where none is."""
+        """When the oldest call that is on began; None if none is on."""
         return min((call.started_ms for call in self._roster.calls()), default=None)
 
     @property
@@ -179,7 +178,7 @@ class Tracker:
         return len(self._roster.legs)
 
     def left_calls(self) -> list[ari.LeftCall]:
-        """Which call each operator left last, as far as a code that they dial yet may mean it."""
+        """The call that each operator left last, as long as a code dialled later may mean it."""
         since = self.last_event_ms - self._desk.wrap_up_ms
         return [
             ari.LeftCall(operator, left.call_id, left.line, left.at_ms)
@@ -197,7 +196,7 @@ class Tracker:
         return self._desk.voices.changed
 
     def listened_anew(self) -> list[tuple[str, ari.Listened | None]]:
-        """Of which endpoints that has changed since the last time; None: of that one nothing is kept."""
+        """The endpoints for which that has changed since the last time; None: this one is no longer kept."""
         return self._desk.voices.changes()
 
     def take_deliveries(self) -> list[Delivered]:
@@ -205,7 +204,7 @@ class Tracker:
         return self._desk.deliveries.take()
 
     def client_numbers(self) -> set[str]:
-        """The numbers, as the lines delivered them, of clients who are on a call now."""
+        """The numbers of clients who are on a call now, as the lines delivered them."""
         return {call.client_number for call in self._roster.calls() if call.client is not None} - {""}
 
     def lines_now(self) -> list[LineNow]:
@@ -229,7 +228,7 @@ class Tracker:
         linking.join_linked(self._desk, leg, channel, self._roster.legs)
         if not leg.dialled:
             linking.cast(self._desk, leg.call, ms, channel)
-        # A client's line was looked up with that.
+        # The line was looked up when the channel became a client's.
         leg.up = channel.state == "Up"
 
     def _state_changed(self, event: ari.ChannelStateChange) -> None:
@@ -254,7 +253,7 @@ class Tracker:
             self._remove(leg, ms, event)
 
     def _remove(self, leg: Leg, ms: int, event: ari.ChannelDestroyed | None) -> None:
-        """A channel is gone; `event` tells how, None where nobody saw it."""
+        """A channel is gone. `event` says how; None if its end was not observed."""
         desk = self._desk
         passed_back = attempts.passed_back(leg.call, leg)
         if leg.bridge is not None:
@@ -266,11 +265,11 @@ class Tracker:
             provenance.ended(call, leg, cause)
             if leg is call.client:
                 if call.handed_over_ms is None:
-                    if leg.dialled:  # of several tries the last one counts
+                    if leg.dialled:  # after several tries the last one counts
                         call.ends = tuple([end for end in call.ends if end.side is not _CLIENT])
                     call.ends += (_end(desk, leg, _CLIENT, event, passed_back),)
             elif call.contact or _given_away(call, leg):
-                pass  # the talk went on without it, or the client was sent elsewhere
+                pass  # the talk went on without it, or the client was transferred
             elif leg in call.last_contact or not (leg.dialled or call.talks):
                 call.ends += (_end(desk, leg, _OPERATOR, event),)
         if leg.hold_ms is not None:
@@ -310,7 +309,7 @@ class Tracker:
         self._roster.destroy(event.bridge.id, self.last_event_ms)
 
     def _bridge_merged(self, event: ari.BridgeMerged) -> None:
-        # Asterisk sends the moves of the channels too; this is only for streams that lost them.
+        # Asterisk also sends the moves of the channels; this is only for streams that lost them.
         self._roster.merge(event.bridge, event.bridge_from, self.last_event_ms)
 
     # --- dials, holds, speech, transfers -------------------------------------------------------------
@@ -361,10 +360,10 @@ class Tracker:
                 talk.speech_finished(self._desk, leg, ms, event.duration)
 
     def _heard(self, leg: Leg | None, channel: ari.Channel) -> None:
-        """The talk detector told of a channel, also of one that is gone: its endpoint can be heard."""
+        """A talk event of a channel, which may be gone already: its endpoint can be heard."""
         voice = leg.voice if leg is not None else None
         if voice is not None and voice.heard and not voice.quiet:
-            voice.events += 1  # most talk events: nothing new about the endpoint
+            voice.events += 1  # most talk events say nothing new about the endpoint
             return
         desk = self._desk
         if leg is None:
@@ -412,7 +411,7 @@ class Tracker:
     def _give_up_waiting(self, call: Call, ms: int) -> None:
         """The client is gone and somebody's phone is not: the call is over all the same."""
         call.linger = None
-        interruption.note(call)  # in a break, whoever is left may have gone as well
+        interruption.note(call)  # during a break, the remaining phone may have gone as well
         self._end_call(call, ms)
         remaining = call.legs
         if remaining:
@@ -431,7 +430,7 @@ class Tracker:
         if self._interrupted:
             call.interruption = None
             self._interrupted = any(interruption.in_doubt(other) for other in self._roster.calls())
-        # Its legs know their call: without this the two would wait for the garbage collector.
+        # Its legs refer to their call: without this the two would wait for the garbage collector.
         call.last_contact = ()
         call.parts = ()
         call.clients_part = None
@@ -439,18 +438,18 @@ class Tracker:
             desk.facts.append(CallEnded(record, call.client_number))
 
     def _reconcile(self, event: ari.Snapshot) -> None:
-        """Asterisk's own list after a (re)connect: what vanished, what is new, what was not seen."""
+        """Reconcile with Asterisk's lists after a connect: what vanished, what is new, what was missed."""
         ms = self.last_event_ms
         gap = ari.epoch_ms(event.gap_from) if event.gap_from else None
         if gap is not None:
-            # Where the clock was set meanwhile, the gap's beginning is told in the old time.
+            # If the clock was set meanwhile, the gap's beginning is on the old clock.
             gap = min(gap if self._moved_to_ms is None else self._moved_to_ms, ms)
         present = {channel.id for channel in event.channels}
         vanished = [leg for leg in self._roster.legs.values() if leg.id not in present]
         if gap is not None:
             unseen.restarted(self._roster, event, gap, vanished)
             if event.gap_from == self._broke_off_at:
-                # But for that instant Asterisk kept all.
+                # Except for that instant, Asterisk kept everything.
                 for call in self._roster.calls():
                     interruption.note(call)
             else:
@@ -465,35 +464,35 @@ class Tracker:
             call.parted_unseen = not call.contact
 
     def _compacted(self, event: ari.Compacted) -> None:
-        """A compacted journal begins: a late event of a channel whose frames went brings no call back."""
+        """A compacted journal begins: a late event of a channel removed from it brings no call back."""
         for channel_id, ms in event.ended().items():
             self._roster.remember(channel_id, ms)
 
     def _clock_set(self, event: ari.ClockSet) -> None:
-        """Asterisk's clock was set: what is on is dated anew, so that its spans stay as long as they are."""
+        """Asterisk's clock was set: calls in progress are re-dated, so that their spans keep their length."""
         self.last_event_ms += event.by_ms
         self._moved_to_ms = self.last_event_ms
         redate(self._desk, self._roster.legs.values(), self._roster.calls(), event.by_ms)
         self._roster.move(event.by_ms)
 
     def _left_before(self, event: ari.Left) -> None:
-        """Whom operators talked with last, in a journal that has lost those calls."""
+        """The calls that operators left last, from a journal that no longer has those calls."""
         if self._tags:
             for item in event.calls:
                 self._desk.left[item.operator] = Left(item.call_id, item.line, item.at_ms)
 
     def _heard_before(self, event: ari.Heard) -> None:
-        """Which endpoints the talk detector told of, in events that this stream does not have."""
+        """The endpoints that sent talk events before, for a stream that does not have those events."""
         desk = self._desk
         if event.whole:
             desk.voices.learn(event.endpoints)
             return
-        # In place of events that went: an endpoint is named as Asterisk's channels are.
+        # It stands in place of removed events: an endpoint is named as Asterisk's channels are.
         for item in event.endpoints:
             desk.voices.event(desk.voices.of(desk.directory.endpoint(f"{item.endpoint}-0")))
 
     def _broke_off(self, event: ari.Interrupted) -> None:
-        """Of what Asterisk sent just before, some may be lost: the calls that are on are in doubt."""
+        """Events that Asterisk sent just before the break may be lost: the calls that are on are in doubt."""
         if event.certain:
             since = ari.epoch_ms(event.since)
             unseen.gap(self._roster, min(since or self.last_event_ms, self.last_event_ms), self.last_event_ms)
@@ -502,12 +501,12 @@ class Tracker:
         self._interrupted = interruption.begin(self._roster, event, self.last_event_ms)
 
     def _shed(self, event: ari.Shed) -> None:
-        """Speech on a channel went unheard: its calls say so, as after a gap."""
+        """Speech on a channel was left out: its calls say so, as after a gap."""
         unseen.speech(self._roster, event, self.last_event_ms)
 
 
 def _given_away(call: Call, leg: Leg) -> bool:
-    """Whether an operator who is gone has just sent the client to somebody else, who is not there yet."""
+    """Whether an operator who is gone has just transferred the client to somebody who is not there yet."""
     last = call.transfers[-1] if call.transfers else None
     return last is not None and last.result is None and last.by == leg.operator
 

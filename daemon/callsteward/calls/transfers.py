@@ -1,4 +1,4 @@
-"""Transfers: who gave the client to whom, and what is known at once of how it went."""
+"""Transfers: who gave the client to whom, and what is known of the result at once."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 def blind(desk: Desk, roster: Roster, event: BridgeBlindTransfer, ms: int) -> None:
-    """The client was sent to an extension."""
+    """A blind transfer: the client was sent to an extension."""
     leg = roster.leg(event.channel, ms)
     if leg is not None:
         _note(desk, leg, leg, TransferKind.BLIND, event.exten or None, event.result, ms)
 
 
 def attended(desk: Desk, roster: Roster, event: BridgeAttendedTransfer, ms: int) -> None:
-    """The client was given to somebody who had been talked to first."""
+    """An attended transfer: the client was given to somebody whom the operator had asked first."""
     first = roster.leg(event.transferer_first_leg, ms)
     second = roster.leg(event.transferer_second_leg, ms)
     if first is None or second is None:
@@ -40,7 +40,8 @@ def attended(desk: Desk, roster: Roster, event: BridgeAttendedTransfer, ms: int)
 
 def _note(desk: Desk, leg: Leg, other: Leg, kind: TransferKind, to: str | None, result: str, ms: int) -> None:
     call = leg.call
-    # Asterisk tells of an attended transfer after it has moved the client, and not always to whom.
+    # Asterisk reports an attended transfer after it has moved the client, and does not always name the
+    # target.
     receivers = [item for item in call.contact if item.operator != leg.operator]
     if to is None and kind is TransferKind.ATTENDED and receivers and not receivers[-1].outsider:
         to = receivers[-1].operator
@@ -51,7 +52,7 @@ def _note(desk: Desk, leg: Leg, other: Leg, kind: TransferKind, to: str | None, 
     elif kind is TransferKind.ATTENDED and receivers:
         transfer.result = TransferResult.COMPLETED
     elif call.handed_over_ms is not None and not call.contact:
-        # Told after its client had come there.
+        # Reported after its client had arrived there.
         rating_entry.came_by(transfer)
     call.transfers = (*call.transfers, transfer)
     names = {leg.name, other.name}

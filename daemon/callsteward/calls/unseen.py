@@ -1,4 +1,4 @@
-"""What was not observed: of the calls that are on, while nobody listened, or while too much was to hear."""
+"""What was not observed of the calls that are on: while nobody listened, or while events were left out."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def over(call: Call, from_ms: int, to_ms: int) -> None:
-    """The call was not heard in between: its record says so, and whether anybody spoke is not known."""
+    """The call was not observed in between: its record says so, and whether anybody spoke is not known."""
     call.unobserved = (*call.unobserved, (from_ms, to_ms))
     call.silent_since_ms = None
 
@@ -26,11 +26,11 @@ def gap(roster: Roster, from_ms: int, to_ms: int) -> None:
     for call in roster.calls():
         over(call, from_ms, to_ms)
     for leg in roster.legs.values():
-        talk.close_speech(leg, from_ms)  # the end of it may be missed; if not, it tells its length
+        talk.close_speech(leg, from_ms)  # its end may be missed; if not, the end will give its length
 
 
 def restarted(roster: Roster, event: ari.Snapshot, gap_ms: int, vanished: Sequence[Leg]) -> None:
-    """Talks that were on when Asterisk was started anew died with it, and no later than that."""
+    """Talks that were on when Asterisk was restarted ended then at the latest."""
     booted = ari.epoch_ms(event.booted) if event.booted else None
     if booted is None or booted <= gap_ms:
         return
@@ -40,12 +40,12 @@ def restarted(roster: Roster, event: ari.Snapshot, gap_ms: int, vanished: Sequen
         if call.contact and call.client is not None and call.client in vanished:
             call.requests += (of_restart(gap_ms, Side.CLIENT, call.client.name),)
             call.died_ms = died
-            # While somebody listened, who began to speak was heard.
+            # As long as the daemon listened, it heard who began to speak.
             call.spoke_on = lost is None or any(leg.talking_ms is not None for leg in call.contact)
 
 
 def speech(roster: Roster, event: ari.Shed, ms: int) -> None:
-    """Speech on a channel went unheard: its calls say so, as after a gap."""
+    """Speech on a channel was left out: its calls say so, as after a gap."""
     leg = roster.legs.get(event.channel_id)
     if leg is None:
         return

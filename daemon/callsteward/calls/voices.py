@@ -1,9 +1,9 @@
-"""Whose voice reaches Asterisk's talk detector: known per endpoint, since a silent call alone says nothing.
+"""Which endpoints Asterisk's talk detector hears: kept per endpoint, since a silent call proves nothing.
 
 An endpoint (`PJSIP/101`, a trunk) counts as heard once any talk event of it was seen, on any call: from then
-on its silence means that nobody spoke. Where the detector was switched off later, its talks are silent one
-after the other: after `DEAF_AFTER` such talks in a row it counts as never heard, until an event comes again.
-With `talk_detect = "on"` every endpoint counts as heard.
+on its silence means that nobody spoke. If the detector is switched off later, its talks are silent one after
+the other: after `DEAF_AFTER` such talks in a row it counts as not heard, until an event comes again. With
+`talk_detect = "on"` every endpoint counts as heard.
 """
 
 from __future__ import annotations
@@ -20,44 +20,45 @@ if TYPE_CHECKING:
     from callsteward.calls.model import Call, Leg
 
 DEAF_AFTER: Final = 5
-"""So many talks in a row without a word: an operator or a trunk with its detector on has none such."""
+"""Talks in a row without a word after which an endpoint counts as not heard: with its detector on, no
+operator or trunk has that many."""
 TALK_MS: Final = 10_000
-"""A talk, holds taken out, that says something of whether an endpoint is heard."""
+"""The shortest talk, holds taken out, that says something about whether an endpoint is heard."""
 KEPT: Final = 2_000
-"""Endpoints that are kept. Channels can be named by whoever calls; the one longest out of use goes first."""
+"""The most endpoints kept. Channels can be named by whoever calls; the one longest out of use goes first."""
 
 
 class Voice:
-    """One endpoint: whether it can be heard, and what that rests on."""
+    """One endpoint: whether it can be heard, and the evidence for that."""
 
     __slots__ = ("audible", "endpoint", "events", "heard", "quiet", "taken")
 
     def __init__(self, endpoint: str, *, audible: bool) -> None:
         self.endpoint = endpoint
         self.audible = audible
-        # Ever.
+        # Whether a talk event of it was ever seen.
         self.heard = False
-        # Talks in a row in which it was not; no more than DEAF_AFTER are counted.
+        # Talks in a row without one; no more than DEAF_AFTER are counted.
         self.quiet = 0
         self.events = 0
-        # Whoever keeps this longer knows of it.
+        # Whether the store knows of it.
         self.taken = False
 
 
 class Part:
-    """The part that somebody had in a call's conversation, on the client's side or the operator's."""
+    """One person's part in a call's conversation, on the client's side or the operator's."""
 
     __slots__ = ("client", "events", "leg", "since_ms", "until_ms", "voice")
 
     def __init__(self, leg: Leg, voice: Voice, since_ms: int) -> None:
-        # While it lasts: a leg that is gone is let go of.
+        # Set while the part lasts: the reference to a leg that is gone is dropped.
         self.leg: Leg | None = leg
         self.voice = voice
-        # How many talk events there had been of it.
+        # The number of its talk events at the beginning of the part.
         self.events = voice.events
         self.since_ms = since_ms
         self.until_ms: int | None = None
-        # On which side.
+        # The side.
         self.client = False
 
     def close(self, ms: int) -> None:
@@ -73,11 +74,11 @@ class Voices:
     def __init__(self, *, armed: bool) -> None:
         self._armed = armed
         self._known: OrderedDict[str, Voice] = OrderedDict()
-        # What whoever keeps this longer has not taken yet; None for one that is not kept any more.
+        # Changes that the store has not taken yet; None for an endpoint that is no longer kept.
         self._changed: dict[str, Voice | None] = {}
 
     def of(self, endpoint: Endpoint) -> Voice:
-        """The voice behind a channel that has a part in a talk, or speaks. Nobody is at a Local channel."""
+        """The voice behind a channel that takes part in a talk, or speaks. Nobody is at a Local channel."""
         return self._of(endpoint.shown if endpoint.person else "")
 
     def _of(self, endpoint: str) -> Voice:
@@ -97,20 +98,23 @@ class Voices:
         return voice
 
     def event(self, voice: Voice) -> None:
-        """The talk detector told of it."""
+        """A talk event of this endpoint."""
         voice.events += 1
         if voice.quiet or not voice.heard:
             self._heard(voice)
 
     def _heard(self, voice: Voice) -> None:
-        """The talk detector told of it, for the first time or after talks without a word."""
+        """A talk event of this endpoint, the first one or the first after talks without a word."""
         voice.heard = voice.audible = True
         voice.quiet = 0
         if voice.endpoint:
             self._changed[voice.endpoint] = voice
 
     def call_over(self, call: Call) -> None:
-        """Who took part in a talk long enough to be heard, and was not? Only where all was observed."""
+        """Count a finished call for everybody who took part in a talk long enough to be heard, heard or not.
+
+        Only for a call that was observed completely.
+        """
         if call.unobserved:
             return
         for part in call.parts:
@@ -122,7 +126,7 @@ class Voices:
         looked_at: set[int] = set()
         for part in call.parts:
             voice = part.voice
-            # Of one who has several parts the first tells of all: it had so many events when it began.
+            # If somebody has several parts, the first one says it for all: its count of events is the lowest.
             if id(voice) not in looked_at:
                 looked_at.add(id(voice))
                 if voice.events == part.events and voice.quiet < DEAF_AFTER and voice.endpoint:
@@ -147,7 +151,7 @@ class Voices:
         )
 
     def learn(self, listened: Iterable[Listened]) -> None:
-        """What was known before, and nothing else."""
+        """Take over earlier knowledge, in place of what is known."""
         for voice in self._known.values():
             voice.heard, voice.quiet, voice.audible = False, 0, self._armed
         for item in listened:
@@ -161,7 +165,7 @@ class Voices:
         return bool(self._changed)
 
     def changes(self) -> list[tuple[str, Listened | None]]:
-        """What is known anew since the last time, by endpoint; None: of that one nothing is any more."""
+        """Changes since the last time, by endpoint; None: nothing is known of this one any more."""
         changed, self._changed = self._changed, {}
         for voice in changed.values():
             if voice is not None:

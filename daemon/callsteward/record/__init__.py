@@ -1,1 +1,1 @@
-"""What is said of a call: its record, the facts on the way to it, tags, ids and numbers."""
+"""The vocabulary of calls: record, facts, tags, ids and numbers."""

@@ -1,7 +1,7 @@
 """The call record: the public contract, schema `callsteward.call/1`.
 
-Times are RFC 3339 UTC with milliseconds, durations seconds with three decimals in fields ending `_s`.
-What was not observed is null, never 0.
+Times are RFC 3339 UTC with milliseconds; durations are seconds with three decimals, in fields ending `_s`. A
+value that was not observed is null, never 0.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class Silence(msgspec.Struct, frozen=True):
 
 
 class Speech(msgspec.Struct, frozen=True):
-    """Null is what could not be heard: an endpoint that no talk event was ever seen of tells nothing."""
+    """Speech during the talk. Null is what could not be heard: an endpoint without any talk event so far."""
 
     operator_s: float | None
     client_s: float | None
@@ -122,7 +122,7 @@ class Attempt(msgspec.Struct, frozen=True):
 class AttemptsLeftOut(msgspec.Struct, frozen=True):
     """Attempts of one operator with one result that have no entry of their own.
 
-    `ring_s`: for how long they rang together. `operator` is null for operators beyond the first hundred rows.
+    `ring_s`: how long they rang in all. `operator` is null for operators beyond the first hundred rows.
     """
 
     operator: str | None
@@ -140,7 +140,7 @@ class Transfer(msgspec.Struct, frozen=True):
 
 
 class Hangup(msgspec.Struct, frozen=True):
-    """Who hung up first, with what it rests on. `lost_side` only where `first` is network."""
+    """Who hung up first, and the evidence for it. `lost_side` is set only if `first` is network."""
 
     first: Party
     cause: int | None
@@ -151,7 +151,7 @@ class Hangup(msgspec.Struct, frozen=True):
 
 
 class CallbackDecision(msgspec.Struct, frozen=True):
-    """Whether a callback is made, and why. Reasons may be added.
+    """Whether a callback is due, and why. Reasons may be added.
 
     Suppressed by the client's number: no_number, not_a_number, ambiguous_number (digits without a plus that
     can be two people's), invalid_number, short_number, emergency_number, own_number, region_not_allowed,
@@ -169,7 +169,7 @@ class Rating(msgspec.Struct, frozen=True):
 
 
 class RuleCheck(msgspec.Struct, frozen=True):
-    """One rule of the standard held against one call. `value` and `limit` in the rule's own unit."""
+    """One rule of the standard held against one call. `value` and `limit` are in the rule's own unit."""
 
     rule: str
     result: RuleResult
@@ -178,7 +178,7 @@ class RuleCheck(msgspec.Struct, frozen=True):
 
 
 class Span(msgspec.Struct, frozen=True):
-    """A span nobody observed; null where its start or end is not known either."""
+    """A span that nobody observed; null if its start or end is not known either."""
 
     from_: str | None = msgspec.field(name="from")
     to: str | None = None
@@ -201,7 +201,8 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
     wait_s: float | None
     answer_latency_s: float | None
     left_waiting_s: float | None = None
-    """Of a client who after the last talk waited for an operator in vain: from its end to theirs."""
+    """For a client who after the last talk waited for another operator without success: from that talk's end
+    to the client's."""
     talk_s: float | None
     hold_s: float | None
     duration_s: float | None
@@ -210,7 +211,7 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
     speech: Speech | None
     attempts: tuple[Attempt, ...]
     attempts_left_out: tuple[AttemptsLeftOut, ...] = ()
-    """Of a call with more than 40 attempts those between the first and the last 20."""
+    """For a call with more than 40 attempts: sums of those between the first 20 and the last 20."""
     transfers: tuple[Transfer, ...]
     hangup: Hangup
     outcome: Outcome
@@ -220,17 +221,18 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
     complete: bool
     unobserved: tuple[Span, ...]
     origin_call_id: str | msgspec.UnsetType = msgspec.UNSET
-    """Of a callback the call that broke, of a rating call the call that is rated. No other record has it."""
+    """The call that broke (in a callback's record) or the call that is rated (in a rating call's). No other
+    record has this field."""
 
     @property
     def connected(self) -> bool:
-        """Whether client and operator were connected, also where nobody saw since when."""
+        """Whether client and operator were connected, even if nobody saw since when."""
         return self.answered_at is not None or self.talk_s != 0
 
     def rang(
         self, operator: str | None = None, among: Collection[AttemptResult] = frozenset(AttemptResult)
     ) -> int:
-        """How many attempts of an operator (None: of all) came to one of the results, those left out too."""
+        """How many attempts of an operator (None: of all) had one of the results, left out ones included."""
         made = sum(
             item.result in among and (operator is None or item.operator == operator) for item in self.attempts
         )
@@ -242,7 +244,7 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def spoken_s(record: CallRecord) -> float:
-    """How long the operator spoke; where they could not be heard, how long they talked with the client."""
+    """How long the operator spoke; if they could not be heard, how long they talked with the client."""
     speech = record.speech
     spoken = speech.operator_s if speech is not None else None
     return (record.talk_s if spoken is None else spoken) or 0.0

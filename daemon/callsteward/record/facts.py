@@ -1,4 +1,4 @@
-"""What the tracker says: facts about calls, as values. The shell stores and publishes them."""
+"""Facts: the tracker's statements about calls, as values. The shell stores and publishes them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from callsteward.record.tag import Source, Tag
 
 
 class Happening(StrEnum):
-    """What can happen to a call while it is on (topic `calls/LINE/events`)."""
+    """Events in a call's life while it is on (topic `calls/LINE/events`)."""
 
     STARTED = "started"
     RINGING = "ringing"
@@ -25,7 +25,7 @@ class Happening(StrEnum):
 
 
 class CallHappened(msgspec.Struct, frozen=True, kw_only=True):
-    """Something happened to a call. `at_ms` is Asterisk's clock, ms since 1970."""
+    """Something happened in a call. `at_ms` is Asterisk's clock, ms since 1970."""
 
     call_id: str
     line: str
@@ -37,13 +37,13 @@ class CallHappened(msgspec.Struct, frozen=True, kw_only=True):
     to: str | None = None
     duration_s: float | None = None
     client_number: str = ""
-    """Where a call starts or a talk begins; for the callback ledger alone, not published."""
+    """The client's number, at the start of a call or a talk; for the callback ledger alone, not published."""
     outbound: bool = False
-    """The client was called; not published."""
+    """Whether the client was called; not published."""
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
-    """A rule broke while the call is still on. `at_ms` is the moment its limit was crossed."""
+    """A rule was broken while the call is still on. `at_ms` is the moment its limit was crossed."""
 
     call_id: str
     line: str
@@ -55,18 +55,21 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CallEnded(msgspec.Struct, frozen=True):
-    """A call is over: its record. `client_number` is for the callback ledger alone, it is not published."""
+    """A call has ended, with its record.
+
+    `client_number` is for the callback ledger alone and is not published.
+    """
 
     record: CallRecord
     client_number: str = ""
 
 
 class CallTagged(msgspec.Struct, frozen=True, kw_only=True):
-    """Somebody said something about a call. `at_ms` is Asterisk's clock.
+    """A tag was given to a call. `at_ms` is Asterisk's clock.
 
-    `call_id` is empty where the tracker does not know the operator's last call, `ended` says that the
-    call's record is made already. `refused` says why nothing follows, `result` what did (the shell's
-    word). `channel` is the phone that waits for an answer, `command` the command that does.
+    `call_id` is empty if the tracker does not know the operator's last call; `ended` says that the call's
+    record is made already. `refused` says why nothing follows from the tag, `result` what followed (in the
+    shell's words). `channel` is the phone that waits for an answer, `command` the command that does.
     """
 
     call_id: str
@@ -82,16 +85,16 @@ class CallTagged(msgspec.Struct, frozen=True, kw_only=True):
     channel: str = ""
     command: str = ""
     client_number: str = ""
-    """For the callback ledger alone, not published."""
+    """The client's number, for the callback ledger alone, not published."""
     repeated: bool = False
-    """It was written down and told before."""
+    """The tag was written down and published before."""
 
 
 class HandOver(msgspec.Struct, frozen=True, kw_only=True):
-    """A client's channel has come to the rating. For the rating alone, it is not published.
+    """A client's channel has come to the rating. For the rating alone, not published.
 
-    `dialogue`: the greeting was over. `handed_over`: the operator left the talk to the rating; false where
-    the talk ended otherwise, or there was none.
+    `dialogue`: the greeting was over. `handed_over`: the operator left the talk to the rating; false if the
+    talk ended in another way, or there was none.
     """
 
     call_id: str
@@ -112,9 +115,9 @@ Fact = CallHappened | Alert | CallEnded | CallTagged | HandOver
 
 
 class LineNow(msgspec.Struct, kw_only=True):
-    """A line's gauges at one moment. `longest_wait_since_ms`: when the client waiting longest came.
+    """A line's gauges at one moment. `longest_wait_since_ms`: when the client who waits longest arrived.
 
-    `lost`: unanswered calls nobody has dealt with yet; it comes from the store, the tracker leaves it 0.
+    `lost`: lost calls that nobody has dealt with yet; it comes from the store, and the tracker leaves it 0.
     """
 
     line: str
@@ -134,7 +137,7 @@ class OperatorState(StrEnum):
 
 
 class OperatorNow(msgspec.Struct, kw_only=True):
-    """An operator at one moment; `since_ms` when that state began, `hold_since_ms` when a hold did."""
+    """An operator at one moment; `since_ms`: when this state began, `hold_since_ms`: when a hold began."""
 
     operator: str
     state: OperatorState

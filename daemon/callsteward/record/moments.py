@@ -1,4 +1,4 @@
-"""Moments and spans as a record has them: RFC 3339 and seconds, of ms since 1970 and ms."""
+"""Moments and spans in the form of a record: RFC 3339 and seconds, from ms since 1970 and ms."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _dates: Final[dict[int, str]] = {}
 
 
 def stamped(ms: int) -> str:
-    """RFC 3339 in UTC with milliseconds, put together from parts made once: five times for every call."""
+    """RFC 3339 in UTC with milliseconds, put together from cached parts: needed five times for every call."""
     second = ms // 1000
     day = second // 86_400
     date = _dates.get(day)
@@ -22,7 +22,7 @@ def stamped(ms: int) -> str:
 
 
 def _date(day: int) -> str:
-    """The date so many days after 1970-01-01, from now on at hand."""
+    """The date this many days after 1970-01-01, cached."""
     if len(_dates) >= 64:
         _dates.clear()
     date = _dates[day] = datetime.fromtimestamp(day * 86_400, UTC).isoformat()[:10]
@@ -30,12 +30,12 @@ def _date(day: int) -> str:
 
 
 def rfc3339(ms: int | None) -> str | None:
-    """The same of a moment that may not have been observed."""
+    """The same for a moment that may not have been observed."""
     return None if ms is None else stamped(ms)
 
 
 def seconds(ms: int | None) -> float | None:
-    """Seconds with three decimals; a span that a clock's millisecond turned negative is 0."""
+    """Seconds with three decimals; a span that rounding made negative is 0."""
     if ms is None:
         return None
     return ms / 1000 if ms > 0 else 0.0

@@ -12,26 +12,26 @@ from callsteward.record import caller_id, numbering
 from callsteward.record.numbering import NumberFormat
 
 _SHORTEST = 7
-_LONGEST = 32  # a line delivers at most 15 digits; what is longer is no number
-_EXTENSION = 6  # the longest that a house numbers its phones with
-_REMEMBERED = 256  # characters of what is worth remembering; no caller id is longer
-# No country has the code 0: what is a number within it alone is nobody's.
+_LONGEST = 32  # a line delivers at most 15 digits; longer text is no number
+_EXTENSION = 6  # the longest extension in a house
+_REMEMBERED = 256  # characters of the longest text worth caching; no caller id is longer
+# No country has the code 0: digits that are a number only within it belong to nobody.
 _NOBODYS: Final = ";phone-context=+0"
-# What `Numbers.kind` says beside the ways of `record.numbering`.
+# Results of `Numbers.kind` besides those of `record.numbering`.
 PLUS: Final = "plus"
 OWN_CODE: Final = "own_code"
 AMBIGUOUS: Final = "ambiguous"
 UNREAD: Final = "unread"
-# In a name (of a channel, an endpoint, an extension): so many digits that they may be somebody's number.
+# In a name (of a channel, an endpoint, an extension): enough digits to be somebody's number.
 _RUN: Final = re.compile(r"\+?\d(?:[ ()-]{0,2}\d){6,}")
 _MASKED: Final = re.compile(r"\+?[0-9]{2,4}\*\*\*[0-9]{2,4}\Z")
 
 
 class Looked(NamedTuple):
-    """What was read of a caller id.
+    """A caller id as it was read.
 
-    `digits` as they stand, with their plus if they had one. `readings`: every number that they can be, once;
-    one that lacks its area code is the empty text. `kind`: see `Numbers.kind`.
+    `digits` as written, with their plus if they had one. `readings`: every number that they can be, each
+    once; a number without its area code is the empty text. `kind`: see `Numbers.kind`.
     """
 
     digits: str
@@ -40,7 +40,7 @@ class Looked(NamedTuple):
 
     @property
     def number(self) -> str | None:
-        """The number as +79031234567, None where there is none or more than one."""
+        """The number as +79031234567, None if there is none or more than one."""
         return (self.readings[0] or None) if len(self.readings) == 1 else None
 
     @property
@@ -54,30 +54,33 @@ def _one(number: str | None) -> tuple[str, ...]:
 
 
 class Numbers:
-    """Reads numbers as they are dialled in a region (ISO 3166), keys them with `key` if there is one.
+    """Reads numbers as they are dialled in a region (ISO 3166), and keys them with `key` if there is one.
 
-    A number with a plus is what it says, or nothing: it is never mended. Without one it is a number where
-    exactly one reading of it is valid: in the region, with a country code, with the region's international
-    prefix. Where a trunk's way of writing is configured, `delivered` says which of them counts.
+    A number with a plus is taken as it is or not at all; it is never mended. Digits without a plus are a
+    number if exactly one reading of them is valid: in the region, with a country code, or with the region's
+    international prefix. If a trunk's way of writing is configured, `delivered` decides which reading counts.
     """
 
     def __init__(self, region: str, key: bytes | None) -> None:
         self._plan = numbering.Numbering(region)
         self._key = key
-        # A call's number is asked for several times; reading it costs more than the rest of the record.
+        # A call's number is needed several times; reading it costs more than the rest of the record.
         self._looked = functools.lru_cache(maxsize=1024)(self._look)
         self._mask = functools.lru_cache(maxsize=1024)(self._hide)
         self._name = functools.lru_cache(maxsize=1024)(self._hide_in)
 
     def look(self, raw: str) -> Looked | None:
-        """What a caller id says, None for what is no number at all. The caller id is the attacker's."""
+        """A caller id as it was read, None for text that is no number at all.
+
+        It may be an attacker's text.
+        """
         return self._looked(raw) if len(raw) <= _REMEMBERED else None
 
     def plain(self, raw: str) -> str | None:
-        """The digits of a caller id, with their leading plus; None for what is no number at all.
+        """The digits of a caller id, with their leading plus; None for text that is no number at all.
 
-        All that a caller id says besides is left out (`record.caller_id`). Whoever masks, keys or dials a
-        number begins here, so that none of them takes another one for it.
+        Everything else in the caller id is left out (`record.caller_id`). Masking, keying and dialling a
+        number all begin here, so that they never mean different numbers.
         """
         written = caller_id.read(raw)
         if written is None:
@@ -88,7 +91,7 @@ class Numbers:
         return self.e164(raw)
 
     def e164(self, raw: str) -> str | None:
-        """The number as +79031234567, or None for what cannot be one, or can be more than one."""
+        """The number as +79031234567; None if it cannot be one, or can be more than one."""
         looked = self.look(raw)
         return None if looked is None else looked.number
 
@@ -111,15 +114,15 @@ class Numbers:
         readings = tuple([reading.number for reading in found])
         if not context:
             return Looked(digits, readings, self._kind(digits, found))
-        # phone-context=+7: what lies within it, else the number with that in front.
+        # phone-context=+7: the number within that prefix, else the number with the prefix in front.
         within = tuple([number for number in readings if number.startswith(context)])
         return Looked(digits, within or _one(numbering.exact(context + digits)), PLUS)
 
     def delivered(self, raw: str, form: NumberFormat | None) -> str:
-        """What a trunk delivered, as it is to be read from here on: +79031234567 where its format tells.
+        """A number as a trunk delivered it, made ready for reading: +79031234567 if its format says so.
 
-        A number with a plus, a short one and what is none stay as they are. What is no number in the trunk's
-        format is nobody's number, however it could be read without one.
+        A number with a plus, a short number and text that is no number stay as they are. A number that is not
+        in the trunk's format is nobody's number, even if it could be read without the format.
         """
         written = caller_id.read(raw) if form is not None and len(raw) <= _REMEMBERED else None
         if form is None or written is None or written.context or written.digits.startswith("+"):
@@ -137,9 +140,9 @@ class Numbers:
         return raw if len(digits) <= _EXTENSION else f"{digits}{_NOBODYS}"
 
     def kind(self, raw: str, form: NumberFormat | None) -> str:
-        """How a trunk wrote a number, for `check` to propose a format; empty where it delivered none.
+        """How a trunk wrote a number, for `check` to propose a format; empty if it delivered none.
 
-        One of `record.numbering`'s ways to read digits where there is just one (with the region's own country
+        One of `record.numbering`'s ways to read digits if there is just one (with the region's own country
         code `own_code`), else `plus`, `ambiguous` or `unread`.
         """
         looked = self.look(raw)
@@ -157,7 +160,10 @@ class Numbers:
         return OWN_CODE if how == numbering.CODE and digits.startswith(self._plan.code) else how
 
     def masked(self, raw: str) -> str | None:
-        """+7903***4567; a short internal number as it is; None for what is no number at all."""
+        """The masked number: +7903***4567.
+
+        A short internal number as it is; None for text that is no number at all.
+        """
         return self._mask(raw) if len(raw) <= _REMEMBERED else self._hide(raw)
 
     def _hide(self, raw: str) -> str | None:
@@ -173,7 +179,7 @@ class Numbers:
         return f"{digits[:2]}***{digits[-2:]}"
 
     def hidden(self, text: str) -> str:
-        """A name with each number in it masked: of seven digits and more, separated or not."""
+        """A name with each number of seven or more digits in it masked, separated or not."""
         if len(text) < _SHORTEST:
             return text
         return self._name(text) if len(text) <= _REMEMBERED else self._hide_in(text)
@@ -185,7 +191,7 @@ class Numbers:
         return self.masked("".join([char for char in run.group() if char not in " ()-"])) or "***"
 
     def extension(self, raw: str) -> str:
-        """What was dialled, masked where a client's number can be in it (behind a 9, behind *72)."""
+        """A dialled extension, masked if a client's number can be in it (behind a 9, behind *72)."""
         if sum(char.isdigit() for char in raw) <= _EXTENSION or _MASKED.match(raw):
             return raw
         return self.masked(raw) or "***"

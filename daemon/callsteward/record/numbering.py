@@ -1,8 +1,8 @@
-"""What digits without a plus can be: every number that they are when read in a region. Pure.
+"""Readings of digits without a plus: every number that they can be in a region. Pure.
 
 Trunks deliver `79031234567`, `89031234567`, `9031234567`, `81074951234567` without saying which form that is.
 The same digits can be two people's: 4740057948 is Norway (+47 40057948) and Lipetsk (+7 474 005-79-48). So
-all readings are found here, and whoever wants a number takes one only where there is no other.
+all readings are found here, and a number is used only if it is the single one.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 import phonenumbers
 from phonenumbers import CountryCodeSource, PhoneNumberFormat, PhoneNumberType
 
-# How digits were read.
+# Ways of reading digits.
 CODE: Final = "code"
 """With the country code, without its plus: 79031234567, 4740057948."""
 NATIONAL: Final = "national"
@@ -24,7 +24,7 @@ PREFIXED: Final = "prefixed"
 ABROAD: Final = "abroad"
 """With the region's international prefix: 8104740057948."""
 LOCAL: Final = "local"
-"""So short that it lacks its area code: whose it is, the digits do not tell."""
+"""Without its area code: the digits do not say whose number it is."""
 
 _SHORTEST: Final = 7
 
@@ -33,17 +33,17 @@ AS_DIALLED: Final = "national"
 
 
 class Reading(NamedTuple):
-    """One number that digits can be (E.164), and how they are read then. A local one has no number."""
+    """One number that digits can be (E.164), and the way they are read for it. A local one has no number."""
 
     how: str
     number: str
 
 
 class NumberFormat(NamedTuple):
-    """How a trunk writes numbers that have no plus.
+    """How a trunk writes numbers without a plus.
 
-    `style` is `e164` (with country code) or `national` (as the region dials). `strip` stands before each of
-    them, `add` is missing before what is left.
+    `style` is `e164` (with country code) or `national` (as the region dials). `strip` stands before each
+    number; `add` is missing before the rest.
     """
 
     style: str
@@ -52,7 +52,7 @@ class NumberFormat(NamedTuple):
 
 
 def exact(number: str) -> str | None:
-    """A number with its plus, where it is valid as it stands; nothing is put in or taken out."""
+    """A number with its plus if it is valid as it stands; nothing is inserted or removed."""
     try:
         parsed = phonenumbers.parse(number, None)
     except phonenumbers.NumberParseException:
@@ -71,18 +71,18 @@ class Numbering:
         assert plan is not None
         self.prefix = plan.national_prefix or ""
         self._abroad = re.compile(plan.international_prefix) if plan.international_prefix else None
-        # Where more than the trunk prefix is dialled: a carrier's code, a mobile's 15 in Argentina, an
-        # island's numbers without their area code.
+        # Regions where more than the trunk prefix is dialled: a carrier's code, a mobile's 15 in Argentina,
+        # an island's numbers without their area code.
         self._rules = bool(
             plan.national_prefix_transform_rule
             or (plan.national_prefix_for_parsing or "") != (plan.national_prefix or "")
         )
         general = plan.general_desc
         assert general is not None
-        # Of anything else no reading has to be tried: that costs more than all the rest of a record.
+        # For any other digits no reading has to be tried: that costs more than all the rest of a record.
         self._lengths = frozenset(general.possible_length)
         self.shortest = min(_SHORTEST, *_usual_lengths(region))
-        """Digits of its shortest usual numbers; fewer than seven on some islands alone."""
+        """Digits of the region's shortest usual numbers; fewer than seven on some islands only."""
         self._local_lengths = frozenset(general.possible_length_local_only)
 
     def readings(self, digits: str) -> list[Reading]:
@@ -95,14 +95,14 @@ class Numbering:
         return found
 
     def written(self, digits: str, style: str) -> list[Reading]:
-        """Each number that the digits can be where their style is known."""
+        """Each number that the digits can be if their style is known."""
         if style == E164:
             number = exact(f"+{digits}")
             return [] if number is None else [Reading(CODE, number)]
         found: list[Reading] = []
         self._take_national(found, digits)
         if not found and digits.startswith(self.code):
-            # With the region's own country code, where that is no national number: nobody else's.
+            # Digits with the region's own country code that are no national number can be nobody else's.
             _take(found, CODE, exact(f"+{digits}"))
         return found
 
@@ -121,7 +121,7 @@ class Numbering:
                 _take(found, ABROAD, exact(f"+{digits[prefixed.end() :]}"))
 
     def _dialled(self, digits: str) -> str | None:
-        """As `phonenumbers` reads what is dialled within the region, by the region's own rules."""
+        """The digits as `phonenumbers` reads them when dialled within the region, by its own rules."""
         try:
             parsed = phonenumbers.parse(digits, self._region, keep_raw_input=True)
         except phonenumbers.NumberParseException:

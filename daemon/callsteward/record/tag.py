@@ -12,7 +12,7 @@ from callsteward.exceptions import CallstewardError
 
 
 class Tag(StrEnum):
-    """What can be said of a call. What follows from each: docs/operator.md."""
+    """The tags of a call. What follows from each: docs/operator.md."""
 
     DROPPED = "dropped"
     DNC = "dnc"
@@ -24,7 +24,7 @@ class Tag(StrEnum):
 
 
 class Source(StrEnum):
-    """By which way a tag or a command came."""
+    """The way by which a tag or a command came."""
 
     PHONE = "phone"
     """Keys during the call."""
@@ -33,11 +33,11 @@ class Source(StrEnum):
     MQTT = "mqtt"
     HTTP = "http"
     AGI = "agi"
-    """A dialplan asked over FastAGI."""
+    """A dialplan's question over FastAGI."""
 
 
 class TagError(CallstewardError):
-    """No such tag, or a value it cannot have. The message says what is allowed."""
+    """An unknown tag, or a value that it cannot have. The message says what is allowed."""
 
 
 class Given(msgspec.Struct, frozen=True):
@@ -51,7 +51,7 @@ class Given(msgspec.Struct, frozen=True):
 
 
 class Said(msgspec.Struct, frozen=True):
-    """A tag as it stands on a call that is on."""
+    """A tag of a call that is on."""
 
     given: Given
     at_ms: int
@@ -64,20 +64,20 @@ class Said(msgspec.Struct, frozen=True):
 
 
 def evidence(given: Given, by: str, source: Source) -> str:
-    """The line a tag adds to what a decision rests on."""
+    """The line of evidence that a tag adds to a decision."""
     return f"tag {given.tag.value} by {by or 'nobody named'} ({source.value})"
 
 
 LONGEST_TICKET = 64
 LONGEST_COMMENT = 500
 _TICKET = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._/#-]{{0,{LONGEST_TICKET - 1}}}\Z")
-# Unicode's classes of what is seen by nobody or turns a line around: control, format, surrogate, private,
-# unassigned, line and paragraph separators.
+# Unicode's classes of characters that are invisible or turn a line around: control, format, surrogate,
+# private, unassigned, line and paragraph separators.
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
 def text(value: str, what: str, longest: int = LONGEST_COMMENT) -> str:
-    """The text without blanks around it; TagError where it is empty, too long or holds what nobody sees."""
+    """The text without surrounding blanks; TagError if it is empty, too long or has invisible characters."""
     bare = value.strip(" ")
     if not bare or len(bare) > longest:
         message = f"{what}: 1 to {longest} characters, not {len(bare)}"
@@ -90,7 +90,7 @@ def text(value: str, what: str, longest: int = LONGEST_COMMENT) -> str:
 
 
 def read(name: str, value: str = "") -> Given:
-    """The tag of a name and a value. Raises TagError."""
+    """The tag with a name and a value. Raises TagError."""
     try:
         tag = Tag(name)
     except ValueError as error:

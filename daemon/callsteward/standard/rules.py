@@ -1,7 +1,7 @@
 """The rules of the service standard that a call's events can decide, each held against one call.
 
-The wording and the numbers are the hotline's; `Profile` names the source of each. A rule whose value
-was not observed is not applicable: nobody is judged by a number that is not there.
+The wording and the numbers are the hotline's; `Profile` names the source of each. A rule whose value was not
+observed is not applicable: nobody is judged by a missing number.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _RATING: Final = Direction.RATING
 
 
 class Measured:
-    """What the rules look at. Seconds; None where it was not observed."""
+    """The measures that the rules are held against. Seconds; None for a value that was not observed."""
 
     __slots__ = (
         "answer_latency_s",
@@ -72,7 +72,7 @@ class Measured:
         self.answer_latency_s = answer_latency_s
         self.longest_ring_s = longest_ring_s
         self.first_operator_word_s = first_operator_word_s
-        # The talk's beginning was seen, with the talk detector on.
+        # The talk's beginning was observed, with the talk detector on.
         self.greeting_heard = greeting_heard
         self.longest_silence_s = longest_silence_s
         # Each hold by an operator with the limit for that operator's grade.
@@ -83,16 +83,16 @@ class Measured:
         # Tags are in use, so that a missing one means something.
         self.tagged = tagged
         self.ticket = ticket
-        # The tag `registered`, after the talk's end.
+        # When the tag `registered` came, counted from the talk's end.
         self.registered_s = registered_s
         # The operator left the talk to the rating: that is no hang-up.
         self.handed_over = handed_over
-        # After the talk the client waited for an operator once more, and in vain.
+        # After the talk the client waited for another operator without success.
         self.left_waiting = left_waiting
 
 
 class Rules:
-    """A profile, ready to be held against call after call: what most calls come to is made once."""
+    """A profile prepared for call after call: the results that most calls have are made once."""
 
     __slots__ = (
         "_answer_limit_s",
@@ -127,7 +127,7 @@ class Rules:
         self._no_hold = RuleCheck("hold_limit", _MET, 0.0, self._hold_limit_s)
         self._no_transfer = _at_most("transfers", 0.0, self._max_transfers)
         self._not_registered = registered_within(None, None, self._registered_within_s)
-        # The rules of a talk with a client where there was none.
+        # The rules about a talk, for a call without one.
         self._no_talk: tuple[RuleCheck, ...] = (
             RuleCheck("greeting", _NOT_APPLICABLE, None, self._greeting_within_s),
             RuleCheck("silence_limit", _NOT_APPLICABLE, None, self._silence_limit_s),
@@ -143,7 +143,7 @@ class Rules:
     def evaluate(self, call: Measured) -> tuple[RuleCheck, ...]:
         """Every rule, in the order of the standard."""
         answer, contact = _answer_within(call, self._answer_limit_s), _no_contact_lost(call)
-        # Talks among colleagues are not held against a standard for clients.
+        # Calls among colleagues are not held against a standard for clients.
         if not call.connected or call.direction is _INTERNAL or call.direction is _RATING:
             return (answer, contact, *self._no_talk)
         silence, transfers = call.longest_silence_s, call.transfers
@@ -171,7 +171,7 @@ def _at_most(rule: str, value: float | None, limit: float) -> RuleCheck:
 
 
 def _answer_within(call: Measured, limit: float) -> RuleCheck:
-    """Inbound only: a phone rang. Of a call nobody answered, the phone that rang longest speaks."""
+    """Inbound only: a phone rang. For a call that nobody answered, the phone that rang longest counts."""
     value: float | None = None
     if call.direction is _INBOUND:
         value = call.answer_latency_s
@@ -193,7 +193,7 @@ def _no_contact_lost(call: Measured) -> RuleCheck:
 
 
 def _greeting(call: Measured, limit: float) -> RuleCheck:
-    """An operator who was listened to for longer than the limit and said nothing did not greet."""
+    """An operator who could be heard for longer than the limit and said nothing did not greet."""
     value = call.first_operator_word_s
     if value is None and call.greeting_heard:
         talked = call.consultation_s
@@ -205,12 +205,12 @@ def _greeting(call: Measured, limit: float) -> RuleCheck:
 def _silence_limit(longest: float | None, limit: float) -> RuleCheck:
     if longest is None:
         return RuleCheck("silence_limit", _NOT_APPLICABLE, None, limit)
-    # A pause of exactly the limit is the first that is too long: only such pauses are listed.
+    # A pause of exactly the limit is already too long: shorter pauses are not listed.
     return RuleCheck("silence_limit", _MET if longest < limit else _BROKEN, longest, limit)
 
 
 def _hold_limit(holds_s: Sequence[tuple[float, float]]) -> RuleCheck:
-    """The hold that went furthest over the limit of whoever held."""
+    """The hold that exceeded its operator's limit by most."""
     furthest = holds_s[0] if len(holds_s) == 1 else max(holds_s, key=lambda hold: hold[0] - hold[1])
     return _at_most("hold_limit", *furthest)
 
@@ -226,16 +226,16 @@ _NO_TICKET_NEEDED: Final = RuleCheck("transfer_with_ticket", _NOT_APPLICABLE, No
 
 
 def _transfer_with_ticket(call: Measured, *, needed: bool) -> RuleCheck:
-    """A ticket that comes after the call has ended was not there when the client was transferred."""
+    """A ticket that comes after the call's end was not there when the client was transferred."""
     if not (needed and call.tagged and call.transfers):
         return _NO_TICKET_NEEDED
     return RuleCheck("transfer_with_ticket", _MET if call.ticket else _BROKEN, call.ticket, limit=True)
 
 
 def registered_within(after_s: float | None, waited_s: float | None, limit: float) -> RuleCheck:
-    """`after_s`: the tag `registered`, from the talk's end; `waited_s`: time since then without it.
+    """`after_s`: from the talk's end to the tag `registered`; `waited_s`: time since then without the tag.
 
-    When the record is made the time is not over yet: a call that is not registered by then is not judged.
+    When the record is made the limit has not passed yet: a call that is not registered by then is not judged.
     """
     if after_s is None and waited_s is not None and waited_s > limit:
         return RuleCheck("registered_within", _BROKEN, None, limit)
