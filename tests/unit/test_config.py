@@ -107,7 +107,7 @@ def test_a_line_is_held_to_its_own_profile(tmp_path):
         ),
         (
             "[site]\nregion = 'ru'",
-            "site.region: not a region; two capital letters such as RU, KZ, DE (is 'ru')",
+            "site.region: not a region; it has two capital letters, such as RU, KZ, DE (is 'ru')",
         ),
         ("[site]\ntimezone = 3", 'site.timezone: must be a text in quotes: "…" (is 3)'),
         ("[log]\nlevel = 'INFO'", "log.level: must be 'debug', 'info', 'warning' or 'error' (is 'INFO')"),
@@ -120,7 +120,7 @@ def test_a_line_is_held_to_its_own_profile(tmp_path):
         ("[[lines]]\nname = 'x'\nprofile = 'no'", "lines.x.profile: no profile 'no'; there is standard"),
         (
             "[[lines]]\nname = 'x'\n[[lines]]\nname = 'x'",
-            "lines: 'x' stands twice; a line's name is unique",
+            "lines: 'x' is there twice; a line's name must be unique",
         ),
         (
             "[[lines]]\nname = 'x'\nqueues = ['q']\n[[lines]]\nname = 'y'\nqueues = ['q']",

@@ -148,7 +148,7 @@ _WEB = "[web]\nenabled = true\ntoken = 'a token nobody guesses'\n"
 
 def test_commands_over_http_need_the_server(complaints):
     assert complaints("[commands]\nhttp = true") == [
-        "commands.http: nothing listens for it: set enabled = true and a token under [web]"
+        "commands.http: no server is on for it: set enabled = true and a token under [web]"
     ]
     assert complaints(_WEB + "[commands]\nhttp = true") == []
 
@@ -215,7 +215,7 @@ hold_limit_s = -1
         'mqtt|cloudevents = "binary" needs versi',
         "callback|hours_from must be before hours_to",
         "web|enabled = true needs a token or a ",
-        "rating.app|must not be asterisk.app, the obse",
+        "rating.app|must differ from asterisk.app, sin",
         "lines.support.profile|no profile 'pateint'; did you mean",
         "lines.-1.queues|'q' belongs to line 'support' alre",
         "default_line|no line 'supprt' among the [[lines",
@@ -278,7 +278,7 @@ def test_another_character_set_is_said_with_the_line(tmp_path):
 
 def test_a_text_without_quotes_is_said(complaints):
     assert complaints("[site]\nname = main\n") == [
-        "not TOML: Invalid value (at line 2, column 8): a text stands in quotes"
+        "not TOML: Invalid value (at line 2, column 8): put the text in quotes"
     ]
 
 

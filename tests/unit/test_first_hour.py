@@ -196,7 +196,7 @@ IN_THE_FILE: dict[str, tuple[Mistake, str]] = {
         f"{CONFIG}: default_line: no line 'supprt' among the [[lines]]; did you mean support?",
     ),
     "a time zone misspelt": (
-        change('timezone = "Europe/Moscow"\n# In which', 'timezone = "Europe/Moskow"\n# In which'),
+        change('timezone = "Europe/Moscow"\n# Numbers w', 'timezone = "Europe/Moskow"\n# Numbers w'),
         (
             f"{CONFIG}: site.timezone: not an IANA time zone; did you mean Europe/Moscow, Europe/Oslo or"
             " Europe/Minsk? (is 'Europe/Moskow')"
@@ -204,11 +204,11 @@ IN_THE_FILE: dict[str, tuple[Mistake, str]] = {
     ),
     "a country's name for its code": (
         change('region = "RU"', 'region = "Russia"'),
-        f"{CONFIG}: site.region: not a region; two capital letters such as RU, KZ, DE (is 'Russia')",
+        f"{CONFIG}: site.region: not a region; it has two capital letters, such as RU, KZ, DE (is 'Russia')",
     ),
     "a text without quotes": (
         change('name = "main"', "name = main"),
-        f"{CONFIG}: not TOML: Invalid value (at line 15, column 8): a text stands in quotes",
+        f"{CONFIG}: not TOML: Invalid value (at line 15, column 8): put the text in quotes",
     ),
     "a quote not closed": (
         change('name = "main"', 'name = "main'),
@@ -221,17 +221,15 @@ IN_THE_FILE: dict[str, tuple[Mistake, str]] = {
     "a key twice": (
         change('name = "main"', 'name = "main"\nname = "other"'),
         (
-            f"{CONFIG}: not TOML: Cannot overwrite a value (at line 16, column 15): that key is in its"
-            " section"
-            " already; take one of the two out"
+            f"{CONFIG}: not TOML: Cannot overwrite a value (at line 16, column 15): that key is already"
+            " in its section; remove one of the two"
         ),
     ),
     "a section twice": (
         change("[asterisk]", "[site]"),
         (
-            f"{CONFIG}: not TOML: Cannot declare ('site',) twice (at line 21, column 6): that section is"
-            " there"
-            " already; take one heading out and put the keys together"
+            f"{CONFIG}: not TOML: Cannot declare ('site',) twice (at line 21, column 6): that section"
+            " already exists; remove one heading and put the keys together"
         ),
     ),
     "a path of Windows": (
@@ -249,7 +247,7 @@ IN_THE_FILE: dict[str, tuple[Mistake, str]] = {
     ),
     "a port that is none": (
         change("sqlite:///callsteward.db", "postgresql://callsteward@127.0.0.1:five/calls"),
-        f"{CONFIG}: store.url: the port behind the host's colon must be a number from 1 to 65535",
+        f"{CONFIG}: store.url: the port after the host's colon must be a number from 1 to 65535",
     ),
     "Asterisk's address without http": (
         without_http,
@@ -262,7 +260,7 @@ IN_THE_FILE: dict[str, tuple[Mistake, str]] = {
     "the broker's address as a URL": (
         change('host = "127.0.0.1"\nport', 'host = "mqtt://127.0.0.1"\nport'),
         (
-            f"{CONFIG}: mqtt.host: a host's name or address alone; port, TLS, user name and password"
+            f"{CONFIG}: mqtt.host: give a host name or address alone; port, TLS, user name and password"
             " have keys of their own (is 'mqtt://127.0.0.1')"
         ),
     ),
@@ -278,8 +276,8 @@ IN_THE_FILE: dict[str, tuple[Mistake, str]] = {
     "no token for [web]": (
         change("[web]\nenabled = false", "[web]\nenabled = true"),
         (
-            f"{CONFIG}: web: enabled = true needs a token or a token_file: at least 16 characters nobody"
-            " guesses"
+            f"{CONFIG}: web: enabled = true needs a token or a token_file: at least 16 characters"
+            " that nobody can guess"
         ),
     ),
 }  # fmt: skip

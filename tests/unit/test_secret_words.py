@@ -137,10 +137,10 @@ def test_a_mistake_is_told_without_the_secret(tmp_path, text):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('[mqtt]\nhost = "mqtt://broker"', ("mqtt.host: a host's name or address alone; port, TLS, user name"
-         " and password have keys of their own (is 'mqtt://broker')")),
-        ('[web]\nhost = "127.0.0.1:80"', ("web.host: a host's name or address alone; port, TLS, user name"
-         " and password have keys of their own (is '127.0.0.1:80')")),
+        ('[mqtt]\nhost = "mqtt://broker"', ("mqtt.host: give a host name or address alone; port, TLS, user"
+         " name and password have keys of their own (is 'mqtt://broker')")),
+        ('[web]\nhost = "127.0.0.1:80"', ("web.host: give a host name or address alone; port, TLS, user"
+         " name and password have keys of their own (is '127.0.0.1:80')")),
         ('[store]\nurl = "postgresql://u:p@ss@db/calls"', ("store.url: there is more than one @: write the"
          " one in the password as %40 (and / as %2F, : as %3A)")),
         ('[asterisk]\nurl = "http://h:8088/?x=1"', ("asterisk.url: http(s)://host:port without a user name"

@@ -98,7 +98,7 @@ class Config(BaseSettings):
         return self
 
     def contradictions(self) -> Iterator[str]:
-        """What in it cannot be, in an admin's words."""
+        """Every contradiction in the configuration, in an admin's words."""
         return consistency.contradictions(self)
 
     @model_validator(mode="after")
@@ -126,17 +126,17 @@ class Config(BaseSettings):
         return self.commands_over_http or (self.commands.mqtt and self.mqtt.enabled)
 
     def line(self, name: str) -> Line:
-        """A line by its name; one that is not configured has the defaults."""
+        """A line by its name. A line that is not configured has the defaults."""
         return next((item for item in self.lines if item.name == name), None) or Line(name=name)
 
     def profile(self, line: str) -> Profile:
-        """The profile of a line, the default one for a line that is not configured."""
+        """The profile of a line. A line that is not configured has the default profile."""
         name = next((item.profile for item in self.lines if item.name == line), DEFAULT_PROFILE)
         return self.profiles.get(name) or Profile()
 
 
 class _Merged(Config):
-    """The same, of values with the environment's among them; what contradicts is looked at afterwards."""
+    """The same for values that include the environment's already. Contradictions are looked for later."""
 
     @classmethod
     def settings_customise_sources(
@@ -156,11 +156,12 @@ class _Merged(Config):
 def load(path: Path | None, *, warn: Callable[[str], None] | None = None, daemon: bool = False) -> Config:
     """The configuration in a TOML file, or the defaults where no file is given.
 
-    Raises ConfigError with all that is wrong, a line for each mistake.
+    Raises ConfigError with every mistake, one line for each.
 
-    A file with secrets that everybody can read is refused, with the command that mends it. With `warn` it is
-    read, and `warn` is given that message: for programs that connect to nothing, such as `replay`. `daemon`:
-    for what runs as the daemon does: secrets in files, prompts and the working folder are looked at, too.
+    A file that holds secrets and that everybody can read is refused; the message names the command that mends
+    it. With `warn` the file is read all the same and `warn` gets that message: for programs that connect to
+    nothing, such as `replay`. With `daemon`, secrets in files, prompts and the working folder are checked
+    too.
     """
     file = str(path) if path is not None else "environment"
     values: dict[str, Any] = {}
@@ -187,13 +188,14 @@ def load(path: Path | None, *, warn: Callable[[str], None] | None = None, daemon
     return config.model_copy(update={"store": store})
 
 
-# What tomllib says (its messages are the same in each Python), and what an admin most often did.
+# The beginnings of tomllib's messages (the same in each Python), each with what mends the usual mistake
+# behind it.
 _TOML_MENDS = {
-    "Invalid value": ": a text stands in quotes",
+    "Invalid value": ": put the text in quotes",
     "Illegal character '\\n'": ": the quote that closes the text is missing on that line",
     "Unescaped '\\'": r": in a path write / for each \, or put it between single quotes: 'C:\data'",
-    "Cannot overwrite a value": ": that key is in its section already; take one of the two out",
-    "Cannot declare": ": that section is there already; take one heading out and put the keys together",
+    "Cannot overwrite a value": ": that key is already in its section; remove one of the two",
+    "Cannot declare": ": that section already exists; remove one heading and put the keys together",
 }
 
 
@@ -220,8 +222,8 @@ def _toml(path: Path) -> dict[str, Any]:
 def _validated(values: dict[str, Any], file: str) -> tuple[Config, list[str]]:
     """The configuration as far as it is right, and each mistake in it.
 
-    pydantic looks at what keys say together only once each of them is right: so what is wrong is named, taken
-    out, and the rest is looked at again.
+    pydantic checks how keys fit together only once each key by itself is right. So each wrong key is reported
+    and taken out, and the rest is validated again.
     """
     wrong: list[str] = []
     left = values
@@ -238,7 +240,7 @@ def _validated(values: dict[str, Any], file: str) -> tuple[Config, list[str]]:
 
 
 def read_secrets(config: Config) -> Iterator[str]:
-    """Read every secret, as the daemon does at its start; what is wrong with their files."""
+    """Reads every secret, as the daemon does when it starts; yields what is wrong with their files."""
     readers: list[Callable[[], object]] = [
         lambda: config.asterisk.secret,
         lambda: config.mqtt.secret,

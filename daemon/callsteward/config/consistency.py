@@ -1,4 +1,4 @@
-"""What each value alone does not tell: whether the names in a configuration name something."""
+"""Checks across the whole configuration: whether values that are right by themselves fit together."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 DEFAULT_LINE = "default"
 _IN_MEMORY = ("sqlite:", "sqlite:///:memory:")
-# `callsteward prompts` speaks these (rating.prompts.TEXTS, which is too much to import here).
+# The languages that `callsteward prompts` speaks (rating.prompts.TEXTS, which is too much to import here).
 SPOKEN = ("ru", "en")
 
 
 def contradictions(config: Config) -> Iterator[str]:
-    """What cannot be: no daemon could work by it."""
+    """Contradictions: with these no daemon could work."""
     if config.rating.app == config.asterisk.app:
-        yield "rating.app: must not be asterisk.app, the observer owns no channels"
+        yield "rating.app: must differ from asterisk.app, since the observer owns no channels"
     known = {DEFAULT_PROFILE, *config.profiles}
     names: set[str] = set()
     line_of: dict[tuple[str, str], str] = {}
@@ -32,7 +32,7 @@ def contradictions(config: Config) -> Iterator[str]:
                 f"lines.{line.name}.profile: no profile {line.profile!r}{meant(line.profile, sorted(known))}"
             )
         if line.name in names:
-            yield f"lines: {line.name!r} stands twice; a line's name is unique"
+            yield f"lines: {line.name!r} is there twice; a line's name must be unique"
         names.add(line.name)
         for key in ("queues", "dids", "contexts"):
             for value in getattr(line, key):
@@ -45,11 +45,11 @@ def contradictions(config: Config) -> Iterator[str]:
 
 
 def mistakes(config: Config) -> Iterator[str]:
-    """What would go unnoticed: a name that nothing else has."""
+    """Mistakes that would go unnoticed, such as a name that nothing else has."""
     if config.store.url.rstrip("/") in _IN_MEMORY:
-        yield "store.url: a database in memory keeps nothing: name a file, sqlite:///callsteward.db"
+        yield ("store.url: a database in memory keeps nothing; name a file, such as sqlite:///callsteward.db")
     if config.commands.http and not config.web.enabled:
-        yield "commands.http: nothing listens for it: set enabled = true and a token under [web]"
+        yield "commands.http: no server is on for it: set enabled = true and a token under [web]"
     if config.web.enabled and not (config.web.metrics or config.commands.http):
         yield (
             "web.enabled: there is nothing to serve: set metrics = true under [web], http = true under"
@@ -73,8 +73,8 @@ def mistakes(config: Config) -> Iterator[str]:
 
 
 def without_prompts(config: Config) -> Iterator[str]:
-    """Languages of the rating that nobody has recorded. It looks into rating.prompts_dir."""
-    # Without ratings the language may be for the dialplan's questions alone.
+    """Languages of the rating for which there are no prompts. Looks into rating.prompts_dir."""
+    # While ratings are off, the language may be for the dialplan's questions alone.
     if config.rating.enabled or not config.agi.enabled:
         yield from _unspoken("rating.language", config.rating.language, config)
     if config.rating.enabled:

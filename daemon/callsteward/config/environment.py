@@ -1,4 +1,4 @@
-"""The configuration that stands in environment variables: CALLSTEWARD_SECTION__KEY."""
+"""Configuration from environment variables: CALLSTEWARD_SECTION__KEY."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from callsteward.config.nearest import nearest
 
 PREFIX = "CALLSTEWARD_"
 BETWEEN = "__"
-# How like a name of ours a variable without a section must be to be taken for one: our tests have some, too.
+# A variable without a section is reported only if its name is this similar to one of ours: the tests have
+# CALLSTEWARD_ variables of their own.
 _ALIKE = 0.85
 
 
 class Environment(EnvSettingsSource):
-    """pydantic-settings' own source, but that what is no JSON is left for the validation to name."""
+    """pydantic-settings' own source, but a value that is not JSON is left for validation to report."""
 
     def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
         try:
@@ -31,7 +32,7 @@ class Environment(EnvSettingsSource):
 
 
 def over(values: Mapping[str, Any], winning: Mapping[str, Any]) -> dict[str, Any]:
-    """The values with those of `winning` in their place, section by section."""
+    """The values, overridden section by section by those of `winning`."""
     merged = dict(values)
     for key, value in winning.items():
         before = merged.get(key)
@@ -41,7 +42,7 @@ def over(values: Mapping[str, Any], winning: Mapping[str, Any]) -> dict[str, Any
 
 
 def unknown(model: type[BaseModel]) -> Iterator[str]:
-    """What is wrong with each variable that is meant for callsteward and names no section of it."""
+    """A message for each variable that is meant for callsteward and names no section of it."""
     for variable in sorted(os.environ):
         if not variable.upper().startswith(PREFIX):
             continue
@@ -64,7 +65,7 @@ def _sections(model: type[BaseModel]) -> list[str]:
 
 
 def _right(written: str, model: type[BaseModel]) -> str | None:
-    """How a variable without two underscores is written rightly; None where it is none of ours."""
+    """The right spelling of a variable without two underscores; None where it is not one of ours."""
     for name in _sections(model):
         inner = section_of(model.model_fields[name].annotation)
         key = written.removeprefix(f"{name}_")

@@ -1,4 +1,4 @@
-"""What is wrong in a configuration, in an admin's words: file, key, what is wrong, what is allowed."""
+"""Mistakes in a configuration in an admin's words: the file, the key, what is wrong, what is allowed."""
 
 from __future__ import annotations
 
@@ -39,20 +39,20 @@ _WORDS = {
     "string_pattern_mismatch": "empty, too long or with a character that is not allowed: {pattern}",
 }
 _AS_JSON = ("tuple", "model", "dict")
-# What a line whose name is wrong is called meanwhile.
+# A line whose name is wrong gets this name for the time being.
 _NO_NAME = "-"
 
 
 def explain(
     error: ValidationError, model: type[BaseModel], file: str, values: Mapping[str, Any]
 ) -> list[str]:
-    """A text for each wrong key of `model`. `file` names what `values` came from."""
+    """One message for each wrong key of `model`. `file` names where `values` came from."""
     prefix = str(model.model_config.get("env_prefix", ""))
     lines = []
     for item in error.errors(include_url=False):
         location = item["loc"]
         variable = (prefix + "__".join(map(str, location))).upper()
-        # The environment wins over the file, so a value that stands in both came from there.
+        # The environment overrides the file, so a value that is in both came from the environment.
         source = f"environment variable {variable}" if variable in os.environ else file
         if item["type"] == "extra_forbidden":
             wrongs = [_unknown(model, location)]
@@ -68,9 +68,9 @@ def explain(
 
 
 def without(values: Mapping[str, Any], error: ValidationError) -> dict[str, Any]:
-    """The values without those the error is about, so that what they hide can be found."""
+    """The values without the ones that the error names, so that mistakes hidden behind them are found."""
     left: dict[str, Any] = copy.deepcopy(dict(values))
-    # From the last: an element of a list that goes moves those behind it.
+    # From the last to the first: removing an element of a list moves those behind it.
     for item in reversed(error.errors(include_url=False)):
         *way, last = item["loc"] or (None,)
         here: Any = left
@@ -88,7 +88,7 @@ def without(values: Mapping[str, Any], error: ValidationError) -> dict[str, Any]
 
 
 def _drop(values: Any, location: tuple[int | str, ...]) -> None:
-    """Take away the innermost thing on the way that is there."""
+    """Remove the innermost part of `location` that exists."""
     here: Any = None
     place: Any = None
     for part in location:
@@ -104,7 +104,10 @@ def _drop(values: Any, location: tuple[int | str, ...]) -> None:
 
 
 def _named(location: tuple[int | str, ...], values: Mapping[str, Any]) -> Iterator[str]:
-    """The parts of a key, an element of a list by its name where it has one, else by its number from 1."""
+    """The parts of a key.
+
+    An element of a list has its name where it has one, else its number, counted from 1.
+    """
     here: Any = values
     for part in location:
         try:
@@ -129,14 +132,14 @@ def _wrong(item: ErrorDetails) -> str:
         wrong = words.format(**item.get("ctx", {}))
     given = item["input"]
     hidden = any(isinstance(part, str) and is_secret(part) for part in item["loc"])
-    # What has an @ may hold a password, also where it is no URL.
+    # A value with an @ may hold a password, even if it is not a URL.
     if hidden or not isinstance(given, str | int | float) or "@" in str(given):
         return wrong
     return f"{wrong} (is {masked(given, whole=True) if isinstance(given, str) else given!r})"
 
 
 def _unknown(model: type[BaseModel], location: tuple[int | str, ...]) -> str:
-    """What is wrong with a key that does not exist: what was meant, or where it belongs."""
+    """The message for a key that does not exist: the nearest key, or the section it belongs to."""
     key = str(location[-1])
     allowed = allowed_keys(model, location[:-1])
     near = nearest(key, allowed)
@@ -150,7 +153,7 @@ def _unknown(model: type[BaseModel], location: tuple[int | str, ...]) -> str:
 
 
 def _homes(model: type[BaseModel], key: str) -> list[str]:
-    """The sections that have such a key."""
+    """The sections that have this key."""
     if key in model.model_fields:
         return (
             [f"the top of the file, above the first section ({key} = …)"]

@@ -1,4 +1,4 @@
-"""The hotline itself: its site, its phones and lines, and the people at them."""
+"""The site, its endpoints and lines, and its operators."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ class Site(Section):
 
     name: Name = Field("main", description="The site's level in MQTT topics.")
     timezone: str = Field("Europe/Moscow", description="IANA zone for days and calling hours.")
-    region: str = Field("RU", description="ISO 3166 region in which a number without a country code is read.")
+    region: str = Field(
+        "RU", description="ISO 3166 region: numbers without a country code are read as in this country."
+    )
 
     _zone = field_validator("timezone")(time_zone)
 
@@ -50,10 +52,12 @@ class TrunkNumbers(Section):
         " 8104740057948."
     )
     strip: str = Field(
-        "", pattern=r"^[0-9]{0,8}$", description="What the trunk puts before each number, such as 9."
+        "", pattern=r"^[0-9]{0,8}$", description="Digits that the trunk puts before each number, such as 9."
     )
     add: str = Field(
-        "", pattern=r"^[0-9]{0,8}$", description="What it leaves out at the beginning, such as 495."
+        "",
+        pattern=r"^[0-9]{0,8}$",
+        description="Digits that the trunk leaves out at the beginning, such as 495.",
     )
 
     @model_validator(mode="before")
@@ -68,10 +72,10 @@ class TrunkNumbers(Section):
 class Endpoints(Section):
     """Which channels are operators' phones and which are outside lines.
 
-    Patterns as in a shell (`PJSIP/1[0-9][0-9]`, `PJSIP/trunk*`), matched against the channel's
-    technology and endpoint. A trunk pattern wins. Where neither matches, an endpoint named by two to
-    six digits is taken for an operator's phone and any other for an outside line. Of an ISDN channel
-    (`DAHDI/i1/79031234567-3`) the span (`DAHDI/i1`) is matched as well.
+    Patterns as in a shell (`PJSIP/1[0-9][0-9]`, `PJSIP/trunk*`), matched against the channel's technology and
+    endpoint. A trunk pattern wins. Where no pattern matches, an endpoint named by two to six digits counts as
+    an operator's phone and any other as an outside line. For an ISDN channel (`DAHDI/i1/79031234567-3`) the
+    span (`DAHDI/i1`) is matched as well.
     """
 
     operators: tuple[str, ...] = ()
@@ -90,12 +94,14 @@ class Endpoints(Section):
 
 
 class Operator(Section):
-    """One operator, by endpoint name."""
+    """One operator, named by endpoint."""
 
     name: str = ""
-    grade: str = Field("", description="For limits that differ by grade, such as senior.")
+    grade: str = Field(
+        "", description="The operator's grade, such as senior, for limits that differ by grade."
+    )
     numbers: tuple[OutsideNumber, ...] = Field(
-        (), description="Their phones outside (mobile queue members): E.164, shell patterns allowed."
+        (), description="The operator's phones outside (mobile queue members): E.164, shell patterns allowed."
     )
 
 
@@ -105,15 +111,19 @@ class Line(Section):
     name: Name
     title: str = ""
     queues: tuple[str, ...] = Field((), description="Asterisk queues that belong to the line.")
-    dids: tuple[str, ...] = Field((), description="Dialled numbers; shell patterns allowed.")
-    contexts: tuple[str, ...] = Field((), description="Dialplan contexts calls arrive in.")
-    profile: str = DEFAULT_PROFILE
-    timezone: str | None = Field(None, description="IANA zone of its clients; unset: the site's.")
-    operators: tuple[str, ...] = Field(
-        (), description="Who is asked for the line's callbacks; empty: everybody in [operators]."
+    dids: tuple[str, ...] = Field(
+        (), description="Dialled numbers (DIDs) of the line; shell patterns allowed."
     )
-    callback_dial: DialString | None = Field(None, description="The line's own callback.dial.")
-    callback_caller_id: CallerId | None = Field(None, description="The line's own callback.caller_id.")
-    language: Language | None = Field(None, description="Of its rating prompts; unset: rating.language.")
+    contexts: tuple[str, ...] = Field((), description="Dialplan contexts in which the line's calls arrive.")
+    profile: str = DEFAULT_PROFILE
+    timezone: str | None = Field(None, description="IANA time zone of the line's clients; unset: the site's.")
+    operators: tuple[str, ...] = Field(
+        (), description="Operators who are offered the line's callbacks; empty: everybody in [operators]."
+    )
+    callback_dial: DialString | None = Field(None, description="callback.dial for this line.")
+    callback_caller_id: CallerId | None = Field(None, description="callback.caller_id for this line.")
+    language: Language | None = Field(
+        None, description="Language of the line's rating prompts; unset: rating.language."
+    )
 
     _zone = field_validator("timezone")(time_zone)

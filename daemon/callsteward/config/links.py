@@ -1,4 +1,4 @@
-"""Whom the daemon talks to, and who may talk to it: Asterisk, broker, store, HTTP, FastAGI, commands."""
+"""Connections of the daemon: Asterisk, broker, store, HTTP, FastAGI, commands."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ SHORTEST_TOKEN = 16
 
 
 def _port(url: str) -> None:
-    """Raise ValueError where a URL's port is none."""
+    """Raise ValueError where the port in a URL is not a port."""
     try:
         _ = urlsplit(url).port
     except ValueError as error:
-        message = "the port behind the host's colon must be a number from 1 to 65535"
+        message = "the port after the host's colon must be a number from 1 to 65535"
         raise ValueError(message) from error
 
 
 class Asterisk(Section):
-    """How the daemon and Asterisk find each other."""
+    """How the daemon and Asterisk connect."""
 
     connect: Literal["client", "outbound"] = Field(
         "client",
@@ -33,21 +33,26 @@ class Asterisk(Section):
         " outbound: Asterisk 20.15/22.5+ dials the daemon and keeps events while it is away,"
         " but may crash where the daemon is killed amid calls.",
     )
-    url: str = Field("http://127.0.0.1:8088", description="Where Asterisk's HTTP server is.")
+    url: str = Field("http://127.0.0.1:8088", description="The address of Asterisk's HTTP server.")
     username: str = "callsteward"
     password: SecretStr | None = None
     password_file: Path | None = None
     app: Name = Field("callsteward", description="The observer's ARI application.")
-    ca_file: Path | None = Field(None, description="CA to trust for https.")
-    listen_host: Host = Field("127.0.0.1", description="outbound: where the daemon listens.")
-    listen_port: Port = Field(8087, description="outbound: where the daemon listens.")
+    ca_file: Path | None = Field(None, description="The certificate of the CA to trust for https.")
+    listen_host: Host = Field(
+        "127.0.0.1", description="outbound: the address on which the daemon listens for Asterisk."
+    )
+    listen_port: Port = Field(
+        8087, description="outbound: the port on which the daemon listens for Asterisk."
+    )
     silence_ms: int = Field(
         500, ge=10, le=10_000, description="The first number of TALK_DETECT(set)=500,256."
     )
     talk_detect: Literal["auto", "on", "off"] = Field(
         "auto",
-        description="auto: an endpoint counts as heard once a talk event of it was seen, on any call; what is"
-        " not heard is null. on: every endpoint is heard. off: talk events are ignored.",
+        description="auto: an endpoint counts as heard once one of its talk events was seen, on any"
+        " call; until then what it says is null in the records. on: every endpoint is"
+        " heard. off: talk events are ignored.",
     )
 
     @field_validator("url")
@@ -68,7 +73,7 @@ class Asterisk(Section):
 
 
 class Mqtt(Section):
-    """The broker."""
+    """The MQTT broker."""
 
     enabled: bool = True
     host: Host = "127.0.0.1"
@@ -77,7 +82,7 @@ class Mqtt(Section):
     password: SecretStr | None = None
     password_file: Path | None = None
     root: str = Field(
-        "callsteward", pattern=r"^[A-Za-z0-9_./-]{1,128}$", description="First levels of every topic."
+        "callsteward", pattern=r"^[A-Za-z0-9_./-]{1,128}$", description="The first levels of every topic."
     )
     client_id: str | None = None
     version: Literal["3.1.1", "5"] = "5"
@@ -90,19 +95,21 @@ class Mqtt(Section):
         256,
         gt=0,
         le=1_000_000,
-        description="Megabytes of messages kept on disk for a broker that is away; then the oldest go.",
+        description="Megabytes of messages kept on disk while the broker is away; beyond that the"
+        " oldest are dropped.",
     )
     cloudevents: Literal["off", "structured", "binary"] = Field(
         "off",
-        description="CloudEvents 1.0. structured: a JSON object of the attributes, the message in `data`."
-        " binary: it stays as it is, the attributes are User Properties of MQTT 5.",
+        description="CloudEvents 1.0. structured: a JSON object with the attributes, and the message in"
+        " `data`. binary: the message stays as it is and the attributes are User Properties"
+        " of MQTT 5.",
     )
     discovery_prefix: str | None = Field(
         None,
         pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$",
         max_length=128,
-        description="Where Home Assistant looks for what there is: its own default is homeassistant."
-        " Unset: nothing is announced.",
+        description="Home Assistant's discovery prefix; its own default is homeassistant. Unset:"
+        " nothing is announced.",
     )
 
     @property
@@ -129,39 +136,39 @@ class Mqtt(Section):
 
 
 class Store(Section):
-    """Where records are kept."""
+    """The database for records, ledgers and outbox."""
 
     url: str = Field(
         "sqlite:///callsteward.db",
-        description="sqlite:///relative.db (to systemd's state folder, else to the configuration file),"
-        " sqlite:////absolute.db or postgresql://…",
+        description="sqlite:///relative.db (relative to systemd's state folder, else to the"
+        " configuration file), sqlite:////absolute.db or postgresql://…",
     )
     _folder: Path = PrivateAttr(default_factory=Path)
     _warning: str = PrivateAttr("")
 
     @property
     def folder(self) -> Path:
-        """Where what has no path of its own is kept: the journal of a database on a server."""
+        """The folder for files without a path of their own: the journal, where the store is a server."""
         return self._folder
 
     @property
     def warning(self) -> str:
-        """What is doubtful about the place, empty where nothing is."""
+        """A warning about the place of the database, empty where there is none."""
         return self._warning
 
     def placed(self, folder: Path, *, daemon: bool) -> Self:
-        """With a relative path as it begins in `folder`.
+        """The same settings, with a relative path resolved against `folder`.
 
-        For the daemon, which creates what is missing, a database in the working folder goes on to be the one:
-        before, a relative path began there.
+        Earlier versions resolved it against the working folder. The daemon, which creates a missing database,
+        goes on with one that is there.
         """
         url, warning = places.placed(self.url, folder), ""
         old = places.in_working_folder(self.url)
         if daemon and old is not None and not places.there(url):
             url = places.placed(self.url, Path.cwd())
             warning = (
-                "store.url is relative, and the database is in the working folder: write its full path,"
-                f" {old}, into store.url, so that other commands find it"
+                "store.url is relative, and the database is in the working folder: write"
+                f" its full path, {old}, into store.url, so that other commands find it"
             )
         found = self.model_copy(update={"url": url})
         found._folder = folder  # noqa: SLF001  # its own kind
@@ -182,7 +189,7 @@ class Store(Section):
                 )
                 raise ValueError(message)
         elif "@" in value.partition("?")[0].partition("@")[2]:
-            # A driver would look for a host whose name begins with the password's end.
+            # A driver would look for a host whose name begins with the end of the password.
             message = (
                 "there is more than one @: write the one in the password as %40 (and / as %2F, : as %3A)"
             )
@@ -193,15 +200,21 @@ class Store(Section):
 
 
 class Web(Section):
-    """The HTTP server, for metrics and commands. Off unless switched on, and then it needs a token."""
+    """The HTTP server for metrics and commands. Off unless switched on; it needs a token."""
 
     enabled: bool = False
-    metrics: bool = Field(True, description="true: answer GET /metrics. Commands have a key of their own.")
+    metrics: bool = Field(
+        True, description="true: answer GET /metrics. Commands are switched on by commands.http."
+    )
     host: Host = Field(
-        "127.0.0.1", description="Where it listens; another address than loopback is for a proxy."
+        "127.0.0.1",
+        description="The address on which the server listens. Any other than loopback belongs behind a"
+        " proxy.",
     )
     port: Port = 8089
-    token: SecretStr | None = Field(None, description="What a client sends as `Authorization: Bearer …`.")
+    token: SecretStr | None = Field(
+        None, description="The token that an HTTP client sends as `Authorization: Bearer …`."
+    )
     token_file: Path | None = None
 
     @property
@@ -211,7 +224,9 @@ class Web(Section):
     @model_validator(mode="after")
     def _token(self) -> Self:
         if self.enabled and self.token is None and self.token_file is None:
-            message = "enabled = true needs a token or a token_file: at least 16 characters nobody guesses"
+            message = (
+                "enabled = true needs a token or a token_file: at least 16 characters that nobody can guess"
+            )
             raise ValueError(message)
         if self.token is not None and len(self.token.get_secret_value()) < SHORTEST_TOKEN:
             message = (
@@ -222,13 +237,18 @@ class Web(Section):
 
 
 class Agi(Section):
-    """FastAGI: questions a dialplan asks. It has no password, so it listens on this machine alone."""
+    """FastAGI: questions that a dialplan asks. It has no password, so it listens on this machine alone."""
 
     enabled: bool = Field(False, description="true: answer AGI(agi://127.0.0.1:4573/…).")
-    host: Literal["127.0.0.1", "::1"] = Field("127.0.0.1", description="A loopback address.")
+    host: Literal["127.0.0.1", "::1"] = Field(
+        "127.0.0.1", description="The loopback address on which the daemon listens."
+    )
     port: Port = 4573
     last_operator_days: int = Field(
-        30, ge=1, le=3650, description="An operator who talked with the client earlier is not named."
+        30,
+        ge=1,
+        le=3650,
+        description="An operator who talked with the client longer ago than this is not named.",
     )
 
 
@@ -237,16 +257,19 @@ class Commands(Section):
 
     http: bool = Field(
         False,
-        description="true: take commands over HTTP, where [web] listens. false: no route takes any.",
+        description="true: take commands over HTTP, on the server of [web]. false: refuse them there.",
     )
-    mqtt: bool = Field(False, description="true: take commands on commands/NAME, answer on replies/ID.")
+    mqtt: bool = Field(False, description="true: take commands on commands/NAME and answer on replies/ID.")
     per_minute: int = Field(
         300,
         ge=1,
         le=100_000,
-        description="Commands taken within a minute of one sender (`by`) by each way;"
-        " of all senders five times as many.",
+        description="Commands accepted from one sender (`by`) within a minute, counted apart for MQTT"
+        " and HTTP; from all senders together five times as many.",
     )
     remember_days: int = Field(
-        7, ge=1, le=365, description="A command that comes again within this gets the same answer again."
+        7,
+        ge=1,
+        le=365,
+        description="A command repeated within this time gets the same answer and is not carried out again.",
     )

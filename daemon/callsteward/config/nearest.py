@@ -1,22 +1,22 @@
-"""What a misspelt name was probably meant to be."""
+"""Suggestions for a misspelt name."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
 
-# More names than these are no help.
+# A list of more names than this is no help.
 _MOST = 3
 
 
 def nearest(written: str, names: Iterable[str]) -> list[str]:
-    """The names most like the one written, the nearest first; none where none is like it."""
+    """The names most similar to the one written, the nearest first; empty where none is similar."""
     by_fold = {name.casefold(): name for name in names}
     return [by_fold[near] for near in difflib.get_close_matches(written.casefold(), by_fold, n=_MOST)]
 
 
 def meant(written: str, names: Iterable[str]) -> str:
-    """What to say behind a name nobody knows: the nearest ones, or what there is where that is little."""
+    """A hint to append to an unknown name: the nearest names, or all of them where there are few."""
     known = list(names)
     near = nearest(written, known)
     if near:

@@ -1,4 +1,4 @@
-"""Where a relative path in the configuration begins: not where a command happens to be run."""
+"""The folder to which a relative path in the configuration belongs: not where a command happens to run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-# What the shipped unit has: StateDirectory=callsteward, and its configuration under /etc.
+# The shipped unit has StateDirectory=callsteward, and its configuration lies under /etc.
 STATE = Path("/var/lib/callsteward")
 CONFIGURATIONS = Path("/etc")
 
@@ -16,10 +16,10 @@ _RELATIVE = re.compile(r"^(sqlite(?:\+\w+)?:///)(?!/|:memory:|file:)([^?]+)(.*)$
 
 
 def data_folder(file: Path | None) -> Path:
-    """Where the store's relative path begins: systemd's state folder, else the configuration's own.
+    """The folder for a relative store.url: systemd's state folder, else the configuration's own.
 
-    A command run by hand has no $STATE_DIRECTORY, but is to find what the daemon wrote: for a configuration
-    under /etc the state folder of the shipped unit counts where it is there.
+    A command run by hand has no $STATE_DIRECTORY, but has to find what the daemon wrote. So for a
+    configuration under /etc it is the state folder of the shipped unit, where that exists.
     """
     told = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
     if told:
@@ -35,13 +35,13 @@ def data_folder(file: Path | None) -> Path:
 
 
 def placed(url: str, folder: Path) -> str:
-    """The URL of an SQLite database with its full path; any other as it is."""
+    """The URL of an SQLite database with its full path; any other URL unchanged."""
     found = _RELATIVE.match(url)
     return url if found is None else f"{found[1]}{folder / found[2]}{found[3]}"
 
 
 def in_working_folder(url: str) -> Path | None:
-    """The database that a relative URL meant in earlier versions, where it is still there."""
+    """The database that a relative URL meant in earlier versions, if it is still there."""
     found = _RELATIVE.match(url)
     return Path(found[2]).absolute() if found is not None and os.path.isfile(found[2]) else None  # noqa: PTH113
 
@@ -52,9 +52,9 @@ def there(url: str) -> bool:
 
 
 def beside(values: Mapping[str, Any], file: Path) -> dict[str, Any]:
-    """The configuration's values with each relative file that lies beside it by its full path.
+    """The configuration's values, with the full path of each relative file that lies beside it.
 
-    One that does not is left to the working folder, where earlier versions looked for it.
+    Any other relative file stays relative to the working folder, where earlier versions looked for it.
     """
     found = dict(values)
     for key, value in values.items():

@@ -1,4 +1,4 @@
-"""Where secrets are read from, and who else could read them there."""
+"""Files that secrets are read from, and who else could read them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ def credential(name: str) -> Path | None:
 
 
 def read(file: Path) -> str:
-    """The secret in a file of its own. Raises ConfigError where it cannot be read, or everybody can."""
+    """The secret in a file of its own.
+
+    Raises ConfigError if the file cannot be read, or everybody can read it.
+    """
     try:
         secret = file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
@@ -37,7 +40,7 @@ def read(file: Path) -> str:
 
 
 def refuse_open(file: Path, values: Mapping[str, Any]) -> None:
-    """Raise ConfigError where a configuration file has secrets in it and everybody can read it."""
+    """Raise ConfigError if a configuration file holds secrets and everybody can read it."""
     found = sorted({secret.where for secret in secret_words.secrets(values)})
     if found and _open_to_all(file):
         message = (
@@ -47,11 +50,11 @@ def refuse_open(file: Path, values: Mapping[str, Any]) -> None:
 
 
 def exposed(mode: int) -> bool:
-    """Whether a file of this mode is open to everybody, to read or to write."""
+    """Whether everybody may read or write a file with this mode."""
     return stat.S_ISREG(mode) and bool(mode & (stat.S_IROTH | stat.S_IWOTH))
 
 
 def _open_to_all(file: Path) -> bool:
-    """Whether others may read it; a pipe (process substitution) is nobody else's."""
+    """Whether others may read the file. A pipe (process substitution) belongs to nobody else."""
     mode = file.stat().st_mode
     return stat.S_ISREG(mode) and bool(mode & stat.S_IROTH)

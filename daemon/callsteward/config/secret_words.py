@@ -1,7 +1,7 @@
-"""Which settings hold a secret, told by their names wherever they stand, and texts without those secrets.
+"""Secrets in the configuration, recognised by the names of their keys, and texts from which they are removed.
 
-A URL holds one before its `@` and in a parameter whose name says so (`?password=`). What a configuration has
-of them is known once it has been read (`keep_back`): those very words are taken out of whatever is said then.
+A URL holds a secret before its `@`, and in a parameter with a secret's name (`?password=`). Once the
+configuration has been read (`keep_back`), the secrets themselves are removed from every later text.
 """
 
 from __future__ import annotations
@@ -12,37 +12,37 @@ from typing import Final, NamedTuple
 from urllib.parse import unquote, unquote_plus
 
 HIDDEN: Final = "***"
-# What the shipped example holds in place of a secret.
+# The placeholder for secrets in the shipped example.
 PLACEHOLDER: Final = "CHANGE_ME"
 # Parameters of libpq's and asyncpg's URLs are among them: password, sslpassword, scram_client_key,
 # oauth_client_secret. `passfile` and `sslkey` name files.
 _NAME: Final = re.compile(
     r"passw|passphrase|pwd|^pass$|secret|token|credential|authorization|hmac|(?<!ssl)key$", re.IGNORECASE
 )
-# From a URL's user name to the last @, as SQLAlchemy reads it: a password may have any character in it.
+# From a URL's user name to the last @, as SQLAlchemy reads it: a password may hold any character.
 _USER: Final = re.compile(r"://[^\s:/]*:")
 _WORD: Final = re.compile(r"\S+")
 _IN_VALUE: Final = re.compile(r"^(?:[\w+.-]*://|(?!.*://))[^:/]*:(.*)@", re.DOTALL)
-# A name and what is given to it: until the next parameter, or the end of the word or quotation.
+# A name and its value, which ends at the next parameter or at the end of the word or quotation.
 _GIVEN_IN_TEXT: Final = re.compile(r"(?<![\w.%-])([\w.%-]+) ?= ?(\"[^\"]*|'[^']*|[^&\s]*)")
 _GIVEN_IN_VALUE: Final = re.compile(r"(?<![\w.%-])([\w.%-]+)=([^&]*)")
-# As Python and JSON write a mapping.
+# A mapping as Python and JSON write it.
 _QUOTED: Final = re.compile(r"([\"'])([\w.-]+)\1: ?b?([\"'])((?:(?!\3)[^\\]|\\.)*)", re.DOTALL)
-# Shorter ones would take words out of every line.
+# The shortest secret that is removed: shorter ones occur in ordinary words.
 _WORD_FROM: Final = 6
 
 _words: set[str] = set()
 
 
 class Secret(NamedTuple):
-    """`where`: the setting's whole name."""
+    """A secret. `where` is the full name of its setting."""
 
     where: str
     word: str
 
 
 def is_secret(name: str) -> bool:
-    """Whether what has this name is a secret. A file that holds one is none itself."""
+    """Whether a setting of this name holds a secret. The path of a file with a secret is not one."""
     return _NAME.search(name) is not None and not name.lower().endswith(("file", "path"))
 
 
@@ -66,7 +66,7 @@ def _secrets(value: object, name: str, where: str) -> Iterator[Secret]:
 
 
 def keep_back(*words: str | bytes | None) -> None:
-    """Take these very words out of all that is said from now on, as they are and as a URL has them."""
+    """From now on remove these secrets from every text, in plain and in URL encoding."""
     for word in words:
         text = word.decode(errors="replace") if isinstance(word, bytes) else word
         for spelled in {text, unquote(text), unquote_plus(text)} if text else ():
@@ -75,7 +75,10 @@ def keep_back(*words: str | bytes | None) -> None:
 
 
 def masked(text: str, *, whole: bool = False) -> str:
-    """A text without secrets. `whole`: it is a setting's value, which may be a URL with blanks in it."""
+    """A text without secrets.
+
+    `whole`: the text is a setting's value, which may be a URL with blanks in it.
+    """
     for word in sorted(_words, key=len, reverse=True):
         text = text.replace(word, HIDDEN)
     shown, after = [], 0
@@ -86,7 +89,10 @@ def masked(text: str, *, whole: bool = False) -> str:
 
 
 def _passwords(text: str) -> Iterator[tuple[int, int]]:
-    """Where URLs in a text have a password; in a time that grows with its length alone, hostile or not."""
+    """Where URLs in a text hold a password.
+
+    The time grows with the text's length only, even if it is hostile.
+    """
     for word in _WORD.finditer(text):
         user, end = _USER.search(word[0]), word[0].rfind("@")
         if user is not None and end >= user.end():
@@ -94,7 +100,7 @@ def _passwords(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _places(text: str, *, whole: bool) -> list[tuple[int, int]]:
-    """From where to where a text has secrets, in order, none over another."""
+    """The places of secrets in a text as (start, end), in order and without overlaps."""
     found = [match.span(1) for match in _IN_VALUE.finditer(text)] if whole else list(_passwords(text))
     found += [
         match.span(2)
