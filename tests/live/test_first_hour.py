@@ -197,7 +197,7 @@ def test_a_broker_that_is_not_as_configured(
 
 def test_tls_where_the_broker_has_none(pbx: Asterisk, plain_broker: Mosquitto, tmp_path: Path) -> None:
     settings = merged(lab_settings(tmp_path, pbx, plain_broker, name="plain"), {"mqtt": {"tls": True}})
-    said = "no TLS connection came about (unexpected eof while reading): is that its TLS port?"
+    said = "the TLS connection failed (unexpected eof while reading): is that its TLS port?"
     assert logged(tmp_path, settings, "mqtt_unreachable")["error"] == said
     assert checked(tmp_path, settings, "broker")[1].startswith(
         "is that its TLS port? Else: compare mqtt.host"

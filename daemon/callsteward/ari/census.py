@@ -1,4 +1,4 @@
-"""Where each living channel is, from the events alone: to hold against Asterisk's own lists."""
+"""Where each living channel is according to the events, for comparison with Asterisk's own lists."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from callsteward.ari.events import (
 
 
 class Census:
-    """Living channels as the events told them: each one's state, and the bridge it is in."""
+    """Living channels as the events describe them: each one's state, and the bridge it is in."""
 
     __slots__ = ("alive", "inside")
 
     def __init__(self) -> None:
         self.alive: dict[str, str] = {}
-        """States by id."""
+        """Channel states by channel id."""
         self.inside: dict[str, str] = {}
-        """Bridges by the ids of the channels in them."""
+        """Bridge ids by the ids of the channels in them."""
 
     def observe(self, event: Event) -> None:
         match event:
@@ -53,7 +53,7 @@ class Census:
     def disagreement(
         self, channels: Iterable[Channel], bridges: Iterable[Bridge] | None = None
     ) -> frozenset[str]:
-        """Channels that only one of the two knows; with `bridges` also those in another state or place."""
+        """Channels that only one of the two knows; with `bridges` also those in another state or bridge."""
         listed = {channel.id: channel.state for channel in channels}
         unknown = listed.keys() ^ self.alive.keys()
         if bridges is None:

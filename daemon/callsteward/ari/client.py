@@ -1,12 +1,12 @@
 """`connect = "client"`: the daemon dials Asterisk (16 and later).
 
-Asterisk forgets events while nobody is connected, so each connect ends in a Snapshot, put into the stream
-before all that arrived while its lists were read. The subscription comes before the lists: what happens
+Asterisk drops events while no client is connected. So each connect ends with a Snapshot, put into the stream
+before the events that arrived while the lists were read. The subscription comes before the lists: an event
 between the two is then seen twice, never missed.
 
-Measured on 16.28 and 22.10: both take the event filter and `channel:,bridge:` without subscribeAll.
-After a disconnection 22 forgets the application at once and 16 keeps it with its subscriptions; setting
-both again is right on either.
+Measured on 16.28 and 22.10: both accept the event filter and `channel:,bridge:` without subscribeAll. After a
+disconnection 22 forgets the application at once and 16 keeps it with its subscriptions; setting both again is
+right on either.
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ from callsteward.network.waiting import cancelled
 
 log = structlog.get_logger(__name__)
 
-# When to look whether Asterisk still has the subscriptions: soon after a connect, then now and again.
+# When to check whether Asterisk still has the subscriptions: soon after a connect, then now and again.
 FIRST_LOOK_S = 1.0
 LOOK_EVERY_S = 30.0
 
-# For how long whoever took the application has it, and how often to look whether that one is gone.
+# For how long a daemon that took the application keeps it, and how often to check whether that one is gone.
 LEFT_ALONE_S = 60.0
 LOOK_AGAIN_S = 2.0
 
-# A connection that lived this long was good: the next attempt comes quickly again.
+# A connection that lasted this long was good: the next attempt comes soon again.
 GOOD_AFTER_S = 2.0
 
 
 class ClientLink:
     """Keeps one websocket to Asterisk open."""
 
-    handed_over = False  # Asterisk keeps nothing for a client
+    handed_over = False  # Asterisk keeps no events for a client
 
     def __init__(
         self,
@@ -69,7 +69,10 @@ class ClientLink:
         self._lost_ms: int | None = None
 
     async def run(self) -> None:
-        """Keep connected until cancelled. A refused login is tried again, too: an admin may be mending it."""
+        """Keep connected until cancelled.
+
+        A refused login is tried again, too: an admin may be correcting it.
+        """
         while True:
             began = time.monotonic()
             try:
@@ -95,7 +98,7 @@ class ClientLink:
         """One connection from its handshake to its end; returns why it ended."""
         socket = await dial(self._session, self._settings, self._settings.app)
         reader = Reader(socket, self._frames)
-        # What comes before the Snapshot is in place belongs after it.
+        # Events that come before the Snapshot is in place belong after it.
         self._frames.hold()
         draining = asyncio.create_task(reader.drain(), name="ari-reader")
         try:
@@ -123,10 +126,10 @@ class ClientLink:
             await socket.close()
 
     async def _left_alone(self) -> None:
-        """Return once nobody has the application.
+        """Return once no other daemon has the application, or after a while.
 
-        Or after a while, for Asterisk 16 lists it for ever. Two daemons that both stay take it from each
-        other then, each with an error in its log, and not as often as they can.
+        Asterisk 16 lists it for ever. Two daemons that both stay then take it from each other, each with an
+        error in its log, but not as often as they could.
         """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LEFT_ALONE_S):
@@ -137,7 +140,7 @@ class ClientLink:
                         found = await self._rest.application(self._settings.app)
 
     async def _resume(self) -> None:
-        """Subscribe and put the Snapshot into the stream."""
+        """Subscribe, then put the Snapshot into the stream."""
         await subscribe(self._rest, self._settings.app, self._sources)
         found = await snapshot(self._rest, self._last.value, self._lost_ms)
         self._frames.release(snapshot_frame(found))
@@ -154,10 +157,10 @@ class ClientLink:
         )
 
     async def _deaf(self) -> None:
-        """Returns once Asterisk has the application without its subscriptions.
+        """Return once Asterisk has the application without its subscriptions.
 
-        Seen once on a real 22.10: a reconnect under the same name, right behind the old socket's end, was
-        subscribed and then got no event at all; most likely the old application's shutdown came after.
+        Seen once on a real 22.10: a reconnect under the same name, right after the old socket's end, was
+        subscribed and then got no event at all; most likely the old application's shutdown came after it.
         """
         pause = FIRST_LOOK_S
         refused = False
@@ -167,14 +170,14 @@ class ClientLink:
             try:
                 found = await self._rest.application(self._settings.app)
             except AriUnauthorizedError as error:
-                # The socket stays open, but the next one will not come about.
+                # This socket stays open, but the next one would be refused.
                 refused = True
                 self._frames.counters.refused += 1
                 self._on_change(True, f"still connected, but: {error}")
-                log.error("Asterisk refuses us by now", action="ari_refused", error=str(error))  # noqa: TRY400
+                log.error("Asterisk now refuses our requests", action="ari_refused", error=str(error))  # noqa: TRY400
                 continue
             except AriError:
-                continue  # the heartbeat is the judge of a connection that does not answer
+                continue  # the heartbeat judges a connection that does not answer
             if refused:
                 refused = False
                 self._on_change(True, "")

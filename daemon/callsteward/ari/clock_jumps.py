@@ -1,61 +1,64 @@
-"""Telling from an event's timestamp that Asterisk's clock was set. No IO.
+"""Detecting from an event's timestamp that Asterisk's clock was set. No IO.
 
-Events come in the order in which they were stamped, each at once or (after an outage) late, never early. So a
-stamp that is ahead of the time that the stream had told, or behind the event before it, comes of a clock
-that was set. Where daemon and PBX share a machine, the machine's own clock says so too, and by how much to
-the millisecond; a jump that it knows nothing of has to be large, and the link up for a while.
+Events arrive in the order of their stamps, each at once or (after an outage) late, never early. So a stamp
+that is ahead of the time known so far, or before the event preceding it, means that a clock was set. If
+daemon and PBX share a machine, that machine's clock shows it as well, with the exact step; a jump that the
+machine does not show must be large, and the link must have been up for a while.
 """
 
 from __future__ import annotations
 
-# Without the machine's word. Stamps of one Asterisk are out of order by milliseconds, never by this.
+# The smallest step believed without the machine's clock. Stamps of one Asterisk are out of order by
+# milliseconds, never by this much.
 ALONE_MS = 10_000
-# So long a link is up, and nothing came that was less late than all before, until a jump is believed without
-# the machine's word: what an outbound link kept for a daemon that was away comes late, then faster than time.
+# A jump is believed without the machine's clock only after the link has been up for this long and nothing
+# came that was less late than all before: the events that Asterisk kept for an absent daemon come late, then
+# faster than time.
 SETTLED_S = 30.0
-# So long after the machine's clock was set the first event stamped by it may come in among older ones.
+# For this long after the machine's clock was set, the first event with the new time may come in among older
+# ones.
 PENDING_S = 10.0
-# Two clocks that nobody sets part by less than a thousandth.
+# Two clocks that nobody sets drift apart by less than a thousandth.
 DRIFT_MS_PER_S = 1.0
 # Events that catch up, each less late than the one before.
 ROSE_MS = 1_000
 
 
 class ClockJumps:
-    """Asked of events before they are taken in, all of them or the last of a few that came together."""
+    """Looks at events before the tracker does: at all, or at the last of several that came together."""
 
     def __init__(self) -> None:
-        # How far Asterisk's clock is ahead of time.monotonic(), by the promptest event; when it was that.
+        # How far Asterisk's clock is ahead of time.monotonic(), by the promptest event, and when that was.
         self._ahead_ms = 0.0
         self._taken_s = 0.0
         self._risen_s = 0.0
         self._last_ms = 0
         self._linked_s = 0.0
         self.machine_ms = 0
-        """By how much the machine's clock was set, where Asterisk's may have been with it."""
+        """The step of the machine's clock, while it is open whether Asterisk's clock was set with it."""
         self._pending_s: float | None = None
 
     @property
     def pending(self) -> bool:
-        """Whether the machine's clock was set and it is not known yet whether Asterisk's was with it."""
+        """Whether the machine's clock was set and it is still open whether Asterisk's was, too."""
         return bool(self.machine_ms)
 
     def linked(self, received_s: float) -> None:
-        """A link was made at this moment (time.monotonic())."""
+        """The link was made at this moment (time.monotonic())."""
         self._linked_s = received_s
 
     def machine_set(self, by_ms: int) -> None:
-        """The machine's clock was set by so much since the last event."""
+        """The machine's clock was set by this much since the last event."""
         self.machine_ms += by_ms
         self._pending_s = None
 
     def forget(self) -> None:
-        """Nothing is on that a jump could matter to: begin anew with the next event."""
+        """No call is on that a jump could matter to: begin anew with the next event."""
         self._last_ms = self.machine_ms = 0
         self._pending_s = None
 
     def look(self, event_ms: int, received_s: float) -> int:
-        """By how much Asterisk's clock was set before this event, 0 where it was not."""
+        """By how much Asterisk's clock was set before this event; 0 if it was not."""
         if not self._last_ms:
             return 0
         ahead_ms = round(event_ms - received_s * 1000 - self._ahead_ms)
@@ -66,7 +69,7 @@ class ClockJumps:
         return _alone(ahead_ms, after_ms) if settled else 0
 
     def take(self, event_ms: int, received_s: float) -> int:
-        """The same, and go on from this event."""
+        """The same, and continue from this event."""
         jump_ms = self.look(event_ms, received_s)
         offset_ms = event_ms - received_s * 1000
         if jump_ms:
@@ -74,7 +77,7 @@ class ClockJumps:
             self._last_ms = event_ms
             self.machine_ms = 0
         elif not self._last_ms or self._timed_out(received_s):
-            # Nothing was there to compare with; or Asterisk is on another machine, whose clock was not set.
+            # There was no event to compare with; or Asterisk is on another machine, whose clock was not set.
             self.machine_ms = 0
         since_ms = self._ahead_ms - (received_s - self._taken_s) * DRIFT_MS_PER_S
         if not self._last_ms or offset_ms > since_ms + ROSE_MS:
@@ -85,11 +88,11 @@ class ClockJumps:
         return jump_ms
 
     def _with_machine(self, ahead_ms: int, after_ms: int) -> int:
-        """The machine's own step, if this event has it as well: nearer to the new time than to the old."""
+        """The machine's own step, if this event's stamp fits the new time better than the old."""
         step_ms = self.machine_ms
         if step_ms > 0:
             return step_ms if ahead_ms > step_ms / 2 else 0
-        # Behind the time an event may be that is merely late; but not behind the one before it.
+        # A merely late event may be before the expected time, but not before the event preceding it.
         fits = ahead_ms < step_ms / 2 and (after_ms < 0 or ahead_ms > step_ms * 3 / 2)
         return step_ms if fits else 0
 

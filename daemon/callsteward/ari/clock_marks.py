@@ -1,4 +1,4 @@
-"""The marks that say in the stream that Asterisk's clock was set: before the first frame stamped by it."""
+"""Marks in the stream that Asterisk's clock was set, put before the first frame with the new time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Batch = list[tuple[bytes, float]]
 
 
 class ClockMarks:
-    """Asked of every batch before anything is made of it. `open_calls` is for the log."""
+    """Looks at every batch before the tracker does. `open_calls` is for the log."""
 
     def __init__(self, counters: Counters, machine: WallClock, open_calls: Callable[[], int]) -> None:
         self._counters = counters
@@ -29,7 +29,7 @@ class ClockMarks:
         self._jumps = ClockJumps()
 
     def forget(self) -> None:
-        """Nothing is on that a set clock could matter to: begin anew with the next frame."""
+        """No call is on that a set clock could matter to: begin anew with the next frame."""
         self._jumps.forget()
 
     def put(self, batch: Batch) -> Batch:
@@ -39,7 +39,7 @@ class ClockMarks:
         if step_s:
             jumps.machine_set(round(step_s * 1000))
         if not jumps.pending and len(batch) > 1:
-            # Whatever happened to the clock among them shows in the last.
+            # A step anywhere among them shows in the last one.
             ms = self._stamp_ms(*batch[-1])
             if ms is not None and not jumps.look(ms, batch[-1][1]):
                 jumps.take(ms, batch[-1][1])
@@ -51,10 +51,10 @@ class ClockMarks:
             jump_ms = 0 if ms is None else jumps.take(ms, received_s)
             if jump_ms:
                 if not by_machine:
-                    # The watch counts the machine's.
+                    # The watch counts steps of the machine's clock.
                     self._counters.clock_steps += 1
                 log.warning(
-                    "Asterisk's clock was set: calls in progress are dated anew",
+                    "Asterisk's clock was set: calls in progress are re-dated",
                     action="clock_corrected",
                     step_s=jump_ms / 1000,
                     open_calls=self._open_calls(),
@@ -64,7 +64,7 @@ class ClockMarks:
         return marked
 
     def _stamp_ms(self, raw: bytes, received_s: float) -> int | None:
-        """What Asterisk's clock showed for a frame; of our own only a Snapshot tells, to the second."""
+        """Asterisk's time for a frame. Of our own marks only a Snapshot has it, to the second."""
         kind, moment = stamp(raw)
         if kind.startswith(OWN):
             if kind != SNAPSHOT:

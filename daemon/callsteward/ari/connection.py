@@ -1,4 +1,4 @@
-"""The one place that knows both ways of being connected to Asterisk."""
+"""Builds the link to Asterisk: the only module that knows both ways of being connected."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from callsteward.notify import Notify, handed_down
 
 
 def open_keeper(config: Config, notify: Notify) -> Keeper | NoKeeper:
-    """What keeps a connection that Asterisk made over the process's end."""
+    """The keeper of a connection that Asterisk opens, beyond the process's end; one that keeps nothing else."""
     left = handed_down()
     if config.asterisk.connect == "outbound":
         return Keeper(notify, left)
-    # Of a time when Asterisk made it.
+    # Left from a time when Asterisk opened the connection.
     for name, files in left.items():
         notify.release(name)
         for file in files:
@@ -44,8 +44,9 @@ def open_link(
 ) -> Link:
     """The link that the configuration asks for.
 
-    `keeper`: what `open_keeper` returned. `gap_from`: when the last event was that an earlier process saw;
-    `recent`: the last ones themselves; `handed_over`: it left Asterisk so that nothing was lost.
+    `keeper`: the result of `open_keeper`. `gap_from`: the time of the last event that an earlier process saw;
+    `recent`: the last such events themselves; `handed_over`: that process closed gracefully, so nothing was
+    lost.
     """
     if isinstance(keeper, Keeper):
         return OutboundLink(

@@ -17,7 +17,10 @@ HANDSHAKE_TIMEOUT_S = 5.0
 async def dial(
     session: aiohttp.ClientSession, settings: Settings, app: str
 ) -> aiohttp.ClientWebSocketResponse:
-    """The events of `app`, which is registered by this. Raises AriError, or AriUnauthorizedError."""
+    """A websocket with the events of `app`, which is registered by this.
+
+    Raises AriError, or AriUnauthorizedError.
+    """
     url = f"{settings.url}/ari/events"
     try:
         async with asyncio.timeout(HANDSHAKE_TIMEOUT_S):

@@ -1,8 +1,8 @@
-"""ARI events as typed values, decoded no further than callsteward uses them.
+"""ARI events as typed values, decoded only as far as callsteward uses them.
 
-Shapes: Asterisk 22 `rest-api/api-docs/events.json`. Every field that an older Asterisk (16) leaves
-out has a default. An event type that is not listed here decodes to None: a new Asterisk release
-brings new types, and none of them may stop the daemon.
+Shapes: Asterisk 22 `rest-api/api-docs/events.json`. Every field that an older Asterisk (16) leaves out has a
+default. An event type that is not listed here decodes to None: a new Asterisk release brings new types, and
+none of them may stop the daemon.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import msgspec
 from callsteward.exceptions import NOT_JSON, MalformedEventError
 
 LATEST_MS: Final = 7_258_118_400_000
-"""2200-01-01. A moment from 1970 until then is one; what is reckoned with it stays within the calendar."""
+"""2200-01-01. Moments from 1970 until then are accepted, so that sums with them stay within the calendar."""
 
 
 class Party(msgspec.Struct, frozen=True, gc=False):
@@ -27,7 +27,7 @@ class Party(msgspec.Struct, frozen=True, gc=False):
 
 
 class DialplanPosition(msgspec.Struct, frozen=True, gc=False):
-    """Where a channel is in the dialplan."""
+    """The place of a channel in the dialplan."""
 
     context: str = ""
     exten: str = ""
@@ -37,14 +37,14 @@ class DialplanPosition(msgspec.Struct, frozen=True, gc=False):
 
 
 class ChannelVars(msgspec.Struct, frozen=True, gc=False):
-    """What `channelvars=` in ari.conf adds to each channel. Used when there, never required."""
+    """The variables that `channelvars=` in ari.conf adds to each channel. Used if there, never required."""
 
     linkedid: str | None = msgspec.field(default=None, name="CHANNEL(linkedid)")
     hangupsource: str | None = msgspec.field(default=None, name="CHANNEL(hangupsource)")
 
 
 class Channel(msgspec.Struct, frozen=True, gc=False):
-    """A channel as Asterisk saw it when it sent the event."""
+    """A channel in its state at the time of the event."""
 
     id: str
     name: str
@@ -200,13 +200,13 @@ class DeviceStateChanged(_Event, frozen=True, gc=False, kw_only=True):
 
 
 class Snapshot(_Event, frozen=True, gc=False, kw_only=True, tag="CallstewardSnapshot"):
-    """Not from Asterisk: what the daemon found when it connected, as it stands in a recording.
+    """Not from Asterisk: its lists as the daemon read them when it connected, for recording and replay.
 
-    `timestamp` is when the lists were read; `gap_from` when the last event before was stamped (empty
-    when there was none). With it a replay reconciles at the same moment as the daemon did, and so
-    gives the same records. `booted` is since when Asterisk runs: after the gap's beginning it says that
-    the PBX went away under every call that was on. `lost` is when this process saw the link go (empty when
-    it had none): no call went on for longer than that.
+    `timestamp`: when the lists were read. `gap_from`: the stamp of the last event before (empty if there was
+    none). With it a replay reconciles at the same moment as the daemon did, and so gives the same records.
+    `booted`: when Asterisk started; if that is after the gap's beginning, the PBX went away during every call
+    that was on. `lost`: when this process saw the link go (empty if it had none); no call went on unobserved
+    before that.
     """
 
     channels: tuple[Channel, ...] = ()
@@ -219,7 +219,7 @@ class Snapshot(_Event, frozen=True, gc=False, kw_only=True, tag="CallstewardSnap
 class TagCommanded(_Event, frozen=True, gc=False, kw_only=True, tag="CallstewardTag"):
     """Not from Asterisk: a tag given by a command, put into the stream so that a replay has it too.
 
-    It is checked before it gets here. `command` names whoever waits for what came of it.
+    It is checked before it gets here. `command` names the command that waits for the result.
     """
 
     call_id: str
@@ -231,30 +231,30 @@ class TagCommanded(_Event, frozen=True, gc=False, kw_only=True, tag="Callsteward
 
 
 class Compacted(_Event, frozen=True, gc=False, kw_only=True, tag="CallstewardCompacted"):
-    """Not from Asterisk: heads a compacted journal. `gone`: channels that ended, whose frames went.
+    """Not from Asterisk: the head of a compacted journal. `gone`: ended channels whose frames were removed.
 
-    `gone_ms`: when each of them did, ms since 1970; journals of earlier versions have none.
-    With a timestamp and nothing else it stands further down, in place of events that went.
+    `gone_ms`: when each of them ended, ms since 1970; journals of earlier versions have none. With a
+    timestamp and nothing else it stands further down, in place of removed events.
     """
 
     gone: tuple[str, ...] = ()
     gone_ms: tuple[int, ...] = ()
 
     def ended(self) -> dict[str, int]:
-        """When each channel ended, ms since 1970; for ever, where the journal does not say."""
+        """When each channel ended, ms since 1970; LATEST_MS if the journal does not say."""
         if len(self.gone) != len(self.gone_ms):
             return dict.fromkeys(self.gone, LATEST_MS)
         return dict(zip(self.gone, self.gone_ms, strict=True))
 
 
 class ClockSet(_Event, frozen=True, gc=False, kw_only=True, tag="CallstewardClockSet"):
-    """Not from Asterisk: before the event behind this its clock was set by `by_ms`."""
+    """Not from Asterisk: before the event that follows, its clock was set by `by_ms`."""
 
     by_ms: Annotated[int, msgspec.Meta(ge=-LATEST_MS, le=LATEST_MS)]
 
 
 class LeftCall(msgspec.Struct, frozen=True, gc=False):
-    """Which call's conversation an operator left last, on which line, and when (ms since 1970)."""
+    """The call whose conversation an operator left last, its line, and when (ms since 1970)."""
 
     operator: str
     call_id: str
@@ -263,18 +263,19 @@ class LeftCall(msgspec.Struct, frozen=True, gc=False):
 
 
 class Left(_Event, frozen=True, gc=False, kw_only=True, tag="CallstewardLeft"):
-    """Not from Asterisk: stands in a journal before it is compacted, since the calls' own frames may go.
+    """Not from Asterisk: put into a journal before it is compacted.
 
-    A code that an operator dials after a call means the one they left last.
+    The calls' own frames may be removed then. A code that an operator dials after a call tags the call they
+    left last.
     """
 
     calls: tuple[LeftCall, ...] = ()
 
 
 class Listened(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """An endpoint such as PJSIP/101, a number in it masked: whether any talk event of it was ever seen.
+    """An endpoint such as PJSIP/101 (a number in it masked), and whether any talk event of it was ever seen.
 
-    `quiet`: in how many talks in a row until now it had none.
+    `quiet`: the number of talks in a row until now without one.
     """
 
     endpoint: str
@@ -283,10 +284,10 @@ class Listened(msgspec.Struct, frozen=True, gc=False, array_like=True):
 
 
 class Heard(_Event, frozen=True, gc=False, kw_only=True, tag="CallstewardHeard"):
-    """Not from Asterisk: which endpoints the talk detector told of before, where those events are not kept.
+    """Not from Asterisk: the endpoints that are heard, by talk events that are no longer kept.
 
-    `whole`: that is all that was known here. Without it, it stands in place of events that went, and names
-    endpoints as their channels were named.
+    `whole`: the list is complete. Without it, the mark stands in place of removed events and names endpoints
+    as their channels are named.
     """
 
     endpoints: tuple[Listened, ...]
@@ -296,7 +297,8 @@ class Heard(_Event, frozen=True, gc=False, kw_only=True, tag="CallstewardHeard")
 class Shed(_Event, frozen=True, gc=False, kw_only=True, tag="CallstewardShed"):
     """Not from Asterisk: from `timestamp` to `until` a flooded daemon left out events of a channel.
 
-    Stands where the first of them would have stood. Only speech is ever left out so (`ari.shedding`).
+    It stands where the first of them would have stood. Only speech is ever left out in this way
+    (`ari.shedding`).
     """
 
     channel_id: str
@@ -306,9 +308,9 @@ class Shed(_Event, frozen=True, gc=False, kw_only=True, tag="CallstewardShed"):
 class Interrupted(_Event, frozen=True, gc=False, kw_only=True, tag="CallstewardInterrupted"):
     """Not from Asterisk: a connection that it had opened broke off; `since`: the last event before that.
 
-    Stands before the first event that it kept, with that one's timestamp. What was on its way in between may
-    be lost. Where it is `certain`, all in between is, the events of both timestamps included: the disk took
-    no journal, and a re-run has to do without them.
+    It stands before the first event that Asterisk kept, with that event's timestamp. Events in between may be
+    lost. If it is `certain`, all events in between are lost, including those with either timestamp: the disk
+    took no journal, and a re-run has to do without them.
     """
 
     since: str
@@ -380,28 +382,28 @@ def event_type(frame: bytes | str) -> str | None:
 
 @functools.lru_cache(maxsize=512)
 def _second(stamp: str) -> int:
-    """Milliseconds since 1970 of 2026-11-22T02:06:46 as if in UTC."""
+    """Milliseconds since 1970 of 2026-11-22T02:06:46, read as UTC."""
     if len(stamp) != 19:
         raise ValueError(stamp)
-    # Minute and second apart: a leap second (60) is no second to datetime.
+    # Minute and second apart: datetime does not know a leap second (60).
     minute = datetime.fromisoformat(f"{stamp[:16]}:00+00:00")
     return (int(minute.timestamp()) + int(stamp[17:19])) * 1000
 
 
 @functools.lru_cache(maxsize=4096)
 def _millis(rest: str) -> int:
-    """Milliseconds of 059+0000, less what the zone is ahead of UTC."""
+    """Milliseconds of 059+0000, minus the zone's distance from UTC."""
     ahead = datetime.fromisoformat(f"1970-01-01T00:00:00{rest[3:]}").utcoffset()
     if ahead is None:
-        # Without a zone it would mean another moment on another machine.
+        # Without a zone the stamp would mean another moment on another machine.
         raise ValueError(rest)
     return int(rest[:3]) - int(ahead.total_seconds()) * 1000
 
 
 def epoch_ms(timestamp: str) -> int | None:
-    """Milliseconds since 1970 of an ARI timestamp (2026-11-22T02:06:46.059+0000), None if it is none.
+    """Milliseconds since 1970 of an ARI timestamp (2026-11-22T02:06:46.059+0000), None for other text.
 
-    The zone is Asterisk's own. This runs for every event: both halves are parsed once and kept.
+    The zone is Asterisk's own. This runs for every event: both halves are parsed once and cached.
     """
     second, _, rest = timestamp.partition(".")
     try:
@@ -412,12 +414,12 @@ def epoch_ms(timestamp: str) -> int | None:
 
 
 def made_after(channel: Channel, ms: int) -> bool:
-    """Whether a channel was created after a moment, ms since 1970; not where it does not say when."""
+    """Whether a channel was created after a moment, ms since 1970; False if it does not say when."""
     created_ms = epoch_ms(channel.creationtime) if channel.creationtime else None
     return created_ms is not None and created_ms > ms
 
 
 def timestamp(ms: int) -> str:
-    """An ARI timestamp in UTC of milliseconds since 1970."""
+    """The ARI timestamp in UTC of milliseconds since 1970."""
     moment = datetime.fromtimestamp(ms / 1000, UTC)
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{ms % 1000:03d}+0000"

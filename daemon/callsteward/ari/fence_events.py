@@ -1,6 +1,6 @@
-"""What the shipped dialplans say of what is dialled behind a fence: UserEvents, and channels that end.
+"""Reports about calls behind a fence: the shipped dialplans' UserEvents, and channels that end.
 
-A callback and a rating call are told alike; the field that names it and the states are each one's own.
+Callbacks and rating calls are reported alike; the field with the name, and the states, differ.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ S = TypeVar("S", bound=StrEnum)
 
 
 class Heard(msgspec.Struct, Generic[S], frozen=True):
-    """One thing Asterisk said.
+    """One report.
 
-    `about`: the callback, or the rating; `status` is Dial's; `at`: the claim; `attempt`: asked so far.
+    `about`: the callback's or rating's name; `status`: Dial's status; `at`: the time of the claim; `attempt`:
+    how many operators were rung so far.
     """
 
     about: str
@@ -34,10 +35,10 @@ class Heard(msgspec.Struct, Generic[S], frozen=True):
 
 
 class Reader(Generic[S]):
-    """Reads one kind.
+    """Reads the reports of one kind.
 
-    `field` names it in a UserEvent, `states` are what its `state` may be, `gone` among them a channel's end,
-    and `of_channel` tells from a channel's id what it was made for.
+    `field`: the key of the name in a UserEvent; `states`: the values that its `state` may have, among them
+    `gone` for a channel's end; `of_channel`: the name that belongs to a channel's id.
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class Reader(Generic[S]):
         self._of_channel = of_channel
 
     def read(self, event: ari.Event) -> Heard[S] | None:
-        """What an event says, None where it says nothing. Never raises for what is in it."""
+        """The report in an event, None if it has none. Never raises for an event's content."""
         if isinstance(event, ari.ChannelDestroyed):
             about = self._of_channel(event.channel.id)
             return None if about is None else Heard(about, self._gone, event.channel.id, cause=event.cause)
@@ -72,7 +73,7 @@ class Reader(Generic[S]):
         )
 
 
-# DIALSTATUS of the one dial, as the ledgers give it.
+# DIALSTATUS of the one dial, in the ledgers' words.
 _REASONS = {
     "NOANSWER": "no_answer",
     "BUSY": "busy",

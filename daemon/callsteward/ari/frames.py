@@ -1,8 +1,8 @@
 """The queue between the socket and everything else.
 
-Asterisk cuts a reader that does not drain (100 ms), so the reader's whole work is `put`. Decoding,
-tracking and storing take frames from the other end, in batches, in another task. Where that one stands
-still (a disk that hangs), what waits is packed; where it does so for long, the cheapest goes (`shedding`).
+Asterisk cuts a reader that does not drain (100 ms), so the reader does nothing but `put`. Decoding, tracking
+and storing take frames from the other end, in batches, in another task. If that task stands still (a disk
+that hangs), waiting frames are packed; if it does so for long, the cheapest frames are left out (`shedding`).
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ log = structlog.get_logger(__name__)
 
 __all__ = ["DEFAULT_LIMIT_BYTES", "Frame", "FrameQueue"]
 
-# As packed: ten minutes of 100 calls a second.
+# Packed bytes: ten minutes of 100 calls a second.
 DEFAULT_LIMIT_BYTES = 96 * 1024 * 1024
-# What waits behind so much is packed: a second's backlog is not worth the work.
+# From this many waiting bytes on, frames are packed: a second's backlog is not worth the work.
 PACK_FROM_BYTES = 8 * 1024 * 1024
 LOG_EVERY_S = 10.0
 
@@ -47,7 +47,7 @@ _heads = msgspec.json.Decoder(_Head)
 
 
 class _Notice:
-    """Stands where speech of a channel was left out, until it is taken."""
+    """A placeholder for speech of a channel that was left out, until it is taken."""
 
     __slots__ = ("channel_id", "received_s", "since", "until")
 
@@ -64,8 +64,8 @@ class _Notice:
 class FrameQueue:
     """Frames in order of arrival, bounded in bytes.
 
-    Between `hold` and `release` arriving frames are kept back, so that a Snapshot can be put before
-    all that arrived while its lists were read.
+    Between `hold` and `release` arriving frames are kept back, so that a Snapshot can be put before the
+    frames that arrived while its lists were read.
     """
 
     def __init__(self, counters: Counters, limit_bytes: int = DEFAULT_LIMIT_BYTES) -> None:
@@ -73,7 +73,7 @@ class FrameQueue:
         self._limit_bytes = limit_bytes
         self._shed_from = int(limit_bytes * USELESS_FROM)
         self._pack_from = min(PACK_FROM_BYTES, limit_bytes // 4)
-        # In this order: what is taken next, what is packed, what is about to be.
+        # In this order: frames taken next, packed frames, frames about to be packed.
         self._frames: deque[Frame | _Notice] = deque()
         self._packed: deque[Packed] = deque()
         self._tail: list[Frame | _Notice] = []
@@ -89,10 +89,10 @@ class FrameQueue:
         self._arrived = asyncio.Event()
         self._progress = asyncio.Condition()
         self.overflowed = asyncio.Event()
-        """Set while frames are left out whatever they are (`ignore`)."""
+        """Set while all frames are left out (`ignore`)."""
 
     def put(self, raw: bytes | str, position: int = 0) -> None:
-        """Append a frame as of now, or leave it out where too much waits."""
+        """Append a frame as of now, or leave it out if too much waits."""
         if isinstance(raw, str):
             raw = raw.encode()
         self.counters.frames += 1
@@ -107,14 +107,14 @@ class FrameQueue:
             self._append(frame)
 
     def hold(self) -> None:
-        """Keep back what arrives from now on."""
+        """Keep back frames that arrive from now on."""
         self._deaf = False
         self.overflowed.clear()
         if self._held is None:
             self._held = deque()
 
     def release(self, first: bytes | None = None) -> None:
-        """Let go what was kept back, after `first` where one is given."""
+        """Release the frames that were kept back, after `first` if one is given."""
         held, self._held = self._held, None
         if first is not None:
             self._bytes += len(first)
@@ -123,7 +123,7 @@ class FrameQueue:
             self._append(frame)
 
     def ignore(self) -> bytes:
-        """Leave everything out until `hold`: the last frame that was taken in before."""
+        """Leave every frame out until `hold`; returns the last frame that was taken in before."""
         if not self._deaf:
             self._deaf = True
             self.counters.overflows += 1
@@ -211,7 +211,7 @@ class FrameQueue:
             yield self._rendered(self._frames.popleft())
 
     def take(self, limit: int) -> list[Frame]:
-        """Up to `limit` frames that are there now. Call `done` when they are dealt with."""
+        """Up to `limit` of the waiting frames. Call `done` when they are dealt with."""
         batch = list(itertools.islice(self._next(), limit))
         self._bytes -= sum(len(frame.raw) for frame in batch)
         self._count -= len(batch)
@@ -220,13 +220,13 @@ class FrameQueue:
         return batch
 
     async def done(self, count: int) -> None:
-        """`count` more of the frames taken are dealt with."""
+        """This many more of the frames taken are dealt with."""
         self._taken += count
         async with self._progress:
             self._progress.notify_all()
 
     async def wait(self, timeout_s: float | None) -> bool:
-        """True as soon as there is a frame, False after the timeout."""
+        """True once there is a frame, False after the timeout."""
         try:
             async with asyncio.timeout(timeout_s):
                 await self._arrived.wait()
@@ -235,7 +235,7 @@ class FrameQueue:
         return True
 
     async def settled(self) -> None:
-        """Return once everything put before this call is dealt with."""
+        """Return once every frame put before this call is dealt with."""
         goal = self._put
         async with self._progress:
             await self._progress.wait_for(lambda: self._taken >= goal)
@@ -246,20 +246,20 @@ class FrameQueue:
 
     @property
     def idle(self) -> bool:
-        """Whether everything that came is dealt with."""
+        """Whether every frame that came is dealt with."""
         return self._taken >= self._put and not self._held
 
     @property
     def depth(self) -> int:
-        """Frames waiting."""
+        """How many frames wait."""
         return self._count + len(self._held or ())
 
     @property
     def bytes_waiting(self) -> int:
-        """What the frames that wait take up, as they are kept."""
+        """Bytes of the waiting frames, as they are kept."""
         return self._bytes
 
     @property
     def full(self) -> bool:
-        """Too many bytes wait: nothing more is taken in."""
+        """Whether too many bytes wait: no more frames are taken in."""
         return self._bytes > self._limit_bytes

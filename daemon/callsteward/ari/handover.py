@@ -1,22 +1,23 @@
-"""How a daemon leaves a websocket that Asterisk opened: Asterisk survives it, and no event is lost.
+"""The graceful close of a websocket that Asterisk opened: Asterisk survives it, and no event is lost.
 
-Asterisk looks whether it has a websocket, renders the event, and then writes to whatever the websocket is by
-then; the thread that reads puts NULL there as soon as the connection ends (session_write in
-ari_websockets.c, 22.10.1 and 22.11.0-rc1). Measured on 22.10.1 with 25 calls a second: it died of 17 of 95
-connections that were closed in good order between two events, of 3 of 17 that broke off, and of none of 126
-that the daemon had dialled. So nothing may be on its way when the socket ends:
+Asterisk checks that it has a websocket, renders the event, and then writes to whatever its pointer holds by
+then; its reading thread sets that pointer to NULL as soon as the connection ends (session_write in
+ari_websockets.c, 22.10.1 and 22.11.0-rc1). Measured on 22.10.1 with 25 calls a second: it crashed in 17 of 95
+closes in good order between two events, in 3 of 17 that broke off, and never in 126 closes of connections
+that the daemon had dialled. So no event may be on its way when the socket ends:
 
-1. The daemon dials Asterisk for a second application, subscribed to the same.
-2. A fence on the first: once it has come, all from before the second subscription has.
-3. The first application's filter lets nothing pass any more. Who was writing is through by MUTED_S.
-4. The first socket is closed. Asterisk dials again at once, and so tells that it has noticed.
-5. The filter is taken off: Asterisk keeps what happens from here on for the next process.
-6. A fence on the second: once it has come, all from before has, which nobody kept.
-7. What came over the second socket alone goes into the queue, and with it into the journal.
+1. The daemon dials Asterisk for a second application, with the same subscriptions.
+2. A fence on the first application: once it has arrived, so have all events from before the second
+   subscription.
+3. The first application's filter lets no more events pass. A write in progress is over after MUTED_S.
+4. The first socket is closed. Asterisk dials again at once, which shows that it has noticed.
+5. The filter is taken off: from here on Asterisk keeps events for the next process.
+6. A fence on the second application: once it has arrived, so have all earlier events, which nobody kept.
+7. Events that came over the second socket only go into the queue, and so into the journal.
 
-A fence is a UserEvent: it goes through an application's queue in Asterisk as all events do, in order.
-(Without them 2 of 40 stops at 25 calls a second lost an event.) What happens while the filter is taken off
-may be kept as well as seen: the next process knows it again by its journal (`Recent`).
+A fence (here) is a UserEvent: it goes through an application's queue in Asterisk like every event, in order.
+(Without fences 2 of 40 stops at 25 calls a second lost an event.) An event at the moment when the filter is
+taken off may be both kept and seen: the next process recognises it by its journal (`Recent`).
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ SUFFIX = "-handover"
 FENCE = "CallstewardHandover"
 # Rendering and writing an event takes Asterisk well under a millisecond.
 MUTED_S = 0.02
-# A fence takes as long as what waits before it.
+# A fence takes as long as the events that wait before it.
 FENCE_TIMEOUT_S = 0.4
 # Asterisk dials within a few milliseconds of a socket's end.
 DIAL_TIMEOUT_S = 0.2
@@ -53,7 +54,10 @@ UNMUTE_TIMEOUT_S = 0.3
 
 
 class Handover:
-    """Ends one connection. Show `hear` every event of the first socket from before `run` is called."""
+    """Ends one connection.
+
+    `hear` must be shown every event of the first socket from before `run` is called.
+    """
 
     def __init__(
         self,
@@ -70,13 +74,13 @@ class Handover:
         self._app = settings.app + SUFFIX
         self._named = re.compile(rf'("application"\s*:\s*"){re.escape(self._app)}(?=")')
         self._recent = Recent()
-        # Nobody else's: names and numbers in an event are what callers make them.
+        # Unpredictable for others: names and numbers in an event are what callers make them.
         self._name = f"{FENCE}-{secrets.token_hex(8)}"
         self._first_through = asyncio.Event()
         self._second_through = asyncio.Event()
 
     def hear(self, raw: str | bytes) -> bool:
-        """Take note of an event of the first socket; False where it is the fence, and no event."""
+        """Take note of an event of the first socket; False if it is the fence, which is no event."""
         if self._name in (raw if isinstance(raw, str) else raw.decode(errors="replace")):
             self._first_through.set()
             return False
@@ -84,9 +88,10 @@ class Handover:
         return True
 
     async def run(self, close: Callable[[], Awaitable[None]], dialled: asyncio.Event) -> bool:
-        """Have `close` end the first socket, and bring in what it does not; whether that is certainly all.
+        """Have `close` end the first socket, and fetch the events that it no longer brings.
 
-        `dialled` is set when Asterisk tries to connect again. Raises AriError; the socket may still be open.
+        Returns whether all events have certainly come. `dialled` is set when Asterisk tries to connect again.
+        Raises AriError; the socket may still be open.
         """
         second = await dial(self._session, self._settings, self._app)
         arrived: list[str] = []
@@ -107,10 +112,12 @@ class Handover:
             await cancelled(reading)
             await second.close()
             kept = self._bring(arrived)
-            log.info("handed over", action="ari_handover", seconds=len(arrived), kept=kept)
+            log.info(
+                "closed the connection gracefully", action="ari_handover", seconds=len(arrived), kept=kept
+            )
 
     async def _fence(self, app: str, through: asyncio.Event) -> bool:
-        """Return when all that an application was to get before this call has come; whether it has."""
+        """Wait until every event that an application was to get before this call has come; whether it did."""
         await self._rest.send("POST", f"events/user/{self._name}", {"application": app})
         return await _soon(through, FENCE_TIMEOUT_S, f"Asterisk is behind with the events of {app}")
 
@@ -124,10 +131,10 @@ class Handover:
                 arrived.append(message.data)
 
     def _bring(self, arrived: Sequence[str]) -> int:
-        """Put what the second socket alone brought into the queue; how much that was."""
+        """Put the events that only the second socket brought into the queue; returns how many."""
         count = 0
         for raw in arrived:
-            # As the first socket would have brought it, and as Asterisk keeps it.
+            # In the form in which the first socket would have brought it, and in which Asterisk keeps it.
             event = self._named.sub(rf"\g<1>{self._settings.app}", raw)
             if stamp(event)[0].startswith(("Application", OWN)) or self._recent.take(event):
                 continue

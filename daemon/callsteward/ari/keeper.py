@@ -1,11 +1,11 @@
 """A connection that outlives the process: systemd keeps it open, and the next process reads on.
 
-What Asterisk writes to a socket whose process was killed is lost, and Asterisk itself may die of it
-(`handover`). So the socket is left with systemd (`FileDescriptorStoreMax=` of the unit), and with it a ring
-with what was read off it last. A successor works off what the journal has not got, and reads on where the
-kernel says that its predecessor stopped: Asterisk does not notice, and nothing is missing.
+Events that Asterisk writes to a socket whose process was killed are lost, and Asterisk itself may crash of it
+(`handover`). So the socket is left with systemd (`FileDescriptorStoreMax=` of the unit), together with a ring
+that holds the bytes read last. The next process works off what the journal does not have, and reads on where
+the kernel says that the earlier process stopped: Asterisk does not notice, and nothing is missing.
 
-Without systemd the same is done, and nobody keeps it: a kill then ends the connection.
+Without systemd the same is done, but nobody keeps the socket: a kill then ends the connection.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ log = structlog.get_logger(__name__)
 SOCKET_NAME = "ari-socket"
 RING_NAME = "ari-ring"
 
-# linux/tcp.h and asm-generic/socket.h; Python's socket names neither.
+# linux/tcp.h and asm-generic/socket.h; Python's socket module names neither.
 _SO_COOKIE = 57
 _TCP_INFO_RECEIVED_AT = 128
 _ESTABLISHED, _CLOSE_WAIT = 1, 8
 
-# While nobody reads, between two processes, the kernel has to hold what Asterisk writes. It gives a reader
-# that keeps up no more than 128 KB, unless it is asked for once; it takes the memory only if it is needed.
+# Between two processes the kernel has to hold the bytes that Asterisk writes. It gives a reader that keeps up
+# no more than 128 KB, unless it is asked for more once; it takes the memory only if it is needed.
 _ROOM_BYTES = 8 * 1024 * 1024
 
 
 class Resumed(NamedTuple):
-    """A connection that the process before had."""
+    """The connection of the previous process."""
 
     connection: socket.socket
     unread: bytes
-    """What that process read, and may not have kept."""
+    """Bytes that the previous process read and may not have kept."""
 
 
 class NoKeeper:
@@ -57,7 +57,7 @@ class NoKeeper:
 
 
 class Keeper:
-    """Has the one connection kept. `handed_down`: the open files that systemd kept for this process."""
+    """Keeps the one connection. `handed_down`: the open files that systemd kept for this process."""
 
     def __init__(self, notify: Notify, handed_down: Mapping[str, Sequence[int]]) -> None:
         self._notify = notify
@@ -72,7 +72,7 @@ class Keeper:
         self.ring = Ring.new()
         if files:
             log.warning(
-                "the connection that was kept cannot be gone on with: Asterisk dials again",
+                "the kept connection cannot be continued: Asterisk dials again",
                 action="ari_not_resumed",
             )
             for file in files:
@@ -80,7 +80,7 @@ class Keeper:
             self._remove()
 
     def begin(self, connection: socket.socket, consumed: int) -> None:
-        """Have a new connection kept, of which `consumed` bytes were read already."""
+        """Keep a new connection, of which `consumed` bytes were read already."""
         make_room(connection)
         self.ring.begin(_cookie(connection), consumed)
         self._kept = True
@@ -88,18 +88,18 @@ class Keeper:
         self._notify.keep(SOCKET_NAME, connection.fileno())
 
     def forget(self) -> None:
-        """The connection is over, or shall be over with this process."""
+        """The connection is over, or is to end with this process."""
         if self._kept:
             self._kept = False
             self._remove()
 
     @property
     def done_to(self) -> int:
-        """Up to where all that was read is in the journal, or is not needed."""
+        """The position up to which all bytes read are in the journal, or not needed."""
         return self.ring.done
 
     def done(self, position: int) -> None:
-        """It is so up to here."""
+        """All bytes up to this position are in the journal, or not needed."""
         self.ring.done = position
 
     def close(self) -> None:
@@ -112,7 +112,7 @@ class Keeper:
 
 
 def _found(files: Sequence[int]) -> tuple[Ring, Resumed] | None:
-    """The ring and the connection that were kept; None where they do not fit. Closes neither."""
+    """The ring and the connection that were kept; None if they do not belong together. Closes neither."""
     ring_file, file = files
     ring = Ring.found(ring_file)
     if ring is None:
@@ -126,7 +126,7 @@ def _found(files: Sequence[int]) -> tuple[Ring, Resumed] | None:
             connection.setblocking(False)
             return ring, Resumed(connection, unread)
     except OSError:
-        # It is no TCP connection.
+        # It is not a TCP connection.
         pass
     if connection is not None:
         connection.detach()
@@ -135,13 +135,13 @@ def _found(files: Sequence[int]) -> tuple[Ring, Resumed] | None:
 
 
 def _cookie(connection: socket.socket) -> int:
-    """What the kernel knows this connection by, and no other as long as it runs."""
+    """The kernel's id of this connection, unique while the kernel runs."""
     (cookie,) = struct.unpack("@Q", connection.getsockopt(socket.SOL_SOCKET, _SO_COOKIE, 8))
     return int(cookie)
 
 
 def _consumed(connection: socket.socket) -> int | None:
-    """How many bytes were read off a connection, as the kernel counts; None where it cannot say."""
+    """How many bytes were read off a connection by the kernel's count; None if it cannot say."""
     info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
     if len(info) < _TCP_INFO_RECEIVED_AT + 8 or info[0] not in {_ESTABLISHED, _CLOSE_WAIT}:
         return None
@@ -153,7 +153,7 @@ def _consumed(connection: socket.socket) -> int | None:
 
 def make_room(connection: socket.socket) -> None:
     """Have the kernel hold more for a reader that is away."""
-    # The receive buffer grows with the mark from which on a reader is woken, and stays so. SO_RCVBUF is
-    # bounded by net.core.rmem_max, which is far smaller than what TCP may have (net.ipv4.tcp_rmem).
+    # The receive buffer grows with the mark at which a reader is woken, and stays large. SO_RCVBUF is bounded
+    # by net.core.rmem_max, which is far smaller than TCP's own limit (net.ipv4.tcp_rmem).
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, _ROOM_BYTES)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)

@@ -1,4 +1,4 @@
-"""What both ways of being connected to Asterisk share: subscribing, the Snapshot, draining the socket."""
+"""The parts that both ways of being connected share: subscribing, the Snapshot, draining the socket."""
 
 from __future__ import annotations
 
@@ -10,23 +10,22 @@ from callsteward.ari.events import Snapshot, timestamp
 from callsteward.ari.rest import Rest
 from callsteward.config import Config
 
-# The first two are two thirds of all events, and callsteward needs none of the four. The filter matches
-# type names only, counts for one application, and is gone after a reconnect of a client. Asterisk 16.28 has
-# it too.
+# The first two are two thirds of all events, and callsteward needs none of the four. The filter matches type
+# names only, is set for one application, and is gone after a client's reconnect. Asterisk 16.28 has it too.
 UNNEEDED_EVENTS = ("ChannelVarset", "ChannelDialplan", "ChannelCallerId", "ChannelConnectedLine")
 
-# A ping each 5 s, its pong due within 2.5 s: a half-open socket is known within 10 s.
+# A ping every 5 s, its pong due within 2.5 s: a half-open socket is noticed within 10 s.
 HEARTBEAT_S = 5.0
-# A link that is up has brought us all that is older than this: a dead one is given up sooner.
+# A live link has brought every event older than this, since a dead one is given up sooner.
 CERTAIN_AFTER_S = 2 * HEARTBEAT_S
 
-# A list of 10,000 channels comes as one message in outbound mode.
+# A list of 10,000 channels is one message in outbound mode.
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 
-# Asterisk's clock comes with its answers, over HTTP to the second only. Where ours is as good, ours is taken.
+# Asterisk's clock comes with its answers, over HTTP to the second only. If ours is as good, ours is used.
 SAME_CLOCK_MS = 2_000
 
-# Called with True on being subscribed, with False and why on losing the link.
+# Called with True once subscribed, with False and the reason when the link is lost.
 OnChange = Callable[[bool, str], None]
 
 
@@ -34,17 +33,17 @@ class Link(Protocol):
     """A standing connection that fills a FrameQueue."""
 
     handed_over: bool
-    """Once it has ended: whether all that Asterisk sent has come, and it keeps the rest."""
+    """After the end: whether every event that Asterisk sent has come, and it keeps the later ones."""
 
     async def run(self) -> None:
-        """Keep connected until cancelled; on cancellation what has arrived is in the queue."""
+        """Keep connected until cancelled; after a cancellation all frames that arrived are in the queue."""
         ...
 
 
 def sources(config: Config) -> list[str]:
-    """What the observer subscribes to: all channels and bridges, and the configured operators' devices.
+    """The observer's subscriptions: all channels and bridges, and the configured operators' devices.
 
-    Not subscribeAll: that one takes in every device state and can deadlock Asterisk on a disconnect
+    Not subscribeAll: it includes every device state and can deadlock Asterisk on a disconnect
     (asterisk#2170).
     """
     return ["channel:", "bridge:", *(f"deviceState:{name}" for name in devices(config))]
@@ -62,8 +61,8 @@ async def subscribe(rest: Rest, app: str, wanted: Sequence[str]) -> None:
 
 
 async def snapshot(rest: Rest, gap_from: str, lost_ms: int | None = None) -> Snapshot:
-    """What is there now, by Asterisk's clock; `lost_ms` is by ours. Raises AriError."""
-    # Asked only where a gap tells a restart from a link that was cut.
+    """The present lists, by Asterisk's clock; `lost_ms` is by ours. Raises AriError."""
+    # Asked only if a gap raises the question of a restart.
     booted = (await rest.info()).started_at if gap_from else ""
     channels = await rest.channels()
     bridges = await rest.bridges()

@@ -1,4 +1,4 @@
-"""Listening for Asterisk's connections, whose sockets are to be had."""
+"""Listening for Asterisk's connections, with access to their sockets."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from contextlib import asynccontextmanager
 
 from callsteward.network.gate import Bounds, CannotListenError, Serve, gate
 
-# Of Asterisk there is one, and one that it has forgotten.
+# There is one Asterisk, with one connection and perhaps one that it has forgotten.
 BOUNDS = Bounds(most=64, most_of_one=32)
 
 
 @asynccontextmanager
 async def listening(host: str, port: int, serve: Serve) -> AsyncIterator[None]:
-    """Serve what connects until the context ends, which cancels it.
+    """Serve each connection until the context ends, which cancels it.
 
-    Raises CannotListenError if the port cannot be had.
+    Raises CannotListenError if the port is not available.
     """
     try:
         async with gate("ari", host, port, serve, BOUNDS):

@@ -1,8 +1,7 @@
-"""Frames that callsteward itself puts into the stream.
+"""Marks: frames that callsteward itself puts into the stream.
 
-But for the Snapshot and a clock that was set they stand in the journal only, so that a re-run of it comes to
-the same records at the same points. Their types are none of Asterisk's; a replay passes over those it has no
-use for.
+Except for the Snapshot and a set clock they are in the journal only, so that a re-run of it gives the same
+records at the same points. Their types are none of Asterisk's; a replay ignores those it does not need.
 """
 
 from __future__ import annotations
@@ -29,32 +28,32 @@ from callsteward.ari.stamp import stamp
 from callsteward.exceptions import MalformedEventError
 
 ADVANCED = "CallstewardAdvanced"
-"""Time passed up to here, so that limits ran out. It does not say that Asterisk was heard."""
+"""Time passed up to here, so limits ran out. It does not mean that events were received."""
 
 SEEN = "CallstewardSeen"
-"""Asterisk was heard here, but what it said is no longer kept: it was of calls that are over."""
+"""Events were received here but are no longer kept: they were of calls that are over."""
 
 HANDED_OVER = "CallstewardHandedOver"
-"""The daemon left Asterisk in good order: nothing was on its way that it did not get."""
+"""The daemon closed its connection gracefully: no event was on its way."""
 
 CLOCK_SET = "CallstewardClockSet"
 SNAPSHOT = str(Snapshot.__struct_config__.tag)
 
 OWN = "Callsteward"
-"""How the types of all of them begin."""
+"""The first characters of all these types."""
 _OWN_BYTES = OWN.encode()
 
 
 def pretends(raw: bytes | str) -> bool:
-    """Whether a frame that came from outside has one of these types: Asterisk has none such."""
-    # A cheap look first, since this is asked of every frame; a type can be spelled with escapes.
+    """Whether a frame from outside has one of these types, which Asterisk does not have."""
+    # A cheap look first, since every frame is checked; a type can be spelled with escapes.
     text = isinstance(raw, str)
     may_be = (OWN in raw or "\\u" in raw) if text else (_OWN_BYTES in raw or b"\\u" in raw)
     return may_be and stamp(raw)[0].startswith(OWN)
 
 
 def snapshot_frame(found: Snapshot) -> bytes:
-    """What was found in Asterisk, as a frame of the stream, in a recording and in the journal."""
+    """A Snapshot as a frame, for the stream, a recording and the journal."""
     return msgspec.json.encode(found)
 
 
@@ -67,7 +66,7 @@ def seen(ms: int) -> bytes:
 
 
 def compacted(gone: Mapping[str, int]) -> bytes:
-    """The head of a compacted journal: channels whose frames went, so that none is taken for a new one.
+    """The head of a compacted journal: channels whose frames were removed, not to be taken for new ones.
 
     `gone`: when each of them ended, ms since 1970.
     """
@@ -75,22 +74,25 @@ def compacted(gone: Mapping[str, int]) -> bytes:
 
 
 def told(ms: int) -> bytes:
-    """Events of calls that are over stood here, the last of them at `ms`: the time of what follows."""
+    """In place of removed events of finished calls.
+
+    The last of them, at `ms`, is the time for later frames.
+    """
     return msgspec.json.encode(Compacted(timestamp=timestamp(ms)))
 
 
 def said(ms: int) -> bytes:
-    """The dialplan said something of a call that is over: a word of no channel's, so nothing but its time."""
+    """In place of a UserEvent of a call that is over; only its timestamp still matters."""
     return msgspec.json.encode(ChannelUserevent(timestamp=timestamp(ms)))
 
 
 def left(calls: Iterable[LeftCall]) -> bytes:
-    """Which call each operator left last, for a code they may dial yet."""
+    """The call that each operator left last, for a code they may dial later."""
     return msgspec.json.encode(Left(calls=tuple(calls)))
 
 
 def heard(endpoints: Iterable[Listened], *, whole: bool) -> bytes:
-    """Which endpoints the talk detector told of before; `whole`: of no other ones."""
+    """The endpoints that are heard so far; `whole`: the list is complete."""
     return msgspec.json.encode(Heard(endpoints=tuple(endpoints), whole=whole))
 
 
@@ -99,22 +101,22 @@ def handed_over() -> bytes:
 
 
 def interrupted(since: str, until: str) -> bytes:
-    """A connection broke off after the event stamped `since`; the first that was kept is of `until`."""
+    """A connection broke off after the event stamped `since`; the first event that was kept is of `until`."""
     return msgspec.json.encode(Interrupted(since=since, timestamp=until))
 
 
 def given_up(since: str, until: str) -> bytes:
-    """The events from the one stamped `since` to that of `until` are not in the journal."""
+    """The events from the one stamped `since` to the one stamped `until` are not in the journal."""
     return msgspec.json.encode(Interrupted(since=since, timestamp=until, certain=True))
 
 
 def clock_set(by_ms: int) -> bytes:
-    """Asterisk's clock was set by so much."""
+    """Asterisk's clock was set by this much."""
     return msgspec.json.encode(ClockSet(by_ms=by_ms))
 
 
 def moved(raw: bytes, moment: str) -> str:
-    """What a timestamp from before a CLOCK_SET is on the new clock; the same where that is none."""
+    """A timestamp from before a CLOCK_SET, converted to the new clock; other text unchanged."""
     try:
         event = decode(raw)
     except MalformedEventError:

@@ -3,22 +3,24 @@
 The application stays registered while the daemon is away and Asterisk queues its events, so nothing goes
 unobserved and a reconnect is no gap. Measured on 22.10.1, and what follows from it:
 
-- On a reconnect come the queued events, in order, then ApplicationRegistered, then everything new. Filter
-  and subscriptions are still set. On the very first connect ApplicationRegistered comes at once.
-- Requests sent right behind the handshake's answer can stay unread in Asterisk until the socket closes
-  (its websocket polls for bytes it has read ahead already). Hence nothing is sent before Asterisk's
-  first frame has come, and an unanswered request ends the connection.
-- Stopped in good order (`handover`) the daemon misses none. Killed (SIGKILL) it misses none either where
-  somebody keeps its connection (`keeper`). Where nobody does, it missed 8 of 750 (two kills amid calls): what
-  Asterisk writes until it notices the dead socket, for some milliseconds, is lost. And Asterisk may itself
-  die of a socket that ends while it writes: see `handover`.
-- While Asterisk boots it connects already but answers 503 "Asterisk not booted": asked again until it can.
+- After a reconnect come the queued events, in order, then ApplicationRegistered, then new events. Filter and
+  subscriptions are still set. On the very first connect ApplicationRegistered comes at once.
+- Requests sent right after the handshake's answer can stay unread in Asterisk until the socket closes (its
+  websocket polls for bytes it has already read ahead). Hence nothing is sent before Asterisk's first frame
+  has come, and an unanswered request ends the connection.
+- After a graceful close (`handover`) the daemon misses no event. Killed (SIGKILL) it misses none either if
+  somebody keeps its connection (`keeper`). If nobody does, it missed 8 of 750 (two kills amid calls): events
+  that Asterisk writes until it notices the dead socket, for some milliseconds, are lost. And Asterisk itself
+  may crash if a socket ends while it writes: see `handover`.
+- While Asterisk boots it connects already but answers 503 "Asterisk not booted": it is asked again until it
+  can answer.
 
-Whether something was missed after all (Asterisk restarted, the daemon is new or was killed with frames in
-its socket's buffer) is asked of Asterisk, once the queue is worked off: the channels it lists are held
-against those the events told of, after a break their states and bridges as well. Only if the two disagree,
-twice in a row with a pause in between (events and lists are not in step to the millisecond), does a Snapshot
-enter the stream. What such lists cannot show, the events that follow a break may: `calls.interruption`.
+Whether events were missed after all (Asterisk restarted, the daemon is new or was killed with frames in its
+socket's buffer) is checked against Asterisk's lists, once the queue is worked off: the listed channels are
+compared with those known from events, after a break their states and bridges as well. Only if the two
+disagree twice in a row with a pause in between (events and lists are not in step to the millisecond), a
+Snapshot enters the stream. A loss that such lists cannot show may show in the events that follow a break:
+`calls.interruption`.
 """
 
 from __future__ import annotations
@@ -72,9 +74,9 @@ class OutboundLink:
     """Listens for Asterisk and keeps its one websocket.
 
     `recent`: the last events an earlier process journalled, some of which Asterisk may have kept as well.
-    `handed_over`: that process lost nothing. Otherwise, and wherever a connection broke off, an Interrupted
-    stands in the stream before what Asterisk kept. `keeper`: has the connection kept for the next process,
-    and may have the one of the process before, in which nothing is lost.
+    `handed_over`: that process closed gracefully and lost nothing. Otherwise, and after every broken
+    connection, an Interrupted stands in the stream before the events that Asterisk kept. `keeper`: keeps the
+    connection for the next process, and may have the previous process's connection, in which nothing is lost.
     """
 
     def __init__(
@@ -100,7 +102,7 @@ class OutboundLink:
         self._keeper = keeper
         self._last = LastStamp(gap_from)
         self._recent = recent or Recent()
-        # Where the connection before did not end in good order: when its last event was.
+        # If the previous connection did not end in good order: the time of its last event.
         self._broke_off_at = "" if handed_over else gap_from
         self.handed_over = False
         self._confirm_after_s = confirm_after_s
@@ -116,12 +118,12 @@ class OutboundLink:
         self._lost_ms: int | None = None
 
     async def run(self) -> None:
-        """Listen until cancelled. While the port cannot be had it is tried again, and said to be why."""
+        """Listen until cancelled. A port that is not available is tried again, and the log says why."""
         resumed = asyncio.create_task(self._resume_kept(), name="ari-resumed")
         try:
             await Openings(LISTEN_FIRST_S, LISTEN_LONGEST_S).keep_open("asterisk", self._listen)
         finally:
-            # Of the connection that was kept, where the port never was to be had.
+            # The kept connection, although the port was never available.
             await self._leave()
             await cancelled(resumed)
 
@@ -137,7 +139,7 @@ class OutboundLink:
                 try:
                     await asyncio.Event().wait()
                 finally:
-                    # The port is open still: Asterisk dials it when it is handed over.
+                    # The port stays open: Asterisk dials it during the graceful close.
                     await self._leave()
         except CannotListenError as error:
             self._not_connected(str(error))
@@ -145,16 +147,16 @@ class OutboundLink:
             raise
 
     def _not_connected(self, why: str) -> None:
-        """Say so, unless the connection of the process before is there."""
+        """Report that there is no connection, unless the previous process's connection is still there."""
         if self._socket is None:
             self._on_change(False, why)
 
     async def _leave(self) -> None:
-        """End the connection so that Asterisk outlives it and nothing is lost; once."""
+        """Close the connection gracefully, once: Asterisk survives it and nothing is lost."""
         if self._leaving:
             return
         self._leaving = True
-        # Killed from here on, the connection is to end: its events go to another one.
+        # If killed from here on, the connection must end: its events go to another one.
         self._keeper.forget()
         if self._reader is None:
             return
@@ -167,14 +169,14 @@ class OutboundLink:
                 )
         except (AriError, TimeoutError, aiohttp.ClientError, ConnectionError) as error:
             log.warning(
-                "left Asterisk without a handover: some events may be missed",
+                "left Asterisk without a graceful close: some events may be missed",
                 action="ari_no_handover",
                 error=told(error, "asterisk"),
             )
             await self._say_goodbye()
 
     async def _say_goodbye(self) -> None:
-        """Close so that nothing Asterisk has sent is lost: it stops sending, we read up to its answer."""
+        """Close so that every event Asterisk has sent is read: it stops sending, we read up to its answer."""
         socket = self._socket
         if socket is None:
             return
@@ -186,7 +188,7 @@ class OutboundLink:
             log.warning("Asterisk did not say goodbye", action="ari_goodbye")
 
     def _refusal(self, request: Request, peer: str) -> Refusal | None:
-        """Why there is no websocket for who asks."""
+        """The reason to refuse a websocket request; None if it is accepted."""
         if request.path.partition("?")[0] != PATH:
             return Refusal(HTTPStatus.NOT_FOUND)
         if not self._allowed(request):
@@ -243,14 +245,14 @@ class OutboundLink:
         await self._serve(websocket, reader, self._set_up(websocket, reader, whole=bool(self._broke_off_at)))
 
     async def _resume_kept(self) -> None:
-        """Go on with the connection of the process before, if there is one."""
+        """Continue the previous process's connection, if there is one."""
         kept = self._keeper.resumed
         if kept is None:
             return
-        # Where the port can be had, Asterisk may dial as soon as anybody is told of a connection.
+        # Once the port is open, Asterisk may dial as soon as a connection is announced.
         await self._tried.wait()
         log.info(
-            "went on with the connection of the process before",
+            "continued the previous process's connection",
             action="ari_resumed",
             bytes_unread=len(kept.unread),
         )
@@ -260,7 +262,7 @@ class OutboundLink:
         )
         reader = self._reading(websocket, "", resumed_to=ring.read)
         try:
-            # Nothing is missing; that Asterisk's lists say so too is worth a look.
+            # Nothing is missing; it is still worth checking that Asterisk's lists agree.
             await self._serve(websocket, reader, self._set_up(websocket, reader, whole=True))
         except Exception:
             # Asterisk dials again.
@@ -298,7 +300,7 @@ class OutboundLink:
             log.warning("Asterisk's websocket ended", action="ari_disconnected", why=why)
 
     async def _set_up(self, websocket: WebSocket, reader: OutboundReader, *, whole: bool) -> None:
-        """Filter, subscribe, and see whether anything was missed (`_reconcile`)."""
+        """Set the filter, subscribe, and check whether any event was missed (`_reconcile`)."""
         try:
             await reader.registered_or_quiet()
             rest = Rest(reader.rest)
@@ -312,7 +314,7 @@ class OutboundLink:
                 await self._recover(rest)
         except AriError as error:
             log.warning("Asterisk is connected but refuses", action="ari_refused", error=str(error))
-            # It dials again; an answer that never came is the only sign of a socket that went deaf.
+            # It dials again; a missing answer is the only sign of a socket that no longer reads.
             await websocket.close()
 
     async def _subscribed(self, rest: Rest) -> None:
@@ -330,9 +332,9 @@ class OutboundLink:
                 return
 
     async def _reconcile(self, rest: Rest, *, whole: bool) -> None:
-        """Put a Snapshot into the stream where Asterisk's lists and the events disagree.
+        """Put a Snapshot into the stream if Asterisk's lists and the events disagree.
 
-        `whole`: not only on which channels there are, but on their states and bridges, too.
+        `whole`: compare not only which channels there are, but also their states and bridges.
         """
         first = await self._disagreement(rest, whole=whole)
         if not first:
@@ -354,10 +356,10 @@ class OutboundLink:
         )
 
     async def _recover(self, rest: Rest) -> None:
-        """After an overflow: once what waits is worked off, go on from Asterisk's lists."""
+        """After an overflow: once the waiting frames are worked off, continue from Asterisk's lists."""
         gap_from = stamp(self._frames.ignore())[1]
         log.error(
-            "the daemon is too slow: events are left out until what waits is worked off",
+            "the daemon is too slow: events are left out until the waiting ones are worked off",
             action="ari_overflow",
             waiting=self._frames.depth,
             gap_from=gap_from,
@@ -367,7 +369,7 @@ class OutboundLink:
         found = await snapshot(rest, gap_from)
         self._frames.release(snapshot_frame(found))
         self._frames.counters.snapshots += 1
-        log.warning("going on after an overflow", action="ari_recovered", channels=len(found.channels))
+        log.warning("continuing after an overflow", action="ari_recovered", channels=len(found.channels))
 
     async def _disagreement(self, rest: Rest, *, whole: bool) -> frozenset[str]:
         channels = await rest.channels()

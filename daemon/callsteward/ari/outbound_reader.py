@@ -1,4 +1,4 @@
-"""Reading a websocket that Asterisk opened: events, answers to requests, and what says where it stands."""
+"""Reads a websocket that Asterisk opened: events, answers to requests, and signs of where it stands."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ REGISTERED_TIMEOUT_S = 10.0
 
 
 class OutboundReader(Reader):
-    """Also hands the answers to REST requests over, which come on the same socket.
+    """A Reader that also passes on the answers to REST requests, which come on the same socket.
 
-    `broke_off_at`: when the last event before a break was, empty where there was none. `keeper` is told up to
-    where nothing is needed any more; `resumed_to`: up to where an earlier process read the connection.
+    `broke_off_at`: the time of the last event before a break, empty if there was none. `keeper` gets the
+    position up to which nothing is needed any more; `resumed_to`: the position up to which an earlier process
+    read the connection.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class OutboundReader(Reader):
         self._put_to = 0
         self._resumed_to = resumed_to
         self.handover: Handover | None = None
-        """Is shown every event, once there is one."""
+        """Gets every event, once it is set."""
         self._recent = recent
         self._registered = asyncio.Event()
         if resumed_to:
@@ -53,13 +54,13 @@ class OutboundReader(Reader):
 
     def _take(self, message: Message) -> bool:
         if self._resumed_to and message.position > self._resumed_to:
-            # What comes from now on, nobody has seen.
+            # Nobody has seen the frames from here on.
             self._resumed_to = 0
             self._recent.clear()
         if super()._take(message) and self._is_event(message.data):
             return True
         if self._keeper.done_to >= self._put_to:
-            # All before it is in the journal, and it need not be.
+            # All before it is in the journal, and is not needed here.
             self._keeper.done(message.position)
         return False
 
@@ -68,7 +69,7 @@ class OutboundReader(Reader):
         self._frames.put(message.data, message.position)
 
     def _is_event(self, raw: bytes) -> bool:
-        # A look at the head is cheap; what stands there may be a value as well, so the type decides.
+        # A look at the head is cheap; what is there may be a value as well, so the type decides.
         head = raw[:64]
         if b"RESTResponse" in head or b"ApplicationRegistered" in head:
             kind = stamp(raw)[0]
@@ -76,12 +77,12 @@ class OutboundReader(Reader):
                 self.rest.answer(raw)
                 return False
             if kind == "ApplicationRegistered":
-                # What comes from now on, nobody has seen.
+                # Nobody has seen the frames from here on.
                 self._recent.clear()
                 self._registered.set()
         if self._to_tell and (moment := stamp(raw)[1]):
             log.warning(
-                "the connection broke off: what was on its way then may be lost",
+                "the connection broke off: events on their way at that moment may be lost",
                 action="ari_broke_off",
                 since=self._to_tell,
                 until=moment,
@@ -93,7 +94,7 @@ class OutboundReader(Reader):
         return not (self._recent and self._recent.take(raw))
 
     def _reads_on(self) -> bool:
-        # A socket closed now would have Asterisk queue up all that follows, without a limit.
+        # If the socket were closed now, Asterisk would queue up all later events, without a limit.
         self._frames.ignore()
         return True
 

@@ -1,4 +1,4 @@
-"""Frames that wait for long, packed: ARI's JSON repeats itself and shrinks to about a tenth."""
+"""Packing of frames that wait for long: ARI's JSON repeats itself and shrinks to about a tenth."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-# Some 200 KB together, 2 ms of the reader's time.
+# About 200 KB together, 2 ms of the reader's time.
 PACK_FRAMES = 256
 # The fastest: the reader waits for it.
 _LEVEL = 1
@@ -17,7 +17,7 @@ _LEVEL = 1
 class Frame(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """One event exactly as it came, and when: `received_s` is time.monotonic().
 
-    `position`: up to where its connection was read with it (`ring`), 0 where nobody needs to know.
+    `position`: up to where its connection was read with it (`ring`), 0 if nobody needs to know.
     """
 
     raw: bytes
@@ -31,7 +31,7 @@ _decoder = msgspec.msgpack.Decoder(list[Frame])
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """Frames in order of arrival, as few bytes."""
+    """Frames in order of arrival, in little memory."""
 
     count: int
     blob: bytes

@@ -1,4 +1,4 @@
-"""Taking frames off a socket."""
+"""Takes frames off a socket."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ REPLACED = (
     "another process took this ARI application: only one daemon may use it; stop that one, or give"
     " asterisk.app another name"
 )
-"""Why a connection that Asterisk holds open all the same is of no more use."""
+"""Why a connection that Asterisk still holds open is useless."""
 _REPLACED_TYPE = "ApplicationReplaced"
 
 
@@ -51,7 +51,7 @@ class Reader:
             self.last = message.data
             self._put(message)
             if _replaces(message.data):
-                # Measured on 22.10.1 and 16.28: the socket stays open, and nothing comes on it any more.
+                # Measured on 22.10.1 and 16.28: the socket stays open, and no more events come on it.
                 return REPLACED
             if frames.full and not self._reads_on():
                 frames.counters.overflows += 1
@@ -59,18 +59,18 @@ class Reader:
         if message.type is aiohttp.WSMsgType.ERROR:
             if isinstance(message.data, TimeoutError):
                 frames.counters.silences += 1
-                return "Asterisk does not answer the heartbeat: it hangs, or the way to it does"
+                return "Asterisk does not answer the heartbeat: it hangs, or the network to it is broken"
             return f"connection lost: {message.data}"
         return f"closed with code {socket.close_code}"
 
     def _take(self, message: Any) -> bool:
-        """False for what is no event and does not belong into the queue."""
+        """False for a message that is no event and does not belong into the queue."""
         if not pretends(message.data):
             return True
         counters = self._frames.counters
         if counters.count_malformed():
             log.warning(
-                "a frame of a type that the daemon alone puts into the stream: left out",
+                "a frame has a type that only the daemon itself puts into the stream: left out",
                 action="event_malformed",
                 event_type=stamp(message.data)[0][:LONGEST_TYPE],
                 count=counters.malformed,
@@ -81,19 +81,19 @@ class Reader:
         self._frames.put(message.data)
 
     def _reads_on(self) -> bool:
-        """Whether to go on with a full queue, which then leaves out what arrives."""
+        """Whether to go on reading with a full queue, which then leaves out arriving frames."""
         return False
 
 
 def _replaces(raw: bytes | str) -> bool:
-    # A look at the head is cheap; what stands there may be a value as well, so the type decides.
+    # A look at the head is cheap; what is there may be a value as well, so the type decides.
     head = raw[:64]
     there = _REPLACED_TYPE.encode() in head if isinstance(head, bytes) else _REPLACED_TYPE in head
     return there and stamp(raw)[0] == _REPLACED_TYPE
 
 
 class LastStamp:
-    """When the last event before a disconnection was stamped: where a gap begins."""
+    """The stamp of the last event before a disconnection: the beginning of a gap."""
 
     __slots__ = ("value",)
 
@@ -101,7 +101,7 @@ class LastStamp:
         self.value = value
 
     def note(self, raw: bytes | str) -> str:
-        """Take a connection's last frame; returns that frame's type."""
+        """Note a connection's last frame; returns that frame's type."""
         kind, moment = stamp(raw)
         if moment:
             self.value = moment

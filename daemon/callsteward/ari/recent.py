@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-# Of 200 calls a second in the seconds around a stop.
+# 200 calls a second in the seconds around a stop.
 RECENT_LIMIT = 20_000
 
 
 class Recent:
-    """Events that came already, to know each when it comes a second time. Bounded: the oldest go."""
+    """Events that came already, in order to recognise each when it comes a second time.
+
+    Bounded: the oldest go.
+    """
 
     def __init__(self, limit: int = RECENT_LIMIT) -> None:
         self._limit = limit
@@ -23,7 +26,7 @@ class Recent:
             del self._keys[next(iter(self._keys))]
 
     def take(self, raw: bytes | str) -> bool:
-        """Whether it came before. It is forgotten then: nothing comes a third time."""
+        """Whether the event came before. It is then forgotten: no event comes a third time."""
         key = _key(raw)
         if key not in self._keys:
             return False

@@ -1,4 +1,4 @@
-"""Recording: every frame the daemon acts on, one per line, for `callsteward replay`."""
+"""Records every frame that the daemon acts on, one per line, for `callsteward replay`."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ log = structlog.get_logger(__name__)
 class Recorder:
     """Appends frames to a file exactly as Asterisk sent them.
 
-    Between them stand the Snapshots the daemon made on connecting, so a replay reconciles where the
-    daemon did. Context manager; also takes an open binary stream, which it leaves open.
+    Between them are the Snapshots that the daemon made on connecting, so a replay reconciles where the daemon
+    did. A context manager; also takes an open binary stream, which it leaves open.
     """
 
     def __init__(self, target: Path | BinaryIO) -> None:
         self._target = target
         self._stream: BinaryIO | None = None if isinstance(target, Path) else target
         self.empty = True
-        """Nothing was in the file on opening: what the journal holds is not recorded yet."""
+        """Whether the file was empty on opening: then the journal's frames are not recorded yet."""
 
     def __enter__(self) -> Self:
         if isinstance(self._target, Path):
@@ -45,27 +45,29 @@ class Recorder:
             try:
                 self._stream.close()
             except OSError as failed:
-                # The last frames of a recording are no reason to end in any other way than everything else.
+                # Lost last frames of a recording are no reason to end in another way than usual.
                 log.error(  # noqa: TRY400
-                    "the recording's end is not written", action="recording_cut", error=str(failed)
+                    "the last frames of the recording could not be written",
+                    action="recording_cut",
+                    error=str(failed),
                 )
             self._stream = None
 
     def write(self, frame: bytes) -> None:
-        """Append one frame; a line break inside it is legal in JSON, though Asterisk sends none."""
+        """Append one frame. A line break inside it is legal in JSON, though Asterisk sends none."""
         if self._stream is None:
             message = "the recorder is not open: use it in a with statement"
             raise ValueError(message)
         self._stream.write(line(frame))
 
     def flush(self) -> None:
-        """Hand what was written to the operating system."""
+        """Hand the written frames to the operating system."""
         if self._stream is not None:
             self._stream.flush()
 
 
 def _opened(path: Path) -> BinaryIO:
-    """A file to append to, its owner's alone: callers' full numbers go into it."""
+    """A file to append to, readable by its owner alone: callers' full numbers go into it."""
     try:
         handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     except OSError as error:

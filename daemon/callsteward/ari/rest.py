@@ -1,4 +1,4 @@
-"""Asterisk's REST interface: what callsteward asks of it, typed.
+"""Asterisk's REST interface: the requests that callsteward makes, typed.
 
 One `Rest`, two ways to carry its requests: HTTP, or the websocket that Asterisk itself opened
 (`RESTRequest`/`RESTResponse`, Asterisk 20.14/22.4). The password travels in a header, never in a URL.
@@ -28,13 +28,13 @@ from callsteward.network.causes import cause
 
 T = TypeVar("T")
 REQUEST_TIMEOUT_S = 5.0
-# A type that no event has: a list of allowed types that is empty allows all.
+# A type that no event has: an empty list of allowed types would allow all.
 _NO_EVENT = "CallstewardNothing"
 _NO_RECORDING = ": Recording not found"
 
 
 class AsteriskInfo(msgspec.Struct, frozen=True):
-    """Which Asterisk this is and since when it runs (`started_at` in Asterisk's timestamp format)."""
+    """The version of this Asterisk, and when it started (`started_at` in Asterisk's timestamp format)."""
 
     version: str
     entity_id: str
@@ -42,7 +42,7 @@ class AsteriskInfo(msgspec.Struct, frozen=True):
 
 
 class Application(msgspec.Struct, frozen=True):
-    """An ARI application and what it is subscribed to."""
+    """An ARI application and its subscriptions."""
 
     name: str
     channel_ids: tuple[str, ...] = ()
@@ -92,16 +92,16 @@ class _Message(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a request came to."""
+    """The answer to a request."""
 
     status: int
     body: bytes
     asterisk_ms: int | None = None
-    """What Asterisk's clock showed, ms since 1970."""
+    """Asterisk's clock in the answer, ms since 1970."""
 
 
 class Transport(Protocol):
-    """Carries one request. Raises AriError where no answer came."""
+    """Carries one request. Raises AriError if no answer came."""
 
     async def request(
         self, method: str, path: str, query: Mapping[str, str] | None = None, body: object | None = None
@@ -109,7 +109,10 @@ class Transport(Protocol):
 
 
 class Rest:
-    """What callsteward asks of Asterisk. Every method raises AriError, or AriUnauthorizedError."""
+    """The requests that callsteward makes to Asterisk.
+
+    Every method raises AriError, or AriUnauthorizedError.
+    """
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
@@ -127,26 +130,26 @@ class Rest:
         return await self.get("bridges", tuple[Bridge, ...])
 
     async def variable(self, name: str) -> str:
-        """A plain global variable of the dialplan, empty where there is none."""
+        """A plain global variable of the dialplan, empty if it does not exist."""
         return (await self.get("asterisk/variable", _Variable, {"variable": name})).value
 
     async def modules(self) -> tuple[Module, ...]:
         return await self.get("asterisk/modules", tuple[Module, ...])
 
     async def application(self, name: str) -> Application | None:
-        """The application as Asterisk has it, None where it is not registered."""
+        """The application as Asterisk has it, None if it is not registered."""
         answer = await self._transport.request("GET", f"applications/{name}")
         if answer.status == 404:
             return None
         return _decoded(self._checked("GET", f"applications/{name}", answer), Application)
 
     async def set_event_filter(self, app: str, disallowed: Sequence[str]) -> bool:
-        """Have all sent but these event types. False where this Asterisk has no filter (404)."""
+        """Have all event types sent except these. False if this Asterisk has no filter (404)."""
         # Each list that is not named stays as it is: an earlier process may have left it muted.
         return await self._filter(app, allowed=(), disallowed=disallowed)
 
     async def mute(self, app: str) -> None:
-        """Have nothing sent, and nothing kept for it, until `set_event_filter`."""
+        """Have no events sent, and none kept, until `set_event_filter`."""
         if not await self._filter(app, allowed=(_NO_EVENT,), disallowed=()):
             message = "this Asterisk has no event filter"
             raise AriError(message)
@@ -170,7 +173,7 @@ class Rest:
         return _decoded(self._checked("POST", path, answer), Application)
 
     async def channel(self, channel_id: str) -> Channel | None:
-        """A channel by its id, None where there is none (any more)."""
+        """A channel by its id, None if there is none (any more)."""
         path = f"channels/{quote(channel_id, safe='')}"
         answer = await self._transport.request("GET", path)
         if answer.status == 404:
@@ -182,9 +185,9 @@ class Rest:
     ) -> Channel:
         """Ring a phone (`endpoint`) and send whoever answers to `context`, `extension`.
 
-        That it was taken does not say that it rings: the events do. An unknown or offline phone is an
-        AriError (500); so is an id in use (409), and after one of those a wrong 409 may follow: ask
-        `channel` which it is.
+        Success does not mean that it rings: the events say so. An unknown or offline phone is an AriError
+        (500); so is an id in use (409), and after one of those a wrong 409 may follow: `channel` says which
+        it is.
         """
         body = None if variables is None else {"variables": dict(variables)}
         answer = await self._transport.request("POST", "channels", query, body)
@@ -197,7 +200,7 @@ class Rest:
         self._checked("POST", "asterisk/variable", answer)
 
     async def hang_up(self, channel_id: str) -> bool:
-        """End a channel; whether there was one."""
+        """End a channel; returns whether it existed."""
         path = f"channels/{quote(channel_id, safe='')}"
         answer = await self._transport.request("DELETE", path)
         if answer.status == 404:
@@ -206,7 +209,7 @@ class Rest:
         return True
 
     async def delete_recording(self, name: str) -> bool:
-        """Delete a stored recording; whether there was one of that name.
+        """Delete a stored recording; returns whether it existed.
 
         An Asterisk that has not loaded ARI's recordings (yet) knows no recording at all: that is an AriError.
         """
@@ -224,7 +227,7 @@ class Rest:
     async def send(
         self, method: str, path: str, query: Mapping[str, str] | None = None, body: object | None = None
     ) -> bool:
-        """Any request whose answer does not matter; False where what it is about is not there (404)."""
+        """Send a request whose answer does not matter; False if its object does not exist (404)."""
         answer = await self._transport.request(method, path, query, body)
         if answer.status == 404:
             return False
@@ -277,14 +280,14 @@ def _decoded(body: bytes, shape: type[T]) -> T:
         return msgspec.json.decode(body, type=shape)
     except NOT_JSON as error:
         message = (
-            f"an answer that callsteward does not understand ({error}): is asterisk.url where Asterisk's own"
-            " HTTP server is (http.conf)?"
+            f"an answer that callsteward does not understand ({error}): does asterisk.url"
+            " name Asterisk's own HTTP server (http.conf)?"
         )
         raise AriError(message) from error
 
 
 def authorization(settings: Settings) -> dict[str, str]:
-    """The header that carries the login."""
+    """The header with the login."""
     token = base64.b64encode(f"{settings.username}:{settings.secret}".encode()).decode()
     return {"Authorization": f"Basic {token}"}
 
@@ -303,7 +306,7 @@ def open_session(settings: Settings) -> aiohttp.ClientSession:
 
 
 class HttpTransport:
-    """Requests over HTTP."""
+    """Carries requests over HTTP."""
 
     def __init__(self, session: aiohttp.ClientSession, settings: Settings) -> None:
         self._session = session
@@ -328,7 +331,7 @@ class HttpTransport:
 
 
 def _date_ms(header: str | None) -> int | None:
-    """An HTTP date. It is cut to the second, so half of one is added."""
+    """The time in an HTTP date. It is cut to the second, so half a second is added."""
     try:
         return int(parsedate_to_datetime(header or "").timestamp() * 1000) + 500
     except ValueError:
@@ -359,7 +362,7 @@ class Sender(Protocol):
 
 
 class SocketTransport:
-    """Requests over the websocket that Asterisk opened. Hand it each RESTResponse with `answer`."""
+    """Carries requests over the websocket that Asterisk opened. `answer` must get each RESTResponse."""
 
     def __init__(self, socket: Sender) -> None:
         self._socket = socket
@@ -408,7 +411,7 @@ class SocketTransport:
             future.set_result(Answer(response.status_code, body, epoch_ms(response.timestamp)))
 
     def close(self) -> None:
-        """The socket is gone: whoever waits is told."""
+        """The socket is gone: every request without an answer fails."""
         for future in self._waiting.values():
             if not future.done():
                 future.set_exception(ConnectionResetError("the websocket closed"))

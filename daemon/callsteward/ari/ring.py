@@ -1,8 +1,8 @@
-"""What was read off a connection last, in memory that outlives the process.
+"""The bytes read off a connection last, in memory that outlives the process.
 
 The memory is a file that systemd keeps open (`keeper`). Positions count the bytes of all connections it has
-served, so that one of an older connection is never taken for one of a newer. Each word of the head is written
-by a single store, and the order is what makes a kill harmless: bytes first, then how far they go.
+served, so a position in an older connection is never taken for one in a newer. Each word of the head is
+written by a single store, and their order makes a kill harmless: first the bytes, then how far they go.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import mmap
 import os
 import socket
 
-# What is read and not yet in the journal: at 2 MB/s, which is some 40 calls a second, two seconds.
+# Room for bytes that are read and not yet in the journal: two seconds at 2 MB/s, about 40 calls a second.
 RING_BYTES = 4 * 1024 * 1024
-# At most so much is read at a time.
+# The most that is read at a time.
 CHUNK_BYTES = 128 * 1024
 _HEAD_BYTES = mmap.PAGESIZE
 _MAGIC = int.from_bytes(b"callstw1", "little")
@@ -21,7 +21,7 @@ _MAGIC_AT, _COOKIE, _BASE, _READ, _DONE, _TORN = range(6)
 
 
 class Ring:
-    """The last bytes of one connection, and up to which of them all is done with."""
+    """The last bytes of one connection, and the position up to which they are dealt with."""
 
     def __init__(self, file: int) -> None:
         self.file = file
@@ -32,7 +32,7 @@ class Ring:
 
     @classmethod
     def new(cls) -> Ring:
-        """An empty one. Raises OSError where there is no memory for it."""
+        """An empty ring. Raises OSError if there is no memory for it."""
         file = os.memfd_create("callsteward", os.MFD_CLOEXEC)
         os.ftruncate(file, _HEAD_BYTES + RING_BYTES)
         ring = cls(file)
@@ -41,7 +41,7 @@ class Ring:
 
     @classmethod
     def found(cls, file: int) -> Ring | None:
-        """The one that an earlier process left; None where it is none, or of another version's shape."""
+        """The ring that an earlier process left; None if it is none, or has another version's layout."""
         if os.fstat(file).st_size != _HEAD_BYTES + RING_BYTES:
             return None
         ring = cls(file)
@@ -61,7 +61,7 @@ class Ring:
         head[_COOKIE] = cookie
 
     def receive(self, connection: socket.socket) -> memoryview:
-        """What the connection has, empty at its end. Raises OSError."""
+        """The bytes that the connection has, empty at its end. Raises OSError."""
         head = self._head
         at = head[_READ] % RING_BYTES
         count = connection.recv_into(self._data[at : min(at + CHUNK_BYTES, RING_BYTES)])
@@ -69,10 +69,10 @@ class Ring:
         return self._data[at : at + count]
 
     def resume(self, cookie: int, consumed: int) -> bytes | None:
-        """What a connection still needs done: read by the process before, and not known to be done with.
+        """The bytes that still need work: read by the previous process and not marked as done.
 
-        `consumed`: how much was read off the connection, as its kernel counts. None where the connection
-        cannot be gone on with: it is another, or too much was read, or a request stands half written in it.
+        `consumed`: how much was read off the connection, by its kernel's count. None if the connection cannot
+        be continued: it is another one, too much was read, or a request stands half written in it.
         """
         head = self._head
         read = head[_BASE] + consumed
@@ -90,12 +90,12 @@ class Ring:
 
     @property
     def read(self) -> int:
-        """Up to where all was read."""
+        """The position up to which bytes were read."""
         return self._head[_READ]
 
     @property
     def done(self) -> int:
-        """Up to where nothing is needed any more."""
+        """The position up to which nothing is needed any more."""
         return self._head[_DONE]
 
     @done.setter

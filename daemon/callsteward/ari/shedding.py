@@ -1,14 +1,14 @@
-"""What goes first where more arrives than the daemon gets through: a policy, no IO.
+"""The order in which frames are left out when more arrive than the daemon can handle: a policy, no IO.
 
-The reader never stops reading, since Asterisk would suffer from it; and memory has an end. So what waits is
-measured against a limit, and with it rising the cheapest goes first:
+The reader never stops reading, since Asterisk would suffer from that; and memory is limited. So the waiting
+frames are measured against a limit, and as they grow the cheapest kinds are left out first:
 
-| from | what is left out | what it costs |
+| from | left out | cost |
 |---|---|---|
-| half | types callsteward does not use (a flood of variables) | nothing |
-| half | DeviceStateChanged | a callback may ask a phone that cannot be reached |
+| half | types callsteward does not use (a flood of variables) | none |
+| half | DeviceStateChanged | a callback may ring a phone that cannot be reached |
 | three quarters | ChannelTalkingStarted and Finished | speech: these calls say that they are incomplete |
-| the limit | everything, until what waits is worked off; then a Snapshot | every open call is incomplete |
+| the limit | everything, until frames are worked off; then a Snapshot | every open call is incomplete |
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SPEECH_FROM = 0.75
 
 
 class Shed(StrEnum):
-    """What was left out, as the counters name it."""
+    """The kind of a left-out frame, as the counters name it."""
 
     UNUSED = "unused"
     DEVICE_STATE = "device_state"
@@ -40,7 +40,7 @@ _DEAR = (2.0, Shed.ALL)
 
 
 def shed(kind: str, fill: float) -> Shed | None:
-    """Whether an arriving event goes, and as what; `fill` is what waits, as a share of the limit.
+    """Whether an arriving event is left out, and as which kind; `fill` is the waiting share of the limit.
 
     A frame without a type is kept: somebody must see that it is malformed.
     """

@@ -1,4 +1,4 @@
-"""What a frame is and of when, without the rest of it."""
+"""A frame's type and timestamp, without decoding the rest of it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _stamps = msgspec.json.Decoder(_Stamp)
 
 
 def stamp(raw: bytes | str) -> tuple[str, str]:
-    """Type and timestamp of a frame, empty where it has none or is no frame at all."""
+    """Type and timestamp of a frame, empty if it has none or is no frame at all."""
     try:
         found = _stamps.decode(raw)
     except NOT_JSON:

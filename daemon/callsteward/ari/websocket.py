@@ -1,7 +1,7 @@
 """The server's side of Asterisk's websocket, on a socket and a memory that outlive the process (`keeper`).
 
-The protocol is `websockets`' without its input and output: aiohttp's websocket keeps to itself what it has
-read, and cannot begin in the middle of a connection.
+The protocol is that of the library `websockets`, without its input and output: aiohttp's websocket keeps its
+read bytes to itself, and cannot begin in the middle of a connection.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ HANDSHAKE_TIMEOUT_S = 5.0
 CLOSE_TIMEOUT_S = 1.0
 _HANDSHAKE_BYTES = 65536
 UNSENT_LIMIT = 4 * 1024 * 1024
-"""Bytes that wait to be sent (answers to pings): who reads none of them is no Asterisk."""
+"""Bytes that wait to be sent (answers to pings): a peer that reads none of them is no Asterisk."""
 FRAGMENTS_LIMIT = 10_000
-"""Frames of one message; each may be empty, so that their bytes are no bound."""
+"""Frames of one message; each may be empty, so their bytes are no bound."""
 _OF_MESSAGES = frozenset({Opcode.TEXT, Opcode.CONT, Opcode.BINARY})
 _END = b"\r\n\r\n"
 _NORMAL, _GOING_AWAY = 1000, 1001
 
-# Not the library's own: at the level of debugging it would log the password.
+# Not the library's own logger: at debug level it would log the password.
 _logger = logging.getLogger("callsteward.ari.websocket")
 _logger.setLevel(logging.WARNING)
 
 
 class Message(NamedTuple):
-    """What `receive` returns, in aiohttp's terms: bytes of TEXT, the exception of an ERROR.
+    """The result of `receive`, in aiohttp's terms: bytes of TEXT, the exception of an ERROR.
 
     `position`: up to where the connection was read once this message was (`ring`).
     """
@@ -50,14 +50,14 @@ class Message(NamedTuple):
 
 
 class Refusal(NamedTuple):
-    """Why there is no websocket."""
+    """The reason for refusing a websocket."""
 
     status: HTTPStatus
     headers: tuple[tuple[str, str], ...] = ()
 
 
 class _Protocol(ServerProtocol):
-    """Also says where in the stream each message ends."""
+    """Also records where in the stream each message ends."""
 
     def __init__(self, state: State, max_bytes: int) -> None:
         self.ends: deque[tuple[Frame, int]] = deque()
@@ -70,7 +70,7 @@ class _Protocol(ServerProtocol):
 
 
 class Handshake:
-    """A connection that has just been made: what it asks for, and what it is told."""
+    """A connection that has just been made: its request, and our answer."""
 
     def __init__(self, connection: socket.socket, *, max_bytes: int) -> None:
         self.connection = connection
@@ -83,7 +83,7 @@ class Handshake:
         return len(self._head)
 
     async def request(self) -> Request | None:
-        """What is asked for; None where it is no HTTP, or does not come in time."""
+        """The request; None if it is no HTTP, or does not come in time."""
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(HANDSHAKE_TIMEOUT_S):
@@ -92,10 +92,10 @@ class Handshake:
                     if not data:
                         return None
                     self._head += data
-                    # Who sends more before the answer does not speak the protocol.
+                    # A peer that sends more before the answer does not speak the protocol.
                     if self._head.find(_END) not in {-1, len(self._head) - len(_END)}:
                         return None
-                    # Asterisk's has none; the library fails on its own words about such a header.
+                    # Asterisk's request has none; the library fails with its own text on such a header.
                     if not data.isascii():
                         return None
                     self.protocol.receive_data(data)
@@ -107,7 +107,7 @@ class Handshake:
             return None
 
     async def answer(self, request: Request, refusal: Refusal | None = None) -> bool:
-        """Say whether there is a websocket; returns that."""
+        """Accept or refuse the websocket; returns whether it was accepted."""
         if refusal is None:
             response = self.protocol.accept(request)
         else:
@@ -124,9 +124,9 @@ class Handshake:
 
 
 class WebSocket:
-    """An open websocket. Reads as soon as something comes; `receive` has it.
+    """An open websocket. It reads as soon as bytes come; `receive` returns them.
 
-    `heartbeat_s`: how often the other side is pinged; half of it without a byte is its end.
+    `heartbeat_s`: how often the other side is pinged; half of it without a byte ends the connection.
     """
 
     def __init__(
@@ -149,7 +149,7 @@ class WebSocket:
 
     @classmethod
     def opened(cls, handshake: Handshake, ring: Ring, *, heartbeat_s: float) -> WebSocket:
-        """The one a handshake has led to; the ring has begun with it."""
+        """The websocket after a handshake; its bytes are in the ring from the beginning."""
         protocol = handshake.protocol
         protocol.fed = ring.read
         websocket = cls(handshake.connection, protocol, ring, heartbeat_s=heartbeat_s)
@@ -160,7 +160,7 @@ class WebSocket:
     def resumed(
         cls, connection: socket.socket, unread: bytes, ring: Ring, *, heartbeat_s: float, max_bytes: int
     ) -> WebSocket:
-        """The one that another process had: the first messages are what it has read, `unread`."""
+        """The websocket of an earlier process: its first messages are in `unread`."""
         protocol = _Protocol(State.OPEN, max_bytes)
         protocol.fed = ring.read - len(unread)
         websocket = cls(connection, protocol, ring, heartbeat_s=heartbeat_s)
@@ -180,7 +180,7 @@ class WebSocket:
         return None if received is None else received.code
 
     async def receive(self) -> Message:
-        """The next message; for ever the last one, which is none of TEXT, once it has come."""
+        """The next message; at the end, for ever the last one, which is not TEXT."""
         while not self._messages:
             if self._over is not None:
                 return self._over
@@ -189,7 +189,7 @@ class WebSocket:
         return self._messages.popleft()
 
     async def send_str(self, data: str) -> None:
-        """Raises ConnectionResetError where the connection is over."""
+        """Raises ConnectionResetError if the connection is over."""
         if self._protocol.state is not State.OPEN:
             message = "the websocket is closed"
             raise ConnectionResetError(message)
@@ -197,13 +197,13 @@ class WebSocket:
         self._send()
 
     def say_goodbye(self, code: int = _GOING_AWAY) -> None:
-        """Ask for the end: what was sent before the answer still comes."""
+        """Ask for the end: messages sent before the answer still come."""
         if self._protocol.state is State.OPEN:
             self._protocol.send_close(code)
             self._send()
 
     async def close(self) -> None:
-        """Ask for the end, and make it one if the other side is silent."""
+        """Ask for the end, and enforce it if the other side is silent."""
         self.say_goodbye(_NORMAL)
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
@@ -212,7 +212,7 @@ class WebSocket:
             self.abort()
 
     def abort(self) -> None:
-        """Let go of the connection at once."""
+        """Drop the connection at once."""
         self._end(aiohttp.WSMsgType.CLOSED)
 
     def _readable(self) -> None:
@@ -234,7 +234,7 @@ class WebSocket:
     def _feed(self, data: bytes | memoryview) -> None:
         protocol = self._protocol
         protocol.fed += len(data)
-        # It only appends them to a buffer of its own.
+        # This only appends them to its own buffer.
         protocol.receive_data(data)  # type: ignore[arg-type]
         protocol.events_received()
         while protocol.ends:
@@ -246,7 +246,7 @@ class WebSocket:
                 self._fragments.append(data)
                 if not frame.fin:
                     if len(self._fragments) >= FRAGMENTS_LIMIT:
-                        self._end(aiohttp.WSMsgType.ERROR, ConnectionError("a message without an end"))
+                        self._end(aiohttp.WSMsgType.ERROR, ConnectionError("a message that does not end"))
                         self._fragments.clear()
                         break
                     continue
@@ -256,14 +256,14 @@ class WebSocket:
         self._arrived.set()
         self._send()
         if len(self._unsent) > UNSENT_LIMIT:
-            self._end(aiohttp.WSMsgType.ERROR, ConnectionError("it asks, and reads no answer"))
+            self._end(aiohttp.WSMsgType.ERROR, ConnectionError("it asks without reading any answer"))
         if protocol.parser_exc is not None:
             self._end(aiohttp.WSMsgType.ERROR, protocol.parser_exc)
         elif protocol.eof_sent:
             self._end(aiohttp.WSMsgType.CLOSED)
 
     def _send(self) -> None:
-        """Write what is to be written. A frame that is begun has to be ended, by this process."""
+        """Write the pending bytes. A frame that is begun has to be ended by this process."""
         for data in self._protocol.data_to_send():
             self._unsent += data
         if self._over is None and self._unsent:

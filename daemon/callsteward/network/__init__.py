@@ -1,1 +1,1 @@
-"""Whoever is at the other end of a connection: why it failed, how many may come in, when to try again."""
+"""Connections to others: why one failed, how many may come in, when to try again."""

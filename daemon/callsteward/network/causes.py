@@ -1,7 +1,7 @@
 """Why a connection failed, in an admin's words and with what to do about it.
 
-Libraries wrap what the operating system or TLS said in texts of their own ("Cannot connect to host …
-ssl:default [Connect call failed …]"). What was said is found within, whoever wrapped it.
+Libraries wrap the operating system's or TLS's message in texts of their own ("Cannot connect to host …
+ssl:default [Connect call failed …]"). The original error is found within, whichever library wrapped it.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ _OTHER_NAME = frozenset({62, 64})
 
 
 class Cause(NamedTuple):
-    """What is the matter, and what mends it (empty where that is not told)."""
+    """What is wrong, and what mends it (empty if that is not known)."""
 
     what: str
     mend: str = ""
 
 
 def cause(error: BaseException, section: str) -> Cause:
-    """Why it failed. `section`: of the configuration, for the keys that mend it."""
+    """The cause of an error. `section`: the section of the configuration whose keys mend it."""
     if isinstance(error, CallstewardError):
-        return Cause(str(error))  # in words already, and about more than what it was made of
+        return Cause(str(error))  # in plain words already, and about more than the error it was made of
     inner = list(_within(error))
     for one in inner:
         found = _certificate(one, section) or _tls(one, section) or _name(one)
@@ -44,7 +44,7 @@ def cause(error: BaseException, section: str) -> Cause:
         if found is not None:
             return found
     if any(isinstance(one, ssl.SSLError) for one in inner):
-        return Cause("no TLS connection came about", "is that its TLS port?")
+        return Cause("the TLS connection failed", "is that its TLS port?")
     if isinstance(error, OSError) and error.errno:
         return Cause(_plain(error))
     text = str(error).strip()
@@ -52,7 +52,7 @@ def cause(error: BaseException, section: str) -> Cause:
 
 
 def told(error: BaseException, section: str) -> str:
-    """The same in one text. What callsteward itself raised has its words already."""
+    """The same as one text. An error that callsteward itself raised has its text already."""
     if isinstance(error, CallstewardError):
         return str(error)
     what, mend = cause(error, section)
@@ -67,7 +67,7 @@ def of_disk(error: BaseException) -> str:
 
 
 def _plain(error: OSError) -> str:
-    """The system's own words, without the number."""
+    """The system's own text, without the number."""
     words = os.strerror(error.errno) if error.errno is not None and error.errno > 0 else str(error)
     return f"{error.filename}: {words}" if error.filename else words
 
@@ -81,7 +81,7 @@ _DISK = {
 
 
 def _within(error: BaseException | None) -> Iterator[BaseException]:
-    """The error and what it was made of."""
+    """The error and the errors it was made of."""
     seen: set[int] = set()
     waiting: list[object] = [error]
     while waiting:
@@ -90,13 +90,13 @@ def _within(error: BaseException | None) -> Iterator[BaseException]:
             continue
         seen.add(id(one))
         yield one
-        # aiohttp and SQLAlchemy keep the inner error under names of their own.
+        # aiohttp and SQLAlchemy keep the inner error in attributes of their own.
         kept = (getattr(one, name, None) for name in ("os_error", "certificate_error", "orig", "reason"))
         waiting += [*kept, one.__cause__, one.__context__, *getattr(one, "exceptions", ())]
 
 
 def _certificate(error: BaseException, section: str) -> Cause | None:
-    # aiohttp's error is of this kind too, and has no code: the one within has.
+    # aiohttp's error is an OSError without a code, too: the inner error has one.
     code = getattr(error, "verify_code", None)
     if not isinstance(error, ssl.SSLCertVerificationError) or code is None:
         return None
@@ -125,10 +125,10 @@ def _tls(error: BaseException, section: str) -> Cause | None:
         return None
     reason = str(told).lower().replace("_", " ")
     if "certificate required" in reason:
-        return Cause("it asks for a certificate of ours", f"set {section}.cert_file and {section}.key_file")
+        return Cause("it asks for a client certificate", f"set {section}.cert_file and {section}.key_file")
     if "wrong version" in reason or "record layer" in reason or "unknown protocol" in reason:
         return Cause("it does not speak TLS on this port", "name its TLS port, or connect without TLS")
-    return Cause(f"no TLS connection came about ({reason})", "is that its TLS port?")
+    return Cause(f"the TLS connection failed ({reason})", "is that its TLS port?")
 
 
 def _name(error: BaseException) -> Cause | None:
@@ -162,7 +162,7 @@ _SYSTEM = {
 
 
 def _protocol(error: BaseException, section: str) -> Cause | None:
-    # By name: what the daemon needs for one part alone is not imported for the others.
+    # By name: a library that only one part of the daemon needs is not imported for the others.
     kind = type(error).__name__
     if kind.startswith("Mqtt"):
         return _mqtt(error, kind, section)
@@ -181,14 +181,14 @@ def _protocol(error: BaseException, section: str) -> Cause | None:
 
 
 def _mqtt(error: BaseException, kind: str, section: str) -> Cause | None:
-    """What the broker answered, or that the connection to it ended."""
+    """The broker's answer, or that the connection to it ended."""
     code = getattr(error, "rc", None)
     answered = kind == "MqttConnectError" or hasattr(code, "value")
     code = getattr(code, "value", code)
     if answered and isinstance(code, int):
         what, mend = _MQTT.get(code, (f"the broker ended the connection ({error})", "see the broker's log"))
         return Cause(what, mend.format(section))
-    # Else it is the number of an error within the library, or none.
+    # Otherwise it is the number of an error within the library, or none.
     if isinstance(code, int) or str(error).startswith("Disconnected"):
         return Cause("the connection was lost", "is the broker running, does the network hold?")
     return None
@@ -198,7 +198,7 @@ _LOGIN = ("the broker refused the user name or password", "compare {0}.username 
 _VERSION = ("the broker does not speak this version of MQTT", "set {0}.version to what it speaks")
 _CLIENT_ID = ("the broker refused the client id", "set {0}.client_id to one that it lets in")
 _AWAY = ("the broker takes no connection at the moment", "see the broker's log")
-# What a broker answers CONNECT with, and why it ends a connection: MQTT 3.1.1 (table 3.1), MQTT 5 (2.4).
+# Reasons in a broker's answer to CONNECT, and for ending a connection: MQTT 3.1.1 (table 3.1), MQTT 5 (2.4).
 _MQTT = {
     1: _VERSION,
     2: _CLIENT_ID,
@@ -214,7 +214,7 @@ _MQTT = {
     137: _AWAY,
     138: ("the broker has banned this client", "see the broker's log"),
     139: ("the broker is shutting down", "is it restarted?"),
-    141: ("the broker heard nothing within the keep-alive time", "raise {0}.keepalive_s"),
+    141: ("the broker received nothing within the keep-alive time", "raise {0}.keepalive_s"),
     142: (
         "another client has connected with the same client id",
         "give each daemon a site.name or {0}.client_id of its own",

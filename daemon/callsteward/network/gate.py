@@ -1,9 +1,9 @@
-"""A port of ours, and how many may come in by it at a time.
+"""A port of ours, and a limit for the connections that it takes at a time.
 
-Every listener of the daemon is behind one. A socket that says nothing costs a descriptor, and with the last
-one gone the daemon could reach neither broker nor database: so each gate has a bound for all, one for each
-address, and none lets anybody have the process's last descriptors. Where it is full, who has waited longest
-without having asked anything gives way to who comes next: silence keeps nobody out.
+Every listener of the daemon is behind a gate. A silent socket costs a descriptor, and with the last one gone
+the daemon could reach neither broker nor database. So each gate has a limit for all connections and one for
+each address, and none gives away the process's last descriptors. When it is full, the connection that has
+waited longest without a request gives way to the next one: silence keeps nobody out.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _RETRY_S = 0.5
 
 
 class CannotListenError(CallstewardError):
-    """A port cannot be had at this moment; the message says which, and why."""
+    """A port is not available at this moment; the message says which, and why."""
 
 
 class Bounds(NamedTuple):
@@ -42,11 +42,11 @@ class Bounds(NamedTuple):
     most: int
     most_of_one: int
     refusal: bytes = b""
-    """Said to whom there is no room for."""
+    """The answer to a connection for which there is no room."""
 
 
 class Guest:
-    """One connection. `busy`: it has asked for something, and does not give way any more."""
+    """One connection. `busy`: it has made a request, and no longer gives way."""
 
     __slots__ = ("busy", "connection", "peer", "shown_out")
 
@@ -57,19 +57,19 @@ class Guest:
         self.shown_out = False
 
     def show_out(self) -> None:
-        """End it, in such a way that whoever serves it reads its end."""
+        """End the connection so that its server reads the end of the stream."""
         self.shown_out = True
         with contextlib.suppress(OSError):
             self.connection.shutdown(socket.SHUT_RDWR)
 
 
 Serve = Callable[[Guest], Awaitable[None]]
-"""Has a connection until it is over; the gate closes it."""
+"""Serves a connection until it is over; the gate closes it."""
 
 
 @asynccontextmanager
 async def gate(name: str, host: str, port: int, serve: Serve, bounds: Bounds) -> AsyncIterator[None]:
-    """Serve who connects until the context ends, which cancels it. `name` is for log and tasks.
+    """Serve each connection until the context ends, which cancels it. `name` is for log and tasks.
 
     Raises CannotListenError.
     """
@@ -95,14 +95,14 @@ async def _sockets(host: str, port: int) -> list[socket.socket]:
     except OSError as error:
         for one in listening:
             one.close()
-        # The system's own words: the socket module's have the address in them once more.
+        # The system's own text: the socket module's repeats the address.
         why = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
         raise CannotListenError(why or str(error)) from error
     return listening
 
 
 class _Guests:
-    """Who is in, in the order of coming."""
+    """The open connections, in the order of coming."""
 
     def __init__(self, name: str, serve: Serve, bounds: Bounds) -> None:
         self._name = name
@@ -153,15 +153,15 @@ class _Guests:
         task.add_done_callback(self._tasks.discard)
 
     def _no_room(self, guest: Guest) -> str:
-        """Why there is none, once those who are silent have given way."""
-        # A new descriptor has the lowest free number: all below this one are in use. Whoever was shown out
-        # still has one for a moment, and there may be many of them.
+        """The reason why there is no room, once the silent ones have given way; empty if there is room."""
+        # A new descriptor has the lowest free number: all below this one are in use. A connection that was
+        # closed still has its descriptor for a moment, and there may be many of these.
         most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         if guest.connection.fileno() >= most - min(RESERVE, most // 4):
             return "the process has few descriptors left"
         peers = [one for one in self._guests if one.peer == guest.peer]
         if len(peers) >= self._bounds.most_of_one and not self._gives_way(peers):
-            return "too many of one address"
+            return "too many from one address"
         if len(self._guests) >= self._bounds.most and not self._gives_way(self._guests):
             return "too many"
         return ""

@@ -1,7 +1,7 @@
-"""Parts that listen on a port: where it cannot be had, everything else goes on and they try again.
+"""Parts that listen on a port: if it is not available, everything else goes on and they try again.
 
-Somebody else's program on a port must not be what ends the following of calls; and a unit that ended with a
-wrong configuration's exit code would not even be started again.
+Another program on a port must not stop the following of calls. And systemd would not even restart a unit that
+ended with the exit code for a wrong configuration.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Listens = Callable[[Opened], Awaitable[None]]
 
 
 class Openings:
-    """What is open, and what waits for its port."""
+    """The parts that listen, and those that wait for their port."""
 
     def __init__(self, first_s: float = FIRST_S, longest_s: float = LONGEST_S) -> None:
         self._first_s = first_s
@@ -35,17 +35,17 @@ class Openings:
 
     @property
     def detail(self) -> str:
-        """Which parts wait for a port and why, for people; empty while all are open."""
+        """For people: the parts that wait for a port, and why; empty while all are open."""
         return "; ".join(self._waiting.values())
 
     async def keep_open(self, name: str, listens: Listens) -> None:
-        """Run a part until cancelled; where it cannot listen, again after a pause that grows."""
+        """Run a part until cancelled; if it cannot listen, try again after a pause that grows."""
         backoff = Backoff(self._first_s, self._longest_s)
 
         def opened() -> None:
             backoff.reset()
             if self._waiting.pop(name, None) is not None:
-                log.warning("the part is open now", action="part_open", part=name)
+                log.warning("the part listens now", action="part_open", part=name)
 
         while True:
             try:

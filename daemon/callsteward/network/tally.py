@@ -1,6 +1,6 @@
-"""What is refused is counted, and said a few times a minute: nobody outside may fill the log.
+"""Counts refusals, and logs them a few times a minute only: nobody outside may fill the log.
 
-The first of a kind from a sender is logged at once, the ones that follow in one line with their number.
+The first refusal of a kind from a sender is logged at once, the following ones in one line with their number.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import asyncio
 from typing import Any
 
 EVERY_S = 20.0
-# A sender's name may be made up anew for each message.
+# A sender may use a new name for each message.
 KINDS = 32
 OTHERS = "others"
 
@@ -24,7 +24,7 @@ class _Kind:
 
 
 class Tally:
-    """Warns of refusals on `log`. For use within the event loop; nothing here waits."""
+    """Logs refusals as warnings on `log`. For use within the event loop; nothing here waits."""
 
     def __init__(self, log: Any, *, every_s: float = EVERY_S, kinds: int = KINDS) -> None:
         self._log = log
@@ -32,10 +32,13 @@ class Tally:
         self._most = kinds
         self._kinds: dict[tuple[str, str, str], _Kind] = {}
         self.total = 0
-        """All that was ever noted here."""
+        """All refusals that were ever noted here."""
 
     def note(self, event: str, action: str, *, kind: str, sender: str, **detail: Any) -> None:
-        """One refusal. `kind`: one of a few words of ours; `sender`: who it came from, as far as is known."""
+        """Note one refusal.
+
+        `kind`: one of a few words of ours; `sender`: where it came from, as far as known.
+        """
         self.total += 1
         key = (action, kind, sender)
         if key not in self._kinds and len(self._kinds) >= self._most:
@@ -53,7 +56,7 @@ class Tally:
         return asyncio.get_running_loop().call_later(self._every_s, self._sum_up, event, key)
 
     def _sum_up(self, event: str, key: tuple[str, str, str]) -> None:
-        """Say how many there were since the last line; a sender who is quiet is forgotten."""
+        """Log how many there were since the last line; a sender who is quiet is forgotten."""
         known = self._kinds[key]
         if not known.count:
             del self._kinds[key]

@@ -1,4 +1,4 @@
-"""Waiting for what is being ended."""
+"""Waiting for the end of a task."""
 
 from __future__ import annotations
 
