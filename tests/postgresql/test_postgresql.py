@@ -162,7 +162,7 @@ async def test_whatever_is_asked_of_one_that_refuses_is_a_store_error_and_works_
 WORDS = {
     "stopped": "nothing listens there: is it running, are host and port right?",
     "no login": (
-        "the server lets this user not in: compare store.url and pg_hba.conf"
+        "the server does not let this user in: compare store.url and pg_hba.conf"
         ' (role "wfm" is not permitted to log in)'
     ),
     "another password": (

@@ -201,7 +201,7 @@ async def opened(url: str) -> str:
 
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:"])
 async def test_a_database_in_memory(url):
-    said = "store.url: a database in memory keeps nothing: name a file, sqlite:///callsteward.db"
+    said = "store.url: a database in memory keeps nothing; name a file, sqlite:///callsteward.db"
     assert await opened(url) == said
 
 
@@ -212,11 +212,11 @@ async def test_a_database_in_memory(url):
         ("sqlite://", "a database in memory keeps nothing"),
         (
             "postgresql://u@db:5432x/calls",
-            "the port behind the host's colon must be a number from 1 to 65535",
+            "the port after the host's colon must be a number from 1 to 65535",
         ),
         (
             "postgresql://u@db:99999/calls",
-            "the port behind the host's colon must be a number from 1 to 65535",
+            "the port after the host's colon must be a number from 1 to 65535",
         ),
         ("mysql://u@db/calls", "sqlite:///… or postgresql://…"),
     ],
@@ -231,7 +231,7 @@ def test_a_url_that_is_none_is_said_by_the_configuration(tmp_path, url, said):
 def test_a_port_of_asterisk_that_is_no_number_is_said_by_the_configuration(tmp_path):
     file = tmp_path / "c.toml"
     file.write_text('[asterisk]\nurl = "http://127.0.0.1:http"\n')
-    with pytest.raises(ConfigError, match=r"asterisk.url: the port behind the host's colon must be a number"):
+    with pytest.raises(ConfigError, match=r"asterisk.url: the port after the host's colon must be a number"):
         load(file)
 
 
@@ -239,7 +239,7 @@ async def test_a_file_that_is_no_database(tmp_path):
     file = tmp_path / "calls.db"
     file.write_bytes(b"something else entirely, and long enough to be looked at as a database " * 20)
     assert await opened(f"sqlite:///{file}") == (
-        f"cannot open the database {file}: the file is no SQLite database: name another one in store.url"
+        f"cannot open the database {file}: the file is not an SQLite database: name another one in store.url"
         " (file is not a database)"
     )
     (tmp_path / "folder").mkdir()
@@ -261,7 +261,7 @@ async def test_a_damaged_database(tmp_path):
 
 async def test_an_option_that_no_driver_takes(tmp_path):
     assert await opened(f"sqlite:///{tmp_path}/calls.db?colour=blue") == (
-        "store.url: the database's driver does not take what stands behind the question mark: colour"
+        "store.url: the database's driver does not accept what follows the question mark: colour"
     )
     async with serving(hang_up) as port:
         assert "question mark: colour" in await opened(f"postgresql://u@127.0.0.1:{port}/calls?colour=blue")

@@ -124,7 +124,7 @@ def test_a_command_that_reads_makes_no_database_and_says_that_there_is_none(site
     result = CliRunner().invoke(cli.app, [*command.split(), "-c", str(site / "etc" / "c.toml")])
     assert isinstance(result.exception, StoreError)
     assert str(result.exception) == (
-        f"there is no database at {site}/etc/callsteward.db: the daemon makes it when it starts first"
+        f"there is no database at {site}/etc/callsteward.db: the daemon makes it when it first starts"
         " (callsteward run -c FILE, or systemctl start callsteward)"
     )
     assert sorted(path.name for path in site.rglob("*") if path.is_file()) == ["c.toml"]
@@ -149,7 +149,7 @@ def test_a_list_may_be_filled_before_the_daemon_starts(site, command):
 async def test_an_empty_database_is_not_taken_for_one_without_calls(site):
     file = site / "folder" / "empty.db"
     file.touch(0o600)
-    with pytest.raises(StoreError, match=f"the database {file} has nothing of callsteward in it"):
+    with pytest.raises(StoreError, match=f"the database {file} holds no tables of callsteward"):
         await Store.open(f"sqlite:///{file}", create=False)
     assert file.read_bytes() == b""
     assert list((site / "folder").iterdir()) == [file]

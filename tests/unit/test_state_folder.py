@@ -83,9 +83,9 @@ def pipe(journal: Path) -> None:
 @pytest.mark.parametrize(
     ("put", "said"),
     [
-        (link, "it is a link, and whoever made that chooses what is written to: remove it"),
-        (pipe, "it is no file: remove it"),
-        (Path.mkdir, "it is no file: remove it"),
+        (link, "it is a link, and whoever made it chooses the file that is written to: remove it"),
+        (pipe, "it is not a file: remove it"),
+        (Path.mkdir, "it is not a file: remove it"),
     ],
 )
 def test_what_somebody_put_in_the_journals_place_is_not_written_to(

@@ -1,1 +1,1 @@
-"""Frames on disk: the journal, its keeping and its compaction."""
+"""The journal: frames on disk, kept and compacted."""

@@ -1,21 +1,21 @@
-"""Compacting a journal while calls are on: which of its frames a re-run still needs. No IO.
+"""Compacting a journal while calls are on: the choice of the frames that a re-run still needs. No IO.
 
-Channels that ever had to do with each other (a dial, a bridge, a Local channel, a transfer) are one
-thread of frames, as the tracker makes one call of them. A thread whose channels have all ended goes, whole;
-any other stays, whole and in order. So a re-run of what is left comes to the very records that a re-run
-of everything would: what a thread's frames lead to depends on the thread alone and on time, and time is
-kept by marks in place of each run of frames that went: how far it had passed, and where the tracker's
-clock stood after them, which is what an event without a timestamp of its own and a stream's end go by. Whom
-an operator left last, for a code dialled after the call, is no longer told by what is left: the
-daemon writes it into the journal before it compacts it, and the last such mark stays. The same goes for
-which endpoints are heard: of these marks the first and the last stay, and where a frame goes that was the
-first to tell of an endpoint's speech, a mark takes its place. So does each stay that says that Asterisk's
-clock was set (what stands before it is told in the old time) or that the connection broke off (the calls
-that were on are in doubt).
+Channels that were ever connected (by a dial, a bridge, a Local channel, a transfer) are one thread of frames,
+just as the tracker makes one call of them. A thread whose channels have all ended is removed as a whole; any
+other thread stays, whole and in order. So a re-run of the remaining frames gives exactly the records that a
+re-run of all frames would: the result of a thread's frames depends on the thread and on time only, and marks
+keep the time. A mark for each run of removed frames says how far time had passed, and where the tracker's
+clock stood after them, which decides for an event without a timestamp of its own and for a stream's end.
 
-A thread can outlive its calls for long (an agent's phone that is always on the line). Where all that is
-left is over the limit, the longest threads lose their oldest frames: after a crash their calls are taken
-up midway and say that they were not seen whole.
+Some marks carry what the removed frames said. Before compacting, the daemon writes a mark with the call that
+each operator left last, for a code dialled after the call; the last such mark stays. Of the marks with the
+endpoints that are heard the first and the last one stay, and a mark replaces a removed frame that was the
+first talk event of its endpoint. Every mark stays that says that Asterisk's clock was set (earlier frames are
+on the old clock) or that the connection broke off (the calls that were on are in doubt).
+
+A thread can long outlive its calls (an agent's phone that is always on the line). If the remaining frames
+exceed the limit, the longest threads lose their oldest frames: after a crash their calls are taken up midway
+and their records say that they were not completely observed.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ from callsteward.calls.voices import DEAF_AFTER
 from callsteward.exceptions import MalformedEventError
 from callsteward.journal.threads import About, Threads
 
-# A late event, or a callback's last word, is still of use so long after its channel's end.
+# For this long after its channel's end a late event, or a callback's last event, still matters.
 GRACE_MS = 60_000
-# As many ended channels as the tracker remembers.
+# The same number of ended channels as the tracker remembers.
 REMEMBERED = 10_000
 
-# So many digits are a number (`record/number.py`).
+# This many digits can be a number (`record/number.py`).
 _NUMBER = re.compile("[0-9]{7}")
 
 Frames = Callable[[], Iterable[bytes]]
 """The journal's frames from the beginning, as often as asked."""
 
 
-# What a frame does to the tracker's time: limits run out before it; its stamp is the time from then on,
-# always or where tags or ratings are in use.
+# The effect of a frame on the tracker's time: limits run out before it, and its stamp becomes the time,
+# always or only if tags or ratings are in use.
 _PASSES, _SETS, _MAY_SET = 1, 2, 4
 
 
@@ -57,7 +57,7 @@ def _decoded(frame: bytes) -> ari.Event | None:
 
 
 def _telling(event: ari.Event | None) -> int:
-    """What an event does to the tracker's time."""
+    """The effect of an event on the tracker's time."""
     if event is None:
         return 0
     if isinstance(event, ari.Left | ari.Heard | ari.ClockSet):
@@ -72,9 +72,9 @@ def _telling(event: ari.Event | None) -> int:
 
 
 def compact(frames: Frames, *, limit_bytes: int) -> Iterator[bytes]:
-    """The frames that a re-run still needs, with marks for those it does not; about `limit_bytes` at most.
+    """The frames that a re-run still needs, with marks for the others; about `limit_bytes` at most.
 
-    Give it all frames, and call it where every record they lead to is stored: calls that are over go.
+    It needs all frames, and every record that they lead to must be stored: finished calls are removed.
     """
     threads = Threads()
     abouts: list[About | None] = []
@@ -100,7 +100,8 @@ def compact(frames: Frames, *, limit_bytes: int) -> Iterator[bytes]:
     run = _Run()
     for place, (about, tells, frame) in enumerate(zip(abouts, telling, frames(), strict=True)):
         if place == last_left or place in in_place or place in listened.whole:
-            # Told in its place: what stays of before it may tell of an earlier call, or time, or be in doubt.
+            # Written at this place: the frames that stay before it may be about an earlier call, or time, or
+            # be in doubt.
             yield from run.marks()
             run = _Run()
             yield frame
@@ -131,9 +132,10 @@ def compact(frames: Frames, *, limit_bytes: int) -> Iterator[bytes]:
 
 
 def _endpoint_of(channel_name: str) -> str:
-    """`PJSIP/101` of `PJSIP/101-0000001c`; empty for a Local channel, at whose end nobody is.
+    """`PJSIP/101` of `PJSIP/101-0000001c`; empty for a Local channel, which nobody uses.
 
-    An ISDN channel's name has the caller's number behind the span (`DAHDI/i1/79030000001-3`): it goes.
+    An ISDN channel's name has the caller's number after the span (`DAHDI/i1/79030000001-3`): the number is
+    left out.
     """
     if channel_name.startswith("Local/"):
         return ""
@@ -143,7 +145,7 @@ def _endpoint_of(channel_name: str) -> str:
 
 
 class _Listened:
-    """Where each endpoint was heard first, and the marks of all that was known, of which two are needed."""
+    """Where each endpoint was heard first, and the complete marks, of which two are needed."""
 
     def __init__(self) -> None:
         self.first: dict[int, list[str]] = {}
@@ -169,10 +171,10 @@ class _Listened:
 
 
 class _Run:
-    """Frames in a row that go: how far time had passed in them, and when Asterisk was heard last.
+    """A run of removed frames: how far time passed in them, and when events were received last.
 
-    Besides, where they left the tracker's clock, and where the events did that it reads only for tags
-    and ratings: a re-run may have those in use or not.
+    Also where they left the tracker's clock, with and without the events that it reads only for tags and
+    ratings: a re-run may have those in use or not.
     """
 
     def __init__(self) -> None:
@@ -196,7 +198,7 @@ class _Run:
             self._heard = ms
 
     def marks(self) -> Iterator[bytes]:
-        # What a mark says already, none says again.
+        # A mark does not repeat what another one says.
         if self._passed is not None and self._passed != self._told:
             yield advanced(self._passed)
         last = None
@@ -218,7 +220,7 @@ def _kept_roots(threads: Threads) -> set[str]:
 
 
 def _gone(threads: Threads, kept: set[str]) -> dict[str, int]:
-    """Ended channels that the frames left do not tell of, and when each ended."""
+    """Ended channels that the remaining frames do not name, and when each ended."""
     ids = [item for item in threads.gone if item in threads.gone_before or threads.root(item) not in kept]
     return {item: threads.gone[item] for item in ids[-REMEMBERED:]}
 
@@ -232,7 +234,7 @@ def _belongs(about: About, threads: Threads, kept: set[str]) -> bool:
 
 
 def _filtered(event: ari.Snapshot, threads: Threads, kept: set[str], *, before: bool) -> bytes | None:
-    """A Snapshot of the channels whose frames stay; None where it has nothing to say to those."""
+    """A Snapshot reduced to the channels whose frames stay; None if nothing in it concerns those."""
     channels = tuple(item for item in event.channels if threads.root(item.id) in kept)
     if not channels and not before:
         return None
@@ -249,7 +251,7 @@ def _filtered(event: ari.Snapshot, threads: Threads, kept: set[str], *, before: 
         if _belongs((bridge.id, True), threads, kept)
     )
     return snapshot_frame(
-        # Whatever else it says stays.
+        # Everything else in it stays.
         msgspec.structs.replace(event, channels=channels, bridges=bridges)
     )
 
@@ -261,7 +263,7 @@ def _cut(
     sizes: list[int],
     limit_bytes: int,
 ) -> dict[str, int]:
-    """How many bytes of its oldest frames each thread must lose, so that the whole fits the limit."""
+    """How many bytes of its oldest frames each thread must lose, so that all together fit the limit."""
     lengths: dict[str, int] = {}
     for about, size in zip(abouts, sizes, strict=True):
         if about is not None and not about[1] and (root := threads.root(about[0])) in kept:
@@ -269,7 +271,7 @@ def _cut(
     over = sum(lengths.values()) - limit_bytes
     if over <= 0:
         return {}
-    # The same share for each that needs more than it.
+    # The same share for each thread that needs more than that.
     left, share = limit_bytes, 0
     for count, length in enumerate(sorted(lengths.values())):
         share = left // (len(lengths) - count)

@@ -1,12 +1,12 @@
-"""A process that compacts the beginning of a journal, while the daemon writes on at its end.
+"""A process that compacts the beginning of a journal while the daemon writes on at its end.
 
-At fifty calls a second the journal holds some hundred megabytes within the minute in which calls that are
-over are of use still. Going through them takes seconds of a core and their size over again in memory: a
-thread would take both from the process that reads the PBX's events.
+At fifty calls a second the journal reaches some hundred megabytes within the minute in which finished calls
+still matter. Going through them takes seconds of a core, and their size once more in memory: a thread would
+take both from the process that reads the PBX's events.
 
-``python -m callsteward.journal.compactor BYTES LIMIT PARENT`` reads the journal's first so many bytes on
-standard input (a file, gone through twice) and writes those that are still needed, LIMIT bytes at most, to
-standard output (a file, on the disk when the process ends with status 0).
+``python -m callsteward.journal.compactor BYTES LIMIT PARENT`` reads the journal's first BYTES bytes on
+standard input (a file, gone through twice) and writes the frames that are still needed, LIMIT bytes at most,
+to standard output (a file, on the disk when the process ends with status 0).
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from callsteward.journal.compaction import compact
 
 _CHUNK = 1024 * 1024
 _KILL_S = 0.3
-# Some 10 ms of work, and three times as long a pause.
+# About 10 ms of work, and a pause three times as long.
 _FRAMES_AT_ONCE = 256
 _PAUSE = 3.0
 
 
 async def run(source: int, target: int, *, size: int, limit_bytes: int) -> None:
-    """Compact what `source`'s first `size` bytes hold into `target`, both open files.
+    """Compact the first `size` bytes of `source` into `target`, both open files.
 
-    Cancelled, it ends the process. Raises StoreError where the process could not do it.
+    If cancelled, it ends the process. Raises StoreError if the process could not do it.
     """
     arguments = (str(number) for number in (size, limit_bytes, os.getpid()))
     command = (sys.executable, "-P", "-m", __name__, *arguments)
@@ -47,7 +47,7 @@ async def run(source: int, target: int, *, size: int, limit_bytes: int) -> None:
     except asyncio.CancelledError:
         if process.returncode is None:
             process.kill()
-        with contextlib.suppress(TimeoutError):  # one that waits for a disk that hangs cannot be ended
+        with contextlib.suppress(TimeoutError):  # a process that waits for a hanging disk cannot be ended
             await asyncio.wait_for(process.wait(), _KILL_S)
         raise
     if process.returncode != 0:
@@ -57,7 +57,7 @@ async def run(source: int, target: int, *, size: int, limit_bytes: int) -> None:
 
 
 def lines(frames: Iterable[bytes]) -> Iterator[bytes]:
-    """Frames as the journal's lines, some at a time: a large journal is not built up in memory."""
+    """Frames as lines of the journal, in portions: a large journal is not built up in memory."""
     gathered: list[bytes] = []
     size = 0
     for frame in frames:
@@ -72,7 +72,7 @@ def lines(frames: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def frames_in(file: int, size: int) -> Iterator[bytes]:
-    """The frames in the first `size` bytes of an open journal, which may be appended to meanwhile."""
+    """The frames in the first `size` bytes of an open journal, to which others may append meanwhile."""
     rest = b""
     at = 0
     while at < size and (chunk := os.pread(file, min(_CHUNK, size - at), at)):
@@ -82,7 +82,7 @@ def frames_in(file: int, size: int) -> Iterator[bytes]:
 
 
 def write(file: int, chunk: bytes) -> None:
-    """All of a chunk. Raises OSError."""
+    """Write a chunk completely. Raises OSError."""
     view = memoryview(chunk)
     while view:
         view = view[os.write(file, view) :]
@@ -91,7 +91,7 @@ def write(file: int, chunk: bytes) -> None:
 def _unhurried(frames: Iterable[bytes]) -> Iterator[bytes]:
     """The frames, with pauses: nobody waits for this process, and the others need the machine.
 
-    (A lower priority would be the kernel's to keep; the service's filter of system calls forbids to ask.)
+    (A lower priority would be simpler, but the service's filter of system calls forbids to ask for it.)
     """
     began_s = time.monotonic()
     for number, frame in enumerate(frames):
@@ -102,7 +102,7 @@ def _unhurried(frames: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def main(arguments: list[str]) -> int:
-    """What the process does; a status other than 0 says that its output is of no use."""
+    """The work of the process; a status other than 0 says that its output must not be used."""
     size, limit_bytes, parent = (int(argument) for argument in arguments)
     try:
         for chunk in lines(compact(lambda: _unhurried(frames_in(0, size)), limit_bytes=limit_bytes)):

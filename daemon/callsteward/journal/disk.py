@@ -1,4 +1,4 @@
-"""Threads for what may wait for a disk: a disk that hangs must not stop the event loop.
+"""Threads for work that may wait for a disk: a disk that hangs must not stop the event loop.
 
 Both are daemon threads: a process that is told to stop does not wait for a disk that never answers.
 """
@@ -19,13 +19,13 @@ from callsteward.network.causes import of_disk
 log = structlog.get_logger("callsteward.journal.disk")
 
 T = TypeVar("T")
-# fsync may take some ms: with them no more than 100 ms are lost when the power goes.
+# fsync may take some ms: with a pause of this length no more than 100 ms are lost when the power goes.
 SYNC_AFTER_S = 0.08
 LOG_EVERY_S = 60.0
 
 
 class Disk:
-    """One thread that works in the order asked, for one event loop. `await do(work)` for each piece."""
+    """One thread that does work in the order asked, for one event loop. `await do(work)` for each piece."""
 
     def __init__(self, name: str = "disk") -> None:
         self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
@@ -34,7 +34,7 @@ class Disk:
         self._thread.start()
 
     async def do(self, work: Callable[[], T]) -> T:
-        """What `work` returns or raises; it runs in the thread. Once begun it runs to its end."""
+        """The result or exception of `work`, which runs in the thread. Once begun it runs to its end."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
 
@@ -52,7 +52,7 @@ class Disk:
                 result = work()
             except BaseException as raised:  # noqa: BLE001  # whoever awaits it gets it
                 error = raised
-            # Before anybody hears of it: who was waiting may look at once.
+            # Before anybody is woken: they may look at it at once.
             self._began_s = None
             if not loop.is_closed():
                 loop.call_soon_threadsafe(settle, result, error)
@@ -62,12 +62,12 @@ class Disk:
 
     @property
     def busy_s(self) -> float:
-        """For how long the piece in work has been at it, 0 where there is none."""
+        """For how long the present piece of work has been running, 0 if there is none."""
         began_s = self._began_s
         return 0.0 if began_s is None else time.monotonic() - began_s
 
     def close(self) -> None:
-        """No more work comes; what was asked for is still done, but nobody waits for it."""
+        """No more work comes; work asked for before is still done, but nobody waits for it."""
         self._work.put(None)
 
     def _run(self) -> None:
@@ -77,7 +77,7 @@ class Disk:
 
 
 class Syncer:
-    """Calls `sync` in a thread of its own, soon after each `wrote`: one sync for all that was written."""
+    """Calls `sync` in a thread of its own, soon after each `wrote`: one sync for all writes so far."""
 
     def __init__(self, sync: Callable[[], None], after_s: float = SYNC_AFTER_S) -> None:
         self._sync = sync
@@ -89,11 +89,11 @@ class Syncer:
         self._thread.start()
 
     def wrote(self) -> None:
-        """There is something to be synced."""
+        """Bytes were written that need a sync."""
         self._written.set()
 
     def close(self) -> None:
-        """End the thread; what was written last is the caller's to sync."""
+        """End the thread; the caller syncs the last writes."""
         self._closing.set()
         self._written.set()
 

@@ -1,13 +1,13 @@
-"""The journal: the raw ARI frames of the calls in progress, one a line.
+"""The journal: the raw ARI frames of the calls in progress, one on a line.
 
-A daemon that is killed forgets the calls it was following. The frames are in this file by then, so its
-successor replays them and goes on with the same calls. Records of ended calls are in the database; the
-journal is emptied whenever no call is open, and compacted when it grows while some are.
+A daemon that is killed forgets the calls it was following. Their frames are in this file by then, so the next
+process replays them and goes on with the same calls. Records of ended calls are in the database; the journal
+is emptied whenever no call is open, and compacted when it grows while some are.
 
-Each method that writes may wait for the disk for as long as the disk likes: the daemon calls them in a
-thread (`disk.Disk`), one at a time.
+Each method that writes may wait for the disk without limit: the daemon calls them in a thread (`disk.Disk`),
+one at a time.
 
-The frames hold what Asterisk said, full phone numbers included: the file is readable by its owner alone.
+The frames hold all that Asterisk sent, full phone numbers included: only the file's owner may read it.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ from callsteward.store.database_file import refuse_open_folder
 
 log = structlog.get_logger("callsteward.journal.journal")
 
-# What is kept in memory while the disk refuses it (full, read-only), to be written once it can be.
+# Bytes kept in memory while the disk refuses them (full, read-only), to be written once it accepts them.
 UNWRITTEN_LIMIT = 8 * 1024 * 1024
-# Smaller than this it is not worth compacting, and from here on each time it has doubled.
+# A smaller journal is not worth compacting; a larger one is compacted each time it has doubled.
 COMPACT_FROM = 8 * 1024 * 1024
-# Nor so soon: of calls that ended within half of it, compaction leaves nothing out.
+# Nor this soon again: compaction removes no call that ended within half of this time.
 COMPACT_EVERY_S = 2 * GRACE_MS / 1000
-# What is left of it after compacting: some 10,000 calls at once.
+# The limit after compacting: some 10,000 calls at once.
 COMPACTED_LIMIT = 256 * 1024 * 1024
 _CHUNK = 1024 * 1024
 
@@ -51,7 +51,7 @@ _CHUNK = 1024 * 1024
 class Compaction:
     """A journal that is being compacted: the first `size` bytes of `source`, to be written to `target`.
 
-    Both are open files. `target` is the one at `path`, which is the journal's once it is adopted.
+    Both are open files. `target` is the file at `path`, which becomes the journal once it is adopted.
     """
 
     source: int
@@ -62,7 +62,7 @@ class Compaction:
     """How often the journal had been emptied when this began."""
 
     def drop(self) -> None:
-        """The new file is not wanted."""
+        """Give up the new file."""
         os.close(self.source)
         os.close(self.target)
         self.path.unlink(missing_ok=True)
@@ -71,8 +71,8 @@ class Compaction:
 class Journal:
     """An append-only file of frames, locked by one process. `Journal(None)` keeps nothing.
 
-    Raises StoreError when the file cannot be opened or another daemon holds it. What was flushed survives a
-    SIGKILL. With `fsync` a thread brings it to the disk itself within 100 ms: that survives a power cut.
+    Raises StoreError if the file cannot be opened or another daemon holds it. Flushed frames survive a
+    SIGKILL. With `fsync` a thread syncs them to the disk within 100 ms: they then survive a power cut.
     """
 
     def __init__(self, path: Path | None, *, fsync: bool = False) -> None:
@@ -81,13 +81,13 @@ class Journal:
         self._compact_at = COMPACT_FROM
         self._pending: list[bytes] = []
         self._pending_size = 0
-        # The first timestamp of what was given up and is not told of in the file yet.
+        # The first timestamp of frames that were given up, until a mark for them is in the file.
         self._given_up_since = ""
         self._file = -1
         self._size = 0
         self._left = 0
         self._cleared = 0
-        # When it was empty last, or its compaction begun.
+        # When it was empty last, or its compaction began.
         self._since_s = time.monotonic()
         self.torn = 0
         """Bytes of an unfinished last line that the earlier process left; they are cut off."""
@@ -97,7 +97,7 @@ class Journal:
             self._file = _open_locked(path)
             self._size = self._left = self._whole_lines()
             if self._size:
-                self._since_s = float("-inf")  # what an earlier process left may be old
+                self._since_s = float("-inf")  # frames that an earlier process left may be old
             if fsync:
                 self._syncer = Syncer(self._sync)
 
@@ -142,7 +142,7 @@ class Journal:
                 self._syncer.wrote()
 
     def frames(self) -> Iterator[bytes]:
-        """The frames that an earlier process left, without what was appended since."""
+        """The frames that an earlier process left, without those appended since."""
         return compactor.frames_in(self._file, self._left) if self._left else iter(())
 
     def clear(self) -> None:
@@ -165,14 +165,14 @@ class Journal:
 
     @property
     def grown(self) -> bool:
-        """Worth compacting."""
+        """Whether it is worth compacting."""
         return self._size >= self._compact_at and time.monotonic() - self._since_s >= COMPACT_EVERY_S
 
     def begin_compaction(self, size: int) -> Compaction:
-        """The journal's first `size` bytes, and a new file for the part of them that is still needed.
+        """The journal's first `size` bytes, and a new file for those of its frames that are still needed.
 
-        Every record that their frames lead to must be stored. It is not `grown` again before it
-        has grown by as much as half. Raises StoreError when there is no room for a new file.
+        Every record that these frames lead to must be stored. The journal is `grown` again only after it has
+        grown by half. Raises StoreError if there is no room for a new file.
         """
         assert self._path is not None
         self._compact_at = self._size + max(COMPACT_FROM, self._size // 2)
@@ -180,7 +180,7 @@ class Journal:
         new_path = self._path.with_name(self._path.name + ".new")
         source = new = -1
         try:
-            # One that a killed daemon left may still be written to: not the same file again.
+            # A file that a killed daemon left may still be written to: not the same file again.
             new_path.unlink(missing_ok=True)
             source = os.open(self._path, os.O_RDONLY)
             new = os.open(new_path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
@@ -192,14 +192,14 @@ class Journal:
         return Compaction(source, new, new_path, min(size, self._size), self._cleared)
 
     def emptied_since(self, compaction: Compaction) -> bool:
-        """Whether what is being compacted is gone by now."""
+        """Whether the bytes being compacted are gone by now."""
         return compaction.cleared != self._cleared
 
     def adopt(self, compaction: Compaction) -> int:
-        """Put the new file, with what was appended meanwhile, in the old one's place.
+        """Put the new file, with the frames appended meanwhile, in the old one's place.
 
-        Returns by how many bytes the journal shrank; 0 where it was emptied meanwhile. A crash leaves the
-        old or the new. Raises StoreError and keeps the old journal when the new one cannot be written.
+        Returns by how many bytes the journal shrank; 0 if it was emptied meanwhile. A crash leaves either the
+        old or the new file. Raises StoreError and keeps the old journal if the new one cannot be written.
         """
         if self._path is None or self.emptied_since(compaction):
             compaction.drop()
@@ -207,7 +207,7 @@ class Journal:
         new = compaction.target
         before = self._size
         try:
-            # Locked before it has the journal's name: there is no moment for a second daemon.
+            # Locked before it gets the journal's name: there is no moment for a second daemon.
             fcntl.flock(new, fcntl.LOCK_EX | fcntl.LOCK_NB)
             at = compaction.size
             while at < before and (chunk := os.pread(self._file, min(_CHUNK, before - at), at)):
@@ -259,8 +259,8 @@ class Journal:
         self._given_up_since = ""
 
     def _give_up_pending(self) -> None:
-        """Whoever runs these again is to know that something is missing, and when it was."""
-        # The mark of the last time is none.
+        """Replace pending frames by a mark, so that a re-run knows what span is missing."""
+        # A mark from the last time is no frame given up.
         lost = len(self._pending) - bool(self._given_up_since)
         self.lost += lost
         log.error("frames given up", action="journal_frames_lost", frames=lost)
@@ -272,7 +272,7 @@ class Journal:
             self.append(given_up(since, moments[-1]))
 
     def _take_back(self, error: OSError) -> NoReturn:
-        """Cut off what was half written, so that the next try does not go on in the middle of a line."""
+        """Cut off the half-written end, so that the next try does not continue in the middle of a line."""
         os.ftruncate(self._file, self._size)
         if self._pending_size > UNWRITTEN_LIMIT:
             self._give_up_pending()
@@ -298,20 +298,20 @@ class Journal:
         return whole
 
 
-# Whoever may put a link there must not choose the file that root writes to.
+# A person who may put a link there must not choose the file that root writes to.
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
 
 
 def _not_opened(path: Path, error: OSError) -> str:
     folder = path.parent
     if error.errno in {errno.EISDIR, errno.ENXIO}:
-        mend = "it is no file: remove it"
+        mend = "it is not a file: remove it"
     elif error.errno == errno.ELOOP:
-        mend = "it is a link, and whoever made that chooses what is written to: remove it"
+        mend = "it is a link, and whoever made it chooses the file that is written to: remove it"
     elif not folder.is_dir():
         mend = f"the folder {folder} does not exist: create it, owned by the user of callsteward"
         if os.path.lexists(folder):
-            mend = f"{folder} is no folder"
+            mend = f"{folder} is not a folder"
         mend += ", or correct store.url"
     else:
         mend = (
@@ -345,7 +345,7 @@ def _open_locked(path: Path) -> int:
             os.close(file)
             message = f"the journal {path} is in use: another callsteward runs with it; stop that one first"
             raise StoreError(message) from error
-        # The holder may have compacted it (renamed a new file here) between our open and our lock.
+        # The holder may have compacted it (renamed a new file to this name) between our open and our lock.
         if path.exists() and path.stat().st_ino == os.fstat(file).st_ino:
             return file
         os.close(file)

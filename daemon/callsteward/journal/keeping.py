@@ -1,7 +1,7 @@
-"""Keeping what arrived, before anybody acts on it: the journal and the recording, off the event loop.
+"""Keeps frames before the tracker sees them: in the journal and the recording, off the event loop.
 
-The pump waits for the disk here; the reader, in the same loop, does not. So a disk that hangs delays
-records and alerts, and Asterisk does not notice.
+The pump waits for the disk here; the reader, in the same loop, does not. So a disk that hangs delays records
+and alerts, and Asterisk does not notice.
 """
 
 from __future__ import annotations
@@ -24,14 +24,15 @@ from callsteward.network.causes import of_disk
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
-# What a write may take before somebody must hear of it.
+# The longest write that is not reported.
 STALL_S = 1.0
-# A stop does not wait longer for a disk that hangs: what is not written by then is lost, and said.
+# A stop waits no longer for a disk that hangs: frames that are not written by then are lost, and the log says
+# so.
 CLOSE_S = 0.5
 
 
 class Keeping:
-    """The journal and, where there is one, the recording. Nothing here raises because of the disk."""
+    """The journal and, if there is one, the recording. Nothing here raises because of the disk."""
 
     def __init__(
         self,
@@ -48,16 +49,16 @@ class Keeping:
         self._disk: Disk | None = None
         self._compacting: asyncio.Task[None] | None = None
         self.trouble = ""
-        """What the disk refused at last, empty while it works."""
+        """The disk's last error, empty while it works."""
 
     @property
     def stalled_s(self) -> float:
-        """For how long the disk has been at one piece of work; only what `STALL_S` exceeds is a stall."""
+        """For how long the disk has been at one piece of work; only beyond `STALL_S` it is a stall."""
         return 0.0 if self._disk is None else self._disk.busy_s
 
     @property
     def journal_begins(self) -> bool:
-        """Whether what is kept next is the first in the journal."""
+        """Whether the next frame kept is the first in the journal."""
         return self._journal.keeps and not self._journal.size
 
     @property
@@ -65,19 +66,19 @@ class Keeping:
         return self._journal.size
 
     def left(self) -> Iterator[bytes]:
-        """The frames an earlier process left."""
+        """The frames that an earlier process left."""
         return self._journal.frames()
 
     def record_left(self, raw: bytes) -> None:
-        """Such a frame into the recording: one that this daemon goes on with has it, a new one needs it."""
+        """Write such a frame into the recording: a new recording needs it, a continued one has it."""
         if self._recorder is not None and self._recorder.empty:
             self._recorder.write(raw)
 
     async def keep(self, frames: Sequence[bytes], head: bytes | None = None) -> bool:
-        """Frames as they came; survive a SIGKILL once this returns, a power cut 100 ms later.
+        """Keep frames: they survive a SIGKILL once this returns, a power cut 100 ms later.
 
-        `head`: a mark of callsteward's own that stands before them in the journal, which no recording needs.
-        False where the disk refused them: they are kept in memory for the next try.
+        `head`: a mark that stands before them in the journal, and that no recording needs. False if the disk
+        refused them: they stay in memory for the next try.
         """
         journal, recorder = self._journal, self._recorder
         if not journal.keeps and recorder is None:
@@ -102,7 +103,7 @@ class Keeping:
         return await self._guarded(work) is not None
 
     async def mark(self, frame: bytes) -> None:
-        """A mark of callsteward's own, which no recording needs."""
+        """Keep a mark, which no recording needs."""
         if self._journal.keeps:
 
             def work() -> None:
@@ -112,7 +113,7 @@ class Keeping:
             await self._guarded(work)
 
     async def tidy(self, *, calls_on: bool) -> None:
-        """To be called when every record is stored: what no call needs any more goes."""
+        """Remove frames that no call needs any more. Call it when every record is stored."""
         journal = self._journal
         if not journal.size:
             return
@@ -126,7 +127,7 @@ class Keeping:
             self._compacting = asyncio.create_task(self._compact(journal.written), name="compact the journal")
 
     async def _compact(self, size: int) -> None:
-        """Beside everything else: frames are appended meanwhile, and nobody waits for it."""
+        """Compact beside everything else: frames are appended meanwhile, and nobody waits for it."""
         try:
             compaction = await self._guarded(lambda: self._journal.begin_compaction(size))
             if compaction is None:
@@ -137,9 +138,13 @@ class Keeping:
                 )
             except StoreError as error:
                 compaction.drop()
-                # The journal works as before, and grows; after a while it is tried again.
+                # The journal works as before, and grows; compaction is tried again after a while.
                 if not self._journal.emptied_since(compaction):
-                    log.error("the journal stays as it is", action="compaction_failed", error=str(error))  # noqa: TRY400
+                    log.error(  # noqa: TRY400
+                        "the journal could not be compacted and stays as it is",
+                        action="compaction_failed",
+                        error=str(error),
+                    )
                 return
             except asyncio.CancelledError:
                 compaction.drop()
@@ -157,7 +162,7 @@ class Keeping:
             self._compacting = None
 
     async def close(self) -> None:
-        """Write what is left and unlock, as far as the disk answers."""
+        """Write the remaining frames and unlock, as far as the disk answers."""
         if self._compacting is not None:
             self._compacting.cancel()
             await asyncio.wait({self._compacting})
@@ -165,20 +170,24 @@ class Keeping:
             async with asyncio.timeout(CLOSE_S):
                 await self._do(self._journal.close)
         except TimeoutError:
-            log.error("stopping without the journal's disk, which hangs", action="disk_hangs_at_stop")  # noqa: TRY400
+            log.error(  # noqa: TRY400
+                "stopping without waiting for the journal's disk, which hangs", action="disk_hangs_at_stop"
+            )
         except (StoreError, OSError) as error:
             log.error(  # noqa: TRY400
-                "stopping without the journal's disk", action="disk_fails_at_stop", error=of_disk(error)
+                "stopping without the last frames in the journal: the disk refuses them",
+                action="disk_fails_at_stop",
+                error=of_disk(error),
             )
         if self._disk is not None:
             self._disk.close()
 
     async def _guarded(self, work: Callable[[], T]) -> T | None:
-        """What `work` returns; None where the disk refused it, which is said once."""
+        """The result of `work`; None if the disk refused it, which is logged once."""
         try:
             result = await self._do(work)
         except (StoreError, OSError) as error:
-            # Calls are followed all the same; what a kill would cost is the calls in progress.
+            # Calls are followed all the same; a kill would now cost the calls in progress.
             if not self.trouble:
                 self._counters.disk_errors += 1
                 log.error("the journal cannot be written", action="journal_broken", error=of_disk(error))  # noqa: TRY400
@@ -186,7 +195,7 @@ class Keeping:
             return None
         if self.trouble:
             self.trouble = ""
-            log.info("the journal is written again", action="journal_mended")
+            log.info("the journal can be written again", action="journal_mended")
         return result
 
     async def _do(self, work: Callable[[], T]) -> T:
@@ -197,7 +206,7 @@ class Keeping:
             await asyncio.wait({doing}, timeout=STALL_S)
             if not doing.done():
                 self._counters.disk_stalls += 1
-                log.error("the disk hangs: calls are heard and wait", action="disk_stalled")
+                log.error("the disk hangs: events are received and wait", action="disk_stalled")
                 await asyncio.wait({doing})
                 log.warning("the disk works again", action="disk_resumed")
         except asyncio.CancelledError:

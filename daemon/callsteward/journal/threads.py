@@ -1,6 +1,6 @@
-"""The threads of a journal: which of its channels ever had to do with each other, and which are there. No IO.
+"""The threads of a journal: which of its channels were ever connected, and which still exist. No IO.
 
-What the tracker makes one call of is one thread here; a thread may hold several calls.
+Channels that the tracker makes one call of are one thread here; a thread may hold several calls.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from callsteward.ari import events as ari
 from callsteward.calls.tagging import EVENT as TAG
 
 About: TypeAlias = tuple[str, bool]
-"""The id of the channel that an event is about; with True, of the bridge."""
+"""The id of the channel that an event is about; with True, the id of the bridge."""
 
 _single = (
     ari.ChannelCreated,
@@ -27,12 +27,12 @@ _bridged = (ari.ChannelEnteredBridge, ari.ChannelLeftBridge)
 
 
 def _phone(name: str) -> str:
-    """`101` of `PJSIP/101-0000001c`, nothing of a Local channel: an operator, as the tracker knows them."""
+    """`101` of `PJSIP/101-0000001c`, empty for a Local channel: an operator, as the tracker names them."""
     return "" if name.startswith("Local/") else name.rpartition("-")[0].partition("/")[2]
 
 
 class _Bridge:
-    """A bridge, and who is and who ever was in it."""
+    """A bridge, the channels in it, and all that ever were in it."""
 
     __slots__ = ("alive", "ever", "holding", "members")
 
@@ -44,17 +44,17 @@ class _Bridge:
 
 
 class Threads:
-    """One pass over the frames: which channels belong together, and which are still there."""
+    """One pass over the frames: which channels belong together, and which still exist."""
 
     def __init__(self) -> None:
         self._parent: dict[str, str] = {}
         self._halves: dict[str, str] = {}
-        # Channels that are there, each with its phone: the part of its name that all of a phone's share.
+        # Existing channels, each with its phone: the part of the name that all channels of a phone share.
         self.alive: dict[str, str] = {}
         self._last_of: dict[str, str] = {}
-        # When each was gone, ms since 1970.
+        # When each channel ended, ms since 1970.
         self.gone: dict[str, int] = {}
-        # Those that no frame tells of any more.
+        # Channels that no frame names any more.
         self.gone_before: set[str] = set()
         self.bridges: dict[str, _Bridge] = {}
         self.last_ms: dict[str, int] = {}
@@ -77,9 +77,9 @@ class Threads:
                 self._parent[root] = first
 
     def _met(self, channel: ari.Channel, *, created: bool = False) -> None:
-        """A channel an event names: there from now on, unless it is known to be gone.
+        """A channel that an event names: it exists from now on, unless it is known to have ended.
 
-        A program may give an id again: to a channel that is created after the one of that id was gone.
+        A program may use an id again, for a channel created after the one with that id ended.
         """
         if channel.id in self.alive:
             return
@@ -101,7 +101,7 @@ class Threads:
         self._link(channel)
 
     def _link(self, channel: ari.Channel) -> None:
-        """A channel belongs to the call whose first channel Asterisk names with it."""
+        """A channel belongs to the call whose first channel Asterisk names in its linkedid."""
         linked = channel.channelvars.linkedid if channel.channelvars is not None else None
         if linked and linked in self.alive:
             self._join((channel.id, linked))
@@ -133,7 +133,10 @@ class Threads:
             self._join(inside)
 
     def follow(self, event: ari.Event) -> About | None:
-        """Take in one event. Returns the channel or (with True) bridge it is about, None if it is no use."""
+        """Take in one event.
+
+        Returns the channel or (with True) bridge it is about, None if it is not needed.
+        """
         about: About | None = None
         ms = ari.epoch_ms(event.timestamp)
         if isinstance(event, _single):
@@ -216,7 +219,7 @@ class Threads:
         return (ids[0], False) if ids else None
 
     def _of_phone(self, channel: ari.Channel) -> list[str]:
-        """Whose call a code dialled on a phone means: one it is in with another line, or was in last."""
+        """The channels of the call that a code dialled on a phone means: its present or its last one."""
         phone = _phone(channel.name)
         if not phone:
             return []

@@ -1,1 +1,1 @@
-"""What callsteward keeps: the call records in a database, the frames of open calls in a journal."""
+"""The database: call records, ledgers, interval sums, outbox."""

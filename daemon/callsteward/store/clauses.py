@@ -11,10 +11,10 @@ from sqlalchemy import Column, ColumnElement
 
 
 def one_of(column: Column[Any], states: Collection[StrEnum]) -> ColumnElement[bool]:
-    """Whether a column holds one of these states.
+    """The condition that a column holds one of these states.
 
     Each in_() that is executed leaves ten objects in cycles behind, and the garbage collector comes seldom
-    (`app.spare_the_collector`): the same one is given for the same states.
+    (`app.spare_the_collector`): so the same condition is returned for the same states.
     """
     return _one_of(column, frozenset(states))
 

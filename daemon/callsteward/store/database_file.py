@@ -1,7 +1,7 @@
-"""The file of an SQLite database: where it is, whose it is, and who else could read it.
+"""The file of an SQLite database: its path, its owner, and who else could read it.
 
-It holds clients' full numbers. So it is its owner's alone from the first moment on, whatever the umask of who
-makes it; its companions (-wal, -shm, -journal) get its mode from SQLite itself.
+It holds clients' full numbers. So only its owner may read it from the first moment on, whatever the umask of
+the program that makes it; its companions (-wal, -shm, -journal) get their mode from SQLite itself.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ def file_of(url: URL) -> Path | None:
 
 
 def prepare(file: Path, *, create: bool) -> None:
-    """See that the database can be opened. Where it is missing it is made, or with `create` false refused.
+    """Make sure that the database can be opened. A missing one is made, or refused if `create` is false.
 
-    Raises StoreError, which tells what to mend.
+    Raises StoreError, whose message says what to mend.
     """
     if not create and not file.exists():
         raise StoreError(_missing(file))
@@ -47,8 +47,8 @@ def prepare(file: Path, *, create: bool) -> None:
 
 def _missing(file: Path) -> str:
     message = (
-        f"there is no database at {file}: the daemon makes it when it starts first (callsteward run -c FILE,"
-        " or systemctl start callsteward)"
+        f"there is no database at {file}: the daemon makes it when it first starts"
+        " (callsteward run -c FILE, or systemctl start callsteward)"
     )
     for other in (Path.cwd() / file.name, STATE / file.name):
         if other != file and _is_file(other):
@@ -64,8 +64,8 @@ def _is_file(path: Path) -> bool:
 
 
 def _make(file: Path) -> None:
-    """An empty database that its owner alone can read."""
-    # A link to where it shall be made is not itself the file.
+    """Make an empty database that only its owner can read."""
+    # A link to the place for the file is not the file itself.
     file = Path(os.path.realpath(file))
     try:
         handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
@@ -77,14 +77,14 @@ def _make(file: Path) -> None:
     try:
         owner = file.parent.stat()
         if os.geteuid() == 0 and owner.st_uid != 0:
-            # Made by root by hand, in a folder of the daemon's user, who could not read it.
+            # Made by root by hand in a folder of the daemon's user, who could then not read it.
             os.fchown(handle, owner.st_uid, owner.st_gid)
     finally:
         os.close(handle)
 
 
 def _check_modes(file: Path) -> None:
-    """Refuse what everybody can read, as a configuration with secrets in it is."""
+    """Refuse a database that everybody can read, like a configuration with secrets in it."""
     paths = [file, *(file.with_name(file.name + suffix) for suffix in _COMPANIONS)]
     found = [str(path) for path in paths if secret_files.exposed(_mode(path))]
     if found:
@@ -99,13 +99,13 @@ def _mode(path: Path) -> int:
     try:
         return path.stat().st_mode
     except FileNotFoundError:
-        return 0  # a companion comes and goes
+        return 0  # a companion file comes and goes
 
 
 def _use_write_ahead_log(file: Path) -> None:
     """Switch the file to WAL for good: a reader does not stop the daemon from writing.
 
-    The switch alone is refused at once where another process opens the same new file, busy timeout or not.
+    The switch alone is refused at once if another process opens the same new file, busy timeout or not.
     """
     patience_ends = time.monotonic() + BUSY_TIMEOUT_MS / 1000
     while True:
@@ -124,7 +124,7 @@ def _use_write_ahead_log(file: Path) -> None:
 
 
 def refuse_open_folder(folder: Path) -> None:
-    """Raise ExposedStoreError where everybody could put a database of theirs in place of ours."""
+    """Raise ExposedStoreError if everybody could put another database in place of ours."""
     mode = folder.stat().st_mode if folder.is_dir() else 0
     if mode & stat.S_IWOTH:
         mend = f"write a folder that is the daemon's alone into store.url, not {folder}"

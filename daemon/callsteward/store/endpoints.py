@@ -1,4 +1,4 @@
-"""Which endpoints take part in talks, and whether the talk detector ever told of them: one row each."""
+"""Endpoints that take part in talks, and whether a talk event of theirs was ever seen: one row each."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from callsteward.store.tables import endpoints
 
 
 class KnownEndpoint(msgspec.Struct, frozen=True):
-    """An endpoint, and when what is known of it changed last (ms since 1970)."""
+    """An endpoint, and when its state changed last (ms since 1970)."""
 
     listened: Listened
     changed_at_ms: int
@@ -34,7 +34,7 @@ class HeardEndpoints:
         )
 
     async def keep(self, anew: Sequence[tuple[str, Listened | None]]) -> None:
-        """What changed of each; None: it is not kept any more."""
+        """Store the changes of each endpoint; None: it is no longer kept."""
         now_ms = time.time_ns() // 1_000_000
         rows = [
             {
@@ -60,7 +60,7 @@ class HeardEndpoints:
                     )
 
     async def known(self) -> list[KnownEndpoint]:
-        """All of them, the one whose state has stood for longest first."""
+        """All endpoints, the one whose state has lasted longest first."""
         query = select(endpoints).where(endpoints.c.site == self._site)
         query = query.order_by(endpoints.c.changed_at_ms, endpoints.c.endpoint)
         with failing("read"):

@@ -34,19 +34,19 @@ from callsteward.store.trouble import DAMAGED, NOT_UNDERSTOOD, of_database, of_d
 from callsteward.store.url import StoreUrlError, store_url
 
 MIGRATIONS = Path(__file__).with_name("migrations")
-# A connection's page cache. SQLite's own 2 MiB for each fill over minutes to no use: another connection's
+# A connection's page cache. SQLite's own 2 MiB for each fill over minutes without use: another connection's
 # commit empties them, and the operating system has the pages anyway (as fast with 256 KiB, measured).
 PAGE_CACHE_KIB = 512
-# Any constant will do: it tells our migrations' advisory lock from other programs'.
+# Any constant will do: it tells the advisory lock of our migrations from other programs'.
 _MIGRATION_LOCK = 0x63737477
-_NO_OPTION = "store.url: the database's driver does not take what stands behind the question mark: {}"
+_NO_OPTION = "store.url: the database's driver does not accept what follows the question mark: {}"
 # Of sqlite3.connect and sqlite.org/uri.html. SQLAlchemy 2.1 leaves others out with a warning.
 _SQLITE_OPTIONS = frozenset(
     {"uri", "mode", "cache", "immutable", "vfs", "nolock", "timeout", "cached_statements"}
 )
-# How long a server may take to let us in; asyncpg's own 60 s are longer than a firewall's silence is worth.
+# How long a server may take to accept a connection; asyncpg's own 60 s only help a silent firewall.
 CONNECT_S = 5.0
-# When a connection on which nothing comes back counts as lost (tcp(7)); else the kernel takes a quarter hour.
+# When a connection without any answer counts as lost (tcp(7)); the kernel's default is a quarter of an hour.
 _SILENT_S = 10
 _WRITES = "callsteward_writes"
 _turns: WeakKeyDictionary[AsyncEngine, asyncio.Lock] = WeakKeyDictionary()
@@ -61,7 +61,7 @@ class _Written:
         self.over = False
 
 
-# What this task, or one that began it, is in the midst of writing.
+# The transaction in which this task, or the task that began it, is writing.
 _within: ContextVar[_Written | None] = ContextVar("callsteward_writing", default=None)
 
 
@@ -80,12 +80,14 @@ def async_url(url: str) -> URL:
             mode = parsed.query["sslmode"]
             parsed = parsed.difference_update_query(["sslmode"]).update_query_dict({"ssl": mode})
         return parsed
-    message = f"store.url: {backend} is no database callsteward knows; sqlite:///… or postgresql://…"
+    message = (
+        f"store.url: callsteward does not know the database {backend}; use sqlite:///… or postgresql://…"
+    )
     raise StoreUrlError(message)
 
 
 def shown(url: str) -> str:
-    """Where a database is, for people: an SQLite file's full path, else the URL without its secrets."""
+    """The place of a database, for people: an SQLite file's full path, else the URL without its secrets."""
     file = file_of(async_url(url))
     return masked(url, whole=True) if file is None else str(file)
 
@@ -93,14 +95,16 @@ def shown(url: str) -> str:
 async def connect(url: str, *, create: bool = True) -> AsyncEngine:
     """An engine on the database at `url`, migrated to this version.
 
-    A missing one is created, or refused where `create` is false: what only reads must not leave an empty
-    database behind, and answer from that. Raises StoreError, which tells what to mend.
+    A missing one is created, or refused if `create` is false: a command that only reads must not leave an
+    empty database behind, and answer from that. Raises StoreError, whose message says what to mend.
     """
     parsed = async_url(url)
     name = shown(url)
     file = file_of(parsed)
     if file is None and parsed.get_backend_name() == "sqlite":
-        message = "store.url: a database in memory keeps nothing: name a file, sqlite:///callsteward.db"
+        message = (
+            "store.url: a database in memory keeps nothing; name a file, such as sqlite:///callsteward.db"
+        )
         raise StoreError(message)
     if parsed.get_backend_name() == "sqlite" and (wrong := set(parsed.query) - _SQLITE_OPTIONS):
         raise StoreError(_NO_OPTION.format(", ".join(sorted(wrong))))
@@ -129,7 +133,7 @@ async def connect(url: str, *, create: bool = True) -> AsyncEngine:
         elif of_database(error) or isinstance(error, CommandError):
             message = f"cannot open the database {name}: {reason(error)}"
         elif isinstance(error, TypeError | ValueError | LookupError):
-            # What is in the tables of versions is not what anybody wrote there.
+            # The tables of versions hold something that no callsteward wrote there.
             answer = DAMAGED if file is not None else NOT_UNDERSTOOD
             message = f"cannot open the database {name}: {answer} ({type(error).__name__})"
         else:
@@ -145,10 +149,12 @@ async def connect(url: str, *, create: bool = True) -> AsyncEngine:
 async def writing(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     """A connection in a transaction that writes: committed at the end, rolled back by an exception.
 
-    In SQLite it takes the write lock at once, since a transaction that reads first and writes later can
-    be refused without the busy timeout being waited out (SQLITE_BUSY_SNAPSHOT, sqlite.org/rescode.html).
-    Writers of this process take turns before they ask for it: SQLite's own waiting sleeps up to 100 ms.
-    Raises RuntimeError inside another one on the same engine, which would wait for its own end for ever.
+    In SQLite it takes the write lock at once, since a transaction that reads first and writes later can be
+    refused without waiting for the busy timeout (SQLITE_BUSY_SNAPSHOT, sqlite.org/rescode.html). Writers of
+    this process take turns before they ask for the lock: SQLite's own waiting sleeps up to 100 ms.
+
+    Raises RuntimeError inside another transaction on the same engine, which would wait for its own end for
+    ever.
     """
     around = _around(engine)
     async with _turn(engine), engine.connect() as connection:
@@ -164,7 +170,7 @@ async def writing(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
 
 
 def _around(engine: AsyncEngine) -> _Written | None:
-    """The transaction this one begins in: another engine's, or RuntimeError."""
+    """The transaction in which this one begins: another engine's, or RuntimeError."""
     inmost = _within.get()
     while inmost is not None and inmost.over:
         inmost = inmost.around
@@ -193,7 +199,7 @@ def insert_into(engine: AsyncEngine, table: Table) -> postgresql.Insert | sqlite
 
 @contextmanager
 def failing(act: str) -> Iterator[None]:
-    """Turns what the database raises into StoreError."""
+    """Turns the database's exceptions into StoreError."""
     try:
         yield
     except Exception as error:
@@ -209,7 +215,7 @@ def migrate(connection: Connection, revision: str = "head") -> None:
     Raises StoreError for a database written by a newer callsteward.
     """
     if connection.dialect.name == "postgresql":
-        # Two daemons that start together: the second waits here, then finds the work done.
+        # Of two daemons that start together the second waits here, then finds the work done.
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
     alembic = alembic_config(connection)
     scripts = ScriptDirectory.from_config(alembic)
@@ -227,11 +233,12 @@ def migrate(connection: Connection, revision: str = "head") -> None:
 
 
 def _refuse_empty(connection: Connection, name: str) -> None:
-    """Raise StoreError where no callsteward ever wrote."""
+    """Raise StoreError if no callsteward ever wrote to this database."""
     if not MigrationContext.configure(connection).get_current_heads():
         message = (
-            f"the database {name} has nothing of callsteward in it: does store.url name the right one? The"
-            " daemon makes what is missing when it starts first (callsteward run -c FILE)"
+            f"the database {name} holds no tables of callsteward: does store.url name the"
+            " right one? The daemon makes them when it first starts (callsteward run -c"
+            " FILE)"
         )
         raise StoreError(message)
 
@@ -251,7 +258,7 @@ def _on_server(url: URL) -> AsyncEngine:
     @event.listens_for(engine.sync_engine, "connect")
     def _notice_silence(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
         driver = getattr(connection, "driver_connection", None)
-        # asyncpg has no public way to its socket.
+        # asyncpg has no public access to its socket.
         transport = getattr(driver, "_transport", None)
         opened: socket.socket | None = None if transport is None else transport.get_extra_info("socket")
         if opened is not None and opened.family in {socket.AF_INET, socket.AF_INET6}:
@@ -268,8 +275,8 @@ def _engine(url: URL) -> AsyncEngine:
     if url.get_backend_name() != "sqlite":
         return _on_server(url)
     connect_args = {"timeout": BUSY_TIMEOUT_MS / 1000, "async_creator_fn": opened}
-    # The one used last comes first: one or two connections are at work, with warm caches, and those of a rare
-    # crowd stay small.
+    # The connection used last is used first: one or two do the work, with warm caches, and the others, for a
+    # rare crowd, stay small.
     engine = create_async_engine(url, connect_args=connect_args, pool_use_lifo=True)
 
     @event.listens_for(engine.sync_engine, "connect")
@@ -278,7 +285,7 @@ def _engine(url: URL) -> AsyncEngine:
         connection.isolation_level = None
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-        # NORMAL, the usual companion of the write-ahead log, may lose the last commits when the power goes.
+        # NORMAL, usual with the write-ahead log, may lose the last commits when the power goes.
         cursor.execute("PRAGMA synchronous = FULL")
         cursor.execute("PRAGMA foreign_keys = ON")
         cursor.execute(f"PRAGMA cache_size = -{PAGE_CACHE_KIB}")

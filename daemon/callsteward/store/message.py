@@ -14,9 +14,9 @@ RECORD = "record"
 class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
     """A message to be delivered at least once, in the order of enqueueing.
 
-    `message_id` is the one in `payload` and makes it one message however often it is enqueued: a second
-    one is ignored while the first waits. `payload` is JSON with `boot_id` and `seq` still to be put in.
-    `replaces`: the message_id of an earlier one that says less and is not worth sending any more.
+    `message_id` is the one in `payload`. A message with the id of one that still waits is ignored. `payload`
+    is JSON without `boot_id` and `seq`, which are added later. `replaces`: the message_id of an earlier
+    message that is outdated and need not be sent any more.
     """
 
     site: str

@@ -1,8 +1,8 @@
 """The outbox's table: messages that must arrive, from the transaction that made them to their receipt.
 
-`enqueue` is called inside that transaction, so a message is there exactly when what it tells is. `Outbox`
-reads them back in that order, takes away what was acknowledged, and drops the oldest where there are too
-many. Who delivers them is `feed.delivery`.
+`enqueue` is called inside that transaction, so a message is stored exactly when its cause is. `Outbox` reads
+the messages back in that order, removes acknowledged ones, and drops the oldest if there are too many.
+`feed.delivery` delivers them.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from callsteward.store.tables import outbox, outbox_drops
 
 # Any constant will do: with the site's name it makes the advisory lock of a site's outbox.
 _LOCK = 0x63736F62
-# SQLite takes no more than 32,766 parameters in a statement; far fewer make it short work.
+# SQLite accepts no more than 32,766 parameters in a statement; far fewer keep it short.
 _AT_ONCE = 500
-# Drops less than this apart are one time the outbox was full.
+# Drops closer together than this belong to one time that the outbox was full.
 _SAME_DROP_MS = 600_000
 
 
@@ -46,7 +46,7 @@ _insert: dict[str, Insert] = {
 
 
 class Stored(msgspec.Struct, frozen=True):
-    """A message as it waits. `id` rises in the order of enqueueing and is never given out twice."""
+    """A waiting message. `id` rises in the order of enqueueing and is never used twice."""
 
     id: int
     message_id: str
@@ -59,7 +59,7 @@ class Stored(msgspec.Struct, frozen=True):
 
 
 class Measure(msgspec.Struct, frozen=True):
-    """How much waits: messages, bytes of their payloads, and when the oldest was made."""
+    """The size of the outbox: messages, bytes of their payloads, and when the oldest was made."""
 
     messages: int = 0
     size: int = 0
@@ -67,7 +67,7 @@ class Measure(msgspec.Struct, frozen=True):
 
 
 class Drop(msgspec.Struct, frozen=True):
-    """A time the outbox was full: how many messages it dropped, made from when to when."""
+    """A time that the outbox was full: how many messages it dropped, made from when to when."""
 
     at_ms: int
     messages: int
@@ -78,13 +78,13 @@ class Drop(msgspec.Struct, frozen=True):
 async def enqueue(connection: AsyncConnection, messages: Sequence[Outgoing]) -> int:
     """Put messages into the outbox, in the connection's transaction: they are there when it commits.
 
-    What one of them replaces is taken out, if it waits still; returns how many were. It had no number yet, so
-    a subscriber misses none; or it is on its way already, and goes out all the same.
+    A waiting message that one of them replaces is removed; returns how many were. It had no number yet, so a
+    subscriber misses none; or it is being sent already, and goes out all the same.
     """
     if not messages:
         return 0
     if connection.dialect.name == "postgresql":
-        # Ids are given out before the commit: without this a later one could be visible before an earlier.
+        # Ids are assigned before the commit: without this a later one could be visible before an earlier one.
         # (SQLite has one writer at a time.)
         for site in sorted({message.site for message in messages}):
             await connection.execute(
@@ -106,14 +106,15 @@ class Outbox:
         self._engine = engine
         self._site = site
         self._mine: ColumnElement[bool] = outbox.c.site == site
-        # As no index has it: by one that begins with the site SQLite would sort all that waits for each page.
+        # Written so that no index is used: with an index that begins with the site SQLite would sort all
+        # waiting messages for each page.
         self._walked = (outbox.c.site + "") == site
         # Made once: each in_() leaves ten objects in cycles behind, and this runs ten times a second.
         names: BindParameter[list[str]] = bindparam("names", expanding=True)
         self._remove = delete(outbox).where(self._mine, outbox.c.message_id.in_(names))
 
     async def after(self, last: int, limit: int) -> list[Stored]:
-        """The next messages behind the one with id `last`, in order."""
+        """The next messages after the one with id `last`, in order."""
         columns = (
             outbox.c.id,
             outbox.c.message_id,
@@ -143,14 +144,14 @@ class Outbox:
         ]
 
     async def newest(self) -> int:
-        """The id of the last message put in, 0 where there is none."""
+        """The id of the newest message, 0 if there is none."""
         query = select(func.coalesce(func.max(outbox.c.id), 0)).where(self._mine)
         with failing("read"):
             async with self._engine.connect() as connection:
                 return int((await connection.execute(query)).scalar_one())
 
     async def remove(self, names: Sequence[str]) -> None:
-        """Take away what was acknowledged, by message_id, in one transaction."""
+        """Remove acknowledged messages, by message_id, in one transaction."""
         with failing("write to"):
             async with writing(self._engine) as connection:
                 for start in range(0, len(names), _AT_ONCE):
@@ -158,7 +159,7 @@ class Outbox:
                     await connection.execute(self._remove, {"names": some})
 
     async def measure(self) -> Measure:
-        """How much waits at this moment."""
+        """The outbox's size at this moment."""
         query = select(
             func.count(), func.coalesce(func.sum(outbox.c.size), 0), func.min(outbox.c.made_at_ms)
         ).where(self._mine)
@@ -168,7 +169,7 @@ class Outbox:
         return Measure(messages, int(size), oldest)
 
     async def waiting(self) -> list[tuple[str, str, int]]:
-        """How much waits, by kind and line."""
+        """How many messages wait, by kind and line."""
         query = select(outbox.c.kind, outbox.c.line, func.count()).where(self._mine)
         query = query.group_by(outbox.c.kind, outbox.c.line).order_by(outbox.c.kind, outbox.c.line)
         with failing("read"):
@@ -176,7 +177,7 @@ class Outbox:
                 return [(kind, line, count) for kind, line, count in await connection.execute(query)]
 
     async def oldest(self, size: int, *, spare: Collection[str] = ()) -> list[str]:
-        """The oldest messages without those to `spare`, at least `size` bytes together, by message_id."""
+        """The oldest messages except those to `spare`, at least `size` bytes together, by message_id."""
         columns = (outbox.c.id, outbox.c.message_id, outbox.c.size)
         query = select(*columns).where(self._mine, outbox.c.id > bindparam("last"))
         query = query.order_by(outbox.c.id).limit(_AT_ONCE)
@@ -195,7 +196,7 @@ class Outbox:
         return names
 
     async def drop(self, names: Sequence[str]) -> None:
-        """Take away what nobody will have, by message_id, and write down that it was dropped."""
+        """Remove messages that nobody will get, by message_id, and note that they were dropped."""
         with failing("write to"):
             async with writing(self._engine) as connection:
                 moments: list[int] = []

@@ -18,12 +18,12 @@ from callsteward.store.outbox import enqueue
 from callsteward.store.stored import all_readable, readable
 from callsteward.store.tables import calls
 
-# Records read at a time: a listing holds no transaction open while its reader thinks.
+# Records read at a time: a listing holds no transaction open while its reader pauses.
 _PAGE = 500
 
 
 class CallQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Which calls. Those that started in [from_ms, to_ms), ms since 1970; None asks for all.
+    """A query for calls: those that started in [from_ms, to_ms), ms since 1970; None asks for all.
 
     A call whose start nobody saw is found by its end.
     """
@@ -38,7 +38,7 @@ class CallQuery(msgspec.Struct, frozen=True, kw_only=True):
 class Store:
     """The database of call records. Every method raises StoreError when the database fails.
 
-    `announce` makes the messages that a record is told with; they are stored in the record's transaction.
+    `announce` makes the messages about a record; they are stored in the record's transaction.
     """
 
     def __init__(self, engine: AsyncEngine, announce: Announce = nobody) -> None:
@@ -52,10 +52,10 @@ class Store:
         return cls(await connect(url, create=create), announce)
 
     async def save(self, records: Sequence[CallRecord]) -> list[CallRecord]:
-        """The records that were new, in the order given; all of them are on disk when this returns.
+        """Store records; returns the new ones in the order given. All are on disk when this returns.
 
-        A call is stored once, by site and call_id, and the first record of it stays: after a restart or
-        a replay the same call may come again.
+        A call is stored once, by site and call_id, and its first record stays: after a restart or a replay
+        the same call may come again.
         """
         if not records:
             return []
@@ -74,7 +74,7 @@ class Store:
         return new
 
     async def calls(self, query: CallQuery) -> AsyncIterator[CallRecord]:
-        """The calls asked for, oldest first. Reads a page at a time: a year of calls needs no memory."""
+        """The calls that match, oldest first. Reads a page at a time: a year of calls needs no memory."""
         left = query.limit
         after: tuple[int, int] | None = None
         while left is None or left > 0:
@@ -92,9 +92,9 @@ class Store:
     async def stored(
         self, site: str, *, from_ms: int, to_ms: int, line: str | None = None
     ) -> AsyncIterator[tuple[int, CallRecord]]:
-        """A site's calls in the order they were stored, each with when that was: those of [from_ms, to_ms).
+        """A site's calls in the order they were stored, with that time: those stored in [from_ms, to_ms).
 
-        Unlike `calls` it goes by when a record was made known, not by when its call began.
+        Unlike `calls` it goes by when a record was published, not by when its call began.
         """
         query = (
             select(calls.c.id, calls.c.stored_at_ms, calls.c.call_id, calls.c.record)
@@ -127,7 +127,7 @@ class Store:
 
     @property
     def engine(self) -> AsyncEngine:
-        """The database itself, for the ledger of callbacks, which is in the same one."""
+        """The database itself, for the callback ledger, which is in the same one."""
         return self._engine
 
     async def close(self) -> None:

@@ -1,4 +1,4 @@
-"""aiosqlite's connection as a cancelled task and a busy daemon need it."""
+"""aiosqlite's connection, adapted to cancelled tasks and a busy daemon."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import aiosqlite
 
 from callsteward.store.trouble import DAMAGED
 
-# As aiosqlite.connect has it; nothing here iterates over a cursor.
+# As in aiosqlite.connect; nothing here iterates over a cursor.
 _ROWS_AT_A_TIME = 64
 
 
 class Cursor:
-    """A cursor whose every statement is one visit to the connection's thread.
+    """A cursor that visits the connection's thread once for each statement.
 
-    aiosqlite's own asks its thread for the cursor, the statement, the rows and the end one by one. Each
-    visit is two changes of thread, which in a busy daemon cost more than what SQLite has to do.
+    aiosqlite's own asks its thread for the cursor, the statement, the rows and the end one by one. Each visit
+    is two changes of thread, which in a busy daemon cost more than SQLite's own work.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -59,7 +59,7 @@ class Cursor:
 
     async def _do(self, statement: Callable[[sqlite3.Cursor], object]) -> Self:
         def work() -> None:
-            # Ended here, in the thread: to end a statement waits for the one that is in work, fsync and all.
+            # Ended here, in the thread: ending a statement waits for the one in progress, fsync and all.
             cursor = self._connection.raw.cursor()
             try:
                 statement(cursor)
@@ -67,7 +67,8 @@ class Cursor:
                 self._rows = deque(cursor.fetchall() if cursor.description is not None else ())
                 self.rowcount, self.lastrowid = cursor.rowcount, cursor.lastrowid
             except UnicodeError as error:
-                # A damaged file: SQLite's message has a name of the schema in it, which is no text any more.
+                # A damaged file: SQLite's message holds a name of the schema, which is no valid text any
+                # more.
                 raise sqlite3.DatabaseError(DAMAGED) from error
             finally:
                 cursor.close()
@@ -77,11 +78,11 @@ class Cursor:
 
 
 class Connection(aiosqlite.Connection):
-    """A connection that is stopped once, and asks its thread for as little as it can.
+    """A connection that is stopped only once, and asks its thread for as little as it can.
 
-    A task that is cancelled twice in the middle of a statement has SQLAlchemy close its connection and then
-    stop it. aiosqlite puts the second stop behind the end of its thread, where nobody works it off, and waits
-    for it for ever: `asyncio.run`, which cancels what is left and waits, then never returns.
+    If a task is cancelled twice in the middle of a statement, SQLAlchemy closes its connection and then stops
+    it. aiosqlite puts the second stop after the end of its thread, where nobody handles it, and waits for it
+    for ever: `asyncio.run`, which cancels the remaining tasks and waits, then never returns.
     """
 
     _stopped = False
@@ -90,11 +91,11 @@ class Connection(aiosqlite.Connection):
 
     @property
     def raw(self) -> sqlite3.Connection:
-        """sqlite3's own, for the thread. Raises ValueError once it is closed."""
+        """sqlite3's own connection, for the thread. Raises ValueError once it is closed."""
         return self._conn
 
     async def work(self, piece: Callable[[], None]) -> None:
-        """Have the thread do it, in the order asked; a task that is cancelled meanwhile does not stop it."""
+        """Have the thread do some work, in the order asked. A task cancelled meanwhile does not stop it."""
 
         def counted() -> None:
             try:
@@ -109,13 +110,13 @@ class Connection(aiosqlite.Connection):
         return Cursor(self)
 
     async def rollback(self) -> None:
-        # A pool rolls back whatever comes back to it, and most has been committed. What a cancelled task
-        # asked for may still be to come: then it is the thread that knows.
+        # A pool rolls back every connection that it gets back, and most have been committed. Work of a
+        # cancelled task may still be pending: then only the thread knows.
         if self._asked != self._done or self.in_transaction:
             await super().rollback()
 
     def stop(self) -> asyncio.Future[Any] | None:
-        """Have the thread close the connection and end; a future of that, None where it was told before."""
+        """Have the thread close the connection and end; returns its future, None if stopped before."""
         if self._stopped:
             return None
         self._stopped = True
@@ -123,13 +124,13 @@ class Connection(aiosqlite.Connection):
 
 
 def opened(*arguments: Any, **options: Any) -> Connection:
-    """A connection still to be awaited, as `aiosqlite.connect` gives it; takes what `sqlite3` does."""
+    """A connection to be awaited, like that of `aiosqlite.connect`, with the arguments of `sqlite3`."""
 
     def connector() -> sqlite3.Connection:
         made: sqlite3.Connection = sqlite3.connect(*arguments, **options)
         return made
 
     connection = Connection(connector, _ROWS_AT_A_TIME)
-    # As SQLAlchemy does it for its own: a disk that hangs must not keep the process from ending.
+    # As SQLAlchemy does for its own: a disk that hangs must not keep the process from ending.
     connection._thread.daemon = True  # noqa: SLF001
     return connection

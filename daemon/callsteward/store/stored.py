@@ -1,6 +1,6 @@
-"""A call's stored row: its record; and rows that do not hold one, named once, counted, and passed over.
+"""Stored records, and rows that hold none: each is named once, counted, and skipped.
 
-A row can be damaged (a disk's fault, a hand in the database) or be a newer version's. It must not keep the
+A row can be damaged (a disk's fault, a manual change) or be a newer version's. It must keep neither the
 daemon from starting, nor a report from all other calls.
 """
 
@@ -23,7 +23,7 @@ _NAMED: Final = 1000
 
 
 def decode(line: str | bytes) -> CallRecord:
-    """The record in its line of JSON; `encode` of it gives the same bytes back. Raises StoreError."""
+    """The record in its line of JSON; `encode` gives the same bytes back. Raises StoreError."""
     try:
         return _decoder.decode(line)
     except NOT_JSON as error:
@@ -32,14 +32,14 @@ def decode(line: str | bytes) -> CallRecord:
 
 
 class Unreadable:
-    """The rows that this process could not read. `count` is how many, `calls` the first thousand of them."""
+    """The rows that this process could not read: `count` of them, `calls` the first thousand."""
 
     def __init__(self) -> None:
         self.count = 0
         self.calls: dict[str, str] = {}
 
     def note(self, call_id: str, error: StoreError) -> None:
-        """A call's stored record cannot be read."""
+        """Note that a call's stored record cannot be read."""
         if call_id in self.calls:
             return
         self.count += 1
@@ -55,11 +55,11 @@ class Unreadable:
 
 
 UNREADABLE: Final = Unreadable()
-"""Of this process: its log, metrics and the end of a command tell of them."""
+"""For this process: its log, metrics and the end of a command mention them."""
 
 
 def readable(call_id: str, line: str | bytes) -> CallRecord | None:
-    """The record in a call's row, None where it cannot be read: that is noted."""
+    """The record in a call's row; None if it cannot be read, which is noted."""
     try:
         return decode(line)
     except StoreError as error:
@@ -68,7 +68,7 @@ def readable(call_id: str, line: str | bytes) -> CallRecord | None:
 
 
 def all_readable(rows: Iterable[tuple[str, str | bytes]]) -> Iterator[CallRecord]:
-    """The records of (call_id, record) rows, but for those that cannot be read: these are noted."""
+    """The records of (call_id, record) rows, except those that cannot be read: these are noted."""
     for call_id, line in rows:
         record = readable(call_id, line)
         if record is not None:

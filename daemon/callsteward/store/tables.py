@@ -1,4 +1,4 @@
-"""The tables, as SQLAlchemy sees them. `migrations/` builds the same ones; a test compares the two."""
+"""The tables for SQLAlchemy. `migrations/` builds the same ones; a test compares the two."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ metadata = MetaData(
     }
 )
 
-# SQLite numbers rows by itself only where the key is INTEGER, not BIGINT.
+# SQLite numbers rows by itself only if the key is INTEGER, not BIGINT.
 _Id = BigInteger().with_variant(Integer(), "sqlite")
 
 calls = Table(
@@ -39,7 +39,7 @@ calls = Table(
     Column("outcome", Text, nullable=False),
     Column("operator", Text),
     Column("client_ref", Text),
-    # When the call counts as having come: started_at, for a call whose start nobody saw its end.
+    # The time of the call's arrival: started_at, or the end for a call whose start nobody saw.
     Column("at_ms", BigInteger, nullable=False),
     Column("started_at_ms", BigInteger),
     Column("answered_at_ms", BigInteger),
@@ -61,16 +61,16 @@ callbacks = Table(
     Column("id", _Id, primary_key=True, autoincrement=True),
     Column("site", Text, nullable=False),
     Column("origin_call_id", Text, nullable=False),
-    # Its name in channel ids and in Asterisk's database.
+    # The callback's name in channel ids and in Asterisk's database.
     Column("callback_id", Text, nullable=False),
     Column("line", Text, nullable=False),
-    # E.164; null where there is none, and after the retention.
+    # E.164; null if there is none, and after the retention.
     Column("number", Text),
     Column("client_masked", Text),
     Column("client_ref", Text),
-    # Who had the client when it broke.
+    # The operator who had the client when the connection broke.
     Column("operator", Text),
-    # What was decided when the call ended: due or suppressed, and why. The record says the same for ever.
+    # The decision at the call's end: due or suppressed, and why. The record says the same for ever.
     Column("decision", Text, nullable=False),
     Column("decision_reason", Text, nullable=False),
     Column("state", Text, nullable=False),
@@ -78,11 +78,11 @@ callbacks = Table(
     Column("dropped_at_ms", BigInteger, nullable=False),
     Column("created_at_ms", BigInteger, nullable=False),
     Column("changed_at_ms", BigInteger, nullable=False),
-    # Operators asked so far, the one being asked now, and that one's channel.
+    # Operators rung so far, the one being rung now, and that one's channel.
     Column("attempts", Integer, nullable=False),
     Column("asked", Text),
     Column("channel_id", Text),
-    # When Asterisk said that it has no fence of it any more, past the retention.
+    # When Asterisk confirmed that its fence is gone, after the retention.
     Column("fence_gone_at_ms", BigInteger),
     UniqueConstraint("site", "origin_call_id"),
     Index(None, "state"),
@@ -108,14 +108,14 @@ callback_transitions = Table(
 do_not_call = Table(
     "do_not_call",
     metadata,
-    # E.164, so that a number written differently is the same one.
+    # E.164, so that differently written forms are the same number.
     Column("number", Text, primary_key=True),
     Column("added_at_ms", BigInteger, nullable=False),
     Column("added_by", Text, nullable=False),
     Column("comment", Text, nullable=False),
 )
 
-# Where clients are, as an admin imported it: it wins over what their number says.
+# Clients' time zones as an admin imported them: they win over what the number says.
 client_zones = Table(
     "client_zones",
     metadata,
@@ -127,7 +127,7 @@ client_zones = Table(
     Column("added_by", Text, nullable=False),
 )
 
-# Unanswered calls that nobody has dealt with yet. A row and the number in it last no longer than that.
+# Lost calls that nobody has dealt with yet. A row, and the number in it, lasts until somebody has.
 lost_calls = Table(
     "lost_calls",
     metadata,
@@ -135,7 +135,7 @@ lost_calls = Table(
     Column("site", Text, nullable=False),
     Column("call_id", Text, nullable=False),
     Column("line", Text, nullable=False),
-    # E.164; null where there is none, and past the retention.
+    # E.164; null if there is none, and after the retention.
     Column("number", Text),
     Column("client_ref", Text),
     Column("at_ms", BigInteger, nullable=False),
@@ -144,7 +144,7 @@ lost_calls = Table(
     Index(None, "client_ref"),
 )
 
-# Unanswered calls that were dealt with: who talked to the client, or what somebody did instead.
+# Lost calls that were dealt with: who talked to the client, or what somebody did instead.
 lost_calls_settled = Table(
     "lost_calls_settled",
     metadata,
@@ -157,7 +157,7 @@ lost_calls_settled = Table(
     UniqueConstraint("site", "call_id"),
 )
 
-# The rows of intervals as they were published last; what they say is summed from the calls each time.
+# The rows of intervals as they were last published; their sums are made from the calls each time.
 interval_revisions = Table(
     "interval_revisions",
     metadata,
@@ -170,13 +170,13 @@ interval_revisions = Table(
     Column("minutes", Integer, nullable=False),
     Column("revision", Integer, nullable=False),
     Column("final", Boolean, nullable=False),
-    # Of what the row said: a row that says something else gets a new revision.
+    # A digest of the row's content: a row with other content gets a new revision.
     Column("digest", Text, nullable=False),
     Column("changed_at_ms", BigInteger, nullable=False),
     UniqueConstraint("site", "start_ms", "kind", "name", "minutes"),
 )
 
-# The spans in which the daemon heard Asterisk: without one, no calls means nothing.
+# The spans in which the daemon received events: outside of them, no calls means nothing.
 watched = Table(
     "watched",
     metadata,
@@ -187,7 +187,7 @@ watched = Table(
     Index(None, "site", "to_ms"),
 )
 
-# Changes of the state of operators' phones; null where it stopped being known.
+# Changes of the state of operators' phones; null when it was no longer known.
 phone_states = Table(
     "phone_states",
     metadata,
@@ -199,7 +199,7 @@ phone_states = Table(
     Index(None, "site", "operator", "at_ms"),
 )
 
-# What somebody said of a call. A repeat is no second one.
+# Tags of calls. A repeated tag is stored once.
 call_tags = Table(
     "call_tags",
     metadata,
@@ -207,18 +207,18 @@ call_tags = Table(
     Column("site", Text, nullable=False),
     Column("call_id", Text, nullable=False),
     Column("tag", Text, nullable=False),
-    # Empty for a tag that has none: NULLs would not be unique.
+    # Empty for a tag without a value: NULLs would not be unique.
     Column("value", Text, nullable=False),
     Column("at_ms", BigInteger, nullable=False),
-    # Who, and by which way: phone, wrap_up, mqtt, http.
+    # The sender, and the way: phone, wrap_up, mqtt, http.
     Column("given_by", Text, nullable=False),
     Column("source", Text, nullable=False),
-    # What followed, as the call's event said it.
+    # The result of the tag, as the call's event has it.
     Column("result", Text, nullable=False),
     UniqueConstraint("site", "call_id", "tag", "value"),
 )
 
-# The number of each client for as long as a call may still be tagged; a record has it only masked.
+# Each client's number for as long as a call may still be tagged; a record has it only masked.
 call_clients = Table(
     "call_clients",
     metadata,
@@ -231,13 +231,13 @@ call_clients = Table(
     Index(None, "ended_at_ms"),
 )
 
-# Commands that were carried out, with their answers: one that comes again changes nothing.
+# Commands that were carried out, with their answers: a repeated one changes nothing.
 commands_done = Table(
     "commands_done",
     metadata,
     Column("site", Text, primary_key=True),
     Column("command_id", Text, primary_key=True),
-    # SHA-256 of name and body: the same id with another content is a mistake, and is told so.
+    # SHA-256 of name and body: the same id with another content is a mistake, and is refused as one.
     Column("digest", Text, nullable=False),
     Column("reply", Text, nullable=False),
     Column("at_ms", BigInteger, nullable=False),
@@ -257,7 +257,7 @@ ratings = Table(
     Column("mode", Text, nullable=False),
     Column("line", Text, nullable=False),
     Column("operator", Text),
-    # E.164; null where there is none, and after the retention.
+    # E.164; null if there is none, and after the retention.
     Column("number", Text),
     Column("client_masked", Text),
     Column("client_ref", Text),
@@ -266,19 +266,20 @@ ratings = Table(
     Column("score", Integer),
     # The second question: 1 yes, 2 no.
     Column("question", Integer),
-    # Name of the recording in Asterisk, null once that has deleted it after the retention; and its length.
+    # Name of the recording in Asterisk, null once Asterisk has deleted it after the retention; and its
+    # length.
     Column("comment_file", Text),
     Column("comment_ms", Integer),
     Column("created_at_ms", BigInteger, nullable=False),
-    # When a rating call is due; for the others when they were asked.
+    # When a rating call is due; for the other ways, when the client was asked.
     Column("due_at_ms", BigInteger, nullable=False),
     Column("asked_at_ms", BigInteger),
     Column("answered_at_ms", BigInteger),
     Column("changed_at_ms", BigInteger, nullable=False),
-    # Rating calls begun so far, and the last one's first channel.
+    # How many rating calls were begun, and the first channel of the last one.
     Column("attempts", Integer, nullable=False),
     Column("channel_id", Text),
-    # When Asterisk said that it has no fence of it any more, past the retention.
+    # When Asterisk confirmed that its fence is gone, after the retention.
     Column("fence_gone_at_ms", BigInteger),
     UniqueConstraint("site", "call_id"),
     Index(None, "state"),
@@ -287,7 +288,7 @@ ratings = Table(
     Index(None, "line", "created_at_ms"),
 )
 
-# Low ratings and tagged complaints, until a supervisor acknowledges them.
+# Complaints: low ratings and tagged calls, until a supervisor acknowledges them.
 complaints = Table(
     "complaints",
     metadata,
@@ -312,7 +313,7 @@ complaints = Table(
 outbox = Table(
     "outbox",
     metadata,
-    # The order of delivery. AUTOINCREMENT, since SQLite gives the ids of an emptied table out again.
+    # The order of delivery. AUTOINCREMENT, since SQLite would use the ids of an emptied table again.
     Column("id", _Id, primary_key=True, autoincrement=True),
     Column("site", Text, nullable=False),
     Column("message_id", Text, nullable=False),
@@ -325,15 +326,15 @@ outbox = Table(
     Column("made_at_ms", BigInteger, nullable=False),
     # Bytes of the payload.
     Column("size", Integer, nullable=False),
-    # The message as JSON; which boot sends it, and as which number, is put in when it is sent.
+    # The message as JSON; the boot_id and number are added when it is sent.
     Column("payload", Text, nullable=False),
     UniqueConstraint("site", "message_id"),
-    # All that measuring it reads.
+    # All columns that measuring the outbox reads.
     Index(None, "site", "size", "made_at_ms"),
     sqlite_autoincrement=True,
 )
 
-# What the outbox had to drop, one row per time it was full: made in [from_ms, to_ms].
+# Messages that the outbox had to drop, one row per time it was full: made in [from_ms, to_ms].
 outbox_drops = Table(
     "outbox_drops",
     metadata,
@@ -346,28 +347,28 @@ outbox_drops = Table(
     Index(None, "site", "at_ms"),
 )
 
-# Endpoints that take part in talks, and whether the talk detector ever told of them. Bounded by the tracker.
+# Endpoints that take part in talks, and whether a talk event of theirs was ever seen. Bounded by the tracker.
 endpoints = Table(
     "endpoints",
     metadata,
     Column("site", Text, primary_key=True),
     # Technology and name, such as PJSIP/101.
     Column("endpoint", Text, primary_key=True),
-    # Any talk event of it was ever seen.
+    # Whether any talk event of it was ever seen.
     Column("heard", Boolean, nullable=False),
-    # In how many talks in a row until now it had none.
+    # The number of talks in a row until now without one.
     Column("quiet", Integer, nullable=False),
     Column("changed_at_ms", BigInteger, nullable=False),
 )
 
-# How each trunk writes its callers' numbers: so many of each kind, and no number.
+# How each trunk writes its callers' numbers: a count for each kind, and no number.
 trunk_numbers = Table(
     "trunk_numbers",
     metadata,
     Column("site", Text, primary_key=True),
     # Technology and name, such as PJSIP/trunk.
     Column("trunk", Text, primary_key=True),
-    # See calls.number.Numbers.kind.
+    # See record.number.Numbers.kind.
     Column("kind", Text, primary_key=True),
     Column("calls", BigInteger, nullable=False),
     Column("changed_at_ms", BigInteger, nullable=False),

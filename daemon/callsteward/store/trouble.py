@@ -1,4 +1,4 @@
-"""What a database refuses, in an admin's words: no statement, no driver's class, and what to do."""
+"""A database's errors in an admin's words, with what to do: no statement, no driver's class."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _ENDED: Final = (
 )
 # sqlite.org/rescode.html, primary codes.
 _SQLITE: Final = {
-    sqlite3.SQLITE_NOTADB: "the file is no SQLite database: name another one in store.url",
+    sqlite3.SQLITE_NOTADB: "the file is not an SQLite database: name another one in store.url",
     sqlite3.SQLITE_CORRUPT: DAMAGED,
     sqlite3.SQLITE_FULL: "the disk is full: make room",
     sqlite3.SQLITE_READONLY: "the file cannot be written: let the user callsteward runs as write to it",
@@ -34,7 +34,7 @@ _SQLITE: Final = {
 # postgresql.org/docs/current/errcodes-appendix.html
 _POSTGRESQL: Final = {
     "28P01": "the server refused the user or password: compare store.url with it",
-    "28000": "the server lets this user not in: compare store.url and pg_hba.conf",
+    "28000": "the server does not let this user in: compare store.url and pg_hba.conf",
     "3D000": "there is no such database on the server: make it with createdb",
     "42501": "the user may not do that there: GRANT ALL ON SCHEMA public TO the user of store.url",
     "25006": "the server is read-only: name the primary in store.url",
@@ -82,8 +82,8 @@ def _package(module: str) -> str:
 
 
 def reason(error: BaseException) -> str:
-    """What the database itself said, and what to do where that is known."""
-    # The names of a damaged schema may have anything in them.
+    """The database's own message, and what to do if that is known."""
+    # The names of a damaged schema may hold any bytes.
     return "".join(letter if letter.isprintable() else " " for letter in _reason(error))
 
 

@@ -9,21 +9,21 @@ from callsteward.exceptions import ConfigError, StoreError
 
 
 class StoreUrlError(StoreError, ConfigError):
-    """`store.url` is none: a mistake of the configuration, which no second start mends."""
+    """`store.url` is not a database's address: a mistake in the configuration, which no restart mends."""
 
     exit_code = ConfigError.exit_code
 
 
 def store_url(text: str) -> URL:
-    """The address in its parts. Raises StoreUrlError, without the address: it may have a password."""
+    """The address in its parts. Raises StoreUrlError, without the address: it may hold a password."""
     try:
         return make_url(text)
     except ArgumentError as error:
         message = "store.url is not a database URL; sqlite:////absolute.db or postgresql://user@host/name"
         raise StoreUrlError(message) from error
     except ValueError as error:
-        # SQLAlchemy reads the port with int() and leaves it at that.
+        # SQLAlchemy reads the port with int() and checks no more.
         message = (
-            "store.url: the port behind the host's colon must be a number; postgresql://user@host:5432/name"
+            "store.url: the port after the host's colon must be a number; postgresql://user@host:5432/name"
         )
         raise StoreUrlError(message) from error

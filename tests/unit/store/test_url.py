@@ -19,7 +19,7 @@ WRONG = ["postgresql://u@host:54x2/name", "postgresql://u:secret@host:/name", "p
 
 @pytest.mark.parametrize("url", WRONG)
 def test_a_port_that_is_no_number(url: str) -> None:
-    with pytest.raises(StoreUrlError, match="the port behind the host's colon must be a number") as told:
+    with pytest.raises(StoreUrlError, match="the port after the host's colon must be a number") as told:
         store_url(url)
     assert url not in str(told.value)
     with pytest.raises(StoreUrlError):
@@ -43,5 +43,5 @@ def test_the_daemon_ends_with_2_so_that_systemd_does_not_start_it_again(tmp_path
     file.chmod(0o600)
     done = callsteward("run", "-c", file)
     assert done.returncode == 2
-    assert b"store.url: the port behind the host's colon must be a number" in done.stderr
+    assert b"store.url: the port after the host's colon must be a number" in done.stderr
     assert b"Traceback" not in done.stderr

@@ -12,7 +12,7 @@ depends_on = None
 
 _Id = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
-# What `callsteward lost` listed until now: nobody answered, nobody settled it, no talk since.
+# The calls that `callsteward lost` listed until now: nobody answered, nobody settled it, no talk since.
 _OPEN = """
 INSERT INTO lost_calls (site, call_id, line, number, client_ref, at_ms)
 SELECT c.site, c.call_id, c.line, NULL, c.client_ref, c.at_ms FROM calls c

@@ -1,4 +1,4 @@
-"""Which endpoints the talk detector tells of."""
+"""The endpoints whose talk events were seen."""
 
 from __future__ import annotations
 
