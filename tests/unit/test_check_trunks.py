@@ -79,7 +79,7 @@ def test_a_format_that_the_numbers_do_not_have_is_named() -> None:
 
 def test_a_prefix_that_nobody_configured_is_thought_of() -> None:
     result = judged(Config(), {TRUNK: {"unread": 40, "prefixed": 10}})
-    assert result.found == "PJSIP/trunk: 40 of 50 numbers without a plus are no numbers as they stand"
+    assert result.found == "PJSIP/trunk: 40 of 50 numbers without a plus are not valid as they are"
     assert 'strip = "…"' in str(result.mend)
 
 

@@ -1,1 +1,1 @@
-"""FastAGI: questions a dialplan must have answered at once, before the call goes on."""
+"""FastAGI: questions that a dialplan must have answered at once, before the call goes on."""

@@ -1,4 +1,4 @@
-"""What the database knows about a caller, in one statement over indices: a dialplan is waiting."""
+"""The database's knowledge of a caller, in one statement over indices: a dialplan is waiting."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from callsteward.store.engine import failing
 from callsteward.store.tables import callbacks, calls, do_not_call
 
 _OPEN = frozenset(state.value for state in OPEN)
-# A client whose callback was open when they called again: the daemon cancels it when their channel
-# appears, which may be before or after the dialplan asks.
+# If the client's callback was open when they called again, the daemon cancels it when their channel appears,
+# which may be before or after the dialplan asks.
 _JUST_CANCELLED_MS = 60_000
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
     """A caller as the database knows them.
 
-    `callback` is the state of their newest callback while it is open, and `cancelled` where this very call
-    has just cancelled it: the client waited for us and calls again.
+    `callback` is the state of their newest callback while it is open, and `cancelled` if this very call has
+    just cancelled it: the client waited for our call and calls again.
     """
 
     last_operator: str | None = None
@@ -40,9 +40,9 @@ class Lookups:
         self._query = _query(site)
 
     async def caller(self, number: str, client_ref: str | None, *, since_ms: int, now_ms: int) -> Caller:
-        """Who calls from an E.164 number (`client_ref`: as in the records).
+        """The caller with an E.164 number (`client_ref`: as in the records).
 
-        The last operator is looked for since `since_ms`. Raises StoreError when the database fails.
+        The last operator is searched for since `since_ms`. Raises StoreError when the database fails.
         """
         values = {"number": number, "client_ref": client_ref, "since_ms": since_ms}
         with failing("read"):

@@ -33,18 +33,18 @@ _NO = "0"
 ASK = "ask"
 
 Tagger = Callable[[str, str, str], Awaitable[str]]
-"""Gives a call (by its id) a tag with a value; returns `done` or why not."""
+"""Gives a call (by its id) a tag with a value; returns `done`, or the reason against it."""
 
 Eligible = Callable[[Request], Awaitable[str | None]]
-"""The rule against asking the caller for a rating, None where they would be asked."""
+"""The rule against asking the caller for a rating, None if they would be asked."""
 
 
 class Questions:
     """Answers for one site.
 
     `read` makes E.164 of a caller id (None: no number), `caller` looks a number up, `listed`, `add` and
-    `remove` are the do-not-call list, `language` is a line's by what was dialled. `delivered` is the caller
-    id as the channel's trunk writes it.
+    `remove` are the do-not-call list, `language` is that of a line, by the dialled number. `delivered` is the
+    caller id as the channel's trunk writes it.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Questions:
         self._delivered = delivered
 
     def scripts(self) -> dict[str, Answer]:
-        """By the name in the URL."""
+        """The answers by the name in the URL."""
         return {
             "arrival": self.arrival,
             "dnc": self.dnc,
@@ -80,7 +80,7 @@ class Questions:
         }
 
     async def arrival(self, request: Request) -> Mapping[str, str]:
-        """Who is this? The operator who had them last, whether a callback is open, may they be called."""
+        """The caller: who had them last, whether a callback is open, whether they may be called."""
         number = self._number(request)
         known = Caller() if number is None else await self._caller(number)
         return {
@@ -94,7 +94,7 @@ class Questions:
         """Ask about the do-not-call list, or put the caller (?number=: somebody else) on it or off it."""
         number = self._number(request)
         if number is None:
-            message = "no number: the caller's is withheld or can be several, and so is what ?number= gave"
+            message = "no number: the caller's is withheld or ambiguous, and so is ?number="
             raise AgiError(message)
         action = request.params.get("action", "check")
         if action == "add":
@@ -107,7 +107,7 @@ class Questions:
         return {DNC: _YES if await self._listed(number) else _NO}
 
     async def tag(self, request: Request) -> Mapping[str, str]:
-        """Say something of a call: the channel's own, or the one that ?call= names."""
+        """Tag a call: the channel's own, or the call that ?call= names."""
         if self._tag is None:
             message = "tags are switched off: set enabled = true under [tags]"
             raise AgiError(message)
@@ -116,7 +116,10 @@ class Questions:
         return {TAG: await self._tag(call_id, params.get("tag", ""), params.get("value", ""))}
 
     async def rating_eligible(self, request: Request) -> Mapping[str, str]:
-        """Would this client be asked for a rating now? The menu decides again when they come there."""
+        """Whether this client would be asked for a rating now.
+
+        The menu decides again when they come there.
+        """
         if self._rating is None:
             message = "ratings are switched off: set enabled = true under [rating]"
             raise AgiError(message)

@@ -1,8 +1,8 @@
-"""What Asterisk sends when a dialplan runs AGI(agi://…): read, bounded, nothing believed. Pure.
+"""Asterisk's request when a dialplan runs AGI(agi://…): parsed, bounded, not trusted. Pure.
 
-A request is a block of `agi_name: value` lines that an empty line ends. The caller id in it is the
-attacker's. A name that stands twice could be a line that somebody smuggled into their caller name, so such
-a block is refused as a whole.
+A request is a block of `agi_name: value` lines that an empty line ends. The caller id in it may be an
+attacker's. A name that occurs twice could be a line that somebody smuggled into their caller name, so such a
+block is refused as a whole.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SCRIPT = re.compile(r"[a-z][a-z-]{0,31}\Z")
 _UNIQUE_ID = re.compile(r"[A-Za-z0-9_.:-]{1,150}\Z")
 _NAME = re.compile(r"[A-Z][A-Z0-9_]{0,63}\Z")
-# What Asterisk writes where it has no value.
+# Asterisk's word for a missing value.
 _NONE = frozenset({"", "unknown"})
 
 
@@ -35,8 +35,8 @@ class AgiError(CallstewardError):
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """One question. `caller`, `args` and `params` are as they came: hostile until parsed.
 
-    `channel` is the channel's name, `channel_id` its id. `params` are those of the URL (agi://127.0.0.1:4573/tag?tag=dropped),
-    `args` those of AGI(…,one,two).
+    `channel` is the channel's name, `channel_id` its id. `params` are those of the URL
+    (agi://127.0.0.1:4573/tag?tag=dropped), `args` those of AGI(…,one,two).
     """
 
     script: str
@@ -51,7 +51,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse(block: bytes) -> Request:
-    """The request in a block of lines. Raises AgiError, whose message holds nothing of the caller's."""
+    """The request in a block of lines. Raises AgiError, whose message holds no text of the caller's."""
     if len(block) > MAX_BYTES:
         message = f"a request of more than {MAX_BYTES} bytes"
         raise AgiError(message)
@@ -76,10 +76,10 @@ def parse(block: bytes) -> Request:
 
 
 def set_variable(name: str, value: str) -> bytes:
-    """The command that sets a channel variable, whatever is in `value`.
+    """The command that sets a channel variable, whatever `value` holds.
 
-    Control characters become spaces: a line break would end the command and begin another. Raises
-    ValueError for a name that is none.
+    Control characters become spaces: a line break would end the command and begin another. Raises ValueError
+    if `name` is no variable's name.
     """
     if not _NAME.match(name):
         message = f"not a variable's name: {name!r}"
@@ -95,11 +95,11 @@ def _values(text: str) -> dict[str, str]:
             continue
         found = _LINE.match(line)
         if found is None:
-            message = "a line that is no `agi_name: value`"
+            message = "a line is not `agi_name: value`"
             raise AgiError(message)
         name = found[1]
         if name in values:
-            message = f"{name} stands twice"
+            message = f"{name} is there twice"
             raise AgiError(message)
         values[name] = found[2] or ""
     return values
@@ -121,7 +121,7 @@ def _location(location: str) -> tuple[str, dict[str, str]]:
         raise AgiError(message)
     params = dict(pairs)
     if len(params) != len(pairs):
-        message = "a parameter stands twice in the URL"
+        message = "a parameter is in the URL twice"
         raise AgiError(message)
     return script, params
 

@@ -1,7 +1,7 @@
 """The FastAGI server: one conversation per connection, answered at once or failed cleanly.
 
-A dialplan waits in AGI() for as long as the server is silent, so every step here has its limit. What goes
-wrong is told by the line FAILURE, which makes Asterisk set AGISTATUS=FAILURE and go on with the dialplan; a
+A dialplan waits in AGI() for as long as the server is silent, so every step here has its limit. A failure is
+reported by the line FAILURE, which makes Asterisk set AGISTATUS=FAILURE and go on with the dialplan; a
 connection that merely closes counts as SUCCESS there (measured on Asterisk 22).
 """
 
@@ -23,11 +23,11 @@ from callsteward.network.tally import Tally
 log = structlog.get_logger(__name__)
 
 ANSWERED = "CALLSTEWARD_ANSWER"
-"""Set to `ok` last: with it in place all other variables are, too."""
+"""Set to `ok` last: once it is set, so are all other variables."""
 
-# More than a PBX asks at once.
+# More questions than a PBX asks at once.
 MAX_CONNECTIONS = 256
-# With those who have not asked yet, and those who are being told that there is no room.
+# Including those that have not asked yet, and those that are being refused.
 _WAITING = 64
 REQUEST_S = 2.0
 ANSWER_S = 1.0
@@ -37,11 +37,11 @@ _FAILURE = b"FAILURE\n"
 _REPLY = re.compile(rb"([0-9]{3})[ -]")
 
 Answer = Callable[[Request], Awaitable[Mapping[str, str]]]
-"""From a question to the channel variables that answer it. Raises AgiError where there is no answer."""
+"""From a question to the channel variables that answer it. Raises AgiError if there is no answer."""
 
 
 class HungUpError(AgiError):
-    """The channel hung up while its question was answered: nobody waits any more."""
+    """The channel hung up before its question was answered: nobody waits any more."""
 
 
 class Server:
@@ -111,7 +111,7 @@ class Server:
             log.exception("a question failed", action="agi_error", script=script)
             self._fail(writer, script, type(error).__name__, guest.peer)
         finally:
-            # Whoever has had an answer, or none, keeps nobody else out.
+            # After its answer, or without one, it keeps nobody else out.
             guest.busy = False
             await self._part(reader, writer)
 
@@ -157,7 +157,7 @@ class Server:
                 raise AgiError(message) from error
 
     async def _part(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Close in such a way that what was said last arrives.
+        """Close so that the last bytes arrive.
 
         A socket that closes on unread data resets the connection, and Asterisk would take that for SUCCESS.
         """
@@ -186,13 +186,13 @@ async def _done(reader: asyncio.StreamReader, name: str) -> None:
         try:
             line = await reader.readline()
         except ValueError as error:
-            message = "a reply without an end"
+            message = "a reply does not end"
             raise AgiError(message) from error
         if line in {b"HANGUP\n", b""}:
             raise HungUpError
         code = _REPLY.match(line)
         if code is None:
-            message = "a reply that is none of AGI's"
+            message = "a reply is not AGI's"
             raise AgiError(message)
         if code[1] == b"200":
             return

@@ -66,7 +66,7 @@ def site_questions(
         return found or config.default_line
 
     def language(request: Request) -> str:
-        # The call's own language is Asterisk's default where nobody chose one.
+        # The call's own language is Asterisk's default if nobody chose one.
         return config.line(line_of(request)).language or config.rating.language
 
     async def tag(call_id: str, name: str, value: str) -> str:

@@ -1,4 +1,4 @@
-"""When clients may be called back, said plainly: the strictest rule leaves a mobile little of the day."""
+"""When clients may be called back, in plain words: the strictest rule leaves a mobile little of the day."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _CHECK = "calling hours"
 
 
 def calling_hours(config: Config, now_ms: int | None = None) -> Result:
-    """What `callback.zones` comes to for a mobile number of the site's region."""
+    """The effect of `callback.zones` on a mobile number of the site's region."""
     settings = config.callback
     nominal = f"{settings.hours_from:%H:%M} to {settings.hours_to:%H:%M}"
     exempt = f"; at any hour within {settings.exempt_s / 60:g} min of the drop" if settings.exempt_s else ""
@@ -49,7 +49,7 @@ def calling_hours(config: Config, now_ms: int | None = None) -> Result:
 
 
 def _spans(config: Config, zones: tuple[ZoneInfo, ...], now_ms: int) -> tuple[str, float]:
-    """When all zones are open on the site's present day, by the site's clock, and for how many hours."""
+    """When all zones are within hours on the site's present day, by its clock; and for how many hours."""
     zone = config.site.zone
     midnight = datetime.fromtimestamp(now_ms / 1000, zone).replace(hour=0, minute=0, second=0, microsecond=0)
     steps = 24 * 60 // _STEP_MIN

@@ -1,7 +1,7 @@
-"""`callsteward check`: prove the installation, one result per line, each with how to mend it.
+"""`callsteward check`: tests the installation, one result per line, each with how to mend it.
 
-It reads, and writes three things only: a short-lived ARI application of its own name (the daemon's name
-would take the daemon's connection away), one MQTT message, and an empty transaction on the database.
+It reads, and writes three things only: a short-lived ARI application of its own name (the daemon's name would
+take the daemon's connection away), one MQTT message, and an empty transaction on the database.
 """
 
 from __future__ import annotations
@@ -36,7 +36,10 @@ _MARKS = {
 
 
 async def run(config_file: Path, features: Sequence[Feature] = FEATURES) -> AsyncIterator[Result]:
-    """Each check's result as soon as it is known. Raises ConfigError after a wrong configuration's result."""
+    """Each check's result as soon as it is known.
+
+    Raises ConfigError after the result of a wrong configuration.
+    """
     try:
         config = load(config_file, daemon=True)
         _ = (config.asterisk.secret, config.mqtt.secret, config.privacy.key)
@@ -74,14 +77,14 @@ def _config(config: Config, file: Path) -> Result:
         return warning(
             "config",
             f"{file} is valid, but no line has the profile {', '.join(unused)}",
-            "name it as a line's profile, or take it out",
+            "name it as a line's profile, or remove it",
         )
     lines = ", ".join(line.name for line in config.lines) or "none, all calls are on " + config.default_line
     return ok("config", f"{file} is valid; lines: {lines}")
 
 
 def print_result(result: Result, console: Console) -> None:
-    """One line, and a second one with how to mend it."""
+    """Print one line, and a second one with how to mend it."""
     console.print(
         f"{_MARKS[result.status]}  [bold]{result.check:<15}[/] {escape(visible(result.found))}",
         soft_wrap=True,

@@ -1,4 +1,4 @@
-"""Whether the endpoints that talk with clients are heard, by what the daemon saw of their calls so far."""
+"""Whether the endpoints that talk with clients are heard, by the calls so far."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NAMED = 8
 
 
 async def heard(config: Config) -> Result | None:
-    """Names the endpoints in use that no talk event was ever seen of; None where nothing is known yet."""
+    """Names the endpoints in use without any talk event so far; None if nothing is known yet."""
     if config.asterisk.talk_detect == "off":
         return None
     if not_there_yet(config):
@@ -31,7 +31,7 @@ async def heard(config: Config) -> Result | None:
         finally:
             await opened.close()
     except CallstewardError:
-        return None  # the store's own check says so
+        return None  # the store's own check reports it
     never = [item for item in known if not item.heard and item.quiet]
     no_more = [item for item in known if item.heard and item.quiet >= DEAF_AFTER]
     if not known:
@@ -63,7 +63,7 @@ def not_there_yet(config: Config) -> bool:
     try:
         url = store_url(config.store.url)
     except StoreUrlError:
-        # That is said of the store.
+        # The store's check reports that.
         return True
     return url.get_backend_name() == "sqlite" and not (url.database and Path(url.database).exists())
 

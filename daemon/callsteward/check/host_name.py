@@ -1,7 +1,7 @@
-"""Whether this machine, where it is Asterisk's too, knows its own name without asking long.
+"""Whether this machine, if Asterisk runs on it, resolves its own name quickly.
 
-Asterisk looks its host's name up for every SIP leg. Where only a name server that does not answer could know
-it, each look-up holds a SIP thread for 5 s, and at some ten calls a second the PBX stands still.
+Asterisk looks its host's name up for every SIP leg. If only a name server that does not answer could know it,
+each look-up blocks a SIP thread for 5 s, and at about ten calls a second the PBX stands still.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _WAIT_S = 2.0
 
 
 def _look_up(name: str) -> None:
-    # That nobody knows it is told as fast, and does no harm.
+    # An answer that nobody knows the name comes just as fast, and does no harm.
     with contextlib.suppress(OSError):
         socket.getaddrinfo(name, None)
 
@@ -31,7 +31,7 @@ def _look_up(name: str) -> None:
 async def host_name(
     config: Config, look_up: Callable[[str], None] = _look_up, *, wait_s: float = _WAIT_S
 ) -> Result | None:
-    """A warning where the look-up takes `SLOW_S`; None where all is well, or Asterisk is elsewhere."""
+    """A warning if the look-up takes `SLOW_S`; None if all is well, or Asterisk is elsewhere."""
     if not _here(config.asterisk.url):
         return None
     name = socket.gethostname()
@@ -49,7 +49,7 @@ async def host_name(
             loop.call_soon_threadsafe(ended)
 
     began = time.monotonic()
-    # None of the loop's own: the end of the check would wait for it.
+    # Not the loop's own executor: the end of the check would wait for it.
     threading.Thread(target=work, name="host name", daemon=True).start()
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(wait_s):
@@ -59,8 +59,8 @@ async def host_name(
         return None
     return warning(
         "host name",
-        f"this machine's own name, {name}, is looked up for {took_s:.0f} s and more: Asterisk does so for"
-        " every SIP leg, and calls wait for it",
+        f"this machine takes {took_s:.0f} s and more to look up its own name, {name}:"
+        " Asterisk does so for every SIP leg, and calls wait for it",
         f"put it into /etc/hosts: echo '127.0.1.1 {name}' >> /etc/hosts",
     )
 

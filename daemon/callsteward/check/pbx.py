@@ -1,4 +1,4 @@
-"""Whether Asterisk is there, lets callsteward in, and shows what callsteward measures."""
+"""Whether Asterisk is there, accepts callsteward, and shows all that callsteward measures."""
 
 from __future__ import annotations
 
@@ -75,10 +75,10 @@ async def results(config: Config) -> AsyncIterator[Result]:
             # Whatever the version: none is known that mends it (callsteward.ari.handover).
             yield warning(
                 "connect",
-                "Asterisk dials the daemon, and can crash where that connection breaks amid calls",
-                "run it by the shipped unit: systemd keeps the connection of a daemon that is killed"
-                " (FileDescriptorStoreMax=), and after a SIGTERM it hands over; or have the daemon dial:"
-                ' asterisk.connect = "client"',
+                "Asterisk dials the daemon, and can crash if that connection breaks amid calls",
+                "run the daemon with the shipped unit: systemd keeps the connection of a"
+                " daemon that is killed (FileDescriptorStoreMax=), and after a SIGTERM it"
+                ' closes gracefully; or let the daemon dial: asterisk.connect = "client"',
             )
         for check in (_modules, _user_and_subscriptions, _dialplan_and_endpoints):
             try:

@@ -1,4 +1,4 @@
-"""Whether the broker and the database take what callsteward writes."""
+"""Whether the broker and the database accept what callsteward writes."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ async def broker(config: Config) -> Result:
 
 
 async def _discovers(client: mqtt_broker.Client, config: Config) -> bool:
-    """Whether announcements reach the broker. Home Assistant takes no notice of this one."""
+    """Whether announcements reach the broker. Home Assistant ignores this one."""
     assert config.mqtt.discovery_prefix is not None
     topic = probe(config.mqtt.discovery_prefix, config.site.name, secrets.token_hex(4))
     await client.subscribe(topic, qos=1)
@@ -105,7 +105,10 @@ async def store(config: Config) -> Result:
 
 
 def _missing_file(file: Path) -> Result | None:
-    """For a database not there yet: made by a check it might belong to root, out of the daemon's reach."""
+    """The result for a database that does not exist yet: made by a check it might belong to root.
+
+    Then the daemon could not reach it.
+    """
     if file.exists():
         return None
     try:
@@ -122,6 +125,6 @@ def _takes_files(folder: Path) -> bool:
     try:
         os.close(os.open(folder, os.O_TMPFILE | os.O_WRONLY, 0o600))
     except OSError as error:
-        # Some file systems have no files without a name; of those the rights alone are asked.
+        # Some file systems have no files without a name; there only the rights are checked.
         return error.errno in {errno.EOPNOTSUPP, errno.EISDIR} and os.access(folder, os.W_OK)
     return True

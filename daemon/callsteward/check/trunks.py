@@ -1,4 +1,4 @@
-"""How trunks write their callers' numbers, by what they delivered, and which format would settle it."""
+"""How trunks write their callers' numbers, and which setting would make them unambiguous."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from callsteward.stream.trunk_numbers import KEPT_DAYS, TrunkNumbers
 from callsteward.terminal.result import Result, ok, warning
 
 _CHECK = "trunks"
-# From fewer numbers nothing is concluded.
+# Fewer numbers than this are too few to conclude anything.
 _ENOUGH = 10
-# What is e164 but for one in so many is e164: a wrong one is then nobody's number. Of `national` none may be
-# otherwise: a foreign number would be taken for somebody in the region.
+# A trunk is e164 if all but one in this many numbers are: a wrong one is then nobody's number. For `national`
+# none may differ: a foreign number would be taken for somebody in the region.
 _STRAY = 50
-# A trunk that writes the region's own numbers with country code as well is `national` where enough are not.
+# A trunk that also writes the region's own numbers with country code is `national` if enough are without.
 _SOME = 4
 
 
 class Proposal(NamedTuple):
-    """The format that a trunk's numbers were in; none (`None`) with the reason."""
+    """The format of a trunk's numbers; `None` with the reason if there is none."""
 
     style: str | None
     why: str
 
 
 def proposed(kinds: Mapping[str, int]) -> Proposal:
-    """The format by what was delivered: numbers by kind (`Numbers.kind`)."""
+    """The format by the delivered numbers: counts by kind (`Numbers.kind`)."""
     coded, foreign = kinds.get(OWN_CODE, 0) + kinds.get(CODE, 0), kinds.get(CODE, 0)
     dialled = sum(kinds.get(kind, 0) for kind in (NATIONAL, PREFIXED, ABROAD))
     if coded + dialled < _ENOUGH:
@@ -47,7 +47,7 @@ def proposed(kinds: Mapping[str, int]) -> Proposal:
 
 
 async def trunks(config: Config) -> Result | None:
-    """Names trunks whose numbers can be two people's, or are not in their format; None without any."""
+    """Names trunks whose numbers can be two people's, or are not in their format; None without trunks."""
     if not_there_yet(config):
         return None
     try:
@@ -57,12 +57,12 @@ async def trunks(config: Config) -> Result | None:
         finally:
             await opened.close()
     except CallstewardError:
-        return None  # the store's own check says so
+        return None  # the store's own check reports it
     return judged(config, counted) if counted else None
 
 
 def judged(config: Config, counted: Mapping[str, Mapping[str, int]]) -> Result:
-    """What the counts say of each trunk."""
+    """The result for the counts of each trunk."""
     directory = Directory(config)
     wrong: list[str] = []
     mend: list[str] = []
@@ -71,7 +71,8 @@ def judged(config: Config, counted: Mapping[str, Mapping[str, int]]) -> Result:
         bare = sum(calls for kind, calls in kinds.items() if kind != PLUS)
         form = directory.endpoint(f"{trunk}-0").numbers
         if form is not None:
-            # Whatever could be read without the format: what it makes of the rest is told by the records.
+            # Numbers that could be read without the format do not count here: the records show what it makes
+            # of the others.
             unlike = _unlike(kinds, form.style)
             if unlike * _STRAY > bare:
                 wrong.append(f"{trunk}: {unlike} of {bare} numbers without a plus are not {form.style}")
@@ -88,7 +89,7 @@ def judged(config: Config, counted: Mapping[str, Mapping[str, int]]) -> Result:
             )
             mend.append(_mend(trunk, proposal))
         elif unread * 2 > bare:
-            wrong.append(f"{trunk}: {unread} of {bare} numbers without a plus are no numbers as they stand")
+            wrong.append(f"{trunk}: {unread} of {bare} numbers without a plus are not valid as they are")
             mend.append(
                 "if the trunk puts something before them or leaves something out, say so under"
                 f' [endpoints.numbers]: {_key(trunk)} = {{ format = "national", strip = "…", add = "…" }}'

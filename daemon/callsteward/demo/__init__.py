@@ -1,1 +1,1 @@
-"""What `callsteward demo` is made of."""
+"""The parts of `callsteward demo`."""

@@ -1,4 +1,4 @@
-"""As much of Asterisk's ARI as a daemon in client mode uses, in this process.
+"""The part of Asterisk's ARI that a daemon in client mode uses, in this process.
 
 For `callsteward demo`, which plays real captures to the real daemon, and for tests, which also make it
 misbehave: refuse logins, drop sockets, go silent.
@@ -20,10 +20,10 @@ from callsteward.ari.stamp import stamp
 
 
 class FakeAri:
-    """An ARI server on 127.0.0.1; async context manager. `url` is what `asterisk.url` needs.
+    """An ARI server on 127.0.0.1; async context manager. `url` is the value for `asterisk.url`.
 
-    `calls` notes each request as "METHOD path"; `channels` and `bridges` are what it lists, kept up to
-    date from the frames it sends.
+    `calls` notes each request as "METHOD path"; `channels` and `bridges` are its lists, kept up to date from
+    the frames it sends.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class FakeAri:
         """Answer every request with this status."""
         self.has_event_filter = True
         self.now_ms: int | None = None
-        """What its clock shows when it answers, for frames of another day; None: the time it is."""
+        """The time of its clock in answers, for frames of another day; None: the present time."""
         self.on_list: Callable[[str], Any] | None = None
         """Called (and awaited, where it returns an awaitable) before a list is answered."""
 
@@ -186,7 +186,7 @@ class FakeAri:
 
     async def _device_state(self, request: web.Request) -> web.Response:
         device = request.match_info["device"]
-        # Asterisk knows every name; one that no phone has is INVALID.
+        # Asterisk knows every name; the device of a name without a phone is INVALID.
         return web.json_response({"name": device, "state": self.device_states.get(device, "INVALID")})
 
     async def _application(self, request: web.Request) -> web.Response:

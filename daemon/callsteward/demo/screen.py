@@ -1,4 +1,4 @@
-"""Where a demo shows call records as they arrive."""
+"""The display of a demo: call records as they arrive."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from callsteward.terminal import tables
 
 
 class Screen:
-    """A live table on a terminal, a line per record elsewhere, jsonl where that is asked for.
+    """A live table on a terminal, a line per record elsewhere, JSON lines on demand.
 
-    Context manager. What is not a record goes to stderr with jsonl, so that stdout holds records alone.
+    Context manager. With JSON lines everything but records goes to stderr, so that stdout holds records
+    alone.
     """
 
     def __init__(self, title: str, zone: tzinfo, *, jsonl: bool = False) -> None:
@@ -61,11 +62,11 @@ class Screen:
             self.say(tables.plain_line(record, self._zone))
 
     def status(self, text: str) -> None:
-        """What goes on now: under the live table, and nowhere else."""
+        """Show the present activity under the live table, and nowhere else."""
         self._status = text
 
     def say(self, text: str) -> None:
-        """A line that stays."""
+        """Print a line that stays."""
         self._console.print(Text(text), soft_wrap=True)
 
     def _picture(self) -> RenderableType:

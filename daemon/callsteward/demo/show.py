@@ -36,7 +36,7 @@ _HOST = "127.0.0.1"
 _PASSWORD = secrets.token_hex(8)
 _START_S = 10.0
 _SETTLE_S = 0.2
-# After the last event, for what is still on its way.
+# The time after the last event for messages still on their way.
 _END_S = 10.0
 
 _records = msgspec.json.Decoder(CallRecord)
@@ -58,12 +58,12 @@ class DemoConfig(Config):
 
 
 async def run(*, speed: float, as_table: bool) -> None:
-    """Play the captures to the end and show what arrives over MQTT.
+    """Play the captures to the end and show the messages that arrive over MQTT.
 
-    Raises CallstewardError where fewer records arrive than calls were played.
+    Raises CallstewardError if fewer records arrive than calls were played.
     """
     logs.set_up(Log(level="error"))
-    # The broker in this process tells of each client that leaves.
+    # The broker in this process logs each client that leaves.
     logging.getLogger("amqtt").setLevel(logging.CRITICAL)
     port = _free_port()
     with tempfile.TemporaryDirectory(prefix="callsteward-demo-") as folder:
@@ -109,7 +109,7 @@ async def _play(
     async def calls() -> None:
         async with asyncio.timeout(_START_S):
             await listed.wait()
-        # Calls that begin after the daemon took stock are seen whole.
+        # Calls that begin after the daemon read the lists are observed completely.
         await asyncio.sleep(_SETTLE_S)
         await ari.play(frames(), speed=speed)
         async with asyncio.timeout(_END_S):
@@ -122,7 +122,7 @@ async def _play(
             if task.done():
                 task.result()
     except TimeoutError:
-        pass  # the caller counts the records and says which are missing
+        pass  # the caller counts the records and names the missing ones
     finally:
         await cancelled(playing)
         stop.set()
@@ -132,7 +132,7 @@ async def _play(
 
 
 def _kind(topic: str) -> str:
-    """A topic's messages by name: the last level, where records and call events differ."""
+    """The kind of a topic's messages: the last level, by which records and call events differ."""
     if "/intervals/" in topic:
         return "intervals"
     return {"ended": "records", "events": "call events", "now": "gauges", "status": "status"}.get(

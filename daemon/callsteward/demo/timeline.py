@@ -1,4 +1,4 @@
-"""The shipped captures, laid over each other as if their calls came in now."""
+"""The shipped captures, overlaid as if their calls came in now."""
 
 from __future__ import annotations
 

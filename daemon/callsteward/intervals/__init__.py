@@ -1,1 +1,1 @@
-"""Interval rows for workforce management: sums per line and per operator, by quarter or half hour."""
+"""Intervals for workforce management: sums per line and per operator, by quarter or half hour."""

@@ -1,4 +1,4 @@
-"""The slots of the day: 15 or 30 minutes long, aligned to UTC, so that daylight saving time moves none.
+"""The slots of the day: 15 or 30 minutes long, aligned to UTC, so daylight saving time moves none.
 
 Pure arithmetic on milliseconds since 1970, where every quarter of an hour is a multiple of 900,000.
 """
@@ -11,13 +11,13 @@ MINUTE_MS = 60_000
 
 
 def slot_of(ms: int, minutes: int) -> int:
-    """The start of the slot a moment lies in."""
+    """The start of the slot that contains a moment."""
     length = minutes * MINUTE_MS
     return ms // length * length
 
 
 def slots(from_ms: int, to_ms: int, minutes: int) -> range:
-    """The starts of all slots that have some of [from_ms, to_ms), in order."""
+    """The starts of all slots that overlap [from_ms, to_ms), in order."""
     length = minutes * MINUTE_MS
     return range(slot_of(from_ms, minutes), to_ms, length)
 

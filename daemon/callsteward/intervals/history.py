@@ -1,7 +1,8 @@
-"""What was published of intervals, made again: for `callsteward feed resend`.
+"""Published interval rows, made again for `callsteward feed resend`.
 
-Only the digest of a row is kept, so it is summed from the stored calls once more. What then says the same is
-the same message; what does not is about to be revised, or its calls, lines or thresholds are gone.
+Only the digest of a row is stored, so the row is summed from the stored calls once more. If the result is the
+same, it is the same message; if not, the row is about to be revised, or its calls, lines or thresholds are
+gone.
 """
 
 from __future__ import annotations
@@ -38,9 +39,9 @@ async def published(
     line: str | None = None,
     leave_out: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[tuple[int, IntervalRow]]:
-    """Each row whose last revision was made in [from_ms, to_ms), with when: in the order they were made.
+    """Each row whose last revision was made in [from_ms, to_ms), with that time, in that order.
 
-    `line`: only this line's rows, and no operator's. `leave_out` is called for each that cannot be made
+    `line`: only this line's rows, and no operator's. `leave_out` is called for each row that cannot be made
     again. Raises StoreError.
     """
     store = IntervalStore(engine, scheme.site)
@@ -74,7 +75,7 @@ async def published(
 async def _rows(
     engine: AsyncEngine, store: IntervalStore, scheme: Scheme, start_ms: int
 ) -> dict[Key, IntervalRow]:
-    """The rows of an interval as they are summed now, those of lines that were taken out since included."""
+    """The rows of an interval as they are summed now, including lines that have been removed since."""
     with failing("read"):
         async with engine.connect() as connection:
             revisions = await store.revisions(connection, start_ms, scheme.minutes)
@@ -89,7 +90,7 @@ async def _rows(
 
 
 async def still_published(connection: AsyncConnection, rows: Sequence[IntervalRow]) -> list[IntervalRow]:
-    """Those that no newer revision has overtaken, in the connection's transaction."""
+    """The rows that no newer revision has replaced, in the connection's transaction."""
     return [row for row in rows if await _revision(connection, row) == row.revision]
 
 

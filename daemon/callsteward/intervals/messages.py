@@ -42,7 +42,7 @@ SlotTime = Annotated[
 
 
 class IntervalMessage(Envelope, frozen=True, kw_only=True):
-    """What the rows of lines and of operators have in common."""
+    """Fields common to the rows of lines and of operators."""
 
     start: SlotTime
     end: SlotTime
@@ -51,23 +51,24 @@ class IntervalMessage(Envelope, frozen=True, kw_only=True):
         int,
         Meta(
             ge=1,
-            description="Grows with each change of a published row; the highest one counts. One that a newer"
-            " one overtook while the broker was away is not sent.",
+            description="Grows with each change of a published row; the highest one counts. A revision"
+            " that a newer one replaced while the broker was away is not sent.",
         ),
     ]
     final: Annotated[
         bool,
         Meta(
-            description="Nothing the daemon knows of can change the row any more: the interval is over, and"
-            " no call and no callback that may belong to it is open."
+            description="No change of the row is expected any more: the interval is over, and no call"
+            " and no callback that may belong to it is open."
         ),
     ]
     observed_s: Annotated[
         Seconds | None,
         Meta(
-            description="Seconds of the interval in which the daemon heard Asterisk. Less than its length:"
-            " calls may be missing. Null: before the daemon was installed, or kept this. Where nothing of the"
-            " interval was observed and no call is known, every sum is null, not 0."
+            description="Seconds of the interval in which the daemon received events. Less than its"
+            " length: calls may be missing. Null: before the daemon was installed, or"
+            " recorded this. If nothing of the interval was observed and no call is known,"
+            " every sum is null, not 0."
         ),
     ]
 
@@ -75,10 +76,10 @@ class IntervalMessage(Envelope, frozen=True, kw_only=True):
 class LineIntervalMessage(IntervalMessage, frozen=True, kw_only=True):
     """`lines/LINE/intervals/START`: a line's sums over one interval of 15 or 30 minutes, aligned to UTC.
 
-    A call belongs to the interval of its arrival, with all that came of it later, so a late call revises a
-    published row. Talk excludes hold. Sums and counts only, for each can be added up over intervals; the
-    service levels (`service_level_FORMULA_T`) are derived from them. An interval without calls has zeros, a
-    value that was not observed is null.
+    A call belongs to the interval of its arrival, with all later results, so a late call revises a published
+    row. Talk excludes hold. Sums and counts only, since each can be added up over intervals; the service
+    levels (`service_level_FORMULA_T`) are derived from them. An interval without calls has zeros; a value
+    that was not observed is null.
     """
 
     schema: Literal["callsteward.line-interval/1"] = "callsteward.line-interval/1"
@@ -89,8 +90,8 @@ class LineIntervalMessage(IntervalMessage, frozen=True, kw_only=True):
 class OperatorIntervalMessage(IntervalMessage, frozen=True, kw_only=True):
     """`operators/OPERATOR/intervals/START`: an operator's sums over one interval, on all lines.
 
-    A call belongs to the interval of its arrival. Talk excludes hold. Each call counts for every operator it
-    had to do with, so the rows of operators do not add up to those of lines.
+    A call belongs to the interval of its arrival. Talk excludes hold. Each call counts for every operator
+    that it rang at or who served it, so the rows of operators do not add up to those of lines.
     """
 
     schema: Literal["callsteward.operator-interval/1"] = "callsteward.operator-interval/1"

@@ -15,7 +15,7 @@ class Period(StrEnum):
 
 
 def periods(from_ms: int, to_ms: int, period: Period, zone: tzinfo) -> list[tuple[int, int]]:
-    """[from, to) in ms of every whole period that has some of [from_ms, to_ms). A week begins on Monday."""
+    """Every whole period that overlaps [from_ms, to_ms), as [from, to) in ms. A week begins on Monday."""
     day = _first(datetime.fromtimestamp(from_ms / 1000, UTC).astimezone(zone).date(), period)
     found = []
     while (start_ms := _ms(day, zone)) < to_ms:

@@ -1,4 +1,7 @@
-"""How long an operator's phone could be reached and was free, from the states Asterisk told. Pure."""
+"""How long an operator's phone could be reached and was free, by the device states that Asterisk reports.
+
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-# ast_devstate_str, main/devicestate.c: what is left is a phone that Asterisk can ring or that is in use.
+# ast_devstate_str, main/devicestate.c: in any other state Asterisk can ring the phone, or it is in use.
 _AWAY = frozenset({"UNKNOWN", "INVALID", "UNAVAILABLE"})
 _FREE = "NOT_INUSE"
 
@@ -21,10 +24,10 @@ class Change(msgspec.Struct, frozen=True, gc=False):
 def staffed_and_available_ms(
     changes: Sequence[Change], observed: Sequence[tuple[int, int]], start_ms: int, end_ms: int
 ) -> tuple[int | None, int | None]:
-    """Milliseconds staffed and available within [start_ms, end_ms), of what was observed of it.
+    """Milliseconds staffed and available within [start_ms, end_ms), of the observed part of it.
 
-    `changes` in order of time, the last one before the interval included; `observed` are the spans in which
-    the daemon watched. None where the state was not known at some observed moment, or nothing was observed.
+    `changes` in order of time, including the last one before the interval; `observed` are the spans in which
+    the daemon watched. None if the state was not known at some observed moment, or nothing was observed.
     """
     staffed = available = 0
     spans = [(max(a, start_ms), min(b, end_ms)) for a, b in observed]

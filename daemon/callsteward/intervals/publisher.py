@@ -1,7 +1,7 @@
-"""Publishes each interval when it is over, and again when something in it changed.
+"""Publishes each interval when it is over, and again when anything in it changed.
 
-Everything is summed from the stored calls each time. What was published last is known by its digest, with
-its revision, in the store: a restart neither repeats a row nor goes back to a lower revision.
+Everything is summed from the stored calls each time. The store keeps the digest of the last published row,
+and its revision: a restart neither repeats a row nor goes back to a lower revision.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ from callsteward.intervals.watch import Watch
 log = structlog.get_logger(__name__)
 
 EVERY_S = 5.0
-# Until the last events of an interval are through: of its end, and of a link that was just made.
+# Wait for the last events of an interval to come through: of its end, and of a link that was just made.
 SETTLE_MS = 2_000
 LINK_SETTLES_MS = 30_000
-# Looked at again on a start: what the process before stored and did not come to publish.
+# Looked at again on a start: calls that the previous process stored and did not publish.
 LOOK_BACK_MS = 48 * 60 * MINUTE_MS
-# Revisions are forgotten after this; a record that comes even later revises nothing.
+# Revisions are forgotten after this time; a record that comes even later revises nothing.
 KEPT_MS = 35 * 24 * 60 * MINUTE_MS
-# An interval is summed again at the soonest after so many times as long as that took: 2 % of a core. What
-# takes less is not worth the wait.
+# An interval is summed again only after this many times the duration of its last sum: 2 % of a core. A
+# shorter duration is not worth the wait.
 REST = 50
 QUICK_S = 0.05
-# Between two pages of its calls, so many times as long as one took: 20,000 calls summed in one go held up for
-# a minute all that goes through the same interpreter and the same database.
+# Between two pages of its calls, a pause of this many times the page's duration: 20,000 calls summed in one
+# go held up for a minute everything that uses the same interpreter and the same database.
 PAUSE = 2
 # Intervals summed between two looks at the clock: after a long pause there are many.
 AT_ONCE = 50
@@ -53,8 +53,8 @@ Made = TypeVar("Made")
 class Open(NamedTuple):
     """What may still change an interval.
 
-    `since_ms`: when the oldest call that is on began, None where none is. `settled`: whether everything
-    that Asterisk has told so far is in the store.
+    `since_ms`: when the oldest call that is on began, None if none is on. `settled`: whether every event
+    received so far has its results in the store.
     """
 
     since_ms: int | None
@@ -66,9 +66,10 @@ Enqueue = Callable[[AsyncConnection, Sequence[IntervalRow], int], Awaitable[None
 
 
 class Publisher:
-    """One site's. `publish` gets each new revision, in order of time; it must neither wait nor fail.
+    """The publisher of one site. `publish` gets each new revision, in order of time.
 
-    `enqueue` takes them before, in the transaction that writes them down.
+    `publish` must neither wait nor fail. `enqueue` gets the revisions before that, in the transaction that
+    stores them.
     """
 
     def __init__(
@@ -116,13 +117,13 @@ class Publisher:
             await asyncio.sleep(self._every_s)
 
     async def load(self) -> None:
-        """Take up what an earlier process left. Raises StoreError."""
+        """Continue from what an earlier process left. Raises StoreError."""
         now_ms = self._now_ms()
         await self._watch.load()
         cursor = await self._store.newest()
         unfinished, published = await self._store.unfinished(self._scheme.minutes)
         self._unfinished = set(unfinished)
-        # The first time of all begins with this interval: of those before, nobody knows enough.
+        # The very first time begins with this interval: of earlier ones, too little is known.
         self._next_ms = grid.slot_of(now_ms, self._scheme.minutes)
         if published is not None:
             oldest_ms, newest_ms = published
@@ -130,12 +131,12 @@ class Publisher:
             self._next_ms = grid.slot_of(self._next_ms, self._scheme.minutes)
             back_ms = max(now_ms - LOOK_BACK_MS, oldest_ms)
             self._changed = set(grid.slots(back_ms, self._next_ms, self._scheme.minutes))
-        # Those that expired while the daemon was down, for two days at the most.
+        # Intervals that expired while the daemon was down, for two days at most.
         self._expired_ms = now_ms - self._expire_ms - LOOK_BACK_MS
         self._cursor = cursor
 
     async def step(self) -> None:
-        """Publish what is new. Raises StoreError."""
+        """Publish new rows and revisions. Raises StoreError."""
         now_ms = self._now_ms()
         await self._watch.step(now_ms)
         await self._read_news(now_ms)
@@ -143,7 +144,7 @@ class Publisher:
         while self._next_ms + self._length_ms <= over_ms:
             self._changed.add(self._next_ms)
             self._next_ms += self._length_ms
-        # Before the calls are read: what ends meanwhile is then still open here.
+        # Before the calls are read: a call that ends meanwhile is then still open here.
         final_before_ms = self._final_before_ms(now_ms)
         due = {start for start in self._changed if start + self._length_ms <= over_ms}
         due |= {start for start in self._unfinished if start + self._length_ms <= final_before_ms}
@@ -169,7 +170,8 @@ class Publisher:
         assert self._cursor is not None
         cursor, calls = await self._store.news(self._cursor)
         for arrived_ms, ended_ms in calls:
-            # It counts where it came, and as one of the concurrent calls of each interval it was on in.
+            # It counts in the interval of its arrival, and as a concurrent call in each interval it was on
+            # in.
             touched = grid.slots(arrived_ms, max(arrived_ms, ended_ms) + 1, self._scheme.minutes)
             self._changed.update(
                 start for start in touched[: LOOK_BACK_MS // self._length_ms] if start > now_ms - KEPT_MS
@@ -177,7 +179,7 @@ class Publisher:
         self._cursor = cursor
 
     def _final_before_ms(self, now_ms: int) -> int:
-        """Up to when nothing that is not stored yet can have begun."""
+        """The moment before which no call can have begun that is not stored yet."""
         still = self._still_open()
         linked_ms = self._watch.linked_since_ms
         if not still.settled or linked_ms is None or now_ms - linked_ms < LINK_SETTLES_MS:
@@ -218,9 +220,9 @@ class Publisher:
         return took_s + rows_s
 
     async def _revise(self, rows: Sequence[IntervalRow], *, final: bool, now_ms: int) -> list[IntervalRow]:
-        """The rows that are not what was published last, with their revision, which is on disk.
+        """The rows that differ from the last published ones, with their new revision, which is on disk.
 
-        What was final stays final until it says something else: after a restart nothing is, for a while.
+        A final row stays final until it changes: after a restart no row is final for a while.
         """
         revised: list[IntervalRow] = []
         async with self._store.writing() as connection:

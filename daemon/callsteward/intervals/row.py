@@ -1,4 +1,4 @@
-"""A row of an interval, as a value: what the daemon publishes and `callsteward report` prints."""
+"""A row of an interval, as a value: published by the daemon and printed by `callsteward report`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Kind(StrEnum):
 
 
 class IntervalExpired(msgspec.Struct, frozen=True):
-    """A published row that a broker which cannot expire messages should forget."""
+    """A published row to be forgotten by a broker that cannot expire messages."""
 
     kind: Kind
     name: str
@@ -26,7 +26,7 @@ class IntervalExpired(msgspec.Struct, frozen=True):
 
 
 class IntervalRow(msgspec.Struct, frozen=True, kw_only=True):
-    """`values` holds every sum by its key, with `observed_s` and what is the kind's own.
+    """A row. `values` holds every sum by its key, with `observed_s` and the keys of its kind.
 
     `revision` is 0 for a row that was not published.
     """
@@ -47,5 +47,5 @@ class IntervalRow(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def digest(self) -> str:
-        """Of the values: rows that say the same have the same."""
+        """A digest of the values: rows with the same content have the same."""
         return hashlib.sha256(msgspec.json.encode(self.values, order="sorted")).hexdigest()[:32]

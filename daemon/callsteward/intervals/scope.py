@@ -1,7 +1,7 @@
-"""Which calls count for a line, and which for an operator: the groups that the measures sum over. Pure.
+"""The groups of calls that the measures sum over, for a line and for an operator. Pure.
 
-A record tells of a call as a whole. Where several operators served it, nobody can be given their part of
-its talk, so such a call counts as `shared` in each one's row and its talk in nobody's own sums.
+A record describes a call as a whole. If several operators served it, nobody can be given their part of its
+talk, so such a call counts as `shared` in each one's row, and its talk in nobody's own sums.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ _TO_CLIENTS = frozenset({Direction.OUTBOUND, Direction.CALLBACK})
 
 
 class Contact(msgspec.Struct, frozen=True, gc=False):
-    """A stored call and how the ledger has its callback; None: there is none in the ledger."""
+    """A stored call and the state of its callback in the ledger; None: the ledger has none."""
 
     record: CallRecord
     callback: State | None = None
     at_ms: int = 0
-    """When it arrived, ms since 1970."""
+    """When the call arrived, ms since 1970."""
 
 
 class Group(Enum):
@@ -34,10 +34,10 @@ class Group(Enum):
     ANSWERED = "answered"
     ABANDONED = "abandoned"
     SERVED = "served"
-    """Answered, and the row's own: for an operator those that nobody else served too."""
+    """Answered, and the row's own: for an operator the calls that no other operator served."""
     SHARED = "shared"
     OWN = "own"
-    """Any direction; for an operator those whose client they had last."""
+    """Any direction; for an operator the calls in which they had the client last."""
     OUTBOUND = "outbound"
 
 
@@ -83,7 +83,7 @@ def of_operator(contact: Contact, operator: str) -> frozenset[Group]:
 
 
 def operators_of(record: CallRecord) -> frozenset[str]:
-    """Everybody the call rang at or who served it."""
+    """The operators at whose phone the call rang, or who served it."""
     if record.direction is Direction.INTERNAL:
         return frozenset()
     left_out = {item.operator for item in record.attempts_left_out if item.operator is not None}
@@ -91,7 +91,7 @@ def operators_of(record: CallRecord) -> frozenset[str]:
 
 
 def served_by(record: CallRecord) -> frozenset[str]:
-    """The operators who had the client, as far as the record tells.
+    """The operators who had the client, as far as the record says.
 
     A colleague who was asked and not given the client answers a phone too: such a call counts as shared.
     """

@@ -1,7 +1,7 @@
-"""The service level under each of its usual formulas, as numerators, denominators and shares. Pure.
+"""The service level by each of its usual formulas, as numerators, denominators and shares. Pure.
 
-Dashboards disagree about which one is the service level. Numerators and denominators can be added up over
-intervals and lines; the shares (`service_level_…`) cannot, and are there for a glance.
+Dashboards disagree about the right formula. Numerators and denominators can be added up over intervals and
+lines; the shares (`service_level_…`) cannot, and are there for a glance.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from callsteward.intervals.scope import Group
 
 
 class Formula(StrEnum):
-    """Which service level; T is the threshold in seconds."""
+    """The formulas of the service level; T is the threshold in seconds."""
 
     ANSWERED_ABANDONED = "answered_abandoned"
     ANSWERED = "answered"
@@ -52,7 +52,7 @@ def share_key(formula: Formula, threshold_s: int) -> str:
 class Waits:
     """The waits of answered and abandoned calls, counted against the thresholds.
 
-    A call whose wait nobody saw is in no numerator and no denominator: what is not known is not late.
+    A call whose wait nobody saw is in no numerator and no denominator: an unknown wait is not late.
     """
 
     def __init__(self, thresholds_s: Sequence[int]) -> None:
@@ -113,7 +113,7 @@ class Waits:
 def shares_row(
     row: dict[str, int | float | None], thresholds_s: Sequence[int]
 ) -> dict[str, int | float | None]:
-    """`service_level_FORMULA_T` of a row, 0 to 1; null where its denominator is 0 or not known."""
+    """`service_level_FORMULA_T` of a row, 0 to 1; null if its denominator is 0 or not known."""
     shares: dict[str, int | float | None] = {}
     for formula in Formula:
         below = row[denominator_key(formula)]

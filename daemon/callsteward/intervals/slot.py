@@ -1,4 +1,4 @@
-"""All rows of one interval, from what the store knows of it. Pure."""
+"""All rows of one interval, from the store's knowledge of it. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from callsteward.intervals.sums import Concurrency, Sums, unobserved_row
 
 
 class Scheme(msgspec.Struct, frozen=True, kw_only=True):
-    """What rows there are, by the configuration: those of its lines and operators are there without calls."""
+    """The rows to make by the configuration: those of its lines and operators exist without calls."""
 
     site: str
     minutes: int
@@ -26,12 +26,12 @@ class Scheme(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Known(msgspec.Struct, frozen=True, kw_only=True):
-    """What the store knows of a span of time.
+    """The store's knowledge of a span of time.
 
-    `contacts` arrived in it. `spans` are (line, from, to) of all calls with a client that were on in it.
-    (What `Summing` was given page by page stands in neither.)
-    `watched` are the spans in which the daemon heard Asterisk, `watched_since_ms` the first moment of which
-    that is known at all. `presence`: by operator, the changes of their phone's state.
+    `contacts` are the calls that arrived in it. `spans` are (line, from, to) of all calls with a client that
+    were on in it. (Calls given to `Summing` page by page are in neither.) `watched` are the spans in which
+    the daemon received events, `watched_since_ms` the first moment for which that is known at all.
+    `presence`: by operator, the changes of their phone's state.
     """
 
     contacts: Sequence[Contact] = ()
@@ -41,7 +41,7 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     presence: Mapping[str, Sequence[Change]] = {}
 
     def within(self, start_ms: int, end_ms: int) -> Known:
-        """What of it concerns [start_ms, end_ms): the calls that arrived then, and what was on."""
+        """The part that concerns [start_ms, end_ms): the calls that arrived then, and those that were on."""
         return msgspec.structs.replace(
             self,
             contacts=[contact for contact in self.contacts if start_ms <= contact.at_ms < end_ms],
@@ -50,7 +50,7 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Summing:
-    """The interval that begins at `start_ms`, taken in page by page: a busy one has thousands of calls."""
+    """The interval that begins at `start_ms`, read page by page: a busy one has thousands of calls."""
 
     def __init__(self, scheme: Scheme, start_ms: int) -> None:
         self._scheme = scheme
@@ -61,7 +61,7 @@ class Summing:
         self._concurrency: dict[str, Concurrency] = {}
 
     def take(self, contacts: Iterable[Contact]) -> None:
-        """Calls that arrived in the interval."""
+        """Add calls that arrived in the interval."""
         for contact in contacts:
             line = contact.record.line
             if line not in self._lines:
@@ -73,14 +73,17 @@ class Summing:
                 self._operators[operator].add(contact)
 
     def take_spans(self, spans: Iterable[tuple[str, int, int]]) -> None:
-        """(line, from, to) of calls with a client that were on in the interval."""
+        """Add (line, from, to) of calls with a client that were on in the interval."""
         for line, begins_ms, ends_ms in spans:
             if line not in self._concurrency:
                 self._concurrency[line] = Concurrency(self._start_ms, self._end_ms)
             self._concurrency[line].add(begins_ms, ends_ms)
 
     def rows(self, known: Known) -> list[IntervalRow]:
-        """The rows: lines, then operators, each by name. Of `known` only what is no call's."""
+        """The rows: lines, then operators, each by name.
+
+        Uses only the parts of `known` that are not about calls.
+        """
         observed_ms = _observed_ms(known, self._start_ms, self._end_ms)
         return [
             *(self._line_row(name, observed_ms) for name in sorted(self._lines)),

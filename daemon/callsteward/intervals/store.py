@@ -1,4 +1,4 @@
-"""What intervals are made from, read from the store, and their revisions.
+"""The store's side of intervals: the data they are made from, and their revisions.
 
 The stored calls are the source: a row can be summed again at any time, so a crash can lose no count.
 """
@@ -30,15 +30,15 @@ from callsteward.store.tables import (
     watched,
 )
 
-# A call that was on longer than this before an interval is not looked for among its concurrent calls.
+# A call that was on longer than this before an interval is not counted among its concurrent calls.
 LONGEST_CALL_MS = DAY_MS
-# Records decoded at a time: a millisecond or two, and some 300 KB in each of the heaps they pass through.
-# What a heap took it keeps: with 500 at a time the daemon grew by 8 MiB at the first interval's end.
+# Records decoded at a time: a millisecond or two, and about 300 KB in each of the heaps they pass through. A
+# heap keeps memory it once took: with 500 at a time the daemon grew by 8 MiB at the first interval's end.
 _PAGE = 100
 
 
 class Revision(msgspec.Struct, frozen=True):
-    """A row as it was published last."""
+    """A row as it was last published."""
 
     revision: int
     final: bool
@@ -53,7 +53,10 @@ class Cursor(msgspec.Struct, frozen=True):
 
 
 class IntervalStore:
-    """One site's. Every method raises StoreError when the database fails; times are ms since 1970."""
+    """The intervals of one site.
+
+    Every method raises StoreError when the database fails; times are ms since 1970.
+    """
 
     def __init__(self, engine: AsyncEngine, site: str) -> None:
         self._engine = engine
@@ -65,14 +68,14 @@ class IntervalStore:
     # --- what rows are made from --------------------------------------------------------------------
 
     async def known(self, from_ms: int, to_ms: int, operators: Iterable[str]) -> Known:
-        """What is known of [from_ms, to_ms), all of it at once."""
+        """The store's knowledge of [from_ms, to_ms), all of it at once."""
         contacts = [contact async for page in self.contacts(from_ms, to_ms) for contact in page]
         spans = [span async for page in self.spans(from_ms, to_ms) for span in page]
         around = await self.around(from_ms, to_ms, operators)
         return msgspec.structs.replace(around, contacts=contacts, spans=spans)
 
     async def around(self, from_ms: int, to_ms: int, operators: Iterable[str]) -> Known:
-        """What is known of [from_ms, to_ms) but for its calls."""
+        """The store's knowledge of [from_ms, to_ms) except its calls."""
         with failing("read"):
             async with self._engine.connect() as connection:
                 seen = [
@@ -99,8 +102,8 @@ class IntervalStore:
     async def contacts(self, from_ms: int, to_ms: int) -> AsyncIterator[list[Contact]]:
         """The calls that arrived in [from_ms, to_ms), some at a time.
 
-        So neither are all of a busy interval in memory, nor does the loop that reads Asterisk's socket wait
-        for long. One that is stored meanwhile may be missing: it is news.
+        So a busy interval's calls are never all in memory, and the loop that reads Asterisk's socket does not
+        wait long. A call that is stored meanwhile may be missing: it is news.
         """
         after = (from_ms, 0)
         while True:
@@ -170,7 +173,7 @@ class IntervalStore:
     ) -> list[Change]:
         mine = (phone_states.c.site == self._site, phone_states.c.operator == operator)
         columns = select(phone_states.c.at_ms, phone_states.c.state)
-        # The last one before gives the state with which the span begins.
+        # The last change before gives the state with which the span begins.
         before = columns.where(*mine, phone_states.c.at_ms <= from_ms)
         within = columns.where(*mine, phone_states.c.at_ms > from_ms, phone_states.c.at_ms < to_ms)
         newest = before.order_by(phone_states.c.at_ms.desc(), phone_states.c.id.desc()).limit(1)
@@ -231,7 +234,7 @@ class IntervalStore:
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction in which revisions are written, and with them what tells of them."""
+        """A transaction in which revisions are stored, together with their messages."""
         with failing("write to"):
             async with writing(self._engine) as connection:
                 yield connection
@@ -250,7 +253,7 @@ class IntervalStore:
         return {(Kind(row.kind), row.name): Revision(row.revision, row.final, row.digest) for row in found}
 
     async def revise(self, connection: AsyncConnection, rows: Sequence[IntervalRow], at_ms: int) -> None:
-        """Write down rows as they are about to be published."""
+        """Store rows that are about to be published."""
         if not rows:
             return
         statement = insert_into(self._engine, interval_revisions)
@@ -292,7 +295,7 @@ class IntervalStore:
                 return [IntervalExpired(Kind(row.kind), row.name, row.start_ms) for row in found]
 
     async def unfinished(self, minutes: int) -> tuple[list[int], tuple[int, int] | None]:
-        """Starts of published intervals that are not final; of the oldest and newest of all, if any."""
+        """Starts of published intervals that are not final; and the oldest and the newest of all, if any."""
         mine = (interval_revisions.c.site == self._site, interval_revisions.c.minutes == minutes)
         with failing("read"):
             async with self._engine.connect() as connection:
@@ -309,7 +312,7 @@ class IntervalStore:
         return list(open_ones), None if oldest is None else (oldest, newest)
 
     async def forget(self, before_ms: int) -> None:
-        """Drop revisions of intervals that began before; whatever concerns them now is too late."""
+        """Delete revisions of intervals that began before; changes to those are now too late."""
         with failing("write to"):
             async with writing(self._engine) as connection:
                 await connection.execute(
@@ -321,10 +324,9 @@ class IntervalStore:
     # --- what was watched -----------------------------------------------------------------------------
 
     async def watch_from(self, at_ms: int, *, kept_since_ms: int | None) -> int:
-        """The daemon hears Asterisk from now on; the id of the span.
+        """The daemon receives events from now on; returns the id of the span.
 
-        `kept_since_ms`: Asterisk has kept all that happened since then, so a span that lasted until then
-        goes on.
+        `kept_since_ms`: Asterisk has kept every event since then, so a span that lasted until then goes on.
         """
         with failing("write to"):
             async with writing(self._engine) as connection:
@@ -350,7 +352,7 @@ class IntervalStore:
                 )
 
     async def phone_changes(self, changes: Sequence[tuple[str, Change]]) -> None:
-        """Write down changes of operators' phones."""
+        """Store changes of the states of operators' phones."""
         if not changes:
             return
         with failing("write to"):
@@ -384,9 +386,9 @@ class IntervalStore:
 
 
 def _any_of(site: ColumnElement[str]) -> ColumnElement[str]:
-    """A column of sites as no index has it.
+    """A condition on a column of sites that uses no index.
 
-    Without statistics SQLite takes `site = ?` for a rare find, and would walk through every call ever stored
+    Without statistics SQLite takes `site = ?` for a rare value, and would go through every call ever stored
     instead of those of a quarter of an hour.
     """
     return site + ""

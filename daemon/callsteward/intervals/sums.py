@@ -1,6 +1,6 @@
 """The rows of one interval, summed from the stored calls. Pure: the same calls give the same rows.
 
-Who gives the calls has chosen them: those that arrived in the interval.
+The caller chooses the calls: those that arrived in the interval.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Row = dict[str, Value]
 
 
 class Sums:
-    """One row being summed, a call after the other: a busy interval's calls need not be in memory at once."""
+    """One row being summed, call after call: a busy interval's calls need not be in memory at once."""
 
     def __init__(
         self, measures: Sequence[Measure], thresholds_s: Sequence[int], operator: str | None = None
@@ -40,10 +40,10 @@ class Sums:
         self._totals: list[int | None] = [None] * len(measures)
         self._waits = Waits(thresholds_s)
         self.empty = True
-        """No call was added."""
+        """Whether no call was added."""
 
     def add(self, contact: Contact) -> None:
-        """One call that counts for the row."""
+        """Add one call that counts for the row."""
         self.empty = False
         operator = self._operator
         groups = scope.of_line(contact) if operator is None else scope.of_operator(contact, operator)
@@ -57,7 +57,7 @@ class Sums:
                 self._waits.add(group, wait_ms(contact), short=short)
 
     def row(self) -> Row:
-        """The sums: zeros without calls, null where there were calls and none showed the value."""
+        """The sums: zeros without calls, null if there were calls and none showed the value."""
         row: Row = {}
         for measure, total in zip(self._measures, self._totals, strict=True):
             if total is None:
@@ -71,12 +71,12 @@ class Sums:
 
 
 def unobserved_row(measures: Iterable[Measure], thresholds_s: Sequence[int]) -> Row:
-    """The row of an interval that nobody watched and of which no call is known: nothing is known of it."""
+    """The row of an interval that nobody watched and of which no call is known: every value is null."""
     return dict.fromkeys(keys(measures, thresholds_s))
 
 
 def keys(measures: Iterable[Measure], thresholds_s: Sequence[int]) -> list[str]:
-    """The keys of a row, in order; those that depend on a threshold stand at the end."""
+    """The keys of a row, in order; those that depend on a threshold are at the end."""
     return [
         *(measure.name for measure in measures),
         *(denominator_key(formula) for formula in Formula),
@@ -92,7 +92,7 @@ class Concurrency:
     def __init__(self, start_ms: int, end_ms: int) -> None:
         self._start_ms = start_ms
         self._end_ms = end_ms
-        # Moments in ms, doubled: even an end, odd a beginning. Of two at one moment the end comes first.
+        # Moments in ms, doubled: an end is even, a beginning odd. Of two at one moment the end comes first.
         self._steps = array("q")
 
     def add(self, begins_ms: int, ends_ms: int) -> None:

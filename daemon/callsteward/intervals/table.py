@@ -1,4 +1,4 @@
-"""A report for a terminal: what a supervisor looks for, with the averages that files do not have."""
+"""A report for a terminal: for supervisors, with averages that the files do not have."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from callsteward.intervals.row import IntervalRow, Kind, Value
 from callsteward.intervals.service_level import Formula, denominator_key, numerator_key
 from callsteward.terminal.plain import cell
 
-# 80/20 is the usual target of the field, so of the thresholds the one nearest to 20 s is shown.
+# 80/20 is the usual target of the field, so the threshold nearest to 20 s is shown.
 _USUAL_S = 20
 
 Values = dict[str, Value]
 
 _WIDE = 100
-# What a narrow terminal can do without.
+# Columns left out on a narrow terminal.
 _LEAST = {
     Kind.LINE: frozenset({"short", "lost", "hold", "reached", "seen"}),
     Kind.OPERATOR: frozenset({"hold", "transf", "hung up", "drops", "shared", "out"}),
@@ -27,7 +27,7 @@ _LEAST = {
 
 
 def outside(rows: Sequence[IntervalRow]) -> frozenset[int]:
-    """The starts of the slots before the first in which anything was, and after the last."""
+    """The starts of the slots before the first one with any value, and after the last."""
     busy = {row.start_ms for row in rows if _busy(row) or row.values.get("staffed_s")}
     if not busy:
         return frozenset(row.start_ms for row in rows)
@@ -50,8 +50,8 @@ def interval_table(
 ) -> Table:
     """The rows as a table, with a total for each line or operator. Empty slots are dim, a dash is unknown.
 
-    A terminal narrower than 100 columns is shown less. `left_out`: the starts of slots that count in the
-    total alone. `form`: how a slot's start is written, for slots of a day and more.
+    A terminal narrower than 100 columns shows fewer columns. `left_out`: the starts of slots that count in
+    the total only. `form`: how a slot's start is written, for slots of a day and more.
     """
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     threshold_s = _shown(rows)
@@ -92,7 +92,7 @@ def _shown(rows: Sequence[IntervalRow]) -> int:
 
 
 def _total(rows: Iterable[Values]) -> Values:
-    """Sums of what was observed; the most at once is the most of all."""
+    """Sums of the observed values; for the most at once, the highest value."""
     total: Values = {}
     for row in rows:
         for key, value in row.items():

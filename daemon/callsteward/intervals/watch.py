@@ -1,6 +1,6 @@
-"""When the daemon heard Asterisk, and how operators' phones stood: written down as it happens.
+"""The spans in which the daemon received events, and the states of operators' phones: stored as they happen.
 
-Without it an interval without calls could mean a quiet night or a daemon that was down.
+Without them an interval without calls could mean a quiet night or a daemon that was down.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from callsteward.intervals.store import IntervalStore
 
 log = structlog.get_logger(__name__)
 
-# A daemon that is killed has watched up to so long before, as far as is known.
+# How far before a kill the daemon counts as having watched: the interval between two writes.
 MARK_EVERY_MS = 30_000
 
 
 class Watch:
-    """Told of the link and of events at once; `step` writes. `devices`: the operator of each device.
+    """Gets the link's state and events at once; `step` stores. `devices`: the operator of each device.
 
-    `keeps_events`: Asterisk keeps what happens while the daemon is away (connect = "outbound").
+    `keeps_events`: Asterisk keeps events while the daemon is away (connect = "outbound").
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Watch:
         self._span: int | None = None
         self._marked_ms = 0
         self.linked_since_ms: int | None = None
-        """Since when Asterisk is heard without a break, None while it is not."""
+        """Since when events have been received without a break, None while they are not."""
 
     def link(self, connected: bool, at_ms: int) -> None:
         """The link to Asterisk was made, or lost."""
@@ -49,7 +49,7 @@ class Watch:
         self._links.append((connected, at_ms))
 
     def hear(self, event: ari.Event) -> None:
-        """An event came; those of operators' phones are kept."""
+        """Take in an event; those about operators' phones are kept."""
         if not isinstance(event, ari.DeviceStateChanged):
             return
         operator = self._devices.get(event.device_state.name)
@@ -58,11 +58,11 @@ class Watch:
             self._heard.append((operator, Change(at_ms, event.device_state.state)))
 
     async def load(self) -> None:
-        """Take up what an earlier process knew. Raises StoreError."""
+        """Continue from an earlier process's state. Raises StoreError."""
         self._states = await self._store.phone_states()
 
     async def step(self, now_ms: int) -> None:
-        """Write down what is new. Raises StoreError; what was not written is written the next time."""
+        """Store the news. Raises StoreError; news that was not stored is stored the next time."""
         while self._links:
             connected, at_ms = self._links[0]
             if self._span is not None:
@@ -89,13 +89,13 @@ class Watch:
             await self.mark(now_ms)
 
     async def mark(self, now_ms: int) -> None:
-        """Write down that Asterisk was heard until now, if it is. Raises StoreError."""
+        """Store that events have been received until now, if they have. Raises StoreError."""
         if self._span is not None:
             await self._store.watch_until(self._span, now_ms)
             self._marked_ms = now_ms
 
     async def _booted_ms(self) -> int | None:
-        """When Asterisk started: what it kept before is gone. None where it does not say."""
+        """When Asterisk started: events from before are not kept. None if it does not say."""
         try:
             return ari.epoch_ms((await self._rest.info()).started_at)
         except AriError as error:
@@ -107,7 +107,7 @@ class Watch:
             return None
 
     async def _look(self, at_ms: int) -> None:
-        """How the phones stand now: what they did while nobody listened is not known."""
+        """Read the phones' present states: their changes while nobody listened are not known."""
         found: list[tuple[str, Change]] = []
         refused = 0
         for device, operator in self._devices.items():
@@ -118,7 +118,8 @@ class Watch:
                 refused += 1
                 if refused == 1:
                     log.warning(
-                        "cannot ask for the state of phones: staffed_s and available_s are not known",
+                        "cannot read the states of operators' phones: staffed_s and"
+                        " available_s are not known",
                         action="phone_state",
                         device=device,
                         error=str(error),

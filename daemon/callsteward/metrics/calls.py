@@ -1,7 +1,7 @@
-"""A line's calls as Prometheus counts them: by line, never by call, client or operator.
+"""Calls as Prometheus metrics: by line, never by call, client or operator.
 
-Counters start at 0 with the process, as Prometheus expects; what must survive a restart is in the store
-and in the intervals on MQTT.
+Counters start at 0 with the process, as Prometheus expects; figures that must survive a restart are in the
+store and in the intervals on MQTT.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _TALK = (10, 30, 60, 120, 180, 300, 450, 600, 900, 1200, 1800, 3600)
 
 
 class CallMetrics:
-    """Counts facts. Every series of a configured line is there from the start, at 0."""
+    """Counts facts. Every series of a configured line exists from the start, at 0."""
 
     def __init__(self, registry: CollectorRegistry, lines: Iterable[str]) -> None:
         self._ended = Counter(
             "callsteward_calls",
-            "Calls that ended, by outcome.",
+            "Ended calls, by outcome.",
             ("line", "direction", "outcome"),
             registry=registry,
         )
@@ -40,25 +40,25 @@ class CallMetrics:
         )
         self._rules = Counter(
             "callsteward_rule_checks",
-            "Rules of the service standard held against calls that ended; only those that applied.",
+            "Rules of the service standard held against ended calls; only those that applied.",
             ("line", "rule", "result"),
             registry=registry,
         )
         self._alerts = Counter(
             "callsteward_alerts",
-            "Rules that broke while the call was still on.",
+            "Rules that were broken while the call was still on.",
             ("line", "rule"),
             registry=registry,
         )
         self._callbacks = Counter(
             "callsteward_callback_transitions",
-            "Steps of callbacks, by the state they led to.",
+            "Steps of callbacks, by the new state.",
             ("line", "state"),
             registry=registry,
         )
         self._ratings = Counter(
             "callsteward_ratings",
-            "Calls that ended, by what became of their rating.",
+            "Ended calls, by the result of their rating.",
             ("line", "status"),
             registry=registry,
         )
@@ -71,41 +71,41 @@ class CallMetrics:
         )
         self._incomplete = Counter(
             "callsteward_incomplete_calls",
-            "Calls of which a part was not observed.",
+            "Calls that were not completely observed.",
             ("line",),
             registry=registry,
         )
         self._answer = Histogram(
             "callsteward_answer_latency_seconds",
-            "From the first ring of the phone that was answered first to its answer.",
+            "From the first ring of the phone that answered to its answer.",
             ("line",),
             buckets=_ANSWER,
             registry=registry,
         )
         self._wait = Histogram(
             "callsteward_wait_seconds",
-            "From the arrival of inbound calls to their answer, or to their end where nobody answered.",
+            "From the arrival of inbound calls to their answer, or to their end if nobody answered.",
             ("line", "answered"),
             buckets=_WAIT,
             registry=registry,
         )
         self._talk = Histogram(
             "callsteward_talk_seconds",
-            "Client bridged with an operator, holds taken out.",
+            "Client connected with an operator, holds taken out.",
             ("line",),
             buckets=_TALK,
             registry=registry,
         )
         self._hold = Histogram(
             "callsteward_hold_seconds",
-            "Each hold of a call that ended.",
+            "Each hold of an ended call.",
             ("line",),
             buckets=_HOLD,
             registry=registry,
         )
         self._now = Gauge(
             "callsteward_line_calls",
-            "Calls at this moment, by what their client does.",
+            "Calls at this moment, by what their client is doing.",
             ("line", "state"),
             registry=registry,
         )
@@ -127,7 +127,7 @@ class CallMetrics:
                 self._wait.labels(line, answered)
 
     def observe(self, fact: object) -> None:
-        """Count a fact; what says nothing here counts nowhere."""
+        """Count a fact; a fact without a metric is ignored."""
         match fact:
             case CallEnded(record):
                 self._count(record)
@@ -172,7 +172,7 @@ class CallMetrics:
         if record.wait_s is not None and record.direction is Direction.INBOUND:
             answered = "false" if record.answered_at is None else "true"
             self._wait.labels(line, answered).observe(record.wait_s)
-        # What was not observed is null and counts nowhere, least of all as 0.
+        # A value that was not observed is null and is not counted, least of all as 0.
         if record.answer_latency_s is not None:
             self._answer.labels(line).observe(record.answer_latency_s)
         if record.talk_s is not None and record.answered_at is not None:

@@ -1,4 +1,4 @@
-"""How the daemon itself is: read from its parts when Prometheus asks, so that counting costs nothing."""
+"""The daemon's own health as metrics: read from its parts when Prometheus asks, so counting costs nothing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from callsteward import __version__
 from callsteward.health import OTHER, OutboxState, Readings
 from callsteward.store.stored import UNREADABLE
 
-# A type's name comes off the wire: a label for each, but not without end.
+# A type's name comes off the wire: a label for each, up to a limit.
 _UNKNOWN_TYPES = 50
 
 
@@ -28,20 +28,20 @@ class HealthCollector(Collector):
         health = self._health
         counters = health.counters
         feed = health.feed()
-        info = InfoMetricFamily("callsteward_build", "The version that runs.")
+        info = InfoMetricFamily("callsteward_build", "The running version.")
         info.add_metric([], {"version": __version__})
         yield info
         yield _gauge("asterisk_connected", "1 while ARI is connected.", health.asterisk()[0])
         yield _gauge("broker_connected", "1 while the MQTT broker is connected.", feed.connected)
-        yield _gauge("open_calls", "Calls in progress that are followed.", health.open_calls())
+        yield _gauge("open_calls", "Calls in progress.", health.open_calls())
         yield _gauge(
             "event_lag_seconds",
-            "How long the oldest event of the batch handled last had waited in the daemon.",
+            "How long the oldest event of the last batch had waited in the daemon.",
             health.event_lag_s(),
         )
-        yield _gauge("event_queue_frames", "Events that wait for the tracker.", health.frames_waiting())
+        yield _gauge("event_queue_frames", "Events waiting for the tracker.", health.frames_waiting())
         yield _gauge(
-            "event_queue_frames_max", "The most that ever waited for the tracker.", counters.max_depth
+            "event_queue_frames_max", "The most events that ever waited for the tracker.", counters.max_depth
         )
         yield _gauge(
             "feed_queue_messages",
@@ -58,38 +58,46 @@ class HealthCollector(Collector):
         )
         yield _counter(
             "feed_overtaken_intervals",
-            "Revisions of intervals not sent since a newer one was made while they waited.",
+            "Interval revisions not sent because a newer one was made while they waited.",
             health.counters.overtaken_intervals,
         )
-        yield _counter("ari_frames", "Frames off the websocket.", counters.frames)
+        yield _counter("ari_frames", "Frames received over the websocket.", counters.frames)
         yield _counter("ari_events", "Events that reached the tracker.", counters.events)
         yield _counter("ari_malformed_frames", "Frames that were no ARI event.", counters.malformed)
-        yield _counter("ari_connects", "Connections to Asterisk that were made.", counters.connects)
-        yield _counter("ari_disconnects", "Connections to Asterisk that were lost.", counters.disconnects)
-        yield _counter("ari_overflows", "Connections given up since the queue was full.", counters.overflows)
+        yield _counter("ari_connects", "Connections made to Asterisk.", counters.connects)
+        yield _counter("ari_disconnects", "Connections to Asterisk lost.", counters.disconnects)
+        yield _counter(
+            "ari_overflows", "Connections given up because the queue was full.", counters.overflows
+        )
         yield _counter("tracker_errors", "Events on which the tracker failed.", counters.tracker_errors)
         yield _counter("ari_refusals", "Times that Asterisk refused the password.", counters.refused)
-        yield _counter("ari_silences", "Links given up without a heartbeat.", counters.silences)
+        yield _counter(
+            "ari_silences", "Links given up because the heartbeat was not answered.", counters.silences
+        )
         yield _counter("clock_steps", "Times that the clock was set.", counters.clock_steps)
         yield _counter("disk_stalls", "Writes to the journal that took over a second.", counters.disk_stalls)
-        yield _counter("disk_errors", "Times the disk began to refuse the journal.", counters.disk_errors)
+        yield _counter(
+            "disk_errors", "Times that the disk began to refuse the journal.", counters.disk_errors
+        )
         yield _counter("reload_errors", "Configurations refused on SIGHUP.", counters.reload_errors)
-        yield _gauge("asyncio_tasks", "Tasks of the daemon.", health.tasks())
+        yield _gauge("asyncio_tasks", "asyncio tasks of the daemon.", health.tasks())
         shed = CounterMetricFamily(
-            "callsteward_ari_shed_frames", "Frames left out where too many waited.", labels=["kind"]
+            "callsteward_ari_shed_frames", "Frames left out because too many waited.", labels=["kind"]
         )
         for kind, count in counters.shed.items():
             shed.add_metric([kind], count)
         yield shed
         unknown = CounterMetricFamily(
-            "callsteward_ari_unknown_events", "Events of types callsteward does not use.", labels=["type"]
+            "callsteward_ari_unknown_events",
+            "Events of types that callsteward does not use.",
+            labels=["type"],
         )
         for kind, count in _bounded(counters.unknown).items():
             unknown.add_metric([kind], count)
         yield unknown
         dropped = CounterMetricFamily(
             "callsteward_feed_dropped_messages",
-            "Messages given up since too many waited for the broker.",
+            "Messages given up because too many waited for the broker.",
             labels=["kind"],
         )
         for kind, count in feed.dropped.items():
@@ -99,14 +107,14 @@ class HealthCollector(Collector):
 
 def _outbox(state: OutboxState) -> Iterator[Metric]:
     yield _gauge("outbox_messages", "Messages on disk that the broker has not acknowledged.", state.messages)
-    yield _gauge("outbox_bytes", "What those messages take up.", state.size)
-    yield _gauge("outbox_limit_bytes", "From this size on the oldest are dropped.", state.limit)
+    yield _gauge("outbox_bytes", "Bytes of those messages.", state.size)
+    yield _gauge("outbox_limit_bytes", "Bytes from which on the oldest messages are dropped.", state.limit)
     waited_s = 0.0 if state.oldest_ms is None else max(0.0, time.time() - state.oldest_ms / 1000)
-    yield _gauge("outbox_oldest_seconds", "For how long the oldest of those messages has waited.", waited_s)
+    yield _gauge("outbox_oldest_seconds", "How long the oldest of those messages has waited.", waited_s)
 
 
 def _bounded(unknown: Counter[str]) -> dict[str, int]:
-    """The commonest types by name, all the rest under one."""
+    """The most frequent types by name, all others under one."""
     shown = dict(unknown.most_common(_UNKNOWN_TYPES))
     rest = unknown.total() - sum(shown.values())
     return shown | {OTHER: rest + shown.get(OTHER, 0)} if rest else shown

@@ -1,4 +1,4 @@
-"""What one scrape is answered with."""
+"""The answer to one scrape."""
 
 from __future__ import annotations
 

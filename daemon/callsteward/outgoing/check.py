@@ -1,4 +1,4 @@
-"""Which numbers the daemon may dial by this configuration, said plainly: a region is no tariff zone."""
+"""The numbers that the daemon may dial by this configuration, in plain words: a region is no tariff zone."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _TYPES = {"mobile": PhoneNumberType.MOBILE, "fixed_line": PhoneNumberType.FIXED_
 
 
 def callable_numbers(config: Config) -> Result:
-    """Regions, types and what is left out; a warning where the site's own numbers cannot be called."""
+    """Regions, types and exceptions; a warning if the site's own numbers cannot be called."""
     settings = config.callback
     regions = settings.regions or (config.site.region,)
     told = ", ".join(f"{region} (+{phonenumbers.country_code_for_region(region)})" for region in regions)
@@ -37,8 +37,8 @@ def callable_numbers(config: Config) -> Result:
     return warning(
         _CHECK,
         f"{found}; {', '.join(refused)}",
-        "territories may share a plan (Åland's mobiles are Finland's): name both in callback.regions, or the"
-        " numbers' beginnings in callback.allowed_prefixes",
+        "territories may share a plan (Åland's mobiles are Finland's): name both in"
+        " callback.regions, or the first digits of the numbers in callback.allowed_prefixes",
     )
 
 

@@ -31,7 +31,7 @@ from callsteward.terminal.visible import visible
 
 @dataclass(slots=True)
 class Tally:
-    """What a replay met. `events` counts those of a type callsteward uses, `unknown` the others."""
+    """Counts of a replay. `events` are those of a type that callsteward uses, `unknown` the others."""
 
     events: int = 0
     unknown: int = 0
@@ -39,7 +39,7 @@ class Tally:
     records: int = 0
 
 
-# The line's number in its stream, from 1, and what is wrong with it.
+# The line's number in its stream, from 1, and the mistake in it.
 OnBroken = Callable[[int, MalformedEventError], None]
 
 
@@ -53,8 +53,8 @@ def replay(
 ) -> Iterator[CallRecord]:
     """The record of each call in one stream, in order of ending.
 
-    Calls still open where the stream stops come last, with `complete` false. A line that is no ARI event
-    goes to `on_broken` and is skipped, unless that raises. Empty lines are nothing.
+    Calls still open where the stream stops come last, with `complete` false. A line that is no ARI event goes
+    to `on_broken` and is skipped, unless that raises. Empty lines are ignored.
     """
     tracker = Tracker(config)
     rehearsals = [
@@ -92,7 +92,7 @@ def _records(facts: Sequence[Fact], tally: Tally) -> Iterator[CallRecord]:
 
 
 STDIN = Path("-")
-# Smaller files are done before a bar could be read.
+# Smaller files are done before a progress bar could be read.
 _BAR_FROM_BYTES = 4_000_000
 
 
@@ -123,7 +123,7 @@ def replay_files(
 
 
 def _with_progress(source: BinaryIO, file: Path, stack: ExitStack, *, wanted: bool) -> Iterable[bytes]:
-    """The lines of a file, with a bar on stderr where it is large and somebody watches."""
+    """The lines of a file, with a progress bar on stderr if it is large and a terminal is there."""
     if not wanted or not sys.stderr.isatty() or file == STDIN or file.stat().st_size < _BAR_FROM_BYTES:
         return source
     progress = stack.enter_context(

@@ -1,4 +1,4 @@
-"""What a check says: found well, doubtful or broken, and how to mend it."""
+"""A check's result: ok, a warning or a failure, and how to mend it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Status(StrEnum):
 
 
 class Result(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One check. `mend` says what to do, null where nothing is."""
+    """One check. `mend` says what to do, null if nothing is to be done."""
 
     check: str
     status: Status

@@ -11,14 +11,14 @@ from callsteward.exceptions import CallstewardError
 from callsteward.terminal.files import Cells, Columns, moments
 from callsteward.terminal.visible import visible
 
-# What a sheet has at most, its heading included.
+# The most rows of a sheet, its heading included.
 MOST_ROWS = 1_048_576
 _WIDTH = 14
 _WIDE = 20
 
 
 class Workbook:
-    """One sheet with a heading that stays, and filters. Times are of `zone`."""
+    """One sheet with a fixed heading and filters. Times are of `zone`."""
 
     def __init__(self, out: IO[bytes], columns: Columns, zone: tzinfo) -> None:
         try:
@@ -30,7 +30,7 @@ class Workbook:
         self._names = list(columns)
         self._zone = zone
         self._moments = moments(columns)
-        # A workbook is written at its end, and not from its beginning to its end: a pipe cannot take it.
+        # A workbook is finished at its end, and not written from beginning to end: a pipe cannot take it.
         self._made = io.BytesIO()
         # Row by row through a temporary file: a year of slots needs no memory.
         self._book: Any = xlsxwriter.Workbook(
@@ -45,12 +45,12 @@ class Workbook:
         self._row = 0
 
     def write(self, rows: Iterable[Cells]) -> None:
-        """Raises CallstewardError where a sheet has no more room."""
+        """Raises CallstewardError if a sheet has no more room."""
         for row in rows:
             self._row += 1
             if self._row >= MOST_ROWS:
                 self._book.close()
-                message = f"a sheet holds {MOST_ROWS - 1} rows: ask for less time, or for --output csv"
+                message = f"a sheet holds {MOST_ROWS - 1} rows: choose a shorter time, or --output csv"
                 raise CallstewardError(message)
             for column, name in enumerate(self._names):
                 self._put(column, name, row[name])
@@ -59,7 +59,7 @@ class Workbook:
         if value is None:
             return
         if name in self._moments:
-            # A sheet knows no zones.
+            # A sheet knows no time zones.
             local = datetime.fromisoformat(value).astimezone(self._zone)
             self._sheet.write_datetime(self._row, column, local.replace(tzinfo=None))
         elif isinstance(value, bool):

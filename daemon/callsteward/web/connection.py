@@ -1,4 +1,4 @@
-"""One HTTP connection behind the gate: how long it may be silent, and what becomes of what is no HTTP."""
+"""One HTTP connection behind the gate: how long it may be silent, and what follows a malformed request."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ BOUNDS = Bounds(
     most=64, most_of_one=48, refusal=b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n\r\n"
 )
 SILENCE_S = 10.0
-"""From the connection, or the answer before, to the end of a request's head; or for reading the answer."""
+"""From the connection, or the previous answer, to the end of a request's head; also the limit for reading an
+answer."""
 BODY_S = 5.0
-"""For what follows the head."""
+"""The limit for the rest of the request."""
 _LOOK_EVERY_S = 0.5
 
 
 class Connection(web.RequestHandler):
-    """aiohttp's, which by itself waits for a request for as long as it takes."""
+    """aiohttp's handler, which by itself waits for a request without limit."""
 
     __slots__ = ("_ended", "_guest", "_since_s", "_tally")
 
@@ -38,7 +39,7 @@ class Connection(web.RequestHandler):
         self._ended = asyncio.Event()
 
     async def run(self) -> None:
-        """Serve until it is over, or too silent."""
+        """Serve until the connection is over, or silent for too long."""
         loop = asyncio.get_running_loop()
         transport, _ = await loop.connect_accepted_socket(lambda: self, self._guest.connection)
         try:
@@ -60,7 +61,7 @@ class Connection(web.RequestHandler):
             transport.abort()
 
     def begun(self) -> None:
-        """A request's head is here."""
+        """A request's head has arrived."""
         self._guest.busy = True
 
     def answered(self) -> None:
@@ -76,7 +77,7 @@ class Connection(web.RequestHandler):
         error = kw.get("exc_info")
         if isinstance(error, HttpProcessingError):
             self._tally.note(
-                "a request is no HTTP", "web_malformed", kind=type(error).__name__, sender=self._guest.peer
+                "a request is not HTTP", "web_malformed", kind=type(error).__name__, sender=self._guest.peer
             )
         else:
             super().log_exception(*args, **kw)

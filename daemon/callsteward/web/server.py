@@ -50,10 +50,10 @@ _NOT_FOUND = frozenset({"call_not_known", "no_callback", "no_complaint", "unknow
 
 
 class HttpDoor:
-    """Serves until cancelled. Raises ConfigError for a token that is none."""
+    """Serves until cancelled. Raises ConfigError for a token that is too short."""
 
     def __init__(self, config: Config, commands: Commands | None, metrics: Metrics | None = None) -> None:
-        """Without `commands` nothing can be changed by it, without `metrics` nothing be read."""
+        """Without `commands` it changes nothing; without `metrics` it shows none."""
         self._settings = config.web
         self._commands = commands
         self._metrics = metrics
@@ -111,7 +111,7 @@ class HttpDoor:
     @web.middleware
     async def _let_in(self, request: web.Request, handler: Any) -> web.StreamResponse:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        # Compared in a time that does not tell how much of it was right.
+        # Compared in constant time, so that the time does not tell how much of it was right.
         same = hmac.compare_digest(token.strip().encode("utf-8", "surrogateescape"), self._token)
         if scheme.lower() != "bearer" or not same:
             answer = {"error": "a token is needed: Authorization: Bearer …"}
@@ -121,7 +121,7 @@ class HttpDoor:
 
     @web.middleware
     async def _timed(self, request: web.Request, handler: Any) -> web.StreamResponse:
-        """Tell the connection while there is something to do on it."""
+        """Tell the connection while a request is being worked on."""
         connection = request.protocol
         if not isinstance(connection, Connection):
             response: web.StreamResponse = await handler(request)
@@ -140,7 +140,7 @@ class HttpDoor:
 
 
 def _taking(commands: Commands, name: str) -> Handler:
-    """What takes a command of that name over HTTP."""
+    """A handler that takes a command of that name over HTTP."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
         try:
@@ -149,7 +149,7 @@ def _taking(commands: Commands, name: str) -> Handler:
         except web.HTTPRequestEntityTooLarge:
             return web.json_response({"error": f"a command has at most {LARGEST} bytes"}, status=413)
         except (web.RequestPayloadError, ContentEncodingError):
-            # Its Content-Encoding or its chunks are none: nothing that follows can be read either.
+            # The Content-Encoding or the chunks are wrong: nothing that follows can be read either.
             return _unreadable(
                 "the body cannot be read: it is not in the Content-Encoding or chunks its headers name",
                 400,
@@ -163,7 +163,7 @@ def _taking(commands: Commands, name: str) -> Handler:
 
 
 async def _commands_off(_request: web.Request) -> web.StreamResponse:
-    """An address that other configurations have: who was used to it is told what to do."""
+    """An address that other configurations have: its users are told what to do."""
     return _unreadable("commands over HTTP are switched off: set http = true under [commands]", 403)
 
 
@@ -174,7 +174,10 @@ def _unreadable(why: str, status: int) -> web.Response:
 
 
 def _completed(body: bytes, request: web.Request) -> bytes:
-    """The command with what the address says; what is no JSON object goes on as it is, to be refused."""
+    """The command completed from the address.
+
+    A body that is no JSON object goes on as it is, to be refused.
+    """
     try:
         fields = msgspec.json.decode(body)
     except NOT_JSON:

@@ -69,7 +69,7 @@ def test_the_dialled_number_wins_over_the_extension() -> None:
         (BLOCK.replace(b"1795327299.9", b"x" * 151), "agi_uniqueid"),
         (BLOCK.replace(b"1795327299.9", b""), "agi_uniqueid"),
         # A caller name with a line break in it must not become a line of its own.
-        (BLOCK.replace(b'A "x', b"A\nagi_extension: 900"), "agi_extension stands twice"),
+        (BLOCK.replace(b'A "x', b"A\nagi_extension: 900"), "agi_extension is there twice"),
         (BLOCK.replace(b'A "x', b"A\nnonsense"), "no `agi_name: value`"),
         (BLOCK.replace(b"arrival?x=1&y=2", b"?x=1"), "names no script"),
         (BLOCK.replace(b"arrival?x=1&y=2", b"../arrival"), "names no script"),
@@ -77,9 +77,9 @@ def test_the_dialled_number_wins_over_the_extension() -> None:
         (BLOCK.replace(b"arrival?x=1&y=2", b"a" * 33), "names no script"),
         (BLOCK.replace(b"arrival?x=1&y=2", b"arrival?x"), "cannot be read"),
         (BLOCK.replace(b"arrival?x=1&y=2", b"//[arrival"), "cannot be read"),
-        (BLOCK.replace(b"arrival?x=1&y=2", b"arrival?x=1&x=2"), "stands twice in the URL"),
+        (BLOCK.replace(b"arrival?x=1&y=2", b"arrival?x=1&x=2"), "a parameter is in the URL twice"),
         (BLOCK.replace(b"arrival?x=1&y=2", b"arrival?" + b"&".join(b"%d=1" % n for n in range(17))), "read"),
-        (b"agi_network_script: arrival\n" * 2, "agi_network_script stands twice"),
+        (b"agi_network_script: arrival\n" * 2, "agi_network_script is there twice"),
         (BLOCK + b"x" * MAX_BYTES, "more than"),
     ],
 )

@@ -110,7 +110,7 @@ async def test_a_question_is_answered_by_channel_variables() -> None:
         (HEAD.format("refusing").encode(), "not today"),
         (HEAD.format("faulty").encode(), "RuntimeError"),
         (HEAD.format("slow").encode(), "no answer within 0.2 s"),
-        (b"GET / HTTP/1.0\r\n\n\n", "a line that is no `agi_name: value`"),
+        (b"GET / HTTP/1.0\r\n\n\n", "a line is not `agi_name: value`"),
         (b"agi_network: yes\n", "no request within 0.2 s"),
         (b"x" * 20_000 + b"\n\n", "a request of more than 16384 bytes"),
         (b"", "no request within 0.2 s"),
