@@ -1,8 +1,8 @@
-"""Keeps Home Assistant's announcements at the broker as the configuration has them.
+"""Keeps Home Assistant's announcements at the broker in step with the configuration.
 
-While `mqtt.discovery_prefix` is set, each connection publishes them all, retained, and takes away those of
-this site that are of no configured line or operator any more; a reload does the same. With the prefix unset
-nobody looks there, since the daemon may not even be allowed to: `callsteward feed undiscover` takes all away.
+While `mqtt.discovery_prefix` is set, each connection publishes them all, retained, and removes those of this
+site whose line or operator is no longer configured; a reload does the same. Without the prefix the daemon
+does not look there, since it may not even be allowed to: `callsteward feed undiscover` removes all.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ log = structlog.get_logger("callsteward.feed")
 
 TAKE_AWAY_S = 20.0
 STALE_AT_ONCE = 1_000
-"""Topics that wait to be taken away: whoever may publish there may have made up any number."""
+"""The most topics that wait to be removed: anybody who may publish there may have made up any number."""
 
 Send = Callable[[str, bytes], Awaitable[None]]
 """Publishes a retained message with QoS 1; an empty one makes the broker forget."""
@@ -42,14 +42,14 @@ class Announcer:
         self._site = config.site.name
         self._topics = topics
         self._changed = asyncio.Event()
-        # By topic: what the broker has, as far as is known; what it has and should not.
+        # By topic: the announcements that the broker has, as far as known; and those that it should not have.
         self._sent: dict[str, bytes] = {}
         self._stale: set[str] = set()
         self._wanted: dict[str, bytes] = {}
         self.reconfigure(config)
 
     def reconfigure(self, config: Config) -> None:
-        """Announce the lines and operators of this configuration from now on; the prefix stays."""
+        """From now on announce the lines and operators of this configuration; the prefix stays."""
         if self._prefix is None:
             return
         lines = [line.name for line in config.lines] or [config.default_line]
@@ -61,13 +61,13 @@ class Announcer:
         self._changed.set()
 
     def heard(self, message: aiomqtt.Message) -> None:
-        """What the broker had, or has got from us, on a topic of ours."""
+        """A message on one of our topics: the broker had it, or has just got it from us."""
         topic = message.topic.value
         if message.payload and topic not in self._wanted:
             self._take_away(topic)
 
     def too_large(self, topic: str, retained: bool) -> None:
-        """The broker has something on a topic of ours that is none of ours, whatever is in it."""
+        """The broker has a message on one of our topics that is not ours, whatever it holds."""
         if topic in self._wanted:
             self._sent.pop(topic, None)
             self._changed.set()
@@ -75,7 +75,7 @@ class Announcer:
             self._take_away(topic)
 
     def _take_away(self, topic: str) -> None:
-        # Of more than that the rest is found by the next connection.
+        # More than this number are found by the next connection.
         if len(self._stale) < STALE_AT_ONCE:
             self._stale.add(topic)
             self._changed.set()
@@ -88,7 +88,7 @@ class Announcer:
         self._sent.clear()
         self._stale.clear()
         opened.on_too_large = self.too_large
-        # The broker tells of what it still has, and of nothing but that.
+        # The broker sends what it still retains, and nothing else.
         answers = await opened.listen(own(self._prefix, self._site))
         if _refused(answers):
             log.warning(
@@ -113,9 +113,9 @@ class Announcer:
 
 
 async def take_away(config: Config, prefix: str) -> int:
-    """Have the broker forget all that a site announced under a prefix; how many there were.
+    """Have the broker forget all announcements of a site under a prefix; returns how many there were.
 
-    Raises FeedError where the broker cannot be reached, or does not let it be read.
+    Raises FeedError if the broker cannot be reached, or does not let it be read.
     """
     topics = Topics(config.mqtt.root, config.site.name)
     marker = secrets.token_hex(8).encode()
@@ -128,7 +128,7 @@ async def take_away(config: Config, prefix: str) -> int:
             if _refused(await opened.listen(own(prefix, config.site.name))):
                 text = f"the broker does not let {config.mqtt.username or 'us'} read {prefix}/#"
                 raise FeedError(text)
-            # What is retained comes at once, and so before this.
+            # Retained messages come at once, and so before this one.
             await opened.publish(topics.check, marker, qos=1)
             async for message in opened.messages:
                 if message.topic.value == topics.check:
@@ -139,7 +139,7 @@ async def take_away(config: Config, prefix: str) -> int:
             for topic in there:
                 await opened.deliver(topic, b"", retain=True, properties=None)
     except TimeoutError as error:
-        text = f"the broker has not told within {TAKE_AWAY_S:.0f} s what there is"
+        text = f"the broker has not answered within {TAKE_AWAY_S:.0f} s which announcements it has"
         raise FeedError(text) from error
     except (aiomqtt.MqttError, broker.RefusedError, OSError, ssl.SSLError) as error:
         text = f"the broker at {config.mqtt.host}:{config.mqtt.port}: {told(error, 'mqtt')}"
@@ -148,5 +148,5 @@ async def take_away(config: Config, prefix: str) -> int:
 
 
 def _refused(answers: Sequence[int | ReasonCode]) -> bool:
-    """Whether a subscription was: a reason code of MQTT 5, or the plain number of 3.1.1."""
+    """Whether a subscription was refused: a reason code of MQTT 5, or the plain number of 3.1.1."""
     return any((answer if isinstance(answer, int) else answer.value) >= 0x80 for answer in answers)

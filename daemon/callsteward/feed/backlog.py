@@ -1,7 +1,7 @@
-"""What waits to be published: bounded, oldest first, and a flood of one kind never pushes out another.
+"""Messages waiting to be published: bounded, oldest first; a flood of one kind never pushes out another.
 
-Pure: no IO. Records, alerts and call events each have their own bound. When a kind is over its bound
-its oldest message is dropped and counted; nothing is dropped silently.
+Pure: no IO. Records, alerts and call events each have their own bound. When a kind is over its bound its
+oldest message is dropped and counted; nothing is dropped silently.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ class Kind(StrEnum):
 class Waiting(msgspec.Struct, frozen=True):
     """A message as it will go out, the same on every try.
 
-    `message_id`: its name in the outbox, None where it is kept in memory alone. `retain` and `expire_s`:
-    whether and how long the broker keeps it.
+    `message_id`: its name in the outbox, None if it is kept in memory only. `retain` and `expire_s`: whether
+    and for how long the broker keeps it.
     """
 
     seq: int
@@ -47,26 +47,26 @@ class Backlog:
 
     @property
     def depth(self) -> int:
-        """Messages not yet acknowledged, those just being sent included."""
+        """Messages not yet acknowledged, including those being sent."""
         return self._in_flight + sum(map(len, self._queues.values()))
 
     def waiting(self, kind: Kind) -> int:
-        """How many of a kind wait, without those just being sent."""
+        """How many of a kind wait, without those being sent."""
         return len(self._queues[kind])
 
     @property
     def stored(self) -> int:
-        """How many of all are in the outbox too."""
+        """How many of all messages are in the outbox too."""
         waiting = self._queues[Kind.RECORD]
         return len(self._stored_in_flight) + sum(item.message_id is not None for item in waiting)
 
     @property
     def stored_in_flight(self) -> Collection[str]:
-        """The message_ids of what is just being sent from the outbox."""
+        """The message_ids of messages being sent from the outbox."""
         return frozenset(self._stored_in_flight)
 
     def put(self, message: Waiting) -> Waiting | None:
-        """Add a message; the one that had to go for it, if any."""
+        """Add a message; returns the one dropped for it, if any."""
         queue = self._queues[message.kind]
         queue.append(message)
         if len(queue) <= self._limit:
@@ -75,7 +75,7 @@ class Backlog:
         return queue.popleft()
 
     def take(self, count: int) -> list[Waiting]:
-        """The oldest messages, to be sent now; give them back with `sent` or `unsent`."""
+        """The oldest messages, to be sent now; return them with `sent` or `unsent`."""
         taken: list[Waiting] = []
         while len(taken) < count:
             queue = min(
@@ -97,14 +97,14 @@ class Backlog:
             self._stored_in_flight.discard(message.message_id or "")
 
     def unsent(self, messages: Iterable[Waiting]) -> None:
-        """The broker may not have them: they go out again, in the same order."""
+        """The broker may not have them: they are sent again, in the same order."""
         for message in reversed(list(messages)):
             self._queues[message.kind].appendleft(message)
             self._in_flight -= 1
             self._stored_in_flight.discard(message.message_id or "")
 
     def forget(self, names: Collection[str]) -> int:
-        """Give up what waits of these messages of the outbox; how many did."""
+        """Give up these messages of the outbox if they wait; returns how many did."""
         gone = set(names)
         queue = self._queues[Kind.RECORD]
         before = len(queue)

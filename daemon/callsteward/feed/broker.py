@@ -29,14 +29,14 @@ from callsteward.network.tally import Tally
 # How long the broker may take to answer: CONNACK, PUBACK, DISCONNECT.
 ANSWER_S = 10.0
 CONNECT_S = 4.0
-# Messages sent before the first is acknowledged, where the broker does not ask for fewer: a second's worth
-# of a busy PBX in some round trips, and no more than a broken connection may well send twice.
+# Messages sent before the first is acknowledged, unless the broker asks for fewer: a busy PBX's second in a
+# few round trips, and no more than a broken connection may reasonably send twice.
 WINDOW = 100
 # MQTT 5 "Unsupported Protocol Version", MQTT 3.1.1 "unacceptable protocol version".
 _WRONG_VERSION = {132, 1}
 
 log = structlog.get_logger(__name__)
-# What paho says there of a broken socket comes as an exception, too, and is said in an admin's words.
+# paho's own message about a broken socket also comes as an exception, which is logged in an admin's words.
 _UNHEARD = logging.getLogger(f"{__name__}.paho")
 _UNHEARD.setLevel(logging.CRITICAL)
 
@@ -49,20 +49,20 @@ class UnansweredError(aiomqtt.MqttError):
 
 
 class RefusedError(Exception):
-    """The broker has answered a message with an error (MQTT 5): it has not taken it, and never will."""
+    """The broker has answered a message with an error (MQTT 5): it has not accepted it, and never will."""
 
 
 class Client(aiomqtt.Client):
-    """An aiomqtt client that can be given up while it connects, and that looks at what the broker answers.
+    """An aiomqtt client that can be given up while it connects, and that checks the broker's answers.
 
-    No message that it is sent costs more memory than LARGEST_PACKET (`inlet`).
+    No message sent to it costs more memory than LARGEST_PACKET (`inlet`).
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
-        # By packet id: who waits for the broker's answer.
+        # By packet id: the future of the broker's answer.
         self._answers: dict[int, asyncio.Future[ReasonCode]] = {}
         self.window = WINDOW
-        """How many messages may be on their way at a time."""
+        """The most messages sent and not yet acknowledged."""
         self._free = asyncio.Semaphore(WINDOW)
         # paho's own limit of 20 is off: it would hide in its queue what it has not sent.
         super().__init__(*arguments, max_inflight_messages=0, **options)
@@ -72,19 +72,20 @@ class Client(aiomqtt.Client):
         self._client.connect_timeout = CONNECT_S
         self._tally = Tally(log)
         self.admit: Callable[[aiomqtt.Message], bool] = _everything
-        """Asked for each message before it waits to be looked at; must not wait itself. False: not needed."""
+        """Called for each message before it is queued; must not wait. False: not needed."""
         self.on_too_large: Callable[[str, bool], None] = _nobody
-        """Told the topic of a message that was not read since it is too large, and whether it is retained."""
+        """Called with the topic of a message that was not read because it is too large, and whether it is
+        retained."""
 
     def hang_up(self) -> bool:
-        """Close the socket at once, also one on which the broker has not answered; False: there is none."""
+        """Close the socket at once, even before the broker has answered on it; False: there is none."""
         if self._client.socket() is None:
             return False
         self._client.disconnect()
         return True
 
     async def listen(self, topic: str, *, retained: bool = True) -> Sequence[int | ReasonCode]:
-        """Subscribe with QoS 1. `retained` False: where MQTT 5 allows it, only to what comes from now on.
+        """Subscribe with QoS 1. `retained` False: if MQTT 5 allows it, only to messages from now on.
 
         Returns the broker's answer. Raises MqttError.
         """
@@ -94,16 +95,16 @@ class Client(aiomqtt.Client):
         return await self.subscribe(topic, options=none)
 
     def forget(self, topic: str) -> None:
-        """Have the broker forget what it retains on a topic. Does not wait for the answer."""
+        """Have the broker forget the retained message on a topic. Does not wait for the answer."""
         self._client.publish(topic, b"", 0, retain=True)
 
     async def deliver(
         self, topic: str, payload: bytes, *, retain: bool, properties: Properties | None
     ) -> None:
-        """Publish with QoS 1 and return once the broker has taken it; aiomqtt's own does not look whether.
+        """Publish with QoS 1 and return once the broker has accepted it, which aiomqtt's own does not check.
 
-        Messages go out in the order of the calls; with `window` of them on their way the next one waits.
-        Raises RefusedError where the broker refused it, ValueError where MQTT cannot carry it, MqttError.
+        Messages go out in the order of the calls; with `window` of them unacknowledged the next one waits.
+        Raises RefusedError if the broker refused it, ValueError if MQTT cannot carry it, MqttError.
         """
         async with self._free:
             await self._delivered(topic, payload, retain=retain, properties=properties)
@@ -135,7 +136,7 @@ class Client(aiomqtt.Client):
         reason_code: ReasonCode,
         properties: Properties | None = None,
     ) -> None:
-        # MQTT 5 (3.2.2.3.3): more than that the broker may answer by ending the connection.
+        # MQTT 5 (3.2.2.3.3): beyond this the broker may end the connection.
         asked = getattr(properties, "ReceiveMaximum", None)
         if asked is not None and not self._connected.done():
             self.window = min(WINDOW, asked)
@@ -153,7 +154,8 @@ class Client(aiomqtt.Client):
         if not self._connected.done():
             message = "the broker ended the connection without an answer"
             self._connected.set_exception(UnansweredError(message))
-            # Whoever connected may have been cancelled; asked for, it is none that nobody looked at.
+            # The task that connected may have been cancelled; retrieved here, the exception is not reported
+            # as unread.
             self._connected.exception()
         super()._on_disconnect(client, userdata, flags, reason_code, properties)
 
@@ -172,7 +174,7 @@ class Client(aiomqtt.Client):
             return
         elif self._queue.full():
             self._tally.note(
-                "too many messages wait: one is thrown away",
+                "too many messages wait: one is dropped",
                 "mqtt_discarded",
                 kind="queue_full",
                 sender=message.topic[:80],
@@ -201,11 +203,9 @@ def client(
 ) -> Client:
     """A client for the configured broker, not connected yet. `version`: "5" or "3.1.1".
 
-    `plain`: without properties in CONNECT (MQTT 5).
-
-    `incoming`: how many received messages may wait to be looked at; more are thrown away.
-
-    Raises FeedError where a certificate or key file cannot be used, ConfigError where the password's cannot.
+    `plain`: without properties in CONNECT (MQTT 5). `incoming`: how many received messages may wait to be
+    read; more are dropped. Raises FeedError if a certificate or key file cannot be used, ConfigError if the
+    password's file cannot.
     """
     mqtt = config.mqtt
     v5 = (version or mqtt.version) == "5"
@@ -216,15 +216,15 @@ def client(
         password=mqtt.secret,
         identifier=identifier,
         protocol=aiomqtt.ProtocolVersion.V5 if v5 else aiomqtt.ProtocolVersion.V311,
-        # What waits is kept by the daemon, so the broker need not remember it between connections.
+        # The daemon keeps waiting messages, so the broker need not remember the session between connections.
         clean_session=None if v5 else True,
-        # Only MQTT 5 has a clean start; this default of aiomqtt is the one it takes for 3.1.1.
+        # Only MQTT 5 has a clean start; this default of aiomqtt is what it accepts for 3.1.1.
         clean_start=True if v5 else MQTT_CLEAN_START_FIRST_ONLY,
         keepalive=mqtt.keepalive_s,
         tls_context=_tls(mqtt),
         timeout=ANSWER_S,
         will=will,
-        # Without it a small message waits for the one before to be acknowledged, up to 40 ms (Nagle).
+        # Without it a small message waits for the previous one's acknowledgement, up to 40 ms (Nagle).
         socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
         max_queued_incoming_messages=incoming,
         properties=_bounded() if v5 and not plain else None,
@@ -233,7 +233,7 @@ def client(
 
 
 def _bounded() -> Properties:
-    """What the broker must not send more than (MQTT 5, 3.1.2.11.4)."""
+    """The largest packet that the broker may send (MQTT 5, 3.1.2.11.4)."""
     made = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
     made.MaximumPacketSize = LARGEST_PACKET
     return made
@@ -249,11 +249,11 @@ def _nobody(_topic: str, _retained: bool) -> None:
 
 @contextlib.asynccontextmanager
 async def connected(opened: Client) -> AsyncIterator[None]:
-    """The client connected, and at the end disconnected in good order where there is still a connection.
+    """The client connected, and at the end disconnected in good order if there is still a connection.
 
-    Unlike aiomqtt's own context manager it can be cancelled while it connects, at once and without
-    leaving a socket behind, and a broker that does not answer the goodbye hides no other exception.
-    Raises aiomqtt.MqttError.
+    Unlike aiomqtt's own context manager it can be cancelled while it connects, at once and without leaving a
+    socket behind, and a broker that does not answer the goodbye hides no other exception. Raises
+    aiomqtt.MqttError.
     """
     entering = asyncio.create_task(_enter(opened), name="mqtt connect")
     try:
@@ -275,19 +275,19 @@ async def connected(opened: Client) -> AsyncIterator[None]:
 
 
 class Dialect:
-    """How a broker is to be spoken to: which version of MQTT, and with or without properties in CONNECT."""
+    """The variant of MQTT that a broker understands: its version, with or without properties in CONNECT."""
 
     def __init__(self, version: str) -> None:
         self.version = version
         self.plain = False
 
     def changes(self, error: Exception) -> bool:
-        """Whether the broker may be reached in another way, which is worth an attempt at once."""
+        """Whether the broker may be reached in another variant, which is worth an attempt at once."""
         if self.version != "5":
             return False
         if refuses_version(error):
             self.version = "3.1.1"
-            log.warning("the broker has no MQTT 5, going on with 3.1.1", action="mqtt_version")
+            log.warning("the broker does not speak MQTT 5, continuing with 3.1.1", action="mqtt_version")
             return True
         # A broker without MQTT 5 may take properties for a client's name.
         self.plain = isinstance(error, UnansweredError) and not self.plain
@@ -324,9 +324,9 @@ def _tls(mqtt: Mqtt) -> ssl.SSLContext | None:
             context.load_cert_chain(mqtt.cert_file, mqtt.key_file)
     except (OSError, ssl.SSLError) as error:
         files = ", ".join(str(file) for file in (mqtt.ca_file, mqtt.cert_file, mqtt.key_file) if file)
-        # OpenSSL says where in its source it gave up.
+        # OpenSSL gives the place in its source where it failed.
         why = (
-            "one of them is no certificate or key in PEM, or key and certificate are not of one another"
+            ("one of them is not a certificate or key in PEM, or key and certificate do not belong together")
             if isinstance(error, ssl.SSLError)
             else error.strerror
         )

@@ -1,10 +1,10 @@
-"""Delivery from the outbox: what waits there is handed to the feed, what the broker has is taken away.
+"""Delivery from the outbox: passes waiting messages to the feed, and removes acknowledged ones.
 
-A message is on disk before anybody sends it. A call record is `release`d by its maker, after the call events
-that belong before it; as long as nothing waits it then goes from the maker's hand, without being read
-back. All else comes from the disk in its turn: what an earlier process left, what had no room, and steps of
-callbacks, which the command line makes too and whose order must not be mistaken. Only some are held in
-memory: a broker that is away costs disk, and never the reader of events.
+A message is on disk before it is sent. A call record is `release`d by its maker, after the call events that
+belong before it; if nothing waits it is then sent straight away, without being read back. Every other message
+comes from the disk in its turn: those that an earlier process left, those that had no room, and steps of
+callbacks, which the command line makes too and whose order must not change. Only some are held in memory: a
+broker that is away costs disk space, and never the reader of events.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ UNRELEASED_MS = 2_000
 # Acknowledgements that come together are one transaction.
 GATHER_S = 0.1
 MEASURE_EVERY_S = 5.0
-# Shares of the limit: from where it is said that the outbox fills, below which it is in order again, and
-# what is left when it had to drop.
+# Shares of the limit: from the first on the outbox is reported as filling, below the second as in order
+# again, and the third is left after it had to drop.
 FILLING, IN_ORDER, AFTER_DROP = 0.8, 0.7, 0.95
 
 
@@ -49,7 +49,7 @@ class Level(StrEnum):
 
 
 def level(before: Level, size: int, limit: int) -> Level:
-    """The level at `size` bytes. Nothing is dropped before it was said once that the outbox fills."""
+    """The level at `size` bytes. Nothing is dropped before the outbox was reported as filling once."""
     if size > limit and before is not Level.NORMAL:
         return Level.DROPPING
     if size >= FILLING * limit:
@@ -58,10 +58,10 @@ def level(before: Level, size: int, limit: int) -> Level:
 
 
 class Sink(Protocol):
-    """Who sends: the feed. None of these waits or fails."""
+    """The sender: the feed. None of these waits or fails."""
 
     def room(self) -> int:
-        """How many more messages it takes now."""
+        """How many more messages it accepts now."""
         ...
 
     def take(self, message: Stored) -> None:
@@ -69,19 +69,19 @@ class Sink(Protocol):
         ...
 
     def on_the_way(self) -> Collection[str]:
-        """What is being sent at this moment, by message_id."""
+        """Messages being sent at this moment, by message_id."""
         ...
 
     def forget(self, names: Collection[str]) -> int:
-        """Send none of these any more, by message_id; how many of them had been taken."""
+        """Stop sending these, by message_id; returns how many of them had been taken."""
         ...
 
     def dropped(self, messages: int, taken: int) -> None:
-        """So many are given up, so many of them had been taken."""
+        """This many are given up, of which `taken` had been taken."""
         ...
 
     def caught_up(self) -> None:
-        """Everything there is has been taken."""
+        """All waiting messages have been taken."""
         ...
 
     def filled(self, now: Level, measure: Measure, limit: int) -> None:
@@ -95,13 +95,13 @@ class Delivery:
     def __init__(self, outbox: Outbox, *, limit_bytes: int) -> None:
         self._outbox = outbox
         self._limit_bytes = limit_bytes
-        # All up to this id have been taken, unless they are to be read again; all up to that one an earlier
-        # process left.
+        # All up to this id have been taken, unless they are to be read again; all up to the other one are
+        # from an earlier process.
         self._last = 0
         self._again = False
         self._inherited: int | None = None
-        # By message_id: what was taken and is still in the outbox; what was removed since the last read
-        # began; what may be taken from the disk, and since when.
+        # By message_id: taken and still in the outbox; removed since the last read began; free to be taken
+        # from the disk, and since when.
         self._taken: set[str] = set()
         self._removed: set[str] = set()
         self._released: dict[str, float] = {}
@@ -109,16 +109,16 @@ class Delivery:
         self._refused: list[str] = []
         self._news = asyncio.Event()
         self._acknowledged = asyncio.Event()
-        # Held while messages are read and taken, and while some are dropped: one that was dropped after it
-        # had been read would be taken, and sent, all the same.
+        # Held while messages are read and taken, and while some are dropped: a message dropped after it had
+        # been read would otherwise be taken, and sent, all the same.
         self._turn = asyncio.Lock()
         self._measured_s = float("-inf")
         self._full = False
         self._stopping = False
         self.in_step = False
-        """Whether everything that was released has been taken."""
+        """Whether every released message has been taken."""
         self.measure = Measure()
-        """How much waited when it was last measured."""
+        """The outbox's size when it was last measured."""
         self.level = Level.NORMAL
 
     @property
@@ -128,10 +128,10 @@ class Delivery:
         return OutboxState(measure.messages, measure.size, self._limit_bytes, measure.oldest_ms)
 
     def release(self, message_id: str, room: int, *, by_hand: bool = True) -> bool:
-        """The message is stored, and what belongs before it has been told: it may go.
+        """The message is stored, and the messages that belong before it were sent: it may go.
 
-        True: nothing waits before it, the caller sends it. False: it comes from the disk in its turn, as all
-        do that may not go `by_hand`.
+        True: nothing waits before it, and the caller sends it. False: it comes from the disk in its turn,
+        like every message that may not go `by_hand`.
         """
         if message_id in self._taken:
             return False
@@ -154,11 +154,11 @@ class Delivery:
         self._acknowledged.set()
 
     def refused(self, name: str) -> None:
-        """The broker has answered that it does not take this one; it is told as `sent` besides."""
+        """The broker has refused this one; `sent` is called for it as well."""
         self._refused.append(name)
 
     def stop(self) -> None:
-        """Let `run` return after what it is doing: nothing of the database is cut off half way."""
+        """Let `run` return after its present step: no work on the database is interrupted."""
         self._stopping = True
         self._news.set()
         self._acknowledged.set()
@@ -177,7 +177,7 @@ class Delivery:
             group.create_task(self._repeat(tidy, self._acknowledged), name="outbox tidy")
 
     async def flush(self) -> None:
-        """Take away at once what was acknowledged; what stays is sent again by the next run."""
+        """Remove acknowledged messages at once; the others are sent again by the next run."""
         try:
             await self._remove_sent()
             self.measure = await self._outbox.measure()
@@ -201,7 +201,7 @@ class Delivery:
                     await woken.wait()
 
     async def _take_up(self, sink: Sink) -> None:
-        """Take what may go, in order, until there is no more of it or no more room."""
+        """Take the messages that may go, in order, until none are left or there is no more room."""
         self._full = False
         if self._inherited is None:
             self._inherited = await self._outbox.newest()
@@ -227,12 +227,13 @@ class Delivery:
                 return
 
     def _take(self, page: Sequence[Stored], after: int, sink: Sink) -> bool:
-        """Take what may go of the messages that were read behind the id `after`; False: no more room."""
+        """Take those messages that may go of a page read after the id `after`; False: no more room."""
         for message in page:
             before, after = after, message.id
             if message.message_id not in self._taken:
                 if not self._may_go(message):
-                    # Its maker will release it, or it grows old: `_last` stays before it, it is found again.
+                    # Its maker will release it, or it grows old: `_last` stays before it, so it is found
+                    # again.
                     continue
                 if sink.room() <= 0:
                     return False
@@ -244,13 +245,14 @@ class Delivery:
         return True
 
     def _is_in_step(self, read_s: float) -> bool:
-        """Whether a read to the end, begun at `read_s`, has found everything that was released."""
-        # Stored before it was released: what was released before the read is in it, or was gone already.
+        """Whether a read to the end, begun at `read_s`, has found every released message."""
+        # A message is stored before it is released: one released before the read is in it, or was gone
+        # already.
         self._released = {name: at_s for name, at_s in self._released.items() if at_s >= read_s}
         return not self._released
 
     def _may_go(self, message: Stored) -> bool:
-        # Only a record has events before it; and one that an earlier process made is released by nobody.
+        # Only a record has events before it; and a record of an earlier process is released by nobody.
         if message.kind != RECORD or message.id <= (self._inherited or 0):
             return True
         if message.message_id in self._released:
@@ -297,7 +299,7 @@ class Delivery:
                 limit_megabytes=round(self._limit_bytes / 1e6, 3),
             )
         if measure.size > self._limit_bytes and self.level is Level.DROPPING:
-            # What the broker has by now is not there to be dropped.
+            # A message that the broker has by now cannot be dropped.
             await self._remove_sent()
             measure = await self._outbox.measure()
         if measure.size > self._limit_bytes and self.level is Level.DROPPING:
@@ -306,7 +308,7 @@ class Delivery:
             self.measure = await self._outbox.measure()
 
     async def _drop_oldest(self, sink: Sink, size: int) -> None:
-        """Give up the oldest that are not on their way, at least `size` bytes of them."""
+        """Give up the oldest messages that are not being sent, at least `size` bytes of them."""
 
         def spared() -> set[str]:
             return {*sink.on_the_way(), *self._sent}
@@ -330,8 +332,8 @@ class Delivery:
             sink.dropped(len(names), taken)
         if names:
             log.error(
-                "the outbox is full: its oldest messages are dropped; `callsteward feed status` says which"
-                " span to send again",
+                "the outbox is full: its oldest messages are dropped; `callsteward feed"
+                " status` names the span to send again",
                 action="outbox_dropped",
                 messages=len(names),
             )
@@ -339,6 +341,8 @@ class Delivery:
 
 _SAID = {
     Level.NORMAL: "the outbox has room again",
-    Level.FILLING: "the outbox fills: the broker takes less than is made; soon the oldest will be dropped",
+    Level.FILLING: (
+        "the outbox fills: the broker takes less than is made; soon the oldest messages will be dropped"
+    ),
     Level.DROPPING: "the outbox is full: the oldest messages are being dropped",
 }

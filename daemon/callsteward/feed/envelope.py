@@ -1,4 +1,4 @@
-"""What every message carries, and the types its fields are made of: see `feed.messages`."""
+"""The fields that every message carries, and the types its fields are made of: see `feed.messages`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ BLANK: dict[str, Any] = {"message_id": "", "boot_id": "", "seq": 0, "ts": ""}
 
 
 class Envelope(msgspec.Struct, frozen=True, kw_only=True):
-    """What every message carries. A message is built with it empty and stamped when it goes out."""
+    """The fields that every message carries.
+
+    A message is built with them empty and stamped when it goes out.
+    """
 
     message_id: str
     boot_id: str
@@ -32,7 +35,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def identity(kind: str, *parts: object) -> str:
-    """A message's id made from what it says: the same on every try."""
+    """A message's id made from its content: the same on every try."""
     # JSON keeps ("a", "b") and ("a,b",) apart.
     return str(uuid.uuid5(_NAMESPACE, msgspec.json.encode([kind, *parts]).decode()))
 
@@ -45,5 +48,5 @@ def stamp(ms: float) -> str:
 
 @functools.lru_cache(maxsize=1024)
 def _second(seconds: int) -> str:
-    # A busy second is asked for a thousand times.
+    # A busy second is needed a thousand times.
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"

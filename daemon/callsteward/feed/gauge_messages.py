@@ -12,10 +12,9 @@ from callsteward.record.facts import LineNow, OperatorNow, OperatorState
 class LineNowMessage(Envelope, frozen=True, kw_only=True):
     """`lines/LINE/now`: clients on the line at this moment, and the line's inbound calls of `day`.
 
-    `longest_wait_s` is null while nobody waits, and counts up once a second while somebody does.
-    `lost` counts calls of any day that nobody answered and nobody has dealt with since.
-    The `…_today` fields: see `feed.today`. `service_level_today` is a share from 0 to 1, null without
-    calls.
+    `longest_wait_s` is null while nobody waits, and counts up once a second while somebody does. `lost`
+    counts lost calls of any day that nobody has dealt with yet. The `…_today` fields: see `feed.today`.
+    `service_level_today` is a share from 0 to 1, null without calls.
     """
 
     schema: Literal["callsteward.line-now/1"] = "callsteward.line-now/1"
@@ -88,8 +87,8 @@ def operator_now(site: str, now: OperatorNow, now_ms: int) -> OperatorNowMessage
 
 
 def _elapsed(since_ms: int, now_ms: int) -> float:
-    """Whole seconds, so that a gauge which is made twice in a second is one gauge.
+    """Whole seconds, so that a gauge made twice within a second is the same gauge.
 
-    Asterisk's clock and the daemon's may differ by a little: a wait is never negative.
+    Asterisk's clock and the daemon's may differ a little: a wait is never negative.
     """
     return float(max(0, now_ms - since_ms) // 1000)

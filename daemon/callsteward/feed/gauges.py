@@ -1,7 +1,7 @@
-"""The retained gauges: what each line and operator is doing, no more than once a second per topic.
+"""The retained gauges: the state of each line and operator, at most once a second per topic.
 
-Pure: it is told the time and says what is to be published. A gauge goes out when it differs from what
-was last sent, and the newest wins: what changed and changed back within a second is not sent.
+Pure: it is given the time and returns what is to be published. A gauge is published when it differs from the
+last one sent, and the newest wins: a change that is undone within a second is not sent.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from callsteward.record.call import CallRecord
 from callsteward.record.facts import LineNow, OperatorNow, OperatorState
 
 EVERY_S = 1.0
-# Operators without a section in the configuration whose rest is shown. Where names have no end (a pattern
-# that takes in whoever calls), those at rest the longest go, and the broker forgets them.
+# Operators without a section in the configuration whose idle state is shown. If there is no end of names (a
+# pattern that matches every caller), those idle for longest go, and the broker forgets them.
 STRANGERS = 1000
 
 Gauge = LineNowMessage | OperatorNowMessage
 
 
 class _Sent(msgspec.Struct):
-    """What was last published on a topic, and when (monotonic seconds)."""
+    """The last gauge published on a topic, and when (monotonic seconds)."""
 
     gauge: Gauge | None = None
     at_s: float = float("-inf")
@@ -53,7 +53,7 @@ class Gauges:
         self.resend()
 
     def show(self, lines: Sequence[LineNow], operators: Sequence[OperatorNow], now_ms: int) -> None:
-        """The whole picture of this moment: a line or operator that is not in it is at rest."""
+        """All lines and operators at this moment: one that is not named is idle."""
         busy = {item.line: item for item in lines}
         for name in self._lines.keys() - busy.keys():
             busy[name] = LineNow(line=name)
@@ -89,11 +89,11 @@ class Gauges:
 
     @property
     def gone(self) -> list[str]:
-        """Topics that the broker is to forget; each goes from this list when it has."""
+        """Topics that the broker is to forget; each leaves this list when it has."""
         return self._gone
 
     def add(self, lines: Iterable[str], operators: Iterable[str]) -> None:
-        """Lines and operators that are to be shown also while nothing happens to them."""
+        """Lines and operators that are to be shown even while nothing happens to them."""
         for name in lines:
             if name not in self._lines:
                 self._lines[name] = LineNow(line=name)
@@ -107,7 +107,7 @@ class Gauges:
         self._changed.add((True, record.line))
 
     def resend(self) -> None:
-        """Forget what was sent: after a reconnect the broker may have none of it."""
+        """Forget the gauges sent so far: after a reconnect the broker may have none of them."""
         self._sent.clear()
         self._changed.update((True, name) for name in self._lines)
         self._changed.update((False, name) for name in self._operators)
@@ -115,7 +115,7 @@ class Gauges:
     def due(self, now_ms: int, now_s: float, *, at_once: bool = False) -> list[tuple[str, Gauge]]:
         """Topics and gauges to publish now. `now_ms` is Asterisk's clock, `now_s` a monotonic one.
 
-        With `at_once` nothing waits for its second to be over: the last gauges before a stop.
+        With `at_once` no gauge waits for its second to be over: the last gauges before a stop.
         """
         self._turn_day(now_ms)
         if not self._operators and self._idle:

@@ -1,9 +1,10 @@
-"""How large a message may be that the broker sends: the rest of a larger one is read and thrown away.
+"""The largest message that is read from the broker: the rest of a larger one is read and thrown away.
 
-MQTT 5 has a Maximum Packet Size, which a client says when it connects: the broker then does not send what is
-larger. Without it (MQTT 3.1.1, or a broker that does not care) paho would read any packet into memory, some
-times over, before it is known what it is: 250 MB cost 961 MiB. So the bound is in what paho calls to read.
-The connection goes on: a broker sends a retained message again and again to who hangs up on it.
+MQTT 5 has a Maximum Packet Size, which a client announces when it connects: the broker then does not send
+larger packets. Without it (MQTT 3.1.1, or a broker that ignores it) paho would read any packet into memory,
+several times over, before it is known what it is: 250 MB cost 961 MiB. So the bound is in the function that
+paho calls to read. The connection goes on: a broker sends a retained message again and again to a client that
+hangs up on it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ LARGEST_PACKET = 72 * 1024
 """Bytes. A command with the longest topic that MQTT has (64 KiB), which names what is refused."""
 
 _CHUNK = 64 * 1024
-# Chunks thrown away before others have their turn.
+# Chunks thrown away before other tasks have their turn.
 _AT_ONCE = 16
 
 
@@ -38,13 +39,13 @@ class Inlet:
         client._sock_recv = self._bounded  # type: ignore[method-assign]  # noqa: SLF001
 
     def cut(self) -> int:
-        """How many bytes the packet had that is handled at this moment, 0 where all of it was read."""
+        """How many bytes the packet being handled had, 0 if all of it was read."""
         return self._cut
 
     def _bounded(self, bufsize: int) -> bytes:
-        """What paho asks for, up to the bound; then only the packet's last byte, once all others are gone.
+        """The bytes that paho asks for, up to the bound; then only the packet's last byte.
 
-        Raises what paho expects, BlockingIOError, where nothing is there yet or others are to have a turn.
+        Raises what paho expects, BlockingIOError, if nothing is there yet or other tasks are to have a turn.
         """
         assert self._receive is not None
         packet = self._client._in_packet  # noqa: SLF001

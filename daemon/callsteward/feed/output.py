@@ -1,4 +1,4 @@
-"""Where what the daemon has to say goes: the MQTT feed, a listener in its place, or nowhere."""
+"""The target of the daemon's messages: the MQTT feed, a listener in its place, or nowhere."""
 
 from __future__ import annotations
 

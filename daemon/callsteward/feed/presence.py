@@ -1,4 +1,4 @@
-"""The daemon's `status`: whether it is there, whether it hears Asterisk, what it has lost."""
+"""The daemon's `status`: whether it is there, whether it receives events, what it has lost."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from callsteward.feed.delivery import Delivery
 from callsteward.feed.status_message import StatusMessage, status
 from callsteward.health import Health
 
-# Status is sent when something in it changes, and this often all the same: its numbers grow old.
+# Status is sent when anything in it changes, and at least this often: its numbers grow old.
 STATUS_EVERY_S = 30.0
 
 
@@ -26,7 +26,7 @@ class Presence:
         self.asterisk: tuple[bool, str] = (False, "not connected yet")
         """Whether Asterisk is connected, and why not."""
         self.health = Health()
-        """How the daemon itself does."""
+        """The daemon's own health."""
         self._sent: tuple[object, ...] = ()
         self._sent_s = 0.0
 
@@ -36,7 +36,7 @@ class Presence:
         return (self._sent != self._news() and age_s >= 1) or age_s >= STATUS_EVERY_S
 
     def will(self) -> StatusMessage:
-        """What the broker says when the daemon vanishes. No time of death is known when it is made."""
+        """The broker's message when the daemon vanishes. No time of death is known when it is made."""
         return status(site=self._site, started_ms=self._started_ms, state="offline", reason="connection_lost")
 
     def status(self, last_seq: int, *, stopped: bool = False) -> StatusMessage:
@@ -62,6 +62,6 @@ class Presence:
         )
 
     def _news(self) -> tuple[object, ...]:
-        """What is worth a status at once: link, health, what was dropped, an outbox that fills."""
+        """Changes of these are worth a status at once: link, health, drops, an outbox that fills."""
         level = None if self._delivery is None else self._delivery.level
         return (self.asterisk, level, *self.health.news, *self._backlog.dropped.values())

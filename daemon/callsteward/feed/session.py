@@ -1,8 +1,8 @@
-"""What is said on a connection to the broker, from the first message to the goodbye.
+"""The messages of one connection to the broker, from the first one to the goodbye.
 
-Everything goes out with QoS 1. Records and alerts must arrive; call events must too, since a subscriber
-that misses an `unhold` shows a hold that never ends, and MQTT keeps the order of messages of one QoS
-only; a gauge that is lost would stay wrong in the broker for as long as nothing changes.
+Everything is sent with QoS 1. Records and alerts must arrive; call events must too, since a subscriber that
+misses an `unhold` shows a hold that never ends, and MQTT keeps the order among messages of one QoS only; a
+lost gauge would stay wrong in the broker until something changes.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from callsteward.feed.wire import Wire
 
 log = structlog.get_logger("callsteward.feed")
 
-# Gauges under way at a time: they must not take the whole way from what must arrive.
+# The most gauges under way at a time: they must not take the whole room of messages that must arrive.
 GAUGES_AT_ONCE = 20
-# Changes that come close together become one gauge.
+# Changes close together become one gauge.
 COALESCE_S = 0.1
 GOODBYE_S = 2.0
 
@@ -126,7 +126,7 @@ class Session:
 
     def _announce(self, opened: broker.Client) -> Send:
         async def send(topic: str, payload: bytes) -> None:
-            # No message of ours: Home Assistant's own form, also where ours are CloudEvents.
+            # Not a message of ours: Home Assistant's own form, even if ours are CloudEvents.
             properties = self._plain.publish(topic, payload, self._version)[1]
             try:
                 await opened.deliver(topic, payload, retain=True, properties=properties)
@@ -136,7 +136,7 @@ class Session:
         return send
 
     async def _send_backlog(self, opened: broker.Client) -> None:
-        """Send in order, as many at a time as the broker takes; what it has not acknowledged, waits again."""
+        """Send in order, as many at a time as the broker accepts; unacknowledged messages wait again."""
         # By identity: messages that clear a topic have no number of their own.
         under_way: dict[int, Waiting] = {}
         try:
@@ -198,7 +198,7 @@ class Session:
         except broker.RefusedError as error:
             self._refused(topic, str(error), item)
         except (ValueError, msgspec.DecodeError) as error:
-            # MQTT cannot carry it. Tried again it would stop all that wait behind it, for ever.
+            # MQTT cannot carry it. If it were tried again it would block all messages after it for ever.
             log.warning(
                 "not a message MQTT can carry", action="mqtt_impossible", topic=topic, error=str(error)
             )
@@ -206,7 +206,7 @@ class Session:
                 self._post.refused(item)
 
     def _refused(self, topic: str, why: str, item: Waiting | None) -> None:
-        """The broker has answered that it does not take a message. Tried again it would stop what waits."""
+        """The broker has refused a message. If it were tried again it would block the waiting ones."""
         self._refusals += 1
         if item is not None:
             self._post.refused(item)

@@ -14,14 +14,14 @@ _UNKNOWN_HEALTH: dict[str, Any] = dict.fromkeys(Health.__struct_fields__)
 
 
 class StatusMessage(Envelope, frozen=True, kw_only=True):
-    """`status`: is the daemon there, does it hear Asterisk, has it lost anything.
+    """`status`: whether the daemon is there, whether it receives events, and whether it has lost any.
 
-    `reason` is stopped after a clean stop and connection_lost in the Will, which the broker publishes
-    when the daemon vanishes: that one was made when the connection was, so what it cannot know is null.
+    `reason` is stopped after a clean stop and connection_lost in the Will, which the broker publishes when
+    the daemon vanishes: the Will is made when the connection is made, so fields that it cannot know are null.
     `outbox` is filling when the broker takes less than is made, and dropping while the oldest messages are
-    given up; `outbox_depth` and `outbox_oldest_at` are from the last time it was measured (5 s).
-    `parts` is waiting while an optional part ([web], [agi]) cannot have its port; everything else goes on.
-    From `frames_waiting` on it is how the daemon itself does (`health`); counts are since its start.
+    given up; `outbox_depth` and `outbox_oldest_at` are from the last time it was measured (5 s). `parts` is
+    waiting while the port of an optional part ([web], [agi]) is not available; everything else goes on. The
+    fields from `frames_waiting` on are the daemon's own health (`health`); counts are since its start.
     """
 
     schema: Literal["callsteward.status/1"] = "callsteward.status/1"
@@ -73,7 +73,7 @@ def status(
     outbox_oldest_ms: int | None = None,
     health: Health | None = None,
 ) -> StatusMessage:
-    """The daemon's status. `dropped`: records, alerts, call events since it started."""
+    """The daemon's status. `dropped`: records, alerts, call events given up since it started."""
     records, alerts, events = dropped or (None, None, None)
     return StatusMessage(
         **BLANK,
@@ -98,7 +98,7 @@ def status(
 
 
 def _said(health: Health) -> dict[str, Any]:
-    """Its fields, the texts among them without secrets: they quote errors of the configuration."""
+    """The health's fields. Secrets are removed from its texts, which quote errors of the configuration."""
     fields = msgspec.structs.asdict(health)
     return {name: _masked(value) if isinstance(value, str) else value for name, value in fields.items()}
 

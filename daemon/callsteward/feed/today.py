@@ -34,7 +34,7 @@ class DayCounts(msgspec.Struct):
     def service_level(self) -> float | None:
         """Answered in time over answered and abandoned, 0 to 1; None before the first such call.
 
-        A call whose wait was not observed is in neither number: what is not known is not counted late.
+        A call whose wait was not observed is in neither number: an unknown wait does not count as late.
         """
         counted = self.answered - self.answered_unmeasured + self.abandoned
         return round(self.in_time / counted, 4) if counted else None

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-# quote() lets letters, digits and `_.-~` through; `+ # /`, NUL, blanks and whatever is not ASCII become
-# %XX, and so does `%` itself: two names never share a level.
+# quote() lets letters, digits and `_.-~` through; `+ # /`, NUL, blanks and everything that is not ASCII
+# become %XX, and so does `%` itself: two names never share a level.
 _EMPTY = "%"
 
 
@@ -40,7 +40,7 @@ class Topics:
 
     @property
     def check(self) -> str:
-        """Where `callsteward check` proves that it may publish."""
+        """The topic on which `callsteward check` proves that it may publish."""
         return f"{self._base}/check"
 
     def line_now(self, line: str) -> str:

@@ -1,4 +1,4 @@
-"""What a message is in a PUBLISH: its payload, plain or as a CloudEvent, and MQTT 5's properties."""
+"""A message in a PUBLISH: its payload, plain or as a CloudEvent, and MQTT 5's properties."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Wire:
     ) -> tuple[bytes, Properties | None]:
         """Payload and properties of a message (or of nothing, which clears a topic) on its topic.
 
-        `correlation`: of the command that it answers. Raises msgspec.DecodeError for what is no message.
+        `correlation`: that of the command being answered. Raises msgspec.DecodeError if it is no message.
         """
         v5 = version == "5"
         if self._mode == "off" or not payload:
@@ -56,7 +56,7 @@ class Wire:
 def _properties(
     content_type: str, expiry_s: int | None, correlation: bytes | None = None, *, will: bool = False
 ) -> Properties:
-    """The payload is text of this type, and worth so many seconds. Nothing depends on it."""
+    """The payload is text of this type, and expires after this many seconds. Nothing depends on it."""
     made = Properties(PacketTypes.WILLMESSAGE if will else PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
     made.PayloadFormatIndicator = 1
     made.ContentType = content_type
