@@ -201,7 +201,7 @@ async def opened(url: str) -> str:
 
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:"])
 async def test_a_database_in_memory(url):
-    said = "store.url: a database in memory keeps nothing; name a file, sqlite:///callsteward.db"
+    said = "store.url: a database in memory keeps nothing; name a file, such as sqlite:///callsteward.db"
     assert await opened(url) == said
 
 

@@ -31,7 +31,7 @@ CONFIG = "config/callsteward.toml"
 NO_FILE = "nowhere.toml: no such file: name the configuration with -c FILE or $CALLSTEWARD_CONFIG"
 NO_DATABASE = (
     "callsteward: there is no database at {folder}/config/callsteward.db: the daemon makes it when it"
-    " starts first"
+    " first starts"
     " (callsteward run -c FILE, or systemctl start callsteward)"
 )
 
