@@ -1,4 +1,4 @@
-"""Asterisk's clock, as the events tell it; and the machine's, where it is set."""
+"""Asterisk's clock by its events; and the machine's clock, when it is set."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 
 FORGET_AFTER_S = 30.0
-# Less is what NTP does to a clock that is nearly right.
+# Smaller steps are NTP's corrections of a clock that is nearly right.
 STEP_S = 1.0
 
 
 class EventClock:
-    """Says what time Asterisk has now: ms since 1970.
+    """The time that Asterisk has now: ms since 1970.
 
-    Alert timers run on it, so a PBX whose clock differs from the daemon's, or is stepped, alerts at the
-    right moment of its own. An event is stamped before it arrives, at once or (after an outage) much later.
-    The difference between stamp and arrival is smallest for the promptest event, and that one is
-    believed; for 30 to 60 s, so that a clock set back is followed too.
+    Alert timers run on it, so a PBX whose clock differs from the daemon's, or is stepped, alerts at the right
+    moment of its own. An event is stamped before it arrives, at once or (after an outage) much later. The
+    difference between stamp and arrival is smallest for the promptest event, and that one is believed; for 30
+    to 60 s, so that a clock set back is followed too.
     """
 
     __slots__ = ("_generation_s", "_guess_ms", "_offset_ms", "_older_ms")
@@ -45,7 +45,7 @@ class EventClock:
         self._offset_ms = self._older_ms = self._generation_s = self._guess_ms = None
 
     def move(self, by_ms: int) -> None:
-        """Asterisk's clock was set by so much."""
+        """Asterisk's clock was set by this much."""
         if self._offset_ms is not None:
             self._offset_ms += by_ms
         if self._older_ms is not None:
@@ -54,11 +54,11 @@ class EventClock:
             self._guess_ms += by_ms
 
     def guess(self, asterisk_ms: int, received_s: float) -> None:
-        """Asterisk's time from another source, to go by until an event comes."""
+        """Asterisk's time from another source, used until an event comes."""
         self._guess_ms = asterisk_ms - received_s * 1000
 
     def now_ms(self, monotonic_s: float | None = None) -> int | None:
-        """Asterisk's time now, None while nothing has told it."""
+        """Asterisk's time now, None before the first event."""
         offsets = [offset for offset in (self._offset_ms, self._older_ms) if offset is not None]
         if not offsets and self._guess_ms is not None:
             offsets = [self._guess_ms]
@@ -80,7 +80,7 @@ class EventClock:
 
 
 class WallClock:
-    """Tells when the machine's clock was set: wall and monotonic time drifted apart."""
+    """Notices when the machine's clock was set: wall and monotonic time drifted apart."""
 
     def __init__(
         self, wall: Callable[[], float] = time.time, monotonic: Callable[[], float] = time.monotonic
@@ -90,7 +90,7 @@ class WallClock:
         self._ahead_s = wall() - monotonic()
 
     def step_s(self) -> float:
-        """By how much it was set since this was last asked, 0 where it was not."""
+        """By how much the clock was set since the last call, 0 if it was not."""
         ahead_s = self._wall() - self._monotonic()
         step_s = ahead_s - self._ahead_s
         self._ahead_s = ahead_s

@@ -7,9 +7,9 @@ from typing import Final
 import msgspec
 
 NOT_JSON: Final = (msgspec.DecodeError, UnicodeError, RecursionError)
-"""What msgspec raises for what comes from outside: no JSON, no Unicode, brackets within brackets without end.
+"""msgspec's exceptions for input from outside: no JSON, no Unicode, brackets nested without end.
 
-None of these is of its own kind alone; whoever decodes what somebody else wrote catches all three.
+They have no common base but Exception; code that decodes text written by others catches all three.
 """
 
 

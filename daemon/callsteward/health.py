@@ -1,4 +1,4 @@
-"""How the daemon itself does: what went wrong since the start, what is wrong now, where that is read."""
+"""The daemon's own health: errors since the start, present troubles, and the places where they are read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DiskState = Literal["working", "hangs", "refuses"]
 PartsState = Literal["open", "waiting"]
 
 
-# Asterisk has some fifty types of events; what else a frame calls itself must not fill the memory.
+# Asterisk has about fifty types of events; other types that frames claim must not fill the memory.
 MOST_TYPES = 200
 LONGEST_TYPE = 64
 OTHER = "other"
@@ -35,15 +35,15 @@ class Counters:
     snapshots: int = 0
     max_depth: int = 0
     shed: Counter[str] = field(default_factory=Counter)
-    """Frames left out where too many waited, by what they were (`ari.shedding.Shed`)."""
+    """Frames left out because too many waited, by kind (`ari.shedding.Shed`)."""
     refused: int = 0
     """Times that Asterisk refused the ARI user or password."""
     silences: int = 0
-    """Links given up since Asterisk did not answer the heartbeat."""
+    """Links given up because Asterisk did not answer the heartbeat."""
     clock_steps: int = 0
-    """Times that the machine's clock was set, or Asterisk's on another one, by more than a second."""
+    """Times that the machine's clock, or that of Asterisk elsewhere, was set by more than a second."""
     disk_stalls: int = 0
-    """Times that the journal's disk took longer than a second for a write."""
+    """Writes to the journal's disk that took longer than a second."""
     disk_errors: int = 0
     """Times that the disk began to refuse the journal."""
     compactions: int = 0
@@ -76,20 +76,20 @@ class Counters:
         }
 
     def count_unknown(self, kind: str) -> None:
-        """Count an event of a type that is of no use here; past a number of types they are one, `other`."""
+        """Count an event of a type that is not used here; beyond a number of types they count as `other`."""
         kind = kind[:LONGEST_TYPE]
         if kind not in self.unknown and len(self.unknown) >= MOST_TYPES:
             kind = OTHER
         self.unknown[kind] += 1
 
     def count_malformed(self) -> bool:
-        """Count a frame that is no event; whether to say so: the first ten, then one of a thousand."""
+        """Count a frame that is no event; whether to log it: the first ten, then one in a thousand."""
         self.malformed += 1
         return self.malformed <= 10 or self.malformed % 1000 == 0
 
 
 class OutboxState(NamedTuple):
-    """What waits on disk for the broker, measured every 5 s: messages, bytes (and how many may), ms UTC."""
+    """Messages on disk for the broker, measured every 5 s: number, bytes (and limit), oldest in ms UTC."""
 
     messages: int = 0
     size: int = 0
@@ -98,7 +98,7 @@ class OutboxState(NamedTuple):
 
 
 class FeedState(NamedTuple):
-    """How the feed does: whether the broker is connected, and its messages, waiting and given up by kind."""
+    """The state of the feed: whether the broker is connected; messages waiting, and given up by kind."""
 
     connected: bool = False
     waiting: int = 0
@@ -127,12 +127,12 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def news(self) -> tuple[object, ...]:
-        """What is worth a status at once: everything but how many frames wait at this moment."""
+        """Changes of these are worth a status at once: everything but the number of waiting frames."""
         return msgspec.structs.astuple(self)[1:]
 
 
 class Readings(msgspec.Struct, kw_only=True):
-    """Where the daemon's state is read. Lags in seconds, depths in messages or frames."""
+    """Functions that read the daemon's state. Lags in seconds, depths in messages or frames."""
 
     counters: Counters
     asterisk: Callable[[], tuple[bool, str]]

@@ -1,7 +1,7 @@
-"""Memory that is free goes back to the system.
+"""Gives free memory back to the system.
 
-What a busy minute took from glibc's heap is free afterwards, in pieces between what is still used: measured
-after ten minutes of 56 calls a second, 7 of 118 MiB. glibc itself gives back only what lies at the end.
+Memory that a busy minute took from glibc's heap is free afterwards, in pieces between used ones: measured
+after ten minutes of 56 calls a second, 7 of 118 MiB. By itself glibc gives back only the end of the heap.
 """
 
 from __future__ import annotations
@@ -10,7 +10,10 @@ import ctypes
 
 
 def trim() -> None:
-    """Give free pages back, which takes some milliseconds: call it from a thread. Nothing without glibc."""
+    """Give free pages back, which takes some milliseconds: call it from a thread.
+
+    Does nothing without glibc.
+    """
     malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if malloc_trim is not None:
         malloc_trim(0)

@@ -1,6 +1,6 @@
-"""What systemd is told: sd_notify(3)'s protocol, datagrams to the socket in $NOTIFY_SOCKET.
+"""Messages to systemd: sd_notify(3)'s protocol, datagrams to the socket in $NOTIFY_SOCKET.
 
-A few lines of our own: `sdnotify` has had no release since 2017, `cysystemd` and `systemd-python` need
+A few lines of our own: `sdnotify` has had no release since 2017, and `cysystemd` and `systemd-python` need
 libsystemd's headers to be built.
 """
 
@@ -19,7 +19,7 @@ _FIRST_HANDED_DOWN = 3
 
 
 class Notify:
-    """Nothing here waits or fails; without systemd nothing is said."""
+    """Nothing here waits or fails; without systemd nothing is sent."""
 
     def __init__(self, address: str | None = None) -> None:
         address = os.environ.get("NOTIFY_SOCKET", "") if address is None else address
@@ -42,7 +42,7 @@ class Notify:
         self._send("STOPPING=1")
 
     def alive(self) -> None:
-        """The watchdog's ping: only who gets on with the work may say so."""
+        """The watchdog's ping, to be sent only while work goes on."""
         self._send("WATCHDOG=1")
 
     def status(self, text: str) -> None:
@@ -52,11 +52,11 @@ class Notify:
             self._send("STATUS=" + text.replace("\n", " "))
 
     def keep(self, name: str, file: int) -> None:
-        """Have an open file outlive this process, as far as FileDescriptorStoreMax= of the unit allows."""
+        """Keep an open file beyond this process, as far as FileDescriptorStoreMax= of the unit allows."""
         self._send(f"FDSTORE=1\nFDNAME={name}", file)
 
     def release(self, name: str) -> None:
-        """What was kept under this name is not to be kept any more."""
+        """Stop keeping the file of this name."""
         self._send(f"FDSTOREREMOVE=1\nFDNAME={name}")
 
     def close(self) -> None:
@@ -72,7 +72,7 @@ class Notify:
 
 
 def handed_down(environment: MutableMapping[str, str] = os.environ) -> dict[str, list[int]]:
-    """The open files that systemd kept for this process, by their names; each is told of once."""
+    """The open files that systemd kept for this process, by their names; each is returned once."""
     told = {name: environment.pop(name, "") for name in ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")}
     count = told["LISTEN_FDS"]
     if told["LISTEN_PID"] != str(os.getpid()) or not count.isdecimal():

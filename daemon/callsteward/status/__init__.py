@@ -1,1 +1,1 @@
-"""What the daemon is doing now, asked over a local socket in its state folder (`callsteward status`)."""
+"""The daemon's present state, asked over a local socket in its state folder (`callsteward status`)."""

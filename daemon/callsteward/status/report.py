@@ -43,9 +43,9 @@ class Broker(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """One answer. `problems` has a sentence for each thing that is wrong now; empty: all is well.
+    """One answer. `problems` has a sentence for each present problem; empty: all is well.
 
-    `work` is null where the database gave no answer in time. Counts in `health` are since the start.
+    `work` is null if the database gave no answer in time. Counts in `health` are since the start.
     """
 
     schema: Literal["callsteward.local_status/1"] = "callsteward.local_status/1"
@@ -88,7 +88,7 @@ def broker_of(feed: FeedState, *, enabled: bool) -> Broker:
 
 
 def problems_of(*, asterisk: Link, broker: Broker, health: Health, work: Work | None) -> list[str]:
-    """What is wrong at this moment, each with what to do about it where the daemon knows."""
+    """The present problems, each with what to do about it if the daemon knows."""
     found = []
     if not asterisk.connected:
         found.append(f"no link to Asterisk ({asterisk.detail}): `callsteward check` says what to mend")
@@ -133,7 +133,7 @@ def report(
     work: Work | None,
     now_s: float | None = None,
 ) -> Report:
-    """The answer of a daemon that runs. `started_s`: seconds since 1970; so is `now_s`."""
+    """The answer of a running daemon. `started_s`: seconds since 1970, like `now_s`."""
     now_s = time.time() if now_s is None else now_s
     return Report(
         running=True,
@@ -157,7 +157,7 @@ def report(
 
 
 def not_running(site: str, why: str) -> Report:
-    """The answer where no daemon gave one."""
+    """The answer if no daemon gave one."""
     return Report(running=False, site=site, problems=[why])
 
 

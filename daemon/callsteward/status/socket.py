@@ -1,7 +1,7 @@
 """The daemon's local socket: whoever may read its state folder connects, and gets one line of JSON.
 
-It takes no input, so nobody can do anything through it. Only the daemon's own user and root are answered:
-open work and the addresses in error texts are nobody else's business.
+It takes no input, so nobody can change anything through it. Only the daemon's own user and root get an
+answer: open work and the addresses in error texts are nobody else's business.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from callsteward.store.url import store_url
 
 log = structlog.get_logger(__name__)
 
-# An answer costs some queries: of those who ask at once, these many are answered at a time.
+# An answer costs some queries: of simultaneous requests this many are answered at a time.
 _AT_ONCE = 8
 _WITHIN_S = 5.0
 _ASK_WITHIN_S = 10.0
@@ -41,7 +41,7 @@ class NotRunningError(CallstewardError):
 
 
 def socket_path(config: Config) -> Path | None:
-    """Beside the journal; None for a database in memory, which nobody else can have in mind."""
+    """Beside the journal; None for a database in memory, which no other process can read."""
     url = store_url(config.store.url)
     if url.get_backend_name() != "sqlite":
         return config.store.folder / f"callsteward-{config.site.name}.sock"
@@ -64,7 +64,7 @@ def _listen(path: Path) -> socket.socket:
     """A socket at a path, readable by its owner alone. Raises OSError."""
     with contextlib.suppress(FileNotFoundError):
         if not stat.S_ISSOCK(path.lstat().st_mode):
-            message = "something else than a socket stands there"
+            message = "something other than a socket is there"
             raise FileExistsError(17, message, str(path))
         # The journal's lock is ours: no other daemon listens here.
         path.unlink()
@@ -73,7 +73,7 @@ def _listen(path: Path) -> socket.socket:
         server.setblocking(False)
         with _reachable(path) as address:
             server.bind(address)
-        # Before listen(), nobody can connect: there is no moment at which others could.
+        # Before listen() nobody can connect: there is no moment at which others could.
         path.chmod(0o600)
         server.listen(_AT_ONCE)
     except OSError:
@@ -83,7 +83,7 @@ def _listen(path: Path) -> socket.socket:
 
 
 class StatusSocket:
-    """Answers whoever asks, until cancelled. Without it everything else goes on."""
+    """Answers every request until cancelled. Without it everything else goes on."""
 
     def __init__(self, path: Path, answer: Answer) -> None:
         self._path = path
@@ -91,7 +91,7 @@ class StatusSocket:
         self._room = asyncio.Semaphore(_AT_ONCE)
 
     async def run(self) -> None:
-        """Serve until cancelled. A socket that cannot be made is said in the log, and no more."""
+        """Serve until cancelled. A socket that cannot be made is logged, and no more."""
         try:
             listening = _listen(self._path)
         except OSError as error:
@@ -118,7 +118,7 @@ class StatusSocket:
                     writer.write(msgspec.json.encode(await self._answer()) + b"\n")
                     await writer.drain()
         except (TimeoutError, OSError):
-            pass  # whoever asked does not read, or went away
+            pass  # the other side does not read, or went away
         finally:
             writer.close()
 
@@ -131,7 +131,7 @@ def _may_ask(peer: socket.socket) -> bool:
 
 
 def ask(path: Path, *, within_s: float = _ASK_WITHIN_S) -> Report:
-    """What the daemon that listens at `path` says. Raises NotRunningError with what to do."""
+    """The answer of the daemon that listens at `path`. Raises NotRunningError with what to do."""
     try:
         with socket.socket(socket.AF_UNIX) as asking:
             asking.settimeout(within_s)

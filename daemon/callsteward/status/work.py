@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-# A database that hangs must not keep the answer from whoever wants to know why nothing moves.
+# A database that hangs must not delay the answer to somebody who wants to know why nothing moves.
 WITHIN_S = 3.0
 
 

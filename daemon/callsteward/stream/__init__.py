@@ -1,1 +1,1 @@
-"""The way of the events through the daemon: read, kept, tracked, judged, stored, published."""
+"""The way of events through the daemon: read, kept, tracked, judged, stored, published."""

@@ -1,6 +1,6 @@
-"""How trunks write numbers, beyond one process: from the tracker into the store, once a minute.
+"""Counts of how trunks write numbers: from the tracker into the store, once a minute.
 
-It is for `check` alone: a kill loses the last minute's counts.
+For `check` only: a kill loses the last minute's counts.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from callsteward.stream.trunk_numbers import TrunkNumbers
 log = structlog.get_logger(__name__)
 
 KEEP_EVERY_S = 60.0
-# A stop does not wait longer for it.
+# A stop waits no longer than this.
 _STOP_S = 0.3
 
 
 class DeliveryCounts:
-    """Moves what a tracker counted into the store."""
+    """Moves the tracker's counts into the store."""
 
     def __init__(self, tracker: Tracker, store: TrunkNumbers) -> None:
         self._tracker = tracker
@@ -31,7 +31,7 @@ class DeliveryCounts:
         self._failing = False
 
     def forget(self) -> None:
-        """What the journal told once more was counted by the process that wrote it."""
+        """Drop counts made while the journal was re-run: the process that wrote it counted them already."""
         self._tracker.take_deliveries()
 
     async def run(self) -> None:
@@ -41,9 +41,9 @@ class DeliveryCounts:
             await self.keep()
 
     async def keep(self) -> None:
-        """Store what was counted; where that fails it waits for the next time."""
+        """Store the counts; if that fails they wait for the next time."""
         if not self._waiting:
-            # While the store fails the tracker counts on: for a bounded number of trunks.
+            # While the store fails the tracker goes on counting: for a bounded number of trunks.
             for trunk, kind, calls in self._tracker.take_deliveries():
                 self._waiting[trunk, kind] = calls
         if not self._waiting:
@@ -53,16 +53,18 @@ class DeliveryCounts:
             await self._store.add(rows)
         except StoreError as error:
             if not self._failing:
-                log.warning("kinds of numbers wait for the store", action="kinds_unstored", error=str(error))
+                log.warning(
+                    "counts of number formats wait for the store", action="kinds_unstored", error=str(error)
+                )
             self._failing = True
         else:
             self._waiting.clear()
             self._failing = False
 
     async def last(self) -> None:
-        """The daemon stops."""
+        """Store the last counts when the daemon stops."""
         try:
             async with asyncio.timeout(_STOP_S):
                 await self.keep()
         except TimeoutError:
-            log.warning("stopping without the last kinds of numbers", action="kinds_unstored")
+            log.warning("stopping without the last counts of number formats", action="kinds_unstored")

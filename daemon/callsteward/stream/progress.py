@@ -1,4 +1,4 @@
-"""Whether the pump gets on with its work: what the watchdog is told. No IO."""
+"""Whether the pump makes progress, for the watchdog. No IO."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-# A batch is some 10 ms of work: who works at one for so long is caught in it.
+# A batch is about 10 ms of work: a pump that works at one for this long is stuck in it.
 WORK_LIMIT_S = 30.0
-# A disk or database that hangs is not cured by a restart, which would lose what waits in memory; but it
-# may be a lock of our own.
+# A restart does not cure a disk or database that hangs, and would lose the frames waiting in memory; but the
+# cause may be a lock of our own.
 WAIT_LIMIT_S = 600.0
 
 
@@ -28,18 +28,18 @@ class Progress:
         """How long the oldest frame of the batch worked on last had waited."""
 
     def idle(self) -> None:
-        """Nothing is left to do; to be said after every batch."""
+        """Nothing is left to do; called after every batch."""
         self._idle = True
         self._since_s = self._clock()
 
     def working(self) -> None:
-        """There is something to do."""
+        """There is work to do."""
         self._idle = False
         self._since_s = self._clock()
 
     @contextmanager
     def waiting(self, what: str) -> Iterator[None]:
-        """Around a wait for something that is not ours."""
+        """Around a wait for something outside the daemon."""
         self.waits_for = what
         self._since_s = self._clock()
         try:
@@ -54,7 +54,7 @@ class Progress:
         return self._clock() - self._since_s
 
     def stuck(self, queued: int) -> str:
-        """Why the pump must be taken for dead, empty while it need not be; `queued`: frames waiting."""
+        """Why the pump counts as stuck, empty if it does not; `queued`: frames waiting."""
         if self.waits_for:
             limit_s, doing = WAIT_LIMIT_S, f"waits for the {self.waits_for}"
         elif not self._idle:

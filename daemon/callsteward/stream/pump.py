@@ -1,8 +1,8 @@
 """The pump: frames in, through journal, tracker and store, facts out.
 
-The order is what makes a kill harmless. A frame is in the journal before the tracker sees it, a record is
-in the store before it is published, and a call's frames leave the journal only after that. A daemon
-that is killed anywhere re-runs the journal, and publishes of it just the records the store had not got.
+Its order makes a kill harmless. A frame is in the journal before the tracker sees it, a record is in the
+store before it is published, and a call's frames leave the journal only after that. After a kill at any point
+the next daemon re-runs the journal, and publishes from it just the records that the store did not have.
 """
 
 from __future__ import annotations
@@ -44,27 +44,27 @@ from callsteward.stream.progress import Progress
 
 log = structlog.get_logger(__name__)
 
-# Some 10 ms of work: the socket's reader gets its turn well within Asterisk's 100 ms.
+# About 10 ms of work: the socket's reader gets its turn well within Asterisk's 100 ms.
 BATCH = 256
 
-# No batch begins sooner after the one before. On a busy PBX what a batch costs whatever is in it (a write of
-# the journal, one of the store, each waited for) is more than what its frames cost.
+# No batch begins sooner than this after the one before. On a busy PBX the fixed cost of a batch (a write of
+# the journal, one of the store, each waited for) is more than the cost of its frames.
 GATHER_S = 0.01
 
 # An event stamped before a limit may still be on its way when the limit is reached.
 LAG_MS = 20
 
-# Events that the daemon itself puts into the stream: their stamps are its own.
+# Marks that the daemon itself puts into the stream: their stamps are its own.
 _NOT_ASTERISKS = (events.Snapshot, events.TagCommanded)
 
 # What judges say nothing in, but for the records.
 _TOLD_AS_THEY_ARE = (CallEnded, CallHappened, Alert, HandOver)
 
-# How often a quiet journal says that Asterisk was heard all the same: so exact is the span that nobody saw
-# if the daemon is killed.
+# How often a quiet journal notes that events could still be received: if the daemon is killed, the unobserved
+# span is known to this precision.
 HEARD_EVERY_S = 5.0
 
-# How long a store that fails is tried again before the daemon gives up and lets itself be restarted.
+# How long a failing store is tried again before the daemon gives up and lets itself be restarted.
 STORE_PATIENCE_S = 300.0
 
 T = TypeVar("T")
@@ -72,21 +72,21 @@ Save = Callable[[Sequence[CallRecord]], Awaitable[list[CallRecord]]]
 
 
 Judge = Callable[[Sequence[Fact]], Awaitable[Sequence[Fact]]]
-"""Writes what follows from facts into the ledger and says it in their records. Raises StoreError."""
+"""Stores the consequences of facts in the ledger and adds them to their records. Raises StoreError."""
 
 Listener = Callable[[events.Event], None]
 
 
 class Outlet(Protocol):
-    """Where facts go."""
+    """The target of facts."""
 
     def publish(self, fact: Fact) -> None: ...
 
 
 class Rerun(NamedTuple):
-    """What a journal was found to hold: the last event's timestamp, and the last events.
+    """The content of a journal: the last event's timestamp, and the last events.
 
-    `handed_over`: whoever wrote it left Asterisk so that nothing was lost.
+    `handed_over`: the process that wrote it closed its link gracefully, so nothing was lost.
     """
 
     last: str
@@ -97,7 +97,8 @@ class Rerun(NamedTuple):
 class Pump:
     """Takes frames off the queue until `finish`.
 
-    `kept` is told up to where in Asterisk's connection (`Frame.position`) all is in the journal.
+    `kept` gets the position in Asterisk's connection (`Frame.position`) up to which everything is in the
+    journal.
     """
 
     def __init__(
@@ -144,9 +145,9 @@ class Pump:
         """Set when something has happened that the gauges may show."""
 
     async def rerun(self, listened: Sequence[events.Listened] = ()) -> Rerun:
-        """Take up the calls an earlier process left in the journal.
+        """Take up the calls that an earlier process left in the journal.
 
-        `listened`: which endpoints were heard, as the store has it. A journal begins with its own word on it.
+        `listened`: the endpoints that are heard, by the store. A journal begins with its own mark about that.
         """
         for raw in self._listening.known_before(listened):
             self._keeping.record_left(raw)
@@ -159,7 +160,7 @@ class Pump:
         for raw in self._keeping.left():
             count += 1
             kind, moment = stamp(raw)
-            if kind != ADVANCED:  # which says nothing of whether Asterisk was heard
+            if kind != ADVANCED:  # which does not say whether events were received
                 last = moment or last
             if kind == CLOCK_SET:
                 last = moved(raw, last)
@@ -194,7 +195,7 @@ class Pump:
         began_s = 0.0
         while True:
             self._progress.idle()
-            # Nothing more comes then, and taking the last frames has undone the waking.
+            # No more frames come then, and taking the last ones has undone the waking.
             arrived = self._finishing or await self._frames.wait(self._idle_s())
             self._progress.working()
             early_s = began_s + GATHER_S - time.monotonic()
@@ -205,7 +206,7 @@ class Pump:
             if batch:
                 await self._work([(frame.raw, frame.received_s) for frame in batch], _position(batch))
                 await self._frames.done(len(batch))
-                # Neither of the two above need have given way.
+                # Neither of the two above need have yielded to other tasks.
                 await asyncio.sleep(0)
             elif self._finishing:
                 if self._handed_over and self._keeping.journal_bytes:
@@ -216,7 +217,7 @@ class Pump:
                 await self._heard()
 
     def finish(self, *, handed_over: bool = False) -> None:
-        """Make `run` return once the queue is empty; the journal is told of a link that lost nothing."""
+        """Make `run` return once the queue is empty; after a graceful close the journal notes that."""
         self._finishing = True
         self._handed_over = handed_over
         self._frames.wake()
@@ -224,7 +225,7 @@ class Pump:
     async def _work(self, batch: Batch, position: int = 0) -> None:
         self._progress.lag_s = max(0.0, time.monotonic() - batch[0][1])
         batch = self._clock_marks.put(batch)
-        # So that a re-run comes to the same: the store may know more by then than is known now.
+        # So that a re-run gives the same: by then the store may know more than is known now.
         head = self._listening.mark() if self._keeping.journal_begins else None
         with self._progress.waiting("disk"):
             written = await self._keeping.keep([raw for raw, _ in batch], head)
@@ -239,7 +240,7 @@ class Pump:
         await self._tidy()
 
     def machine_clock_set(self) -> None:
-        """The machine's clock was set: where nothing is on, nothing is believed until the next event."""
+        """The machine's clock was set: without open calls, no time is believed until the next event."""
         if not self._tracker.open_legs:
             self._clock.forget()
             self._clock_marks.forget()
@@ -305,7 +306,7 @@ class Pump:
         return left if most is None else min(left, most)
 
     async def _heard(self) -> None:
-        """While calls are on and nothing happens to them: say up to when Asterisk was certainly heard."""
+        """While calls are on without events: mark up to when events could certainly be received."""
         heard_s = self._heard_s()
         if heard_s is None or not self._tracker.open_legs:
             return
@@ -321,7 +322,7 @@ class Pump:
         if now is None or deadline is None or deadline + LAG_MS > now:
             return
         facts = list(self._tracker.advance(now - LAG_MS))
-        # So that a re-run says it at the same point and not a second time.
+        # So that a re-run makes it at the same point and not a second time.
         with self._progress.waiting("disk"):
             await self._keeping.mark(advanced(now - LAG_MS))
         self.changed.set()
@@ -330,7 +331,7 @@ class Pump:
         await self._tidy()
 
     async def _heard_anew(self) -> None:
-        """Before the frames go by which it is known."""
+        """Store which endpoints are heard, before the frames that showed it are removed."""
         keep = self._keep_heard
         if keep is not None and (anew := self._listening.anew()):
             await self._patiently(lambda: keep(anew), len(anew))
@@ -341,11 +342,11 @@ class Pump:
             await self._keeping.tidy(calls_on=calls_on)
 
     async def _deliver(self, facts: Sequence[Fact]) -> None:
-        """Publish what happened, at once; store the records, then publish them."""
+        """Publish events at once; store the records, then publish them."""
         if not facts:
             return
-        # All of it lies before its call's record, and need not wait for the disk; but nothing may pass a
-        # fact that is told only as it was judged.
+        # All of these come before their call's record, and need not wait for the disk; but nothing may
+        # overtake a fact that is published only after it was judged.
         at_once = all(isinstance(fact, _TOLD_AS_THEY_ARE) for fact in facts)
         if at_once:
             self._publish(fact for fact in facts if not isinstance(fact, CallEnded))
@@ -361,14 +362,14 @@ class Pump:
             self._outlet.publish(fact)
 
     async def _deliver_rerun(self, facts: Sequence[Fact]) -> None:
-        """Of what an earlier process may have published, only the records it did not get to store."""
+        """Publish only the records that an earlier process did not store; it may have published the rest."""
         facts, new = await self._written(facts)
         for fact in facts:
             if isinstance(fact, CallEnded) and fact.record.call_id in new:
                 self._outlet.publish(fact)
 
     async def _written(self, facts: Sequence[Fact]) -> tuple[Sequence[Fact], set[str]]:
-        """The facts as they are to be told, and the ids of the records that were not stored before."""
+        """The facts as they are to be published, and the ids of the records that were not stored before."""
         judge = self._judge
         if judge is not None:
             unjudged = facts
@@ -382,7 +383,7 @@ class Pump:
         return facts, {record.call_id for record in stored}
 
     async def _patiently(self, write: Callable[[], Awaitable[T]], count: int) -> T:
-        """What a write came to, tried again for a while where the store fails."""
+        """The result of a write, tried again for a while if the store fails."""
         backoff = Backoff(0.2, 5.0)
         give_up = time.monotonic() + STORE_PATIENCE_S
         while True:
@@ -404,5 +405,5 @@ class Pump:
 
 
 def _position(batch: Sequence[Frame]) -> int:
-    """Up to where the connection was read with these; what the daemon put between them has no place in it."""
+    """The position up to which the connection was read with these frames; our own marks have none."""
     return next((frame.position for frame in reversed(batch) if frame.position), 0)

@@ -1,4 +1,4 @@
-"""How each trunk of a site writes its callers' numbers: so many of each kind, and no number."""
+"""How each trunk of a site writes its callers' numbers: a count for each kind, and no number."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from callsteward.store.engine import failing, insert_into, writing
 from callsteward.store.tables import trunk_numbers
 
 KEPT_DAYS = 30
-"""A kind that a trunk has not written for so long counts no more: providers change what they send."""
+"""Counts of a kind that a trunk has not written for this many days are ignored: providers change their
+formats."""
 KEPT_TRUNKS = 500
-"""Those that called last. A trunk can be named by whoever calls."""
+"""The trunks that called last. A trunk can be named by whoever calls."""
 
 
 class TrunkNumbers:
@@ -33,7 +34,7 @@ class TrunkNumbers:
                 "changed_at_ms": statement.excluded.changed_at_ms,
             },
         )
-        # At most so many come in one write (calls.deliveries).
+        # At most this many come in one write (calls.deliveries).
         self._beyond = (
             select(trunk_numbers.c.trunk)
             .where(trunk_numbers.c.site == site)
@@ -44,7 +45,7 @@ class TrunkNumbers:
         )
 
     async def add(self, counts: Sequence[Delivered], *, now_ms: int | None = None) -> None:
-        """Add to what was counted before. A trunk and kind may stand in `counts` once."""
+        """Add to the earlier counts. A trunk and kind may be in `counts` once."""
         now_ms = time.time_ns() // 1_000_000 if now_ms is None else now_ms
         rows = [{"site": self._site, **item._asdict(), "changed_at_ms": now_ms} for item in counts]
         of_site = delete(trunk_numbers).where(trunk_numbers.c.site == self._site)
@@ -58,7 +59,7 @@ class TrunkNumbers:
                     await connection.execute(of_site.where(trunk_numbers.c.trunk.in_(beyond)))
 
     async def all(self, *, now_ms: int | None = None) -> dict[str, dict[str, int]]:
-        """By trunk and kind, of the last `KEPT_DAYS`."""
+        """Counts by trunk and kind, of the last `KEPT_DAYS`."""
         now_ms = time.time_ns() // 1_000_000 if now_ms is None else now_ms
         query = (
             select(trunk_numbers.c.trunk, trunk_numbers.c.kind, trunk_numbers.c.calls)

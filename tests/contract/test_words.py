@@ -1,0 +1,69 @@
+"""Prose of the code and the documentation: phrases that cannot be read at first sight, and the glossary."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.lab.pbx_config import REPOSITORY
+
+GLOSSARY = REPOSITORY / "docs" / "glossary.md"
+RIDDLES = re.compile(r"\b(so long|told of|tells of|of none of)\b", re.IGNORECASE)
+PROSE = {".py", ".md", ".toml", ".conf", ".json", ".yml", ".service"}
+WHERE = ("daemon", "docs", "config", "dialplan", "deploy")
+
+# Files whose prose is still to be rewritten. The list may only become shorter.
+NOT_YET = {
+    "daemon/callsteward/callback/decisions.py",
+    "daemon/callsteward/callback/retention.py",
+    "daemon/callsteward/cli/feed.py",
+    "daemon/callsteward/feed/tell.py",
+    "daemon/callsteward/rating/decisions.py",
+    "daemon/callsteward/rating/retention.py",
+}
+
+
+def prose() -> Iterator[Path]:
+    yield REPOSITORY / "README.md"
+    for folder in WHERE:
+        for path in sorted((REPOSITORY / folder).rglob("*")):
+            if path.suffix in PROSE and "__pycache__" not in path.parts:
+                yield path
+
+
+def riddles(path: Path) -> list[str]:
+    # A phrase may run over the end of a line, in a comment over its sign.
+    text = re.sub(r"\n\s*(#|;)?\s*", " ", path.read_text(encoding="utf-8"))
+    return [text[max(0, found.start() - 40) : found.end() + 40] for found in RIDDLES.finditer(text)]
+
+
+def test_no_text_has_a_phrase_that_must_be_read_twice() -> None:
+    found = {str(path.relative_to(REPOSITORY)): riddles(path) for path in prose()}
+    assert {name: said for name, said in found.items() if said and name not in NOT_YET} == {}
+
+
+def test_the_list_of_files_to_be_rewritten_has_no_finished_file() -> None:
+    done = {name for name in NOT_YET if not (REPOSITORY / name).exists() or not riddles(REPOSITORY / name)}
+    assert done == set()
+
+
+TERMS = [
+    term.strip()
+    for row in re.findall(r"^\| \*\*(.+?)\*\* \|", GLOSSARY.read_text(), re.MULTILINE)
+    for term in row.split(",")
+]
+
+
+def test_the_glossary_names_each_thing_once() -> None:
+    assert len(TERMS) > 25
+    assert len(TERMS) == len(set(TERMS))
+
+
+@pytest.mark.parametrize("term", TERMS)
+def test_each_word_of_the_glossary_is_used_in_the_documentation(term: str) -> None:
+    pages = [page for page in (REPOSITORY / "docs").glob("*.md") if page != GLOSSARY]
+    text = " ".join(" ".join(page.read_text().split()) for page in [REPOSITORY / "README.md", *pages])
+    assert re.search(rf"\b{re.escape(term)}s?\b", text, re.IGNORECASE), term
