@@ -54,7 +54,7 @@ def test_every_schema_is_a_json_schema(mode: Mode) -> None:
         jsonschema.Draft202012Validator.check_schema(schema)
 
 
-def test_as_events_only_what_stands_around_a_message_differs() -> None:
+def test_as_cloudevents_only_the_envelope_of_a_message_differs() -> None:
     """CloudEvents are a second shape of the same messages: their own documents tell of it."""
     plain = contract.asyncapi(features.channels())["components"]
     structured = contract.asyncapi(features.channels(), mode="structured")["components"]

@@ -140,7 +140,7 @@ async def test_a_record_is_kept_and_read_as_it_was(database: str) -> None:
 
 
 @pytest.mark.parametrize("how", REFUSALS)
-async def test_whatever_is_asked_of_one_that_refuses_is_a_store_error_and_works_again(
+async def test_a_refusing_server_gives_store_errors_and_works_again_later(
     postgresql: PostgreSql, database: str, how: str
 ) -> None:
     store = await Store.open(database)
@@ -180,7 +180,7 @@ WORDS = {
 
 
 @pytest.mark.parametrize("how", REFUSALS)
-async def test_one_that_refuses_at_the_start_says_why(
+async def test_a_server_that_refuses_at_the_start_says_why(
     postgresql: PostgreSql, database: str, how: str
 ) -> None:
     shown = database.replace("s3cret-of-wfm", "***")

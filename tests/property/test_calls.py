@@ -126,7 +126,7 @@ def _check_end(record: CallRecord, truth: Truth, *, linked: bool) -> None:
 
 @settings(max_examples=400, deadline=None)
 @given(site=SITES, script=SCRIPTS, seed=st.integers(0, 2**32))
-def test_what_is_left_of_a_call_agrees_with_itself(site: Site, script: Script, seed: int) -> None:
+def test_an_incomplete_record_agrees_with_itself(site: Site, script: Script, seed: int) -> None:
     """Its beginning or its end cut off, or events lost in between: nobody is told what nobody saw."""
     _, stream = played(site, script)
     dice = random.Random(seed)

@@ -170,7 +170,7 @@ NUMBERS = st.from_regex(r"79[0-9]{9}|[1-9][0-9]{6,14}", fullmatch=True)
     config=st.sampled_from(range(len(CONFIGS))),
 )
 @settings(max_examples=150, deadline=None)
-def test_no_word_has_more_than_four_digits_of_a_planted_number(
+def test_no_output_has_more_than_four_digits_of_a_planted_number(
     path: Path, number: str, spelled: str, config: int
 ) -> None:
     tell = Planter(number, spelled).event

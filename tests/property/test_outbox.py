@@ -373,7 +373,7 @@ def test_a_revision_on_its_way_is_sent_and_the_newer_one_after_it(lab: Lab) -> N
     assert [body["seq"] for _, body in world.got] == [1, 2]
 
 
-def test_what_is_dropped_is_a_gap_and_the_newest_is_kept(lab: Lab) -> None:
+def test_dropped_messages_leave_a_gap_and_the_newest_is_kept(lab: Lab) -> None:
     """30 records, of which 4 have a number, then room for some 8; two alerts say so."""
     world = lab.play([*[("record", 0)] * 30, ("look", 0), ("send", 1), *[("bounds", 0)] * 3])
     ids = world.made["callsteward/" + world.site + "/calls/support/ended"]

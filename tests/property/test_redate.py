@@ -99,7 +99,7 @@ def hold_against(whole: Sequence[bytes], cut: int, by_ms: int) -> None:
 
 
 @pytest.mark.parametrize("path", ALL, ids=lambda path: f"{path.parent.name}/{path.stem}")
-def test_set_after_any_event_every_fact_is_the_same_but_for_its_date(path: Path) -> None:
+def test_a_clock_set_after_any_event_changes_only_the_dates_of_facts(path: Path) -> None:
     whole = lines(path)
     for number, cut in enumerate(range(0, len(whole) + 1, max(1, len(whole) // 12))):
         hold_against(whole, cut, HOUR if number % 2 else -HOUR)

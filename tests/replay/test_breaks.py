@@ -131,7 +131,7 @@ def test_a_break_that_costs_nothing_changes_no_number(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ALL, ids=name_of)
-def test_whatever_is_lost_in_a_break_a_record_is_right_or_says_that_it_was_not_seen_whole(path: Path) -> None:
+def test_after_any_loss_in_a_break_a_record_is_right_or_incomplete(path: Path) -> None:
     stream = stamped(path)
     whole = records(stream)
     allowed = SPEECH | UNTOLD.get(path.stem, set())

@@ -170,7 +170,7 @@ def test_client_on_hold_is_wrong_only_about_clients_tired_of_the_music() -> None
     assert set(cells[False, True]) == {"meant_on_hold", "hangup_while_on_hold"}
 
 
-def test_what_a_heuristic_rests_on_is_in_the_evidence() -> None:
+def test_a_heuristics_sign_is_in_the_evidence() -> None:
     told = {case.name: case.record().hangup.evidence for case in CASES}
     assert "the operator was speaking" in told["endings/cut_operator_mid_word"]
     assert "the client was on hold" in told["endings/cut_on_hold"]

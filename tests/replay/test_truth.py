@@ -98,7 +98,7 @@ def test_both_drivers_have_the_same_streams_and_every_way_a_talk_breaks(driver: 
 
 
 @pytest.mark.parametrize("name", ["attended", "attended_queue", "attended_dtmf"])
-def test_an_attended_transfer_whose_target_asterisk_does_not_name_went_to_who_then_has_the_client(
+def test_an_unnamed_target_of_an_attended_transfer_is_who_then_has_the_client(
     name: str,
 ) -> None:
     """As a real 22.10 did it once: the giver has left both bridges before the event, which names nobody."""

@@ -309,7 +309,7 @@ def refusing(state: str, text: str) -> Answer:
         ),
     ],
 )
-async def test_what_a_server_refuses(state, text, said):
+async def test_a_servers_refusal_is_explained(state, text, said):
     async with serving(refusing(state, text)) as port:
         assert await opened(f"postgresql://wfm:s3cret@127.0.0.1:{port}/calls") == (
             f"cannot open the database postgresql://wfm:***@127.0.0.1:{port}/calls: {said} ({text})"

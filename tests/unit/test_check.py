@@ -305,7 +305,7 @@ async def test_an_asterisk_that_does_not_know_the_outbound_application_is_warned
     assert "outbound" not in await found(asterisk, connect="outbound")
 
 
-async def test_where_asterisk_dials_the_admin_is_told_what_a_kill_can_do(asterisk):
+async def test_with_connect_outbound_the_admin_is_warned_of_kills(asterisk):
     assert "connect" not in await found(asterisk)
     status, _, mend = (await found(asterisk, connect="outbound"))["connect"]
     assert status is Status.WARNING

@@ -48,13 +48,13 @@ async def test_an_endpoint_that_talks_and_was_never_heard_is_named_with_what_to_
     assert "set_var = TALK_DETECT(set)=500,256" in str(result.mend)
 
 
-async def test_one_whose_detector_was_switched_off_is_named_too(tmp_path):
+async def test_an_endpoint_whose_detector_was_switched_off_is_named_too(tmp_path):
     result = await heard(await known(tmp_path, Listened("PJSIP/101", heard=True, quiet=DEAF_AFTER)))
     assert result is not None
     assert result.found.startswith("heard once, but not in 5 talks in a row: PJSIP/101 (5 talks or more): ")
 
 
-async def test_with_talk_detect_on_it_says_what_that_makes_of_them(tmp_path):
+async def test_with_talk_detect_on_unheard_endpoints_count_as_heard(tmp_path):
     result = await heard(await known(tmp_path, DEAF, talk_detect="on"))
     assert result is not None
     assert (
@@ -63,7 +63,7 @@ async def test_with_talk_detect_on_it_says_what_that_makes_of_them(tmp_path):
     )
 
 
-async def test_where_all_are_heard_nothing_is_to_be_done(tmp_path):
+async def test_with_all_endpoints_heard_the_check_is_ok(tmp_path):
     result = await heard(await known(tmp_path, HEARD, Listened("PJSIP/101", heard=True, quiet=1)))
     assert result is not None
     assert (result.status, result.found) == (
@@ -72,7 +72,7 @@ async def test_where_all_are_heard_nothing_is_to_be_done(tmp_path):
     )
 
 
-async def test_before_the_first_call_and_where_it_is_not_wanted_nothing_is_said(tmp_path):
+async def test_before_the_first_call_and_with_detection_off_there_is_no_result(tmp_path):
     empty = Config.model_validate({"store": {"url": f"sqlite:///{tmp_path}/none.db"}})
     assert await heard(empty) is None
     assert not (tmp_path / "none.db").exists()
@@ -88,7 +88,7 @@ async def test_many_are_counted(tmp_path):
 
 
 @pytest.mark.parametrize("gone", [True, False])
-async def test_what_is_known_of_an_endpoint_is_kept_once_and_for_as_long_as_it_is_wanted(tmp_path, gone):
+async def test_an_endpoints_state_is_stored_once_until_it_is_dropped(tmp_path, gone):
     config = await known(tmp_path, DEAF, HEARD)
     store = await Store.open(config.store.url)
     endpoints = HeardEndpoints(store.engine, config.site.name)

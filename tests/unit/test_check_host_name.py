@@ -37,11 +37,11 @@ async def test_a_look_up_that_hangs_is_told_with_what_to_write_into_hosts(url: s
     assert f"127.0.1.1 {socket.gethostname()}" in found.mend
 
 
-async def test_one_that_is_quick_is_no_matter() -> None:
+async def test_a_quick_look_up_is_no_problem() -> None:
     assert await host_name(config(), lambda _: None, wait_s=0.9) is None
 
 
-async def test_a_name_that_nobody_knows_is_told_at_once_and_no_matter(
+async def test_an_unknown_name_is_answered_at_once_and_is_no_problem(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def unknown(*_: object) -> object:
@@ -52,7 +52,7 @@ async def test_a_name_that_nobody_knows_is_told_at_once_and_no_matter(
 
 
 @pytest.mark.parametrize("url", ["http://pbx.example:8088", "http://192.0.2.7:8088"])
-async def test_of_another_machine_nothing_is_said(url: str) -> None:
+async def test_asterisk_on_another_machine_is_not_checked(url: str) -> None:
     asked: list[str] = []
     assert await host_name(config(url), asked.append, wait_s=0.05) is None
     assert asked == []

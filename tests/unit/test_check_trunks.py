@@ -39,7 +39,7 @@ TRUNK = "PJSIP/trunk"
         ({"plus": 1000, "ambiguous": 5}, None),
     ],
 )
-def test_a_format_is_proposed_where_the_numbers_agree(kinds: Mapping[str, int], style: str | None) -> None:
+def test_a_format_is_proposed_if_the_numbers_agree(kinds: Mapping[str, int], style: str | None) -> None:
     assert proposed(kinds).style == style
 
 
@@ -77,13 +77,13 @@ def test_a_format_that_the_numbers_do_not_have_is_named() -> None:
     )
 
 
-def test_a_prefix_that_nobody_configured_is_thought_of() -> None:
+def test_an_unconfigured_prefix_is_suspected() -> None:
     result = judged(Config(), {TRUNK: {"unread": 40, "prefixed": 10}})
     assert result.found == "PJSIP/trunk: 40 of 50 numbers without a plus are not valid as they are"
     assert 'strip = "…"' in str(result.mend)
 
 
-def test_what_would_fit_is_said_before_it_is_needed() -> None:
+def test_the_fitting_format_is_named_before_it_is_needed() -> None:
     result = judged(Config(), {TRUNK: {"own_code": 40}})
     assert (result.status, result.found) == (
         Status.OK,
@@ -170,7 +170,7 @@ def test_the_tracker_counts_each_caller_once() -> None:
     assert tracker.take_deliveries() == []
 
 
-async def test_what_was_counted_is_stored_and_waits_where_the_store_fails(
+async def test_counts_are_stored_and_wait_while_the_store_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = await Store.open(f"sqlite:///{tmp_path}/calls.db")

@@ -104,7 +104,7 @@ def no_room(_file: int, _chunk: bytes) -> int:
     raise OSError(28, "No space left on device")
 
 
-async def test_what_no_call_needs_goes(tmp_path, monkeypatch):
+async def test_frames_that_no_call_needs_are_removed(tmp_path, monkeypatch):
     monkeypatch.setattr(journal_module, "COMPACT_FROM", 50)
     monkeypatch.setattr(journal_module, "COMPACT_EVERY_S", 0.0)
     counters = Counters()

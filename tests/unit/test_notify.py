@@ -106,6 +106,6 @@ def test_open_files_are_kept_and_handed_down(tmp_path):
         {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "0", "LISTEN_FDNAMES": ""},
     ],
 )
-def test_what_is_handed_down_to_another_process_or_not_at_all_is_nothing(environment):
+def test_files_handed_down_to_another_process_are_ignored(environment):
     assert handed_down(environment) == {}
     assert environment == {}

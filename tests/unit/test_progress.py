@@ -17,14 +17,14 @@ def clock() -> Clock:
     return Clock()
 
 
-def test_who_has_nothing_to_do_is_not_stuck_however_long(clock):
+def test_an_idle_pump_is_never_stuck(clock):
     progress = Progress(clock)
     progress.idle()
     clock.now_s += 100_000
     assert progress.stuck(0) == ""
 
 
-def test_who_is_idle_while_frames_wait_is_stuck(clock):
+def test_a_pump_that_is_idle_while_frames_wait_is_stuck(clock):
     progress = Progress(clock)
     progress.idle()
     clock.now_s += WORK_LIMIT_S
@@ -33,7 +33,7 @@ def test_who_is_idle_while_frames_wait_is_stuck(clock):
     assert progress.stuck(7) == "the pump is idle while 7 frames wait for 31 s"
 
 
-def test_who_works_at_one_batch_for_too_long_is_stuck(clock):
+def test_a_pump_that_works_too_long_at_one_batch_is_stuck(clock):
     progress = Progress(clock)
     progress.working()
     clock.now_s += WORK_LIMIT_S + 1

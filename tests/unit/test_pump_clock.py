@@ -16,7 +16,7 @@ HOUR = 3_600_000
 
 @pytest.mark.parametrize("by_ms", [HOUR, -HOUR])
 @pytest.mark.parametrize("at_once", [1, 100])
-async def test_set_in_a_talk_its_record_has_the_spans_it_had(
+async def test_a_clock_set_during_a_talk_changes_no_span_of_its_record(
     tmp_path: Path, by_ms: int, at_once: int
 ) -> None:
     site = Site(tmp_path / "j")
@@ -39,7 +39,7 @@ async def test_set_in_a_talk_its_record_has_the_spans_it_had(
     assert site.counters.clock_steps == 0
 
 
-async def test_a_step_in_the_midst_of_a_batch_is_found_and_told_where_no_machine_told_it(
+async def test_a_step_within_a_batch_is_found_without_the_machines_clock(
     tmp_path: Path,
 ) -> None:
     site = Site(tmp_path / "j")
@@ -85,7 +85,7 @@ async def test_a_daemon_that_was_killed_after_it_goes_on_in_the_new_time(tmp_pat
     assert record.duration_s == 20.0
 
 
-async def test_what_was_heard_last_before_a_kill_is_told_in_the_new_time(tmp_path: Path) -> None:
+async def test_the_last_event_before_a_kill_is_dated_in_the_new_time(tmp_path: Path) -> None:
     site = Site(tmp_path / "j")
     s = Stream()
     s.talk()
@@ -96,7 +96,7 @@ async def test_what_was_heard_last_before_a_kill_is_told_in_the_new_time(tmp_pat
     assert (await again.pump.rerun()).last == timestamp(NOON + 2_000 + HOUR)
 
 
-async def test_where_nothing_is_on_the_time_is_what_the_next_event_says(tmp_path: Path) -> None:
+async def test_without_open_calls_the_next_event_gives_the_time(tmp_path: Path) -> None:
     site = Site(tmp_path / "j")
     s = Stream()
     client, _ = s.talk()

@@ -74,19 +74,19 @@ def tagged(value: str, result: str = "") -> CallTagged:
     )
 
 
-async def test_what_nobody_judges_waits_for_no_disk_and_a_record_for_its_own() -> None:
+async def test_facts_without_a_judge_wait_for_no_disk() -> None:
     told = Told()
     await told.pump._deliver([ENDED, HAPPENED])
     assert told.said == [HAPPENED, "judged", "saved", ENDED]
 
 
-async def test_a_record_that_is_stored_already_is_not_told() -> None:
+async def test_a_record_that_is_already_stored_is_not_published() -> None:
     told = Told(known=True)
     await told.pump._deliver([HAPPENED, ENDED])
     assert told.said == [HAPPENED, "judged", "saved"]
 
 
-async def test_a_tag_is_told_once_as_it_was_judged_and_nothing_passes_it() -> None:
+async def test_a_tag_is_published_once_after_its_judgement_and_in_order() -> None:
     told = Told()
     await told.pump._deliver([tagged("new"), HAPPENED, tagged("known already"), ENDED])
     assert told.said == ["judged", "saved", tagged("new", "noted"), HAPPENED, ENDED]

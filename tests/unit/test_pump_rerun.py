@@ -23,7 +23,7 @@ async def leave(path: Path, stream: Stream, *, handed_over: bool) -> None:
     site.journal.close()
 
 
-async def test_a_link_that_was_handed_over_is_known_until_something_comes_after(tmp_path: Path) -> None:
+async def test_a_graceful_close_is_known_until_another_frame_follows(tmp_path: Path) -> None:
     path = tmp_path / "j"
     s = Stream()
     client, _ = s.talk()
@@ -40,7 +40,7 @@ async def test_a_link_that_was_handed_over_is_known_until_something_comes_after(
     assert killed.counters.unknown.total() == 0
 
 
-async def test_one_that_was_not_is_none(tmp_path: Path) -> None:
+async def test_a_link_without_a_graceful_close_is_not_known_as_one(tmp_path: Path) -> None:
     path = tmp_path / "j"
     s = Stream()
     s.talk()
@@ -48,13 +48,13 @@ async def test_one_that_was_not_is_none(tmp_path: Path) -> None:
     assert (await Site(path).pump.rerun()).handed_over is False
 
 
-async def test_where_no_call_is_on_nothing_is_written(tmp_path: Path) -> None:
+async def test_without_a_call_nothing_is_written(tmp_path: Path) -> None:
     path = tmp_path / "j"
     await leave(path, Stream(), handed_over=True)
     assert path.read_bytes() == b""
 
 
-async def test_up_to_where_all_is_kept_is_told_once_it_is_kept(tmp_path: Path) -> None:
+async def test_the_kept_position_is_reported_once_frames_are_on_disk(tmp_path: Path) -> None:
     site = Site(tmp_path / "j")
     s = Stream()
     s.talk()
@@ -72,7 +72,7 @@ async def test_up_to_where_all_is_kept_is_told_once_it_is_kept(tmp_path: Path) -
     site.journal.close()
 
 
-async def test_what_the_disk_refuses_is_still_needed(tmp_path: Path, monkeypatch) -> None:
+async def test_frames_the_disk_refused_are_still_needed(tmp_path: Path, monkeypatch) -> None:
     site = Site(tmp_path / "j")
     s = Stream()
     s.talk()
@@ -98,9 +98,7 @@ async def test_what_the_disk_refuses_is_still_needed(tmp_path: Path, monkeypatch
     again.journal.close()
 
 
-async def test_what_the_disk_refused_for_too_long_is_a_span_the_next_process_did_not_see(
-    tmp_path: Path, monkeypatch
-) -> None:
+async def test_frames_refused_for_too_long_become_an_unobserved_span(tmp_path: Path, monkeypatch) -> None:
     """This process has heard all; one that takes up its journal after a kill has not, and says so."""
     monkeypatch.setattr(journal_module, "UNWRITTEN_LIMIT", 100)
     path = tmp_path / "j"

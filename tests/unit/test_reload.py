@@ -11,7 +11,7 @@ from callsteward.daemon.reload import reloaded
 NOW = Config()
 
 
-def test_what_calls_are_held_against_counts_at_once():
+def test_a_reloaded_profile_takes_effect_at_once():
     new = Config(
         lines=(Line(name="sales", queues=("sales",), profile="patient"),),
         profiles={"patient": Profile(hold_limit_s=300)},

@@ -20,7 +20,7 @@ from callsteward.terminal.result import failed
      "token", "access_token", "api_key", "apikey", "hmac_key", "key", "scram_client_key",
      "oauth_client_secret", "credentials", "Authorization"],
 )  # fmt: skip
-def test_what_is_called_so_is_a_secret(name):
+def test_a_key_with_a_secrets_name_is_a_secret(name):
     assert is_secret(name)
 
 
@@ -29,7 +29,7 @@ def test_what_is_called_so_is_a_secret(name):
     ["url", "username", "password_file", "passfile", "token_file", "key_file", "sslkey", "passive", "sslmode",
      "keepalive_s", "host"],
 )  # fmt: skip
-def test_what_is_called_so_is_none(name):
+def test_a_key_with_another_name_is_no_secret(name):
     assert not is_secret(name)
 
 
@@ -70,7 +70,7 @@ def test_a_sentence_is_shown_without_the_secrets_in_it(text, said):
     assert masked(text) == said
 
 
-def test_what_the_configuration_holds_is_taken_out_however_it_is_spelt():
+def test_the_configurations_secrets_are_removed_in_every_spelling():
     keep_back("hunter%202", b"key of the hmac", None, "")
     assert masked("it said hunter 2 and hunter%202, key of the hmac") == "it said *** and ***, ***"
 

@@ -88,7 +88,7 @@ def pipe(journal: Path) -> None:
         (Path.mkdir, "it is not a file: remove it"),
     ],
 )
-def test_what_somebody_put_in_the_journals_place_is_not_written_to(
+def test_a_link_or_pipe_in_the_journals_place_is_not_written_to(
     tmp_path: Path, put: Callable[[Path], None], said: str
 ) -> None:
     elsewhere = tmp_path / "elsewhere"

@@ -39,7 +39,7 @@ def functions(file: Path) -> set[str]:
     return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
 
 
-def test_it_speaks_of_everybody() -> None:
+def test_the_page_names_every_kind_of_attacker() -> None:
     headings = [line for line in PAGE.splitlines() if line.startswith("## ")]
     assert [who for who in WHO if not any(who in heading for heading in headings)] == []
     assert len(ROWS) > 50

@@ -43,14 +43,14 @@ async def test_an_asterisk_with_an_unknown_certificate_is_not_talked_to(https):
             await Rest(HttpTransport(session, settings)).info()
 
 
-async def test_one_whose_ca_is_configured_is(https):
+async def test_an_asterisk_whose_ca_is_configured_is_accepted(https):
     url, file = https
     settings = Asterisk(url=url, ca_file=file)
     async with open_session(settings) as session:
         assert (await Rest(HttpTransport(session, settings)).info()).version == "22"
 
 
-async def test_one_that_has_another_name_is_not(https):
+async def test_an_asterisk_with_another_name_is_refused(https):
     url, file = https
     settings = Asterisk(url=url.replace("127.0.0.1", "localhost"), ca_file=file)
     async with open_session(settings) as session:

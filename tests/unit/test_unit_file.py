@@ -18,7 +18,7 @@ from tests.lab.pbx_config import REPOSITORY
 UNIT = REPOSITORY / "deploy" / "callsteward.service"
 
 
-def test_it_runs_as_nobody_in_particular_and_is_watched():
+def test_the_unit_has_a_dynamic_user_and_a_watchdog():
     unit = configparser.RawConfigParser(strict=False)
     unit.optionxform = str  # type: ignore[assignment, method-assign]
     unit.read(UNIT)

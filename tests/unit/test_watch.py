@@ -72,7 +72,7 @@ async def test_all_is_well():
     assert systemd.said.count("WATCHDOG=1") >= 3
 
 
-async def test_a_pump_that_is_stuck_is_said_once_and_not_pinged_for(capsys):
+async def test_a_stuck_pump_is_reported_once_and_gets_no_watchdog_ping(capsys):
     now_s = 0.0
     progress = Progress(lambda: now_s)
     progress.working()

@@ -103,15 +103,13 @@ async def test_nothing_is_known_of_a_stranger(questions: Questions) -> None:
 
 
 @pytest.mark.parametrize("caller", [None, "anonymous", "101", "7903123456x", "+7903'; DROP TABLE calls"])
-async def test_nothing_is_known_of_who_has_no_number(store, questions, caller: str | None) -> None:
+async def test_nothing_is_known_of_a_caller_without_a_number(store, questions, caller: str | None) -> None:
     await talked(store, "1", operator="101", ago_ms=1000)
     assert await questions.arrival(asked(caller=caller)) == NOTHING
 
 
 @pytest.mark.parametrize("written", [NUMBER, "79031234567", "89031234567", "8 (903) 123-45-67"])
-async def test_who_talked_last_with_the_client_however_the_number_is_written(
-    store, questions, written
-) -> None:
+async def test_the_last_operator_is_found_however_the_number_is_written(store, questions, written) -> None:
     await talked(store, "1", operator="101", ago_ms=3000)
     await talked(store, "2", operator="102", ago_ms=2000)
     await talked(store, "3", operator=None, ago_ms=1000)
@@ -186,7 +184,9 @@ async def test_the_do_not_call_list_is_asked_and_kept(store: Store, questions: Q
         (asked("dnc", action="add", number="7903123456&SIP/x"), "no number"),
     ],
 )
-async def test_what_cannot_be_listed_is_refused(store, questions, request_: Request, why: str) -> None:
+async def test_a_number_that_cannot_be_listed_is_refused(
+    store, questions, request_: Request, why: str
+) -> None:
     with pytest.raises(AgiError, match=why):
         await questions.dnc(request_)
     assert await DoNotCall(store.engine).listed() == []
@@ -208,7 +208,9 @@ async def test_a_caller_is_read_in_the_format_of_their_trunk(store: Store) -> No
 @pytest.mark.parametrize(
     ("script", "off"), [("tag", "tags are switched off"), ("rating-eligible", "ratings are")]
 )
-async def test_what_is_switched_off_is_said(questions: Questions, script: str, off: str) -> None:
+async def test_a_question_about_a_disabled_feature_says_so(
+    questions: Questions, script: str, off: str
+) -> None:
     with pytest.raises(AgiError, match=off):
         await questions.scripts()[script](asked(script, tag="complaint"))
 
@@ -224,7 +226,7 @@ async def test_a_call_is_tagged_from_the_dialplan(store: Store) -> None:
     assert await tagging.tag(asked("tag", tag="complaint", call="9.9")) == {"CALLSTEWARD_TAG": "unknown_call"}
 
 
-async def test_who_would_be_asked_for_a_rating(store: Store) -> None:
+async def test_eligibility_for_a_rating_is_answered(store: Store) -> None:
     lines = (
         Line(name="support", dids=("100",), profile="asking", language="en"),
         Line(name="sales", dids=("200",)),
@@ -271,9 +273,7 @@ def test_every_script_has_its_answer(questions: Questions) -> None:
     assert sorted(scripts) == ["arrival", "dnc", "rating-eligible", "tag"]
 
 
-async def test_who_asks_not_to_be_called_is_not_called_back_either(
-    store: Store, questions: Questions
-) -> None:
+async def test_a_listed_client_has_their_open_callback_cancelled(store: Store, questions: Questions) -> None:
     await dropped(store, State.OFFERED)
     assert await questions.dnc(asked("dnc", action="add")) == {"CALLSTEWARD_DNC": "1"}
     callback = await Ledger(store.engine, "main").find(RECORD.call_id)

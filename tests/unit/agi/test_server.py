@@ -116,7 +116,7 @@ async def test_a_question_is_answered_by_channel_variables() -> None:
         (b"", "no request within 0.2 s"),
     ],
 )
-async def test_what_cannot_be_answered_fails_at_once_and_is_logged(said: bytes, reason: str) -> None:
+async def test_an_unanswerable_question_fails_at_once_and_is_logged(said: bytes, reason: str) -> None:
     with structlog.testing.capture_logs() as logs:
         async with serving() as (server, port):
             logs.clear()
@@ -135,7 +135,7 @@ async def test_a_refused_variable_fails() -> None:
 
 
 @pytest.mark.parametrize("reply", [b"nonsense\n", b"x" * 20_000 + b"\n"])
-async def test_a_reply_that_is_none_fails(reply: bytes) -> None:
+async def test_a_malformed_reply_fails(reply: bytes) -> None:
     async with serving() as (server, port):
         heard = await converse(port, HEAD.format("answer").encode(), reply)
     assert heard[1:] == [b"FAILURE\n"]
@@ -150,14 +150,14 @@ async def test_a_silent_asterisk_is_given_up() -> None:
 
 
 @pytest.mark.parametrize("reply", [b"HANGUP\n", b"511 Command Not Permitted on a dead channel\n"])
-async def test_who_hung_up_is_told_nothing_more(reply: bytes) -> None:
+async def test_after_a_hang_up_no_answer_is_sent(reply: bytes) -> None:
     async with serving() as (server, port):
         heard = await converse(port, HEAD.format("answer").encode(), reply)
     assert len(heard) == 1
     assert (server.answered, server.failed) == (0, 0)
 
 
-async def test_who_leaves_in_the_middle_harms_nobody() -> None:
+async def test_a_connection_that_ends_midway_harms_nobody() -> None:
     async with serving() as (server, port):
         _, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"agi_network: yes\nagi_net")

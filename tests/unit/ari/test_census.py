@@ -58,13 +58,13 @@ def test_another_state_or_another_bridge_is_a_disagreement() -> None:
     assert census.disagreement([], [bridge("1")]) == {"1"}
 
 
-def test_who_left_is_in_none() -> None:
+def test_a_channel_that_left_is_in_no_bridge() -> None:
     """Whoever was in a bridge leaves it, if need be after its end: a bridge that is gone says nothing."""
     census = after(*ONE_TALKS, ChannelLeftBridge(bridge=bridge(), channel=channel("1")))
     assert census.disagreement([channel("1")], []) == frozenset()
 
 
-def test_who_moved_is_where_they_moved_to_although_they_leave_the_old_one_later() -> None:
+def test_a_moved_channel_is_in_its_new_bridge_even_if_it_leaves_the_old_one_later() -> None:
     census = after(
         *ONE_TALKS,
         ChannelEnteredBridge(bridge=bridge("1", name="c"), channel=channel("1")),
@@ -73,12 +73,12 @@ def test_who_moved_is_where_they_moved_to_although_they_leave_the_old_one_later(
     assert census.disagreement([channel("1")], [bridge("1", name="c")]) == frozenset()
 
 
-def test_a_snapshot_is_the_lists() -> None:
+def test_a_snapshot_replaces_all_channels_and_bridges() -> None:
     census = after(*ONE_TALKS, Snapshot(channels=(channel("2"),), bridges=(bridge("2"),)))
     assert census.disagreement([channel("2")], [bridge("2")]) == frozenset()
 
 
-def test_a_channel_that_is_gone_is_nowhere_and_a_late_word_of_it_brings_it_not_back() -> None:
+def test_a_gone_channel_is_not_brought_back_by_a_late_event() -> None:
     census = after(
         *ONE_TALKS,
         ChannelDestroyed(channel=channel("1")),

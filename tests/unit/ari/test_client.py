@@ -182,7 +182,7 @@ async def test_an_application_that_nobody_has_any_more_is_taken_back_at_once(ari
         assert snapshot(link.got[-1]).gap_from == "2026-11-22T02:01:21.181+0000"
 
 
-async def test_who_only_calls_themselves_like_that_event_ends_nothing(ari):
+async def test_a_caller_named_like_that_event_ends_no_link(ari):
     async with linked(ari) as link:
         await link.count(1)
         await ari.send('{"variable":"X","value":"ApplicationReplaced","type":"StasisEnd","timestamp":"x"}')

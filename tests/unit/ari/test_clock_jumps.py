@@ -47,7 +47,7 @@ def test_a_machine_that_is_set_says_by_how_much(by_ms: int, idle_s: float) -> No
     assert not link.jumps.pending
 
 
-def test_events_of_before_that_arrive_after_are_told_apart() -> None:
+def test_late_events_from_before_the_step_are_recognised() -> None:
     link = Link()
     link.event(0)
     link.jumps.machine_set(HOUR)
@@ -81,7 +81,7 @@ def test_another_machine_that_is_set_shows_in_the_stamps_alone(by_ms: int) -> No
     assert link.event(3) == 0
 
 
-def test_what_a_new_link_delivers_late_is_no_jump() -> None:
+def test_late_events_on_a_new_link_are_no_jump() -> None:
     """Kept for a daemon that was away, and delivered faster than time goes."""
     link = Link(settled=False)
     link.jumps.linked(599)

@@ -26,7 +26,7 @@ def left(monkeypatch):
 
 
 @pytest.mark.parametrize("connect", ["client", "outbound"])
-def test_what_is_of_no_use_any_more_is_let_go(left, connect: str):
+def test_a_useless_kept_connection_is_closed(left, connect: str):
     store, notify, files = left
     keeper = open_keeper(Config.model_validate({"asterisk": {"connect": connect}}), notify)
     assert isinstance(keeper, NoKeeper) is (connect == "client")

@@ -18,7 +18,7 @@ def test_no_end_of_types_is_no_end_of_memory() -> None:
     assert max(map(len, counters.unknown)) == LONGEST_TYPE
 
 
-def test_of_a_flood_of_malformed_frames_some_are_told() -> None:
+def test_of_many_malformed_frames_a_few_are_logged() -> None:
     counters = Counters()
     assert sum(counters.count_malformed() for _ in range(5_000)) == 10 + 5
     assert counters.malformed == 5_000

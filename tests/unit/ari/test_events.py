@@ -35,7 +35,7 @@ def test_an_event_is_decoded_no_further_than_it_is_used():
     )
 
 
-def test_what_an_old_asterisk_leaves_out_has_a_default():
+def test_fields_that_an_old_asterisk_omits_have_defaults():
     event = events.decode(frame(type="ChannelDestroyed", channel=CHANNEL))
     assert isinstance(event, events.ChannelDestroyed)
     assert (event.timestamp, event.cause, event.tech_cause, event.channel.channelvars) == ("", 0, None, None)
@@ -94,7 +94,7 @@ def test_an_event_of_an_unknown_type_is_none(raw: bytes):
         '{"type": "ChannelHold"',
     ],
 )
-def test_what_is_no_event_is_malformed(raw: bytes | str):
+def test_a_frame_that_is_no_event_is_malformed(raw: bytes | str):
     with pytest.raises(MalformedEventError, match="not an ARI event"):
         events.decode(raw)
 

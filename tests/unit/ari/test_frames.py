@@ -27,7 +27,7 @@ async def test_each_frame_keeps_its_place_in_the_connection_even_packed():
     assert places == [*range(1, 3001), 0]
 
 
-async def test_what_arrived_while_the_lists_were_read_comes_after_the_snapshot():
+async def test_frames_that_arrived_while_the_lists_were_read_follow_the_snapshot():
     frames = FrameQueue(Counters())
     frames.put(b"before")
     frames.hold()

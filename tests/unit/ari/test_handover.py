@@ -212,7 +212,7 @@ async def test_a_daemon_without_a_connection_leaves_nothing():
     assert pbx.requests == []
 
 
-def test_what_came_is_known_once_and_the_oldest_is_forgotten():
+def test_an_event_is_recognised_once_and_the_oldest_is_forgotten():
     recent = Recent(limit=2)
     for raw in (b"1", b"2", b"3"):
         recent.add(raw)

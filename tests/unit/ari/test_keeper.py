@@ -88,7 +88,7 @@ async def test_a_reader_killed_anywhere_loses_nothing(store: FdStore, tmp_path, 
     assert [int(line) for line in path.read_text().split()] == list(range(count))
 
 
-def test_what_is_kept_is_handed_down_and_gone_on_with(store: FdStore, notify, pair):
+def test_a_kept_connection_is_continued_by_the_next_process(store: FdStore, notify, pair):
     ours, theirs = pair
     keeper = Keeper(notify, {})
     keeper.begin(ours, 0)
@@ -144,7 +144,7 @@ def test_a_newer_connection_takes_the_place_of_the_older(store: FdStore, notify,
 
 
 @pytest.mark.parametrize("what", ["reset", "no socket", "no ring", "a ring alone", "two"])
-def test_what_cannot_be_gone_on_with_is_let_go(store: FdStore, notify, pair, what: str):
+def test_a_connection_that_cannot_be_continued_is_closed(store: FdStore, notify, pair, what: str):
     ours, theirs = pair
     keeper = Keeper(notify, {})
     keeper.begin(ours, 0)

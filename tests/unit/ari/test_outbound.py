@@ -258,7 +258,7 @@ async def test_over_a_break_states_and_bridges_are_held_against_asterisks_lists_
         assert [one.gap_from for one in daemon.snapshots] == ([heard] if broke_off else [])
 
 
-async def test_a_channel_nobody_told_of_makes_one_snapshot():
+async def test_a_listed_channel_without_events_makes_one_snapshot():
     async with listening() as daemon, daemon.asterisk() as socket:
         daemon.channels = [{"id": "1", "name": "PJSIP/1"}, {"id": "old", "name": "PJSIP/old"}]
         await socket.send_str(created("1"))

@@ -47,7 +47,9 @@ async def read(*texts: Any) -> tuple[list[bytes], Counters]:
         '{"type":"\\u0043allstewardCompacted","gone":["1795313835.6"]}',
     ],
 )
-async def test_what_asterisk_cannot_say_is_left_out_and_counted(text: str, as_sent: Any) -> None:
+async def test_frames_of_types_asterisk_does_not_have_are_left_out_and_counted(
+    text: str, as_sent: Any
+) -> None:
     hold = '{"type":"ChannelHold"}'
     taken, counters = await read(as_sent(text), as_sent(hold), as_sent(text))
     assert taken == [hold.encode()]

@@ -41,7 +41,7 @@ def received(ring: Ring, pair, data: bytes) -> None:
         left -= len(ring.receive(ours))
 
 
-def test_what_was_read_and_is_not_done_with_is_found_again(ring: Ring, pair):
+def test_read_bytes_that_are_not_done_are_found_again(ring: Ring, pair):
     ring.begin(COOKIE, 300)
     received(ring, pair, b"first|second|third")
     ring.done = 300 + len("first|")
@@ -51,7 +51,7 @@ def test_what_was_read_and_is_not_done_with_is_found_again(ring: Ring, pair):
     after.close()
 
 
-def test_over_the_rings_end_nothing_is_lost(ring: Ring, pair):
+def test_wrapping_around_the_rings_end_loses_nothing(ring: Ring, pair):
     rng = random.Random(5)
     ring.begin(COOKIE, 0)
     total = 0
@@ -116,7 +116,7 @@ def test_the_connections_end_is_empty(ring: Ring, pair):
     assert len(ring.receive(ours)) == 0
 
 
-def test_what_is_no_ring_is_none(tmp_path, ring: Ring):
+def test_a_file_that_is_no_ring_is_rejected(tmp_path, ring: Ring):
     file = os.open(tmp_path / "short", os.O_RDWR | os.O_CREAT)
     assert Ring.found(file) is None
     os.ftruncate(file, ring_module._HEAD_BYTES + RING_BYTES)

@@ -66,7 +66,7 @@ def filled(counters: Counters, share: float, limit: int = 100_000) -> FrameQueue
     return frames
 
 
-async def test_what_callsteward_does_not_use_goes_without_a_trace():
+async def test_unused_event_types_are_left_out_without_a_mark():
     counters = Counters()
     frames = filled(counters, 0.5)
     depth = frames.depth

@@ -29,5 +29,5 @@ def test_type_and_timestamp_are_read_and_nothing_else(raw: str) -> None:
     ],
     ids=lambda raw: repr(raw[:24]),
 )
-def test_what_is_none_has_none(raw: bytes) -> None:
+def test_text_that_is_no_frame_has_no_type_and_timestamp(raw: bytes) -> None:
     assert stamp(raw) == ("", "")

@@ -158,7 +158,7 @@ async def test_a_close_does_not_wait_for_ever(monkeypatch):
         (frame(0x80, b"of nothing"), "unexpected continuation"),
     ],
 )
-async def test_who_breaks_the_protocol_is_left(sent: bytes, why: str):
+async def test_a_peer_that_breaks_the_protocol_is_disconnected(sent: bytes, why: str):
     async with by_hand() as (server, reader, writer):
         writer.write(UPGRADE)
         await reader.readuntil(b"\r\n\r\n")
@@ -191,7 +191,7 @@ async def test_a_connection_that_is_reset_is_an_error():
         assert isinstance(message.data, ConnectionResetError)
 
 
-async def test_who_does_not_answer_the_heartbeat_is_given_up():
+async def test_a_peer_that_does_not_answer_the_heartbeat_is_given_up():
     async with talking(heartbeat_s=0.1) as (ours, theirs, _):
         for _ in range(2):
             assert (await theirs.receive()).type is aiohttp.WSMsgType.PING
@@ -229,14 +229,14 @@ async def test_while_a_request_is_half_written_no_other_process_may_go_on():
         b"GET /" + b"a" * 10_000,
     ],
 )
-async def test_what_asks_for_no_websocket_gets_none(asked: bytes):
+async def test_a_request_for_no_websocket_gets_none(asked: bytes):
     async with by_hand() as (server, reader, writer):
         writer.write(asked)
         assert await reader.read() == b""
         assert server.requests == [None]
 
 
-async def test_who_says_nothing_is_not_waited_for(monkeypatch):
+async def test_a_silent_peer_is_not_waited_for(monkeypatch):
     monkeypatch.setattr(module, "HANDSHAKE_TIMEOUT_S", 0.05)
     async with by_hand() as (server, reader, _):
         assert await reader.read() == b""
@@ -254,7 +254,7 @@ async def test_a_refusal_says_why():
     assert body == b"Unauthorized\n"
 
 
-async def test_an_upgrade_that_is_none_is_a_bad_request():
+async def test_a_malformed_upgrade_is_a_bad_request():
     async with by_hand() as (_, reader, writer):
         writer.write(b"GET /ari HTTP/1.1\r\nHost: here\r\n\r\n")
         assert (await reader.read()).startswith(b"HTTP/1.1 426 ")
@@ -314,7 +314,7 @@ async def until_ended(one: WebSocket, writer: asyncio.StreamWriter, flood: bytes
                 await asyncio.sleep(0.01)
 
 
-async def test_a_flood_of_pings_by_who_reads_no_answer_costs_no_memory():
+async def test_pings_by_a_peer_that_reads_no_answers_cost_no_memory():
     async with upgraded() as (one, _reader, writer):
         # Nothing is read here: answers fill the socket, then wait in memory.
         writer.transport.pause_reading()

@@ -20,7 +20,7 @@ def following(s: Stream, settings: Config | None = None) -> Tracker:
     return tracker
 
 
-def test_a_phone_that_rings_too_long_is_told_once_while_it_rings():
+def test_a_phone_that_rings_too_long_alerts_once_while_it_rings():
     s = Stream()
     client = s.incoming()
     phone = s.dial(client, "101")
@@ -45,7 +45,7 @@ def test_a_phone_that_rings_too_long_is_told_once_while_it_rings():
 
 
 @pytest.mark.parametrize("end", ["answer", "NOANSWER", "destroyed", "client"])
-def test_a_phone_that_rings_no_more_is_not_told(end: str):
+def test_a_phone_that_stopped_ringing_in_time_does_not_alert(end: str):
     s = Stream()
     client = s.incoming()
     phone = s.dial(client, "101")
@@ -111,7 +111,7 @@ def test_a_clients_own_hold_breaks_no_limit():
     assert alerts(advance(following(s), 800)) == []
 
 
-def test_a_hold_ended_by_the_clients_goodbye_is_not_told():
+def test_a_hold_ended_by_the_clients_goodbye_does_not_alert():
     s = Stream()
     client, phone = s.talk()
     s.at(10)
@@ -137,7 +137,7 @@ def test_a_client_left_on_hold_for_a_question_to_a_colleague_still_waits():
     assert [fact.duration_s for fact in happenings(s.play(tracker), Happening.UNHOLD)] == [130.0]
 
 
-def test_a_pause_that_lasts_too_long_is_told_once_while_it_lasts():
+def test_a_pause_that_lasts_too_long_alerts_once_while_it_lasts():
     s = Stream()
     client, phone = s.talk()
     s.speak(phone, 4)
@@ -199,9 +199,7 @@ def test_a_talk_that_ends_ends_its_pause():
 
 
 @pytest.mark.parametrize(("how", "told"), [("on", 12.0), ("auto", None), ("off", None)])
-def test_a_talk_without_a_word_is_a_pause_only_where_detection_is_known_to_be_on(
-    how: str, told: float | None
-):
+def test_a_talk_without_a_word_is_a_pause_only_if_detection_is_known_to_be_on(how: str, told: float | None):
     s = Stream()
     s.talk()
     tracker = following(s, config(asterisk={"talk_detect": how}))
@@ -209,7 +207,7 @@ def test_a_talk_without_a_word_is_a_pause_only_where_detection_is_known_to_be_on
     assert alerts(advance(tracker, 100)) == expected
 
 
-def test_a_consultation_that_lasts_too_long_is_told_once():
+def test_a_talk_that_lasts_too_long_alerts_once():
     s = Stream()
     s.talk()
     tracker = following(s)
@@ -218,7 +216,7 @@ def test_a_consultation_that_lasts_too_long_is_told_once():
     assert alerts(advance(tracker, 9000)) == []
 
 
-def test_the_wait_between_two_talks_is_no_consultation():
+def test_the_wait_between_two_talks_does_not_count_as_talk():
     s = Stream()
     client, phone = s.talk()
     s.at(602)  # 10 minutes of talk
@@ -234,7 +232,7 @@ def test_the_wait_between_two_talks_is_no_consultation():
     assert alerts(advance(tracker, 9000)) == []
 
 
-def test_a_limit_told_in_the_first_talk_is_not_told_again_in_the_second():
+def test_a_limit_that_alerted_in_the_first_talk_does_not_alert_in_the_second():
     s = Stream()
     client, phone = s.talk()
     s.at(1000)
@@ -247,7 +245,7 @@ def test_a_limit_told_in_the_first_talk_is_not_told_again_in_the_second():
     assert alerts(advance(tracker, 9000)) == []
 
 
-def test_limits_crossed_before_an_event_are_told_before_it():
+def test_limits_crossed_before_an_event_alert_before_it():
     s = Stream()
     client, phone = s.talk()
     s.at(10)
@@ -258,7 +256,7 @@ def test_limits_crossed_before_an_event_are_told_before_it():
     assert kinds.index("Alert") == kinds.index("unhold") - 1
 
 
-def test_a_hold_that_ended_while_nobody_watched_is_not_told():
+def test_a_hold_that_ended_unobserved_does_not_alert():
     s = Stream()
     client, phone = s.talk()
     s.at(10)
@@ -272,7 +270,7 @@ def test_a_hold_that_ended_while_nobody_watched_is_not_told():
     assert alerts(s.play(tracker)) == []
 
 
-def test_an_event_that_tells_of_no_call_tells_the_time_all_the_same():
+def test_an_event_about_no_call_still_advances_the_time():
     s = Stream()
     client = s.incoming()
     s.ring(s.dial(client, "101"))

@@ -50,7 +50,9 @@ def test_a_phone_that_never_said_it_rang_is_timed_from_the_dial():
         ("SOMETHING_NEW", 0, None, AttemptResult.FAILED),
     ],
 )
-def test_how_a_phone_was_not_answered(status: str, cause: int, asked: int | None, result: AttemptResult):
+def test_each_way_of_not_answering_has_its_result(
+    status: str, cause: int, asked: int | None, result: AttemptResult
+):
     s = Stream()
     client = s.incoming()
     phone = s.dial(client, "101")
@@ -169,7 +171,7 @@ def test_the_second_phone_asked_answers_and_its_own_ring_counts():
     ],
 )
 @pytest.mark.parametrize("passed_as_request", [False, True])
-def test_what_became_of_the_dial_is_passed_back_and_is_not_the_clients_doing(
+def test_the_dials_result_passed_back_is_not_the_clients_hang_up(
     status: str, cause: int, outcome: Outcome, passed_as_request: bool
 ):
     s = Stream()
@@ -202,9 +204,7 @@ def test_what_became_of_the_dial_is_passed_back_and_is_not_the_clients_doing(
         (26, AttemptResult.NO_ANSWER),
     ],
 )
-def test_a_phone_whose_refusal_was_told_by_its_end_alone_did_not_ring_in_vain(
-    cause: int, result: AttemptResult
-):
+def test_a_phone_whose_refusal_shows_in_its_end_only_is_rejected(cause: int, result: AttemptResult):
     s = Stream()
     client = s.incoming()
     phone = s.dial(client, "101")
@@ -251,7 +251,7 @@ def test_a_client_who_waits_on_after_a_failed_dial_and_hangs_up_abandoned_the_ca
 
 @pytest.mark.parametrize(("app", "cause"), [("Busy", 17), ("Congestion", 34)])
 @pytest.mark.parametrize("rang", [False, True])
-def test_a_call_that_the_dialplan_refuses_is_not_one_its_client_gave_up(app: str, cause: int, rang: bool):
+def test_a_call_that_the_dialplan_refuses_was_not_given_up_by_the_client(app: str, cause: int, rang: bool):
     """Busy() and Congestion() answer a SIP 486 or 503, and the driver asks for the hang-up upon that."""
     s = Stream()
     client = s.incoming()
@@ -270,7 +270,7 @@ def test_a_call_that_the_dialplan_refuses_is_not_one_its_client_gave_up(app: str
     assert record.outcome is (Outcome.NO_ANSWER if rang else Outcome.FAILED)
 
 
-def test_a_client_who_gives_up_after_a_busy_phone_gives_up_himself_while_another_rings():
+def test_a_client_who_gives_up_while_a_second_phone_rings_abandoned_the_call():
     s = Stream()
     client = s.incoming()
     first = s.dial(client, "101")
@@ -390,7 +390,7 @@ def test_the_operator_gives_up_calling_the_client():
     assert (record.outcome, record.wait_s) == (Outcome.NO_ANSWER, 12.0)
 
 
-def test_a_call_taken_over_from_a_ringing_phone_is_the_one_operators_who_took_it():
+def test_a_pickup_counts_for_the_operator_who_took_the_call():
     s = Stream()
     client = s.incoming()
     rang = s.dial(client, "101")
@@ -412,7 +412,7 @@ def test_a_call_taken_over_from_a_ringing_phone_is_the_one_operators_who_took_it
     assert rule(record, "answer_within").result is RuleResult.NOT_APPLICABLE
 
 
-def test_a_phone_of_nobody_is_no_attempt():
+def test_an_unknown_phone_is_no_attempt():
     s = Stream()
     client = s.incoming()
     announcer = s.dial(client, "x")
@@ -428,7 +428,7 @@ def test_a_phone_of_nobody_is_no_attempt():
     assert s.record().attempts == ()
 
 
-def test_an_alert_is_off_where_the_profile_says_so():
+def test_a_profile_can_switch_an_alert_off():
     s = Stream()
     client = s.incoming()
     phone = s.dial(client, "101")

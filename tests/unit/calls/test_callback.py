@@ -28,7 +28,7 @@ def rung(stream: Stream) -> tuple[Phone, Phone]:
     return operator, client
 
 
-def test_it_is_a_call_of_its_own_that_names_the_call_that_broke():
+def test_a_callback_is_a_call_of_its_own_and_names_the_call_that_broke():
     s = Stream()
     operator, client = rung(s)
     s.answer(client, after=4)
@@ -50,7 +50,7 @@ def test_it_is_a_call_of_its_own_that_names_the_call_that_broke():
 @pytest.mark.parametrize("channelvars", [True, False])
 @pytest.mark.parametrize("client_first", [True, False])
 @pytest.mark.parametrize("talking", [True, False])
-def test_a_callback_that_is_on_when_the_daemon_comes_is_known_as_one(client_first, channelvars, talking):
+def test_a_callback_in_progress_when_the_daemon_starts_is_recognised(client_first, channelvars, talking):
     """Else its own break would be a client's call that broke, and make a second callback."""
     s = Stream(channelvars=channelvars)
     operator, client = rung(s)
@@ -89,7 +89,7 @@ def test_a_client_who_is_not_reached_did_not_answer(status, outcome):
     assert record.callback.decision is Decision.NOT_DUE
 
 
-def test_its_own_break_makes_no_other():
+def test_a_callback_that_breaks_makes_no_second_callback():
     s = Stream()
     operator, client = rung(s)
     s.answer(client)
@@ -105,7 +105,7 @@ def test_its_own_break_makes_no_other():
     assert (record.callback.decision, record.callback.reason) == (Decision.SUPPRESSED, "was_callback")
 
 
-def test_its_line_is_the_line_that_broke_whatever_the_dialplan_says():
+def test_a_callbacks_line_is_that_of_the_call_that_broke():
     s = Stream()
     operator, client = rung(s)
     s.answer(client)
@@ -134,14 +134,14 @@ def test_any_other_record_has_no_origin():
 
 
 @pytest.mark.parametrize("origin", ["1795348800.0", "pbx.1795348800.17", "a"])
-def test_a_channel_tells_whose_callback_it_is(origin):
+def test_a_channels_id_names_its_callback(origin):
     channel = channel_id(callback_id(origin), 12, "my-line.2")
     assert callback_of(channel) == origin == origin_of(channel)
     assert line_of(channel) == "my-line.2"
 
 
 @pytest.mark.parametrize("origin", ["pbx-1795348800.17", "a b", "x/y", "${EVIL}", "1" * 65, "", "é"])
-def test_an_id_that_may_stand_in_no_dialplan_is_hashed(origin):
+def test_an_id_that_no_dialplan_allows_is_hashed(origin):
     name = callback_id(origin)
     assert len(name) == 25
     assert name.isalnum()
@@ -154,7 +154,7 @@ def test_an_id_that_may_stand_in_no_dialplan_is_hashed(origin):
 @pytest.mark.parametrize(
     "channel", ["1795348800.0", "callsteward-cb-", "callsteward-cb-1", "callsteward-cb-1-x-y", ""]
 )
-def test_other_channels_are_nobodys(channel):
+def test_other_channels_belong_to_no_callback(channel):
     assert callback_of(channel) is None
     assert line_of(channel) is None
 
@@ -184,7 +184,7 @@ def restarted(greeting_s: float, booted: float | None, lost: float | None = None
     return record
 
 
-def test_asterisk_restarted_under_a_talk_is_a_drop_that_is_called_back():
+def test_a_restart_of_asterisk_during_a_talk_is_a_drop_with_a_callback():
     record = restarted(5, booted=8)
     assert record.hangup.first is Party.PBX
     assert record.hangup.evidence == (

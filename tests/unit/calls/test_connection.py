@@ -170,7 +170,7 @@ def test_an_operator_who_gives_up_a_click_to_dial_hung_up_first() -> None:
     )
 
 
-def test_a_client_whom_a_dialler_rings_and_no_operator_takes_gave_up() -> None:
+def test_a_client_whom_a_dialler_rings_without_an_operator_abandoned_the_call() -> None:
     """The dialler rings the client first; nobody is free, and the client hangs up after 7 s."""
     s = Stream()
     client = s.originated("trunk", "dialler-1")
@@ -236,7 +236,7 @@ def test_an_agent_who_was_on_the_line_before_the_daemon_answers_too(listed: bool
     assert [fact.operator for fact in happenings(facts, Happening.ANSWERED)] == ["101"]
 
 
-def test_a_talk_that_was_on_before_the_daemon_was_answered_nobody_knows_when() -> None:
+def test_a_talk_that_began_before_the_daemon_has_no_answer_time() -> None:
     s, tracker = Stream(), Tracker(config())
     client, _ = s.talk()
     s.wait(10)

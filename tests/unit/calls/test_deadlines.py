@@ -12,7 +12,7 @@ def due(deadlines: Deadlines[str], now_ms: int) -> list[str | None]:
     return fired
 
 
-def test_nothing_is_due_where_nothing_was_set():
+def test_without_deadlines_nothing_is_due():
     deadlines: Deadlines[str] = Deadlines()
     assert deadlines.next_ms is None
     assert deadlines.pop_due(10**15) is None
@@ -39,7 +39,7 @@ def test_deadlines_fire_in_order_of_their_moments_and_then_of_their_setting():
     assert deadlines.next_ms == 9
 
 
-def test_their_order_stays_where_the_numbers_that_tell_it_begin_anew():
+def test_deadlines_keep_their_order_when_their_numbers_begin_again():
     deadlines: Deadlines[str] = Deadlines()
     dropped = deadlines.add(1, Limit.TALK, 0, "dropped")
     deadlines.add(2, Limit.TALK, 0, "b")
@@ -65,7 +65,7 @@ def test_a_cancelled_deadline_lets_its_target_go_at_once_and_never_fires():
     assert due(deadlines, 2) == ["b"]
 
 
-def test_a_deadline_that_fired_may_be_cancelled_and_nothing_comes_of_it():
+def test_cancelling_a_deadline_that_fired_does_nothing():
     deadlines: Deadlines[str] = Deadlines()
     first = deadlines.add(1, Limit.RING, 0, "a")
     assert due(deadlines, 1) == ["a"]
@@ -84,7 +84,7 @@ def test_many_cancelled_deadlines_take_no_room():
 
 
 @given(st.lists(st.tuples(st.integers(0, 50), st.booleans()), max_size=300), st.integers(0, 60))
-def test_what_is_due_is_what_was_set_and_not_cancelled(plan: list[tuple[int, bool]], now: int):
+def test_every_deadline_that_was_set_and_not_cancelled_becomes_due(plan: list[tuple[int, bool]], now: int):
     deadlines: Deadlines[str] = Deadlines()
     made: list[Deadline[str]] = [
         deadlines.add(at_ms, Limit.HOLD, 0, f"{at_ms}/{index}") for index, (at_ms, _) in enumerate(plan)

@@ -222,7 +222,7 @@ def rung_for(s: Stream, client: Phone, operator: str, channel_id: str) -> Phone:
     return phone
 
 
-def test_the_tries_of_a_program_are_the_clients() -> None:
+def test_attempts_by_a_program_belong_to_its_client() -> None:
     s = Stream()
     client = s.incoming()
     s.up(client, ("Stasis", "acd"))

@@ -33,7 +33,7 @@ from callsteward.config import Config, Endpoints, Line, Operator
         ("", Kind.TRUNK, ""),
     ],
 )
-def test_what_a_channel_is_by_its_name(channel: str, kind: Kind, name: str):
+def test_a_channels_name_gives_its_kind(channel: str, kind: Kind, name: str):
     endpoint = Directory(Config()).endpoint(channel)
     assert (endpoint.kind, endpoint.name) == (kind, name)
 

@@ -35,7 +35,7 @@ def _told(record: CallRecord) -> tuple[Party, Confidence]:
     return record.hangup.first, record.hangup.confidence
 
 
-def test_a_request_behind_the_end_of_the_channels_own_dialplan_is_nobodys() -> None:
+def test_a_hang_up_request_after_the_dialplans_end_is_nobodys() -> None:
     s = Stream()
     client, phone = s.talk()
     s.speak(phone, 4)
@@ -48,7 +48,7 @@ def test_a_request_behind_the_end_of_the_channels_own_dialplan_is_nobodys() -> N
     assert _told(_over_iax(s)) == (Party.PBX, Confidence.LIKELY)
 
 
-def test_a_request_of_a_dialled_channel_behind_its_bridge_is_nobodys() -> None:
+def test_a_hang_up_request_of_a_dialled_channel_after_its_bridge_is_nobodys() -> None:
     s = Stream()
     operator, client = _outbound(s)
     for leg in (client, operator):

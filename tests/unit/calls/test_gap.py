@@ -54,7 +54,7 @@ def test_speech_that_went_on_over_the_gap_counts_whole() -> None:
     assert speech.client_s == pytest.approx(8.0)
 
 
-def test_who_ended_it_in_the_gap_is_not_known_though_a_colleague_had_left_before() -> None:
+def test_an_end_in_the_gap_has_no_party_even_if_a_colleague_left_before() -> None:
     s = Stream()
     client, phone = s.talk()
     s.speak(phone, 4, at=1)

@@ -53,7 +53,7 @@ def talked(stream: Stream) -> tuple[Any, Any]:
     return client, operator
 
 
-def test_the_operator_who_hangs_up_for_the_rating_has_not_hung_up_on_the_client() -> None:
+def test_an_operator_who_hands_over_to_the_rating_did_not_hang_up_on_the_client() -> None:
     s = Stream()
     client, operator = talked(s)
     s.hands_over(operator, client)
@@ -105,7 +105,7 @@ def test_a_transfer_to_the_rating_is_no_transfer_to_a_colleague() -> None:
     brought_to_the_rating(s)
 
 
-def test_a_transfer_that_asterisk_tells_of_after_the_client_came_to_the_rating_is_none_either() -> None:
+def test_a_transfer_reported_after_the_rating_began_is_not_counted() -> None:
     """Two of its threads tell of it: as a real 22.10 did it once, by a millisecond."""
     s = Stream()
     client, operator = talked(s)
@@ -148,7 +148,7 @@ def test_a_network_that_is_lost_in_the_menu_is_no_drop() -> None:
     assert (record.outcome, record.callback.decision) == (Outcome.COMPLETED, Decision.NOT_DUE)
 
 
-def test_an_operator_whose_network_is_lost_has_handed_nobody_over() -> None:
+def test_an_operator_with_a_lost_network_made_no_hand_over() -> None:
     s = Stream()
     client, operator = talked(s)
     # Dial goes on in the dialplan (option g) whatever ended the other side.
@@ -166,7 +166,7 @@ def test_an_operator_whose_network_is_lost_has_handed_nobody_over() -> None:
     assert record.hangup.first is Party.NETWORK
 
 
-def test_a_leg_that_is_found_broken_only_after_the_client_came_is_judged_all_the_same() -> None:
+def test_a_leg_found_broken_after_the_rating_began_is_still_a_drop() -> None:
     s = Stream()
     client, operator = talked(s)
     room = operator.room
@@ -181,7 +181,7 @@ def test_a_leg_that_is_found_broken_only_after_the_client_came_is_judged_all_the
     assert (record.outcome, record.hangup.first) == (Outcome.MID_DIALOGUE_DROP, Party.NETWORK)
 
 
-def test_what_an_administrator_ended_nobody_handed_over() -> None:
+def test_an_administrators_hang_up_is_no_hand_over() -> None:
     s = Stream()
     client, operator = talked(s)
     s.request(operator, 32, soft=True)
@@ -198,7 +198,7 @@ def test_what_an_administrator_ended_nobody_handed_over() -> None:
     assert rule(record, "operator_hangs_up_last").result is RuleResult.NOT_APPLICABLE
 
 
-def test_switched_off_nobody_comes_to_the_rating() -> None:
+def test_while_ratings_are_off_no_client_comes_to_the_rating() -> None:
     s = Stream()
     client, operator = talked(s)
     s.hands_over(operator, client)
@@ -210,7 +210,7 @@ def test_switched_off_nobody_comes_to_the_rating() -> None:
 
 
 @pytest.mark.parametrize("settings", [asking("off"), asking("call")])
-def test_where_nobody_is_handed_over_a_hang_up_stays_one(settings: Config) -> None:
+def test_on_a_line_without_hand_overs_a_hang_up_stays_a_hang_up(settings: Config) -> None:
     s = Stream()
     client, operator = talked(s)
     s.hands_over(operator, client)
@@ -221,7 +221,7 @@ def test_where_nobody_is_handed_over_a_hang_up_stays_one(settings: Config) -> No
     assert not entered.handed_over
 
 
-def test_a_greeting_that_was_not_over_is_no_dialogue() -> None:
+def test_a_talk_within_the_greeting_is_no_dialogue() -> None:
     s = Stream()
     client, operator = s.talk()
     s.speak(operator, 1)
@@ -262,7 +262,7 @@ def test_a_client_who_goes_on_to_a_second_talk_is_judged_by_that() -> None:
     assert record.operator == "102"
 
 
-def test_what_another_channel_says_hands_nobody_over() -> None:
+def test_another_channels_event_makes_no_hand_over() -> None:
     s = Stream()
     client, operator = talked(s)
     s.comes_to_rating(operator)
@@ -282,7 +282,7 @@ def lost_sight(s: Stream, tracker: Tracker) -> None:
 
 
 @pytest.mark.parametrize("hangs_up", [False, True])
-def test_a_talk_that_ended_unseen_was_ended_by_nobody_knows_whom(hangs_up: bool) -> None:
+def test_a_talk_that_ended_unobserved_has_an_unknown_end(hangs_up: bool) -> None:
     """What the client does in the menu, or the menu's own end, does not tell."""
     s = Stream()
     client, operator = talked(s)
@@ -301,7 +301,7 @@ def test_a_talk_that_ended_unseen_was_ended_by_nobody_knows_whom(hangs_up: bool)
     assert record.callback.decision is Decision.NOT_DUE
 
 
-def test_a_talk_after_the_one_that_ended_unseen_is_judged_by_its_own_end() -> None:
+def test_a_later_talk_is_judged_by_its_own_end() -> None:
     s = Stream()
     client, operator = talked(s)
     tracker = Tracker(asking())
@@ -320,7 +320,7 @@ def test_a_talk_after_the_one_that_ended_unseen_is_judged_by_its_own_end() -> No
     assert (record.hangup.first, record.operator) == (Party.CLIENT, "102")
 
 
-def test_an_operator_whose_client_may_have_come_to_the_rating_unseen_has_not_hung_up_on_them() -> None:
+def test_an_operator_is_not_blamed_if_the_rating_may_have_begun_unobserved() -> None:
     """The BYE was heard; what the client did next was not."""
     s = Stream()
     client, operator = talked(s)
@@ -387,7 +387,7 @@ def test_a_rating_call_is_a_call_of_its_own_that_names_the_call_it_is_about() ->
 
 @pytest.mark.parametrize("channelvars", [True, False])
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
-def test_a_rating_call_that_rings_when_the_daemon_comes_is_known_as_one(
+def test_a_rating_call_in_progress_when_the_daemon_starts_is_recognised(
     order: tuple[int, ...], channelvars: bool
 ) -> None:
     """A daemon killed right after the originate remembers nothing; Asterisk lists channels in any order."""
@@ -427,7 +427,7 @@ def test_a_rating_call_that_is_not_answered(status: str, outcome: Outcome) -> No
     assert record.answered_at is None
 
 
-def test_a_rating_calls_channel_tells_its_rating_line_and_call() -> None:
+def test_a_rating_calls_channel_id_names_its_rating_line_and_call() -> None:
     assert CHANNEL == "callsteward-rt-1795348000.1-1-support"
     assert rating_of(CHANNEL) == "1795348000.1"
     assert line_of(channel_id("1.1", 12, "a-b.c")) == "a-b.c"

@@ -180,12 +180,12 @@ def test_a_third_party_who_hangs_up_is_neither_client_nor_operator():
     assert found.evidence[-1] == "a third party"
 
 
-def test_the_sip_status_is_the_requests_or_else_the_ends():
+def test_the_sip_status_comes_from_the_request_else_from_the_end():
     assert verdict([asked(Side.CLIENT, 127, tech=487)], [gone(Side.CLIENT, 127, tech=500)]).tech_cause == 487
     assert verdict([asked(Side.CLIENT, 127)], [gone(Side.CLIENT, 127, tech=500)]).tech_cause == 500
 
 
-def test_the_evidence_says_what_it_rests_on():
+def test_the_evidence_names_its_events():
     lost = verdict([asked(Side.CLIENT, 1, soft=True)], [gone(Side.CLIENT, 44)])
     assert lost.evidence == (
         f"hang-up request on {CLIENT} (soft 1): the channel driver ended it (RTP timeout)",
@@ -215,5 +215,5 @@ def test_the_evidence_says_what_it_rests_on():
         (asked(Side.CLIENT, None, soft=True), None),
     ],
 )
-def test_whom_a_request_speaks_for_as_it_comes(request_: Request, party: Party | None):
+def test_a_single_request_speaks_for_its_party(request_: Request, party: Party | None):
     assert requester(request_) is party

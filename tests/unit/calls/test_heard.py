@@ -88,7 +88,7 @@ def test_with_talk_detection_on_the_operators_phone_alone_nothing_is_known_of_th
     assert record.outcome is Outcome.MID_DIALOGUE_DROP
 
 
-def test_where_nobody_can_be_heard_the_whole_is_null():
+def test_speech_is_null_if_nobody_can_be_heard():
     s = Stream()
     client, _ = s.talk()
     s.wait(20)
@@ -112,7 +112,7 @@ def test_the_greeting_of_an_operator_who_cannot_be_heard_is_over_by_time_talked(
     assert s.record().outcome is outcome
 
 
-def test_holds_are_no_time_talked():
+def test_holds_do_not_count_as_talk():
     s = Stream()
     client, phone = s.talk()
     s.speak(client, 1)
@@ -150,7 +150,7 @@ def test_an_operator_heard_in_an_earlier_call_who_says_nothing_now_did_not_greet
     assert second.outcome is Outcome.EARLY_DROP
 
 
-def test_what_is_heard_before_the_talk_counts_and_so_does_what_is_heard_in_another_call():
+def test_talk_events_before_the_talk_and_in_other_calls_count():
     s = Stream()
     client = s.incoming()
     s.enter(client, "support")
@@ -182,7 +182,7 @@ def test_an_operator_heard_only_after_the_call_leaves_its_record_as_it_is():
     assert said(only(s, tracker))[:2] == (4.0, 0.0)
 
 
-def test_who_was_heard_before_the_stream_began_is_known_by_a_mark():
+def test_a_mark_names_the_endpoints_heard_before_the_stream():
     s = Stream()
     client, _ = s.talk()
     s.wait(20)
@@ -192,7 +192,7 @@ def test_who_was_heard_before_the_stream_began_is_known_by_a_mark():
     assert record.silences == (Silence(at(2), 20.0),)
 
 
-def test_a_mark_that_tells_the_whole_takes_the_place_of_what_was_known():
+def test_a_complete_mark_replaces_earlier_knowledge():
     tracker = heard_before("PJSIP/101", "PJSIP/trunk")
     tracker.handle(events.Heard(endpoints=(), whole=True))
     s = Stream()
@@ -220,7 +220,7 @@ def transferred(s: Stream, first_s: float, second_s: float) -> tuple[Phone, Phon
     return client, giver, taker
 
 
-def test_of_two_operators_one_of_whom_cannot_be_heard_only_the_first_word_is_known():
+def test_with_one_of_two_operators_unheard_only_the_first_word_is_known():
     s = Stream()
     client, _, _ = transferred(s, 2, 15)
     s.lost(client)
@@ -232,7 +232,7 @@ def test_of_two_operators_one_of_whom_cannot_be_heard_only_the_first_word_is_kno
     assert record.outcome is Outcome.MID_DIALOGUE_DROP
 
 
-def test_what_the_first_operator_may_have_said_unheard_is_no_late_greeting():
+def test_an_unheard_first_operator_makes_no_late_greeting():
     s = Stream()
     client, _, taker = transferred(s, 0, 5)
     s.speak(taker, 1)
@@ -242,7 +242,7 @@ def test_what_the_first_operator_may_have_said_unheard_is_no_late_greeting():
     assert results(record) == NOTHING_JUDGED
 
 
-def test_an_operator_who_was_listened_to_and_did_not_greet_is_told_so_whoever_came_after_them():
+def test_a_heard_operator_who_did_not_greet_broke_the_rule_whoever_came_later():
     s = Stream()
     client, _ = s.talk()
     s.wait(9)
@@ -258,7 +258,7 @@ def test_an_operator_who_was_listened_to_and_did_not_greet_is_told_so_whoever_ca
     assert rule(record, "greeting").result is RuleResult.BROKEN
 
 
-def test_the_greeting_adds_up_what_was_heard_and_what_could_not_be():
+def test_the_greeting_is_heard_speech_plus_unheard_time():
     for second_s, outcome in ((0.9, Outcome.EARLY_DROP), (1.0, Outcome.MID_DIALOGUE_DROP)):
         s = Stream()
         client, _, _ = transferred(s, 2, second_s)
@@ -274,14 +274,14 @@ def silent_since(s: Stream, tracker: Tracker, second: float) -> tuple[list[Any],
     return alerts(facts), happenings(facts, Happening.SILENCE)
 
 
-def test_a_pause_is_told_of_only_where_both_can_be_heard():
+def test_a_pause_alerts_only_if_both_sides_can_be_heard():
     s = Stream()
     client, _ = s.talk()
     s.speak(client, 1)
     assert silent_since(s, Tracker(config()), 60) == ([], [])
 
 
-def test_a_pause_is_told_of_from_the_first_moment_on_where_both_were_heard_before():
+def test_a_pause_alerts_from_the_start_if_both_sides_were_heard_before():
     s = Stream()
     s.talk()
     told, happened = silent_since(s, heard_before("PJSIP/101", "PJSIP/trunk"), 60)
@@ -299,7 +299,7 @@ def quiet_talk(s: Stream, seconds: float = 10.0) -> None:
     s.bye(client)
 
 
-def test_who_is_silent_in_talk_after_talk_is_taken_for_one_who_cannot_be_heard():
+def test_an_endpoint_silent_in_talk_after_talk_counts_as_not_heard():
     tracker = heard_before("PJSIP/101")
     s = Stream()
     heard = []
@@ -313,7 +313,7 @@ def test_who_is_silent_in_talk_after_talk_is_taken_for_one_who_cannot_be_heard()
     assert said(only(s, tracker))[0] == 3.0
 
 
-def test_short_talks_and_such_as_were_not_seen_whole_say_nothing_of_that():
+def test_short_or_partly_observed_talks_do_not_count_as_silent():
     tracker = heard_before("PJSIP/101")
     s = Stream()
     for _ in range(DEAF_AFTER + 1):
@@ -330,7 +330,7 @@ def test_short_talks_and_such_as_were_not_seen_whole_say_nothing_of_that():
     assert {item.quiet for item in tracker.listened()} == {0}
 
 
-def test_every_endpoint_that_talks_is_told_of_once_it_changes():
+def test_every_change_of_an_endpoint_is_reported_once():
     tracker = Tracker(config())
     s = Stream()
     quiet_talk(s)
@@ -349,7 +349,7 @@ def test_every_endpoint_that_talks_is_told_of_once_it_changes():
     ]
 
 
-def test_with_talk_detect_on_nobody_is_taken_for_one_who_cannot_be_heard():
+def test_with_talk_detect_on_every_endpoint_counts_as_heard():
     tracker = Tracker(config(asterisk={"talk_detect": "on"}))
     s = Stream()
     for _ in range(2 * DEAF_AFTER):
@@ -391,7 +391,7 @@ def test_an_endpoint_is_the_part_of_a_channels_name_that_its_calls_share(channel
     assert Voices(armed=False).of(directory().endpoint(channel)).endpoint == endpoint
 
 
-def test_no_end_of_names_is_no_end_of_memory_and_who_talks_stays():
+def test_endless_names_need_bounded_memory_and_talking_endpoints_stay():
     voices, names = Voices(armed=False), directory()
     operator = voices.of(names.endpoint("PJSIP/101-00000001"))
     voices.event(operator)
@@ -404,7 +404,7 @@ def test_no_end_of_names_is_no_end_of_memory_and_who_talks_stays():
     assert voices.of(names.endpoint("SIP/guest0-00000009")).audible is False
 
 
-def test_of_an_endpoint_that_is_not_kept_any_more_only_who_knows_of_it_is_told():
+def test_a_dropped_endpoint_is_reported_only_if_the_store_has_it():
     voices, names = Voices(armed=False), directory()
     voices.event(voices.of(names.endpoint("SIP/guest-00000000")))
     assert [endpoint for endpoint, _ in voices.changes()] == ["SIP/guest"]

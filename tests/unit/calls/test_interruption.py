@@ -56,7 +56,7 @@ def talking() -> tuple[Broken, Phone, Phone]:
     return one, client, phone
 
 
-def test_where_nothing_was_lost_the_record_is_the_same() -> None:
+def test_a_break_without_losses_leaves_the_record_unchanged() -> None:
     one, client, _ = talking()
     with one.loses():
         pass
@@ -88,7 +88,7 @@ def test_an_answer_and_a_bridge_that_were_lost_show_when_the_bridge_is_left() ->
 
 
 @pytest.mark.parametrize("what", ["hold", "unhold", "finishes"])
-def test_a_hold_or_speech_with_one_end_alone_was_not_seen_whole(what: str) -> None:
+def test_a_hold_or_speech_with_only_one_end_is_not_completely_observed(what: str) -> None:
     one, client, phone = talking()
     if what == "unhold":
         one.s.hold(phone)
@@ -153,7 +153,7 @@ def test_a_transfer_that_was_lost_shows_when_its_giver_is_gone() -> None:
     assert record.hangup.first is Party.CLIENT
 
 
-def test_a_phone_whose_end_was_lost_is_not_waited_for_and_the_call_is_in_doubt() -> None:
+def test_a_phone_whose_end_was_lost_does_not_delay_the_record() -> None:
     one, client, phone = talking()
     with one.loses():
         one.s.request(client)
@@ -178,7 +178,7 @@ def test_a_call_that_began_after_the_break_is_whole() -> None:
     assert [record.complete for record in one.records] == [True, True]
 
 
-def test_lists_that_disagree_over_a_break_say_so_of_the_calls_that_were_on_and_of_that_instant() -> None:
+def test_after_a_break_disagreeing_lists_make_its_calls_incomplete() -> None:
     one, client, phone = talking()
     with one.loses():
         gone = one.s.incoming(number="79000000002")

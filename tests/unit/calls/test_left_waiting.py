@@ -43,7 +43,7 @@ IN_VAIN = RuleResult.BROKEN
 SERVED = RuleResult.MET
 
 
-def test_who_is_transferred_to_a_queue_and_gives_up_is_lost() -> None:
+def test_a_client_transferred_to_a_queue_who_gives_up_is_lost() -> None:
     stream, client, operator = talked()
     stream.blind(operator, client, "602")
     client.app = ("Queue", "sales,t")
@@ -54,7 +54,7 @@ def test_who_is_transferred_to_a_queue_and_gives_up_is_lost() -> None:
     assert (record.outcome, record.callback.decision) == (Outcome.COMPLETED, Decision.NOT_DUE)
 
 
-def test_who_is_transferred_to_a_phone_that_is_not_answered_is_lost() -> None:
+def test_a_client_transferred_to_an_unanswered_phone_is_lost() -> None:
     stream, client, operator = talked()
     stream.blind(operator, client, "102")
     stream.wait(0.5)
@@ -67,7 +67,7 @@ def test_who_is_transferred_to_a_phone_that_is_not_answered_is_lost() -> None:
     assert lost(stream.record()) == (15.5, IN_VAIN)
 
 
-def test_a_second_queue_after_the_operator_hung_up_is_waited_in_in_vain() -> None:
+def test_a_client_in_a_second_queue_after_the_operator_hung_up_is_left_waiting() -> None:
     stream, client, operator = talked()
     operator_leaves(stream, client, operator)
     client.app = ("Queue", "sales,t")
@@ -80,7 +80,7 @@ def test_a_second_queue_after_the_operator_hung_up_is_waited_in_in_vain() -> Non
     assert lost(stream.record()) == (6, IN_VAIN)
 
 
-def test_the_second_queue_needs_no_phone_that_rings() -> None:
+def test_a_second_queue_counts_even_if_no_phone_rings() -> None:
     stream, client, operator = talked()
     operator_leaves(stream, client, operator)
     client.app = ("Queue", "sales,t")
@@ -89,7 +89,7 @@ def test_the_second_queue_needs_no_phone_that_rings() -> None:
     assert lost(stream.record()) == (6, IN_VAIN)
 
 
-def test_a_blonde_transfer_to_a_phone_that_already_rang_is_one() -> None:
+def test_a_blonde_transfer_to_a_ringing_phone_counts_as_left_waiting() -> None:
     stream, client, operator = talked()
     stream.hold(operator)
     second = stream.dials("101", "102")
@@ -110,7 +110,7 @@ def test_a_blonde_transfer_to_a_phone_that_already_rang_is_one() -> None:
     assert lost(stream.record()) == (5, IN_VAIN)
 
 
-def test_who_is_connected_again_is_served() -> None:
+def test_a_client_connected_again_is_not_left_waiting() -> None:
     stream, client, operator = talked()
     stream.blind(operator, client, "602")
     client.app = ("Queue", "sales,t")
@@ -143,7 +143,7 @@ def test_a_transfer_that_comes_back_to_its_giver_is_served() -> None:
 
 
 @pytest.mark.parametrize("app", ["Playback", "VoiceMail", "Wait", "Read"])
-def test_what_is_heard_after_the_talk_is_no_wait(app: str) -> None:
+def test_an_announcement_after_the_talk_is_no_wait(app: str) -> None:
     stream, client, operator = talked()
     operator_leaves(stream, client, operator)
     client.app, client.exten = (app, "thank-you"), "goodbye"
@@ -152,7 +152,7 @@ def test_what_is_heard_after_the_talk_is_no_wait(app: str) -> None:
     assert lost(stream.record()) == (None, SERVED)
 
 
-def test_who_hangs_up_in_the_talk_has_not_waited() -> None:
+def test_a_client_who_hangs_up_in_the_talk_has_not_waited() -> None:
     """The channel is in Queue() still, where it has been all the time."""
     stream, client, _ = talked()
     stream.bye(client)

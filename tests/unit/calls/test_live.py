@@ -104,7 +104,7 @@ def test_a_client_who_waits_while_the_operator_asks_a_colleague_is_on_hold():
     assert tracker.lines_now() == [line(on_hold=1)]
 
 
-def test_an_operator_with_two_channels_is_what_the_busiest_of_them_does():
+def test_an_operator_with_two_channels_has_the_busiest_ones_state():
     s = Stream()
     tracker = Tracker(config())
     first, phone = s.talk()

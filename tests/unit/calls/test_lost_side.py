@@ -59,14 +59,14 @@ def test_the_lost_side_is_likely_the_one_that_left_the_bridge_first(*, local: bo
     assert f"both sides' legs have it, {phone.name} left the conversation first" in record.hangup.evidence
 
 
-def test_no_side_is_named_where_a_local_half_left_first() -> None:
+def test_no_side_is_named_if_a_local_half_left_first() -> None:
     s = Stream()
     client, phone, halves = _talk(s, local=True)
     record = _fall(s, *halves, client, phone)
     assert _told(record) == (Party.NETWORK, None, Confidence.LIKELY)
 
 
-def test_no_side_is_named_where_the_bridge_went_before_anybody_was_seen_to_leave() -> None:
+def test_no_side_is_named_if_the_bridge_ended_first() -> None:
     s = Stream()
     client, phone, _ = _talk(s, local=False)
     room = client.room

@@ -27,7 +27,7 @@ def met_midway(*, listed: bool = True, at_s: float = 30) -> tuple[Stream, Phone,
 
 
 @pytest.mark.parametrize("listed", [True, False])
-def test_what_was_connected_before_anybody_watched_has_no_length(listed: bool) -> None:
+def test_a_talk_that_began_unobserved_has_no_length(listed: bool) -> None:
     stream, client, operator = met_midway(listed=listed)
     stream.speak(operator, 4)
     stream.speak(client, 4)
@@ -41,7 +41,7 @@ def test_what_was_connected_before_anybody_watched_has_no_length(listed: bool) -
     assert record.connected
 
 
-def test_a_talk_that_began_before_our_eyes_is_measured_though_the_call_was_met_midway() -> None:
+def test_a_talk_that_began_observed_is_measured_even_in_a_call_joined_midway() -> None:
     stream = Stream()
     client = stream.incoming()
     stream.enter(client, "support")
@@ -72,7 +72,7 @@ def test_a_later_talk_does_not_make_the_first_ones_length_known() -> None:
     assert (record.operator, record.talk_s) == ("102", None)
 
 
-def test_what_was_seen_of_it_can_be_too_long_by_itself() -> None:
+def test_the_observed_part_alone_can_exceed_the_talk_limit() -> None:
     stream, client, _ = met_midway()
     stream.wait(901)
     stream.bye(client)
@@ -87,13 +87,13 @@ def drops(stream: Stream, client: Phone) -> CallRecord:
     return record
 
 
-def test_a_break_soon_after_the_daemon_came_is_called_back_and_says_why() -> None:
+def test_a_drop_soon_after_the_daemon_started_is_called_back_with_its_reason() -> None:
     stream, client, _ = met_midway()
     stream.wait(1)
     assert drops(stream, client).callback == DUE_UNSEEN
 
 
-def test_once_enough_of_the_talk_was_seen_it_is_a_drop_like_any_other() -> None:
+def test_after_enough_observed_talk_a_drop_is_like_any_other() -> None:
     stream, client, _ = met_midway()
     stream.wait(5)
     assert drops(stream, client).callback == DUE
@@ -107,7 +107,7 @@ def test_once_enough_of_the_talk_was_seen_it_is_a_drop_like_any_other() -> None:
     assert drops(stream, client).callback == DUE_UNSEEN
 
 
-def test_an_operators_word_goes_before_the_rule() -> None:
+def test_an_operators_tag_overrides_the_unobserved_greeting() -> None:
     stream, client, operator = met_midway()
     stream.emit(
         "ChannelUserevent",
@@ -121,7 +121,7 @@ def test_an_operators_word_goes_before_the_rule() -> None:
     assert record.callback == CallbackDecision(Decision.DUE, TAGGED)
 
 
-def test_who_was_watched_from_the_beginning_is_judged_by_what_was_seen() -> None:
+def test_a_call_observed_from_the_beginning_is_judged_by_its_greeting() -> None:
     stream = Stream()
     client, _ = stream.talk()
     stream.wait(1)

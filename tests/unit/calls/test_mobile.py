@@ -221,7 +221,7 @@ def test_the_number_itself_is_shown_nowhere() -> None:
     assert MOBILE not in repr(facts).replace(CLIENT, "")
 
 
-def test_of_two_numbers_that_are_dialled_an_operators_is_meant() -> None:
+def test_of_two_readings_of_a_dialled_number_the_operators_counts() -> None:
     stream, client = queued()
     phone = member(stream, client, "9613123456@provider")
     stream.ring(phone)

@@ -43,7 +43,7 @@ def test_a_number_as_dialled_in_the_region_is_of_the_region(area: str):
         ("38267622901", ("+38267622901",)),  # Montenegro, and no Russian number has such digits
     ],
 )
-def test_digits_that_can_be_two_peoples_are_nobodys(raw: str, readings: tuple[str, ...]):
+def test_digits_with_two_readings_are_ambiguous(raw: str, readings: tuple[str, ...]):
     assert RUSSIAN.readings(raw) == readings
     assert RUSSIAN.e164(raw) == (readings[0] if len(readings) == 1 else None)
     if len(readings) > 1:
@@ -98,7 +98,7 @@ NATIONAL, E164 = NumberFormat("national"), NumberFormat("e164")
         (NumberFormat("e164", strip="00"), "004740057948", "+4740057948"),
     ],
 )
-def test_what_a_trunk_delivers_is_read_in_its_format(form: NumberFormat, raw: str, number: str | None):
+def test_a_trunks_number_is_read_in_the_trunks_format(form: NumberFormat, raw: str, number: str | None):
     delivered = RUSSIAN.delivered(raw, form)
     assert RUSSIAN.e164(delivered) == number
     assert Guard(Config()).read(raw, form) == number
@@ -139,7 +139,7 @@ def test_an_islands_numbers_are_short():
         ("anonymous", ""),
     ],
 )
-def test_how_a_number_was_written_is_told_without_it(raw: str, kind: str):
+def test_the_way_a_number_was_written_is_reported_without_the_number(raw: str, kind: str):
     assert RUSSIAN.kind(raw, None) == kind
     assert RUSSIAN.kind(raw, NATIONAL) == kind
     if kind not in {"", "plus"}:
@@ -188,7 +188,7 @@ WRITTEN = [
 
 
 @pytest.mark.parametrize("raw", WRITTEN)
-def test_what_is_written_around_a_number_is_no_part_of_it(raw: str):
+def test_text_around_a_number_is_not_part_of_it(raw: str):
     assert RUSSIAN.e164(raw) == "+79031234567"
     assert RUSSIAN.masked(raw) == "+7903***4567"
     assert RUSSIAN.ref(raw) == RUSSIAN.ref("+79031234567")
@@ -261,7 +261,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("raw", HOSTILE)
-def test_what_is_no_plain_number_is_no_number(raw: str):
+def test_text_that_is_no_plain_number_is_rejected(raw: str):
     assert RUSSIAN.e164(raw) is None
     assert RUSSIAN.masked(raw) is None
     assert RUSSIAN.ref(raw) is None
@@ -305,7 +305,7 @@ def test_a_number_in_a_name_is_masked(name: str, hidden: str):
     assert RUSSIAN.hidden(name) == hidden
 
 
-def test_what_is_masked_already_stays():
+def test_a_masked_number_stays_masked():
     assert RUSSIAN.extension("+7903***4567") == "+7903***4567"
     assert RUSSIAN.extension("***79031234567") == "***"
 
@@ -329,7 +329,7 @@ def test_mask_reference_and_guard_read_the_same_number(around: str, text: str):
 
 
 @given(st.text(max_size=40) | st.from_regex(r"\+?[0-9]{0,40}", fullmatch=True))
-def test_whatever_a_line_delivers_no_more_than_eight_digits_are_shown(raw: str):
+def test_at_most_eight_digits_of_any_caller_id_are_shown(raw: str):
     number = RUSSIAN.e164(raw)
     assert number is None or (number[0] == "+" and number[1:].isascii() and number[1:].isdigit())
     masked = RUSSIAN.masked(raw)

@@ -125,7 +125,7 @@ def test_a_client_whom_a_program_originates_without_a_dial_event_is_outbound(out
     assert [record.direction for record in records] == [Direction.OUTBOUND]
 
 
-def test_a_channel_met_just_after_it_was_made_waits_for_what_tells() -> None:
+def test_a_channel_met_just_after_its_creation_waits_for_evidence() -> None:
     """A snapshot has both legs Down: the client's says Ring, and the operator's is dialled."""
     s = Stream()
     client = s._phone("SIP/trunk", "Down", number="79031234567", context="from-trunk", exten="1000")
@@ -142,7 +142,7 @@ def test_a_channel_met_just_after_it_was_made_waits_for_what_tells() -> None:
     assert (record.direction, record.client_masked) == (Direction.INBOUND, "+7903***4567")
 
 
-def test_a_dialled_trunk_met_before_its_dial_is_told_of_is_outbound() -> None:
+def test_a_dialled_trunk_met_before_its_dial_event_is_outbound() -> None:
     s = Stream()
     operator = s.dials("101", "79031234567")
     client = s.dial(operator, "trunk", number="79031234567", begin=False)

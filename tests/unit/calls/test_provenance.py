@@ -82,7 +82,7 @@ def test_a_status_that_says_nothing_of_the_connection_leaves_a_plain_end(
     assert verdict(s.record()) == PLAIN
 
 
-def test_no_response_is_a_lost_connection_where_no_status_is_told() -> None:
+def test_no_response_is_a_lost_connection_if_there_is_no_status() -> None:
     """Asterisk 16, 18, before 20.17 and 22.7: a session refresh that found nobody has cause 18 alone."""
     for asked in (18, None):
         s = Stream()
@@ -163,7 +163,7 @@ def test_an_old_cause_that_proves_nothing_anyway_leaves_the_client_certain(cause
 
 
 @pytest.mark.parametrize("cause", [38, 44])
-def test_nor_does_it_at_the_end_of_a_leg_whose_request_had_none(cause: int) -> None:
+def test_an_old_cause_at_the_legs_end_proves_nothing_either(cause: int) -> None:
     s, client, _ = after_a_refusal(cause)
     s.request(client, None)
     s.fall(client, cause)
@@ -326,7 +326,7 @@ def test_an_agent_who_stays_on_the_line_does_not_carry_a_clients_cause_into_the_
     assert verdict(second) == (Party.OPERATOR, None, Outcome.COMPLETED, Decision.NOT_DUE)
 
 
-def test_a_phone_that_gave_the_client_away_says_nothing_of_who_hung_up_later() -> None:
+def test_a_phone_that_transferred_the_client_says_nothing_of_who_hung_up_later() -> None:
     """chan_sip: the BYE that follows a transfer may be noted as the source of the client's hang-up."""
     s = Stream()
     client, first = s.talk()

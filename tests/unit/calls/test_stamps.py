@@ -26,7 +26,7 @@ def test_seconds_of_one_minute_and_of_others_are_told_apart():
     assert stamps.ms("2026-11-22T12:00:0x.003+0000") is None
 
 
-def test_what_is_no_timestamp_is_the_number_asked_for():
+def test_text_that_is_no_timestamp_gives_the_default():
     stamps = Stamps()
     assert stamps.ms_or("2026-11-22T12:00:00.005+0000", 7) == NOON + 5
     assert stamps.ms_or("2026-11-22T12:00:00.0x5+0000", 7) == 7
@@ -53,7 +53,7 @@ def test_the_same_second_in_another_zone_is_another_moment():
         "2026-11-22T12:00:00.001+9999",
     ],
 )
-def test_what_is_no_timestamp_is_none_and_spoils_nothing(wrong: str):
+def test_text_that_is_no_timestamp_gives_none_and_spoils_nothing(wrong: str):
     stamps = Stamps()
     assert stamps.ms(wrong) is None
     assert stamps.ms("2026-11-22T12:00:00.001+0000") == NOON + 1
@@ -76,6 +76,6 @@ PIECES = st.lists(
 
 
 @given(PIECES)
-def test_whatever_came_before_a_stamp_is_read_as_epoch_ms_reads_it(stream: list[str]):
+def test_a_stamp_is_read_like_epoch_ms_whatever_came_before(stream: list[str]):
     stamps = Stamps()
     assert [stamps.ms(stamp) for stamp in stream] == [epoch_ms(stamp) for stamp in stream]

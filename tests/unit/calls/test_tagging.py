@@ -78,7 +78,7 @@ def test_dropped_in_the_talk_makes_a_plain_end_a_drop():
     assert facts.index(said) < next(i for i, fact in enumerate(facts) if isinstance(fact, CallEnded))
 
 
-def test_dropped_holds_against_the_operators_own_bye():
+def test_the_tag_dropped_overrides_the_operators_own_bye():
     stream = Stream()
     _, operator = talked(stream)
     keys(stream, operator, "dropped")
@@ -98,7 +98,7 @@ def test_before_the_greeting_is_over_it_stays_an_early_drop():
     assert record.callback == CallbackDecision(Decision.NOT_DUE, "early_drop")
 
 
-def test_a_repeat_is_no_second_and_the_record_knows_one():
+def test_a_repeated_tag_is_in_the_record_once():
     stream = Stream()
     client, operator = talked(stream)
     keys(stream, operator, "dropped")
@@ -108,7 +108,7 @@ def test_a_repeat_is_no_second_and_the_record_knows_one():
     assert [item for item in record.hangup.evidence if "tag" in item] == ["tag dropped by 101 (phone)"]
 
 
-def test_switched_off_nothing_is_heard():
+def test_while_tags_are_off_keys_are_ignored():
     stream = Stream()
     client, operator = talked(stream)
     keys(stream, operator, "dropped")
@@ -178,7 +178,7 @@ def test_the_wrap_up_has_an_end(after_s, refused):
     assert (said.refused, said.call_id) == (refused, client.id)
 
 
-def test_of_an_operator_without_a_call_the_shell_is_asked():
+def test_for_an_operator_without_a_call_the_shell_decides():
     stream = Stream()
     code(stream, "dropped", operator="109")
     (said,) = tagged(stream.facts(ON))
@@ -218,7 +218,7 @@ def test_the_last_of_two_calls_is_meant():
     assert said.call_id == second.id
 
 
-def test_a_command_tags_a_call_that_is_on_and_says_of_another_that_it_is_over():
+def test_a_command_tags_a_call_in_progress_and_reports_one_that_is_over():
     stream = Stream()
     client, _ = talked(stream)
     command(stream, client.id, "dropped")
@@ -234,7 +234,7 @@ def test_a_command_tags_a_call_that_is_on_and_says_of_another_that_it_is_over():
     assert ended(facts)[0].callback == DUE
 
 
-def test_a_ticket_before_the_end_is_what_a_transfer_takes():
+def test_a_ticket_before_the_end_satisfies_the_transfer_rule():
     stream = Stream()
     client, operator = talked(stream)
     keys(stream, operator, "registered")
@@ -263,7 +263,7 @@ def test_a_stream_cut_anywhere_with_tags_in_it_breaks_nothing():
         tracker.finish()
 
 
-def test_who_left_a_call_long_ago_is_forgotten_where_names_have_no_end() -> None:
+def test_operators_who_left_long_ago_are_forgotten_if_names_are_endless() -> None:
     tracker = Tracker(ON)
     desk = tracker._desk
     for second in range(3000):

@@ -123,7 +123,7 @@ def test_without_talk_detection_the_greeting_is_over_once_there_was_time_for_it(
         (["operator_mid_word"], Outcome.MID_DIALOGUE_DROP),
     ],
 )
-def test_a_client_gone_in_the_middle_of_the_operators_word_is_a_drop_where_the_profile_says_so(
+def test_a_client_who_leaves_mid_word_is_a_drop_if_the_profile_says_so(
     heuristic: list[Any], outcome: Outcome
 ):
     s = Stream()
@@ -146,9 +146,7 @@ def test_a_client_gone_in_the_middle_of_the_operators_word_is_a_drop_where_the_p
         (["client_on_hold"], Outcome.MID_DIALOGUE_DROP),
     ],
 )
-def test_a_client_gone_while_on_hold_is_a_drop_where_the_profile_says_so(
-    heuristic: list[Any], outcome: Outcome
-):
+def test_a_client_who_leaves_on_hold_is_a_drop_if_the_profile_says_so(heuristic: list[Any], outcome: Outcome):
     s = Stream()
     client, phone = s.talk()
     s.speak(phone, 4)
@@ -286,7 +284,7 @@ def test_a_second_hold_on_top_of_the_first_is_the_same_hold():
     assert s.record().holds == (Hold(Side.OPERATOR, at(10), 10.0),)
 
 
-def test_a_hold_before_anybody_is_connected_is_none():
+def test_a_hold_before_the_connection_does_not_count():
     s = Stream()
     client = s.incoming()
     s.hold(client, 3)
@@ -330,7 +328,7 @@ def test_each_hold_is_judged_by_the_limit_of_the_operator_who_held():
 # --- speech -------------------------------------------------------------------------------------------
 
 
-def test_where_nobody_listened_speech_and_silences_are_unknown():
+def test_without_talk_detection_speech_and_silences_are_unknown():
     s = Stream()
     client, _ = s.talk()
     s.wait(60)
@@ -341,7 +339,7 @@ def test_where_nobody_listened_speech_and_silences_are_unknown():
         assert rule(record, name).result is RuleResult.NOT_APPLICABLE
 
 
-def test_where_detection_is_known_to_be_on_a_call_without_a_word_was_silent():
+def test_with_detection_known_to_be_on_a_call_without_a_word_was_silent():
     s = Stream()
     client, _ = s.talk()
     s.wait(60)
@@ -352,7 +350,7 @@ def test_where_detection_is_known_to_be_on_a_call_without_a_word_was_silent():
     assert record.outcome is Outcome.EARLY_DROP
 
 
-def test_where_detection_is_switched_off_its_events_are_not_heard():
+def test_with_detection_switched_off_talk_events_are_ignored():
     s = Stream()
     client, phone = s.talk()
     s.speak(phone, 4)
@@ -427,7 +425,7 @@ def test_speech_still_open_at_the_end_ends_with_the_talk():
     assert speech(s.record()) == (6.0, 5.0, 5.0, 0, 1, 3.0)
 
 
-def test_speech_still_open_where_the_stream_stops_was_speech():
+def test_speech_still_open_at_the_streams_end_counts():
     s = Stream()
     client, phone = s.talk()
     s.speak(client, 1, at=3)
@@ -454,7 +452,7 @@ def test_an_end_of_speech_without_a_start_reaches_back_by_its_duration():
     assert speech(s.record())[0] == 4.0
 
 
-def test_a_negative_duration_is_as_good_as_none():
+def test_a_negative_duration_is_treated_as_missing():
     s = Stream()
     client, phone = s.talk()
     s.at(5)
@@ -525,7 +523,7 @@ def test_a_pause_of_ten_seconds_is_too_long(pause_s: float, found: tuple[Silence
     assert rule(record, "silence_limit").result is result
 
 
-def test_a_pause_on_hold_is_no_silence_and_neither_are_its_two_ends_together():
+def test_a_pause_on_hold_is_no_silence_nor_are_its_two_ends_together():
     s = Stream()
     client, phone = s.talk()
     s.speak(phone, 3)

@@ -90,7 +90,7 @@ def test_interruptions_are_starts_inside_the_others_speech_that_go_on(
     assert timeline.interruptions(by, over, least) == expected
 
 
-def test_who_begins_at_the_same_moment_interrupts_nobody():
+def test_starting_at_the_same_moment_interrupts_nobody():
     assert timeline.interruptions([(10, 20)], [(10, 20)], 0) == 0
 
 
@@ -99,7 +99,7 @@ def test_an_interruption_counts_from_its_least_length():
     assert timeline.interruptions([(501, 1000)], [(0, 2000)], 500) == 0
 
 
-def test_who_starts_as_the_other_stops_interrupts_nobody():
+def test_starting_as_the_other_stops_interrupts_nobody():
     assert timeline.interruptions([(10, 20)], [(0, 10)], 0) == 0
 
 

@@ -62,7 +62,7 @@ def test_a_call_to_a_client_is_announced_when_it_is_dialled():
     assert ended(facts)[0].call_id == started.call_id
 
 
-def test_a_call_is_told_in_order():
+def test_a_calls_events_come_in_order():
     s = Stream()
     client, phone = s.talk()
     s.speak(phone, 4)
@@ -573,7 +573,7 @@ def test_a_transfer_of_channels_nobody_knows_any_more_is_nothing():
 # --- streams that begin in the middle, and reconnects ----------------------------------------------------
 
 
-def test_a_first_look_finds_calls_in_progress_and_says_what_it_did_not_see():
+def test_a_first_snapshot_finds_calls_in_progress_and_their_unobserved_span():
     s = Stream()
     client, phone = s.talk()
     s.at(30)
@@ -592,7 +592,7 @@ def test_a_first_look_finds_calls_in_progress_and_says_what_it_did_not_see():
     assert record.outcome is Outcome.COMPLETED  # the greeting may have been over before
 
 
-def test_a_first_look_at_nothing_is_nothing():
+def test_a_first_snapshot_without_channels_has_no_facts():
     tracker = Tracker(config())
     s = Stream()
     s.snapshot()
@@ -715,7 +715,7 @@ def test_channels_of_one_call_found_apart_belong_together_where_asterisk_says_so
     )
 
 
-def test_a_call_whose_end_alone_was_seen_was_a_talk():
+def test_a_call_of_which_only_the_end_was_observed_was_a_talk():
     s = Stream()
     client, _ = s.talk()
     s.at(30)
@@ -726,7 +726,7 @@ def test_a_call_whose_end_alone_was_seen_was_a_talk():
     assert (record.outcome, record.hangup.first) == (Outcome.COMPLETED, Party.CLIENT)
 
 
-def test_where_the_stream_stops_every_open_call_gets_a_record_that_says_so():
+def test_at_the_streams_end_every_open_call_gets_an_incomplete_record():
     s = Stream()
     _, phone = s.talk()
     s.speak(phone, 4)
@@ -761,7 +761,7 @@ def test_an_event_without_a_moment_happens_when_the_last_one_did():
     assert records[0].ended_at == at(7)
 
 
-def test_events_about_nothing_in_the_tracker_are_nothing():
+def test_events_about_unknown_channels_are_ignored():
     tracker = Tracker(config())
     for event in (
         events.ChannelUserevent(eventname="x"),
@@ -834,7 +834,7 @@ def test_a_number_dialled_for_a_transfer_leaves_masked_in_whatever_form(exten: s
 
 
 @pytest.mark.parametrize("exten", ["102", "8000", "operator", "*45", "team-2"])
-def test_an_extension_of_the_house_is_told_as_it_is(exten: str):
+def test_an_internal_extension_is_shown_unmasked(exten: str):
     s = Stream()
     s.bye(blind(s, exten))
     assert s.record().transfers[0].to == exten
@@ -890,7 +890,7 @@ def test_nothing_is_kept_of_calls_that_are_over():
         assert tracker.next_deadline_ms is None
 
 
-def test_a_phone_that_leaves_a_bridge_already_gone_brings_it_not_back():
+def test_leaving_a_destroyed_bridge_does_not_bring_it_back():
     s = Stream()
     client, phone = s.talk()
     s.wait(4)
@@ -1009,7 +1009,7 @@ def test_a_machine_in_the_bridge_is_nobody():
     assert (record.speech.operator_s, record.speech.client_s) == (4.0, None)
 
 
-def test_an_event_of_a_channel_said_twice_changes_nothing():
+def test_a_repeated_channel_event_changes_nothing():
     s = Stream()
     client, phone = s.talk()
     s.speak(phone, 4)
@@ -1028,7 +1028,7 @@ def test_an_event_of_a_channel_said_twice_changes_nothing():
     assert [text(record) for record in records] == [text(s.record())]
 
 
-def test_a_third_party_is_told_by_the_number_it_called_from_or_not_at_all():
+def test_a_third_party_is_named_by_its_number_or_not_at_all():
     s = Stream()
     phone, second, client, _ = consulting(s)
     stranger = Phone(
@@ -1068,7 +1068,7 @@ def test_a_transfer_to_a_phone_still_ringing_names_it_and_to_an_application_nobo
         assert [fact.to for fact in happenings(facts, Happening.TRANSFER)] == [to]
 
 
-def test_a_second_pick_up_of_a_call_answered_before_is_said_and_counts_no_second_answer():
+def test_a_later_pickup_is_an_event_but_no_second_answer():
     s = Stream()
     client = blind(s)
     rang = s.dial(client, "102")
@@ -1153,7 +1153,7 @@ def test_a_bridge_destroyed_under_a_talk_ends_it():
     assert s.record().talk_s == 5.0
 
 
-def test_late_news_of_a_channel_that_is_gone_is_no_news():
+def test_late_events_of_a_gone_channel_are_ignored():
     s = Stream()
     client, phone = s.talk()
     room = s.rooms[0]
@@ -1192,7 +1192,7 @@ def test_a_colleague_found_in_a_known_bridge_is_in_the_talk():
     assert (record.talk_s, record.operator, record.hangup.first) == (78.0, "102", Party.CLIENT)
 
 
-def test_a_phone_rung_for_no_client_is_nobodys_news():
+def test_a_phone_rung_for_no_client_makes_no_event():
     s = Stream()
     phone = s._phone("PJSIP/101", "Down", number="101", context="default", exten="s")
     s.dial_event(phone, "")
@@ -1202,7 +1202,7 @@ def test_a_phone_rung_for_no_client_is_nobodys_news():
     assert s.facts() == []
 
 
-def test_where_a_call_starts_and_a_talk_begins_the_clients_number_is_told_the_ledger():
+def test_the_ledger_gets_the_clients_number_at_a_calls_start_and_talk():
     s = Stream()
     client, _ = s.talk()
     s.bye(client)
@@ -1225,7 +1225,7 @@ def test_where_a_call_starts_and_a_talk_begins_the_clients_number_is_told_the_le
     ]
 
 
-def test_the_answer_of_an_operator_who_is_asked_to_call_back_is_no_talk():
+def test_an_operators_answer_in_a_callback_is_no_talk_yet():
     s = Stream()
     operator = s.originated("101", "callsteward-cb-1.1-1-support")
     s.ring(operator)

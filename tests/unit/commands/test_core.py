@@ -70,7 +70,7 @@ async def test_with_tags_off_there_is_nothing_to_tag(store: Store):
     assert (await desk.send("tag", call_id="1.1", tag="dropped")).reason == "tags_off"
 
 
-async def test_what_is_in_the_stream_is_pending_and_the_same_id_asks_what_became_of_it(store: Store):
+async def test_a_command_in_the_stream_is_pending_until_its_id_is_asked_again(store: Store):
     """Answered `failed` it was carried out all the same, once the store could be written."""
     desk = FrontDesk(store, patience_s=0.05)
     await desk.talk()
@@ -93,7 +93,7 @@ async def test_what_is_in_the_stream_is_pending_and_the_same_id_asks_what_became
     assert await desk.states() == [("due", "tagged_dropped")]
 
 
-async def test_what_never_got_into_the_stream_failed_and_is_not_carried_out_later(store: Store, monkeypatch):
+async def test_a_command_that_missed_the_stream_failed_for_good(store: Store, monkeypatch):
     desk = FrontDesk(store, patience_s=0.05)
     await desk.talk()
     desk.full = True
@@ -129,7 +129,7 @@ async def test_a_slow_command_keeps_no_other_waiting(store: Store):
     assert (await slow).status == "pending"
 
 
-async def test_who_sends_without_end_takes_nobody_else_s_turn(store: Store):
+async def test_an_endless_sender_takes_no_other_senders_turn(store: Store):
     desk = FrontDesk(store, commands=Settings(per_minute=3))
     body: dict[str, Any] = {"action": "remove", "number": E164}
     with structlog.testing.capture_logs() as logs:
@@ -140,7 +140,7 @@ async def test_who_sends_without_end_takes_nobody_else_s_turn(store: Store):
     assert [reply.reason for reply in crm] == ["", "", "", "rate_limited"]
 
 
-async def test_what_is_no_command_is_one_line_however_often_it_comes(desk: FrontDesk):
+async def test_repeated_malformed_commands_make_one_log_line(desk: FrontDesk):
     with structlog.testing.capture_logs() as logs:
         for n in range(20_000):
             reply = await desk.commands.handle("tag", b'{"id": "w%d"' % n, Source.MQTT)

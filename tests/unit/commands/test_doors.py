@@ -189,7 +189,7 @@ async def test_a_broker_without_mqtt_5_is_spoken_to_in_3(
         (None, False),
     ],
 )
-def test_where_a_reply_may_be_asked_for(topic: str | None, taken: bool):
+def test_a_reply_goes_only_below_the_reply_topics(topic: str | None, taken: bool):
     asked = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
     if topic is not None:
         # As it came off the wire: paho checks only what it sends.
@@ -210,7 +210,7 @@ async def _http(desk: FrontDesk, token: str = TOKEN) -> AsyncIterator[TestClient
 
 
 @pytest.mark.parametrize("token", ["", "wrong", TOKEN[:-1], TOKEN + "x", "\u20ac"])
-async def test_no_token_no_command(desk: FrontDesk, token: str):
+async def test_without_a_token_no_command_is_accepted(desk: FrontDesk, token: str):
     async with _http(desk, token) as client:
         answer = await client.post("/api/v1/dnc", json={"action": "add", "number": E164})
         assert answer.status == 401

@@ -74,7 +74,7 @@ COMMAND = json.dumps({"id": "a", "action": "remove", "number": "+7 903 123-45-67
 
 
 @pytest.mark.parametrize("said", [b"", b"POST /api/v1/dnc HT", b"GET /metrics HTTP/1.1\r\nHost: x\r\n"])
-async def test_who_asks_nothing_is_hung_up_on(store: Store, said: bytes) -> None:
+async def test_a_connection_without_a_request_is_closed(store: Store, said: bytes) -> None:
     async with open_door(store) as port:
         heard, seconds = await answered(port, said)
     assert heard == b""
@@ -155,7 +155,7 @@ async def test_a_chunked_body_that_is_none_is_the_sender_s_mistake(store: Store)
     assert heard.startswith((b"HTTP/1.1 400 ", b"HTTP/1.0 400 "))
 
 
-async def test_what_is_no_http_makes_one_line_and_no_traceback(
+async def test_a_request_that_is_not_http_makes_one_log_line_and_no_traceback(
     store: Store, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with open_door(store) as port:

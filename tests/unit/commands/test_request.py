@@ -69,7 +69,7 @@ def test_each_command_is_read():
         ("callback", b'{"id":"a","action":"cancel","call_id":"1.1","comment":" "}', "a"),
     ],
 )
-def test_what_is_malformed_is_refused_by_its_id_where_there_is_one(name, body, command_id):
+def test_a_malformed_command_is_refused_by_its_id_if_it_has_one(name, body, command_id):
     error = refused(name, body)
     assert (error.reason, error.id) == ("malformed", command_id)
     assert str(error)

@@ -25,7 +25,7 @@ async def test_get_waits_for_the_next_one() -> None:
     assert await waiting == 1
 
 
-async def test_who_has_most_there_makes_room_for_who_has_less() -> None:
+async def test_the_busiest_sender_makes_room_for_others() -> None:
     turns: Turns[str] = Turns(4, 3)
     assert [turns.put("a", f"a{number}") for number in range(4)] == [True, True, True, False]
     assert turns.put("b", "b0")

@@ -23,7 +23,7 @@ def test_a_flood_of_events_pushes_out_no_record() -> None:
     assert [item.seq for item in backlog.take(10)] == [1, 5, 6, 7]
 
 
-def test_what_was_not_sent_goes_out_again_first() -> None:
+def test_unsent_messages_go_out_again_first() -> None:
     backlog = Backlog(10)
     for seq in range(1, 6):
         backlog.put(_message(seq, Kind.EVENT if seq % 2 else Kind.RECORD))
@@ -34,7 +34,7 @@ def test_what_was_not_sent_goes_out_again_first() -> None:
     assert [item.seq for item in backlog.take(10)] == [1, 2, 3, 4, 5]
 
 
-def test_what_was_sent_is_gone() -> None:
+def test_sent_messages_are_removed() -> None:
     backlog = Backlog(10)
     backlog.put(_message(1))
     backlog.sent(backlog.take(5))

@@ -108,7 +108,7 @@ async def until(met: Callable[[], object], limit_s: float = 60) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_what_an_earlier_process_left_is_taken_up_at_once_and_in_order(outbox: Outbox) -> None:
+async def test_messages_of_an_earlier_process_are_sent_at_once_and_in_order(outbox: Outbox) -> None:
     await outbox.put([message(number) for number in range(700)])
     sink = Kept()
     async with running(outbox, sink) as delivery:
@@ -118,7 +118,7 @@ async def test_what_an_earlier_process_left_is_taken_up_at_once_and_in_order(out
         assert sink.topics == list(range(700))
 
 
-async def test_what_is_made_goes_from_its_makers_hand_as_long_as_nothing_waits(outbox: Outbox) -> None:
+async def test_a_new_message_is_sent_directly_while_nothing_waits(outbox: Outbox) -> None:
     sink = Kept()
     async with running(outbox, sink) as delivery:
         await sink.idle.wait()
@@ -134,7 +134,7 @@ async def test_what_is_made_goes_from_its_makers_hand_as_long_as_nothing_waits(o
                 await asyncio.sleep(0.02)
 
 
-async def test_what_a_process_left_that_ended_just_now_goes_before_what_is_made(outbox: Outbox) -> None:
+async def test_messages_of_the_last_process_go_before_new_ones(outbox: Outbox) -> None:
     """A restart takes less than a second: its messages are young and released by nobody."""
     await outbox.put([message(1, age_s=0), message(2, age_s=0)])
     delivery = Delivery(outbox, limit_bytes=10_000)
@@ -162,7 +162,7 @@ async def test_steps_of_callbacks_go_in_the_order_they_were_made_whoever_made_th
         assert sink.topics == [1, 2, 3]
 
 
-async def test_without_room_what_is_made_waits_on_disk_and_order_is_kept(outbox: Outbox) -> None:
+async def test_without_room_new_messages_wait_on_disk_in_order(outbox: Outbox) -> None:
     sink = Kept(room=3)
     async with running(outbox, sink) as delivery:
         await sink.idle.wait()
@@ -179,7 +179,7 @@ async def test_without_room_what_is_made_waits_on_disk_and_order_is_kept(outbox:
         assert delivery.release("id 7", room=9)
 
 
-async def test_what_is_released_while_the_disk_is_read_is_read_too(
+async def test_a_message_released_during_a_read_is_read_too(
     outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Stored and released after the read began: nothing released later may pass it."""
@@ -219,7 +219,7 @@ async def test_a_message_of_another_process_holds_up_nobody(outbox: Outbox) -> N
         assert time.monotonic() - begun > 1.2
 
 
-async def test_what_was_taken_from_the_disk_is_not_sent_by_its_maker_too(outbox: Outbox) -> None:
+async def test_a_message_taken_from_disk_is_not_sent_directly_as_well(outbox: Outbox) -> None:
     sink = Kept()
     async with running(outbox, sink) as delivery:
         await outbox.put([message(1)])
@@ -248,7 +248,7 @@ async def test_only_so_many_are_held_and_the_rest_follows_when_there_is_room(out
         await until(lambda: sink.topics == list(range(60)))
 
 
-async def test_what_the_broker_has_is_taken_away(outbox: Outbox) -> None:
+async def test_acknowledged_messages_are_removed(outbox: Outbox) -> None:
     await outbox.put([message(number) for number in range(10)])
     sink = Kept()
     async with running(outbox, sink) as delivery:
@@ -287,7 +287,7 @@ async def test_a_store_that_fails_for_a_while_is_tried_again(
     assert "the disk is on fire" in capsys.readouterr().out
 
 
-async def test_a_last_flush_that_fails_is_told_and_costs_a_repetition_only(
+async def test_a_failed_last_flush_is_logged_and_only_repeats_messages(
     outbox: Outbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await outbox.put([message(1)])
@@ -304,7 +304,7 @@ async def test_a_last_flush_that_fails_is_told_and_costs_a_repetition_only(
     assert (await outbox.measure()).messages == 1
 
 
-async def test_a_full_outbox_is_told_before_anything_is_dropped(
+async def test_a_full_outbox_is_reported_before_anything_is_dropped(
     outbox: Outbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(delivery_module, "MEASURE_EVERY_S", 0.0)
@@ -329,7 +329,7 @@ async def test_a_full_outbox_is_told_before_anything_is_dropped(
     assert "feed status" in said
 
 
-async def test_what_is_on_its_way_is_not_dropped(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_messages_being_sent_are_not_dropped(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(delivery_module, "MEASURE_EVERY_S", 0.0)
     monkeypatch.setattr(delivery_module, "LOOK_EVERY_S", 0.05)
     await outbox.put([message(number) for number in range(150)])
@@ -341,7 +341,7 @@ async def test_what_is_on_its_way_is_not_dropped(outbox: Outbox, monkeypatch: py
         assert [item.topic for item in await outbox.after(0, 21)][-1] == "75"
 
 
-async def test_what_leaves_while_it_is_looked_for_is_not_dropped(
+async def test_a_message_sent_during_the_search_is_not_dropped(
     outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Taken, chosen to be dropped, and under way before that is done: it arrives, and is not counted."""
@@ -364,7 +364,7 @@ async def test_what_leaves_while_it_is_looked_for_is_not_dropped(
         assert (await outbox.drops())[0].messages == len(sink.gone)
 
 
-async def test_what_was_read_is_not_dropped_before_it_is_taken(
+async def test_a_message_that_was_read_is_not_dropped_before_it_is_taken(
     outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Dropped and taken, it would be sent although it is counted as lost."""
@@ -389,7 +389,7 @@ async def test_what_was_read_is_not_dropped_before_it_is_taken(
         assert not {item.message_id for item in sink.taken} & set(sink.gone)
 
 
-async def test_what_could_not_be_dropped_comes_again_and_in_order(
+async def test_messages_that_could_not_be_dropped_come_again_in_order(
     outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(delivery_module, "MEASURE_EVERY_S", 0.0)

@@ -61,7 +61,7 @@ def test_at_most_one_a_second_and_the_newest_wins() -> None:
     assert sent.talking == 49
 
 
-def test_what_changed_back_within_the_second_is_not_sent() -> None:
+def test_a_change_undone_within_the_second_is_not_sent() -> None:
     gauges = _gauges()
     gauges.due(NOW, 0)
     gauges.show([LineNow(line="support", ringing=1)], [], NOW)
@@ -139,7 +139,7 @@ def test_names_without_end_are_forgotten_by_the_broker_too() -> None:
     assert len(gauges.due(NOW, 10_000)) == STRANGERS + 2
 
 
-def test_what_the_tracker_changes_later_does_not_change_what_was_shown() -> None:
+def test_later_changes_by_the_tracker_do_not_change_shown_gauges() -> None:
     gauges = _gauges()
     gauges.due(NOW, 0)
     line = LineNow(line="support", talking=1)

@@ -114,7 +114,9 @@ async def test_a_record_is_heard_and_leaves_the_outbox(
     assert heard.on("main/status")[-1]["outbox_depth"] == 0
 
 
-async def test_what_the_broker_refuses_is_told_and_stops_nothing(tmp_path: Path, record: Build) -> None:
+async def test_a_message_the_broker_refuses_is_reported_and_blocks_nothing(
+    tmp_path: Path, record: Build
+) -> None:
     if MOSQUITTO is None:
         pytest.skip("no Mosquitto: `make lab` brings one")
     rules = tmp_path / "acl"
@@ -221,7 +223,7 @@ _THESE = {
 
 
 @pytest.mark.parametrize("version", ["3.1.1", "5"])
-async def test_what_one_process_could_not_send_the_next_one_does_with_the_same_message_id(
+async def test_the_next_process_sends_unsent_messages_with_the_same_message_id(
     tmp_path: Path, record: Build, version: str
 ) -> None:
     if MOSQUITTO is None:
@@ -301,7 +303,9 @@ async def test_a_full_outbox_drops_the_oldest_says_so_and_shows_the_gap(
     assert max(numbers) - len(numbers) == gone
 
 
-async def test_what_is_no_message_stops_nothing(broker: AnyBroker, tmp_path: Path, record: Build) -> None:
+async def test_a_payload_that_is_no_message_blocks_nothing(
+    broker: AnyBroker, tmp_path: Path, record: Build
+) -> None:
     config = config_for(broker.port)
     store = await Store.open(f"sqlite:///{tmp_path}/calls.db", features.tells(config).outgoing)
     await store.save([record(call_id="1"), record(call_id="2")])

@@ -214,7 +214,7 @@ async def test_a_subscriber_of_ours_reads_either_shape(broker: AnyBroker, record
 
 @pytest.mark.parametrize("version", ["3.1.1", "5"])
 @pytest.mark.parametrize("mode", ["off", "structured"])
-async def test_what_there_is_is_announced_retained_and_a_broker_that_forgot_is_told_again(
+async def test_entities_are_announced_retained_and_again_to_a_broker_that_forgot(
     mosquitto: Mosquitto, version: str, mode: str
 ) -> None:
     config = config_for(mosquitto.port, version=version, discovery_prefix="homeassistant", cloudevents=mode)

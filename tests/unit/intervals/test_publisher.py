@@ -238,7 +238,7 @@ async def test_an_asterisk_that_kept_the_events_was_watched_all_the_time(site: S
 
 
 @pytest.mark.parametrize("booted", [None, ari.timestamp(START + HALF_MS + 60_000)])
-async def test_what_asterisk_kept_is_gone_with_its_restart(site: Site, booted: str | None) -> None:
+async def test_events_kept_by_asterisk_are_lost_with_its_restart(site: Site, booted: str | None) -> None:
     site.keeps_events = True
     await site.until(START + HALF_MS + 5000)
     site.begin()
@@ -295,7 +295,7 @@ async def test_a_phone_that_cannot_be_asked_for_is_not_known(site: Site) -> None
     assert row.values["offered"] == 0
 
 
-async def test_what_expired_is_told_once_for_brokers_that_cannot_expire(site: Site) -> None:
+async def test_an_expired_interval_is_cleared_once_for_brokers_that_cannot_expire(site: Site) -> None:
     await site.until(START + HALF_MS + 5000)
     site.published.clear()
     await site.until(START + 96 * HALF_MS + 5000)

@@ -167,7 +167,7 @@ def test_after_call_work_is_null_where_a_call_was_answered() -> None:
         (State.CANCELLED, (1, 0, 0, 0)),
     ],
 )
-def test_callbacks_are_told_as_the_ledger_has_them(state: State | None, expected: tuple[Any, ...]) -> None:
+def test_callbacks_are_counted_by_the_ledger(state: State | None, expected: tuple[Any, ...]) -> None:
     row = line(call(callback=DUE), callback=state)
     keys = ("callbacks_due", "callbacks_reached", "callbacks_not_reached", "callbacks_open")
     assert tuple(row[key] for key in keys) == expected

@@ -13,7 +13,7 @@ from tests.unit.tags.desk import FrontDesk
 TOKEN = "a token that nobody guesses"
 
 
-async def test_who_has_the_token_may_scrape(store, metrics: Metrics) -> None:
+async def test_the_token_allows_scraping(store, metrics: Metrics) -> None:
     desk = FrontDesk(store)
     config: Config = desk.config.model_copy(update={"web": Web(enabled=True, token=SecretStr(TOKEN))})
     application = HttpDoor(config, desk.commands, metrics).application()

@@ -85,7 +85,7 @@ def test_an_abandoned_call_waited_but_nobody_hung_up_on_anybody(metrics: Metrics
     assert scraped.get("hold_seconds_count", line="support") == 0
 
 
-def test_what_was_not_observed_counts_nowhere(metrics: Metrics) -> None:
+def test_unobserved_values_are_not_counted(metrics: Metrics) -> None:
     metrics.calls.observe(ended(complete=False, wait_s=None, talk_s=None, answer_latency_s=None, holds=()))
     scraped = Scraped(metrics)
     assert scraped.get("incomplete_calls_total", line="support") == 1
@@ -199,7 +199,7 @@ def test_no_number_client_call_or_operator_is_in_a_scrape(metrics: Metrics) -> N
         assert private not in text
 
 
-def test_openmetrics_is_given_to_who_asks(metrics: Metrics) -> None:
+def test_openmetrics_is_served_on_request(metrics: Metrics) -> None:
     assert metrics.scrape()[1].startswith("text/plain")
     body, content_type = metrics.scrape("application/openmetrics-text;version=1.0.0")
     assert content_type.startswith("application/openmetrics-text")

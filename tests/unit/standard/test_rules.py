@@ -117,7 +117,7 @@ def test_a_pause_of_the_limit_is_the_first_that_is_too_long():
     assert check("silence_limit", longest_silence_s=10.0) == RuleCheck("silence_limit", BROKEN, 10.0, 10)
 
 
-def test_of_a_call_nobody_answered_the_phone_that_rang_longest_speaks():
+def test_for_an_unanswered_call_the_longest_ring_counts():
     assert check("answer_within", LOST, longest_ring_s=20.0) == RuleCheck("answer_within", BROKEN, 20.0, 5)
     assert check("answer_within", LOST, longest_ring_s=5.0).result is NOT_APPLICABLE
     assert check("answer_within", LOST).result is NOT_APPLICABLE
@@ -137,7 +137,7 @@ def test_a_call_without_a_hold_meets_the_hold_limit():
     assert check("hold_limit") == RuleCheck("hold_limit", MET, 0.0, 120)
 
 
-def test_the_hold_that_went_furthest_over_its_own_limit_speaks():
+def test_the_hold_that_exceeded_its_limit_by_most_counts():
     assert check("hold_limit", holds_s=[(120.0, 120.0)]) == RuleCheck("hold_limit", MET, 120.0, 120.0)
     broken = check("hold_limit", holds_s=[(170.0, 180.0), (121.0, 120.0), (5.0, 120.0)])
     assert broken == RuleCheck("hold_limit", BROKEN, 121.0, 120.0)
@@ -179,7 +179,7 @@ def test_a_line_may_let_its_operators_hang_up_first():
 
 
 @pytest.mark.parametrize("call", [INTERNAL, LOST], ids=["among colleagues", "nobody answered"])
-def test_a_talk_that_was_none_with_a_client_is_not_judged_as_one(call: Measured):
+def test_a_talk_among_colleagues_is_not_judged_as_one_with_a_client(call: Measured):
     judged = {item.rule: item.result for item in Rules(Profile(interruptions_limit=0)).evaluate(call)}
     for rule in ("greeting", "silence_limit", "hold_limit", "talk_limit", "interruptions", "transfers"):
         assert judged[rule] is NOT_APPLICABLE
@@ -212,7 +212,7 @@ def test_a_profile_with_an_impossible_number_is_refused(numbers: dict[str, objec
         ({"transfers": 1, "tagged": False}, NOT_APPLICABLE, None),
     ],
 )
-def test_a_transfer_takes_a_ticket(changes, result, value):
+def test_a_transfer_needs_a_ticket(changes, result, value):
     found = check("transfer_with_ticket", **({"tagged": True} | changes))
     assert (found.result, found.value, found.limit) == (result, value, True)
 

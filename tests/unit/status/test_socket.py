@@ -122,7 +122,7 @@ async def test_a_daemon_that_hangs_is_said_to_hang(tmp_path: Path, monkeypatch: 
             await asyncio.to_thread(ask, tmp_path / "calls.sock")
 
 
-async def test_of_many_who_ask_at_once_a_few_are_answered_at_a_time(tmp_path: Path) -> None:
+async def test_of_many_requests_at_once_a_few_are_answered_at_a_time(tmp_path: Path) -> None:
     now = most = 0
 
     async def slowly() -> Report:

@@ -105,7 +105,7 @@ def test_only_what_a_code_may_still_mean_is_marked() -> None:
         assert len(tracker.left_calls()) == marked
 
 
-def test_where_no_tags_are_in_use_the_mark_says_nothing() -> None:
+def test_without_tags_the_mark_is_empty() -> None:
     tracker = Tracker(Config())
     _handle(tracker, left([LeftCall("101", "1.1", "support", 1)]))
     assert tracker.left_calls() == []

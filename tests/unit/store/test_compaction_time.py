@@ -62,7 +62,7 @@ def unseen_from(found: Sequence[CallRecord]) -> list[str]:
 
 
 @pytest.mark.parametrize("times", [1, 3])
-def test_a_call_still_on_is_unobserved_from_the_last_event_though_that_went(times: int) -> None:
+def test_an_open_call_is_unobserved_from_the_last_event_even_if_that_was_removed(times: int) -> None:
     frames = a_call_over_while_another_is_on().frames()
     left = compacted(frames, times)
     assert len(left) < len(frames)
@@ -73,7 +73,7 @@ def test_a_call_still_on_is_unobserved_from_the_last_event_though_that_went(time
 
 @pytest.mark.parametrize(("config", "second"), [(OFF, 20), (TAGS, 25), (RATING, 25)])
 @pytest.mark.parametrize("times", [1, 3])
-def test_what_the_dialplan_said_is_the_time_for_those_alone_who_listen(
+def test_a_userevents_time_counts_only_while_tags_or_ratings_are_on(
     config: Config, second: int, times: int
 ) -> None:
     s = a_call_over_while_another_is_on()
@@ -89,7 +89,7 @@ def test_what_the_dialplan_said_is_the_time_for_those_alone_who_listen(
     assert unseen_from(whole) == [at(second)]
 
 
-def test_an_event_without_a_timestamp_is_of_the_moment_of_the_one_before_though_that_went() -> None:
+def test_an_event_without_a_timestamp_keeps_the_time_of_a_removed_one() -> None:
     s = a_call_over_while_another_is_on()
     (waiting,) = s.phones
     frames = s.frames()

@@ -46,9 +46,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 @pytest.mark.parametrize("seed", range(4))
-async def test_flipped_bits_are_an_error_of_the_store_or_none(
-    whole: bytes, tmp_path: Path, seed: int
-) -> None:
+async def test_flipped_bits_give_a_store_error_or_no_error(whole: bytes, tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)
     told: list[str] = []
     # The schema is in the first pages: names and statements, of which the messages of errors are made.

@@ -54,7 +54,7 @@ async def test_a_link_to_a_database_to_be_made_is_followed(tmp_path):
 
 
 @pytest.mark.parametrize("companion", ["", "-wal", "-shm"])
-async def test_what_everybody_can_read_is_refused_with_the_command_that_mends_it(tmp_path, companion):
+async def test_a_file_everybody_can_read_is_refused_with_the_command_that_mends_it(tmp_path, companion):
     url = f"sqlite:///{tmp_path}/calls.db"
     engine = await connect(url)
     file = tmp_path / f"calls.db{companion}"
@@ -73,7 +73,7 @@ async def test_what_everybody_can_read_is_refused_with_the_command_that_mends_it
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
-async def test_what_root_makes_in_the_daemons_folder_is_the_daemons(tmp_path):
+async def test_a_database_made_by_root_in_the_daemons_folder_belongs_to_the_daemon(tmp_path):
     os.chown(tmp_path, 12345, 12346)
     await (await connect(f"sqlite:///{tmp_path}/calls.db")).dispose()
     made = (tmp_path / "calls.db").stat()

@@ -44,7 +44,7 @@ def test_a_new_daemon_reads_what_the_earlier_one_left(path: Path) -> None:
     journal.close()
 
 
-def test_what_was_flushed_survives_sigkill(path: Path) -> None:
+def test_flushed_frames_survive_sigkill(path: Path) -> None:
     code = (
         "import os, signal, sys; from pathlib import Path; from callsteward.journal.journal import Journal;"
         "j = Journal(Path(sys.argv[1])); j.append(b'kept'); j.flush(); j.append(b'not flushed');"
@@ -87,7 +87,7 @@ def test_a_frame_with_line_breaks_stays_one_frame(path: Path) -> None:
 
 
 @pytest.mark.parametrize("broken", [b'{"a": "1\n2"}', b'{"a": "1\r2"}'])
-def test_a_line_break_where_none_can_stand_is_not_mended(path: Path, broken: bytes) -> None:
+def test_a_line_break_inside_a_string_is_not_mended(path: Path, broken: bytes) -> None:
     """Live it was no event: taken up from the journal it must be none either."""
     _left_by(path, broken)
     journal = Journal(path)
@@ -121,7 +121,7 @@ def _written(compaction: Compaction, *frames: bytes) -> None:
         os.write(compaction.target, chunk)
 
 
-def test_what_is_appended_while_a_new_file_is_written_is_in_it(path: Path) -> None:
+def test_frames_appended_during_compaction_are_in_the_new_file(path: Path) -> None:
     _left_by(path, b"old 1", b"old 2")
     journal = Journal(path)
     assert list(journal.frames()) == [b"old 1", b"old 2"]
@@ -322,9 +322,7 @@ def test_frames_given_up_leave_a_mark_with_their_span(path: Path, monkeypatch: p
     assert path.read_bytes().splitlines() == [_frame(50)]
 
 
-def test_what_was_flushed_is_synced_within_100_ms_and_once_for_all_that_came_meanwhile(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_flushes_are_synced_within_100_ms_and_together(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[float] = []
     monkeypatch.setattr(os, "fdatasync", lambda _file: synced.append(time.monotonic()))
     journal = Journal(path, fsync=True)

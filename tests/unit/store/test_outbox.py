@@ -67,9 +67,7 @@ async def test_a_new_record_is_stored_with_its_message_and_a_known_one_with_none
     assert [(item.retain, item.expire_s) for item in waiting] == [(False, None)] * 3
 
 
-async def test_where_the_message_cannot_be_made_the_record_is_not_stored(
-    tmp_path: Path, record: Build
-) -> None:
+async def test_if_the_message_cannot_be_made_the_record_is_not_stored(tmp_path: Path, record: Build) -> None:
     def fails(_fact: object, _stored_ms: int | None = None, /) -> list[Outgoing]:
         raise ZeroDivisionError
 

@@ -125,7 +125,7 @@ async def test_a_call_whose_start_nobody_saw_is_found_by_its_end(store: Store, r
     assert sorted(await _ids(store)) == ["neither", "no start"]
 
 
-async def test_what_save_returned_is_on_disk_for_another_process(
+async def test_saved_records_are_on_disk_for_another_process(
     store: Store, record: Build, tmp_path: Path
 ) -> None:
     await store.save([record(call_id="1")])
@@ -175,6 +175,6 @@ async def test_a_database_that_fails_is_a_store_error(store: Store, record: Buil
         await _ids(store)
 
 
-def test_what_is_no_record_is_named_so() -> None:
+def test_text_that_is_no_record_is_named_so() -> None:
     with pytest.raises(StoreError, match=r"callsteward\.call/1"):
         decode("{}")
