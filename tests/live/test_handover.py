@@ -1,6 +1,6 @@
 """connect = "outbound": the daemon is stopped over and over while calls pour in.
 
-A websocket that ends while Asterisk writes to it can be Asterisk's own end (`ari/handover.py`): closed
+A websocket that ends while Asterisk writes to it can be Asterisk's own end (`ari/graceful_close.py`): closed
 simply, at 25 calls a second, one stop in six was. So each stop hands over first; Asterisk must outlive them
 all, and what happened meanwhile must be in the records as if nobody had gone.
 """

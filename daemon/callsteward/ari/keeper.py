@@ -1,9 +1,9 @@
 """A connection that outlives the process: systemd keeps it open, and the next process reads on.
 
 Events that Asterisk writes to a socket whose process was killed are lost, and Asterisk itself may crash of it
-(`handover`). So the socket is left with systemd (`FileDescriptorStoreMax=` of the unit), together with a ring
-that holds the bytes read last. The next process works off what the journal does not have, and reads on where
-the kernel says that the earlier process stopped: Asterisk does not notice, and nothing is missing.
+(`graceful_close`). So the socket is left with systemd (`FileDescriptorStoreMax=` of the unit), together with
+a ring that holds the bytes read last. The next process works off what the journal does not have, and reads on
+where the kernel says that the earlier process stopped: Asterisk does not notice, and nothing is missing.
 
 Without systemd the same is done, but nobody keeps the socket: a kill then ends the connection.
 """

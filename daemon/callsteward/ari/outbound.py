@@ -8,10 +8,10 @@ unobserved and a reconnect is no gap. Measured on 22.10.1, and what follows from
 - Requests sent right after the handshake's answer can stay unread in Asterisk until the socket closes (its
   websocket polls for bytes it has already read ahead). Hence nothing is sent before Asterisk's first frame
   has come, and an unanswered request ends the connection.
-- After a graceful close (`handover`) the daemon misses no event. Killed (SIGKILL) it misses none either if
+- After a graceful close the daemon misses no event. Killed (SIGKILL) it misses none either if
   somebody keeps its connection (`keeper`). If nobody does, it missed 8 of 750 (two kills amid calls): events
   that Asterisk writes until it notices the dead socket, for some milliseconds, are lost. And Asterisk itself
-  may crash if a socket ends while it writes: see `handover`.
+  may crash if a socket ends while it writes: see `graceful_close`.
 - While Asterisk boots it connects already but answers 503 "Asterisk not booted": it is asked again until it
   can answer.
 
@@ -40,7 +40,7 @@ from websockets.http11 import Request
 
 from callsteward.ari.census import Census
 from callsteward.ari.frames import FrameQueue
-from callsteward.ari.handover import Handover
+from callsteward.ari.graceful_close import GracefulClose
 from callsteward.ari.keeper import Keeper
 from callsteward.ari.link import HEARTBEAT_S, MAX_MESSAGE_BYTES, OnChange, snapshot, sources, subscribe
 from callsteward.ari.listener import listening
@@ -67,7 +67,7 @@ LISTEN_FIRST_S, LISTEN_LONGEST_S = 1.0, 10.0
 SETUP_TIMEOUT_S = 60.0
 CONFIRM_AFTER_S = 1.0
 GOODBYE_TIMEOUT_S = 0.4
-HANDOVER_TIMEOUT_S = 1.2
+CLOSE_TIMEOUT_S = 1.2
 
 
 class OutboundLink:
@@ -160,12 +160,12 @@ class OutboundLink:
         self._keeper.forget()
         if self._reader is None:
             return
-        handover = Handover(self._settings, self._sources, self._frames, self._session)
-        self._reader.handover = handover
+        graceful_close = GracefulClose(self._settings, self._sources, self._frames, self._session)
+        self._reader.graceful_close = graceful_close
         try:
-            async with asyncio.timeout(HANDOVER_TIMEOUT_S):
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
                 self.handed_over = (
-                    await handover.run(self._say_goodbye, self._dialled) and self._gone.is_set()
+                    await graceful_close.run(self._say_goodbye, self._dialled) and self._gone.is_set()
                 )
         except (AriError, TimeoutError, aiohttp.ClientError, ConnectionError) as error:
             log.warning(

@@ -7,7 +7,7 @@ import asyncio
 import structlog
 
 from callsteward.ari.frames import FrameQueue
-from callsteward.ari.handover import Handover
+from callsteward.ari.graceful_close import GracefulClose
 from callsteward.ari.keeper import Keeper
 from callsteward.ari.marks import interrupted
 from callsteward.ari.reader import Reader
@@ -45,7 +45,7 @@ class OutboundReader(Reader):
         self._keeper = keeper
         self._put_to = 0
         self._resumed_to = resumed_to
-        self.handover: Handover | None = None
+        self.graceful_close: GracefulClose | None = None
         """Gets every event, once it is set."""
         self._recent = recent
         self._registered = asyncio.Event()
@@ -89,7 +89,7 @@ class OutboundReader(Reader):
             )
             self._frames.put(interrupted(self._to_tell, moment))
             self._to_tell = ""
-        if self.handover is not None and not self.handover.hear(raw):
+        if self.graceful_close is not None and not self.graceful_close.hear(raw):
             return False
         return not (self._recent and self._recent.take(raw))
 

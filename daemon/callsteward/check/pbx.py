@@ -72,7 +72,7 @@ async def results(config: Config) -> AsyncIterator[Result]:
         outbound = config.asterisk.connect == "outbound"
         yield _version(info.version, outbound=outbound)
         if outbound:
-            # Whatever the version: none is known that mends it (callsteward.ari.handover).
+            # Whatever the version: none is known that mends it (callsteward.ari.graceful_close).
             yield warning(
                 "connect",
                 "Asterisk dials the daemon, and can crash if that connection breaks amid calls",

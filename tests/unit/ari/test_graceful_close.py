@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import aiohttp
 from aiohttp import web
 
-from callsteward.ari.handover import FENCE, SUFFIX
+from callsteward.ari.graceful_close import BARRIER, SUFFIX
 from callsteward.ari.recent import Recent
 from tests.lab.ports import free_port
 from tests.unit.ari.test_outbound import REGISTERED, listening, login
@@ -151,7 +151,7 @@ async def test_nothing_may_be_sent_when_the_socket_ends_and_every_event_comes_on
     async with pbx.http() as url, listening(url=url) as daemon, pbx.dialled(daemon):
         await pbx.happens("first")
         # Asterisk is behind on both: with one from before the second socket, and one from before its end.
-        pbx.late = {APP: [f"late, named {FENCE}"], APP + SUFFIX: ["late on the second"]}
+        pbx.late = {APP: [f"late, named {BARRIER}"], APP + SUFFIX: ["late on the second"]}
         await leave(daemon)
     assert pbx.requests == [
         f"events of {APP}{SUFFIX}",
@@ -166,7 +166,7 @@ async def test_nothing_may_be_sent_when_the_socket_ends_and_every_event_comes_on
     ]
     assert channels(daemon) == [
         "first",
-        f"late, named {FENCE}",
+        f"late, named {BARRIER}",
         "before mute True",
         # What the first socket did not bring any more:
         "after mute True",

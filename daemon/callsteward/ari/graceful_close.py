@@ -7,16 +7,16 @@ closes in good order between two events, in 3 of 17 that broke off, and never in
 that the daemon had dialled. So no event may be on its way when the socket ends:
 
 1. The daemon dials Asterisk for a second application, with the same subscriptions.
-2. A fence on the first application: once it has arrived, so have all events from before the second
+2. A barrier on the first application: once it has arrived, so have all events from before the second
    subscription.
 3. The first application's filter lets no more events pass. A write in progress is over after MUTED_S.
 4. The first socket is closed. Asterisk dials again at once, which shows that it has noticed.
 5. The filter is taken off: from here on Asterisk keeps events for the next process.
-6. A fence on the second application: once it has arrived, so have all earlier events, which nobody kept.
+6. A barrier on the second application: once it has arrived, so have all earlier events, which nobody kept.
 7. Events that came over the second socket only go into the queue, and so into the journal.
 
-A fence (here) is a UserEvent: it goes through an application's queue in Asterisk like every event, in order.
-(Without fences 2 of 40 stops at 25 calls a second lost an event.) An event at the moment when the filter is
+A barrier is a UserEvent: it goes through an application's queue in Asterisk like every event, in order.
+(Without barriers 2 of 40 stops at 25 calls a second lost an event.) An event at the moment when the filter is
 taken off may be both kept and seen: the next process recognises it by its journal (`Recent`).
 """
 
@@ -43,17 +43,17 @@ from callsteward.network.waiting import cancelled
 log = structlog.get_logger(__name__)
 
 SUFFIX = "-handover"
-FENCE = "CallstewardHandover"
+BARRIER = "CallstewardHandover"
 # Rendering and writing an event takes Asterisk well under a millisecond.
 MUTED_S = 0.02
-# A fence takes as long as the events that wait before it.
+# A barrier takes as long as the events that wait before it.
 FENCE_TIMEOUT_S = 0.4
 # Asterisk dials within a few milliseconds of a socket's end.
 DIAL_TIMEOUT_S = 0.2
 UNMUTE_TIMEOUT_S = 0.3
 
 
-class Handover:
+class GracefulClose:
     """Ends one connection.
 
     `hear` must be shown every event of the first socket from before `run` is called.
@@ -75,12 +75,12 @@ class Handover:
         self._named = re.compile(rf'("application"\s*:\s*"){re.escape(self._app)}(?=")')
         self._recent = Recent()
         # Unpredictable for others: names and numbers in an event are what callers make them.
-        self._name = f"{FENCE}-{secrets.token_hex(8)}"
+        self._name = f"{BARRIER}-{secrets.token_hex(8)}"
         self._first_through = asyncio.Event()
         self._second_through = asyncio.Event()
 
     def hear(self, raw: str | bytes) -> bool:
-        """Take note of an event of the first socket; False if it is the fence, which is no event."""
+        """Take note of an event of the first socket; False if it is the barrier, which is no event."""
         if self._name in (raw if isinstance(raw, str) else raw.decode(errors="replace")):
             self._first_through.set()
             return False
@@ -98,7 +98,7 @@ class Handover:
         reading = asyncio.create_task(self._read(second, arrived), name="ari-handover")
         try:
             await subscribe(self._rest, self._app, self._sources)
-            certain = await self._fence(self._settings.app, self._first_through)
+            certain = await self._barrier(self._settings.app, self._first_through)
             try:
                 await self._rest.mute(self._settings.app)
                 await asyncio.sleep(MUTED_S)
@@ -107,7 +107,7 @@ class Handover:
             finally:
                 async with asyncio.timeout(UNMUTE_TIMEOUT_S):
                     await self._rest.set_event_filter(self._settings.app, UNNEEDED_EVENTS)
-            return await self._fence(self._app, self._second_through) and certain
+            return await self._barrier(self._app, self._second_through) and certain
         finally:
             await cancelled(reading)
             await second.close()
@@ -116,7 +116,7 @@ class Handover:
                 "closed the connection gracefully", action="ari_handover", seconds=len(arrived), kept=kept
             )
 
-    async def _fence(self, app: str, through: asyncio.Event) -> bool:
+    async def _barrier(self, app: str, through: asyncio.Event) -> bool:
         """Wait until every event that an application was to get before this call has come; whether it did."""
         await self._rest.send("POST", f"events/user/{self._name}", {"application": app})
         return await _soon(through, FENCE_TIMEOUT_S, f"Asterisk is behind with the events of {app}")
