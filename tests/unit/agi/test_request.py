@@ -63,14 +63,14 @@ def test_the_dialled_number_wins_over_the_extension() -> None:
     [
         (b"", "without agi_network_script"),
         (b"\n\n", "without agi_network_script"),
-        (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "no `agi_name: value`"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "is not `agi_name: value`"),
         (b"agi_network_script: arrival\n\n", "without agi_network_script or agi_uniqueid"),
         (BLOCK.replace(b"1795327299.9", b"../../etc"), "agi_uniqueid"),
         (BLOCK.replace(b"1795327299.9", b"x" * 151), "agi_uniqueid"),
         (BLOCK.replace(b"1795327299.9", b""), "agi_uniqueid"),
         # A caller name with a line break in it must not become a line of its own.
         (BLOCK.replace(b'A "x', b"A\nagi_extension: 900"), "agi_extension is there twice"),
-        (BLOCK.replace(b'A "x', b"A\nnonsense"), "no `agi_name: value`"),
+        (BLOCK.replace(b'A "x', b"A\nnonsense"), "is not `agi_name: value`"),
         (BLOCK.replace(b"arrival?x=1&y=2", b"?x=1"), "names no script"),
         (BLOCK.replace(b"arrival?x=1&y=2", b"../arrival"), "names no script"),
         (BLOCK.replace(b"arrival?x=1&y=2", b"ARRIVAL"), "names no script"),
