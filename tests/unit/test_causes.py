@@ -98,9 +98,7 @@ async def test_something_else_than_asterisk():
         assert "(what answers there does not speak HTTP)" in await asked(f"http://127.0.0.1:{port}")
         assert "(it does not speak TLS on this port)" in await asked(f"https://127.0.0.1:{port}")
     async with serving(a_page) as port:
-        assert "does asterisk.url name Asterisk's own HTTP server" in await asked(
-            f"http://127.0.0.1:{port}"
-        )
+        assert "does asterisk.url name Asterisk's own HTTP server" in await asked(f"http://127.0.0.1:{port}")
 
 
 @pytest.mark.parametrize(

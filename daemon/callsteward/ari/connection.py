@@ -18,7 +18,7 @@ from callsteward.notify import Notify, handed_down
 
 
 def open_keeper(config: Config, notify: Notify) -> Keeper | NoKeeper:
-    """The keeper of a connection that Asterisk opens, beyond the process's end; one that keeps nothing else."""
+    """The keeper of a connection that Asterisk opens, beyond the process's end; else one that keeps none."""
     left = handed_down()
     if config.asterisk.connect == "outbound":
         return Keeper(notify, left)
