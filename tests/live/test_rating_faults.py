@@ -82,7 +82,7 @@ def test_where_there_is_no_daemon_the_client_is_thanked_at_once(pbx: Asterisk, t
 
 
 @pytest.mark.parametrize(
-    ("lane", "fault"), [(5, ""), (6, "rating:before_originate"), (7, "rating:after_originate")]
+    ("lane", "fault"), [(5, ""), (6, "before:rating:originate"), (7, "after:rating:originate")]
 )
 def test_a_daemon_that_is_killed_before_a_rating_call_makes_it_once(
     pbx: Asterisk, tmp_path: Path, lane: int, fault: str

@@ -32,7 +32,7 @@ from callsteward.record.facts import Alert, OperatorNow
 _UNREACHABLE = frozenset({"UNAVAILABLE", "INVALID"})
 
 
-class Execution:
+class Execution(Work[Callback, State]):
     """Works until cancelled. `publish` takes what is to be told on the feed."""
 
     def __init__(
@@ -48,48 +48,35 @@ class Execution:
         publish: Callable[[CallbackMoved | Alert], None],
         steady_ms: Callable[[], int] | None = None,
     ) -> None:
-        """`steady_ms`: a clock that nobody sets, where `now_ms` may be set."""
         self._config = config
         self._settings = config.callback
         self._may = may
         self._decisions = decisions
         self._operators_now = operators_now
-        self._now_ms = now_ms
-        self._publish = publish
-        self._said: CallbackMoved | Alert | None = None
+        self._tell = publish
+        self._said: object = None
         self._dialplan = Dialplan(config, rest)
-        self.work = Work(
-            self,
-            ledger,
-            self._dialplan,
-            kind="callback",
-            retention_days=self._settings.retention_days,
-            max_parallel=self._settings.max_parallel,
-            per_minute=self._settings.per_minute,
-            now_ms=now_ms,
-            steady_ms=steady_ms,
-            publish=self._say,
+        super().__init__(
+            ledger, self._dialplan, config.callback, now_ms=now_ms, steady_ms=steady_ms, publish=self._say
         )
-        self._steps = Steps(self.work, decisions, self._say)
-        self._permission = Permission(self.work, ledger, self._dialplan)
-        self._hearing = Hearing(self.work, ledger, self._steps, self._dialplan, self._permission)
+        self._steps = Steps(self, decisions, self._say)
+        self._permission = Permission(self, ledger, self._dialplan)
+        self._hearing = Hearing(self, ledger, self._steps, self._dialplan, self._permission)
         self._sticky = Sticky(config, ledger, self._dialplan, now_ms=now_ms)
         self._strays = Strays(ledger, rest, self._dialplan, self._steps, self._say)
         self._unreachable: set[str] = set()
 
-    # --- what the shell says: none of these waits ----------------------------------------------------
-
     def hear(self, event: ari.Event) -> None:
-        """An event came, from Asterisk or from the journal."""
+        """An event came, from Asterisk or from the journal. Does not wait."""
         if isinstance(event, ari.DeviceStateChanged):
             name = event.device_state.name
             if event.device_state.state in _UNREACHABLE:
                 self._unreachable.add(name)
             else:
                 self._unreachable.discard(name)
-                self.work.wake()
+                self.wake()
             return
-        self.work.hear(heard.read(event))
+        self.said(heard.read(event))
 
     def told(self, fact: CallbackMoved) -> None:
         """A callback was written down, or cancelled by somebody else: a phone that rings for it stops."""
@@ -99,61 +86,42 @@ class Execution:
     def _say(self, fact: CallbackMoved | Alert) -> None:
         """Tell the feed and the other parts; it comes back by `told`."""
         self._said = fact
-        self._publish(fact)
+        self._tell(fact)
 
     def link(self, connected: bool) -> None:
         """Asterisk is there, or gone: what happened meanwhile has to be asked for."""
         self._strays.linked()
         self._steps.dialled.clear()
         self._sticky.linked()
-        self.work.link(connected)
+        super().link(connected)
 
-    async def run(self) -> None:
-        """Work until cancelled. A store or an Asterisk that fails is tried again, and nothing is dialled."""
-        await self.work.run()
-
-    # --- what the work asks --------------------------------------------------------------------------
-
-    async def take(self, item: Heard) -> None:
-        """Make the step that follows from what Asterisk said."""
+    async def _take(self, item: Heard) -> None:
         await self._hearing.take(item)
 
-    def moved(self, row: Callback, to: State, reason: str) -> None:
-        """A step was made."""
+    def _moved(self, row: Callback, to: State, reason: str) -> None:
         self._steps.moved(row, to, reason)
 
-    def patience_s(self, row: Callback) -> float:
-        """For how long a phone may ring, or an operator think."""
+    def _patience_s(self, row: Callback) -> float:
         settings = self._settings
         if row.state is State.OFFERED:
             return settings.operator_ring_s
         return settings.press_1_s if row.state is State.OPERATOR_ANSWERED else settings.ring_s
 
-    def rings(self, row: Callback) -> bool:
-        """Whether the client's phone rings this moment.
-
-        Where the dial was not followed from its beginning they may be talking, and nobody is cut off.
-        """
+    def _rings(self, row: Callback) -> bool:
+        # Where the dial was not followed from its beginning they may be talking, and nobody is cut off.
         return row.id in self._steps.dialled
 
-    async def forget(self, row: Callback) -> None:
-        """Remove the fence."""
-        if self._dialplan.included:
-            await self._dialplan.forget(row.id)
-
-    async def prepare(self, opened: Sequence[Callback]) -> None:
-        """What comes before any phone is rung: the client may be calling again this moment."""
-        linked = self.work.linked
-        if linked:
+    async def _prepare(self, opened: Sequence[Callback]) -> None:
+        if self.linked:
             await self._strays.look()
         await self._permission.take_back(opened)
-        if opened and linked:
+        if opened and self.linked:
             await self._dialplan.look()
-        await self._sticky.work(opened, self._decisions.lost_operators, linked=linked)
-        await self._strays.notice_others(opened, linked=linked)
+        # Before any phone is rung: the client may be calling again this moment.
+        await self._sticky.work(opened, self._decisions.lost_operators, linked=self.linked)
+        await self._strays.notice_others(opened, linked=self.linked)
 
-    async def go_on(self, opened: Sequence[Callback]) -> None:
-        """Ring operators for the callbacks that are due."""
+    async def _go_on(self, opened: Sequence[Callback]) -> None:
         busy = self._busy(opened)
         for callback in opened:
             if callback.state is State.DUE and not self._decisions.judging:
@@ -176,11 +144,11 @@ class Execution:
         steps.alert_late(callback, settings.alert_s)
         own_ms = steps.own_ms(callback)
         if own_ms - callback.created_at_ms > settings.expire_s * 1000:
-            if await self.work.move(callback, State.EXPIRED, reason="nobody_free") is not None:
+            if await self.move(callback, State.EXPIRED, reason="nobody_free") is not None:
                 steps.alert(callback, "callback_expired", settings.expire_s, callback.created_at_ms)
             return None
         number = await self._number(callback)
-        if number is None or not self.work.may_begin() or self._decisions.being_called(callback):
+        if number is None or not self.may_begin() or self._decisions.being_called(callback):
             return None
         tried = steps.tried.setdefault(callback.id, {})
         lost = self._decisions.lost_operators.get(callback.id)
@@ -197,15 +165,15 @@ class Execution:
         """The number to dial; None where the client may not be called any more, which is written down."""
         now_ms = self._now_ms()
         # As long ago as it is, whatever the clocks showed then.
-        dropped_ms = now_ms - self.work.ages.of_ms(callback.id, callback.dropped_at_ms)
+        dropped_ms = now_ms - self.ages.of_ms(callback.id, callback.dropped_at_ms)
         client = await self._may.call(
             callback.number or "", callback.line, at_ms=now_ms, dropped_ms=dropped_ms
         )
         if client.never == Against.DO_NOT_CALL.value:
-            await self.work.stop(callback)
+            await self.stop(callback)
         elif client.never is not None or not client.now:
             why = client.never or Against.CALLING_HOURS.value
-            await self.work.move(callback, State.SUPPRESSED, reason=why)
+            await self.move(callback, State.SUPPRESSED, reason=why)
         else:
             return client.number
         return None
@@ -213,20 +181,20 @@ class Execution:
     async def _offer(self, callback: Callback, operator: str, number: str) -> None:
         """Ring an operator; written down first, so that a kill in between cannot ring two at once unseen."""
         channel = channel_id(callback.id, callback.attempts + 1, callback.line)
-        offered = await self.work.move(
+        offered = await self.move(
             callback, State.OFFERED, asked=operator, channel=channel, among=(State.DUE,)
         )
         if offered is None:
             return
-        self.work.begun(callback)
+        self.begun(callback)
         error = await self._dialplan.ring(offered, operator, number, self._now_ms())
         if error is None:
             return
         if await self._dialplan.lives(channel) is False:
             self._steps.tried.setdefault(callback.id, {})[operator] = self._steps.own_ms(callback)
-            await self.work.move(
+            await self.move(
                 offered, State.DUE, Actor.ASTERISK, reason="operator_offline", evidence=str(error)
             )
         else:
             # It may ring after all: then the events will tell, or Asterisk when it is asked.
-            self.work.looked_after.discard(callback.id)
+            self.looked_after.discard(callback.id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callsteward.callback.states import (
@@ -33,39 +33,19 @@ from callsteward.store.tables import callback_transitions, callbacks
 _COUNTED = frozenset(State) - {State.SUPPRESSED, State.CANCELLED}
 
 
-def _callback(row: Row[Any]) -> Callback:
-    return Callback(
-        id=row.callback_id,
-        site=row.site,
-        origin_call_id=row.origin_call_id,
-        line=row.line,
-        number=row.number,
-        client_masked=row.client_masked,
-        client_ref=row.client_ref,
-        operator=row.operator,
-        state=State(row.state),
-        reason=row.reason,
-        dropped_at_ms=row.dropped_at_ms,
-        created_at_ms=row.created_at_ms,
-        changed_at_ms=row.changed_at_ms,
-        attempts=row.attempts,
-        asked=row.asked,
-        channel_id=row.channel_id,
-    )
-
-
 def _nobody_asked(to: State, _at_ms: int) -> Mapping[str, Any]:
     return {"asked": None, "channel_id": None} if to is State.DUE else {}
 
 
 PLAN = Plan(
     what="callbacks",
+    kind="callback",
     table=callbacks,
     call="origin_call_id",
     name="callback_id",
     # The newest client is the likeliest to be there.
     order=(callbacks.c.dropped_at_ms.desc(), callbacks.c.id.desc()),
-    row=_callback,
+    row=Callback,
     fact=CallbackMoved,
     states=State,
     allowed=ALLOWED,

@@ -13,6 +13,7 @@ from enum import StrEnum
 
 import msgspec
 
+from callsteward.outgoing.plan import Entry
 from callsteward.outgoing.words import Actor
 
 
@@ -49,25 +50,13 @@ UNDER_WAY = frozenset({State.OFFERED, State.OPERATOR_ANSWERED, State.DIALLING})
 CANCELLABLE = frozenset({State.DUE, State.OFFERED, State.OPERATOR_ANSWERED})
 
 
-class Callback(msgspec.Struct, frozen=True, kw_only=True):
-    """A callback as the ledger has it. `number` is E.164 and leaves the ledger for the dialplan alone."""
+class Callback(Entry, frozen=True, kw_only=True):
+    """A callback as the ledger has it. `operator` had the client when it broke, `asked` is rung now."""
 
-    id: str
-    site: str
     origin_call_id: str
-    line: str
-    number: str | None
-    client_masked: str | None
-    client_ref: str | None
-    operator: str | None
     state: State
-    reason: str
     dropped_at_ms: int
-    created_at_ms: int
-    changed_at_ms: int
-    attempts: int = 0
     asked: str | None = None
-    channel_id: str | None = None
 
 
 class Transition(msgspec.Struct, frozen=True, kw_only=True):

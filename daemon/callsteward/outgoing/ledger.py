@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any, Generic
 
-from sqlalchemy import ColumnElement, Row, Select, and_, exists, or_, select, update
+from sqlalchemy import ColumnElement, RowMapping, Select, and_, exists, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from callsteward import faults
@@ -90,7 +90,7 @@ class Ledger(Generic[R, S]):
         with failing("write to"):
             async with writing(self._engine) as connection:
                 made = await connection.execute(self._insert.values(**values).returning(*self._table.c))
-                row = made.one_or_none()
+                row = made.mappings().one_or_none()
                 if row is None:
                     return None
                 opened = await self._told(connection, row, None, Actor.DAEMON, evidence, None)
@@ -124,14 +124,16 @@ class Ledger(Generic[R, S]):
                 changed = await connection.execute(
                     update(self._table).where(*where).values(**changes).returning(*self._table.c)
                 )
-                after = await self._told(connection, changed.one(), before, actor, evidence, operator)
+                after = await self._told(
+                    connection, changed.mappings().one(), before, actor, evidence, operator
+                )
         faults.reached(f"after:{point}")
         return after
 
     async def _told(
         self,
         connection: AsyncConnection,
-        row: Row[Any],
+        row: RowMapping,
         before: str | None,
         actor: Actor,
         evidence: str,
@@ -141,17 +143,17 @@ class Ledger(Generic[R, S]):
         story = self.plan.story
         if story is not None:
             step = {
-                story.name: row.id,
-                "at_ms": row.changed_at_ms,
+                story.name: row["id"],
+                "at_ms": row["changed_at_ms"],
                 "from_state": before,
-                "state": row.state,
+                "state": row["state"],
                 "actor": actor.value,
-                "reason": row.reason,
+                "reason": row["reason"],
                 "operator": operator,
                 "evidence": evidence,
             }
             await connection.execute(story.table.insert().values(**step))
-        after = self.plan.row(row)
+        after = self.plan.read(row)
         await enqueue(connection, self._announce(self.plan.fact(after, actor)))
         return after
 
@@ -231,4 +233,4 @@ class Ledger(Generic[R, S]):
     async def _read(self, query: Select[Any]) -> list[R]:
         with failing("read"):
             async with self._engine.connect() as connection:
-                return [self.plan.row(row) for row in await connection.execute(query)]
+                return [self.plan.read(row) for row in (await connection.execute(query)).mappings()]

@@ -7,37 +7,34 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from enum import StrEnum
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
-from sqlalchemy import Column, ColumnElement, Row, Table
+from sqlalchemy import Column, ColumnElement, RowMapping, Table
 
 from callsteward.outgoing.words import Actor
 
 
-class Entry(Protocol):
-    """What every row has."""
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of a ledger. `number` is E.164 and leaves the ledger for the dialplan alone.
 
-    @property
-    def id(self) -> str: ...
+    `attempts` and `channel_id`: how often a phone was to ring for it, and the last attempt's first channel.
+    """
 
-    @property
-    def line(self) -> str: ...
-
-    @property
-    def state(self) -> StrEnum: ...
-
-    @property
-    def number(self) -> str | None: ...
-
-    @property
-    def changed_at_ms(self) -> int: ...
-
-    @property
-    def attempts(self) -> int: ...
-
-    @property
-    def channel_id(self) -> str | None: ...
+    id: str
+    site: str
+    line: str
+    operator: str | None
+    number: str | None
+    client_masked: str | None
+    client_ref: str | None
+    state: StrEnum
+    reason: str
+    created_at_ms: int
+    changed_at_ms: int
+    attempts: int = 0
+    channel_id: str | None = None
+    fence_gone_at_ms: int | None = None
 
 
 R = TypeVar("R", bound=Entry)
@@ -50,24 +47,22 @@ def sources(allowed: Allowed[S], to: S) -> frozenset[S]:
     return frozenset(state for state, following in allowed.items() if to in following)
 
 
-def _nothing_else(_to: Any, _at_ms: int) -> Mapping[str, Any]:
-    return {}
-
-
 class Plan(msgspec.Struct, Generic[R, S], frozen=True, kw_only=True):
-    """One kind of call.
-
-    `call` and `name` are the columns of the call that a row is about and of the row's own name.
-    """
+    """One kind of call."""
 
     what: str
     """What its rows are called, in the plural: callbacks."""
+    kind: str
+    """Begins its actions in the log, and names a row there: callback."""
+    prefix: str = ""
+    """Begins the names of its fault points."""
     table: Table
     call: str
+    """The columns of the call that a row is about, and of the row's own name."""
     name: str
     order: tuple[ColumnElement[Any], ...]
     """Of the open rows: which comes first."""
-    row: Callable[[Row[Any]], R]
+    row: type[R]
     fact: Callable[[R, Actor], object]
     """A step as a fact, to be told."""
     states: type[S]
@@ -82,15 +77,19 @@ class Plan(msgspec.Struct, Generic[R, S], frozen=True, kw_only=True):
     stoppable: frozenset[S]
     cancelled: str
     """Why a client was not reached, where Asterisk's Dial ended with CANCEL."""
-    also: Callable[[S, int], Mapping[str, Any]] = _nothing_else
+    also: Callable[[S, int], Mapping[str, Any]]
     """What else a step changes, by the state and the moment."""
     story: Column[Any] | None = None
     """Where every step is kept: the column there that holds the row's number."""
     kept: ColumnElement[bool] | None = None
     """Whether Asterisk may still have something of a row besides its fence."""
-    prefix: str = ""
-    """Begins the names of its fault points."""
 
     @property
     def over(self) -> frozenset[S]:
         return frozenset(self.states) - self.open
+
+    def read(self, row: RowMapping) -> R:
+        """A row of the table: its columns are named as the fields are, but for its name."""
+        fields = self.row.__struct_fields__
+        values = {field: row[self.name if field == "id" else field] for field in fields}
+        return msgspec.convert(values, self.row)

@@ -2,7 +2,7 @@
 
 No two steps of one call cross. The task decides from the ledger each time and keeps nothing that a restart
 would miss: a call found under way is looked for in Asterisk, and where its channel is gone the fence is
-asked. What is different about callbacks and rating calls stands behind `Calls`.
+asked. What is different about callbacks and rating calls their own classes say.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from enum import StrEnum
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic
 
 import structlog
 
 from callsteward.ari import fence_events
+from callsteward.config import Callback, Rating
 from callsteward.exceptions import StoreError
 from callsteward.outgoing.ages import Ages
 from callsteward.outgoing.fence import Fence
 from callsteward.outgoing.ledger import Ledger
-from callsteward.outgoing.plan import Entry, R, S
+from callsteward.outgoing.plan import R, S
 from callsteward.outgoing.retention import Retention
 from callsteward.outgoing.words import Actor, Against
 
@@ -37,64 +37,27 @@ ASK_EVERY_MS = 10_000
 _MINUTE_MS = 60_000
 
 Heard = fence_events.Heard[Any]
-
-
-R_contra = TypeVar("R_contra", bound=Entry, contravariant=True)
-S_contra = TypeVar("S_contra", bound=StrEnum, contravariant=True)
-
-
-class Calls(Protocol[R_contra, S_contra]):
-    """What one kind of call does in its own way. What is not async does not wait."""
-
-    async def take(self, item: Heard) -> None:
-        """Make the step that follows from what Asterisk said. Raises StoreError; may be told again."""
-
-    async def prepare(self, opened: Sequence[R_contra]) -> None:
-        """What comes before any phone is rung."""
-
-    async def go_on(self, opened: Sequence[R_contra]) -> None:
-        """Begin what may be begun of the open calls."""
-
-    async def forget(self, row: R_contra) -> None:
-        """Ask Asterisk to remove what it keeps of a call that is past the retention."""
-
-    def moved(self, row: R_contra, to: S_contra, reason: str) -> None:
-        """A step was made."""
-
-    def patience_s(self, row: R_contra) -> float:
-        """For how long a call may stay in its state without a word."""
-
-    def rings(self, row: R_contra) -> bool:
-        """Whether the client's phone rings, and hanging up cuts no talk off."""
+Settings = Callback | Rating
 
 
 class Work(Generic[R, S]):
-    """Works until cancelled. `publish` takes the facts that are to be told.
-
-    `steady_ms`: a clock that nobody sets, where `now_ms` may be set.
-    """
+    """Works until cancelled. `publish` takes the facts that are to be told."""
 
     def __init__(
         self,
-        calls: Calls[R, S],
         ledger: Ledger[R, S],
         fence: Fence,
+        settings: Settings,
         *,
-        kind: str,
-        retention_days: int,
-        max_parallel: int,
-        per_minute: int,
         now_ms: Callable[[], int],
         steady_ms: Callable[[], int] | None,
         publish: Callable[[Any], None],
     ) -> None:
-        self._calls = calls
+        """`steady_ms`: a clock that nobody sets, where `now_ms` may be set."""
         self._plan = ledger.plan
         self._ledger = ledger
         self._fence = fence
-        self._kind = kind
-        self._max_parallel = max_parallel
-        self._per_minute = per_minute
+        self._limits = settings
         self._now_ms = now_ms
         self.steady_ms = steady_ms or now_ms
         self.ages = Ages(now_ms, self.steady_ms)
@@ -109,11 +72,43 @@ class Work(Generic[R, S]):
         """Calls whose channel this process has seen to since the link was made."""
         self.asked_ms: dict[str, int] = {}
         """By call: when the fence was last asked."""
-        self._retention = Retention(retention_days, ledger, fence, forget=calls.forget, now_ms=now_ms)
+        self._retention = Retention(
+            settings.retention_days, ledger, fence, forget=self._forget, now_ms=now_ms
+        )
+
+    # --- what each kind of call does in its own way --------------------------------------------------
+
+    async def _take(self, item: Heard) -> None:
+        """Make the step that follows from what Asterisk said. Raises StoreError; may be told again."""
+        raise NotImplementedError
+
+    async def _go_on(self, opened: Sequence[R]) -> None:
+        """Begin what may be begun of the open calls."""
+        raise NotImplementedError
+
+    def _patience_s(self, row: R) -> float:
+        """For how long a call may stay in its state without a word."""
+        raise NotImplementedError
+
+    async def _prepare(self, opened: Sequence[R]) -> None:
+        """What comes before any phone is rung."""
+
+    async def _forget(self, row: R) -> None:
+        """Ask Asterisk to remove what it keeps of a call that is past the retention."""
+        # The answer is an event: the dialplan says that the fence is gone.
+        if self._fence.included and row.attempts and row.fence_gone_at_ms is None:
+            await self._fence.forget(row.id)
+
+    def _moved(self, row: R, to: S, reason: str) -> None:
+        """A step was made."""
+
+    def _rings(self, _row: R) -> bool:
+        """Whether hanging up a call that is dialled ends a ringing, and cuts no talk off."""
+        return True
 
     # --- what the shell says: none of these waits ----------------------------------------------------
 
-    def hear(self, item: Heard | None) -> None:
+    def said(self, item: Heard | None) -> None:
         """Asterisk said something of a call, or the journal did."""
         if item is not None:
             self._heard.append(item)
@@ -140,7 +135,7 @@ class Work(Generic[R, S]):
                 opened = await self.once()
             except StoreError as error:
                 waits = f"{self._plan.what} wait for the store"
-                log.error(waits, action=f"{self._kind}_store", error=str(error))  # noqa: TRY400
+                log.error(waits, action=f"{self._plan.kind}_store", error=str(error))  # noqa: TRY400
                 opened = 1
             try:
                 async with asyncio.timeout(LOOK_EVERY_S if opened else LOOK_IDLE_S):
@@ -153,16 +148,16 @@ class Work(Generic[R, S]):
         """Everything that is to be done now; how many calls were open. Raises StoreError."""
         while self._heard:
             # Taken off when it is written down: a store that fails is told again.
-            await self._calls.take(self._heard[0])
+            await self._take(self._heard[0])
             self._heard.popleft()
         opened = await self._without_listed(await self._ledger.opened())
-        await self._calls.prepare(opened)
+        await self._prepare(opened)
         under_way = [row for row in opened if row.state in self._plan.under_way]
         if self.linked:
             for row in under_way:
                 await self._look_after(row)
         self._under_way = len(under_way)
-        await self._calls.go_on(opened)
+        await self._go_on(opened)
         await self._retention.work(linked=self.linked)
         return len(opened)
 
@@ -180,17 +175,21 @@ class Work(Generic[R, S]):
                 self.linked
                 and row.channel_id is not None
                 and row.id not in self._stopped
-                and self._calls.rings(row)
+                and self._rings(row)
             ):
                 self._stopped.add(row.id)
-                log.info("stopped ringing a client", action=f"{self._kind}_forbidden", **{self._kind: row.id})
+                log.info(
+                    "stopped ringing a client",
+                    action=f"{self._plan.kind}_forbidden",
+                    **{self._plan.kind: row.id},
+                )
                 await self._fence.hang_up(row.channel_id)
         return await self._ledger.opened() if forbidden else opened
 
     async def _look_after(self, row: R) -> None:
         """See to a call under way that this process knows nothing of, or that takes too long."""
         age_ms = self.ages.of_ms(row.id, row.changed_at_ms)
-        patience_ms = int(self._calls.patience_s(row) * 1000) + GRACE_MS
+        patience_ms = int(self._patience_s(row) * 1000) + GRACE_MS
         if row.id in self.looked_after and age_ms < patience_ms:
             return
         now_ms = self.steady_ms()
@@ -214,8 +213,8 @@ class Work(Generic[R, S]):
         return (
             self.linked
             and self._fence.included
-            and self._under_way < self._max_parallel
-            and len(self._begun_ms) < self._per_minute
+            and self._under_way < self._limits.max_parallel
+            and len(self._begun_ms) < self._limits.per_minute
         )
 
     def begun(self, row: R) -> None:
@@ -254,7 +253,7 @@ class Work(Generic[R, S]):
             return None
         if to in self._plan.over:
             self._stopped.discard(after.id)
-        self._calls.moved(after, to, reason)
+        self._moved(after, to, reason)
         self._publish(self._plan.fact(after, actor))
         # What is due again may be begun at once.
         self.wake()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-from sqlalchemy import Row, func, or_, select, tuple_
+from sqlalchemy import func, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callsteward.outgoing import ledger
@@ -21,34 +21,6 @@ from callsteward.store.tables import ratings
 _PAGE = 500
 
 
-def _rating(row: Row[Any]) -> Rating:
-    return Rating(
-        id=row.rating_id,
-        site=row.site,
-        call_id=row.call_id,
-        mode=Mode(row.mode),
-        line=row.line,
-        operator=row.operator,
-        number=row.number,
-        client_masked=row.client_masked,
-        client_ref=row.client_ref,
-        state=State(row.state),
-        reason=row.reason,
-        score=row.score,
-        question=row.question,
-        comment_file=row.comment_file,
-        comment_ms=row.comment_ms,
-        created_at_ms=row.created_at_ms,
-        due_at_ms=row.due_at_ms,
-        asked_at_ms=row.asked_at_ms,
-        answered_at_ms=row.answered_at_ms,
-        changed_at_ms=row.changed_at_ms,
-        attempts=row.attempts,
-        channel_id=row.channel_id,
-        fence_gone_at_ms=row.fence_gone_at_ms,
-    )
-
-
 def _moved(rating: Rating, _actor: Actor) -> RatingMoved:
     return RatingMoved(rating)
 
@@ -59,11 +31,12 @@ def _asked(to: State, at_ms: int) -> Mapping[str, Any]:
 
 PLAN = Plan(
     what="rating calls",
+    kind="rating",
     table=ratings,
     call="call_id",
     name="rating_id",
     order=(ratings.c.due_at_ms, ratings.c.id),
-    row=_rating,
+    row=Rating,
     fact=_moved,
     states=State,
     allowed=ALLOWED,
@@ -177,12 +150,12 @@ class Ledger(ledger.Ledger[Rating, State]):
         while True:
             with failing("read"):
                 async with self._engine.connect() as connection:
-                    rows = (await connection.execute(query.where(place > after))).all()
+                    rows = (await connection.execute(query.where(place > after))).mappings().all()
             for row in rows:
-                yield _rating(row)
+                yield self.plan.read(row)
             if len(rows) < _PAGE:
                 return
-            after = (rows[-1].changed_at_ms, rows[-1].id)
+            after = (rows[-1]["changed_at_ms"], rows[-1]["id"])
 
     async def last_asked_ms(self, *, number: str | None, client_ref: str | None, but: str) -> int | None:
         """When a client was last asked, or is going to be; None for never. `but`: not by this call."""

@@ -13,6 +13,8 @@ from enum import StrEnum
 
 import msgspec
 
+from callsteward.outgoing.plan import Entry
+
 
 class Mode(StrEnum):
     """How the client is asked."""
@@ -52,32 +54,19 @@ OPEN = frozenset({State.SCHEDULED, State.DIALLING})
 ASKED = frozenset({State.ASKING, State.ANSWERED, State.UNANSWERED})
 
 
-class Rating(msgspec.Struct, frozen=True, kw_only=True):
-    """A rating as the ledger has it. `number` is E.164 and leaves the ledger for the dialplan alone."""
+class Rating(Entry, frozen=True, kw_only=True):
+    """A rating as the ledger has it."""
 
-    id: str
-    site: str
     call_id: str
     mode: Mode
-    line: str
-    operator: str | None
-    number: str | None
-    client_masked: str | None
-    client_ref: str | None
     state: State
-    reason: str
     score: int | None
     question: int | None
     comment_file: str | None
     comment_ms: int | None
-    created_at_ms: int
     due_at_ms: int
     asked_at_ms: int | None
     answered_at_ms: int | None
-    changed_at_ms: int
-    attempts: int
-    channel_id: str | None
-    fence_gone_at_ms: int | None = None
 
     @property
     def answer_s(self) -> float | None:

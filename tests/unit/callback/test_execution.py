@@ -147,7 +147,7 @@ class Hotline:
 
     async def work(self, seconds: float = 0) -> None:
         self.now_ms += round(seconds * 1000)
-        await self.execution.work.once()
+        await self.execution.once()
 
     async def drop(self, call_id: str = "1.1", number: str = NUMBER, **changes: Any) -> CallRecord:
         """A talk with the client broke just now."""
@@ -842,12 +842,12 @@ async def test_the_task_goes_on_when_the_store_fails(hotline, monkeypatch):
         message = "cannot read"
         raise StoreError(message)
 
-    monkeypatch.setattr(hotline.execution.work, "once", failing)
+    monkeypatch.setattr(hotline.execution, "once", failing)
     task = asyncio.create_task(hotline.execution.run())
     async with asyncio.timeout(60):
         while failures < 3:
             await asyncio.sleep(0.01)
-            hotline.execution.work.wake()
+            hotline.execution.wake()
     assert not task.done()
     assert failures >= 3
     task.cancel()

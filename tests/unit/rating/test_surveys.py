@@ -140,7 +140,7 @@ class House:
 
     async def work(self, seconds: float = 0) -> None:
         self.now_ms += round(seconds * 1000)
-        await self.surveys.work.once()
+        await self.surveys.once()
 
     def says(self, state: str, call_id: str = "1.1", **fields: str) -> None:
         self.surveys.hear(
