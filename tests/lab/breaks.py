@@ -7,17 +7,14 @@ tests.lab.capture --version 16 --driver sip NAME`` records one of them.
 from __future__ import annotations
 
 from tests.lab.remote_phone import RemotePhone
-from tests.lab.scenarios import Scenario, Stage, connected, main
+from tests.lab.scenarios import connected
+from tests.lab.stage import Scenarios, Stage, main
 
-BREAKS: dict[str, Scenario] = {}
+BREAKS = Scenarios[Stage]()
+breaks = BREAKS.add
 
 FOUND_OUT_S = 110
 """A session timer of 90 s asks after 45 s, and waits 32 s for the answer."""
-
-
-def breaks(play: Scenario) -> Scenario:
-    BREAKS[play.__name__] = play
-    return play
 
 
 @breaks

@@ -49,8 +49,8 @@ AFTER_S = 10
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Played:
-    """One scenario's outcome."""
+class Captured:
+    """What Asterisk said of one scenario, and what its phones did."""
 
     name: str
     frames: tuple[str, ...]
@@ -60,12 +60,12 @@ class Played:
     errors: str
 
 
-def scenario_command(pbx: Asterisk, name: str, lane: int = 0) -> list[str]:
-    """The command line that plays ``name`` on ``pbx``."""
-    more = ["--console", json.dumps(pbx.console)] if name in FIELD_SCENARIOS else []
+def scenario_command(pbx: Asterisk, name: str, lane: int = 0, module: str = "") -> list[str]:
+    """The command line that plays ``name`` on ``pbx``. `module`: where it is, if not among the lab's own."""
     return [
-        sys.executable, "-m", _module_of(name), name, *more,
+        sys.executable, "-m", module or _module_of(name), name,
         "--sip-port", str(pbx.sip_port), "--lane", str(lane), "--driver", pbx.driver,
+        "--console", json.dumps(pbx.console),
         "--ari-url", pbx.ari.base_url, "--ari-authorization", pbx.ari.authorization,
     ]  # fmt: skip
 
@@ -80,7 +80,7 @@ def _module_of(name: str) -> str:
     return "tests.lab.breaks" if name in BREAKS else "tests.lab.scenarios"
 
 
-async def play(pbx: Asterisk, name: str, lane: int = 0) -> Played:
+async def play(pbx: Asterisk, name: str, lane: int = 0) -> Captured:
     """Play one scenario and record the whole stream meanwhile, unfiltered."""
     # A name never used before: Asterisk may still be shutting down the last run's
     # application of the same name, and then says nothing at all to the new websocket.
@@ -136,7 +136,7 @@ async def play(pbx: Asterisk, name: str, lane: int = 0) -> Played:
     }
     truth = [json.loads(line) for line in out.decode().splitlines() if line.startswith("{")]
     truth.sort(key=lambda row: row["t"])
-    return Played(name, tuple(frames), tuple(truth), pbx_rows, process.returncode or 0, errors.decode())
+    return Captured(name, tuple(frames), tuple(truth), pbx_rows, process.returncode or 0, errors.decode())
 
 
 def keep(frame: str) -> bool:
@@ -144,7 +144,7 @@ def keep(frame: str) -> bool:
     return json.loads(frame)["type"] not in DROPPED
 
 
-def write(played: Played, folder: Path = STREAMS) -> None:
+def write(played: Captured, folder: Path = STREAMS) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     frames = played.frames
     if played.name not in UNFILTERED:

@@ -8,15 +8,12 @@ tests.lab.capture --endings`` records them for ``tests/replay/test_heuristics.py
 from __future__ import annotations
 
 from tests.lab.phones import Phone
-from tests.lab.scenarios import Scenario, Stage, connected, main
+from tests.lab.scenarios import connected
+from tests.lab.stage import Scenarios, Stage, main
 from tests.lab.truth import tell
 
-ENDINGS: dict[str, Scenario] = {}
-
-
-def ending(play: Scenario) -> Scenario:
-    ENDINGS[play.__name__] = play
-    return play
+ENDINGS = Scenarios[Stage]()
+ending = ENDINGS.add
 
 
 def _talk(stage: Stage) -> tuple[Phone, Phone]:

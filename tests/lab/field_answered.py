@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from tests.lab.field_stage import AnyPhone, FieldScenario, FieldStage
+from tests.lab.field_stage import AnyPhone, FieldStage
 from tests.lab.phones import Phone
+from tests.lab.stage import Scenarios
 
-SCENARIOS: dict[str, FieldScenario] = {}
-
-
-def scenario(play: FieldScenario) -> FieldScenario:
-    SCENARIOS[play.__name__] = play
-    return play
+SCENARIOS = Scenarios[FieldStage]()
+scenario = SCENARIOS.add
 
 
 def _asked(stage: FieldStage, kind: int) -> tuple[Phone, Phone]:

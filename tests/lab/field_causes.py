@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from tests.lab.field_stage import AnyPhone, FieldScenario, FieldStage
+from tests.lab.field_stage import AnyPhone, FieldStage
 from tests.lab.phones import Phone
+from tests.lab.stage import Scenarios
 from tests.lab.truth import tell
 
-SCENARIOS: dict[str, FieldScenario] = {}
-
-
-def scenario(play: FieldScenario) -> FieldScenario:
-    SCENARIOS[play.__name__] = play
-    return play
+SCENARIOS = Scenarios[FieldStage]()
+scenario = SCENARIOS.add
 
 
 # --- an earlier phone's cause, then a usual end -----------------------------------------------------------

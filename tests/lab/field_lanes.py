@@ -48,9 +48,13 @@ class FieldLane:
 
     def trunk(self, name: str) -> OutsideLine:
         """The outside line of that name, and the number of whoever is on it."""
-        place = TRUNKS.index(name) + 1
+        return self.outside(TRUNKS.index(name) + 1)
+
+    def outside(self, place: int) -> OutsideLine:
+        """Outside line ``place`` (1…5)."""
+        endpoint = f"{TRUNKS[place - 1]}{self.index}"
         return OutsideLine(
-            endpoint=(endpoint := f"{name}{self.index}"),
+            endpoint=endpoint,
             number=f"790000000{self.index}{place}",
             address=f"127.0.{place}.{self.index + 1}",
             # chan_sip knows who registers by that name alone, and who calls by the address registered.
@@ -60,6 +64,11 @@ class FieldLane:
     @property
     def outside_lines(self) -> tuple[OutsideLine, ...]:
         return tuple(self.trunk(name) for name in TRUNKS)
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """What else of this lane a record may name, in the same order in every lane."""
+        return (self.queue("0"),)
 
     def scripted_address(self, place: int) -> str:
         """Where the scripted phone of operator ``place`` is."""

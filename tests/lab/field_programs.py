@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from tests.lab.dialler import Dialler
-from tests.lab.field_stage import FieldScenario, FieldStage
+from tests.lab.field_stage import FieldStage
 from tests.lab.phones import Phone
+from tests.lab.stage import Scenarios
 from tests.lab.truth import tell
 
-SCENARIOS: dict[str, FieldScenario] = {}
-
-
-def scenario(play: FieldScenario) -> FieldScenario:
-    SCENARIOS[play.__name__] = play
-    return play
+SCENARIOS = Scenarios[FieldStage]()
+scenario = SCENARIOS.add
 
 
 def _endpoint(stage: FieldStage, place: int) -> str:

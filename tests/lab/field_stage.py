@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tests.lab.dialler import Dialler
@@ -11,8 +10,8 @@ from tests.lab.errors import LabError
 from tests.lab.field_lanes import FieldLane
 from tests.lab.lanes import PASSWORD
 from tests.lab.phones import Line, Phone
-from tests.lab.scenarios import Stage
 from tests.lab.scripted_phone import ScriptedPhone
+from tests.lab.stage import Stage
 from tests.lab.truth import tell
 
 AnyPhone = Phone | ScriptedPhone
@@ -118,6 +117,3 @@ def _scripted(phone: ScriptedPhone, habits: dict[str, object]) -> ScriptedPhone:
             raise LabError(message)
         setattr(phone, name, value)
     return phone
-
-
-FieldScenario = Callable[[FieldStage], None]

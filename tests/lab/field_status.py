@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from tests.lab.field_stage import FieldScenario, FieldStage
+from tests.lab.field_stage import FieldStage
+from tests.lab.stage import Scenarios
 
-SCENARIOS: dict[str, FieldScenario] = {}
-
-
-def scenario(play: FieldScenario) -> FieldScenario:
-    SCENARIOS[play.__name__] = play
-    return play
+SCENARIOS = Scenarios[FieldStage]()
+scenario = SCENARIOS.add
 
 
 # --- no ACK ---------------------------------------------------------------------------------------------

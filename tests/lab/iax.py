@@ -18,10 +18,11 @@ from pathlib import Path
 from tests.lab.asterisk import Asterisk
 from tests.lab.errors import LabError
 from tests.lab.ports import free_port
-from tests.lab.scenarios import Scenario, Stage, main
+from tests.lab.stage import Scenarios, Stage, main
 from tests.lab.truth import tell
 
-IAX: dict[str, Scenario] = {}
+IAX = Scenarios[Stage]()
+over_iax = IAX.add
 
 FAR = "CALLSTEWARD_LAB_FAR"
 """Where a scenario finds the far Asterisk: its ARI, and its process to be killed."""
@@ -115,11 +116,6 @@ class FarEnd:
         with urllib.request.urlopen(request, timeout=5) as answer:
             text = answer.read()
         return json.loads(text) if text else None
-
-
-def over_iax(play: Scenario) -> Scenario:
-    IAX[play.__name__] = play
-    return play
 
 
 def _talk_in(stage: Stage) -> FarEnd:

@@ -81,6 +81,11 @@ class Lane:
         return f"{kind}{self.index}"
 
     @property
+    def numbers(self) -> tuple[str, ...]:
+        """What else of this lane a record may name, in the same order in every lane."""
+        return self.did(20), self.park_extension
+
+    @property
     def park_extension(self) -> str:
         return f"8{self.index:02d}0"
 

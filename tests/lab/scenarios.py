@@ -1,95 +1,15 @@
-"""One hotline call each, 6 to 20 seconds long, played by real phones.
-
-``python -m tests.lab.scenarios NAME --sip-port PORT --lane N`` plays one and prints the
-truth as JSON lines. ``SCENARIOS`` names them all.
-"""
+"""One hotline call each, 6 to 20 seconds long, played by real phones (`stage.main` plays one)."""
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
-import urllib.request
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-
 from tests.lab.errors import LabError
-from tests.lab.lanes import TECHNOLOGIES, Lane
-from tests.lab.phones import Exchange, Line, Phone
+from tests.lab.phones import Phone
 from tests.lab.remote_phone import RemotePhone
+from tests.lab.stage import Scenarios, Stage, main
 from tests.lab.truth import tell
 
-
-@dataclass(slots=True)
-class Stage:
-    """What a scenario plays on."""
-
-    exchange: Exchange
-    lane: Lane
-    ari_url: str = ""
-    ari_authorization: str = ""
-
-    def operator(self, place: int, **habits: object) -> Phone:
-        return self.exchange.operator(self.lane.operator(place), **habits)
-
-    def client(self, place: int = 1, **habits: object) -> Phone:
-        who = "client" if place == 1 else f"client{place}"
-        return self.exchange.outside(self.lane.outside(place), who, **habits)
-
-    def wait(self, seconds: float) -> None:
-        self.exchange.wait(seconds)
-
-    def until_up(self, *lines: Line, limit_s: float = 30) -> None:
-        for line in lines:
-            self.exchange.until(line.is_decided, limit_s, f"{line.phone.who} to be answered")
-            if line.over:
-                message = f"the call of {line.phone.who} ended with {line.status}"
-                raise LabError(message)
-
-    def until_talking(self, *phones: Phone, limit_s: float = 30) -> None:
-        for phone in phones:
-            self.exchange.until(phone.is_talking, limit_s, f"{phone.who} to talk")
-
-    def until_ringing(self, phone: Phone, limit_s: float = 20) -> None:
-        self.exchange.until(phone.is_ringing, limit_s, f"{phone.who} to ring")
-
-    def until_over(self, *phones: Phone, limit_s: float = 30) -> None:
-        for phone in phones:
-            self.exchange.until(phone.is_idle, limit_s, f"{phone.who}'s call to end")
-
-    def say(self, phone: Phone | Line, seconds: float, pause_s: float = 0.7) -> None:
-        """One speaks for a while, then a breath."""
-        line = phone.line if isinstance(phone, Phone) else phone
-        line.talk()
-        self.wait(seconds)
-        line.hush()
-        self.wait(pause_s)
-
-    def dialogue(self, operator: Phone, client: Phone, *, turns: int = 2) -> None:
-        """The operator greets past ``greeting_s``, the client answers, and so on."""
-        self.wait(0.1)
-        for turn in range(turns):
-            self.say(operator, 3.3 if turn == 0 else 1.6)
-            self.say(client, 2.0 if turn == 0 else 1.4)
-
-    def ari(self, method: str, path: str) -> object:
-        request = urllib.request.Request(
-            f"{self.ari_url}{path}",
-            method=method,
-            headers={"Authorization": self.ari_authorization},
-        )
-        with urllib.request.urlopen(request, timeout=5) as answer:
-            text = answer.read()
-        return json.loads(text) if text else None
-
-
-Scenario = Callable[[Stage], None]
-SCENARIOS: dict[str, Scenario] = {}
-
-
-def scenario(play: Scenario) -> Scenario:
-    SCENARIOS[play.__name__] = play
-    return play
+SCENARIOS = Scenarios[Stage]()
+scenario = SCENARIOS.add
 
 
 def connected(stage: Stage, number: str | None = None) -> tuple[Phone, Phone]:
@@ -847,30 +767,5 @@ def concurrent(stage: Stage) -> None:
     stage.until_over(operator, client)
 
 
-def main(plays: Mapping[str, Scenario] = SCENARIOS, description: str | None = __doc__) -> int:
-    """Play one scenario of a module that has its own."""
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("name", choices=sorted(plays))
-    parser.add_argument("--sip-port", type=int, required=True)
-    parser.add_argument("--lane", type=int, default=0)
-    parser.add_argument("--driver", default="pjsip", choices=tuple(TECHNOLOGIES))
-    parser.add_argument("--ari-url", default="")
-    parser.add_argument("--ari-authorization", default="")
-    parser.add_argument("--sip-log", type=int, default=0, help="PJSIP's log level")
-    arguments = parser.parse_args()
-    exchange = Exchange(arguments.sip_port, log_level=arguments.sip_log)
-    lane = Lane(arguments.lane, arguments.driver)
-    stage = Stage(exchange, lane, arguments.ari_url, arguments.ari_authorization)
-    status = 0
-    with exchange:
-        try:
-            plays[arguments.name](stage)
-        except LabError as error:
-            print(f"{arguments.name}: {error}", file=sys.stderr, flush=True)
-            status = 1
-    exchange.leave(status)
-    return status
-
-
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(main(SCENARIOS, __doc__))

@@ -1,25 +1,28 @@
-"""callsteward as an admin runs it: the command, in a process of its own."""
+"""`callsteward run` and the other commands as an admin runs them, each in a process of its own."""
 
 from __future__ import annotations
 
 import json
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
+from callsteward import faults
 from tests.lab.pbx_config import REPOSITORY
 from tests.live.settings import Settings, write
+from tests.live.stored import Stored
 
 COMMAND = Path(sys.executable).with_name("callsteward")
 # A daemon promises to stop within 5 s.
 STOP_S = 8.0
+FAULTS = {faults.VARIABLE, faults.FILE_VARIABLE}
+Command = Sequence[str | Path]
 
 
 def wait_for(happened: Callable[[], bool], limit_s: float, what: str) -> None:
@@ -44,10 +47,11 @@ def callsteward(*arguments: str | Path, limit_s: float = 60) -> subprocess.Compl
     )
 
 
-class Daemon:
-    """`callsteward run`. Use as a context manager: on leaving it is stopped, started or not."""
+class Daemon(Stored):
+    """`callsteward run`, and what it stored. Use as a context manager: on leaving it is stopped."""
 
     def __init__(self, folder: Path, name: str, settings: Settings, *, record: bool = False) -> None:
+        super().__init__(settings["store"]["url"])
         self.name = name
         self.settings = settings
         self.config = write(folder / f"{name}.toml", settings)
@@ -89,36 +93,59 @@ class Daemon:
                 return int(line.split()[1]) / 1024
         return 0.0
 
-    def stored(self) -> list[tuple[str, int]]:
-        """The records in its SQLite store: call ids, and whether each call was seen whole."""
-        file = self.settings["store"]["url"].removeprefix("sqlite:///")
-        with sqlite3.connect(f"file:{file}?mode=ro", uri=True) as database:
-            return database.execute("SELECT call_id, complete FROM calls").fetchall()
-
     def send(self, number: signal.Signals) -> None:
         assert self._process is not None
         self._process.send_signal(number)
+
+    def freeze(self) -> None:
+        """Stop it dead: it lives, and does nothing."""
+        self.send(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self.send(signal.SIGCONT)
 
     @property
     def log(self) -> list[dict[str, Any]]:
         """What it has logged since it was last started."""
         if not self.log_file.exists():
             return []
-        lines = self.log_file.read_bytes()[self._log_from :].splitlines()
-        return [json.loads(line) for line in lines if line.startswith(b"{")]
+        return self.said_in(self._log_from)
+
+    def said_in(self, offset: int) -> list[dict[str, Any]]:
+        """What stands in its log from a byte on; from 0 in all its lives."""
+        lines = self.log_file.read_bytes()[offset:].splitlines()
+        # The last may be half written.
+        return [json.loads(line) for line in lines if line.startswith(b"{") and line.endswith(b"}")]
 
     def said(self, action: str) -> list[dict[str, Any]]:
         """Its log entries of one kind."""
         return [entry for entry in self.log if entry.get("action") == action]
 
-    def start(self, *, until: str = "ari_connected", limit_s: float = 20) -> None:
-        """Start it and wait for a log entry (`until` is its action)."""
+    def start(self, *, until: str = "", fault: str = "", limit_s: float = 20) -> None:
+        """Start it, and wait for a log entry (`until` is its action).
+
+        Unset: that it is connected, and with ratings that it can ask. `fault`: the point at which it is to be
+        killed.
+        """
+        self.launch(fault=fault)
+        asks = self.settings.get("rating", {}).get("enabled", False)
+        self.wait_for_log(until or "ari_connected", limit_s)
+        if asks and not until:
+            self.wait_for_log("ivr_connected", limit_s)
+
+    def launch(self, *, fault: str = "") -> None:
+        """Start it, and wait for nothing."""
         if self._log is None:
             self._log = self.log_file.open("ab")
         self._log_from = self.log_file.stat().st_size
-        command: list[str | Path] = [COMMAND, "run", "-c", self.config]
+        run: list[str | Path] = [COMMAND, "run", "-c", self.config]
         if self.recording is not None:
-            command += ["--record", self.recording]
+            run += ["--record", self.recording]
+        command, more, files = self._started_by(run)
+        environment = {key: value for key, value in os.environ.items() if key not in FAULTS}
+        environment |= self.environment | more
+        if fault:
+            environment[faults.VARIABLE] = fault
         # Logged to a file, it logs JSON.
         self._process = subprocess.Popen(
             command,
@@ -126,31 +153,47 @@ class Daemon:
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=self._log,
-            env={**os.environ, **self.environment},
+            env=environment,
+            pass_fds=files,
         )
-        if until:
-            self.wait_for_log(until, limit_s)
+
+    def _started_by(self, command: Command) -> tuple[Command, dict[str, str], tuple[int, ...]]:
+        """How a command is started: what is run, more environment, and files it is handed."""
+        return command, {}, ()
 
     def wait_for_log(self, action: str, limit_s: float = 20, *, times: int = 1) -> None:
-        def happened() -> bool:
-            assert self.running, f"{self.name} ended:\n{self.log_file.read_text()[-3000:]}"
-            return len(self.said(action)) >= times
+        self.until(lambda: len(self.said(action)) >= times, limit_s, f"log {action}")
+
+    def until(self, happened: Callable[[], bool], limit_s: float, what: str) -> None:
+        """Wait for something of its doing; fails the test with its log where it ends or nothing comes."""
+
+        def so() -> bool:
+            if happened():
+                return True
+            assert self.running, f"{self.name} ended"
+            return False
 
         try:
-            wait_for(happened, limit_s, f"{self.name} to log {action}")
+            wait_for(so, limit_s, f"{self.name} to {what}")
         except AssertionError as error:
             error.add_note(self.log_file.read_text()[-3000:])
             raise
 
+    def exit_code(self, limit_s: float) -> int:
+        """Its exit code, once it has ended by itself."""
+        assert self._process is not None
+        return self._process.wait(limit_s)
+
     def terminate(self) -> int:
         """SIGTERM; returns its exit code. Fails if it does not stop in time."""
-        return self._end(signal.SIGTERM)
+        return self.end(signal.SIGTERM)
 
     def kill(self) -> None:
         """SIGKILL."""
-        self._end(signal.SIGKILL)
+        self.end(signal.SIGKILL)
 
-    def _end(self, how: signal.Signals) -> int:
+    def end(self, how: signal.Signals) -> int:
+        """End it by a signal; its exit code. Fails if it does not stop in time."""
         process = self._process
         assert process is not None
         if process.poll() is None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.lab.asterisk import Asterisk
 from tests.lab.broker import Mosquitto
-from tests.lab.lanes import TECHNOLOGIES, every_lane
+from tests.lab.lanes import TECHNOLOGIES, Lane, every_lane
 from tests.lab.pbx_config import REPOSITORY
 
 SHIPPED = REPOSITORY / "config" / "callsteward.toml"
@@ -29,19 +29,6 @@ Settings = dict[str, Any]
 def lab_settings(folder: Path, pbx: Asterisk, broker: Mosquitto | None, *, name: str) -> Settings:
     """The shipped configuration for one daemon in the lab. `name`: of its ARI application and MQTT root."""
     settings: Settings = tomllib.loads(SHIPPED.read_text())
-    mqtt: Settings = {"enabled": False}
-    if broker is not None:
-        mqtt = {
-            "host": broker.host,
-            "port": broker.port,
-            "username": broker.user,
-            "password": broker.password,
-            "root": f"callsteward/{name}",
-            "client_id": f"callsteward-{name}",
-            "tls": broker.tls,
-        }
-        if broker.tls:
-            mqtt["ca_file"] = str(broker.ca_file)
     return merged(
         settings,
         {
@@ -52,18 +39,119 @@ def lab_settings(folder: Path, pbx: Asterisk, broker: Mosquitto | None, *, name:
                 "app": f"callsteward-{name}",
                 "talk_detect": "on",
             },
-            "endpoints": {
-                "operators": [
-                    f"{TECHNOLOGIES[pbx.driver]}/{user}" for user in ("1[0-9][0-9]", "1[0-9][0-9][0-9]")
-                ]
-            },
+            "endpoints": {"operators": _operators(pbx)},
             "lines": _lines(),
             "profiles": {"strict": STRICT},
-            "mqtt": mqtt,
+            "mqtt": mqtt(broker, name),
             "store": {"url": f"sqlite:///{folder / f'{name}.db'}"},
             "privacy": {"hmac_key": HMAC_KEY},
         },
     )
+
+
+def callback_settings(pbx: Asterisk, database: Path, **callback: object) -> Settings:
+    """For a daemon that calls back: a line for each lane, with operators and an outside line of its own."""
+    technology = TECHNOLOGIES[pbx.driver]
+    lines = [
+        {"name": f"lane{lane.index}", "dids": [lane.did(10)], "profile": "quick", **_calls_out(lane)}
+        for lane in every_lane(pbx.driver)
+    ]
+    return {
+        "site": {"name": SITE},
+        "asterisk": {
+            "url": pbx.ari.base_url.removesuffix("/ari"),
+            "password": pbx.ari.password,
+            "talk_detect": "on",
+        },
+        "endpoints": {"operators": _operators(pbx)},
+        "lines": lines,
+        "profiles": {"quick": {"greeting_s": 1}},
+        "mqtt": {"enabled": False},
+        "store": {"url": f"sqlite:///{database}"},
+        "privacy": {"hmac_key": HMAC_KEY},
+        "callback": {
+            "enabled": True,
+            "ring_s": 6,
+            "operator_ring_s": 5,
+            "same_operator_s": 2,
+            "operator_dial": f"{technology}/{{operator}}",
+            "max_parallel": 20,
+            "caller_id": "+74950000000",
+            "per_number_a_day": 100,
+        }
+        | callback,
+    }
+
+
+def rating_settings(
+    pbx: Asterisk,
+    database: Path,
+    broker: Mosquitto | None = None,
+    *,
+    name: str = "rating",
+    rating: Mapping[str, object] | None = None,
+    **profile: object,
+) -> Settings:
+    """For a daemon that asks for ratings. Lane N's lines: `stayN` (queue), `directN` (dialled), `callN`
+    (called back later)."""
+    values = callback_settings(pbx, database, enabled=False, hours_to="23:59:59", hours_from="00:00:00")
+    values["callback"]["zones"] = "line"
+    ways: dict[str, Settings] = {
+        "stay": {"kind": 30, "profile": "stay"},
+        "direct": {"kind": 31, "profile": "transfer", "language": "en"},
+        "call": {"kind": 10, "profile": "call"},
+    }
+    values["lines"] = [
+        {"name": f"{name}{lane.index}", "dids": [lane.did(way["kind"])], **_calls_out(lane)}
+        | {key: value for key, value in way.items() if key != "kind"}
+        for lane in every_lane()
+        for name, way in ways.items()
+    ]
+    base = {"greeting_s": 1, "rating_quiet_days": 0, **profile}
+    values["profiles"] = {
+        "stay": {**base, "rating": "stay"},
+        "transfer": {**base, "rating": "transfer"},
+        "call": {**base, "rating": "call", "rating_delay_min": 0.05},
+    }
+    values["rating"] = {
+        "enabled": True,
+        "prompts_dir": f"/lab/{pbx.name}/prompts",
+        "answer_s": 2,
+        "ring_s": 6,
+        "per_minute": 1000,
+        "max_parallel": 20,
+        **(rating or {}),
+    }
+    values["mqtt"] = mqtt(broker, name)
+    return values
+
+
+def mqtt(broker: Mosquitto | None, name: str) -> Settings:
+    """The section `[mqtt]`; `name` is of the MQTT root."""
+    if broker is None:
+        return {"enabled": False}
+    settings: Settings = {
+        "host": broker.host,
+        "port": broker.port,
+        "username": broker.user,
+        "password": broker.password,
+        "root": f"callsteward/{name}",
+        "client_id": f"callsteward-{name}",
+        "tls": broker.tls,
+    }
+    return settings | ({"ca_file": str(broker.ca_file)} if broker.tls else {})
+
+
+def _operators(pbx: Asterisk) -> list[str]:
+    return [f"{TECHNOLOGIES[pbx.driver]}/{user}" for user in ("1[0-9][0-9]", "1[0-9][0-9][0-9]")]
+
+
+def _calls_out(lane: Lane) -> Settings:
+    """Who serves a lane's line, and how its clients are called."""
+    return {
+        "operators": [lane.operator(1), lane.operator(2)],
+        "callback_dial": f"{lane.technology}/{{number}}@{lane.outside(1).endpoint}",
+    }
 
 
 def zone_at_noon() -> str:

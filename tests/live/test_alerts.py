@@ -16,11 +16,11 @@ import pytest
 from callsteward.record.call import CallRecord, RuleResult
 from tests.judge.truth import SPEECH_S, TIMES_S, Truth, epoch
 from tests.lab.asterisk import Asterisk
+from tests.lab.phone_process import Phones
 from tests.live import published
 from tests.live.daemon import Daemon
-from tests.live.puppets import Puppets
+from tests.live.play import masked
 from tests.live.settings import ALERT_LANES, STRICT
-from tests.live.stage import masked
 from tests.live.subscriber import Received, Subscriber
 
 pytestmark = pytest.mark.live
@@ -56,24 +56,26 @@ def calls(pbx: Asterisk, daemon: Daemon, subscriber: Subscriber) -> Mapping[str,
     """Two calls at once, second by second: one crosses every limit, one stays within all of them."""
     late_lane, good_lane = ALERT_LANES
     began = time.time()
-    with Puppets(pbx, late_lane) as late, Puppets(pbx, good_lane) as good:
+    with Phones(pbx.sip_port, late_lane) as late, Phones(pbx.sip_port, good_lane) as good:
+        late.two()
+        good.two()
         late.do("dial", "client", late.lane.did(10))
         good.call(answered_after_s=1.0)
-        good.say("operator", 1.0)
+        good.say("op1", 1.0)
         good.say("client", 1.0)  # by now the late one has rung for some 3 s
-        late.do("until_ringing", "operator")
-        late.do("pick_up", "operator")
+        late.do("until_ringing", "op1")
+        late.do("pick_up", "op1")
         late.do("until_talking", "client")
-        late.say("operator", 1.0)  # then 4 s of silence
-        good.do("hold", "operator")
+        late.say("op1", 1.0)  # then 4 s of silence
+        good.do("hold", "op1")
         time.sleep(2.0)
-        good.do("unhold", "operator")
-        good.say("operator", 0.8)
+        good.do("unhold", "op1")
+        good.say("op1", 0.8)
         good.bye()
         time.sleep(2.0)
-        late.do("hold", "operator")  # 3 s; the talk passes 8 s meanwhile
+        late.do("hold", "op1")  # 3 s; the talk passes 8 s meanwhile
         time.sleep(4.0)
-        late.do("unhold", "operator")
+        late.do("unhold", "op1")
         late.say("client", 1.0)
         late.bye()
         truths = {"late": (late.lane, late.truth), "good": (good.lane, good.truth)}

@@ -23,8 +23,8 @@ from tests.lab.lanes import Driver
 from tests.live import published
 from tests.live.by_chance import as_it_fell
 from tests.live.daemon import Daemon, wait_for
+from tests.live.play import Played, longest_first, play
 from tests.live.settings import lab_settings
-from tests.live.stage import Played, longest_first, play
 from tests.live.subscriber import Received, Subscriber
 
 pytestmark = [pytest.mark.live, pytest.mark.alone]

@@ -12,9 +12,10 @@ import pytest
 from callsteward.record.call import CallRecord, encode
 from tests.lab.asterisk import Asterisk
 from tests.live.availability import lab_or_skip
-from tests.live.callback_lab import Daemon, Played, play_all, settings
-from tests.live.callback_show import show as shows
-from tests.live.daemon import callsteward
+from tests.live.callback_scenarios import SCENARIOS
+from tests.live.daemon import Daemon, callsteward
+from tests.live.play import Played, play_each
+from tests.live.settings import callback_settings
 
 pytestmark = pytest.mark.live
 
@@ -45,16 +46,18 @@ def pbx() -> Iterator[Asterisk]:
 @pytest.fixture(scope="module")
 def daemon(pbx: Asterisk, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     folder: Path = tmp_path_factory.mktemp("callback")
-    with Daemon(folder, "calls-back", settings(pbx, folder / "calls-back.db")) as started:
+    with Daemon(
+        folder, "calls-back", callback_settings(pbx, folder / "calls-back.db"), record=True
+    ) as started:
         started.start()
         yield started
 
 
 @pytest.fixture(scope="module")
 def played(pbx: Asterisk, daemon: Daemon) -> Mapping[str, Played]:
-    """All shows, three at a time; a phone that trips over a busy machine gets a second try."""
-    assert EXPECTED.keys() < shows.keys()
-    return play_all(pbx, list(EXPECTED), at_once=3)
+    """All scenarios, three at a time."""
+    assert EXPECTED.keys() < SCENARIOS.keys()
+    return play_each(pbx, list(EXPECTED), at_once=3)
 
 
 @pytest.mark.parametrize("name", EXPECTED)
@@ -64,7 +67,7 @@ def test_the_client_is_called_exactly_as_often_as_the_standard_says(
     invites, state, reason = EXPECTED[name]
     seen = played[name]
     assert not seen.error
-    # The client's phone of the show that broke on the other side rang for nothing else either.
+    # The client's phone of the scenario that broke on the other side rang for nothing else either.
     assert seen.invites == invites
     rows = seen.rows(daemon.callbacks())
     assert [row["state"] for row in rows] == ([] if state is None else [state])
@@ -118,9 +121,10 @@ def test_a_replay_of_what_the_daemon_saw_decides_the_same(
 ) -> None:
     assert len(played) == len(EXPECTED)
     stored = [encode(msgspec.convert(record, CallRecord)) for record in daemon.records()]
+    assert daemon.recording is not None
     replayed = callsteward("replay", daemon.recording, "-c", daemon.config, "--output", "jsonl").stdout
     again = replayed.splitlines()
-    # Shows that end in the same batch of events are stored in the order they ended, as they are replayed.
+    # Calls that end in the same batch of events are stored in the order they ended, as they are replayed.
     assert again == stored
     decisions = {
         (record["callback"]["decision"], record["callback"]["reason"]) for record in daemon.records()
@@ -152,8 +156,8 @@ def test_the_operators_phone_rings_at_once(played: Mapping[str, Played], daemon:
 
 
 def test_a_second_daemon_on_the_same_site_is_refused(pbx: Asterisk, daemon: Daemon, tmp_path: Path) -> None:
-    with Daemon(tmp_path, "second", settings(pbx, daemon.database)) as second:
+    with Daemon(tmp_path, "second", callback_settings(pbx, daemon.database)) as second:
         with pytest.raises(AssertionError, match="another callsteward runs with it"):
             second.start()
-        assert second.wait(10) == 1
+        assert second.exit_code(10) == 1
     assert daemon.running

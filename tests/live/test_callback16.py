@@ -10,12 +10,14 @@ import pytest
 
 from tests.lab.asterisk import Asterisk
 from tests.live.availability import lab_or_skip
-from tests.live.callback_lab import Daemon, Played, play_all, settings
+from tests.live.daemon import Daemon
+from tests.live.play import Played, play_each
+from tests.live.settings import callback_settings
 from tests.live.test_callback import EXPECTED as ON_22
 
 pytestmark = pytest.mark.live
 
-SHOWS = (
+NAMES = (
     "network_loss",
     "network_loss_of_the_operator",
     "not_answered",
@@ -26,7 +28,7 @@ SHOWS = (
     "operator_bye",
 )
 # INVITEs to the client's phone, and how the ledger's row ended (None: there is no row).
-EXPECTED = {name: ON_22[name] for name in SHOWS} | {"reason_given": (1, "reached", "answered")}
+EXPECTED = {name: ON_22[name] for name in NAMES} | {"reason_given": (1, "reached", "answered")}
 
 
 @dataclass(frozen=True)
@@ -41,10 +43,10 @@ def session(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     with (
         lab_or_skip(),
         Asterisk("16", driver=request.param, rtp_timeout_s=3) as pbx,
-        Daemon(folder, "calls-back", settings(pbx, folder / "calls-back.db")) as daemon,
+        Daemon(folder, "calls-back", callback_settings(pbx, folder / "calls-back.db")) as daemon,
     ):
         daemon.start()
-        yield Session(daemon, play_all(pbx, list(EXPECTED), at_once=5))
+        yield Session(daemon, play_each(pbx, list(EXPECTED), at_once=5))
 
 
 @pytest.mark.parametrize("name", EXPECTED)

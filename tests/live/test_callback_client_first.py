@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping
@@ -12,11 +11,13 @@ import pytest
 
 from tests.lab.asterisk import Asterisk
 from tests.live.availability import lab_or_skip
-from tests.live.callback_lab import Daemon, Played, Playing, settings
+from tests.live.daemon import Daemon
+from tests.live.play import Played, play_each
+from tests.live.settings import callback_settings
 
 pytestmark = pytest.mark.live
 
-SHOWS = ("sticky", "called_by_hand", "rung_by_hand_in_vain")
+NAMES = ("sticky", "called_by_hand", "rung_by_hand_in_vain")
 YEARS_MS = 3 * 365 * 86_400_000
 
 
@@ -29,8 +30,8 @@ def pbx() -> Iterator[Asterisk]:
 @pytest.fixture(scope="module")
 def daemon(pbx: Asterisk, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     folder: Path = tmp_path_factory.mktemp("first")
-    # On with the operator who had the client: these shows are about what comes in between.
-    values = settings(pbx, folder / "first.db", sticky=True, same_operator_s=20)
+    # On with the operator who had the client: these scenarios are about what comes in between.
+    values = callback_settings(pbx, folder / "first.db", sticky=True, same_operator_s=20)
     for line in values["lines"]:
         line["dids"].append(line["dids"][0].replace("10", "13", 1))
     values["lines"][0]["dids"].append("210")
@@ -41,8 +42,7 @@ def daemon(pbx: Asterisk, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 @pytest.fixture(scope="module")
 def played(pbx: Asterisk, daemon: Daemon) -> Mapping[str, Played]:
-    shows = [Playing(pbx, name, lane) for lane, name in enumerate(SHOWS)]
-    return {show.name: show.end() for show in shows}
+    return play_each(pbx, NAMES, len(NAMES))
 
 
 def test_a_client_who_calls_again_comes_to_the_operator_they_had(
@@ -84,7 +84,7 @@ def test_while_an_operator_rings_the_client_by_hand_nobody_else_is_asked_to(
     assert seen.invites == 2
     (row,) = seen.rows(daemon.callbacks())
     assert (row["state"], row["reason"]) == ("reached", "answered")
-    gave_up = next(act["t"] for act in seen.acts if act["do"] == "gives_up")
+    gave_up = seen.at("gives_up")
     offered = [
         step["at_ms"] / 1000 for step in daemon.steps(row["origin_call_id"]) if step["state"] == "offered"
     ]
@@ -98,7 +98,7 @@ def test_a_fence_past_the_retention_is_gone_from_asterisk(
     (row,) = played["rung_by_hand_in_vain"].rows(daemon.callbacks())
     key = f"/callsteward/fence/{row['callback_id']}"
     assert key in pbx.cli("database show callsteward")
-    daemon.end(signal.SIGTERM)
+    daemon.terminate()
     connection = sqlite3.connect(daemon.database)
     connection.execute("UPDATE callbacks SET changed_at_ms = changed_at_ms - ?", (YEARS_MS,))
     connection.commit()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,8 +11,9 @@ import pytest
 from tests.lab.asterisk import Asterisk
 from tests.lab.broker import Mosquitto
 from tests.live.availability import lab_or_skip
-from tests.live.callback_lab import Daemon, Playing, settings
-from tests.live.daemon import callsteward, wait_for
+from tests.live.daemon import Daemon, callsteward, wait_for
+from tests.live.play import Playing
+from tests.live.settings import callback_settings, mqtt
 from tests.live.subscriber import Subscriber
 
 pytestmark = pytest.mark.live
@@ -33,20 +33,12 @@ def daemon(
     pbx: Asterisk, broker: Mosquitto, subscriber: Subscriber, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Daemon]:
     folder: Path = tmp_path_factory.mktemp("feed")
-    values = settings(
+    values = callback_settings(
         pbx, folder / "feed.db", alert_s=ALERT_S, expire_s=EXPIRE_S, operator_ring_s=3, ask_again_s=4
     )
     # Nobody can match a talk to a lost call by its HMAC here: the number does it.
     del values["privacy"]
-    values["mqtt"] = {
-        "host": broker.host,
-        "port": broker.port,
-        "username": broker.user,
-        "password": broker.password,
-        "root": f"callsteward/{NAME}",
-        "tls": broker.tls,
-        "ca_file": str(broker.ca_file),
-    }
+    values["mqtt"] = mqtt(broker, NAME)
     with Daemon(folder, NAME, values) as started:
         started.start()
         yield started
@@ -84,14 +76,14 @@ def test_lost_calls_are_counted_until_the_client_is_spoken_to_or_somebody_settle
     played = Playing(pbx, "nobody_answers_the_client", 1).end()
     assert not played.error
     seen = [(message.at, message.body["lost"]) for message in subscriber.of(NAME, "lines/lane1/now")]
-    moment = {act["do"]: act["t"] for act in played.acts if act["do"] in {"lost", "calls", "spoken"}}
+    moment = {act["do"]: act["t"] for act in played.truth.acts if act["do"] in {"lost", "calls", "spoken"}}
     counts = [lost for _, lost in seen]
     assert [lost for lost, before in zip(counts, [None, *counts], strict=False) if lost != before] == [
         0, 1, 2, 1,
     ]  # fmt: skip
     assert max(lost for at, lost in seen if at < moment["calls"]) == 2
     # It lasts over a restart.
-    daemon.end(signal.SIGKILL)
+    daemon.kill()
     daemon.start()
     wait_for(lambda: _lost(subscriber) == 1, 10, "the gauge after a restart")
     listed = callsteward("lost", "-c", daemon.config).stdout

@@ -13,7 +13,9 @@ import pytest
 from tests.lab.asterisk import Asterisk
 from tests.lab.lanes import Lane
 from tests.live.availability import lab_or_skip
-from tests.live.callback_lab import Daemon, Played, play_all, settings
+from tests.live.daemon import Daemon
+from tests.live.play import CALLBACKS_ON_SITES, Played, play_each
+from tests.live.settings import callback_settings
 
 pytestmark = pytest.mark.live
 
@@ -30,7 +32,7 @@ EXPECTED: dict[str, tuple[int, str | None, str]] = {
 @pytest.fixture(scope="module")
 def daemon(tmp_path_factory: pytest.TempPathFactory, pbx: Asterisk) -> Iterator[Daemon]:
     folder: Path = tmp_path_factory.mktemp("field")
-    values = settings(pbx, folder / "field.db")
+    values = callback_settings(pbx, folder / "field.db")
     # Who is heard is found out, call by call.
     values["asterisk"]["talk_detect"] = "auto"
     for index, line in enumerate(values["lines"]):
@@ -49,7 +51,7 @@ def pbx() -> Iterator[Asterisk]:
 
 @pytest.fixture(scope="module")
 def played(pbx: Asterisk, daemon: Daemon) -> Mapping[str, Played]:
-    return play_all(pbx, list(EXPECTED), at_once=len(EXPECTED), shows="tests.live.field_show")
+    return play_each(pbx, list(EXPECTED), at_once=len(EXPECTED), module=CALLBACKS_ON_SITES)
 
 
 @pytest.mark.parametrize("name", EXPECTED)

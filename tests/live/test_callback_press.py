@@ -9,7 +9,9 @@ import pytest
 
 from tests.lab.asterisk import Asterisk
 from tests.live.availability import lab_or_skip
-from tests.live.callback_lab import Daemon, Playing, settings
+from tests.live.daemon import Daemon
+from tests.live.play import Playing
+from tests.live.settings import callback_settings
 
 pytestmark = pytest.mark.live
 
@@ -21,7 +23,8 @@ def pbx() -> Iterator[Asterisk]:
 
 
 def test_the_client_is_dialled_when_somebody_presses_1(pbx: Asterisk, tmp_path: Path) -> None:
-    with Daemon(tmp_path, "press", settings(pbx, tmp_path / "p.db", press_1=True, press_1_s=4)) as daemon:
+    values = callback_settings(pbx, tmp_path / "p.db", press_1=True, press_1_s=4)
+    with Daemon(tmp_path, "press", values) as daemon:
         daemon.start()
         played = Playing(pbx, "press_1", 0).end()
         assert not played.error
@@ -31,5 +34,5 @@ def test_the_client_is_dialled_when_somebody_presses_1(pbx: Asterisk, tmp_path: 
         steps = daemon.steps(row["origin_call_id"])
         declined = next(step for step in steps if step["reason"] == "operator_declined")
         assert declined["operator"] == played.lane.operator(1)
-        asked = next(act["t"] for act in played.acts if act["do"] == "asked")
+        asked = played.at("asked")
         assert played.rings("client")[0] > asked + 1.0

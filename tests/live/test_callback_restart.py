@@ -10,7 +10,9 @@ import pytest
 
 from tests.lab.asterisk import Asterisk
 from tests.live.availability import lab_or_skip
-from tests.live.callback_lab import Daemon, Playing, settings
+from tests.live.daemon import Daemon
+from tests.live.play import Playing
+from tests.live.settings import callback_settings
 
 pytestmark = pytest.mark.live
 
@@ -28,9 +30,10 @@ def pbx() -> Iterator[Asterisk]:
 
 
 def test_each_client_of_a_pbx_that_died_is_called_back_once(pbx: Asterisk, tmp_path: Path) -> None:
-    with Daemon(tmp_path, "restart", settings(pbx, tmp_path / "restart.db", max_parallel=AT_ONCE)) as daemon:
+    values = callback_settings(pbx, tmp_path / "restart.db", max_parallel=AT_ONCE)
+    with Daemon(tmp_path, "restart", values) as daemon:
         daemon.start()
-        shows = [Playing(pbx, "pbx_restarted", lane) for lane in LANES]
+        talking = [Playing(pbx, "pbx_restarted", lane) for lane in LANES]
         greeting = Playing(pbx, "pbx_restarted_in_the_greeting", GREETING_LANE)
 
         def talks() -> int:
@@ -40,7 +43,7 @@ def test_each_client_of_a_pbx_that_died_is_called_back_once(pbx: Asterisk, tmp_p
         time.sleep(SPOKEN_S)
         pbx.kill()
         pbx.start()
-        for played in [show.end() for show in shows]:
+        for played in [scenario.end() for scenario in talking]:
             assert not played.error
             assert played.invites == 1
             (row,) = played.rows(daemon.callbacks())

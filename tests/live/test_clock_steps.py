@@ -21,10 +21,10 @@ from typing import Any, Self
 
 import pytest
 
-from tests.chaos.cast import Cast
 from tests.lab.asterisk import Asterisk
 from tests.lab.broker import Mosquitto
 from tests.lab.faketime import SetClock
+from tests.lab.phone_process import Phones
 from tests.lab.ports import free_port
 from tests.live.availability import lab_or_skip
 from tests.live.daemon import Daemon, wait_for
@@ -143,29 +143,29 @@ def _played(scene: Scene, lane: int, sets: list[tuple[str, int]]) -> dict[str, f
         if found is not None:
             scene.set(*found)
 
-    with Cast(scene.pbx.sip_port, lane) as cast:
-        cast.do("operator", "op1", {"answer_after_s": 1.0})
-        cast.do("client", "client")
-        cast.do("dial", "client", cast.lane.did(10))
-        cast.do("until_talking", "op1")
-        cast.say("op1", 3.5)
-        cast.do("talk", "client")
+    with Phones(scene.pbx.sip_port, lane) as phones:
+        phones.do("operator", "op1", {"answer_after_s": 1.0})
+        phones.do("client", "client")
+        phones.do("dial", "client", phones.lane.did(10))
+        phones.do("until_talking", "op1")
+        phones.say("op1", 3.5)
+        phones.do("talk", "client")
         time.sleep(0.5)
         turn()
         time.sleep(1.0)
-        cast.do("hush", "client")
-        cast.do("hold", "op1")
+        phones.do("hush", "client")
+        phones.do("hold", "op1")
         time.sleep(1.0)
         turn()
         time.sleep(1.5)
-        cast.do("unhold", "op1")
+        phones.do("unhold", "op1")
         time.sleep(0.3)
         turn()
-        cast.say("op1", 1.0)
-        cast.do("bye", "client")
+        phones.say("op1", 1.0)
+        phones.do("bye", "client")
         for who in ("client", "op1"):
-            cast.do("until_idle", who)
-        at = {act["do"]: act["t"] for act in cast.acts}
+            phones.do("until_idle", who)
+        at = {act["do"]: act["t"] for act in phones.acts}
     return {
         "duration_s": at["bye"] - at["dial"],
         "talk_s": at["bye"] - at["answer"] - (at["unhold"] - at["hold"]),

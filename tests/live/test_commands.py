@@ -18,8 +18,10 @@ from tests.lab.broker import Mosquitto
 from tests.lab.pbx_config import REPOSITORY
 from tests.lab.ports import free_port
 from tests.live.availability import lab_or_skip
-from tests.live.callback_lab import Daemon, Playing, settings
+from tests.live.daemon import Daemon
 from tests.live.integration import connected
+from tests.live.play import TAGS, Playing
+from tests.live.settings import callback_settings
 
 pytestmark = pytest.mark.live
 
@@ -44,7 +46,7 @@ def broker(pbx: Asterisk) -> Iterator[Mosquitto]:
 @pytest.fixture(scope="module")
 def daemon(pbx: Asterisk, broker: Mosquitto, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     folder: Path = tmp_path_factory.mktemp("commands")
-    values = settings(pbx, folder / "commands.db") | {
+    values = callback_settings(pbx, folder / "commands.db") | {
         "tags": {"enabled": True},
         "commands": {"http": True, "mqtt": True},
         "web": {"enabled": True, "port": free_port(), "token": TOKEN},
@@ -92,7 +94,7 @@ async def _ended(integration: Any, lane: int) -> str:
 async def test_dropped_over_mqtt_is_one_call_to_the_client_however_often_it_is_sent(
     pbx: Asterisk, broker: Mosquitto, daemon: Daemon
 ) -> None:
-    playing = Playing(pbx, "plain", 0, "tests.live.tag_show")
+    playing = Playing(pbx, "plain", 0, TAGS)
     async with connected(broker, "integration", "replies/#", "calls/#", "callbacks/#") as crm:
         call_id = await _ended(crm, 0)
         command = {"id": "crm-1", "call_id": call_id, "tag": "dropped", "by": "crm"}
@@ -135,7 +137,7 @@ async def test_dropped_over_mqtt_is_one_call_to_the_client_however_often_it_is_s
 async def test_a_call_in_progress_is_tagged_and_its_record_shows_it(
     pbx: Asterisk, broker: Mosquitto, daemon: Daemon
 ) -> None:
-    playing = Playing(pbx, "plain", 1, "tests.live.tag_show")
+    playing = Playing(pbx, "plain", 1, TAGS)
     async with connected(broker, "integration", "replies/#", "calls/#") as crm:
         events = await crm.until("calls/lane1/events", 3, limit_s=30)
         call_id = events[0]["call_id"]
@@ -157,7 +159,7 @@ async def test_a_call_in_progress_is_tagged_and_its_record_shows_it(
 async def test_a_callback_is_asked_for_over_http_and_cancelled_over_mqtt(
     pbx: Asterisk, broker: Mosquitto, daemon: Daemon
 ) -> None:
-    playing = Playing(pbx, "plain", 2, "tests.live.tag_show")
+    playing = Playing(pbx, "plain", 2, TAGS)
     async with connected(broker, "integration", "replies/#", "calls/#", "callbacks/#") as crm:
         call_id = await _ended(crm, 2)
         status, answer = await asyncio.to_thread(

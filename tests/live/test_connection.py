@@ -29,13 +29,13 @@ from tests.judge.truth import SPEECH_S, TIMES_S, Truth, answer_errors, epoch, ho
 from tests.lab.asterisk import Asterisk
 from tests.lab.broker import Mosquitto
 from tests.lab.pbx_config import Outbound
+from tests.lab.phone_process import Phones
 from tests.lab.ports import free_port
 from tests.lab.wire import Wire
 from tests.live import published
 from tests.live.daemon import Daemon, callsteward, wait_for
-from tests.live.puppets import Puppets
+from tests.live.play import masked
 from tests.live.settings import Settings, lab_settings, merged
-from tests.live.stage import masked
 from tests.live.subscriber import Subscriber
 
 pytestmark = [pytest.mark.live, pytest.mark.alone]
@@ -114,14 +114,14 @@ def course(scene: Field) -> Course:
     daemons = scene.daemons
     with ExitStack() as stack:
         phones = {
-            name: stack.enter_context(Puppets(scene.pbx, lane))
+            name: stack.enter_context(Phones(scene.pbx.sip_port, lane)).two()
             for lane, name in enumerate(("goes_on", "ends_unseen", "begins_unseen", "after", "return"))
         }
         assert daemons["away"].terminate() == 0
         done.gone_at = time.time()
         for name in ("goes_on", "ends_unseen"):
             phones[name].call()
-            phones[name].say("operator", 3.2)
+            phones[name].say("op1", 3.2)
         phones["goes_on"].say("client", 1.0)  # the detector tells its end 0.5 s later: to nobody
 
         done.cut_at = time.time()
@@ -135,33 +135,33 @@ def course(scene: Field) -> Course:
         daemons["wire"].wait_for_log("ari_connected", times=2)
         done.mended_at = time.time()
 
-        phones["goes_on"].do("hold", "operator")
+        phones["goes_on"].do("hold", "op1")
         time.sleep(2.0)
-        phones["goes_on"].do("unhold", "operator")
+        phones["goes_on"].do("unhold", "op1")
         time.sleep(0.3)
         phones["goes_on"].bye()
-        phones["begins_unseen"].say("operator", 3.2)
-        phones["begins_unseen"].bye("operator")
+        phones["begins_unseen"].say("op1", 3.2)
+        phones["begins_unseen"].bye("op1")
         phones["after"].call()
-        phones["after"].say("operator", 3.2)
+        phones["after"].say("op1", 3.2)
         phones["after"].bye()
 
         phones["return"].call()
-        phones["return"].say("operator", 3.2)
+        phones["return"].say("op1", 3.2)
         time.sleep(max(0.0, done.gone_at + AWAY_S - time.time()))
         daemons["away"].start()
         done.back_at = time.time()
-        phones["return"].do("hold", "operator")
+        phones["return"].do("hold", "op1")
         time.sleep(0.5)
         assert daemons["away"].terminate() == 0
         time.sleep(1.5)
-        phones["return"].do("unhold", "operator")
+        phones["return"].do("unhold", "op1")
         phones["return"].say("client", 1.0)
         daemons["away"].start()
-        phones["return"].say("operator", 1.0)
+        phones["return"].say("op1", 1.0)
         phones["return"].bye()
-        for name, show in phones.items():
-            done.calls[name] = (masked(show.lane, 1), show.operator, show.truth)
+        for name, of_call in phones.items():
+            done.calls[name] = (masked(of_call.lane, 1), of_call.lane.operator(1), of_call.truth)
     _settle(scene, len(done.calls))
     done.records = _records(scene)
     done.books = books.Books(scene.pbx.cdr(), scene.pbx.cel(), scene.pbx.queue_log())
@@ -317,18 +317,18 @@ def test_status_tells_of_the_link_to_asterisk(course: Course, scene: Field) -> N
 def test_asterisk_restarted_under_a_call(course: Course, scene: Field) -> None:
     """Every daemon comes back by itself, gives the lost call one record, and follows the next one."""
     before = {name: len(scene.daemons[name].said("ari_connected")) for name in NAMES}
-    with Puppets(scene.pbx, 5) as phones:
+    with Phones(scene.pbx.sip_port, 5) as phones:
         phones.call()
-        phones.say("operator", 3.2)
+        phones.say("op1", 3.2)
         phones.say("client", 1.0)
-        client, operator = masked(phones.lane, 1), phones.operator
+        client, operator = masked(phones.lane, 1), phones.lane.operator(1)
         cut_at = time.time()
         scene.pbx.cli("core restart now")
         for name in NAMES:
             scene.daemons[name].wait_for_log("ari_connected", times=before[name] + 1, limit_s=30)
-    with Puppets(scene.pbx, 6) as phones:
+    with Phones(scene.pbx.sip_port, 6) as phones:
         phones.call()
-        phones.say("operator", 3.2)
+        phones.say("op1", 3.2)
         phones.bye()
         next_client = masked(phones.lane, 1)
     _settle(scene, len(CALLS) + 2)
@@ -354,7 +354,7 @@ def test_a_wrong_password_is_said_and_tried_again(
         lab_settings(folder, pbx, broker, name="refused"), {"asterisk": {"password": wrong}}
     )
     with Daemon(folder, "refused", settings) as daemon:
-        daemon.start(until="")
+        daemon.launch()
         daemon.wait_for_log("ari_disconnected", times=2)
         said = daemon.said("ari_disconnected")
         assert "asterisk.password" in said[0]["why"]

@@ -15,8 +15,9 @@ import pytest
 
 from tests.lab.asterisk import Asterisk
 from tests.live.availability import lab_or_skip
-from tests.live.callback_lab import Daemon, Played, Playing, settings
-from tests.live.daemon import callsteward
+from tests.live.daemon import Daemon, callsteward
+from tests.live.play import Played, Playing
+from tests.live.settings import callback_settings
 
 pytestmark = pytest.mark.live
 
@@ -70,37 +71,37 @@ def _cancelled(daemon: Daemon, played: Played) -> tuple[str, str]:
 
 
 def test_nobody_is_rung_for_a_client_who_was_put_on_the_list_before(pbx: Asterisk, tmp_path: Path) -> None:
-    with Daemon(tmp_path, "before", settings(pbx, tmp_path / "before.db")) as daemon:
+    with Daemon(tmp_path, "before", callback_settings(pbx, tmp_path / "before.db")) as daemon:
         daemon.start(fault="after:due")
-        show = Playing(pbx, "nobody_rings_any_more", 0)
-        assert daemon.wait(60) == -signal.SIGKILL
+        playing = Playing(pbx, "nobody_rings_any_more", 0)
+        assert daemon.exit_code(60) == -signal.SIGKILL
         assert _in_state(daemon, "lane0", "due")
         told = _forbid(daemon, _number(daemon, "lane0"))
         assert told == "added 1, on the list already 0; cancelled: callbacks 1"
         daemon.start()
-        show.cue()
-        played = show.end()
+        playing.cue()
+        played = playing.end()
         assert _cancelled(daemon, played) == ("cancelled", "do_not_call")
         assert played.rings(played.lane.operator(2)) == []
-        restarted = next(act["t"] for act in played.acts if act["do"] == "restarted")
+        restarted = played.at("restarted")
         assert [at for at in played.rings(played.lane.operator(1)) if at > restarted] == []
 
 
 def test_an_operator_who_waits_to_press_1_does_not_come_to_a_client_who_was_put_on_the_list(
     pbx: Asterisk, tmp_path: Path
 ) -> None:
-    values = settings(pbx, tmp_path / "press.db", press_1=True, press_1_s=20)
+    values = callback_settings(pbx, tmp_path / "press.db", press_1=True, press_1_s=20)
     with Daemon(tmp_path, "press", values) as daemon:
         daemon.start()
-        show = Playing(pbx, "answered_while_nobody_looks", 1)
+        playing = Playing(pbx, "answered_while_nobody_looks", 1)
         daemon.until(lambda: _in_state(daemon, "lane1", "offered"), 40, "ring the operator")
-        show.cue()
+        playing.cue()
         daemon.until(lambda: _in_state(daemon, "lane1", "operator_answered"), 10, "hear the answer")
         _forbid(daemon, _number(daemon, "lane1"))
         forbidden = time.time()
-        played = show.end()
+        played = playing.end()
         assert _cancelled(daemon, played) == ("cancelled", "do_not_call")
-        hung_up = next(act["t"] for act in played.acts if act["do"] == "hung_up")
+        hung_up = played.at("hung_up")
         # The daemon looks each second; the key would have been waited for much longer.
         assert hung_up < forbidden + 4
 
@@ -111,9 +112,9 @@ def test_the_list_is_asked_between_the_operators_answer_and_the_dial(
 ) -> None:
     """The daemon stands still at that moment: it has not looked since, and the dialplan waits for it."""
     line = f"lane{lane}"
-    with Daemon(tmp_path, "between", settings(pbx, tmp_path / "between.db")) as daemon:
+    with Daemon(tmp_path, "between", callback_settings(pbx, tmp_path / "between.db")) as daemon:
         daemon.start()
-        show = Playing(pbx, "answered_while_nobody_looks", lane)
+        playing = Playing(pbx, "answered_while_nobody_looks", lane)
         daemon.until(lambda: _in_state(daemon, line, "offered"), 40, "ring the operator")
         number = _number(daemon, line)
         daemon.freeze()
@@ -121,13 +122,13 @@ def test_the_list_is_asked_between_the_operators_answer_and_the_dial(
             if by == "command":
                 # A process takes its time, and the dialplan's patience counts from the answer.
                 _forbid(daemon, number)
-            show.cue()
+            playing.cue()
             daemon.until(lambda: _operator_is_up(pbx), 10, "leave the operator's phone alone")
             if by == "another site":
                 _forbid_by_another_site(daemon, number)
         finally:
             daemon.thaw()
-        assert _cancelled(daemon, show.end()) == ("cancelled", "do_not_call")
+        assert _cancelled(daemon, playing.end()) == ("cancelled", "do_not_call")
 
 
 @pytest.mark.parametrize(("lane", "fault", "attempts"), [(4, "before:admit", 2), (5, "after:admit", 1)])
@@ -135,14 +136,14 @@ def test_a_daemon_that_dies_as_it_lets_the_operator_through_has_the_client_calle
     pbx: Asterisk, tmp_path: Path, lane: int, fault: str, attempts: int
 ) -> None:
     """Before, the dialplan gives up and the next daemon rings an operator again; after, it dials alone."""
-    with Daemon(tmp_path, "dies", settings(pbx, tmp_path / "dies.db")) as daemon:
+    with Daemon(tmp_path, "dies", callback_settings(pbx, tmp_path / "dies.db")) as daemon:
         daemon.start(fault=fault)
-        show = Playing(pbx, "network_loss", lane)
-        assert daemon.wait(60) == -signal.SIGKILL
+        playing = Playing(pbx, "network_loss", lane)
+        assert daemon.exit_code(60) == -signal.SIGKILL
         time.sleep(PATIENCE_S + 1)
         assert _in_state(daemon, f"lane{lane}", "operator_answered")
         daemon.start()
-        played = show.end()
+        played = playing.end()
         assert not played.error
         assert played.invites == 1
         (row,) = played.rows(daemon.callbacks())

@@ -28,8 +28,8 @@ from tests.lab.field_site import field_files
 from tests.lab.pbx_config import REPOSITORY
 from tests.live import published
 from tests.live.daemon import Daemon, wait_for
+from tests.live.play import Played, longest_first, play
 from tests.live.settings import Settings, lab_settings, merged
-from tests.live.stage import Played, longest_first, play
 from tests.live.subscriber import Subscriber
 
 pytestmark = [pytest.mark.live, pytest.mark.alone]

@@ -24,8 +24,8 @@ from tests.lab.asterisk import Asterisk
 from tests.lab.broker import Mosquitto
 from tests.lab.records import QueueEvent
 from tests.live.daemon import Daemon, callsteward, wait_for
+from tests.live.play import play
 from tests.live.settings import lab_settings, merged
-from tests.live.stage import play
 from tests.live.subscriber import Subscriber
 
 pytestmark = pytest.mark.live

@@ -11,16 +11,17 @@ import pytest
 from tests.lab.asterisk import Asterisk
 from tests.lab.broker import Mosquitto
 from tests.live.availability import lab_or_skip
-from tests.live.callback_lab import Played, play_all
+from tests.live.daemon import Daemon
+from tests.live.play import RATINGS, Played, play_each
 from tests.live.published import schema_errors
-from tests.live.rating_lab import SHOWS, Daemon, settings
+from tests.live.settings import rating_settings
 from tests.live.subscriber import Subscriber
 
 pytestmark = pytest.mark.live
 
 NAME = "rating"
-# How each show ends: the line it calls, status and reason and score in the call's record, the state of its
-# row in the ledger (None: there is none), and who ended the talk.
+# How each scenario ends: the line it calls, status and reason and score in the call's record, the state of
+# its row in the ledger (None: there is none), and who ended the talk.
 EXPECTED: dict[str, tuple[str, tuple[str, str, int | None], str | None, str]] = {
     "stay": ("stay", ("answered", "stay", 4), "answered", "operator"),
     "code": ("stay", ("answered", "stay", 5), "answered", "operator"),
@@ -42,7 +43,7 @@ MORE: dict[str, tuple[str, tuple[str, str, int | None], str | None, str]] = {
     "called_and_not_answering": ("call", ("scheduled", "call", None), "not_reached", "client"),
     "talks_again": ("call", ("scheduled", "call", None), "answered", "client"),
 }
-# Twelve lanes a round: each show has its own line.
+# Twelve lanes a round: each scenario has its own line.
 ALL = EXPECTED | MORE
 AT_ONCE = 3
 
@@ -58,18 +59,18 @@ def daemon(
     pbx: Asterisk, broker: Mosquitto, subscriber: Subscriber, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Daemon]:
     folder: Path = tmp_path_factory.mktemp("rating")
-    with Daemon(folder, NAME, settings(pbx, folder / "rating.db", broker, name=NAME)) as started:
+    with Daemon(folder, NAME, rating_settings(pbx, folder / "rating.db", broker, name=NAME)) as started:
         started.start()
         yield started
 
 
 @pytest.fixture(scope="module")
 def played(pbx: Asterisk, daemon: Daemon) -> Mapping[str, tuple[Played, dict[str, list[dict[str, Any]]]]]:
-    """Every show with what the daemon then had of its lane, three at a time."""
+    """Every scenario with what the daemon then had of its lane, three at a time."""
     found: dict[str, tuple[Played, dict[str, list[dict[str, Any]]]]] = {}
-    for shows in (EXPECTED, MORE):
+    for part in (EXPECTED, MORE):
         records, ratings = len(daemon.records()), len(daemon.ratings())
-        for name, done in play_all(pbx, list(shows), AT_ONCE, SHOWS).items():
+        for name, done in play_each(pbx, list(part), AT_ONCE, RATINGS).items():
             lines = {f"{kind}{done.lane.index}" for kind in ("stay", "direct", "call")}
 
             def of_lane(rows: list[dict[str, Any]], lines: set[str] = lines) -> list[dict[str, Any]]:
@@ -122,7 +123,9 @@ def test_a_hand_over_is_no_hang_up_and_the_menu_is_no_talk(
     assert rules["transfers"]["value"] == 0
     # The call lasts to the client's end, the talk only to the operator's.
     times = {
-        (act["do"], act["who"]): act["t"] for act in done.acts if act["do"] in {"answer", "bye", "blind"}
+        (act["do"], act["who"]): act["t"]
+        for act in done.truth.acts
+        if act["do"] in {"answer", "bye", "blind"}
     }
     operator = done.lane.operator(1)
     began = times["answer", operator]
@@ -131,13 +134,13 @@ def test_a_hand_over_is_no_hang_up_and_the_menu_is_no_talk(
         or times.get(("blind", operator))
         or next(
             act["t"]
-            for act in done.acts
+            for act in done.truth.acts
             if act["do"] == "dtmf" and act["digit"] == "9" and act["who"] == operator
         )
     )
     assert record["talk_s"] == pytest.approx(left - began, abs=0.3)
-    over = next(act["t"] for act in done.acts if act["do"] == "over")
-    dialled = next(act["t"] for act in done.acts if act["do"] == "dial")
+    over = done.at("over")
+    dialled = done.at("dial")
     assert record["duration_s"] == pytest.approx(over - dialled, abs=0.3)
     assert record["hold_s"] == 0
     assert record["outcome"] == "completed"
@@ -155,8 +158,8 @@ def test_a_digit_in_the_prompt_is_heard_at_once(
     played: Mapping[str, tuple[Played, dict[str, list[dict[str, Any]]]]],
 ) -> None:
     done, had = played["barge_in"]
-    pressed = next(act["t"] for act in done.acts if act["do"] == "dtmf")
-    over = next(act["t"] for act in done.acts if act["do"] == "over")
+    pressed = done.at("dtmf")
+    over = done.at("over")
     # The farewell is what is left to hear: the greeting and the question would take six seconds more.
     assert over - pressed < 3.0
     (row,) = had["ratings"]
@@ -169,7 +172,7 @@ def test_the_line_says_in_which_language(
     spoken = [line for line in (pbx.log / "full").read_text().splitlines() if "prompts/" in line]
     of_direct = [line for line in spoken if f"<PJSIP/{_trunk(played, 'dialled')}-" in line]
     of_stay = [line for line in spoken if f"<PJSIP/{_trunk(played, 'stay')}-" in line]
-    # Its lane's later shows speak to the same line; the first is the one meant.
+    # Its lane's later scenarios speak to the same line; the first is the one meant.
     assert "greeting.slin' (language 'en')" in of_direct[0]
     assert "greeting.slin' (language 'ru')" in of_stay[0]
     # The farewell, too, which the dialplan says.
@@ -207,7 +210,7 @@ def test_a_rating_call_waits_until_the_client_has_hung_up(
 ) -> None:
     done, had = played["talks_again"]
     (row,) = had["ratings"]
-    hung_up = next(act["t"] for act in done.acts if act["do"] == "hangs_up")
+    hung_up = done.at("hangs_up")
     # It was due in the middle of the second call.
     assert row["due_at_ms"] / 1000 < hung_up - 3
     (rung,) = done.rings("client")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,8 +10,9 @@ import pytest
 
 from tests.lab.asterisk import Asterisk
 from tests.live.availability import lab_or_skip
-from tests.live.callback_lab import Playing, play_all
-from tests.live.rating_lab import SHOWS, Daemon, settings
+from tests.live.daemon import Daemon
+from tests.live.play import RATINGS, Playing, play_each
+from tests.live.settings import rating_settings
 
 pytestmark = pytest.mark.live
 
@@ -31,9 +31,9 @@ def pbx() -> Iterator[Asterisk]:
 
 
 def test_each_way_to_ask(pbx: Asterisk, tmp_path: Path) -> None:
-    with Daemon(tmp_path, "r16", settings(pbx, tmp_path / "r16.db")) as daemon:
+    with Daemon(tmp_path, "r16", rating_settings(pbx, tmp_path / "r16.db")) as daemon:
         daemon.start()
-        played = play_all(pbx, list(EXPECTED), 2, SHOWS)
+        played = play_each(pbx, list(EXPECTED), 2, RATINGS)
         for name, (kind, rating) in EXPECTED.items():
             done = played[name]
             assert not done.error
@@ -53,14 +53,14 @@ def test_each_way_to_ask(pbx: Asterisk, tmp_path: Path) -> None:
 def test_a_client_in_the_menu_of_a_daemon_that_dies_is_thanked_within_5_s(
     pbx: Asterisk, tmp_path: Path
 ) -> None:
-    with Daemon(tmp_path, "dies16", settings(pbx, tmp_path / "dies16.db")) as daemon:
+    with Daemon(tmp_path, "dies16", rating_settings(pbx, tmp_path / "dies16.db")) as daemon:
         daemon.start()
-        show = Playing(pbx, "forever", 5, SHOWS)
+        playing = Playing(pbx, "forever", 5, RATINGS)
         daemon.until(lambda: any(row["state"] == "asking" for row in daemon.ratings()), 30, "ask")
         time.sleep(2.0)
         died = time.time()
-        daemon.end(signal.SIGKILL)
-        played = show.end()
+        daemon.kill()
+        played = playing.end()
         assert not played.error
-        over = next(float(act["t"]) for act in played.acts if act["do"] == "over")
+        over = played.at("over")
         assert 0 < over - died < 5.0

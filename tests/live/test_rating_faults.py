@@ -11,8 +11,9 @@ import pytest
 
 from tests.lab.asterisk import Asterisk
 from tests.live.availability import lab_or_skip
-from tests.live.callback_lab import Played, Playing
-from tests.live.rating_lab import SHOWS, Daemon, settings
+from tests.live.daemon import Daemon
+from tests.live.play import RATINGS, Played, Playing
+from tests.live.settings import rating_settings
 
 pytestmark = pytest.mark.live
 
@@ -27,7 +28,7 @@ def pbx() -> Iterator[Asterisk]:
 
 
 def _over(played: Played) -> float:
-    return next(float(act["t"]) for act in played.acts if act["do"] == "over")
+    return played.at("over")
 
 
 def _thanked(pbx: Asterisk, played: Played) -> bool:
@@ -45,9 +46,9 @@ def test_a_client_in_the_menu_of_a_daemon_that_dies_is_thanked_within_5_s(
     pbx: Asterisk, tmp_path: Path, lane: int, how: signal.Signals, into_s: float
 ) -> None:
     """Killed in the greeting and while a key is waited for; stopped dead; asked to end."""
-    with Daemon(tmp_path, "dies", settings(pbx, tmp_path / "dies.db")) as daemon:
+    with Daemon(tmp_path, "dies", rating_settings(pbx, tmp_path / "dies.db")) as daemon:
         daemon.start()
-        show = Playing(pbx, "forever", lane, SHOWS)
+        playing = Playing(pbx, "forever", lane, RATINGS)
         daemon.until(lambda: any(row["state"] == "asking" for row in daemon.ratings()), 30, "ask")
         time.sleep(into_s)
         died = time.time()
@@ -55,7 +56,7 @@ def test_a_client_in_the_menu_of_a_daemon_that_dies_is_thanked_within_5_s(
             daemon.freeze()
         else:
             daemon.end(how)
-        played = show.end()
+        played = playing.end()
         if how is signal.SIGSTOP:
             daemon.thaw()
         assert not played.error
@@ -74,9 +75,9 @@ def test_a_client_in_the_menu_of_a_daemon_that_dies_is_thanked_within_5_s(
 
 
 def test_where_there_is_no_daemon_the_client_is_thanked_at_once(pbx: Asterisk, tmp_path: Path) -> None:
-    played = Playing(pbx, "forever", 4, SHOWS).end()
+    played = Playing(pbx, "forever", 4, RATINGS).end()
     assert not played.error
-    handed_over = next(act["t"] for act in played.acts if act["do"] == "in_menu")
+    handed_over = played.at("in_menu")
     assert _over(played) - handed_over < POLITE_S
     assert _thanked(pbx, played)
 
@@ -89,21 +90,21 @@ def test_a_daemon_that_is_killed_before_a_rating_call_makes_it_once(
 ) -> None:
     """Between the call's end and the rating call, and on either side of its originate."""
     delay = 0.1 if fault else 0.15
-    values = settings(pbx, tmp_path / "again.db", rating={"ring_s": 90}, rating_delay_min=delay)
+    values = rating_settings(pbx, tmp_path / "again.db", rating={"ring_s": 90}, rating_delay_min=delay)
     with Daemon(tmp_path, "again", values) as daemon:
         daemon.start(fault=fault)
-        show = Playing(pbx, "waits_to_be_called", lane, SHOWS)
+        playing = Playing(pbx, "waits_to_be_called", lane, RATINGS)
         if fault:
-            assert daemon.wait(60) == -signal.SIGKILL
+            assert daemon.exit_code(60) == -signal.SIGKILL
         else:
             daemon.until(lambda: bool(daemon.ratings()), 40, "schedule the rating")
-            daemon.end(signal.SIGKILL)
+            daemon.kill()
         line = f"call{lane}"
         before = daemon.rating(line)
         assert before["state"] == ("dialling" if fault else "scheduled")
         daemon.start()
-        show.cue()
-        played = show.end()
+        playing.cue()
+        played = playing.end()
         assert not played.error
         assert played.invites == 1
         daemon.until(lambda: daemon.settled(line), 20, "bring the rating to its end")
@@ -115,10 +116,10 @@ def test_a_daemon_that_is_killed_before_a_rating_call_makes_it_once(
 
 
 def test_the_second_question_and_a_spoken_comment(pbx: Asterisk, tmp_path: Path) -> None:
-    values = settings(pbx, tmp_path / "more.db", rating_question=True, rating_comment=True)
+    values = rating_settings(pbx, tmp_path / "more.db", rating_question=True, rating_comment=True)
     with Daemon(tmp_path, "more", values) as daemon:
         daemon.start()
-        played = Playing(pbx, "all_questions", 8, SHOWS).end()
+        played = Playing(pbx, "all_questions", 8, RATINGS).end()
         assert not played.error
         daemon.until(lambda: daemon.rating("stay8")["comment_file"] is not None, 10, "keep the comment")
         row = daemon.rating("stay8")
@@ -131,16 +132,16 @@ def test_the_second_question_and_a_spoken_comment(pbx: Asterisk, tmp_path: Path)
 
 
 def test_comments_and_numbers_are_forgotten_after_the_retention(pbx: Asterisk, tmp_path: Path) -> None:
-    values = settings(pbx, tmp_path / "old.db", rating_comment=True)
+    values = rating_settings(pbx, tmp_path / "old.db", rating_comment=True)
     with Daemon(tmp_path, "old", values) as daemon:
         daemon.start()
-        played = Playing(pbx, "barge_in", 9, SHOWS)
+        played = Playing(pbx, "barge_in", 9, RATINGS)
         daemon.until(lambda: any(row["state"] == "answered" for row in daemon.ratings()), 40, "be answered")
         played.end()
         row = daemon.rating("stay9")
         file = pbx.folder / "spool" / "recording" / f"callsteward-rating-{row['rating_id']}.wav"
         daemon.until(file.exists, 10, "record")
-        daemon.end(signal.SIGTERM)
+        daemon.terminate()
         # As a rating call leaves it, which has a fence.
         daemon.execute(
             "UPDATE ratings SET changed_at_ms = 0, mode = 'call', attempts = 1, comment_file = ?,"
@@ -161,7 +162,7 @@ def test_comments_and_numbers_are_forgotten_after_the_retention(pbx: Asterisk, t
         assert row["rating_id"] not in pbx.cli("database show callsteward/rating")
         row = daemon.rating("stay9")
         assert (row["number"], row["comment_file"], file.exists()) == (None, file.stem, True)
-        daemon.end(signal.SIGTERM)
+        daemon.terminate()
         daemon.start()
         daemon.until(lambda: daemon.rating("stay9")["comment_file"] is None, 20, "delete the comment")
         assert not file.exists()

@@ -26,8 +26,8 @@ from tests.lab.lanes import Lane
 from tests.live import published
 from tests.live.by_chance import as_it_fell
 from tests.live.daemon import Daemon, callsteward, wait_for
+from tests.live.play import Played, longest_first, play
 from tests.live.settings import HMAC_KEY
-from tests.live.stage import Played, longest_first, play
 from tests.live.subscriber import Received, Subscriber
 
 pytestmark = [pytest.mark.live, pytest.mark.alone]

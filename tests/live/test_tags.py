@@ -12,8 +12,10 @@ import pytest
 
 from tests.lab.asterisk import Asterisk
 from tests.live.availability import lab_or_skip
-from tests.live.callback_lab import Daemon, Played, play_all, settings
-from tests.live.tag_show import show as shows
+from tests.live.daemon import Daemon
+from tests.live.play import TAGS, Played, play_each
+from tests.live.settings import callback_settings
+from tests.live.tag_scenarios import SCENARIOS
 
 pytestmark = pytest.mark.live
 
@@ -39,7 +41,7 @@ def pbx() -> Iterator[Asterisk]:
 @pytest.fixture(scope="module")
 def daemon(pbx: Asterisk, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     folder: Path = tmp_path_factory.mktemp("tags")
-    values = settings(pbx, folder / "tags.db") | {"tags": {"enabled": True, "wrap_up_s": WRAP_UP_S}}
+    values = callback_settings(pbx, folder / "tags.db") | {"tags": {"enabled": True, "wrap_up_s": WRAP_UP_S}}
     with Daemon(folder, "tags", values) as started:
         started.start()
         yield started
@@ -47,8 +49,8 @@ def daemon(pbx: Asterisk, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 @pytest.fixture(scope="module")
 def played(pbx: Asterisk, daemon: Daemon) -> Mapping[str, Played]:
-    assert EXPECTED.keys() == shows.keys() - {"plain"}
-    return play_all(pbx, list(EXPECTED), at_once=3, shows="tests.live.tag_show")
+    assert EXPECTED.keys() == SCENARIOS.keys() - {"plain"}
+    return play_each(pbx, list(EXPECTED), at_once=3, module=TAGS)
 
 
 def tags_of(daemon: Daemon, call_id: str) -> list[dict[str, Any]]:

@@ -1,24 +1,23 @@
-"""Calls of which somebody says something, and what the client's phone then gets: one show a process.
+"""Calls of which somebody says something, and what the client's phone then gets.
 
-``python -m tests.live.tag_show NAME --sip-port PORT --lane N`` plays one with real phones; keys are real
-RFC 4733 digits.
+Keys are real RFC 4733 digits.
 """
 
 from __future__ import annotations
 
 from tests.lab.phones import Phone
-from tests.lab.scenarios import Stage, main
+from tests.lab.stage import Scenarios, Stage, main
 from tests.lab.truth import tell
-from tests.live.shows import (
+from tests.live.scenario_parts import (
     AFTERWARDS_S,
-    Shows,
     client_who_vanishes,
     dialogue,
     greeted,
     speaks_and_vanishes,
 )
 
-show = Shows()
+SCENARIOS = Scenarios[Stage]()
+scenario = SCENARIOS.add
 
 
 def _called_back(stage: Stage, client: Phone, operator: Phone) -> None:
@@ -38,7 +37,7 @@ def _dial_code(stage: Stage, operator: Phone, code: str) -> None:
     tell("coded", who=operator.who, code=code)
 
 
-@show
+@scenario
 def key_dropped(stage: Stage) -> None:
     """The operator presses *61 in the talk, the client hangs up as after any other talk."""
     operator, client, _ = dialogue(stage)
@@ -48,7 +47,7 @@ def key_dropped(stage: Stage) -> None:
     _called_back(stage, client, operator)
 
 
-@show
+@scenario
 def key_dropped_twice(stage: Stage) -> None:
     """*61 in the talk, and *61 once more after it."""
     operator, client, _ = dialogue(stage)
@@ -60,7 +59,7 @@ def key_dropped_twice(stage: Stage) -> None:
     stage.wait(AFTERWARDS_S)
 
 
-@show
+@scenario
 def code_dropped(stage: Stage) -> None:
     """A plain end; the operator dials *61 right after it."""
     operator, client, _ = dialogue(stage)
@@ -71,7 +70,7 @@ def code_dropped(stage: Stage) -> None:
     _called_back(stage, client, operator)
 
 
-@show
+@scenario
 def code_too_late(stage: Stage) -> None:
     """A plain end; the operator dials *61 when the wrap-up is over."""
     operator, client, _ = dialogue(stage)
@@ -82,7 +81,7 @@ def code_too_late(stage: Stage) -> None:
     stage.wait(AFTERWARDS_S)
 
 
-@show
+@scenario
 def key_dnc(stage: Stage) -> None:
     """The client asks not to be called (*62), then their network breaks."""
     operator = stage.operator(1, answer_after_s=0.5)
@@ -96,7 +95,7 @@ def key_dnc(stage: Stage) -> None:
     stage.wait(AFTERWARDS_S)
 
 
-@show
+@scenario
 def ticket_and_others(stage: Stage) -> None:
     """*63, *64, *67 in the talk; the ticket's number and *67 once more after it."""
     operator, client, _ = dialogue(stage)
@@ -110,7 +109,7 @@ def ticket_and_others(stage: Stage) -> None:
     stage.wait(1.0)
 
 
-@show
+@scenario
 def client_presses(stage: Stage) -> None:
     """It is the client who presses *61 and *62: those keys are not theirs."""
     operator, client, _ = dialogue(stage)
@@ -121,7 +120,7 @@ def client_presses(stage: Stage) -> None:
     stage.wait(AFTERWARDS_S)
 
 
-@show
+@scenario
 def plain(stage: Stage) -> None:
     """A talk that ends as talks end; the phones stay for what a test does next."""
     operator, client, _ = dialogue(stage)
@@ -132,4 +131,4 @@ def plain(stage: Stage) -> None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(show, __doc__))
+    raise SystemExit(main(SCENARIOS, __doc__))

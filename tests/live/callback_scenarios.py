@@ -1,27 +1,25 @@
-"""Calls that break, or do not, and what the client's phone then gets: one show a process.
+"""Calls that break, or do not, and what the client's phone then gets.
 
-``python -m tests.live.callback_show NAME --sip-port PORT --lane N`` plays one with real phones and prints the
-truth as JSON lines. Each ``ring`` of the client is one INVITE their phone received.
+Each ``ring`` of the client is one INVITE their phone received.
 """
 
 from __future__ import annotations
 
 from tests.lab.phones import Phone
 from tests.lab.remote_phone import RemotePhone
-from tests.lab.scenarios import Stage, main
+from tests.lab.stage import Scenarios, Stage, main
 from tests.lab.truth import tell
-from tests.live.cues import until_cue
-from tests.live.shows import (
+from tests.live.scenario_parts import (
     AFTERWARDS_S,
     GREETING_S,
-    Shows,
     client_who_vanishes,
     dialogue,
     greeted,
     speaks_and_vanishes,
 )
 
-show = Shows()
+SCENARIOS = Scenarios[Stage]()
+scenario = SCENARIOS.add
 STICKY = "210"
 """dialplan/callsteward-examples.conf, callsteward-example-sticky; lane 0's operators are in its queue."""
 
@@ -44,7 +42,7 @@ def _called(stage: Stage, client: Phone, limit_s: float = 40) -> None:
     stage.exchange.until(lambda: bool(client.calls), limit_s, "the client to be called back")
 
 
-@show
+@scenario
 def network_loss(stage: Stage) -> None:
     """The client's network: the same operator calls back, they talk."""
     operator = stage.operator(1, answer_after_s=0.5)
@@ -59,7 +57,7 @@ def network_loss(stage: Stage) -> None:
     stage.wait(AFTERWARDS_S)
 
 
-@show
+@scenario
 def network_loss_of_the_operator(stage: Stage) -> None:
     """The operator's network: another operator of the line calls back."""
     client = stage.client(1, answer_after_s=0.5)
@@ -81,7 +79,7 @@ def network_loss_of_the_operator(stage: Stage) -> None:
     stage.wait(AFTERWARDS_S)
 
 
-@show
+@scenario
 def reason_given(stage: Stage) -> None:
     """The client's provider ends the talk with a reason, temporary failure: they are called back."""
     operator = stage.operator(1, answer_after_s=0.5)
@@ -100,7 +98,7 @@ def reason_given(stage: Stage) -> None:
     stage.wait(AFTERWARDS_S)
 
 
-@show
+@scenario
 def not_answered(stage: Stage) -> None:
     """The client does not answer the callback: once, and never again."""
     operator = stage.operator(1, answer_after_s=0.5)
@@ -111,7 +109,7 @@ def not_answered(stage: Stage) -> None:
     stage.wait(AFTERWARDS_S)
 
 
-@show
+@scenario
 def busy(stage: Stage) -> None:
     """The client's phone is busy."""
     operator = stage.operator(1, answer_after_s=0.5)
@@ -122,7 +120,7 @@ def busy(stage: Stage) -> None:
     stage.wait(AFTERWARDS_S)
 
 
-@show
+@scenario
 def declined(stage: Stage) -> None:
     """The client declines the callback (603)."""
     operator = stage.operator(1, answer_after_s=0.5)
@@ -133,7 +131,7 @@ def declined(stage: Stage) -> None:
     stage.wait(AFTERWARDS_S)
 
 
-@show
+@scenario
 def second_operator(stage: Stage) -> None:
     """Who had the client does not answer their phone, a colleague does."""
     operator = stage.operator(1, answer_after_s=0.5)
@@ -149,7 +147,7 @@ def second_operator(stage: Stage) -> None:
     stage.wait(AFTERWARDS_S)
 
 
-@show
+@scenario
 def calls_again_first(stage: Stage) -> None:
     """The client calls again while the operator's phone rings for the callback."""
     operator = stage.operator(1, answer_after_s=0.5)
@@ -171,7 +169,7 @@ def calls_again_first(stage: Stage) -> None:
     stage.wait(AFTERWARDS_S)
 
 
-@show
+@scenario
 def calls_again_before_it_is_noticed(stage: Stage) -> None:
     """The client is back before the PBX has noticed that they were gone."""
     operator = stage.operator(1, answer_after_s=0.5)
@@ -186,7 +184,7 @@ def calls_again_before_it_is_noticed(stage: Stage) -> None:
     stage.wait(AFTERWARDS_S)
 
 
-@show
+@scenario
 def early_drop(stage: Stage) -> None:
     """The client's network breaks before the greeting is over."""
     operator = stage.operator(1, answer_after_s=0.5)
@@ -202,7 +200,7 @@ def early_drop(stage: Stage) -> None:
     stage.wait(AFTERWARDS_S)
 
 
-@show
+@scenario
 def early_silent(stage: Stage) -> None:
     """The operator says nothing, the client hangs up."""
     operator = stage.operator(1, answer_after_s=0.5)
@@ -214,7 +212,7 @@ def early_silent(stage: Stage) -> None:
     stage.wait(AFTERWARDS_S)
 
 
-@show
+@scenario
 def client_bye(stage: Stage) -> None:
     """A plain BYE by the client."""
     operator, client, _ = dialogue(stage)
@@ -223,7 +221,7 @@ def client_bye(stage: Stage) -> None:
     stage.wait(AFTERWARDS_S)
 
 
-@show
+@scenario
 def operator_bye(stage: Stage) -> None:
     """A plain BYE by the operator."""
     operator, client, _ = dialogue(stage)
@@ -232,19 +230,19 @@ def operator_bye(stage: Stage) -> None:
     stage.wait(AFTERWARDS_S)
 
 
-@show
+@scenario
 def nobody_rings_any_more(stage: Stage) -> None:
     """The daemon dies at the drop; what happens once it is there again is the test's to see."""
     operator = stage.operator(1, answer_after_s=0.5)
     stage.operator(2, answer_after_s=0.5)
     _broken(stage, operator)
     _back(stage, answer_after_s=0.5)
-    until_cue(stage, 60)
+    stage.until_cue(60)
     tell("restarted")
     stage.wait(8.0)
 
 
-@show
+@scenario
 def answered_while_nobody_looks(stage: Stage) -> None:
     """The operator takes the callback on a cue, and waits for the client until their phone is hung up."""
     operator = stage.operator(1, answer_after_s=0.5)
@@ -254,14 +252,14 @@ def answered_while_nobody_looks(stage: Stage) -> None:
     stage.exchange.until(operator.is_idle, 20, "the drop to be noticed")
     stage.until_ringing(operator)
     offered = operator.line
-    until_cue(stage, 60)
+    stage.until_cue(60)
     offered.pick_up()
     stage.exchange.until(lambda: offered.over, 30, "the operator's phone to be hung up")
     tell("hung_up")
     stage.wait(AFTERWARDS_S)
 
 
-@show
+@scenario
 def press_1(stage: Stage) -> None:
     """One operator's voicemail answers and presses nothing; the next operator presses 1."""
     operator = stage.operator(1, answer_after_s=0.5)
@@ -281,7 +279,7 @@ def press_1(stage: Stage) -> None:
     stage.wait(AFTERWARDS_S)
 
 
-@show
+@scenario
 def pbx_restarted(stage: Stage) -> None:
     """The PBX dies under the talk and comes back; the phones know nothing of it."""
     operator = stage.operator(1, answer_after_s=0.5)
@@ -295,7 +293,7 @@ def pbx_restarted(stage: Stage) -> None:
     stage.wait(AFTERWARDS_S)
 
 
-@show
+@scenario
 def pbx_restarted_in_the_greeting(stage: Stage) -> None:
     """The PBX dies when the operator has hardly begun to greet."""
     operator = stage.operator(1, answer_after_s=0.5)
@@ -307,7 +305,7 @@ def pbx_restarted_in_the_greeting(stage: Stage) -> None:
     stage.wait(50)
 
 
-@show
+@scenario
 def sticky(stage: Stage) -> None:
     """Operator 2 had the client; who calls again comes to operator 2, anybody else to the queue."""
     first = stage.operator(1, answer_after_s=None)
@@ -339,7 +337,7 @@ def sticky(stage: Stage) -> None:
     stage.wait(AFTERWARDS_S)
 
 
-@show
+@scenario
 def called_by_hand(stage: Stage) -> None:
     """While operator 1 is asked, operator 2 calls the client by themselves."""
     first = stage.operator(1, answer_after_s=0.5)
@@ -359,7 +357,7 @@ def called_by_hand(stage: Stage) -> None:
     stage.wait(AFTERWARDS_S)
 
 
-@show
+@scenario
 def rung_by_hand_in_vain(stage: Stage) -> None:
     """Operator 2 rings the client by hand and gives up; only then an operator is asked, and reaches them."""
     first = stage.operator(1, answer_after_s=0.5)
@@ -383,7 +381,7 @@ def rung_by_hand_in_vain(stage: Stage) -> None:
     stage.wait(AFTERWARDS_S)
 
 
-@show
+@scenario
 def nobody_answers(stage: Stage) -> None:
     """No operator takes the callback: it waits too long, then it expires."""
     operator = stage.operator(1, answer_after_s=0.5)
@@ -394,7 +392,7 @@ def nobody_answers(stage: Stage) -> None:
     stage.wait(28.0)
 
 
-@show
+@scenario
 def nobody_answers_the_client(stage: Stage) -> None:
     """A lost call; a second client is lost and then called by an operator."""
     operator = stage.operator(1, answer_after_s=None)
@@ -418,4 +416,4 @@ def nobody_answers_the_client(stage: Stage) -> None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(show, __doc__))
+    raise SystemExit(main(SCENARIOS, __doc__))

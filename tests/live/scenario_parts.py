@@ -1,23 +1,15 @@
-"""What shows have in common: how they are named, and the talks they begin with."""
+"""The talks that the scenarios of callbacks, ratings and tags begin with."""
 
 from __future__ import annotations
 
 from tests.lab.phones import Line, Phone
 from tests.lab.remote_phone import RemotePhone
-from tests.lab.scenarios import Scenario, Stage
+from tests.lab.stage import Stage
 
 GREETING_S = 1.6
 """Past the lab's greeting_s of 1 s."""
 AFTERWARDS_S = 8.0
 """Long enough for a second call to the client, if one were made."""
-
-
-class Shows(dict[str, Scenario]):
-    """The shows of a module by their names; put in by using it as a decorator."""
-
-    def __call__(self, play: Scenario) -> Scenario:
-        self[play.__name__] = play
-        return play
 
 
 def dialogue(stage: Stage, kind: int = 10, *, pause_s: float = 0.7) -> tuple[Phone, Phone, Line]:

@@ -1,19 +1,18 @@
-"""Clients who are asked for a rating, with real phones and real RFC 4733 digits: one show a process.
+"""Clients who are asked for a rating, with real phones and real RFC 4733 digits.
 
-``python -m tests.live.rating_show NAME --sip-port PORT --lane N`` plays one and prints the truth as JSON
-lines; ``over`` is the moment the client's call ended.
+``over`` is the moment the client's call ended.
 """
 
 from __future__ import annotations
 
 from tests.lab.phones import Line, Phone
 from tests.lab.remote_phone import RemotePhone
-from tests.lab.scenarios import Stage, main
+from tests.lab.stage import Scenarios, Stage, main
 from tests.lab.truth import tell
-from tests.live.cues import until_cue
-from tests.live.shows import Shows, dialogue
+from tests.live.scenario_parts import dialogue
 
-show = Shows()
+SCENARIOS = Scenarios[Stage]()
+scenario = SCENARIOS.add
 STAY, DIRECT, CALL = 30, 31, 10
 
 
@@ -29,7 +28,7 @@ def _until_over(stage: Stage, line: Line, limit_s: float = 25) -> None:
     tell("over", who="client")
 
 
-@show
+@scenario
 def stay(stage: Stage) -> None:
     """The operator hangs up, the client hears the prompts out and presses 4."""
     client, line = _handed_over(stage)
@@ -38,7 +37,7 @@ def stay(stage: Stage) -> None:
     _until_over(stage, line)
 
 
-@show
+@scenario
 def code(stage: Stage) -> None:
     """The operator presses the hand-over code instead of hanging up."""
     operator, client, line = dialogue(stage, STAY, pause_s=0.3)
@@ -49,7 +48,7 @@ def code(stage: Stage) -> None:
     _until_over(stage, line)
 
 
-@show
+@scenario
 def transfer(stage: Stage) -> None:
     """The operator transfers the client to the rating."""
     operator, client, line = dialogue(stage, DIRECT, pause_s=0.3)
@@ -60,7 +59,7 @@ def transfer(stage: Stage) -> None:
     _until_over(stage, line)
 
 
-@show
+@scenario
 def dialled(stage: Stage) -> None:
     """A line without a queue: Dial with g."""
     operator, client, line = dialogue(stage, DIRECT, pause_s=0.3)
@@ -71,7 +70,7 @@ def dialled(stage: Stage) -> None:
     _until_over(stage, line)
 
 
-@show
+@scenario
 def barge_in(stage: Stage) -> None:
     """A low score in the middle of the greeting."""
     client, line = _handed_over(stage)
@@ -81,7 +80,7 @@ def barge_in(stage: Stage) -> None:
     _until_over(stage, line)
 
 
-@show
+@scenario
 def wrong_digit(stage: Stage) -> None:
     """7, then the question once more, then 5."""
     client, line = _handed_over(stage)
@@ -92,7 +91,7 @@ def wrong_digit(stage: Stage) -> None:
     _until_over(stage, line)
 
 
-@show
+@scenario
 def two_wrong_digits(stage: Stage) -> None:
     client, line = _handed_over(stage)
     line.until_heard()
@@ -102,7 +101,7 @@ def two_wrong_digits(stage: Stage) -> None:
     _until_over(stage, line)
 
 
-@show
+@scenario
 def reprompt(stage: Stage) -> None:
     """Silence, the question once more, then 2."""
     client, line = _handed_over(stage)
@@ -112,14 +111,14 @@ def reprompt(stage: Stage) -> None:
     _until_over(stage, line)
 
 
-@show
+@scenario
 def silence(stage: Stage) -> None:
     """Not a key, to the end."""
     _, line = _handed_over(stage)
     _until_over(stage, line, limit_s=40)
 
 
-@show
+@scenario
 def hang_up_in_prompt(stage: Stage) -> None:
     client, line = _handed_over(stage)
     line.until_heard()
@@ -128,7 +127,7 @@ def hang_up_in_prompt(stage: Stage) -> None:
     _until_over(stage, line)
 
 
-@show
+@scenario
 def press_and_hang_up(stage: Stage) -> None:
     """The key and the BYE in one breath."""
     client, line = _handed_over(stage)
@@ -139,7 +138,7 @@ def press_and_hang_up(stage: Stage) -> None:
     _until_over(stage, line)
 
 
-@show
+@scenario
 def no_dialogue(stage: Stage) -> None:
     """The operator leaves at once: nothing to rate."""
     operator = stage.operator(1, answer_after_s=0.5)
@@ -152,7 +151,7 @@ def no_dialogue(stage: Stage) -> None:
     _until_over(stage, line)
 
 
-@show
+@scenario
 def client_bye(stage: Stage) -> None:
     """The client hangs up after the talk: they cannot be asked."""
     operator, client, line = dialogue(stage, STAY, pause_s=0.3)
@@ -162,7 +161,7 @@ def client_bye(stage: Stage) -> None:
     stage.until_over(operator)
 
 
-@show
+@scenario
 def all_questions(stage: Stage) -> None:
     """Score, second question, and a spoken comment ended by hanging up."""
     client, line = _handed_over(stage)
@@ -177,7 +176,7 @@ def all_questions(stage: Stage) -> None:
     _until_over(stage, line)
 
 
-@show
+@scenario
 def operator_lost(stage: Stage) -> None:
     """The operator's network is lost: the client comes to the rating and is not asked."""
     client = stage.client()
@@ -192,7 +191,7 @@ def operator_lost(stage: Stage) -> None:
     _until_over(stage, line)
 
 
-@show
+@scenario
 def forever(stage: Stage) -> None:
     """In the menu until something happens to it."""
     _, line = _handed_over(stage)
@@ -200,7 +199,7 @@ def forever(stage: Stage) -> None:
     _until_over(stage, line, limit_s=60)
 
 
-@show
+@scenario
 def called(stage: Stage) -> None:
     """Called later for the rating; the client presses 5."""
     _, client, line = dialogue(stage, CALL, pause_s=0.3)
@@ -214,7 +213,7 @@ def called(stage: Stage) -> None:
     stage.wait(6.0)
 
 
-@show
+@scenario
 def called_and_not_answering(stage: Stage) -> None:
     _, client, line = dialogue(stage, CALL, pause_s=0.3)
     client.answer_after_s = None
@@ -225,7 +224,7 @@ def called_and_not_answering(stage: Stage) -> None:
     stage.wait(6.0)
 
 
-@show
+@scenario
 def talks_again(stage: Stage) -> None:
     """The rating is due while the client is on another call: it waits for its end."""
     operator, client, _ = dialogue(stage, CALL, pause_s=0.3)
@@ -247,14 +246,14 @@ def talks_again(stage: Stage) -> None:
     stage.wait(4.0)
 
 
-@show
+@scenario
 def waits_to_be_called(stage: Stage) -> None:
     """As `called`, with the daemon restarted meanwhile: they answer once the test says that it is there."""
     _, client, line = dialogue(stage, CALL, pause_s=0.3)
     client.answer_after_s = None
     client.line.bye()
     _until_over(stage, line)
-    until_cue(stage, 100)
+    stage.until_cue(100)
     stage.exchange.until(lambda: len(client.calls) == 2, 60, "the client to be called for the rating")
     client.line.pick_up()
     stage.until_talking(client)
@@ -265,4 +264,4 @@ def waits_to_be_called(stage: Stage) -> None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(show, __doc__))
+    raise SystemExit(main(SCENARIOS, __doc__))

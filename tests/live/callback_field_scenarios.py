@@ -1,28 +1,28 @@
-"""Calls on other people's configurations, and whether their clients are called back: one show a process.
+"""Calls on other people's configurations, and whether their clients are called back.
 
-As `callback_show`; ``python -m tests.live.field_show NAME --sip-port PORT --lane N`` plays one.
+Each ``ring`` of the client is one INVITE their phone received.
 """
 
 from __future__ import annotations
 
 import urllib.parse
 
-from tests.lab.scenarios import Stage, main
+from tests.lab.stage import Scenarios, Stage, main
 from tests.lab.truth import tell
-from tests.live.shows import (
+from tests.live.scenario_parts import (
     AFTERWARDS_S,
     GREETING_S,
-    Shows,
     client_who_vanishes,
     dialogue,
     greeted,
     speaks_and_vanishes,
 )
 
-show = Shows()
+SCENARIOS = Scenarios[Stage]()
+scenario = SCENARIOS.add
 
 
-@show
+@scenario
 def provider_timeout(stage: Stage) -> None:
     """The client's provider has lost them: its BYE says `Reason: SIP;cause=408`. They are called back."""
     operator, client, _ = dialogue(stage)
@@ -36,7 +36,7 @@ def provider_timeout(stage: Stage) -> None:
     stage.wait(AFTERWARDS_S)
 
 
-@show
+@scenario
 def old_cause(stage: Stage) -> None:
     """Operator 1's phone fails (500), operator 2 has the client, who says goodbye: nobody calls them back."""
     stage.operator(1, reject_with=500)
@@ -51,7 +51,7 @@ def old_cause(stage: Stage) -> None:
     stage.wait(AFTERWARDS_S)
 
 
-@show
+@scenario
 def dead_transfer(stage: Stage) -> None:
     """The operator hands the client to a number whose provider says 500: the PBX ends it, nobody was lost."""
     stage.client(2, reject_with=500)
@@ -61,7 +61,7 @@ def dead_transfer(stage: Stage) -> None:
     stage.wait(AFTERWARDS_S)
 
 
-@show
+@scenario
 def operator_unheard(stage: Stage) -> None:
     """Nobody hears the operator, the client vanishes after a long dialogue: they are called back."""
     operator = stage.operator(1, answer_after_s=0.5)
@@ -78,7 +78,7 @@ def operator_unheard(stage: Stage) -> None:
     stage.wait(AFTERWARDS_S)
 
 
-@show
+@scenario
 def clicked_in_vain(stage: Stage) -> None:
     """While a callback is due a program rings operator 2 and then the client, in vain: it stays due."""
     first = stage.operator(1, answer_after_s=0.5)
@@ -111,4 +111,4 @@ def clicked_in_vain(stage: Stage) -> None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(show, __doc__))
+    raise SystemExit(main(SCENARIOS, __doc__))

@@ -1,0 +1,72 @@
+"""What a daemon has stored, read from its SQLite database while it runs."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+Row = dict[str, Any]
+
+
+class Stored:
+    """The database of one daemon; `url` as in its settings."""
+
+    def __init__(self, url: str) -> None:
+        self.database = Path(url.removeprefix("sqlite:///"))
+
+    def rows(self, query: str, *values: object) -> list[Row]:
+        with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True, timeout=10)) as connection:
+            connection.row_factory = sqlite3.Row
+            return [dict(row) for row in connection.execute(query, values)]
+
+    def execute(self, statement: str, *values: object) -> None:
+        """Change something behind the daemon's back."""
+        with closing(sqlite3.connect(self.database, timeout=10)) as connection, connection:
+            connection.execute(statement, values)
+
+    def stored(self) -> list[tuple[str, int]]:
+        """Of each record the call's id, and whether the call was seen whole."""
+        return [(row["call_id"], row["complete"]) for row in self.rows("SELECT call_id, complete FROM calls")]
+
+    def records(self) -> list[Row]:
+        """The call records, oldest first."""
+        return [json.loads(row["record"]) for row in self.rows("SELECT record FROM calls ORDER BY id")]
+
+    def call(self, line: str, direction: str = "inbound") -> Row:
+        """The one record of a line's calls of a direction."""
+        (found,) = [
+            record for record in self.records() if record["line"] == line and record["direction"] == direction
+        ]
+        return found
+
+    def callbacks(self) -> list[Row]:
+        """The callbacks' ledger, oldest first."""
+        return self.rows("SELECT * FROM callbacks ORDER BY id")
+
+    def steps(self, origin_call_id: str) -> list[Row]:
+        """The moves of one callback."""
+        return self.rows(
+            "SELECT t.* FROM callback_transitions t JOIN callbacks c ON c.id = t.callback"
+            " WHERE c.origin_call_id = ? ORDER BY t.id",
+            origin_call_id,
+        )
+
+    def ratings(self) -> list[Row]:
+        """The ratings' ledger, oldest first."""
+        return self.rows("SELECT * FROM ratings ORDER BY id")
+
+    def rating(self, line: str) -> Row:
+        """The one rating of a line."""
+        (found,) = [row for row in self.ratings() if row["line"] == line]
+        return found
+
+    def settled(self, line: str) -> bool:
+        """Whether a line's rating has come to its end."""
+        rows = [row for row in self.ratings() if row["line"] == line]
+        return bool(rows) and all(row["state"] not in {"scheduled", "dialling", "asking"} for row in rows)
+
+    def complaints(self) -> list[Row]:
+        return self.rows("SELECT * FROM complaints ORDER BY id")
