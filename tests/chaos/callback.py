@@ -12,14 +12,14 @@ from typing import Any
 
 from callsteward.callback.states import FINAL, State
 from callsteward.stream.pump import STORE_PATIENCE_S
-from tests.chaos.cast import Act, Cast
 from tests.chaos.cells import Cell, Fault, Moment, Scene
-from tests.chaos.daemon import Guarded
 from tests.chaos.disk import Disk
 from tests.chaos.field import Field
+from tests.chaos.revived import Revived
 from tests.chaos.verdict import judge
 from tests.lab.errors import LabError
-from tests.live.callback_lab import settings
+from tests.lab.phone_process import Act, Phones
+from tests.live.settings import callback_settings
 
 GREETING_S = 1.3
 SETTLE_LIMIT_S = 75.0
@@ -74,14 +74,14 @@ class _Play:
         cell, chance = self._cell, self._chance
         with (
             Disk(self._folder / "disk") as disk,
-            Guarded(
+            Revived(
                 self._folder,
                 self._settings(disk),
                 armed=cell.points,
                 later=cell.moment is not None,
                 pause_s=round(chance.uniform(0.05, 1.5), 2),
             ) as daemon,
-            Cast(self._pbx.sip_port, 0) as cast,
+            Phones(self._pbx.sip_port, 0) as cast,
         ):
             self._disk, self._daemon, self._cast = disk, daemon, cast
             try:
@@ -98,10 +98,12 @@ class _Play:
                 (self._folder / "acts.jsonl").write_text("".join(json.dumps(act) + "\n" for act in cast.acts))
                 daemon.leave()
                 for file in disk.folder.glob("chaos.*"):
-                    shutil.copy(file, self._folder / file.name)
+                    # A daemon that was killed has left its socket, too.
+                    if file.is_file():
+                        shutil.copy(file, self._folder / file.name)
 
     def _settings(self, disk: Disk) -> dict[str, Any]:
-        values = settings(
+        values = callback_settings(
             self._pbx,
             disk.folder / "chaos.db",
             **{

@@ -18,19 +18,18 @@ import msgspec
 from callsteward.record.call import CallRecord, Party
 from callsteward.store.stored import decode
 from tests.chaos import rating_verdict
-from tests.chaos.cast import Cast
-from tests.chaos.daemon import Guarded
 from tests.chaos.field import Field
 from tests.chaos.rating_verdict import SCORE, Does, Menu
 from tests.chaos.record_cells import OF_THE_PBX, Connect, Outer, Phase, RecordCell
 from tests.chaos.record_verdict import BOOKS, Count, Placed, count, of_this_run, slowest_s
+from tests.chaos.revived import Revived
 from tests.chaos.strike import strike
 from tests.judge.books import Books
 from tests.lab.errors import LabError
 from tests.lab.fd_store import FdStore
-from tests.live import rating_lab
-from tests.live.callback_lab import settings
+from tests.lab.phone_process import Phones
 from tests.live.lag import TOO_LATE_S, LagMeter
+from tests.live.settings import callback_settings, rating_settings
 
 GREETING_S = 1.3
 SETTLE_LIMIT_S = 30.0
@@ -83,8 +82,8 @@ class _Play:
         with (
             LagMeter() as self._lag,
             FdStore() if self._cell.connect is Connect.KEPT else nullcontext() as store,
-            Guarded(self._folder, self._settings(), pause_s=pause_s, store=store) as daemon,
-            Cast(field.pbx.sip_port, 0) as cast,
+            Revived(self._folder, self._settings(), pause_s=pause_s, store=store) as daemon,
+            Phones(field.pbx.sip_port, 0) as cast,
         ):
             self._daemon, self._cast = daemon, cast
             try:
@@ -136,9 +135,9 @@ class _Play:
         broker = self._field.broker
         pbx, database = self._field.pbx, self._folder / "records.db"
         if self._cell.phase is Phase.IVR:
-            values = rating_lab.settings(pbx, database)
+            values = rating_settings(pbx, database)
         else:
-            values = settings(pbx, database, ring_s=6, operator_ring_s=6, same_operator_s=20)
+            values = callback_settings(pbx, database, ring_s=6, operator_ring_s=6, same_operator_s=20)
         values["asterisk"] = self._field.asterisk_settings()
         values["mqtt"] = {
             "host": broker.host,
@@ -315,7 +314,7 @@ class _Play:
         return (self._field.pbx.log / "full").read_text(errors="replace").splitlines()
 
     def _ratings(self) -> list[dict[str, Any]]:
-        return self._daemon._rows("SELECT * FROM ratings ORDER BY id")
+        return self._daemon.ratings()
 
     def _placed(self) -> list[Placed]:
         """The calls as the phones know them. A PBX that died ended what was in progress."""
@@ -358,7 +357,7 @@ class _Play:
         return records
 
     def _records(self) -> list[CallRecord]:
-        rows = self._daemon._rows("SELECT record FROM calls ORDER BY id")
+        rows = self._daemon.rows("SELECT record FROM calls ORDER BY id")
         return of_this_run([decode(row["record"]) for row in rows], self._began)
 
     def _published(self, records: list[CallRecord]) -> list[dict[str, Any]]:

@@ -6,12 +6,12 @@ import signal
 import time
 from collections.abc import Callable
 
-from tests.chaos.daemon import Guarded
 from tests.chaos.field import Field
 from tests.chaos.record_cells import Outer
+from tests.chaos.revived import Revived
 
 
-def strike(fault: Outer, field: Field, daemon: Guarded, *, away_s: float) -> Callable[[], None]:
+def strike(fault: Outer, field: Field, daemon: Revived, *, away_s: float) -> Callable[[], None]:
     """What does it; over when that returns: everything is back, and the daemon connected.
 
     `away_s`: how long what is cut or killed stays so, where nothing else says it.

@@ -1,14 +1,12 @@
-"""The daemon as systemd runs it: started again whenever it ends."""
+"""A `Daemon` as systemd runs it: started again whenever it ends."""
 
 from __future__ import annotations
 
-import json
-import os
 import signal
 import subprocess
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -17,14 +15,13 @@ from typing import Any, Self
 from callsteward import faults
 from tests.lab.errors import LabError
 from tests.lab.fd_store import FdStore
-from tests.lab.pbx_config import REPOSITORY
-from tests.live import callback_lab
+from tests.live.daemon import STOP_S, Command, Daemon
+from tests.live.settings import Settings
 
 START_LIMIT_S = 40.0
-STOP_S = 8.0
 
 
-class Guarded(callback_lab.Daemon):
+class Revived(Daemon):
     """`callsteward run`, revived `pause_s` after each end. Use as a context manager.
 
     `armed`: the fault point at which its first, second … life ends; `arm()` makes them count, where they
@@ -34,7 +31,7 @@ class Guarded(callback_lab.Daemon):
     def __init__(
         self,
         folder: Path,
-        values: Mapping[str, Any],
+        values: Settings,
         *,
         armed: Sequence[str] = (),
         later: bool = False,
@@ -55,7 +52,7 @@ class Guarded(callback_lab.Daemon):
 
     def __enter__(self) -> Self:
         self._wanted.set()
-        self._launch()
+        self.launch()
         self._guard.start()
         return self
 
@@ -66,6 +63,7 @@ class Guarded(callback_lab.Daemon):
         trace: TracebackType | None,
     ) -> None:
         self.leave()
+        super().__exit__(kind, error, trace)
 
     def leave(self) -> int | None:
         """Stop it for good with SIGTERM; its exit code, None where it had to be killed."""
@@ -99,17 +97,15 @@ class Guarded(callback_lab.Daemon):
 
     @property
     def connects(self) -> int:
-        return self.log_file.read_bytes().count(b'"ari_connected"')
+        return len(self._links())
 
     @property
     def connected_at(self) -> list[float]:
         """When it reported a link to Asterisk, Unix seconds."""
-        entries = [json.loads(line) for line in self.log_file.read_text().splitlines() if line[:1] == "{"]
-        return [
-            datetime.fromisoformat(entry["timestamp"]).timestamp()
-            for entry in entries
-            if entry.get("action") == "ari_connected"
-        ]
+        return [datetime.fromisoformat(entry["timestamp"]).timestamp() for entry in self._links()]
+
+    def _links(self) -> list[dict[str, Any]]:
+        return [entry for entry in self.said_in(0) if entry.get("action") == "ari_connected"]
 
     def signal(self, how: signal.Signals) -> None:
         """End this life; the guard begins the next."""
@@ -127,32 +123,15 @@ class Guarded(callback_lab.Daemon):
                 raise LabError(message)
             time.sleep(0.02)
 
-    def _launch(self) -> None:
-        environment = {
-            key: value
-            for key, value in os.environ.items()
-            if key not in {faults.VARIABLE, faults.FILE_VARIABLE}
-        }
+    def launch(self, *, fault: str = "") -> None:
+        """Begin a life, with the fault point that it is to end at."""
         life = len(self.lives)
-        if life < len(self._armed) and self._armed[life]:
-            environment[faults.VARIABLE] = self._armed[life]
-            if self._later:
-                environment[faults.FILE_VARIABLE] = str(self._trigger)
-        command: list[str | Path] = [callback_lab.COMMAND, "run", "-c", self.config]
-        files: tuple[int, ...] = ()
-        if self._store is not None:
-            command[:], more, files = self._store.command(command)
-            environment |= more
-        with self.log_file.open("ab") as log:
-            self._process = subprocess.Popen(
-                command,
-                cwd=REPOSITORY,
-                pass_fds=files,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=environment,
-            )
+        fault = self._armed[life] if life < len(self._armed) else ""
+        self.environment = {faults.FILE_VARIABLE: str(self._trigger)} if fault and self._later else {}
+        super().launch(fault=fault)
+
+    def _started_by(self, command: Command) -> tuple[Command, dict[str, str], tuple[int, ...]]:
+        return super()._started_by(command) if self._store is None else self._store.command(command)
 
     def _revive(self) -> None:
         while self._wanted.is_set():
@@ -166,4 +145,4 @@ class Guarded(callback_lab.Daemon):
             self.lives.append(code)
             time.sleep(self._pause_s)
             if self._wanted.is_set():
-                self._launch()
+                self.launch()
