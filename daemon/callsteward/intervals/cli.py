@@ -25,7 +25,7 @@ from callsteward.terminal.options import (
     tell_unknown_line,
     words,
 )
-from callsteward.terminal.printing import Form, Listing, Printer, Wanted, printer, wanted
+from callsteward.terminal.printing import Form, Listing, Wanted, printer, wanted
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -165,15 +165,19 @@ def _print_sums(kind: Kind, settings: Config, asked: Wanted, slots: _Slots, name
     )
     stderr = Console(stderr=True)
 
-    async def put(store: Store, out: Printer[IntervalRow]) -> None:
-        with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
+    async def put(store: Store) -> int:
+        # The heading comes when there is a database to read.
+        with (
+            printer(listing, asked, slots.zone) as out,
+            Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as progress,
+        ):
             task = progress.add_task("days", total=steps)
             async for rows in read(store):
                 out.write(rows)
                 progress.advance(task)
+        return out.count
 
-    with printer(listing, asked, slots.zone) as out:
-        with_store(settings, lambda store: put(store, out))
+    count = with_store(settings, put)
     if outside:
         words += f", {len(outside)} of them empty before the first call or after the last and not shown"
-    typer.echo(f"{out.count} rows: {words}, {slots.zone.key}" if out.count else "no rows", err=True)
+    typer.echo(f"{count} rows: {words}, {slots.zone.key}" if count else "no rows", err=True)
