@@ -76,20 +76,6 @@ class Numbers:
         """
         return self._looked(raw) if len(raw) <= _REMEMBERED else None
 
-    def plain(self, raw: str) -> str | None:
-        """The digits of a caller id, with their leading plus; None for text that is no number at all.
-
-        Everything else in the caller id is left out (`record.caller_id`). Masking, keying and dialling a
-        number all begin here, so that they never mean different numbers.
-        """
-        written = caller_id.read(raw)
-        if written is None:
-            return None
-        digits, context = written
-        if not context or len(digits) <= _EXTENSION:
-            return digits
-        return self.e164(raw)
-
     def e164(self, raw: str) -> str | None:
         """The number as +79031234567; None if it cannot be one, or can be more than one."""
         looked = self.look(raw)

@@ -126,7 +126,7 @@ class Rules:
         self._no_silence = _silence_limit(0.0, self._silence_limit_s)
         self._no_hold = RuleCheck("hold_limit", _MET, 0.0, self._hold_limit_s)
         self._no_transfer = _at_most("transfers", 0.0, self._max_transfers)
-        self._not_registered = registered_within(None, None, self._registered_within_s)
+        self._not_registered = registered_within(None, self._registered_within_s)
         # The rules about a talk, for a call without one.
         self._no_talk: tuple[RuleCheck, ...] = (
             RuleCheck("greeting", _NOT_APPLICABLE, None, self._greeting_within_s),
@@ -160,7 +160,7 @@ class Rules:
             _operator_hangs_up_last(call) if self._last_by_client else _HANGS_UP_AS_LIKED,
             self._not_registered
             if call.registered_s is None
-            else registered_within(call.registered_s, None, self._registered_within_s),
+            else registered_within(call.registered_s, self._registered_within_s),
         )
 
 
@@ -232,13 +232,11 @@ def _transfer_with_ticket(call: Measured, *, needed: bool) -> RuleCheck:
     return RuleCheck("transfer_with_ticket", _MET if call.ticket else _BROKEN, call.ticket, limit=True)
 
 
-def registered_within(after_s: float | None, waited_s: float | None, limit: float) -> RuleCheck:
-    """`after_s`: from the talk's end to the tag `registered`; `waited_s`: time since then without the tag.
+def registered_within(after_s: float | None, limit: float) -> RuleCheck:
+    """`after_s`: from the talk's end to the tag `registered`.
 
     When the record is made the limit has not passed yet: a call that is not registered by then is not judged.
     """
-    if after_s is None and waited_s is not None and waited_s > limit:
-        return RuleCheck("registered_within", _BROKEN, None, limit)
     return _at_most("registered_within", after_s, limit)
 
 

@@ -57,6 +57,18 @@ async def test_no_operator_is_rung_for_a_client_who_is_on_the_list_by_now(hotlin
     assert steps[-1].evidence == LISTED
 
 
+async def test_the_number_is_guarded_once_more_before_an_operator_is_rung(store: Store) -> None:
+    """The configuration was changed while the callback waited."""
+    hotline = Hotline(store)
+    await hotline.drop()
+    denied = hotline.config.callback.model_copy(update={"denied_prefixes": ("+7903",)})
+    hotline.config = hotline.config.model_copy(update={"callback": denied})
+    hotline.restart()
+    await hotline.work()
+    assert hotline.pbx.originated == []
+    assert await ended(hotline) == (State.SUPPRESSED, "denied_prefix")
+
+
 async def test_the_list_is_read_in_the_step_that_allows_the_ring(hotline: Hotline) -> None:
     """Whoever comes onto it after the daemon has looked is not rung for either."""
     await hotline.drop()

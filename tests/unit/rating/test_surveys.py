@@ -14,8 +14,10 @@ from callsteward.clock import DAY_MS
 from callsteward.config import Callback, Config, Line
 from callsteward.config import Rating as Settings
 from callsteward.exceptions import AriError, StoreError
+from callsteward.outgoing.ages import Ages
 from callsteward.outgoing.do_not_call import DoNotCall
 from callsteward.outgoing.may import May
+from callsteward.outgoing.zones import ClientZones
 from callsteward.rating import heard
 from callsteward.rating.heard import Heard, Said
 from callsteward.rating.ledger import Ledger
@@ -230,6 +232,36 @@ async def test_the_hours_are_waited_for_and_nobody_is_exempt(store: Store) -> No
     house.now_ms = NOON + 21 * 3_600_000  # 09:00
     await house.work()
     assert house.pbx.calls == [CHANNEL]
+
+
+async def test_the_hours_are_those_where_the_client_is(house: House) -> None:
+    await ClientZones(house.store.engine).put({NUMBER: "Asia/Vladivostok"}, by="cli")
+    house.now_ms = NOON + 90 * 60_000  # 13:30 in Moscow, 20:30 there
+    await house.due()
+    await house.work()
+    assert house.pbx.calls == []
+    house.now_ms = NOON + 14 * 3_600_000 - 60_000  # 08:59 there
+    await house.work()
+    assert house.pbx.calls == []
+    await house.work(60)
+    assert house.pbx.calls == [CHANNEL]
+
+
+async def test_a_clock_that_is_set_back_delays_no_question(store: Store) -> None:
+    house = House(store)
+    steady_ms = 0
+    house.surveys.steady_ms = lambda: steady_ms
+    house.surveys.ages = Ages(lambda: house.now_ms, lambda: steady_ms)
+    await house.due()
+    await house.work()
+    house.gone()
+    await house.work()
+    assert len(house.pbx.questions) == 1
+    # An hour back, and eleven seconds later.
+    house.now_ms -= 3_600_000
+    steady_ms += 11_000
+    await house.work()
+    assert len(house.pbx.questions) == 2
 
 
 async def test_what_is_too_late_is_given_up(store: Store) -> None:
