@@ -3,6 +3,9 @@
 callbacks: each run is one call whose connection breaks in mid-dialogue, one fault, and the callback that
 follows. The client's phone counts the INVITEs it receives: exactly one, or none with the reason written down.
 
+ratings: each run is one talk and the rating call that follows; the daemon is killed at a point of it. The
+client's phone counts its INVITEs, and the ledger says what became of the rating.
+
 records: each run is one call and one fault in one of its phases; its record is held against the phones and
 against Asterisk's CDR and CEL: none lost, none twice, nobody wrongly said to have hung up.
 
@@ -25,6 +28,7 @@ from tests.chaos import result as results
 from tests.chaos import table
 from tests.chaos.cells import every_cell
 from tests.chaos.plan import AnyCell, Run, chosen, plan
+from tests.chaos.rating_cells import every_rating_cell
 from tests.chaos.record_cells import every_record_cell
 from tests.chaos.result import Result
 from tests.chaos.runner import play_all
@@ -33,8 +37,9 @@ from tests.lab.roots import say
 
 MATRICES: dict[str, tuple[AnyCell, ...]] = {
     "callbacks": every_cell(),
+    "ratings": every_rating_cell(),
     "records": every_record_cell(),
-    "all": (*every_cell(), *every_record_cell()),
+    "all": (*every_cell(), *every_rating_cell(), *every_record_cell()),
 }
 # Wide enough for the tables where no terminal says how wide it is.
 PIPE_WIDTH = 150

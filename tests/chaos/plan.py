@@ -9,9 +9,10 @@ from itertools import cycle
 import msgspec
 
 from tests.chaos.cells import Cell
+from tests.chaos.rating_cells import RatingCell
 from tests.chaos.record_cells import RecordCell
 
-AnyCell = Cell | RecordCell
+AnyCell = Cell | RatingCell | RecordCell
 
 
 class Run(msgspec.Struct, frozen=True):

@@ -6,6 +6,7 @@ import msgspec
 
 from tests.chaos.cells import Cell
 from tests.chaos.plan import AnyCell, Run
+from tests.chaos.rating_cells import FAULT, RatingCell
 from tests.chaos.record_verdict import Count
 
 
@@ -56,4 +57,6 @@ def key(cell: AnyCell) -> tuple[str, str, str, str]:
     """A cell's place in its table: matrix, fault, phase, and scene or way of being connected."""
     if isinstance(cell, Cell):
         return ("callbacks", cell.fault.value, cell.phase, cell.scene.value)
+    if isinstance(cell, RatingCell):
+        return ("ratings", FAULT, cell.phase, cell.scene.value)
     return ("records", cell.fault.value, cell.phase.value, cell.connect.value)

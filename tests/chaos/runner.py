@@ -18,6 +18,8 @@ from tests.chaos.callback import play_callback
 from tests.chaos.cells import Cell
 from tests.chaos.field import Field
 from tests.chaos.plan import AnyCell, Run
+from tests.chaos.rating_cells import RatingCell
+from tests.chaos.rating_play import play_rating
 from tests.chaos.record_cells import Connect
 from tests.chaos.record_play import play_records
 from tests.chaos.result import Result
@@ -72,7 +74,7 @@ def play_all(
 
 def _needs(cell: AnyCell) -> tuple[bool, str]:
     """Which field: with a broker or without, and who dials whom."""
-    if isinstance(cell, Cell):
+    if isinstance(cell, Cell | RatingCell):
         return (False, Connect.CLIENT.value)
     return (True, cell.connect.value)
 
@@ -116,6 +118,8 @@ def _play(field: Field, run: Run, *, keep: bool) -> Result:
         field.tidy()
         if isinstance(run.cell, Cell):
             changes = play_callback(field, run.cell, run.seed, folder)
+        elif isinstance(run.cell, RatingCell):
+            changes = play_rating(field, run.cell, run.seed, folder)
         else:
             changes = play_records(field, run.cell, run.seed, folder)
     except (LabError, AssertionError, OSError, sqlite3.Error) as error:

@@ -128,12 +128,14 @@ class Shape(msgspec.Struct, frozen=True):
     row: Callable[[Line], Row]
 
 
+_INVITES = Shape(
+    "INVITEs that reached the client's phone",
+    ("fault", "phase", "scene", "runs", "0", "1", "2+", "breaches", "how the ledger ended"),
+    _callback_row,
+)
 SHAPES = {
-    "callbacks": Shape(
-        "INVITEs that reached the client's phone",
-        ("fault", "phase", "scene", "runs", "0", "1", "2+", "breaches", "how the ledger ended"),
-        _callback_row,
-    ),
+    "callbacks": _INVITES,
+    "ratings": _INVITES,
     "records": Shape(
         "Calls placed and their records",
         ("fault", "phase", "connect", "runs", *(name for name, _ in COUNTED), "rating"),
@@ -176,7 +178,7 @@ def grids(results: Sequence[Result]) -> str:
     """Faults down, phases across, in short, for a document."""
     parts: list[str] = []
     for matrix, found in _matrices(results).items():
-        if matrix == "callbacks":
+        if matrix != "records":
             # A fault point is a phase of its own: those stand in the long table only.
             outer = [line for line in lines(found) if not line.fault.startswith("SIGKILL at")]
             parts += _grid("runs with 0 / 1 / 2+ INVITEs", outer, lambda line: line.invites.values())

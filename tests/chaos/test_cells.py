@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from callsteward import faults
 from callsteward.callback.states import State
+from callsteward.outgoing.fence import ACTS
+from callsteward.rating.states import State as RatingState
 from tests.chaos.cells import SHARPEST, Cell, Fault, Moment, every_cell
 from tests.chaos.plan import chosen, plan
+from tests.chaos.rating_cells import SHARPEST_RATINGS, every_rating_cell
 from tests.chaos.record_cells import SHARPEST_RECORDS, Connect, Outer, Phase, RecordCell, every_record_cell
 
 # Removing old numbers and fences rings no phone.
@@ -14,6 +17,16 @@ NOT_PLAYED = {"before:forget", "after:forget"}
 
 def test_every_fault_point_has_its_cell() -> None:
     assert {point for cell in every_cell() for point in cell.points} == set(faults.points(State)) - NOT_PLAYED
+
+
+def test_every_fault_point_of_a_rating_call_has_its_cell() -> None:
+    points = {
+        f"{when}:rating:{name}" for name in (*RatingState, "kept", *ACTS) for when in ("before", "after")
+    }
+    # Nobody cancels a rating call; removing fences rings no phone.
+    never = {f"{when}:rating:{name}" for name in ("cancelled", "forget") for when in ("before", "after")}
+    assert {point for cell in every_rating_cell() for point in cell.points} == points - never
+    assert set(SHARPEST_RATINGS) <= set(every_rating_cell())
 
 
 def test_every_outer_fault_comes_in_every_phase() -> None:

@@ -9,6 +9,7 @@ import pytest
 from tests.chaos import result as results
 from tests.chaos.cells import SHARPEST
 from tests.chaos.plan import AnyCell, Run
+from tests.chaos.rating_cells import SHARPEST_RATINGS
 from tests.chaos.record_cells import SHARPEST_RECORDS
 from tests.chaos.result import Result
 from tests.chaos.runner import play_all
@@ -16,7 +17,7 @@ from tests.live.availability import lab_or_skip
 
 pytestmark = pytest.mark.live
 
-CELLS: tuple[AnyCell, ...] = (*SHARPEST, *SHARPEST_RECORDS)
+CELLS: tuple[AnyCell, ...] = (*SHARPEST, *SHARPEST_RATINGS, *SHARPEST_RECORDS)
 WORKERS = 4
 
 
