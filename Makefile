@@ -46,7 +46,7 @@ demo: setup ## Real Asterisk, real phones, real broker: watch call records arriv
 
 # Apart, and coverage with the units alone: it makes the property tests five times as slow and adds nothing.
 .PHONY: test
-test: lint types test-roots test-units test-lowest test-properties test-lanes test-alone test-compiled ## Everything: lint, types, all tests with the live ones, coverage of the pure core
+test: lint types test-roots test-units test-lowest test-properties test-live test-alone test-compiled ## Everything: lint, types, all tests with the live ones, coverage of the pure core
 
 .PHONY: test-roots
 test-roots: setup
@@ -70,13 +70,15 @@ test-properties: setup
 	@echo "==> property and fuzz tests"
 	@$(PY) -m pytest $(PARALLEL) $(PROPERTIES)
 
-# Most live tests wait for real phones: two at once take half the time. A file is one lane's.
-.PHONY: test-lanes
-test-lanes: setup
-	@echo "==> all other tests that two can run of at once"
-	@$(PY) -m pytest -n 2 --dist loadfile --durations=10 -m 'not alone' $(OTHERS)
+# Most live tests wait for real phones: four lanes on two cores. A PBX and its phones go before the rest
+# (tests/lab/priority.py), the lanes are filled by tests/conftest.py.
+LANES ?= 4
+.PHONY: test-live
+test-live: setup ## All other tests: real Asterisk, phones, brokers, databases, in four lanes (LANES=)
+	@echo "==> all other tests, $(LANES) at once"
+	@$(PY) -m pytest -n $(LANES) --dist loadfile --no-loadscope-reorder --durations=10 -m 'not alone' $(OTHERS)
 
-# The rest play dozens of calls at once, or measure spans: they need the machine.
+# Here the question is what a crowd of calls and the daemon do to a PBX: it has no priority, and the machine.
 .PHONY: test-alone
 test-alone: setup
 	@echo "==> the live tests that need the machine to themselves"

@@ -1,10 +1,42 @@
-"""What every test run ends with: the names of what failed, below all that was printed for it."""
+"""How tests are shared among lanes (`make test-live`), and what a run ends with: the names of what failed."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from callsteward.config import secret_words
+
+HALVES = {"test_asterisk16": ("[pjsip-", "[sip-")}
+"""Long modules whose tests are of two sessions that have nothing in common."""
+
+
+class Lanes(LoadScopeScheduling):  # type: ignore[misc]
+    """Gives a lane (a pytest-xdist worker) whole modules: a module's tests share a PBX."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        module, _, test = nodeid.partition("::")
+        halves = HALVES.get(Path(module).stem, ())
+        return next((f"{module} {half}" for half in halves if half in test), module)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling | None:
+    """The lanes of `make test-live`; what else runs on several processors is shared as it asks for."""
+    return Lanes(config, log) if config.getoption("dist") == "loadfile" else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The modules that take the longest first, so that all lanes end together."""
+
+    def seconds(item: pytest.Item) -> float:
+        takes = item.get_closest_marker("takes")
+        return float(takes.args[0]) if takes else 0.0
+
+    items.sort(key=seconds, reverse=True)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -28,6 +28,7 @@ from tests.lab.lanes import Driver
 from tests.lab.packages import Progress, say
 from tests.lab.pbx_config import Outbound, PbxSettings, config_files
 from tests.lab.ports import free_port
+from tests.lab.priority import go_first
 from tests.lab.records import Cdr, Cel, QueueEvent, read_cdr, read_cel, read_queue_log
 from tests.lab.roots import ensure_root
 from tests.lab.server import Server
@@ -58,7 +59,8 @@ class Asterisk(Server):
     """One Asterisk process; use as a context manager.
 
     ``with Asterisk() as pbx:`` starts it, answers ARI on return, removes everything at
-    the end. ``site`` gives configuration files that take the place of the lab's own.
+    the end. ``site`` gives configuration files that take the place of the lab's own. ``first``: it runs
+    before other processes (`priority`); not where the question is what they do to it.
     Raises LabUnavailable where no lab can be, LabError if it does not start.
     """
 
@@ -73,6 +75,7 @@ class Asterisk(Server):
         outbound: Outbound | None = None,
         ari_password: str = "",
         set_clock: bool = False,
+        first: bool = True,
         site: Callable[[PbxSettings], dict[str, str]] | None = None,
         keep: bool = False,
         progress: Progress = say,
@@ -106,6 +109,7 @@ class Asterisk(Server):
             outbound=outbound,
         )
         self._site = site
+        self._first = first
         self._install()
         self.clock = SetClock(self.folder, self.home) if set_clock else None
 
@@ -148,6 +152,8 @@ class Asterisk(Server):
                 raise LabError(message)
             time.sleep(0.1)
         self.cli("core waitfullybooted")
+        if self._first:
+            go_first(process.pid)
 
     @property
     def console(self) -> list[str]:
@@ -235,6 +241,8 @@ class Asterisk(Server):
                 raise LabError(message)
             time.sleep(0.05)
         self.cli("core waitfullybooted")
+        if self._first:
+            go_first(self.pid)
 
     def cdr(self) -> list[Cdr]:
         """Every CDR row so far, oldest first."""

@@ -20,6 +20,7 @@ import pjsua2 as pj
 
 from tests.lab.errors import LabError
 from tests.lab.lanes import PASSWORD, OutsideLine
+from tests.lab.priority import go_first
 from tests.lab.sounds import write_silence, write_speech
 from tests.lab.truth import tell
 
@@ -59,6 +60,7 @@ class Exchange:
         self.silence = Path(self._sounds.name) / "silence.wav"
 
     def __enter__(self) -> Self:
+        go_first()
         write_speech(self.speech)
         write_silence(self.silence)
         self._endpoint.libCreate()

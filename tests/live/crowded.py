@@ -56,7 +56,7 @@ def crowded(folder: Path, broker: Mosquitto) -> Iterator[Crowded]:
         password=password,
         application="callsteward-soak",
     )
-    pbx = Asterisk(outbound=outbound, ari_password=password)
+    pbx = Asterisk(outbound=outbound, ari_password=password, first=False)
     # It writes Asterisk's configuration, and so comes before Asterisk.
     crowd = Crowd(pbx)
     asterisk = {"connect": "outbound", "listen_port": port, "username": outbound.user}

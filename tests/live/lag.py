@@ -11,6 +11,8 @@ import time
 from types import TracebackType
 from typing import Self
 
+from tests.lab.priority import go_first
+
 LOOK_EVERY_S = 0.005
 WORTH_NOTING_S = 0.02
 TOO_LATE_S = 0.05
@@ -35,6 +37,8 @@ class LagMeter:
         self._thread.join()
 
     def _look(self) -> None:
+        # As the phones and the PBX, whose lateness this is to tell.
+        go_first()
         before = time.time()
         while not self._stop.wait(LOOK_EVERY_S):
             now = time.time()

@@ -15,7 +15,7 @@ from tests.lab.ports import free_port
 from tests.live.daemon import Daemon, callsteward, wait_for
 from tests.live.settings import lab_settings, merged
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.takes(25)]
 
 NUMBER = "79031234567"
 # A caller name with what could end a line, a variable or a string.

@@ -23,7 +23,7 @@ from tests.live.play import masked
 from tests.live.settings import ALERT_LANES, STRICT
 from tests.live.subscriber import Received, Subscriber
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.takes(22)]
 
 PROMPT_S = 0.5
 RULES = {

@@ -27,7 +27,7 @@ from tests.live.play import Played, longest_first, play
 from tests.live.settings import lab_settings
 from tests.live.subscriber import Received, Subscriber
 
-pytestmark = [pytest.mark.live, pytest.mark.alone]
+pytestmark = [pytest.mark.live, pytest.mark.takes(150)]
 
 LANES = range(9)
 NAMES = sorted(ARMED_16["pjsip"])

@@ -17,7 +17,7 @@ from tests.live.daemon import Daemon, callsteward
 from tests.live.play import Played, play_each
 from tests.live.settings import callback_settings
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.takes(80)]
 
 # INVITEs to the client's phone, and how the ledger's row ended (None: there is no row).
 EXPECTED: dict[str, tuple[int, str | None, str]] = {

@@ -15,7 +15,7 @@ from tests.live.play import Played, play_each
 from tests.live.settings import callback_settings
 from tests.live.test_callback import EXPECTED as ON_22
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.takes(90)]
 
 NAMES = (
     "network_loss",

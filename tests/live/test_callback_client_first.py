@@ -15,7 +15,7 @@ from tests.live.daemon import Daemon
 from tests.live.play import Played, play_each
 from tests.live.settings import callback_settings
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.takes(50)]
 
 NAMES = ("sticky", "called_by_hand", "rung_by_hand_in_vain")
 YEARS_MS = 3 * 365 * 86_400_000

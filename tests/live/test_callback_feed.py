@@ -16,7 +16,7 @@ from tests.live.play import Playing
 from tests.live.settings import callback_settings, mqtt
 from tests.live.subscriber import Subscriber
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.takes(95)]
 
 NAME = "callbacks"
 ALERT_S, EXPIRE_S = 8, 20

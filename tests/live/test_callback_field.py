@@ -17,7 +17,7 @@ from tests.live.daemon import Daemon
 from tests.live.play import CALLBACKS_ON_SITES, Played, play_each
 from tests.live.settings import callback_settings
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.takes(30)]
 
 # INVITEs to the client's phone, how the ledger's row ended (None: there is no row), and the reason.
 EXPECTED: dict[str, tuple[int, str | None, str]] = {

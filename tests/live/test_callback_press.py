@@ -13,7 +13,7 @@ from tests.live.daemon import Daemon
 from tests.live.play import Playing
 from tests.live.settings import callback_settings
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.takes(40)]
 
 
 @pytest.fixture

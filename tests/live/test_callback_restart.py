@@ -14,7 +14,7 @@ from tests.live.daemon import Daemon
 from tests.live.play import Playing
 from tests.live.settings import callback_settings
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.takes(60)]
 
 LANES = (0, 1, 2)
 GREETING_LANE = 3

@@ -17,7 +17,7 @@ from tests.live.daemon import Daemon, callsteward
 from tests.live.settings import Settings, lab_settings, merged, write
 from tests.live.subscriber import PASSWORD, Subscriber
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.takes(60)]
 
 CHECKS = (
     "config",

@@ -31,7 +31,7 @@ from tests.live.daemon import Daemon, wait_for
 from tests.live.settings import lab_settings, merged
 from tests.live.subscriber import Subscriber
 
-pytestmark = [pytest.mark.live, pytest.mark.alone]
+pytestmark = [pytest.mark.live, pytest.mark.takes(80)]
 
 NAME = "clock"
 HOUR_S = 3600

@@ -23,7 +23,7 @@ from tests.live.integration import connected
 from tests.live.play import TAGS, Playing
 from tests.live.settings import callback_settings
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.takes(110)]
 
 ACL = (REPOSITORY / "config" / "mosquitto" / "acl").read_text()
 TOKEN = "a token for the lab, long enough"

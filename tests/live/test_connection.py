@@ -38,7 +38,7 @@ from tests.live.play import masked
 from tests.live.settings import Settings, lab_settings, merged
 from tests.live.subscriber import Subscriber
 
-pytestmark = [pytest.mark.live, pytest.mark.alone]
+pytestmark = [pytest.mark.live, pytest.mark.takes(85)]
 
 AWAY_S = 30.0
 BLIND_S = 4.0

@@ -19,7 +19,7 @@ from tests.live.daemon import Daemon, callsteward
 from tests.live.play import Played, Playing
 from tests.live.settings import callback_settings
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.takes(140)]
 
 PATIENCE_S = 5.0
 """So long the dialplan waits for the daemon before it gives up by itself."""

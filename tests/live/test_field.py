@@ -32,7 +32,7 @@ from tests.live.play import Played, longest_first, play
 from tests.live.settings import Settings, lab_settings, merged
 from tests.live.subscriber import Subscriber
 
-pytestmark = [pytest.mark.live, pytest.mark.alone]
+pytestmark = [pytest.mark.live, pytest.mark.takes(200)]
 
 LANES = range(FIELD_LANES)
 SITE = REPOSITORY / "tests" / "lab" / "field.toml"

@@ -21,7 +21,7 @@ from tests.live.daemon import Daemon, callsteward
 from tests.live.settings import Settings, lab_settings, merged, write
 from tests.live.subscriber import PASSWORD
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.takes(120)]
 
 
 @pytest.fixture(scope="module")

@@ -49,7 +49,7 @@ def disk(tmp_path: Path) -> Iterator[FrozenDisk]:
 
 @pytest.fixture
 def busy_pbx(root_22: Path) -> Iterator[Asterisk]:
-    pbx = Asterisk()
+    pbx = Asterisk(first=False)
     extensions = pbx.etc / "extensions.conf"
     extensions.write_text(extensions.read_text() + DIALPLAN)
     with pbx:

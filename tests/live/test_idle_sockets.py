@@ -19,7 +19,7 @@ from tests.live.daemon import Daemon, wait_for
 from tests.live.integration import connected
 from tests.live.settings import SHIPPED, Settings, merged
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.takes(35)]
 
 ACL = (REPOSITORY / "config" / "mosquitto" / "acl").read_text()
 CROWD = 1_500

@@ -28,7 +28,7 @@ from tests.live.play import play
 from tests.live.settings import lab_settings, merged
 from tests.live.subscriber import Subscriber
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.takes(170)]
 
 LANES = range(4)
 # Answered at once and late, by the second one asked, after a refusal, behind a Local channel, with a hold;

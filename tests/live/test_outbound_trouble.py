@@ -11,7 +11,7 @@ from tests.lab.broker import Mosquitto
 from tests.live.crowded import crowded
 from tests.live.daemon import Daemon
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.takes(27)]
 
 
 @pytest.mark.usefixtures("root_22")

@@ -13,7 +13,7 @@ import pytest
 
 from tests.bench.delivery import measure
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.takes(300)]
 
 CALLS = 2_000
 KILLS = 10

@@ -17,7 +17,7 @@ from tests.live.published import schema_errors
 from tests.live.settings import rating_settings
 from tests.live.subscriber import Subscriber
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.takes(80)]
 
 NAME = "rating"
 # How each scenario ends: the line it calls, status and reason and score in the call's record, the state of

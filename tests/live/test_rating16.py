@@ -14,7 +14,7 @@ from tests.live.daemon import Daemon
 from tests.live.play import RATINGS, Playing, play_each
 from tests.live.settings import rating_settings
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.takes(55)]
 
 EXPECTED = {
     "stay": ("stay", ("answered", "stay", 4)),

@@ -15,7 +15,7 @@ from tests.live.daemon import Daemon
 from tests.live.play import RATINGS, Played, Playing
 from tests.live.settings import rating_settings
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.takes(210)]
 
 POLITE_S = 5.0
 """So soon after the daemon's death the client has been thanked and their call has ended."""

@@ -30,7 +30,7 @@ from tests.live.play import Played, longest_first, play
 from tests.live.settings import HMAC_KEY
 from tests.live.subscriber import Received, Subscriber
 
-pytestmark = [pytest.mark.live, pytest.mark.alone]
+pytestmark = [pytest.mark.live, pytest.mark.takes(190)]
 
 LANES = range(6)
 STILL_S = 0.15

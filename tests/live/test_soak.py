@@ -9,7 +9,7 @@ import pytest
 from tests.live.availability import lab_or_skip
 from tests.soak.run import Plan, soak
 
-pytestmark = [pytest.mark.live, pytest.mark.alone]
+pytestmark = [pytest.mark.live, pytest.mark.takes(300)]
 
 # The machine is small and busy with other tests: far from what it carries at best, for what is counted here
 # shows at any rate. The ramp is a part of the warm-up.

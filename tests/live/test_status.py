@@ -14,7 +14,7 @@ from tests.lab.broker import Mosquitto
 from tests.live.daemon import Daemon, callsteward, wait_for
 from tests.live.settings import lab_settings
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.takes(50)]
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from tests.live.settings import lab_settings, merged
 from tests.live.subscriber import Subscriber
 from tests.live.test_kept_connection import UNIT, shipped_unit
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.takes(45)]
 
 STOP_S = float(os.environ.get("CALLSTEWARD_STOP_S", "12"))
 KEEPALIVE_S = 5

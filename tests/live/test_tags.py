@@ -17,7 +17,7 @@ from tests.live.play import TAGS, Played, play_each
 from tests.live.settings import callback_settings
 from tests.live.tag_scenarios import SCENARIOS
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.takes(60)]
 
 WRAP_UP_S = 5
 # INVITEs to the client's phone, and how the ledger's row ended (None: there is no row).

@@ -21,7 +21,7 @@ from tests.live.daemon import Daemon, wait_for
 from tests.live.settings import lab_settings
 from tests.live.subscriber import Subscriber
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.takes(55)]
 
 NAME = "trouble"
 # An endless loop in the dialplan would do; Asterisk's own ceiling is some 10,000 a second.

@@ -66,7 +66,7 @@ def soak(plan: Plan, progress: Progress) -> Soaked:
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="callsteward-soak-") as temporary:
         folder = Path(temporary)
-        pbx = Asterisk()
+        pbx = Asterisk(first=False)
         crowd = Crowd(pbx)
         broker = Mosquitto(users={USER: PASSWORD}, tls=True, acl=ACL)
         with pbx, broker, Subscriber(broker) as subscriber, crowd:
