@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 import random
-import sqlite3
 import time
 from pathlib import Path
 from typing import Any
 
 from tests.chaos.callback import GREETING_S, MOMENT_LIMIT_S, QUIET_S, SETTLE_LIMIT_S
-from tests.chaos.cast import Act, Cast
-from tests.chaos.daemon import Guarded
 from tests.chaos.field import Field
 from tests.chaos.rating_cells import RatingCell, RatingScene, breach
 from tests.chaos.rating_verdict import SCORE
-from tests.live import rating_lab
+from tests.chaos.revived import Revived
+from tests.lab.phone_process import Act, Phones
+from tests.live.settings import rating_settings
 
 _OVER = {"answered", "unanswered", "not_reached", "suppressed", "cancelled", "expired"}
 _RINGS_ON = {RatingScene.LISTED_LATE}
@@ -24,14 +23,14 @@ _RINGS_ON = {RatingScene.LISTED_LATE}
 def play_rating(field: Field, cell: RatingCell, seed: int, folder: Path) -> dict[str, Any]:
     """Play one run and judge it: what a Result says of it. Raises LabError where it cannot be played."""
     chance = random.Random(seed)
-    values = rating_lab.settings(
+    values = rating_settings(
         field.pbx, folder / "chaos.db", rating={"ring_s": 8}, rating_delay_min=0.06, rating_question=True
     )
     values["asterisk"] = field.asterisk_settings()
     pause_s = round(chance.uniform(0.05, 1.5), 2)
     with (
-        Guarded(folder, values, armed=cell.points, pause_s=pause_s) as daemon,
-        Cast(field.pbx.sip_port, 0) as cast,
+        Revived(folder, values, armed=cell.points, pause_s=pause_s) as daemon,
+        Phones(field.pbx.sip_port, 0) as cast,
     ):
         try:
             return _Play(cell, daemon, cast, chance).play()
@@ -40,7 +39,7 @@ def play_rating(field: Field, cell: RatingCell, seed: int, folder: Path) -> dict
 
 
 class _Play:
-    def __init__(self, cell: RatingCell, daemon: Guarded, cast: Cast, chance: random.Random) -> None:
+    def __init__(self, cell: RatingCell, daemon: Revived, cast: Phones, chance: random.Random) -> None:
         self._cell = cell
         self._daemon = daemon
         self._cast = cast
@@ -150,7 +149,7 @@ class _Play:
     # --- the ledger ----------------------------------------------------------------------------------
 
     def _rows(self) -> list[dict[str, Any]]:
-        return self._daemon._rows("SELECT * FROM ratings ORDER BY id")
+        return self._daemon.ratings()
 
     def _state(self) -> str:
         rows = self._rows()
@@ -162,9 +161,4 @@ class _Play:
         self._execute("INSERT INTO do_not_call VALUES (?, 0, 'chaos', '')", number)
 
     def _execute(self, statement: str, *values: object) -> None:
-        connection = sqlite3.connect(self._daemon.database, timeout=10)
-        try:
-            with connection:
-                connection.execute(statement, values)
-        finally:
-            connection.close()
+        self._daemon.execute(statement, *values)
