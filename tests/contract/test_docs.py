@@ -22,7 +22,10 @@ from callsteward.recording.replay import Tally, replay
 from callsteward.store.records import Store
 from tests.lab.pbx_config import REPOSITORY
 
-PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+PAGES = [
+    *(REPOSITORY / f"{name}.md" for name in ("README", "ARCHITECTURE", "CONTRIBUTING")),
+    *sorted((REPOSITORY / "docs").glob("*.md")),
+]
 PROGRAM = ".venv/bin/callsteward"
 CALL_ID = "1795313835.6"
 AT_MS = 1_795_313_852_525

@@ -10,7 +10,7 @@ import pytest
 
 from tests.lab.pbx_config import REPOSITORY
 
-GLOSSARY = REPOSITORY / "docs" / "glossary.md"
+GLOSSARY = REPOSITORY / "ARCHITECTURE.md"
 RIDDLES = re.compile(r"\b(so long|told of|tells of|of none of)\b", re.IGNORECASE)
 PROSE = {".py", ".md", ".toml", ".conf", ".json", ".yml", ".service"}
 WHERE = ("daemon", "docs", "config", "dialplan", "deploy")
