@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 
 class Strays:
-    """Ends them. `publish` is told of callbacks that somebody else ended and nobody told."""
+    """Ends them. `publish` gets callbacks that another process ended without a message."""
 
     def __init__(
         self,

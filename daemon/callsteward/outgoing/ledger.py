@@ -222,7 +222,7 @@ class Ledger(Generic[R, S]):
         )
 
     async def _set(self, *where: ColumnElement[bool], **values: object) -> None:
-        """Change rows without a step: nothing is told of it."""
+        """Change rows without a step: no message is made of it."""
         with failing("write to"):
             async with writing(self._engine) as connection:
                 await connection.execute(update(self._table).where(*where).values(**values))
