@@ -49,8 +49,7 @@ _LONGEST_TOPIC = 200
 class _Session:
     """What waits on one connection: commands, and answers that nobody's turn waits for."""
 
-    def __init__(self, opened: broker.Client) -> None:
-        self.opened = opened
+    def __init__(self) -> None:
         self.turns: Turns[tuple[str, bytes, Properties | None]] = Turns(WAITING, WAITING_OF_ONE)
         self.replies: asyncio.Queue[tuple[Reply, Properties | None]] = asyncio.Queue(WAITING)
         self._taken_away = 0
@@ -60,11 +59,11 @@ class _Session:
         with contextlib.suppress(asyncio.QueueFull):
             self.replies.put_nowait((reply, asked))
 
-    def take_away(self, topic: str, retained: bool) -> None:
+    def take_away(self, opened: broker.Client, topic: str, retained: bool) -> None:
         """Have the broker forget what it retains on a topic of commands."""
         if retained and self._taken_away < RETAINED_AT_ONCE:
             self._taken_away += 1
-            self.opened.forget(topic)
+            opened.forget(topic)
 
 
 async def _lost(opened: broker.Client) -> None:
@@ -107,15 +106,15 @@ class MqttDoor:
 
     async def _session(self) -> None:
         identifier = self._config.mqtt.client_id or f"callsteward-{self._config.site.name}"
+        session = _Session()
         opened = broker.client(
             self._config,
             identifier=f"{identifier}-commands",
             version=self._dialect.version,
             plain=self._dialect.plain,
+            admit=functools.partial(self._admit, session),
+            on_too_large=session.take_away,
         )
-        session = _Session(opened)
-        opened.admit = functools.partial(self._admit, session)
-        opened.on_too_large = session.take_away
         async with broker.connected(opened):
             await opened.listen(self._topics.below("commands/+"), retained=False)
             self._backoff.reset()
@@ -124,12 +123,12 @@ class MqttDoor:
             try:
                 async with asyncio.TaskGroup() as group:
                     group.create_task(_lost(opened), name="commands connection")
-                    group.create_task(self._work(session), name="commands work")
-                    group.create_task(self._say(session), name="commands answers")
+                    group.create_task(self._work(opened, session), name="commands work")
+                    group.create_task(self._say(opened, session), name="commands answers")
             except* aiomqtt.MqttError as failed:
                 raise aiomqtt.MqttError(str(failed.exceptions[0])) from failed
 
-    def _admit(self, session: _Session, message: aiomqtt.Message) -> bool:
+    def _admit(self, session: _Session, opened: broker.Client, message: aiomqtt.Message) -> bool:
         """Put a command into its sender's queue; what is none is refused here, at little cost."""
         topic = message.topic.value
         name = topic.rpartition("/")[2][:32]
@@ -142,7 +141,7 @@ class MqttDoor:
                 kind="retained",
                 sender=Source.MQTT.value,
             )
-            session.take_away(topic, True)
+            session.take_away(opened, topic, True)
         elif isinstance(body, bytes | bytearray):
             try:
                 by = parse(name, bytes(body)).by
@@ -160,17 +159,17 @@ class MqttDoor:
                     )
         return False
 
-    async def _work(self, session: _Session) -> None:
+    async def _work(self, opened: broker.Client, session: _Session) -> None:
         while True:
             name, body, asked = await session.turns.get()
             later = functools.partial(session.say, asked=asked)
             reply = await self._commands.handle(name, body, Source.MQTT, later=later)
-            await self._answer(session.opened, reply, asked)
+            await self._answer(opened, reply, asked)
 
-    async def _say(self, session: _Session) -> None:
+    async def _say(self, opened: broker.Client, session: _Session) -> None:
         while True:
             reply, asked = await session.replies.get()
-            await self._answer(session.opened, reply, asked)
+            await self._answer(opened, reply, asked)
 
     async def _answer(self, opened: broker.Client, reply: Reply, asked: Properties | None) -> None:
         """On `replies/ID`, and where MQTT 5 says the sender listens."""

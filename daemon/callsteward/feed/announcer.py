@@ -87,7 +87,6 @@ class Announcer:
             return
         self._sent.clear()
         self._stale.clear()
-        opened.on_too_large = self.too_large
         # The broker sends what it still retains, and nothing else.
         answers = await opened.listen(own(self._prefix, self._site))
         if _refused(answers):
@@ -119,9 +118,12 @@ async def take_away(config: Config, prefix: str) -> int:
     """
     topics = Topics(config.mqtt.root, config.site.name)
     marker = secrets.token_hex(8).encode()
-    opened = broker.client(config, identifier=f"callsteward-undiscover-{secrets.token_hex(4)}")
     there: list[str] = []
-    opened.on_too_large = lambda topic, _retained: there.append(topic)
+    opened = broker.client(
+        config,
+        identifier=f"callsteward-undiscover-{secrets.token_hex(4)}",
+        on_too_large=lambda _opened, topic, _retained: there.append(topic),
+    )
     try:
         async with asyncio.timeout(TAKE_AWAY_S), broker.connected(opened):
             await opened.listen(topics.check)

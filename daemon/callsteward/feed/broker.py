@@ -52,13 +52,17 @@ class RefusedError(Exception):
     """The broker has answered a message with an error (MQTT 5): it has not accepted it, and never will."""
 
 
+Admit = Callable[["Client", aiomqtt.Message], bool]
+TooLarge = Callable[["Client", str, bool], None]
+
+
 class Client(aiomqtt.Client):
     """An aiomqtt client that can be given up while it connects, and that checks the broker's answers.
 
     No message sent to it costs more memory than LARGEST_PACKET (`inlet`).
     """
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
+    def __init__(self, *arguments: Any, admit: Admit, on_too_large: TooLarge, **options: Any) -> None:
         # By packet id: the future of the broker's answer.
         self._answers: dict[int, asyncio.Future[ReasonCode]] = {}
         self.window = WINDOW
@@ -71,11 +75,8 @@ class Client(aiomqtt.Client):
         # other side does (a TLS handshake of a byte a second).
         self._client.connect_timeout = CONNECT_S
         self._tally = Tally(log)
-        self.admit: Callable[[aiomqtt.Message], bool] = _everything
-        """Called for each message before it is queued; must not wait. False: not needed."""
-        self.on_too_large: Callable[[str, bool], None] = _nobody
-        """Called with the topic of a message that was not read because it is too large, and whether it is
-        retained."""
+        self._admit = admit
+        self._on_too_large = on_too_large
 
     def hang_up(self) -> bool:
         """Close the socket at once, even before the broker has answered on it; False: there is none."""
@@ -169,8 +170,8 @@ class Client(aiomqtt.Client):
                 sender=message.topic[:80],
                 bytes=size,
             )
-            self.on_too_large(message.topic, message.retain)
-        elif not self.admit(aiomqtt.Message._from_paho_message(message)):  # noqa: SLF001
+            self._on_too_large(self, message.topic, message.retain)
+        elif not self._admit(self, aiomqtt.Message._from_paho_message(message)):  # noqa: SLF001
             return
         elif self._queue.full():
             self._tally.note(
@@ -192,6 +193,14 @@ class Client(aiomqtt.Client):
             answer.set_result(reason_code)
 
 
+def _everything(_opened: Client, _message: aiomqtt.Message) -> bool:
+    return True
+
+
+def _nobody(_opened: Client, _topic: str, _retained: bool) -> None:
+    pass
+
+
 def client(
     config: Config,
     *,
@@ -200,8 +209,14 @@ def client(
     will: aiomqtt.Will | None = None,
     incoming: int | None = None,
     plain: bool = False,
+    admit: Admit = _everything,
+    on_too_large: TooLarge = _nobody,
 ) -> Client:
     """A client for the configured broker, not connected yet. `version`: "5" or "3.1.1".
+
+    `admit` is called for each message before it is queued, and says whether it is needed. `on_too_large` is
+    called with the topic of a message that was not read because it is too large, and whether it is retained.
+    Neither may wait.
 
     `plain`: without properties in CONNECT (MQTT 5). `incoming`: how many received messages may wait to be
     read; more are dropped. Raises FeedError if a certificate or key file cannot be used, ConfigError if the
@@ -229,6 +244,8 @@ def client(
         max_queued_incoming_messages=incoming,
         properties=_bounded() if v5 and not plain else None,
         logger=_UNHEARD,
+        admit=admit,
+        on_too_large=on_too_large,
     )
 
 
@@ -237,14 +254,6 @@ def _bounded() -> Properties:
     made = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
     made.MaximumPacketSize = LARGEST_PACKET
     return made
-
-
-def _everything(_message: aiomqtt.Message) -> bool:
-    return True
-
-
-def _nobody(_topic: str, _retained: bool) -> None:
-    pass
 
 
 @contextlib.asynccontextmanager

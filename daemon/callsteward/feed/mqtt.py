@@ -280,6 +280,7 @@ class Feed:
             version=self._dialect.version,
             plain=self._dialect.plain,
             will=aiomqtt.Will(self.topics.status, payload, qos=1, retain=True, properties=properties),
+            on_too_large=lambda _opened, topic, retained: self._announcer.too_large(topic, retained),
         )
 
     def _now_ms(self) -> int:
