@@ -9,7 +9,7 @@ from callsteward.outgoing.may import May, Standing
 from callsteward.outgoing.zones import ClientZones
 from callsteward.store.records import Store
 
-NOON = 1_795_345_200_000  # 2026-11-22 12:00 in Moscow
+AFTERNOON = 1_795_345_200_000  # 2026-11-22 14:00 in Moscow
 HOUR = 3_600_000
 NUMBER = "+79031234567"
 
@@ -23,7 +23,7 @@ def may(store: Store) -> May:
     [("", "no_number"), ("112", "emergency_number"), ("+79540000000", "denied_prefix")],
 )
 async def test_what_the_guard_refuses_is_never_called(store: Store, raw: str, never: str) -> None:
-    assert await may(store).call(raw, "support", at_ms=NOON) == Standing(None, never, now=False)
+    assert await may(store).call(raw, "support", at_ms=AFTERNOON) == Standing(None, never, now=False)
 
 
 async def test_who_is_on_the_list_is_never_called_whatever_the_hour(store: Store) -> None:
@@ -31,8 +31,8 @@ async def test_who_is_on_the_list_is_never_called_whatever_the_hour(store: Store
 
     await DoNotCall(store.engine).add([NUMBER], by="cli")
     asked = may(store)
-    assert await asked.call(NUMBER, "support", at_ms=NOON) == Standing(NUMBER, "do_not_call")
-    at_night = await asked.call("89031234567", "support", at_ms=NOON - 9 * HOUR)
+    assert await asked.call(NUMBER, "support", at_ms=AFTERNOON) == Standing(NUMBER, "do_not_call")
+    at_night = await asked.call("89031234567", "support", at_ms=AFTERNOON - 9 * HOUR)
     assert at_night == Standing(NUMBER, "do_not_call", now=False)
     assert await asked.forbidden(NUMBER)
     assert not await asked.forbidden(None)
@@ -40,8 +40,8 @@ async def test_who_is_on_the_list_is_never_called_whatever_the_hour(store: Store
 
 async def test_the_hours_hold_but_soon_after_a_drop(store: Store) -> None:
     asked = may(store)
-    night = NOON - 9 * HOUR
-    assert await asked.call(NUMBER, "support", at_ms=NOON) == Standing(NUMBER)
+    night = AFTERNOON - 9 * HOUR
+    assert await asked.call(NUMBER, "support", at_ms=AFTERNOON) == Standing(NUMBER)
     assert await asked.call(NUMBER, "support", at_ms=night) == Standing(NUMBER, now=False)
     soon = await asked.call(NUMBER, "support", at_ms=night, dropped_ms=night - 60_000)
     assert soon == Standing(NUMBER)
@@ -50,8 +50,9 @@ async def test_the_hours_hold_but_soon_after_a_drop(store: Store) -> None:
 
 
 async def test_the_clients_own_zone_counts(store: Store) -> None:
-    await ClientZones(store.engine).put({NUMBER: "Asia/Vladivostok"}, by="cli")
     asked = may(store)
-    assert await asked.call(NUMBER, "support", at_ms=NOON) == Standing(NUMBER)
-    # 20:30 there, 13:30 here.
-    assert await asked.call(NUMBER, "support", at_ms=NOON + 90 * 60_000) == Standing(NUMBER, now=False)
+    evening = AFTERNOON + 3 * HOUR  # 17:00 in Moscow
+    assert await asked.call(NUMBER, "support", at_ms=evening) == Standing(NUMBER)
+    # Where it is midnight by then.
+    await ClientZones(store.engine).put({NUMBER: "Asia/Vladivostok"}, by="cli")
+    assert await asked.call(NUMBER, "support", at_ms=evening) == Standing(NUMBER, now=False)
