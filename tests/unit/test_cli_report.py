@@ -203,7 +203,10 @@ def test_calls_are_reported_one_by_one(config: Path, tmp_path: Path) -> None:
     assert table["started_at"].to_pylist()[0] == datetime.fromisoformat(CALLS[0].started_at or "")
     shown = callsteward("report", *day, "--output", "table", "--line", "sales")
     assert "sales" in shown.stdout.decode()
-    assert shown.stderr.decode() == "calls: 1 (completed 1)\n"
+    assert shown.stderr.decode().splitlines() == [
+        "calls: 1 (completed 1)",
+        "warning: the configuration has no line 'sales'; there is support, default",
+    ]
 
 
 @pytest.mark.parametrize(

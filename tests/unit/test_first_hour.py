@@ -351,7 +351,7 @@ def test_a_byte_order_mark_is_no_mistake(admin: Admin) -> None:
         (
             ("report", "intervals", "-c", CONFIG, "--from", "today", "--output", "exel"),
             {},
-            "'--output': 'exel' is not one of 'table', 'csv', 'jsonl', 'parquet', 'xlsx'.",
+            "'--output': 'exel' is not one of 'table', 'jsonl', 'csv', 'xlsx', 'parquet'.",
         ),
         (
             ("report", "intervals", "-c", CONFIG, "--from", "2026-13-45"),

@@ -11,7 +11,7 @@ from callsteward.ari.events import epoch_ms, timestamp
 from callsteward.ari.link import UNNEEDED_EVENTS
 from callsteward.ari.marks import SEEN
 from callsteward.ari.stamp import stamp
-from callsteward.daemon import app as app_module
+from callsteward.daemon import linked
 from callsteward.demo.ari_server import FakeAri
 from callsteward.journal import compactor
 from callsteward.journal import keeping as keeping_module
@@ -135,7 +135,7 @@ async def test_a_quiet_call_is_known_to_have_been_watched_until_shortly_before_a
 ):
     """The span that nobody saw begins there, and not with the last event, minutes before."""
     monkeypatch.setattr(pump_module, "HEARD_EVERY_S", 0.2)
-    monkeypatch.setattr(app_module, "CERTAIN_AFTER_S", 0.3)
+    monkeypatch.setattr(linked, "CERTAIN_AFTER_S", 0.3)
     config = config_for(ari.url, tmp_path)
     frames = capture("hold2")[:20]
     async with running(config) as live:

@@ -12,30 +12,8 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from sqlalchemy import Column, ColumnElement, RowMapping, Table
 
+from callsteward.outgoing.entry import Entry
 from callsteward.outgoing.words import Actor
-
-
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of a ledger. `number` is E.164 and leaves the ledger for the dialplan alone.
-
-    `attempts` and `channel_id`: how often a phone was to ring for it, and the last attempt's first channel.
-    """
-
-    id: str
-    site: str
-    line: str
-    operator: str | None
-    number: str | None
-    client_masked: str | None
-    client_ref: str | None
-    state: StrEnum
-    reason: str
-    created_at_ms: int
-    changed_at_ms: int
-    attempts: int = 0
-    channel_id: str | None = None
-    fence_gone_at_ms: int | None = None
-
 
 R = TypeVar("R", bound=Entry)
 S = TypeVar("S", bound=StrEnum)

@@ -13,7 +13,7 @@ from enum import StrEnum
 
 import msgspec
 
-from callsteward.outgoing.plan import Entry
+from callsteward.outgoing.entry import Entry
 
 
 class Mode(StrEnum):

@@ -124,6 +124,7 @@ class Hotline:
             policy=Policy(self.config),
             ledger=self.ledger,
             now_ms=lambda: self.now_ms,
+            publish=self._publish,
         )
         self.execution = Execution(
             self.config,
@@ -135,10 +136,16 @@ class Hotline:
                 OperatorNow(operator=name, state=OperatorState.TALKING, since_ms=0) for name in self.busy
             ],
             now_ms=lambda: self.now_ms,
-            publish=self.told.append,
+            publish=self._publish,
             steady_ms=lambda: self.now_ms - self.set_ms,
         )
         self.execution.link(True)
+
+    def _publish(self, fact: CallbackMoved | Alert) -> None:
+        """To the feed, and to the part itself, as in the daemon."""
+        self.told.append(fact)
+        if isinstance(fact, CallbackMoved):
+            self.execution.told(fact)
 
     def set_clock(self, seconds: float) -> None:
         """An admin, or NTP, sets Asterisk's clock: no time passes."""

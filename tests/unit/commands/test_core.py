@@ -65,7 +65,7 @@ async def test_a_tag_that_comes_to_nothing_says_why(store: Store, body: dict[str
 
 
 async def test_with_tags_off_there_is_nothing_to_tag(store: Store):
-    desk = FrontDesk(store, tags=Tags(enabled=False))
+    desk = FrontDesk(store, tags=Tags(enabled=False), commands=Settings(mqtt=True))
     await desk.talk()
     assert (await desk.send("tag", call_id="1.1", tag="dropped")).reason == "tags_off"
 

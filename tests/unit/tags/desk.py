@@ -25,6 +25,7 @@ from callsteward.record.call import CallbackDecision, CallRecord, Decision
 from callsteward.record.facts import CallEnded, CallHappened, CallTagged, Fact, Happening
 from callsteward.record.tag import Source, Tag
 from callsteward.store.records import Store
+from callsteward.tags.answers import PhoneAnswers
 from callsteward.tags.book import TagBook
 from callsteward.tags.feature import TagsFeature
 from callsteward.tags.part import TagsPart
@@ -70,11 +71,15 @@ class FrontDesk:
         self._waiting: list[Fact] = []
         self._patience_s = patience_s
         self._features = features
+        self._answers: list[tuple[str, bool]] = []
+        self._phones: PhoneAnswers | None = None
         self._complaints = complaints
         self.restart()
 
     def restart(self) -> None:
         """The daemon, as new."""
+        if self._phones is not None:
+            self._answers += self._phones.waiting()
         self.site = StandIn(
             self.store,
             self.config,
@@ -101,8 +106,10 @@ class FrontDesk:
 
     @property
     def answers(self) -> list[tuple[str, bool]]:
-        """What phones were answered since this was last asked."""
-        return self._phones.waiting()
+        """What phones were answered."""
+        assert self._phones is not None
+        self._answers += self._phones.waiting()
+        return self._answers
 
     def _put(self, frame: bytes) -> bool:
         """The stream: what is put into it comes out of the tracker and to the judge."""

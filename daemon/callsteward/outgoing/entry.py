@@ -1,0 +1,29 @@
+"""A row of a ledger of calls to clients, as a value. It needs no database."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of a ledger. `number` is E.164 and leaves the ledger for the dialplan alone.
+
+    `attempts` and `channel_id`: how often a phone was to ring for it, and the last attempt's first channel.
+    """
+
+    id: str
+    site: str
+    line: str
+    operator: str | None
+    number: str | None
+    client_masked: str | None
+    client_ref: str | None
+    state: StrEnum
+    reason: str
+    created_at_ms: int
+    changed_at_ms: int
+    attempts: int = 0
+    channel_id: str | None = None
+    fence_gone_at_ms: int | None = None
