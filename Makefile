@@ -70,11 +70,11 @@ test-properties: setup
 	@echo "==> property and fuzz tests"
 	@$(PY) -m pytest $(PARALLEL) $(PROPERTIES)
 
-# Most live tests wait for real phones: four lanes on two cores. A PBX and its phones go before the rest
+# Most live tests wait for real phones: three lanes on two cores. A PBX and its phones go before the rest
 # (tests/lab/priority.py), the lanes are filled by tests/conftest.py.
-LANES ?= 4
+LANES ?= 3
 .PHONY: test-live
-test-live: setup ## All other tests: real Asterisk, phones, brokers, databases, in four lanes (LANES=)
+test-live: setup ## All other tests: real Asterisk, phones, brokers, databases, in three lanes (LANES=)
 	@echo "==> all other tests, $(LANES) at once"
 	@$(PY) -m pytest -n $(LANES) --dist loadfile --no-loadscope-reorder --durations=10 -m 'not alone' $(OTHERS)
 

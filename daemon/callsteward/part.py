@@ -167,14 +167,15 @@ class Parts:
         a StoreError, it goes on with the part that failed.
         """
         judges = self.having("judge")
-        begun = _Round(())
+        failed: _Round | None = None
 
         async def judge(facts: Sequence[Fact]) -> Sequence[Fact]:
-            nonlocal begun
-            if begun.facts is not facts:
-                begun = _Round(facts)
+            nonlocal failed
+            begun = failed if failed is not None and failed.facts == list(facts) else _Round(facts)
+            failed = begun
             async with self.deciding:
                 await begun.go_on(judges)
+            failed = None
             # Of one that was told before only what follows had to be sure.
             return [fact for fact in begun.judged if not (isinstance(fact, CallTagged) and fact.repeated)]
 
@@ -206,7 +207,8 @@ class _Round:
     """Facts on their way through the judges, each tag apart."""
 
     def __init__(self, facts: Sequence[Fact]) -> None:
-        self.facts = facts
+        # A copy: whoever asks may fill the same list again.
+        self.facts = list(facts)
         self.judged: list[Fact] = []
         self._pieces: deque[Sequence[Fact]] = deque()
         self._asked = 0

@@ -147,4 +147,4 @@ def test_the_readme_is_short_and_leads_to_every_page() -> None:
     text = PAGES[0].read_text()
     assert len(text.splitlines()) <= 200
     for page in PAGES[1:]:
-        assert f"(docs/{page.name})" in text, page.name
+        assert re.search(rf"\]\({page.relative_to(REPOSITORY)}[#)]", text), page.name
