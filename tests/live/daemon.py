@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from callsteward import faults
+from tests.lab.asterisk import Asterisk
 from tests.lab.pbx_config import REPOSITORY
 from tests.live.settings import Settings, write
 from tests.live.stored import Stored
@@ -23,6 +24,11 @@ COMMAND = Path(sys.executable).with_name("callsteward")
 STOP_S = 8.0
 FAULTS = {faults.VARIABLE, faults.FILE_VARIABLE}
 Command = Sequence[str | Path]
+
+
+def until_all_have_gone(pbx: Asterisk) -> None:
+    """Wait for the last channel to go. A BYE to a phone that is gone is sent again for 32 s."""
+    wait_for(lambda: not pbx.request_list("/channels"), 60, "the last channel to go")
 
 
 def wait_for(happened: Callable[[], bool], limit_s: float, what: str) -> None:

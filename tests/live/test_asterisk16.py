@@ -22,7 +22,7 @@ from tests.lab.broker import Mosquitto
 from tests.lab.lanes import Driver
 from tests.live import published
 from tests.live.by_chance import as_it_fell
-from tests.live.daemon import Daemon, wait_for
+from tests.live.daemon import Daemon, until_all_have_gone
 from tests.live.play import Played, longest_first, play
 from tests.live.settings import lab_settings
 from tests.live.subscriber import Received, Subscriber
@@ -63,7 +63,7 @@ def session(
         daemon.start()
         subscriber.wait(called, "status", lambda body: body["asterisk"] == "connected")
         played = play(pbx, longest_first(NAMES), LANES)
-        wait_for(lambda: not pbx.request_list("/channels"), 20, "the last channel to go")
+        until_all_have_gone(pbx)
         before = -1
         while before != subscriber.count():
             before = subscriber.count()

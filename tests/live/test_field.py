@@ -27,7 +27,7 @@ from tests.lab.field_lanes import FIELD_LANES, FieldLane
 from tests.lab.field_site import field_files
 from tests.lab.pbx_config import REPOSITORY
 from tests.live import published
-from tests.live.daemon import Daemon, wait_for
+from tests.live.daemon import Daemon, until_all_have_gone
 from tests.live.play import Played, longest_first, play
 from tests.live.settings import Settings, lab_settings, merged
 from tests.live.subscriber import Subscriber
@@ -99,7 +99,7 @@ def session(field_pbx: Asterisk, broker: Mosquitto, subscriber: Subscriber, fold
     with Daemon(folder, NAME, _settings(folder, field_pbx, broker), record=True) as daemon:
         daemon.start()
         played = play(field_pbx, longest_first(FIELD_EXPECTED), LANES, FieldLane)
-        wait_for(lambda: not field_pbx.request_list("/channels"), 20, "the last channel to go")
+        until_all_have_gone(field_pbx)
         before = -1
         while before != subscriber.count():
             before = subscriber.count()

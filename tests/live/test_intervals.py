@@ -23,7 +23,7 @@ from tests.judge.books import QUEUE_LOG_S
 from tests.lab.asterisk import Asterisk
 from tests.lab.broker import Mosquitto
 from tests.lab.records import QueueEvent
-from tests.live.daemon import Daemon, callsteward, wait_for
+from tests.live.daemon import Daemon, callsteward, until_all_have_gone
 from tests.live.play import play
 from tests.live.settings import lab_settings, merged
 from tests.live.subscriber import Subscriber
@@ -82,7 +82,7 @@ def hour(pbx: Asterisk, broker: Mosquitto, subscriber: Subscriber, folder: Path)
         began = time.time()
         played = play(pbx, NAMES, LANES)
         assert [item.error for item in played.values() if item.error] == []
-        wait_for(lambda: not pbx.request_list("/channels"), 20, "the last channel to go")
+        until_all_have_gone(pbx)
         time.sleep(2)
         log: dict[str, list[QueueEvent]] = defaultdict(list)
         for row in pbx.queue_log():

@@ -25,7 +25,7 @@ from tests.lab.asterisk import Asterisk
 from tests.lab.lanes import Lane
 from tests.live import published
 from tests.live.by_chance import as_it_fell
-from tests.live.daemon import Daemon, callsteward, wait_for
+from tests.live.daemon import Daemon, callsteward, until_all_have_gone
 from tests.live.play import Played, longest_first, play
 from tests.live.settings import HMAC_KEY
 from tests.live.subscriber import Received, Subscriber
@@ -58,7 +58,7 @@ class Session:
 def session(daemon: Daemon, pbx: Asterisk, subscriber: Subscriber) -> Session:
     played = play(pbx, longest_first(EXPECTED), LANES)
     # All calls are over for Asterisk; then for the daemon; then the last message is here.
-    wait_for(lambda: not pbx.request_list("/channels"), 20, "the last channel to go")
+    until_all_have_gone(pbx)
     before = -1
     while before != subscriber.count():
         before = subscriber.count()
