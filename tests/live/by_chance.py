@@ -38,15 +38,23 @@ def _recorded(daemon: Daemon) -> list[dict[str, Any]]:
 
 
 def _hang_ups_ms(daemon: Daemon, record: CallRecord) -> list[int]:
-    """When parties of a call asked for its end, by Asterisk's clock, ms since 1970."""
-    asked = [
-        epoch_ms(event["timestamp"])
-        for event in _recorded(daemon)
-        if event["type"] == "ChannelHangupRequest"
-        and "soft" not in event
-        and event["channel"]["channelvars"]["CHANNEL(linkedid)"] == record.call_id
-    ]
-    return sorted(ms for ms in asked if ms is not None)
+    """When parties of a call asked for its end, by Asterisk's clock, ms since 1970.
+
+    A party whose channel Asterisk had already begun to take down asked too late.
+    """
+    asked: list[int] = []
+    taken_down: set[str] = set()
+    for event in _recorded(daemon):
+        if event["type"] != "ChannelHangupRequest":
+            continue
+        channel = event["channel"]
+        if channel["channelvars"]["CHANNEL(linkedid)"] != record.call_id:
+            continue
+        if "soft" in event:
+            taken_down.add(channel["id"])
+        elif channel["id"] not in taken_down:
+            asked.append(epoch_ms(event["timestamp"]) or 0)
+    return asked
 
 
 def _dialled(daemon: Daemon, record: CallRecord) -> set[str]:
