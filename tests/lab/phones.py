@@ -119,7 +119,8 @@ class Exchange:
                 raise LabError(message)
             setattr(phone, name, value)
         self.phones.append(phone)
-        self.until(lambda: phone.registered, 5, f"{phone.number} to register")
+        # A REGISTER that was lost is sent again after 0.5, 1, 2 and 4 s.
+        self.until(lambda: phone.registered, 20, f"{phone.number} to register")
         return phone
 
     @property
