@@ -32,7 +32,8 @@ def _with_a_schema(kind: type[msgspec.Struct]) -> set[str]:
     found: set[str] = set()
     for below in kind.__subclasses__():
         found |= _with_a_schema(below)
-        if "schema" in below.__struct_fields__:
+        # Not what a test has made of it.
+        if "schema" in below.__struct_fields__ and below.__module__.startswith("callsteward."):
             found.add(below.__name__)
     return found
 
