@@ -13,6 +13,16 @@ FORGET_AFTER_S = 30.0
 STEP_S = 1.0
 
 
+def wall_ms() -> int:
+    """This machine's time, ms since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+def steady_ms() -> int:
+    """A clock that nobody sets, in ms since some moment."""
+    return time.monotonic_ns() // 1_000_000
+
+
 class EventClock:
     """The time that Asterisk has now: ms since 1970.
 
@@ -70,7 +80,7 @@ class EventClock:
     def asterisk_ms(self) -> int:
         """Asterisk's time now, or the machine's while nothing has told it."""
         now_ms = self.now_ms()
-        return time.time_ns() // 1_000_000 if now_ms is None else now_ms
+        return wall_ms() if now_ms is None else now_ms
 
     def monotonic_s(self, at_ms: int) -> float | None:
         """When, on time.monotonic(), Asterisk's clock will show `at_ms`."""

@@ -6,20 +6,20 @@ Those of a program's own are given to it in their place: `Daemon(config, feature
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from callsteward.agi.feature import AgiFeature
 from callsteward.callback.feature import CallbackFeature
 from callsteward.commands.feature import CommandsFeature
 from callsteward.feed import calls
-from callsteward.feed.tell import Channel, Tell, Tells
+from callsteward.feed.tell import Channel, Forget, Tell, Tells, announced
 from callsteward.intervals.feature import IntervalsFeature
 from callsteward.lost.feature import LostFeature
 from callsteward.metrics.feature import MetricsFeature
 from callsteward.part import Feature
 from callsteward.rating.feature import RatingFeature
 from callsteward.status.feature import StatusFeature
-from callsteward.store.message import Announce, nobody
+from callsteward.store.message import Announce
 from callsteward.tags.feature import TagsFeature
 from callsteward.web.feature import WebFeature
 
@@ -56,18 +56,21 @@ def channels(features: Features = FEATURES) -> dict[str, Channel]:
 
 def tells(config: Config, features: Features = FEATURES) -> Tells:
     """The table of all messages of a site."""
-    return Tells(config, [*calls.TELLS, *(entry for feature in features for entry in feature.tells)])
+    return Tells(config, _table(features))
 
 
 def announce(config: Config, features: Features = FEATURES) -> Announce:
     """Makes the messages that go into the outbox; none with `mqtt.enabled = false`."""
-    return tells(config, features).outgoing if config.mqtt.enabled else nobody
+    return announced(config, _table(features))
 
 
 def durable_kinds(features: Features = FEATURES) -> list[str]:
     """The kinds of messages that must arrive."""
-    entries = [*calls.TELLS, *(entry for feature in features for entry in feature.tells)]
-    return [entry.durable for entry in entries if isinstance(entry, Tell) and entry.durable]
+    return [entry.durable for entry in _table(features) if isinstance(entry, Tell) and entry.durable]
+
+
+def _table(features: Features) -> list[Tell[Any] | Forget[Any]]:
+    return [*calls.TELLS, *(entry for feature in features for entry in feature.tells)]
 
 
 def sources(features: Features = FEATURES) -> Mapping[str, Source]:
@@ -91,7 +94,7 @@ def forbidding(
     features: Features = FEATURES,
 ) -> Forbidding:
     """The way onto the do-not-call list, by which every feature's open calls to the client end."""
-    from callsteward.outgoing.forbidding import Cancels, Forbidding
+    from callsteward.outgoing.forbidding import Forbidding
 
-    cancels = [Cancels(plan, announce) for feature in features for plan in feature.plans()]
-    return Forbidding(engine, site, now_ms=now_ms, cancels=cancels, told=told)
+    plans = [plan for feature in features for plan in feature.plans()]
+    return Forbidding(engine, site, now_ms=now_ms, plans=plans, announce=announce, told=told)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Callable
 
@@ -13,7 +12,7 @@ from callsteward.agi.lookups import Caller, Lookups
 from callsteward.agi.questions import Questions
 from callsteward.agi.request import Request
 from callsteward.calls.directory import Directory
-from callsteward.clock import DAY_MS
+from callsteward.clock import DAY_MS, wall_ms
 from callsteward.commands.core import Commands
 from callsteward.config import Config
 from callsteward.outgoing.do_not_call import DoNotCall
@@ -27,17 +26,13 @@ from callsteward.record.tag import Source
 _BY = "agi"
 
 
-def _wall_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
 def site_questions(
     config: Config,
     engine: AsyncEngine,
     *,
     guard: Guard,
     forbidding: Forbidding,
-    now_ms: Callable[[], int] = _wall_ms,
+    now_ms: Callable[[], int] = wall_ms,
     commands: Commands | None = None,
     ratings: Decisions | None = None,
 ) -> Questions:

@@ -121,12 +121,10 @@ def _with_ledger(settings: Config, act: Callable[[Ledger], Awaitable[T]]) -> T:
     async def run(store: Store) -> T:
         from callsteward.callback.ledger import Ledger
         from callsteward.callback.messages import TELLS
-        from callsteward.feed.tell import Tells
-        from callsteward.store.message import nobody
+        from callsteward.feed.tell import announced
 
         # A step made here is told on the feed, too: the daemon finds it in the outbox.
-        announce = Tells(settings, TELLS).outgoing if settings.mqtt.enabled else nobody
-        return await act(Ledger(store.engine, settings.site.name, announce))
+        return await act(Ledger(store.engine, settings.site.name, announced(settings, TELLS)))
 
     return with_store(settings, run)
 

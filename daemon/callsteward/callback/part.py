@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
 from callsteward.ari.events import Event
@@ -11,6 +10,7 @@ from callsteward.callback.execution import Execution
 from callsteward.callback.ledger import Ledger
 from callsteward.callback.policy import Policy
 from callsteward.callback.states import CallbackMoved
+from callsteward.clock import steady_ms
 from callsteward.part import Part, Site
 from callsteward.record.facts import Fact
 
@@ -35,7 +35,7 @@ class CallbackPart(Part):
             operators_now=site.tracker.operators_now,
             now_ms=site.now_ms,
             publish=site.publish,
-            steady_ms=lambda: time.monotonic_ns() // 1_000_000,
+            steady_ms=steady_ms,
         )
 
     async def load(self) -> None:

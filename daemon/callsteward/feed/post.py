@@ -100,7 +100,7 @@ class Post:
             if self._outbox is not None:
                 name = self._tells.message_id(entry, fact)
                 if self._outbox.release(name, self.room(), by_hand=entry.at_once):
-                    self.put(Kind.RECORD, topic, self._tells.message(entry, fact), stored=True)
+                    self.put(Kind.RECORD, topic, self._tells.stored(entry, fact, name), stored=True)
                 return
         message = self._tells.message(entry, fact)
         self.put(entry.kind, topic, message, retain=expire_s is not None, expire_s=expire_s)

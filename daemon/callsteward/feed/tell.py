@@ -17,7 +17,7 @@ from callsteward.feed import messages
 from callsteward.feed.backlog import Kind
 from callsteward.feed.messages import Message
 from callsteward.feed.topics import Topics
-from callsteward.store.message import Outgoing
+from callsteward.store.message import Announce, Outgoing, nobody
 
 if TYPE_CHECKING:
     from callsteward.config import Config
@@ -98,9 +98,13 @@ class Tells:
         return entry.message_id(self._site, fact)
 
     def message(self, entry: Tell[F], fact: F) -> Message:
-        """The message without its envelope: the one made when the fact was stored, where it is at hand."""
-        made = self._made.pop(entry.message_id(self._site, fact), None)
-        return entry.message(self._site, fact) if made is None else made
+        """The message without its envelope."""
+        return entry.message(self._site, fact)
+
+    def stored(self, entry: Tell[F], fact: F, message_id: str) -> Message:
+        """A message that is in the outbox: the one made in its fact's transaction, where it is at hand."""
+        made = self._made.pop(message_id, None)
+        return self.message(entry, fact) if made is None else made
 
     def expire_s(self, entry: Tell[Any]) -> int | None:
         return None if entry.expire_s is None else entry.expire_s(self._config)
@@ -128,6 +132,11 @@ class Tells:
                 replaces=entry.replaces(fact),
             )
         ]
+
+
+def announced(config: Config, table: Iterable[Tell[Any] | Forget[Any]]) -> Announce:
+    """Makes the messages that go into the outbox; none with `mqtt.enabled = false`."""
+    return Tells(config, table).outgoing if config.mqtt.enabled else nobody
 
 
 def outgoing(

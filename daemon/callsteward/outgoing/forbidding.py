@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -19,13 +19,6 @@ from callsteward.outgoing.ledger import Ledger
 from callsteward.outgoing.plan import Plan
 from callsteward.outgoing.words import Actor, Against
 from callsteward.store.message import Announce, nobody
-
-
-class Cancels(NamedTuple):
-    """One kind of call that is cancelled for a client. `announce` makes the messages of it."""
-
-    plan: Plan[Any, Any]
-    announce: Announce = nobody
 
 
 class Forbidden(msgspec.Struct, frozen=True):
@@ -38,6 +31,7 @@ class Forbidden(msgspec.Struct, frozen=True):
 class Forbidding:
     """One site's. Every method raises StoreError when the database fails.
 
+    `plans`: the kinds of calls that are cancelled; `announce` makes their messages for the outbox.
     `told` is given the fact of each that was cancelled, so that a phone that rings for it stops at once.
     """
 
@@ -47,11 +41,12 @@ class Forbidding:
         site: str,
         *,
         now_ms: Callable[[], int],
-        cancels: Sequence[Cancels],
+        plans: Sequence[Plan[Any, Any]],
+        announce: Announce = nobody,
         told: Callable[[object], None] = lambda _: None,
     ) -> None:
         self._list = DoNotCall(engine)
-        self._ledgers = [(one.plan, Ledger(one.plan, engine, site, one.announce)) for one in cancels]
+        self._ledgers = [(plan, Ledger(plan, engine, site, announce)) for plan in plans]
         self._now_ms = now_ms
         self._told = told
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import ClassVar
 
 from callsteward.ari.events import Event
 from callsteward.callback.ledger import Ledger as CallbackLedger
+from callsteward.clock import steady_ms
 from callsteward.network.waiting import together
 from callsteward.part import Part, Site
 from callsteward.rating.complaints import TAGGED, Complaints
@@ -51,7 +51,7 @@ class RatingPart(Part):
             callback_open=callback_open,
             now_ms=site.now_ms,
             publish=site.publish,
-            steady_ms=lambda: time.monotonic_ns() // 1_000_000,
+            steady_ms=steady_ms,
         )
 
     async def judge(self, facts: Sequence[Fact]) -> Sequence[Fact]:

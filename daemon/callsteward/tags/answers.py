@@ -43,10 +43,6 @@ class PhoneAnswers:
         except asyncio.QueueFull:
             log.warning("too many codes at once: a phone gets no answer", action="tag_answer_dropped")
 
-    def waiting(self) -> list[tuple[str, bool]]:
-        """What has not been given to Asterisk yet, taken out."""
-        return [self._queue.get_nowait() for _ in range(self._queue.qsize())]
-
     async def run(self) -> None:
         """Work until cancelled."""
         while True:

@@ -7,13 +7,13 @@ assert site.told == [...]
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from callsteward.ari.frames import FrameQueue
 from callsteward.ari.rest import Rest
 from callsteward.calls.tracker import Tracker
+from callsteward.clock import wall_ms
 from callsteward.config import Config
 from callsteward.features import forbidding
 from callsteward.feed.output import NoFeed
@@ -43,7 +43,7 @@ class StandIn:
         config: Config,
         features: Sequence[Feature],
         *,
-        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        now_ms: Callable[[], int] = wall_ms,
         rest: object = None,
         session: object = None,
         announce: Announce = nobody,

@@ -8,7 +8,7 @@ import pytest
 from callsteward.callback.ledger import PLAN, Ledger
 from callsteward.callback.states import CANCELLABLE, Callback, CallbackMoved, State
 from callsteward.outgoing.do_not_call import DoNotCall
-from callsteward.outgoing.forbidding import Cancels, Forbidden, Forbidding
+from callsteward.outgoing.forbidding import Forbidden, Forbidding
 from callsteward.outgoing.words import Actor
 from callsteward.rating.ledger import PLAN as RATINGS
 from callsteward.rating.ledger import Ledger as Ratings
@@ -21,7 +21,7 @@ from tests.unit.store.samples import RECORD
 NOW = 1_795_345_200_000
 NUMBER = "+79031234567"
 OTHER = "+79000000001"
-CANCELS = (Cancels(PLAN), Cancels(RATINGS))
+PLANS = (PLAN, RATINGS)
 DUE = CallbackDecision(Decision.DUE, "mid_dialogue_drop")
 
 # By the state that a callback is in: the steps that led there.
@@ -62,7 +62,7 @@ async def test_callbacks_and_rating_calls_that_are_open_are_cancelled(store: Sto
     await scheduled(ratings, "2.1", NUMBER)
     await scheduled(ratings, "2.2", OTHER)
     told: list[object] = []
-    forbidding = Forbidding(store.engine, "main", cancels=CANCELS, now_ms=lambda: NOW + 5, told=told.append)
+    forbidding = Forbidding(store.engine, "main", plans=PLANS, now_ms=lambda: NOW + 5, told=told.append)
     done = await forbidding.add([NUMBER], by="anna", actor=Actor.ADMIN, comment="asked us to")
     assert done == Forbidden(added=1, cancelled={"callbacks": 1, "rating calls": 1})
     (listed,) = await DoNotCall(store.engine).listed()
@@ -86,7 +86,7 @@ async def test_who_was_on_the_list_already_has_nothing_open_either(store: Store)
     ledger = Ledger(store.engine, "main")
     await DoNotCall(store.engine).add([NUMBER], by="an earlier version")
     await callback(ledger, "1.1", NUMBER)
-    forbidding = Forbidding(store.engine, "main", cancels=CANCELS, now_ms=lambda: NOW)
+    forbidding = Forbidding(store.engine, "main", plans=PLANS, now_ms=lambda: NOW)
     assert await forbidding.add([NUMBER], by="agi", actor=Actor.INTEGRATION) == Forbidden(0, {"callbacks": 1})
     assert await forbidding.add([NUMBER], by="agi", actor=Actor.INTEGRATION) == Forbidden(0)
 
@@ -95,7 +95,7 @@ async def test_a_client_whose_phone_rings_is_left_to_the_daemon_that_has_them_ru
     ledger = Ledger(store.engine, "main")
     opened = await callback(ledger, "1.1", NUMBER, State.OPERATOR_ANSWERED)
     await ledger.move(opened, State.DIALLING, actor=Actor.ASTERISK, at_ms=NOW)
-    forbidding = Forbidding(store.engine, "main", cancels=CANCELS, now_ms=lambda: NOW)
+    forbidding = Forbidding(store.engine, "main", plans=PLANS, now_ms=lambda: NOW)
     assert await forbidding.add([NUMBER], by="cli", actor=Actor.ADMIN) == Forbidden(1)
     (left,) = await ledger.forbidden()
     assert left.state is State.DIALLING
@@ -105,7 +105,7 @@ async def test_another_sites_callbacks_are_left_to_its_daemon(store: Store) -> N
     """They share the database, and with it the list."""
     ledger = Ledger(store.engine, "other")
     await callback(ledger, "1.1", NUMBER)
-    forbidding = Forbidding(store.engine, "main", cancels=CANCELS, now_ms=lambda: NOW)
+    forbidding = Forbidding(store.engine, "main", plans=PLANS, now_ms=lambda: NOW)
     assert await forbidding.add([NUMBER], by="cli", actor=Actor.ADMIN) == Forbidden(1)
     assert [item.origin_call_id for item in await ledger.forbidden()] == ["1.1"]
 
@@ -113,7 +113,7 @@ async def test_another_sites_callbacks_are_left_to_its_daemon(store: Store) -> N
 async def test_off_the_list_again_nothing_comes_back(store: Store) -> None:
     ledger = Ledger(store.engine, "main")
     await callback(ledger, "1.1", NUMBER)
-    forbidding = Forbidding(store.engine, "main", cancels=CANCELS, now_ms=lambda: NOW)
+    forbidding = Forbidding(store.engine, "main", plans=PLANS, now_ms=lambda: NOW)
     await forbidding.add([NUMBER], by="cli", actor=Actor.ADMIN)
     assert await forbidding.remove(NUMBER)
     assert await ledger.opened() == []

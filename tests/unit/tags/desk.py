@@ -79,7 +79,7 @@ class FrontDesk:
     def restart(self) -> None:
         """The daemon, as new."""
         if self._phones is not None:
-            self._answers += self._phones.waiting()
+            self._answers += taken_out(self._phones)
         self.site = StandIn(
             self.store,
             self.config,
@@ -108,7 +108,7 @@ class FrontDesk:
     def answers(self) -> list[tuple[str, bool]]:
         """What phones were answered."""
         assert self._phones is not None
-        self._answers += self._phones.waiting()
+        self._answers += taken_out(self._phones)
         return self._answers
 
     def _put(self, frame: bytes) -> bool:
@@ -188,3 +188,8 @@ class FrontDesk:
 
 def stamp(ms: int) -> str:
     return events.timestamp(ms).replace("+0000", "Z")
+
+
+def taken_out(phones: PhoneAnswers) -> list[tuple[str, bool]]:
+    """The answers that nobody has given to Asterisk yet."""
+    return [phones._queue.get_nowait() for _ in range(phones._queue.qsize())]
