@@ -136,6 +136,10 @@ fuzz: setup ## A million hostile inputs for every reader of what comes from outs
 	@$(PY) -m pip install --quiet --constraint constraints.txt --group fuzz
 	@$(PY) -m tests.fuzz $(if $(INPUTS),--inputs $(INPUTS))
 
+.PHONY: explore
+explore: setup ## The property tests with inputs that nobody has tried yet (`make test` tries the same ones each time)
+	@$(PY) -m pytest $(PARALLEL) --hypothesis-profile=explore -m hypothesis tests/property tests/unit
+
 .PHONY: wheel
 wheel: setup ## The wheel with the compiled core, for this Python and machine, into dist/
 	@scripts/compiler $(PY)

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import hypothesis
 import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 from callsteward.config import secret_words
+
+# `make test` answers alike for one and the same commit: an input that breaks a property is found by
+# `make explore`, which draws new ones each time and more of them, and then becomes a test of its own.
+hypothesis.settings.register_profile("test", derandomize=True)
+hypothesis.settings.register_profile("explore", print_blob=True)
+hypothesis.settings.load_profile("test")
 
 HALVES = {"test_asterisk16": ("[pjsip-", "[sip-")}
 """Long modules whose tests are of two sessions that have nothing in common."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
 from callsteward.callback.states import CallbackMoved
 from callsteward.rating.states import ComplaintRaised
@@ -20,6 +20,10 @@ _ANSWER = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30)
 _WAIT = (1, 3, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600)
 _HOLD = (5, 10, 20, 30, 60, 90, 120, 180, 300, 600)
 _TALK = (10, 30, 60, 120, 180, 300, 450, 600, 900, 1200, 1800, 3600)
+
+# A `_created` series beside each counter and histogram says only when the process made it. The library
+# switches them for a whole process; these are the only metrics of this one.
+disable_created_metrics()
 
 
 class CallMetrics:

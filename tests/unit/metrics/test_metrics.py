@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from callsteward import __version__
@@ -197,6 +198,14 @@ def test_no_number_client_call_or_operator_is_in_a_scrape(metrics: Metrics) -> N
     text = Scraped(metrics).text
     for private in ("79031234567", "7903***4567", RECORD.call_id, str(RECORD.client_ref), '"101"'):
         assert private not in text
+
+
+@pytest.mark.parametrize("accept", ["", "application/openmetrics-text;version=1.0.0"])
+def test_no_series_says_when_another_one_was_made(metrics: Metrics, accept: str) -> None:
+    metrics.calls.observe(ended())
+    body, _ = metrics.scrape(accept)
+    assert b"callsteward_talk_seconds_count" in body
+    assert b"_created" not in body
 
 
 def test_openmetrics_is_served_on_request(metrics: Metrics) -> None:
