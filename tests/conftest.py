@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
@@ -10,6 +11,8 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 from callsteward.config import secret_words
+from tests.lab.postgresql import PostgreSql
+from tests.live.availability import lab_or_skip
 
 # `make test` answers alike for one and the same commit: an input that breaks a property is found by
 # `make explore`, which draws new ones each time and more of them, and then becomes a test of its own.
@@ -65,3 +68,12 @@ def pytest_sessionfinish(session: pytest.Session) -> object:
 def _secrets_of_one_test(monkeypatch: pytest.MonkeyPatch) -> None:
     """What one test's configuration holds back would be missing from what another one says."""
     monkeypatch.setattr(secret_words, "_words", set())
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSql]:
+    """A real PostgreSQL: one for all tests of this process."""
+    with lab_or_skip():
+        made = PostgreSql()
+    with made as server:
+        yield server

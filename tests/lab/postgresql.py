@@ -8,9 +8,15 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Self
 
+import asyncpg
+
+from callsteward.store.records import Store
+from callsteward.store.tables import metadata
 from tests.lab.errors import LabUnavailable
 from tests.lab.packages import cache_folder, only_one, run_logged, say
 from tests.lab.ports import free_port
@@ -19,6 +25,8 @@ from tests.lab.ports import free_port
 _USER = "nobody"
 PASSWORD = "of the tests"
 _STARTS_S = 30.0
+_TESTS = "tests"
+_HANG_UP = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{_TESTS}'"
 
 
 def programs() -> Path:
@@ -63,6 +71,7 @@ class PostgreSql:
         self._data = self._folder / "data"
         self.port = free_port()
         self._server: subprocess.Popen[bytes] | None = None
+        self._made = False
         secret = self._folder / "password"
         secret.write_text(PASSWORD)
         if os.geteuid() == 0:
@@ -81,6 +90,34 @@ class PostgreSql:
 
     def url(self, *, user: str = "postgres", password: str = PASSWORD, database: str = "postgres") -> str:
         return f"postgresql://{user}:{password.replace(' ', '%20')}@127.0.0.1:{self.port}/{database}"
+
+    @asynccontextmanager
+    async def emptied(self) -> AsyncIterator[str]:
+        """The address of the tests' database, with callsteward's tables; what a test leaves in it is removed.
+
+        Rows are deleted, and the tables made anew only where a test has changed them: a database of its own
+        for each test takes a hundred times as long (40 ms, and 7 MB of files copied).
+        """
+        url = self.url(database=_TESTS)
+        if not self._made:
+            await self._administer(
+                f"DROP DATABASE IF EXISTS {_TESTS} WITH (FORCE)", f"CREATE DATABASE {_TESTS}"
+            )
+            await (await Store.open(url)).close()
+            self._made = True
+        try:
+            yield url
+        finally:
+            await self._administer(_HANG_UP)
+            self._made = await _emptied(url)
+
+    async def _administer(self, *statements: str) -> None:
+        connection = await asyncpg.connect(self.url())
+        try:
+            for statement in statements:
+                await connection.execute(statement)
+        finally:
+            await connection.close()
 
     def start(self) -> None:
         log = (self._folder / "log").open("ab")
@@ -129,3 +166,16 @@ class PostgreSql:
 
 def _as_nobody() -> dict[str, Any]:
     return {"user": _USER, "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
+
+
+async def _emptied(url: str) -> bool:
+    """Remove all rows and begin their numbers anew. False: the tables are not those the store makes."""
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(";".join(f"DELETE FROM {table}" for table in metadata.tables))
+        await connection.execute("SELECT setval(oid::regclass, 1, false) FROM pg_class WHERE relkind = 'S'")
+    except asyncpg.UndefinedTableError:
+        return False
+    finally:
+        await connection.close()
+    return True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -59,13 +58,6 @@ class Judge(Feature):
                 return facts
 
         return Judging()
-
-
-@pytest.fixture
-async def store(tmp_path: Path):
-    opened = await Store.open(f"sqlite:///{tmp_path}/calls.db")
-    yield opened
-    await opened.close()
 
 
 async def test_a_tag_is_judged_by_all_before_the_fact_behind_it(store: Store) -> None:

@@ -23,7 +23,7 @@ _TALK = (10, 30, 60, 120, 180, 300, 450, 600, 900, 1200, 1800, 3600)
 
 # A `_created` series beside each counter and histogram says only when the process made it. The library
 # switches them for a whole process; these are the only metrics of this one.
-disable_created_metrics()
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 class CallMetrics:

@@ -1,8 +1,7 @@
 """What a dialplan is told, from a database with calls, callbacks and a do-not-call list in it."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -39,13 +38,6 @@ KEY = "a key"
 NOW_MS = 1_795_348_800_000
 DAY_MS = 86_400_000
 DUE = CallbackDecision(Decision.DUE, "mid_dialogue_drop")
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    store = await Store.open(f"sqlite:///{tmp_path}/calls.db")
-    yield store
-    await store.close()
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """A step of a callback is told in the transaction that makes it, and can be told again word for word."""
 
-from collections.abc import AsyncIterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import msgspec
 import pytest
@@ -74,10 +73,8 @@ class Told:
 
 
 @pytest.fixture
-async def told(tmp_path: Path) -> AsyncIterator[Told]:
-    store = await Store.open(f"sqlite:///{tmp_path}/calls.db")
-    yield Told(store)
-    await store.close()
+def told(store: Store) -> Told:
+    return Told(store)
 
 
 async def _busy_day(told: Told) -> None:

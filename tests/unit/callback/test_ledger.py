@@ -166,6 +166,7 @@ async def test_numbers_are_forgotten_when_their_time_is_over(ledger):
     assert [callback.number for callback in await ledger.listed()] == [NUMBER, None]
 
 
+@pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
 async def test_a_step_is_on_disk_when_it_returns(ledger, tmp_path):
     await opened(ledger)
     with sqlite3.connect(tmp_path / "calls.db") as other:

@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 
@@ -76,13 +75,6 @@ class Kept:
         assert measure.size > 0 or now is Level.NORMAL
         assert limit == 10_000
         self.levels.append(now)
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    opened = await Store.open(f"sqlite:///{tmp_path}/calls.db")
-    yield opened
-    await opened.close()
 
 
 @pytest.fixture

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -97,7 +95,7 @@ class Site:
 
 
 @pytest.fixture
-async def site(tmp_path: Path) -> AsyncIterator[Site]:
+async def site(store: Store) -> Site:
     config = Config.model_validate(
         {
             "lines": [{"name": "support"}, {"name": "sales"}],
@@ -105,11 +103,9 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
             "endpoints": {"operators": ["PJSIP/1[0-9][0-9]"]},
         }
     )
-    store = await Store.open(f"sqlite:///{tmp_path / 'calls.db'}")
     made = Site(store, config)
     await made.begin()
-    yield made
-    await store.close()
+    return made
 
 
 def late(call_id: str, minute: int, line: str = "support") -> CallRecord:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -109,12 +108,10 @@ class Site:
 
 
 @pytest.fixture
-async def site(tmp_path: Path) -> AsyncIterator[Site]:
-    store = await Store.open(f"sqlite:///{tmp_path / 'calls.db'}")
+async def site(store: Store) -> Site:
     site = Site(store)
     await site.load()
-    yield site
-    await store.close()
+    return site
 
 
 def said(rows: list[IntervalRow], key: str = "offered") -> list[tuple[int, int, bool, Any]]:

@@ -1,22 +1,12 @@
 """The metrics of a daemon that is in the middle of things."""
 
 import time
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
 from callsteward.config import Config, Line
 from callsteward.health import Counters, FeedState, Health, OutboxState, Readings
 from callsteward.metrics.scrape import Metrics
-from callsteward.store.records import Store
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    store = await Store.open(f"sqlite:///{tmp_path}/calls.db")
-    yield store
-    await store.close()
 
 
 @pytest.fixture

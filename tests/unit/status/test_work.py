@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 
 import msgspec
 
@@ -21,8 +20,7 @@ AT_MS = 1_795_314_131_654
 DUE = CallbackDecision(Decision.DUE, "mid_dialogue_drop")
 
 
-async def test_each_kind_is_counted(tmp_path: Path) -> None:
-    store = await Store.open(f"sqlite:///{tmp_path}/calls.db")
+async def test_each_kind_is_counted(store: Store) -> None:
     ledger = Ledger(store.engine, "main")
     for call_id in ("1.1", "1.2", "1.3"):
         record = msgspec.structs.replace(RECORD, call_id=call_id)
@@ -50,18 +48,13 @@ async def test_each_kind_is_counted(tmp_path: Path) -> None:
         "lost": {},
         "complaints": {},
     }
-    await store.close()
 
 
-async def test_a_database_that_cannot_be_read_is_no_work_known(tmp_path: Path) -> None:
-    store = await Store.open(f"sqlite:///{tmp_path}/calls.db")
+async def test_a_database_that_cannot_be_read_is_no_work_known(store: Store) -> None:
     async with store.engine.begin() as connection:
-        await connection.exec_driver_sql("DROP TABLE callbacks")
+        await connection.exec_driver_sql("ALTER TABLE callbacks RENAME TO gone")
     assert await open_work(store.engine, "main") is None
-    await store.close()
 
 
-async def test_a_database_that_hangs_is_not_waited_for(tmp_path: Path) -> None:
-    store = await Store.open(f"sqlite:///{tmp_path}/calls.db")
+async def test_a_database_that_hangs_is_not_waited_for(store: Store) -> None:
     assert await asyncio.wait_for(open_work(store.engine, "main", within_s=0), 60) is None
-    await store.close()

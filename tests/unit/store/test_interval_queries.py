@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -18,13 +16,6 @@ from tests.unit.intervals.days import DAY_MS, HOUR_MS, at, call
 
 START = DAY_MS + 8 * HOUR_MS
 END = START + HOUR_MS
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    opened = await Store.open(f"sqlite:///{tmp_path / 'calls.db'}")
-    yield opened
-    await opened.close()
 
 
 @pytest.fixture
@@ -62,6 +53,7 @@ async def test_no_call_is_left_out_or_given_twice_where_pages_meet(
     assert [begins_ms for _, begins_ms, _ in known.spans] == [contact.at_ms for contact in known.contacts]
 
 
+@pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
 async def test_no_question_walks_through_all_calls_of_a_site(
     store: Store, asked: list[tuple[str, Any]]
 ) -> None:

@@ -35,8 +35,8 @@ def message(number: int, site: str = "main", size: int = 100) -> Outgoing:
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    opened = await Store.open(f"sqlite:///{tmp_path}/calls.db", features.tells(Config()).outgoing)
+async def store(store_url: str) -> AsyncIterator[Store]:
+    opened = await Store.open(store_url, features.tells(Config()).outgoing)
     yield opened
     await opened.close()
 

@@ -1,6 +1,6 @@
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,13 +13,6 @@ from callsteward.store.stored import Unreadable, decode
 
 Build = Callable[..., CallRecord]
 START_MS = 1_795_314_131_654  # 2026-11-22T02:22:11.654Z
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    opened = await Store.open(f"sqlite:///{tmp_path}/calls.db")
-    yield opened
-    await opened.close()
 
 
 async def _ids(store: Store, **query: object) -> list[str]:
@@ -49,17 +42,17 @@ async def test_the_same_call_id_at_two_sites_is_two_calls(store: Store, record: 
 
 
 async def test_a_row_that_cannot_be_read_is_named_and_counted_once_and_passed_over(
-    store: Store, record: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: Store, record: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = Unreadable()
     monkeypatch.setattr(stored, "UNREADABLE", found)
     await store.save([record(call_id=str(number)) for number in range(4)])
-    with sqlite3.connect(tmp_path / "calls.db") as database:
-        database.execute("UPDATE calls SET record = '{\"schema\"' WHERE call_id = '1'")
-        database.execute(
-            "UPDATE calls SET record = replace(record, '\"duration_s\"', '\"x\"') WHERE call_id = '2'"
-        )
-    database.close()
+    async with store.engine.begin() as database:
+        for change in (
+            "UPDATE calls SET record = '{\"schema\"' WHERE call_id = '1'",
+            "UPDATE calls SET record = replace(record, '\"duration_s\"', '\"x\"') WHERE call_id = '2'",
+        ):
+            await database.exec_driver_sql(change)
     for _ in range(2):
         assert await _ids(store) == ["0", "3"]
         later = [item.call_id async for _, item in store.stored("main", from_ms=0, to_ms=1 << 60)]
@@ -125,6 +118,7 @@ async def test_a_call_whose_start_nobody_saw_is_found_by_its_end(store: Store, r
     assert sorted(await _ids(store)) == ["neither", "no start"]
 
 
+@pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
 async def test_saved_records_are_on_disk_for_another_process(
     store: Store, record: Build, tmp_path: Path
 ) -> None:
@@ -156,6 +150,7 @@ async def test_savers_at_once_wait_for_each_other(store: Store, record: Build) -
     assert len(await _ids(store)) == 30
 
 
+@pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
 async def test_writable_says_when_it_is_not(store: Store, tmp_path: Path) -> None:
     await store.writable()
     connection = sqlite3.connect(tmp_path / "calls.db")
@@ -165,6 +160,7 @@ async def test_writable_says_when_it_is_not(store: Store, tmp_path: Path) -> Non
         await store.writable()
 
 
+@pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
 async def test_a_database_that_fails_is_a_store_error(store: Store, record: Build, tmp_path: Path) -> None:
     connection = sqlite3.connect(tmp_path / "calls.db")
     connection.execute("DROP TABLE calls")
