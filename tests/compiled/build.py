@@ -83,3 +83,10 @@ def environment(core: Path | None) -> dict[str, str]:
     """For a process that is to import callsteward from there; None: from the sources."""
     path = str(core if core is not None else ROOT / "daemon")
     return {**os.environ, "PYTHONPATH": os.pathsep.join((path, str(ROOT)))}
+
+
+if __name__ == "__main__":
+    try:
+        compiled_core()
+    except NoCompiledCoreError as error:
+        print(f"==> no compiled core: {error}", file=sys.stderr)
