@@ -8,12 +8,13 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
 import asyncpg
+import psutil
 
 from callsteward.store.records import Store
 from callsteward.store.tables import metadata
@@ -153,6 +154,20 @@ class PostgreSql:
             self._server.send_signal(signal.SIGINT)
             self._server.wait(timeout=_STARTS_S)
             self._server = None
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """All its processes hold still: whoever asks is connected, and gets no answer."""
+        assert self._server is not None
+        server = psutil.Process(self._server.pid)
+        held = [server, *server.children(recursive=True)]
+        for process in held:
+            process.suspend()
+        try:
+            yield
+        finally:
+            for process in held:
+                process.resume()
 
     def _run(self, program: str, *arguments: str | Path) -> None:
         command = [self._programs / program, *arguments]

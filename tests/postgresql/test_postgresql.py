@@ -235,8 +235,27 @@ async def test_a_connection_on_which_nothing_comes_back_counts_as_lost(database:
         await store.close()
 
 
+@asynccontextmanager
+async def away(server: PostgreSql, how: str) -> AsyncIterator[None]:
+    """The database does not take a record, in one of the ways of `refused` or one of these two."""
+    if how == "frozen":
+        with server.frozen():
+            yield
+    elif how == "read-only":
+        # As a server that became the replica of another one says it.
+        read_only = "ALTER DATABASE calls SET default_transaction_read_only = {}"
+        ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'wfm'"
+        await administer(server, read_only.format("on"), ended)
+        yield
+        await administer(server, read_only.format("off"), ended)
+    else:
+        async with refused(server, how):
+            yield
+
+
+@pytest.mark.parametrize("how", [*REFUSALS, "read-only", "frozen"])
 async def test_a_daemon_whose_database_goes_away_in_a_call_records_it_when_it_is_back(
-    postgresql: PostgreSql, database: str, tmp_path: Path
+    postgresql: PostgreSql, database: str, tmp_path: Path, how: str
 ) -> None:
     async with FakeAri(password=SECRET) as ari:
         ari.now_ms = epoch_ms("2026-11-22T02:00:00.000+0000")
@@ -247,13 +266,17 @@ async def test_a_daemon_whose_database_goes_away_in_a_call_records_it_when_it_is
             store=StoreSection(url=database).placed(tmp_path, daemon=True),
         )
         stop = asyncio.Event()
-        daemon = asyncio.create_task(Daemon(config).run(stop))
+        daemon = Daemon(config)
+        running = asyncio.create_task(daemon.run(stop))
+        frames = (CAPTURES / "client_bye.jsonl").read_bytes().splitlines()
         try:
             await ari.connected()
-            async with refused(postgresql, "stopped"):
-                await ari.play((CAPTURES / "client_bye.jsonl").read_bytes().splitlines())
+            async with away(postgresql, how):
+                await ari.play(frames)
                 await asyncio.sleep(3)
-                assert not daemon.done()
+                assert not running.done()
+                # The call was followed to its end meanwhile.
+                assert daemon.counters.frames == len(frames)
             store = await Store.open(database, create=False)
             try:
                 async with asyncio.timeout(60):
@@ -264,5 +287,40 @@ async def test_a_daemon_whose_database_goes_away_in_a_call_records_it_when_it_is
         finally:
             stop.set()
             async with asyncio.timeout(60):
-                await daemon
+                await running
+    assert [(record.outcome, record.complete) for record in found] == [("completed", True)]
+
+
+async def test_a_daemon_is_stopped_while_its_database_does_not_answer_and_records_the_call_when_started_again(
+    postgresql: PostgreSql, database: str, tmp_path: Path
+) -> None:
+    async with FakeAri(password=SECRET) as ari:
+        ari.now_ms = epoch_ms("2026-11-22T02:00:00.000+0000")
+        config = Config(
+            asterisk=Asterisk(url=ari.url, password=SecretStr(SECRET)),
+            mqtt=Mqtt(enabled=False),
+            store=StoreSection(url=database).placed(tmp_path, daemon=True),
+        )
+        stop = asyncio.Event()
+        running = asyncio.create_task(Daemon(config).run(stop))
+        await ari.connected()
+        with postgresql.frozen():
+            await ari.play((CAPTURES / "client_bye.jsonl").read_bytes().splitlines())
+            await asyncio.sleep(1)
+            stop.set()
+            async with asyncio.timeout(60):
+                await running
+        store = await Store.open(database)
+        try:
+            assert await read(store) == []
+            stop = asyncio.Event()
+            running = asyncio.create_task(Daemon(config).run(stop))
+            async with asyncio.timeout(60):
+                while not (found := await read(store)):  # noqa: ASYNC110
+                    await asyncio.sleep(0.1)
+            stop.set()
+            async with asyncio.timeout(60):
+                await running
+        finally:
+            await store.close()
     assert [(record.outcome, record.complete) for record in found] == [("completed", True)]
