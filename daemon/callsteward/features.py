@@ -12,7 +12,7 @@ from callsteward.agi.feature import AgiFeature
 from callsteward.callback.feature import CallbackFeature
 from callsteward.commands.feature import CommandsFeature
 from callsteward.feed import calls
-from callsteward.feed.tell import Channel, Forget, Tell, Tells, announced
+from callsteward.feed.tell import Forget, Tell, Tells, Topic, announced
 from callsteward.intervals.feature import IntervalsFeature
 from callsteward.lost.feature import LostFeature
 from callsteward.metrics.feature import MetricsFeature
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from callsteward.config import Config
-    from callsteward.feed.resend import Source
+    from callsteward.feed.resend import ResendSource
     from callsteward.outgoing.forbidding import Forbidding
 
 Features = Sequence[Feature]
@@ -46,11 +46,11 @@ FEATURES: tuple[Feature, ...] = (
 )
 
 
-def channels(features: Features = FEATURES) -> dict[str, Channel]:
+def topics(features: Features = FEATURES) -> dict[str, Topic]:
     """The topics of all messages, for the contract."""
-    found = dict(calls.CHANNELS)
+    found = dict(calls.TOPICS)
     for feature in features:
-        found |= feature.channels
+        found |= feature.topics
     return found
 
 
@@ -73,12 +73,12 @@ def _table(features: Features) -> list[Tell[Any] | Forget[Any]]:
     return [*calls.TELLS, *(entry for feature in features for entry in feature.tells)]
 
 
-def sources(features: Features = FEATURES) -> Mapping[str, Source]:
+def sources(features: Features = FEATURES) -> Mapping[str, ResendSource]:
     """Where each kind of message that must arrive comes from again."""
-    from callsteward.feed.resend import Source, records
+    from callsteward.feed.resend import ResendSource, records
     from callsteward.store.message import RECORD
 
-    found = {RECORD: Source(records)}
+    found = {RECORD: ResendSource(records)}
     for feature in features:
         found |= feature.sources()
     return found

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from callsteward.ari.rest import Rest
     from callsteward.calls.tracker import Tracker
     from callsteward.config import Config
-    from callsteward.feed.resend import Source
-    from callsteward.feed.tell import Channel, Forget, Tell
+    from callsteward.feed.resend import ResendSource
+    from callsteward.feed.tell import Forget, Tell, Topic
     from callsteward.health import Counters, Readings
     from callsteward.network.openings import Openings
     from callsteward.outgoing.forbidding import Forbidding
@@ -88,12 +88,12 @@ class Rehearsal:
 class Feature:
     """What is known of a feature without a daemon. What a method needs is imported inside it.
 
-    `tells`: how its facts become messages; `channels`: their topics, for the contract.
+    `tells`: how its facts become messages; `topics`: where the messages go, for the contract.
     """
 
     name: ClassVar[str]
     tells: ClassVar[Sequence[Tell[Any] | Forget[Any]]] = ()
-    channels: ClassVar[Mapping[str, Channel]] = {}
+    topics: ClassVar[Mapping[str, Topic]] = {}
 
     def wanted(self, config: Config) -> bool:
         """Whether the configuration switches it on. Without it a daemon has no part of it."""
@@ -119,7 +119,7 @@ class Feature:
         """Its ledgers of calls to clients: what is open there ends for a client who is not to be called."""
         return ()
 
-    def sources(self) -> Mapping[str, Source]:
+    def sources(self) -> Mapping[str, ResendSource]:
         """What `callsteward feed resend` can send again, by the kind in the outbox."""
         return {}
 

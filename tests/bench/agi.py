@@ -15,10 +15,10 @@ import msgspec
 import structlog
 
 from callsteward import features
-from callsteward.agi.request import Request
-from callsteward.agi.server import Answer, Server
+from callsteward.agi.request import AgiRequest
+from callsteward.agi.server import AnswerQuestion, Server
 from callsteward.agi.site import site_questions
-from callsteward.callback.ledger import Ledger
+from callsteward.callback.ledger import CallbackLedger
 from callsteward.config import Config
 from callsteward.outgoing.guard import Guard
 from callsteward.record.call import CallbackDecision, Decision
@@ -68,7 +68,7 @@ async def _measured(url: str) -> tuple[list[float], list[float]]:
         await store.close()
 
 
-async def _nothing(_request: Request) -> Mapping[str, str]:
+async def _nothing(_request: AgiRequest) -> Mapping[str, str]:
     return {
         "CALLSTEWARD_LAST_OPERATOR": "",
         "CALLSTEWARD_OPEN_CALLBACK": "",
@@ -77,7 +77,7 @@ async def _nothing(_request: Request) -> Mapping[str, str]:
     }
 
 
-async def _asked(scripts: Mapping[str, Answer]) -> list[float]:
+async def _asked(scripts: Mapping[str, AnswerQuestion]) -> list[float]:
     """Milliseconds from connecting to the last variable, as the dialplan waits for them."""
     port = free_port()
     serving = asyncio.create_task(Server("127.0.0.1", port, scripts).run())
@@ -115,7 +115,7 @@ def _number(client: int) -> int:
 
 
 async def _fill(store: Store, numbers: Numbers) -> None:
-    ledger = Ledger(store.engine, "main")
+    ledger = CallbackLedger(store.engine, "main")
     now_ms = time.time_ns() // 1_000_000
     due = CallbackDecision(Decision.DUE, "mid_dialogue_drop")
     records = [

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from callsteward.callback.states import FINAL, State
+from callsteward.callback.states import FINAL, CallbackState
 from callsteward.stream.pump import STORE_PATIENCE_S
 from tests.chaos.cells import Cell, Fault, Moment, Scene
 from tests.chaos.disk import Disk
@@ -228,7 +228,7 @@ class _Play:
     def _over(self, unseen: float) -> bool:
         rows = self._daemon.callbacks()
         if rows:
-            return all(State(row["state"]) in FINAL for row in rows) and bool(self._daemon.records())
+            return all(CallbackState(row["state"]) in FINAL for row in rows) and bool(self._daemon.records())
         return time.monotonic() > unseen and bool(self._daemon.records())
 
     def _in_time(self) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from callsteward import faults
-from callsteward.callback.states import State
+from callsteward.callback.states import CallbackState
 from callsteward.outgoing.fence import ACTS
-from callsteward.rating.states import State as RatingState
+from callsteward.rating.states import RatingState
 from tests.chaos.cells import SHARPEST, Cell, Fault, Moment, every_cell
 from tests.chaos.plan import chosen, plan
 from tests.chaos.rating_cells import SHARPEST_RATINGS, every_rating_cell
@@ -16,7 +16,9 @@ NOT_PLAYED = {"before:forget", "after:forget"}
 
 
 def test_every_fault_point_has_its_cell() -> None:
-    assert {point for cell in every_cell() for point in cell.points} == set(faults.points(State)) - NOT_PLAYED
+    assert {point for cell in every_cell() for point in cell.points} == set(
+        faults.points(CallbackState)
+    ) - NOT_PLAYED
 
 
 def test_every_fault_point_of_a_rating_call_has_its_cell() -> None:

@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 
-from callsteward.callback.states import FINAL, State
+from callsteward.callback.states import FINAL, CallbackState
 from tests.chaos.cells import INVITES, Scene
 
-_GIVEN_UP = {State.SUPPRESSED.value, State.CANCELLED.value, State.EXPIRED.value}
+_GIVEN_UP = {CallbackState.SUPPRESSED.value, CallbackState.CANCELLED.value, CallbackState.EXPIRED.value}
 # Asterisk itself was lost while it dialled: what came of it nobody could say.
 _UNKNOWN = {"result_unknown"}
 
@@ -40,7 +40,7 @@ def judge(
         return Verdict(ended, f"{len(rows)} rows in the ledger")
     if invites > 1:
         return Verdict(ended, f"the client's phone rang {invites} times")
-    if State(row["state"]) not in FINAL:
+    if CallbackState(row["state"]) not in FINAL:
         return Verdict(ended, f"the callback was left {row['state']}")
     if not inbound:
         return Verdict(ended, "the call that broke has no record")
@@ -51,15 +51,15 @@ def _contradiction(scene: Scene, invites: int, *, answered: bool, row: Row) -> s
     state, reason = row["state"], row["reason"]
     if invites > INVITES[scene]:
         return "the client was called after all"
-    if invites == 0 and state == State.REACHED:
+    if invites == 0 and state == CallbackState.REACHED:
         return "reached, and no phone rang"
     if invites == 0 and not reason:
         return "nobody was called, and the ledger does not say why"
     if invites == 1 and state in _GIVEN_UP:
         return f"the phone rang, the ledger says {state}"
-    if answered and state == State.NOT_REACHED and reason not in _UNKNOWN:
+    if answered and state == CallbackState.NOT_REACHED and reason not in _UNKNOWN:
         return f"the client answered, the ledger says {reason}"
-    if invites == 1 and not answered and state == State.REACHED:
+    if invites == 1 and not answered and state == CallbackState.REACHED:
         return "reached, and nobody answered"
     return ""
 

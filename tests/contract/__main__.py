@@ -11,7 +11,7 @@ from tests.contract import compatibility
 
 def main() -> int:
     broken = False
-    for name, schema in contract.json_schemas(features.channels()).items():
+    for name, schema in contract.json_schemas(features.topics()).items():
         now = compatibility.shape(schema)
         if compatibility.snapshot_of(name).exists():
             for problem in compatibility.breaks(compatibility.load(name), now):

@@ -15,16 +15,16 @@ import pytest
 from callsteward import features
 from callsteward.commands.request import KINDS
 from callsteward.feed import contract
-from callsteward.feed.cloudevents import Mode
+from callsteward.feed.cloudevents import CloudEventsMode
 from callsteward.feed.envelope import Envelope
 from tests.contract import compatibility, parser
 
-SCHEMAS = contract.json_schemas(features.channels())
+SCHEMAS = contract.json_schemas(features.topics())
 
 
 def test_the_package_ships_the_contract_as_the_message_types_make_it() -> None:
     shipped = {file.name: file.read_text(encoding="utf-8") for file in contract.SHIPPED.iterdir()}
-    assert shipped == contract.shipped_files(features.channels()), "run `make contract`"
+    assert shipped == contract.shipped_files(features.topics()), "run `make contract`"
 
 
 def _with_a_schema(kind: type[msgspec.Struct]) -> set[str]:
@@ -39,17 +39,17 @@ def _with_a_schema(kind: type[msgspec.Struct]) -> set[str]:
 
 
 def test_every_message_has_its_topic_and_every_topic_its_message() -> None:
-    sent = {channel.message for channel in features.channels().values() if channel.from_daemon}
-    taken = {channel.message for channel in features.channels().values() if not channel.from_daemon}
+    sent = {topic.message for topic in features.topics().values() if topic.from_daemon}
+    taken = {topic.message for topic in features.topics().values() if not topic.from_daemon}
     assert {message.__name__ for message in sent} == {*_with_a_schema(Envelope), "CallEndedMessage"}
     assert taken == set(KINDS.values())
-    document = contract.asyncapi(features.channels())
+    document = contract.asyncapi(features.topics())
     assert {item["name"] for item in document["components"]["messages"].values()} == set(SCHEMAS)
 
 
 @pytest.mark.parametrize("mode", ["off", "structured", "binary"])
-def test_every_schema_is_a_json_schema(mode: Mode) -> None:
-    schemas = contract.json_schemas(features.channels(), mode)
+def test_every_schema_is_a_json_schema(mode: CloudEventsMode) -> None:
+    schemas = contract.json_schemas(features.topics(), mode)
     assert set(schemas) == set(SCHEMAS)
     for schema in schemas.values():
         jsonschema.Draft202012Validator.check_schema(schema)
@@ -57,11 +57,11 @@ def test_every_schema_is_a_json_schema(mode: Mode) -> None:
 
 def test_as_cloudevents_only_the_envelope_of_a_message_differs() -> None:
     """CloudEvents are a second shape of the same messages: their own documents tell of it."""
-    plain = contract.asyncapi(features.channels())["components"]
-    structured = contract.asyncapi(features.channels(), mode="structured")["components"]
-    binary = contract.asyncapi(features.channels(), mode="binary")["components"]
+    plain = contract.asyncapi(features.topics())["components"]
+    structured = contract.asyncapi(features.topics(), mode="structured")["components"]
+    binary = contract.asyncapi(features.topics(), mode="binary")["components"]
     assert plain["schemas"] == structured["schemas"] == binary["schemas"]
-    assert "callsteward schema --cloudevents" in contract.asyncapi(features.channels())["info"]["description"]
+    assert "callsteward schema --cloudevents" in contract.asyncapi(features.topics())["info"]["description"]
     for name, message in plain["messages"].items():
         event, beside = structured["messages"][name], binary["messages"][name]
         if name.endswith("Command"):
@@ -149,17 +149,17 @@ def _parsed(document: str, folder: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("mode", ["off", "structured", "binary"])
-def test_the_asyncapi_document_passes_the_official_parser(tmp_path: Path, mode: Mode) -> None:
-    said = _parsed(contract.text(contract.asyncapi(features.channels(), mode=mode)), tmp_path)
+def test_the_asyncapi_document_passes_the_official_parser(tmp_path: Path, mode: CloudEventsMode) -> None:
+    said = _parsed(contract.text(contract.asyncapi(features.topics(), mode=mode)), tmp_path)
     assert said["problems"] == []
     assert said["version"] == contract.ASYNCAPI_VERSION
     assert set(said["channels"]) == {
-        f"callsteward/{{site}}/{channel.topic}" for channel in features.channels().values()
+        f"callsteward/{{site}}/{topic.path}" for topic in features.topics().values()
     }
     assert set(said["messages"]) == set(SCHEMAS)
 
 
 def test_the_parser_refuses_a_document_that_is_wrong(tmp_path: Path) -> None:
-    document = contract.asyncapi(features.channels())
+    document = contract.asyncapi(features.topics())
     document["operations"]["publishStatus"]["channel"]["$ref"] = "#/channels/nowhere"
     assert _parsed(json.dumps(document), tmp_path)["problems"] != []

@@ -94,7 +94,7 @@ def _channel_of(topic: str, document: dict[str, Any]) -> str:
     ("version", "mode"), [("3.1.1", "off"), ("5", "off"), ("3.1.1", "structured"), ("5", "binary")]
 )
 async def test_everything_a_run_says_is_what_the_shipped_contract_promises(
-    broker: AnyBroker, tmp_path: Path, version: str, mode: cloudevents.Mode
+    broker: AnyBroker, tmp_path: Path, version: str, mode: cloudevents.CloudEventsMode
 ) -> None:
     if version not in broker.speaks:
         pytest.skip("no Mosquitto here: the demo's broker has no MQTT 5")
@@ -120,7 +120,7 @@ async def test_everything_a_run_says_is_what_the_shipped_contract_promises(
     document = json.loads((contract.SHIPPED / file).read_text(encoding="utf-8"))
     schemas = {
         name: json.loads((contract.SHIPPED / f"{name.replace('/', '.')}.schema.json").read_text("utf-8"))
-        for name in contract.json_schemas(features.channels())
+        for name in contract.json_schemas(features.topics())
     }
     operations = {
         operation["channel"]["$ref"].rpartition("/")[2]: operation
@@ -150,7 +150,7 @@ async def test_everything_a_run_says_is_what_the_shipped_contract_promises(
         kinds[body["schema"].removeprefix("callsteward.").partition("/")[0]] += 1
     said = {
         name.removeprefix("callsteward.").partition("/")[0]
-        for name in contract.json_schemas(features.channels())
+        for name in contract.json_schemas(features.topics())
     }
     assert set(kinds) == {name for name in said if not name.startswith("command-")} - SILENT
     assert kinds["call"] == len(CAPTURES)

@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from callsteward import config
-from callsteward.callback.ledger import Ledger
+from callsteward.callback.ledger import CallbackLedger
 from callsteward.rating.complaints import Complaints
 from callsteward.record.call import CallbackDecision, Decision
-from callsteward.recording.replay import Tally, replay
+from callsteward.recording.replay import ReplayCounts, replay
 from callsteward.store.records import Store
 from tests.lab.pbx_config import REPOSITORY
 
@@ -73,10 +73,10 @@ async def _fill(settings: config.Config) -> None:
 
 
 async def _fill_store(store: Store, settings: config.Config, lines: list[bytes]) -> None:
-    (record,) = replay(lines, settings, Tally(), _broken)
+    (record,) = replay(lines, settings, ReplayCounts(), _broken)
     assert record.call_id == CALL_ID
     await store.save([record])
-    opened = await Ledger(store.engine, settings.site.name).open(
+    opened = await CallbackLedger(store.engine, settings.site.name).open(
         record,
         CallbackDecision(Decision.DUE, "mid_dialogue_drop"),
         number="+79031234567",

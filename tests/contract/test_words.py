@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 
 from tests.lab.pbx_config import REPOSITORY
 
+PACKAGE = REPOSITORY / "daemon" / "callsteward"
 GLOSSARY = REPOSITORY / "ARCHITECTURE.md"
 RIDDLES = re.compile(r"\b(so long|told of|tells of|of none of)\b", re.IGNORECASE)
 PROSE = {".py", ".md", ".toml", ".conf", ".json", ".yml", ".service"}
@@ -46,6 +49,31 @@ def test_no_text_has_a_phrase_that_must_be_read_twice() -> None:
 def test_the_list_of_files_to_be_rewritten_has_no_finished_file() -> None:
     done = {name for name in NOT_YET if not (REPOSITORY / name).exists() or not riddles(REPOSITORY / name)}
     assert done == set()
+
+
+def type_names(path: Path) -> Iterator[str]:
+    """The public types of a module: classes, and names given to types. A TypeVar names nothing by itself."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        match node:
+            case ast.ClassDef(name=name):
+                yield name
+            case ast.Assign(targets=[ast.Name(id=name)], value=value) if not is_type_variable(value):
+                yield name
+            case ast.AnnAssign(target=ast.Name(id=name)):
+                yield name
+
+
+def is_type_variable(value: ast.expr) -> bool:
+    return isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id == "TypeVar"
+
+
+def test_no_two_types_of_the_package_share_a_name() -> None:
+    files: dict[str, list[str]] = defaultdict(list)
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for name in type_names(path):
+            if re.fullmatch(r"[A-Z]\w*[a-z]\w*", name):
+                files[name].append(str(path.relative_to(PACKAGE)))
+    assert {name: where for name, where in files.items() if len(where) > 1} == {}
 
 
 TERMS = [

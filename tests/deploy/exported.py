@@ -7,7 +7,7 @@ import re
 import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
-from callsteward.callback.states import Callback, CallbackMoved, State
+from callsteward.callback.states import CallbackMoved, CallbackRow, CallbackState
 from callsteward.config import Config
 from callsteward.health import Counters, FeedState, Health, OutboxState, Readings
 from callsteward.metrics.scrape import Metrics
@@ -38,10 +38,10 @@ def scrape() -> bytes:
     alert = Alert(
         call_id="1", line="support", rule="hold_limit", at_ms=2, operator="101", limit_s=1, since_ms=1
     )
-    callback = Callback(
+    callback = CallbackRow(
         id="c", site="main", origin_call_id="1", line="support", number=None, client_masked=None,
-        client_ref=None, operator=None, state=State.EXPIRED, reason="", dropped_at_ms=1, created_at_ms=1,
-        changed_at_ms=1, attempts=0, asked=None, channel_id=None,
+        client_ref=None, operator=None, state=CallbackState.EXPIRED, reason="", dropped_at_ms=1,
+        created_at_ms=1, changed_at_ms=1, attempts=0, asked=None, channel_id=None,
     )  # fmt: skip
     metrics.calls.observe(CallEnded(RECORD))
     metrics.calls.observe(CallEnded(msgspec.structs.replace(RECORD, complete=False)))

@@ -123,7 +123,7 @@ def _live() -> Iterator[tuple[str, str, tuple[str, ...]]]:
 def test_a_live_panel_shows_fields_of_its_topics_message(
     title: str, topic: str, fields: tuple[str, ...]
 ) -> None:
-    schema = contract.json_schemas(features.channels())[_SCHEMA_OF_TOPIC[topic]]
+    schema = contract.json_schemas(features.topics())[_SCHEMA_OF_TOPIC[topic]]
     definition = schema["$defs"][schema["$ref"].rpartition("/")[2]]
     assert fields, f"{title} shows nothing"
     assert set(fields) <= set(definition["properties"])

@@ -23,7 +23,7 @@ from callsteward.feed.topics import Topics
 from callsteward.intervals import messages as interval_messages
 from callsteward.intervals.grid import topic_name
 from callsteward.record.call import CallRecord
-from callsteward.recording.replay import Tally, replay
+from callsteward.recording.replay import ReplayCounts, replay
 from tests.lab.pbx_config import REPOSITORY
 from tests.unit.feed.test_messages import LATE
 from tests.unit.intervals.days import interval_rows
@@ -55,7 +55,7 @@ def captured(name: str) -> dict[str, Any]:
 
     config = load(REPOSITORY / "config" / "callsteward.toml")
     lines = (REPOSITORY / "tests" / "replay" / "captures" / f"{name}.jsonl").read_bytes().splitlines()
-    (record,) = replay(lines, config, Tally(), broken)
+    (record,) = replay(lines, config, ReplayCounts(), broken)
     return published(record)
 
 

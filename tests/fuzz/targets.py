@@ -33,7 +33,7 @@ from callsteward.outgoing import number_file, office_file
 from callsteward.outgoing.guard import Guard
 from callsteward.rating import ivr_events
 from callsteward.record.call import encode
-from callsteward.recording.replay import Tally, replay
+from callsteward.recording.replay import ReplayCounts, replay
 from callsteward.store.stored import decode
 from tests.fuzz import admin, handshake, names
 from tests.fuzz.target import Target
@@ -88,7 +88,7 @@ def _ari(data: bytes) -> None:
 
 
 def _replay(data: bytes) -> None:
-    tally = Tally()
+    tally = ReplayCounts()
     broken: list[int] = []
     lines = data.split(b"\n")
     records = list(replay(lines, _CONFIG, tally, lambda number, _error: broken.append(number)))
@@ -141,7 +141,7 @@ def _commands(data: bytes) -> None:
 def _lists(data: bytes) -> None:
     taken: list[str] = []
 
-    def take(entry: number_file.Entry) -> str:
+    def take(entry: number_file.NumberRow) -> str:
         taken.append(number_file.comment_of(entry))
         return ""
 

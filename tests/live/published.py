@@ -27,7 +27,7 @@ def record_of(body: dict[str, Any]) -> CallRecord:
 def _validators() -> dict[str, jsonschema.Draft202012Validator]:
     return {
         name: jsonschema.Draft202012Validator(schema)
-        for name, schema in contract.json_schemas(features.channels()).items()
+        for name, schema in contract.json_schemas(features.topics()).items()
     }
 
 

@@ -165,7 +165,7 @@ def test_the_time_that_was_watched_is_told_and_the_rest_of_the_day_is_unknown(ho
 
 
 def test_each_row_is_what_would_be_published_and_meets_its_schema(hour: Hour) -> None:
-    schema = contract.json_schemas(features.channels())["callsteward.line-interval/1"]
+    schema = contract.json_schemas(features.topics())["callsteward.line-interval/1"]
     properties = schema["$defs"]["LineIntervalMessage"]["properties"]
     patterns = schema["patternProperties"]
     for row in hour.lines:

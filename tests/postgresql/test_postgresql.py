@@ -18,10 +18,9 @@ import pytest
 from pydantic import SecretStr
 
 from callsteward.ari.events import epoch_ms
-from callsteward.callback.ledger import Ledger
+from callsteward.callback.ledger import CallbackLedger
 from callsteward.commands.done import CommandsDone
-from callsteward.config import Asterisk, Config, Mqtt
-from callsteward.config import Store as StoreSection
+from callsteward.config import Asterisk, Config, Mqtt, StoreSettings
 from callsteward.daemon.app import Daemon
 from callsteward.demo.ari_server import FakeAri
 from callsteward.exceptions import StoreError
@@ -30,7 +29,7 @@ from callsteward.lost.calls import LostCalls
 from callsteward.outgoing.do_not_call import DoNotCall
 from callsteward.outgoing.zones import ClientZones
 from callsteward.rating.complaints import Complaints
-from callsteward.rating.ledger import Ledger as Ratings
+from callsteward.rating.ledger import RatingLedger
 from callsteward.record.call import CallRecord
 from callsteward.store.endpoints import HeardEndpoints
 from callsteward.store.outbox import Outbox
@@ -102,15 +101,15 @@ QUESTIONS: dict[str, Question] = {
     "calls": read,
     "writable": lambda store: store.writable(),
     "endpoints": lambda store: HeardEndpoints(store.engine, "main").known(),
-    "callbacks": lambda store: Ledger(store.engine, "main").opened(),
-    "callback": lambda store: Ledger(store.engine, "main").find("x"),
-    "limits": lambda store: Ledger(store.engine, "main").counts("x", "support", 1),
+    "callbacks": lambda store: CallbackLedger(store.engine, "main").opened(),
+    "callback": lambda store: CallbackLedger(store.engine, "main").find("x"),
+    "limits": lambda store: CallbackLedger(store.engine, "main").counts("x", "support", 1),
     "do not call": lambda store: DoNotCall(store.engine).has("+79031234567"),
     "zones": lambda store: ClientZones(store.engine).listed(),
     "put a zone": lambda store: ClientZones(store.engine).put({"+79031234567": "Asia/Omsk"}, by="test"),
     "lost": lambda store: LostCalls(store.engine, "main").counts(),
-    "ratings": lambda store: Ratings(store.engine, "main").opened(),
-    "kept ratings": lambda store: Ratings(store.engine, "main").kept_until(1, limit=9),
+    "ratings": lambda store: RatingLedger(store.engine, "main").opened(),
+    "kept ratings": lambda store: RatingLedger(store.engine, "main").kept_until(1, limit=9),
     "complaints": lambda store: Complaints(store.engine, "main").listed(),
     "tags": lambda store: TagBook(store.engine, "main").listed(),
     "forget tags": lambda store: TagBook(store.engine, "main").forget(1),
@@ -263,7 +262,7 @@ async def test_a_daemon_whose_database_goes_away_in_a_call_records_it_when_it_is
             asterisk=Asterisk(url=ari.url, password=SecretStr(SECRET)),
             mqtt=Mqtt(enabled=False),
             # The journal's place.
-            store=StoreSection(url=database).placed(tmp_path, daemon=True),
+            store=StoreSettings(url=database).placed(tmp_path, daemon=True),
         )
         stop = asyncio.Event()
         daemon = Daemon(config)

@@ -21,7 +21,7 @@ from callsteward.ari.frames import FrameQueue
 from callsteward.ari.marks import advanced, given_up, interrupted, snapshot_frame
 from callsteward.calls.tracker import Tracker
 from callsteward.clock import EventClock
-from callsteward.config import Config, Rating, Tags
+from callsteward.config import Config, RatingSettings, Tags
 from callsteward.health import Counters
 from callsteward.journal import compaction
 from callsteward.journal.compaction import compact
@@ -37,7 +37,7 @@ from tests.replay.streams import CAPTURES, STREAMS
 ALL = [*CAPTURES, *STREAMS]
 NAMED = {path.stem: path for path in ALL}
 CONFIG = Config()
-LISTENS = Config(tags=Tags(enabled=True), rating=Rating(enabled=True))
+LISTENS = Config(tags=Tags(enabled=True), rating=RatingSettings(enabled=True))
 # Codes dialled on a phone, a client who comes to the rating, what is nobody's.
 SAID: list[tuple[str, dict[str, str]]] = [
     ("callsteward-tag", {"tag": "ticket", "value": "T1"}),

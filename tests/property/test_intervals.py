@@ -15,12 +15,12 @@ import pytest
 from hypothesis import given, settings
 
 from callsteward import features
-from callsteward.callback.states import State
+from callsteward.callback.states import CallbackState
 from callsteward.feed import contract, messages
 from callsteward.intervals import grid, slot
 from callsteward.intervals import messages as interval_messages
 from callsteward.intervals.presence import Change
-from callsteward.intervals.row import IntervalRow, Kind
+from callsteward.intervals.row import IntervalKind, IntervalRow
 from callsteward.intervals.scope import Contact
 from callsteward.intervals.slot import Known, Scheme
 from callsteward.record.call import AttemptResult, CallRecord, Decision, Direction, Outcome, Party
@@ -72,7 +72,7 @@ def _sum_s(records: Iterable[CallRecord], name: str) -> Fraction:
 def test_the_intervals_of_a_line_add_up_to_its_call_records(contacts: list[Contact], minutes: int) -> None:
     rows = _rows(contacts, minutes)
     for line in LINES:
-        mine = [row for row in rows if row.kind is Kind.LINE and row.name == line]
+        mine = [row for row in rows if row.kind is IntervalKind.LINE and row.name == line]
         assert len(mine) == 24 * 60 // minutes
         of_line = [item for item in contacts if item.record.line == line]
         records = [item.record for item in of_line if item.record.direction is not Direction.INTERNAL]
@@ -109,10 +109,16 @@ def test_the_intervals_of_a_line_add_up_to_its_call_records(contacts: list[Conta
             "early_drops": sum(item.outcome is Outcome.EARLY_DROP for item in inbound),
             "mid_dialogue_drops": sum(item.outcome is Outcome.MID_DIALOGUE_DROP for item in inbound),
             "callbacks_due": len(due),
-            "callbacks_reached": sum(item.callback is State.REACHED for item in due),
-            "callbacks_not_reached": sum(item.callback is State.NOT_REACHED for item in due),
+            "callbacks_reached": sum(item.callback is CallbackState.REACHED for item in due),
+            "callbacks_not_reached": sum(item.callback is CallbackState.NOT_REACHED for item in due),
             "callbacks_open": sum(
-                item.callback in {State.DUE, State.OFFERED, State.OPERATOR_ANSWERED, State.DIALLING}
+                item.callback
+                in {
+                    CallbackState.DUE,
+                    CallbackState.OFFERED,
+                    CallbackState.OPERATOR_ANSWERED,
+                    CallbackState.DIALLING,
+                }
                 for item in due
             ),
             "ratings_count": sum(item.rating.score is not None for item in records),
@@ -151,7 +157,7 @@ def test_the_intervals_of_a_line_add_up_to_its_call_records(contacts: list[Conta
 @settings(max_examples=25, deadline=None)
 @given(contacts=days())
 def test_no_operator_is_given_the_talk_of_a_call_that_another_served_too(contacts: list[Contact]) -> None:
-    rows = [row for row in _rows(contacts, 30) if row.kind is Kind.OPERATOR]
+    rows = [row for row in _rows(contacts, 30) if row.kind is IntervalKind.OPERATOR]
     inbound = [item.record for item in contacts if item.record.direction is Direction.INBOUND]
     for operator in OPERATORS:
         mine = [row for row in rows if row.name == operator]
@@ -194,7 +200,7 @@ def test_no_operator_is_given_the_talk_of_a_call_that_another_served_too(contact
 def test_every_row_is_a_message_that_meets_its_schema(contacts: list[Contact]) -> None:
     validators = {
         name: jsonschema.Draft202012Validator(schema)
-        for name, schema in contract.json_schemas(features.channels()).items()
+        for name, schema in contract.json_schemas(features.topics()).items()
     }
     for row in _rows(contacts, 30):
         revised = msgspec.structs.replace(row, revision=1)
@@ -210,7 +216,7 @@ def test_every_row_is_a_message_that_meets_its_schema(contacts: list[Contact]) -
 def test_most_calls_at_once_is_what_a_look_at_every_moment_finds(contacts: list[Contact]) -> None:
     spans = [(_ms(item.record.started_at), _ms(item.record.ended_at)) for item in contacts]
     for row in _rows([msgspec.structs.replace(item) for item in contacts], 30):
-        if row.kind is not Kind.LINE:
+        if row.kind is not IntervalKind.LINE:
             continue
         mine = [
             span

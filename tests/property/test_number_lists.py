@@ -38,7 +38,7 @@ def imported(text: str) -> int | None:
     """How many numbers were read; None where the file was refused."""
     found: list[str] = []
 
-    def take(entry: number_file.Entry) -> str:
+    def take(entry: number_file.NumberRow) -> str:
         found.append(entry.number)
         return ""
 

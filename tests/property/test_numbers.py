@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from phonenumbers import PhoneNumberFormat, PhoneNumberType
 
-from callsteward.config import Callback, Config, Endpoints, Site
+from callsteward.config import CallbackSettings, Config, Endpoints, SiteSettings
 from callsteward.config.hotline import TrunkNumbers
 from callsteward.outgoing.guard import Guard, Refusal
 from callsteward.record.number import Numbers
@@ -129,7 +129,7 @@ def test_nobody_abroad_is_called_in_russia_instead(region: str) -> None:
 
 @pytest.mark.parametrize("home", REGIONS)
 def test_by_default_only_the_regions_own_numbers_are_called(home: str) -> None:
-    guard = Guard(Config(site=Site(region=home)))
+    guard = Guard(Config(site=SiteSettings(region=home)))
     code = phonenumbers.country_code_for_region(home)
     # Whoever shares the country code, whose numbers are the ones that could be taken for domestic.
     for region in phonenumbers.COUNTRY_CODE_TO_REGION_CODE[code]:
@@ -143,7 +143,7 @@ def test_by_default_only_the_regions_own_numbers_are_called(home: str) -> None:
 
 @pytest.mark.parametrize("home", SITES)
 def test_by_default_no_number_of_another_region_is_called(home: str) -> None:
-    guard = Guard(Config(site=Site(region=home)))
+    guard = Guard(Config(site=SiteSettings(region=home)))
     for region in REGIONS:
         for _, number in numbers_of(region):
             at_home = phonenumbers.region_code_for_number(phonenumbers.parse(number)) == home
@@ -158,7 +158,7 @@ def test_a_trunks_pattern_says_its_format() -> None:
             trunks=("PJSIP/*",),
             numbers={"PJSIP/a*": TrunkNumbers(format="e164"), "*": TrunkNumbers(format="national", add="7")},
         ),
-        callback=Callback(),
+        callback=CallbackSettings(),
     )
     directory = Directory(config)
     assert directory.endpoint("PJSIP/abc-00000001").numbers == E164

@@ -23,12 +23,11 @@ from callsteward import features
 from callsteward.callback.states import CallbackMoved
 from callsteward.config import Config
 from callsteward.feed import post as post_module
-from callsteward.feed.backlog import Kind, Waiting
+from callsteward.feed.backlog import MessageKind, Waiting
 from callsteward.feed.delivery import Delivery, Level
 from callsteward.feed.post import Post
 from callsteward.intervals.grid import topic_name
-from callsteward.intervals.row import IntervalRow
-from callsteward.intervals.row import Kind as IntervalKind
+from callsteward.intervals.row import IntervalKind, IntervalRow
 from callsteward.record.facts import CallEnded, CallHappened, Happening
 from callsteward.store.engine import connect, writing
 from callsteward.store.message import Outgoing
@@ -239,7 +238,7 @@ class World:
             await self._send(0)
         await asyncio.gather(looking, bounds, self._tidy(number))
         self.outbox.reading_s = self.outbox.looking_s = 0.0
-        kept = {item.message_id for item in [*self.flying, *self.post.backlog._queues[Kind.RECORD]]}
+        kept = {item.message_id for item in [*self.flying, *self.post.backlog._queues[MessageKind.RECORD]]}
         assert not kept & (self.gone - before)
 
     async def _crash(self, number: int) -> None:

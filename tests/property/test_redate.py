@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from callsteward.ari import events
 from callsteward.ari.marks import clock_set
 from callsteward.calls.tracker import Tracker
-from callsteward.config import Config, Rating, Tags
+from callsteward.config import Config, RatingSettings, Tags
 from callsteward.record.facts import Fact
 from tests.bench.load import copy_of
 from tests.property.test_compaction import check, lines, mixed, spoken_in, with_breaks
@@ -25,7 +25,7 @@ from tests.replay.streams import CAPTURES, STREAMS
 
 ALL = [*CAPTURES, *STREAMS]
 HOUR = 3_600_000
-CONFIG = Config(tags=Tags(enabled=True, wrap_up_s=3600), rating=Rating(enabled=True))
+CONFIG = Config(tags=Tags(enabled=True, wrap_up_s=3600), rating=RatingSettings(enabled=True))
 _ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}(\+0000|Z)")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from callsteward.config import Config
 from callsteward.exceptions import MalformedEventError
 from callsteward.record.call import CallRecord
-from callsteward.recording.replay import Tally, replay
+from callsteward.recording.replay import ReplayCounts, replay
 from tests.lab.lanes import Driver
 
 HERE = Path(__file__).parent
@@ -35,7 +35,7 @@ def records_of(lines: list[bytes], config: Config | None = None) -> list[CallRec
         message = f"line {number}: {error}"
         raise AssertionError(message)
 
-    return list(replay(lines, config or Config(), Tally(), broken))
+    return list(replay(lines, config or Config(), ReplayCounts(), broken))
 
 
 def lines_of(path: Path) -> list[bytes]:

@@ -12,10 +12,20 @@ from sqlalchemy import text
 
 from callsteward.ari.events import Listened, epoch_ms
 from callsteward.ari.recorder import Recorder
-from callsteward.callback.ledger import Ledger
-from callsteward.callback.states import Callback as Moved
+from callsteward.callback.ledger import CallbackLedger
+from callsteward.callback.states import CallbackRow
 from callsteward.calls import tracker as tracker_module
-from callsteward.config import Agi, Asterisk, Callback, Config, Intervals, Mqtt, Rating, Store, Web
+from callsteward.config import (
+    Agi,
+    Asterisk,
+    CallbackSettings,
+    Config,
+    Intervals,
+    Mqtt,
+    RatingSettings,
+    StoreSettings,
+    Web,
+)
 from callsteward.config.profile import Profile
 from callsteward.daemon.app import Daemon
 from callsteward.daemon.core import journal_path
@@ -23,13 +33,13 @@ from callsteward.demo.ari_server import FakeAri
 from callsteward.exceptions import StoreError
 from callsteward.health import FeedState, Health
 from callsteward.intervals import publisher
-from callsteward.intervals.row import IntervalRow, Kind
+from callsteward.intervals.row import IntervalKind, IntervalRow
 from callsteward.journal.journal import Journal
 from callsteward.rating.ivr import Ivr
 from callsteward.rating.states import RatingMoved
 from callsteward.record.call import encode
 from callsteward.record.facts import Alert, CallEnded
-from callsteward.recording.replay import Tally, replay
+from callsteward.recording.replay import ReplayCounts, replay
 from callsteward.store import records as records_module
 from callsteward.store.endpoints import HeardEndpoints
 from callsteward.store.engine import writing
@@ -104,7 +114,7 @@ def config_for(url: str, folder: Path) -> Config:
     return Config(
         asterisk=Asterisk(url=url, password=SecretStr(SECRET)),
         mqtt=Mqtt(enabled=False),
-        store=Store(url=f"sqlite:///{folder}/calls.db"),
+        store=StoreSettings(url=f"sqlite:///{folder}/calls.db"),
     )
 
 
@@ -133,7 +143,7 @@ def replayed(lines: list[bytes], config: Config) -> list[bytes]:
     def broken(number, error):
         raise AssertionError(number, error)
 
-    return [encode(record) for record in replay(lines, config, Tally(), broken)]
+    return [encode(record) for record in replay(lines, config, ReplayCounts(), broken)]
 
 
 @pytest.mark.parametrize("name", ["client_bye", "hold2", "blind", "queue_second", "freepbx_local"])
@@ -181,12 +191,12 @@ async def test_an_interval_is_published_when_asterisks_clock_has_passed_it(ari, 
         await live.until(lambda: len(rows(live)) == 2)
         line, operator = rows(live)
     assert (line.kind, line.name, line.start_ms) == (
-        Kind.LINE,
+        IntervalKind.LINE,
         "default",
         epoch_ms("2026-11-22T02:00:00.000+0000"),
     )
     assert (line.revision, line.values["offered"], line.values["answered"]) == (1, 1, 1)
-    assert (operator.kind, operator.name, operator.values["answered"]) == (Kind.OPERATOR, "101", 1)
+    assert (operator.kind, operator.name, operator.values["answered"]) == (IntervalKind.OPERATOR, "101", 1)
 
 
 async def test_with_intervals_off_none_is_published(ari, tmp_path, monkeypatch):
@@ -441,15 +451,15 @@ async def test_the_gauges_are_handed_over_on_change_and_at_most_once_a_second(ar
     ],
 )
 def test_the_journal_lies_beside_the_database(url, path):
-    assert journal_path(Config(store=Store(url=url))) == path
+    assert journal_path(Config(store=StoreSettings(url=url))) == path
 
 
 # --- callbacks ---------------------------------------------------------------------------------------
 
 
-async def callbacks_of(config: Config) -> list[Moved]:
+async def callbacks_of(config: Config) -> list[CallbackRow]:
     store = await records_module.Store.open(config.store.url)
-    found = await Ledger(store.engine, config.site.name).listed()
+    found = await CallbackLedger(store.engine, config.site.name).listed()
     await store.close()
     return found
 
@@ -468,7 +478,7 @@ async def test_with_callbacks_off_nothing_is_written_or_dialled(ari, tmp_path):
 
 
 async def test_with_callbacks_on_the_ledger_has_the_callback_before_the_record_is_published(ari, tmp_path):
-    config = config_for(ari.url, tmp_path).model_copy(update={"callback": Callback(enabled=True)})
+    config = config_for(ari.url, tmp_path).model_copy(update={"callback": CallbackSettings(enabled=True)})
     async with running(config) as live:
         await ari.connected()
         await ari.play(capture("netdrop"))
@@ -491,8 +501,8 @@ async def test_the_rating_is_decided_behind_the_callback_and_told_in_the_record(
     monkeypatch.setattr(Ivr, "run", idle)
     config = config_for(ari.url, tmp_path).model_copy(
         update={
-            "callback": Callback(enabled=True, regions=("RU",)),
-            "rating": Rating(enabled=True),
+            "callback": CallbackSettings(enabled=True, regions=("RU",)),
+            "rating": RatingSettings(enabled=True),
             "profiles": {"standard": Profile(rating="call", rating_delay_min=10_000)},
         }
     )

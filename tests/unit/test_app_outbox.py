@@ -11,8 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from callsteward.ari.events import epoch_ms
-from callsteward.config import Asterisk, Callback, Config, Mqtt
-from callsteward.config import Store as StoreSection
+from callsteward.config import Asterisk, CallbackSettings, Config, Mqtt, StoreSettings
 from callsteward.daemon.app import Daemon
 from callsteward.demo.ari_server import FakeAri
 from callsteward.feed import delivery
@@ -32,8 +31,8 @@ async def following(mqtt: Mqtt, folder: Path) -> AsyncIterator[tuple[Daemon, Sto
         config = Config(
             asterisk=Asterisk(url=ari.url, password=SecretStr(SECRET)),
             mqtt=mqtt,
-            store=StoreSection(url=f"sqlite:///{folder}/calls.db"),
-            callback=Callback(enabled=True),
+            store=StoreSettings(url=f"sqlite:///{folder}/calls.db"),
+            callback=CallbackSettings(enabled=True),
         )
         daemon = Daemon(config)
         stop = asyncio.Event()

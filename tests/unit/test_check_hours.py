@@ -5,14 +5,16 @@ from datetime import datetime, time
 import pytest
 
 from callsteward.callback.check import calling_hours
-from callsteward.config import Callback, Config, Site
+from callsteward.config import CallbackSettings, Config, SiteSettings
 from callsteward.terminal.result import Status
 
 NOW = int(datetime.fromisoformat("2026-11-22T15:00:00+03:00").timestamp() * 1000)
 
 
-def said(site: Site | None = None, **settings: object) -> tuple[Status, str]:
-    config = Config(site=site or Site(), callback=Callback.model_validate({"enabled": True, **settings}))
+def said(site: SiteSettings | None = None, **settings: object) -> tuple[Status, str]:
+    config = Config(
+        site=site or SiteSettings(), callback=CallbackSettings.model_validate({"enabled": True, **settings})
+    )
     result = calling_hours(config, NOW)
     assert (result.mend is not None) is (result.status is Status.WARNING)
     return result.status, result.found
@@ -39,7 +41,7 @@ def test_by_the_lines_zone_it_has_the_day():
 
 
 def test_a_country_of_one_zone_has_the_day():
-    status, found = said(Site(region="AM", timezone="Asia/Yerevan"))
+    status, found = said(SiteSettings(region="AM", timezone="Asia/Yerevan"))
     assert status is Status.OK
     assert "09:00 to 20:00 in every zone a number can be in, or the client's own" in found
 
@@ -57,5 +59,5 @@ def test_less_than_half_the_day_is_a_warning(hours_to, status):
 
 def test_most_of_the_day_is_enough():
     assert said(
-        hours_from=time(0), hours_to=time(23, 59), site=Site(region="MN", timezone="Asia/Ulaanbaatar")
+        hours_from=time(0), hours_to=time(23, 59), site=SiteSettings(region="MN", timezone="Asia/Ulaanbaatar")
     )[0] is (Status.OK)

@@ -9,14 +9,13 @@ from callsteward.calls.deliveries import Delivered, Deliveries
 from callsteward.calls.tracker import Tracker
 from callsteward.check.trunks import judged, proposed, trunks
 from callsteward.clock import DAY_MS
-from callsteward.config import Callback, Config, Endpoints, Site
+from callsteward.config import CallbackSettings, Config, Endpoints, SiteSettings
 from callsteward.config.hotline import TrunkNumbers
 from callsteward.exceptions import StoreError
 from callsteward.outgoing.check import callable_numbers
 from callsteward.store.records import Store
 from callsteward.stream.deliveries import DeliveryCounts
-from callsteward.stream.trunk_numbers import KEPT_DAYS, KEPT_TRUNKS
-from callsteward.stream.trunk_numbers import TrunkNumbers as Counts
+from callsteward.stream.trunk_numbers import KEPT_DAYS, KEPT_TRUNKS, TrunkNumberCounts
 from callsteward.terminal.result import Status
 from tests.unit.calls.stream import Stream
 
@@ -99,10 +98,10 @@ async def test_counts_add_up_in_the_store_and_grow_old(tmp_path: Path) -> None:
     assert await trunks(config) is None
     store = await Store.open(config.store.url)
     try:
-        counts = Counts(store.engine, config.site.name)
+        counts = TrunkNumberCounts(store.engine, config.site.name)
         now_ms = 1_800_000_000_000
         await counts.add([Delivered(TRUNK, "plus", 2), Delivered(TRUNK, "national", 1)], now_ms=now_ms)
-        await Counts(store.engine, "another").add([Delivered(TRUNK, "plus", 5)], now_ms=now_ms)
+        await TrunkNumberCounts(store.engine, "another").add([Delivered(TRUNK, "plus", 5)], now_ms=now_ms)
         await counts.add([Delivered(TRUNK, "plus", 3)], now_ms=now_ms + 1)
         assert await counts.all(now_ms=now_ms) == {TRUNK: {"national": 1, "plus": 5}}
         later_ms = now_ms + 1 + KEPT_DAYS * DAY_MS
@@ -136,7 +135,9 @@ def test_which_numbers_are_called_is_said_with_what_is_left_out() -> None:
             " without Abkhazia (+7840, +7940), Baikonur (+733622), +7954"
         ),
     )
-    both = callable_numbers(Config(callback=Callback(regions=("RU", "KZ"), allowed_prefixes=("+7840",))))
+    both = callable_numbers(
+        Config(callback=CallbackSettings(regions=("RU", "KZ"), allowed_prefixes=("+7840",)))
+    )
     assert both.found == (
         "mobile and fixed_line numbers of RU (+7), KZ (+7), and +7840; without satellite and closed networks"
         " (+7760, +7761, +7762, +7763, +7764), Abkhazia (+7840, +7940), Baikonur (+733622), +7954"
@@ -144,10 +145,10 @@ def test_which_numbers_are_called_is_said_with_what_is_left_out() -> None:
 
 
 def test_a_territory_whose_own_mobiles_are_anothers_is_warned_of() -> None:
-    result = callable_numbers(Config(site=Site(region="AX")))
+    result = callable_numbers(Config(site=SiteSettings(region="AX")))
     assert result.status is Status.WARNING
     assert "mobile numbers such as +358412345678 are refused (region_not_allowed)" in result.found
-    mended = Config(site=Site(region="AX"), callback=Callback(regions=("AX", "FI")))
+    mended = Config(site=SiteSettings(region="AX"), callback=CallbackSettings(regions=("AX", "FI")))
     assert callable_numbers(mended).status is Status.OK
 
 
@@ -175,7 +176,7 @@ async def test_counts_are_stored_and_wait_while_the_store_fails(
 ) -> None:
     store = await Store.open(f"sqlite:///{tmp_path}/calls.db")
     try:
-        counts = Counts(store.engine, "main")
+        counts = TrunkNumberCounts(store.engine, "main")
         tracker = incoming("89031234567")
         moved = DeliveryCounts(tracker, counts)
 

@@ -66,6 +66,10 @@ def test_config_schema_is_a_json_schema():
     schema = json.loads(callsteward("config-schema").stdout)
     assert schema["type"] == "object"
     assert set(schema["properties"]) >= {"site", "asterisk", "lines", "profiles", "mqtt", "store"}
+    # A table has the same name in every release, whatever its class is called.
+    tables = {"Agi", "Asterisk", "Callback", "Commands", "Mqtt", "Rating", "Site", "Store", "Tags"}
+    assert set(schema["$defs"]) >= tables
+    assert {schema["$defs"][table]["title"] for table in tables} == tables
 
 
 @pytest.mark.parametrize("command", [("run",), ("record", "x"), ("calls",), ("check",), ("replay", "-")])

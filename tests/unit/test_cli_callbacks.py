@@ -9,8 +9,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from callsteward.callback.ledger import Ledger
-from callsteward.callback.states import State
+from callsteward.callback.ledger import CallbackLedger
+from callsteward.callback.states import CallbackState
 from callsteward.lost.calls import LostCalls
 from callsteward.outgoing.words import Actor
 from callsteward.record.call import CallbackDecision, Decision, Direction, Outcome
@@ -36,13 +36,13 @@ def ledger_with_two(config: Path, tmp_path: Path) -> Path:
 
     async def fill() -> None:
         store = await Store.open(f"sqlite:///{tmp_path}/calls.db")
-        ledger = Ledger(store.engine, "main")
+        ledger = CallbackLedger(store.engine, "main")
         for call_id in ("1.1", "1.2"):
             record = msgspec.structs.replace(RECORD, call_id=call_id)
             callback = await ledger.open(record, DUE, number="+79031234567", dropped_ms=AT_MS, at_ms=AT_MS)
             assert callback is not None
             if call_id == "1.1":
-                for state in (State.OFFERED, State.DIALLING, State.REACHED):
+                for state in (CallbackState.OFFERED, CallbackState.DIALLING, CallbackState.REACHED):
                     await ledger.move(
                         callback,
                         state,

@@ -10,7 +10,7 @@ from sqlalchemy import insert
 
 from callsteward import config as configuration
 from callsteward import features
-from callsteward.callback.ledger import Ledger
+from callsteward.callback.ledger import CallbackLedger
 from callsteward.record.call import CallbackDecision, Decision
 from callsteward.store.engine import writing
 from callsteward.store.outbox import Outbox
@@ -35,7 +35,7 @@ def config(tmp_path: Path) -> Path:
         store = await Store.open(settings.store.url, durable.outgoing)
         for number, line in enumerate(("support", "sales", "sales")):
             await store.save([msgspec.structs.replace(RECORD, call_id=f"1.{number}", line=line)])
-        ledger = Ledger(store.engine, "main", durable.outgoing)
+        ledger = CallbackLedger(store.engine, "main", durable.outgoing)
         await ledger.open(RECORD, DUE, number="+79031234567", dropped_ms=AT_MS, at_ms=AT_MS)
         outbox = Outbox(store.engine, "main")
         waiting = await outbox.after(0, 10)

@@ -13,9 +13,9 @@ import msgspec
 import pytest
 
 from callsteward.rating.complaints import Complaints
-from callsteward.rating.ledger import Ledger
-from callsteward.rating.states import Mode, State
-from callsteward.record.call import Rating as Told
+from callsteward.rating.ledger import RatingLedger
+from callsteward.rating.states import Mode, RatingState
+from callsteward.record.call import Rating
 from callsteward.store.records import Store
 from tests.unit.store.samples import RECORD
 from tests.unit.test_cli import callsteward
@@ -32,10 +32,10 @@ def config(tmp_path: Path) -> Path:
     async def fill() -> None:
         store = await Store.open(f"sqlite:///{tmp_path}/calls.db")
         told = [
-            ("101", Told("answered", "stay", 5)),
-            ("101", Told("answered", "stay", 1)),
-            ("102", Told("not_asked", "client_hung_up")),
-            ("102", Told("scheduled", "call")),
+            ("101", Rating("answered", "stay", 5)),
+            ("101", Rating("answered", "stay", 1)),
+            ("102", Rating("not_asked", "client_hung_up")),
+            ("102", Rating("scheduled", "call")),
         ]
         await store.save(
             [
@@ -43,13 +43,13 @@ def config(tmp_path: Path) -> Path:
                 for number, (operator, rating) in enumerate(told)
             ]
         )
-        ledger = Ledger(store.engine, "main")
+        ledger = RatingLedger(store.engine, "main")
         rating = await ledger.open(
             call_id="1.3", mode=Mode.CALL, line="support", operator="102", number="+79031234567",
             client_masked="+7903***4567", client_ref=None, at_ms=AT_MS + 60_000, due_ms=AT_MS + 90_000,
         )  # fmt: skip
         assert rating is not None
-        await ledger.move(rating, State.ASKING, at_ms=AT_MS)
+        await ledger.move(rating, RatingState.ASKING, at_ms=AT_MS)
         await ledger.keep(rating, at_ms=AT_MS, score=4)
         complaints = Complaints(store.engine, "main")
         for number, line in enumerate(("support", "sales")):

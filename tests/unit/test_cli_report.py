@@ -25,7 +25,7 @@ from callsteward.exceptions import CallstewardError
 from callsteward.feed import contract
 from callsteward.intervals import report as reporting
 from callsteward.intervals.presence import Change
-from callsteward.intervals.row import IntervalRow, Kind
+from callsteward.intervals.row import IntervalKind, IntervalRow
 from callsteward.intervals.store import IntervalStore
 from callsteward.intervals.table import interval_table
 from callsteward.record.call import CallRecord, Outcome, encode
@@ -107,7 +107,7 @@ def test_the_csv_has_every_slot_of_the_day_for_every_line(config: Path) -> None:
 
 
 def test_the_columns_of_the_csv_are_a_contract(config: Path) -> None:
-    for subject, kind in (("intervals", Kind.LINE), ("operators", Kind.OPERATOR)):
+    for subject, kind in (("intervals", IntervalKind.LINE), ("operators", IntervalKind.OPERATOR)):
         result = callsteward("report", subject, "-c", config, "--from", "2026-11-22", "--to", "2026-11-22")
         header = result.stdout.decode().splitlines()[0].split(",")
         assert header == list(reporting.columns(kind, (20,)))
@@ -268,7 +268,7 @@ def test_the_table_shows_sums_averages_and_a_total(config: Path) -> None:
 
 def _shown(rows: list[IntervalRow], zone: Any, width: int = 120) -> list[str]:
     console = Console(width=width, file=io.StringIO())
-    console.print(interval_table(rows, Kind.LINE, zone, width))
+    console.print(interval_table(rows, IntervalKind.LINE, zone, width))
     assert isinstance(console.file, io.StringIO)
     return [line.rstrip() for line in console.file.getvalue().splitlines() if line.strip()]
 
@@ -280,7 +280,7 @@ def test_the_hour_that_comes_twice_is_told_apart_by_its_offset(tmp_path: Path) -
     async def read() -> list[IntervalRow]:
         store = await Store.open(f"sqlite:///{tmp_path / 'calls.db'}")
         try:
-            found = reporting.intervals(config, store, Kind.LINE, start, start + 2 * HOUR_MS, 60)
+            found = reporting.intervals(config, store, IntervalKind.LINE, start, start + 2 * HOUR_MS, 60)
             return [row async for rows in found for row in rows]
         finally:
             await store.close()
@@ -299,18 +299,18 @@ def test_the_hour_that_comes_twice_is_told_apart_by_its_offset(tmp_path: Path) -
 
 def test_schema_prints_the_document_a_schema_and_their_names(tmp_path: Path, config: Path) -> None:
     document = json.loads(callsteward("schema").stdout)
-    assert document == contract.asyncapi(features.channels())
+    assert document == contract.asyncapi(features.topics())
     names = callsteward("schema", "--list").stdout.decode().split()
-    assert names == sorted(contract.json_schemas(features.channels()))
+    assert names == sorted(contract.json_schemas(features.topics()))
     one = json.loads(callsteward("schema", "callsteward.call/1").stdout)
     jsonschema.Draft202012Validator.check_schema(one)
-    assert one == contract.json_schemas(features.channels())["callsteward.call/1"]
+    assert one == contract.json_schemas(features.topics())["callsteward.call/1"]
     wrong = callsteward("schema", "callsteward.nothing/1")
     assert wrong.returncode == 2
     written = callsteward("schema", "--folder", tmp_path / "contract")
     assert written.returncode == 0
     assert {file.name for file in (tmp_path / "contract").iterdir()} == set(
-        contract.shipped_files(features.channels())
+        contract.shipped_files(features.topics())
     )
     own = json.loads(callsteward("schema", "-c", config).stdout)
     assert own["channels"]["status"]["address"] == "callsteward/main/status"

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from callsteward.ari import events
 from callsteward.ari.recorder import Recorder
-from callsteward.config import Callback, Commands, Config, Mqtt, Store, Tags, Web
+from callsteward.config import CallbackSettings, CommandsSettings, Config, Mqtt, StoreSettings, Tags, Web
 from callsteward.features import FEATURES
 from tests.lab.ports import free_port
 from tests.unit.test_app import ari, capture, config_for, replayed, running
@@ -32,8 +32,8 @@ def tagging_config(url: str, folder: Path) -> Config:
     return config_for(url, folder).model_copy(
         update={
             "tags": Tags(enabled=True),
-            "callback": Callback(enabled=True),
-            "commands": Commands(http=True),
+            "callback": CallbackSettings(enabled=True),
+            "commands": CommandsSettings(http=True),
             "web": Web(enabled=True, port=free_port(), token=SecretStr(TOKEN)),
         }
     )
@@ -107,7 +107,7 @@ async def stored_by(
 ) -> tuple[dict[str, int], list[int]]:
     """How many rows each table has after a call, and what each address of HTTP answered."""
     config = config_for(ari.url, folder).model_copy(
-        update={"store": Store(url=f"sqlite:///{folder}/{name}.db")} | sections
+        update={"store": StoreSettings(url=f"sqlite:///{folder}/{name}.db")} | sections
     )
     statuses: list[int] = []
     async with running(config) as live:
@@ -146,7 +146,9 @@ async def test_metrics_alone_store_nothing_of_a_client_and_open_no_way_to_change
 
 async def test_commands_over_http_come_without_metrics_too(ari, tmp_path):
     web = Web(enabled=True, metrics=False, port=free_port(), token=SecretStr(TOKEN))
-    stored, statuses = await stored_by(ari, tmp_path, "commands", web=web, commands=Commands(http=True))
+    stored, statuses = await stored_by(
+        ari, tmp_path, "commands", web=web, commands=CommandsSettings(http=True)
+    )
     assert statuses[:2] == [404, 200]
     assert 403 not in statuses
     assert (stored["call_clients"], stored["do_not_call"]) == (1, 1)
@@ -157,11 +159,11 @@ async def test_commands_over_http_come_without_metrics_too(ari, tmp_path):
     [
         ({}, False),
         ({"tags": Tags(enabled=True)}, True),
-        ({"commands": Commands(mqtt=True)}, True),
-        ({"commands": Commands(mqtt=True), "mqtt": Mqtt(enabled=False)}, False),
+        ({"commands": CommandsSettings(mqtt=True)}, True),
+        ({"commands": CommandsSettings(mqtt=True), "mqtt": Mqtt(enabled=False)}, False),
         ({"web": WEB}, False),
-        ({"web": WEB, "commands": Commands(http=True)}, True),
-        ({"commands": Commands(http=True)}, False),
+        ({"web": WEB, "commands": CommandsSettings(http=True)}, True),
+        ({"commands": CommandsSettings(http=True)}, False),
     ],
 )
 def test_nothing_is_opened_that_nobody_switched_on(sections, on):

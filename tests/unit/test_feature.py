@@ -24,11 +24,11 @@ from callsteward.demo.ari_server import FakeAri
 from callsteward.features import FEATURES
 from callsteward.feed import contract
 from callsteward.feed.envelope import BLANK, Envelope, identity
-from callsteward.feed.tell import Channel, Tell
+from callsteward.feed.tell import Tell, Topic
 from callsteward.part import Feature, Part, Rehearsal, Site
 from callsteward.record.call import CallbackDecision, CallRecord, Decision
 from callsteward.record.facts import CallEnded, Fact
-from callsteward.recording.replay import Tally, replay
+from callsteward.recording.replay import ReplayCounts, replay
 from callsteward.store.outbox import Outbox
 from callsteward.store.records import Store
 from callsteward.terminal.result import Result, ok
@@ -106,7 +106,7 @@ class Toy(Feature):
             fact=Greeted, message=greeted, topic=lambda fact: ("toys", fact.line), line=lambda fact: fact.line
         ),
     )
-    channels: ClassVar[Mapping[str, Channel]] = {"toys": Channel("toys/{line}", GreetedMessage)}
+    topics: ClassVar[Mapping[str, Topic]] = {"toys": Topic("toys/{line}", GreetedMessage)}
 
     def __init__(self) -> None:
         self.part: ToyPart | None = None
@@ -201,12 +201,12 @@ async def test_its_message_is_made_by_the_one_table(toy: Toy, tmp_path: Path) ->
 
 
 def test_it_is_in_the_contract(toy: Toy) -> None:
-    channels = features.channels((*FEATURES, toy))
-    assert contract.asyncapi(channels)["channels"]["toys"]["address"] == "callsteward/{site}/toys/{line}"
-    schema = contract.json_schemas(channels)["callsteward.toy/1"]
+    topics = features.topics((*FEATURES, toy))
+    assert contract.asyncapi(topics)["channels"]["toys"]["address"] == "callsteward/{site}/toys/{line}"
+    schema = contract.json_schemas(topics)["callsteward.toy/1"]
     sent = msgspec.json.decode(msgspec.json.encode(greeted("main", Greeted("1.1", "support", 3))))
     jsonschema.Draft202012Validator(schema).validate(sent | {"ts": "2026-11-22T02:00:00.000Z"})
-    assert "toys" not in features.channels()
+    assert "toys" not in features.topics()
 
 
 def test_it_has_commands(toy: Toy) -> None:
@@ -231,7 +231,9 @@ def test_it_takes_part_in_replay(toy: Toy) -> None:
         raise AssertionError
 
     def records(*more: Feature) -> list[CallRecord]:
-        return list(replay(capture("client_bye"), Config(), Tally(), broken, features=(*FEATURES, *more)))
+        return list(
+            replay(capture("client_bye"), Config(), ReplayCounts(), broken, features=(*FEATURES, *more))
+        )
 
     (plain,), (judged,) = records(), records(toy)
     assert judged == msgspec.structs.replace(plain, callback=SEEN)

@@ -14,11 +14,11 @@ from tests.unit.calls.stream import NOON, Stream
 from tests.unit.pump_site import Site
 
 
-async def leave(path: Path, stream: Stream, *, handed_over: bool) -> None:
+async def leave(path: Path, stream: Stream, *, closed_gracefully: bool) -> None:
     """What a process leaves that took the stream in and stopped."""
     site = Site(path)
     await site.arrive(stream)
-    site.pump.finish(handed_over=handed_over)
+    site.pump.finish(closed_gracefully=closed_gracefully)
     await site.pump.run()
     site.journal.close()
 
@@ -27,16 +27,16 @@ async def test_a_graceful_close_is_known_until_another_frame_follows(tmp_path: P
     path = tmp_path / "j"
     s = Stream()
     client, _ = s.talk()
-    await leave(path, s, handed_over=True)
+    await leave(path, s, closed_gracefully=True)
     again = Site(path)
-    assert (await again.pump.rerun()).handed_over is True
+    assert (await again.pump.rerun()).closed_gracefully is True
     s.at(10)
     s.speak(client, 1)
     await again.arrive(s)
     again.journal.close()
     killed = Site(path)
     left = await killed.pump.rerun()
-    assert left.handed_over is False
+    assert left.closed_gracefully is False
     assert killed.counters.unknown.total() == 0
 
 
@@ -44,13 +44,13 @@ async def test_a_link_without_a_graceful_close_is_not_known_as_one(tmp_path: Pat
     path = tmp_path / "j"
     s = Stream()
     s.talk()
-    await leave(path, s, handed_over=False)
-    assert (await Site(path).pump.rerun()).handed_over is False
+    await leave(path, s, closed_gracefully=False)
+    assert (await Site(path).pump.rerun()).closed_gracefully is False
 
 
 async def test_without_a_call_nothing_is_written(tmp_path: Path) -> None:
     path = tmp_path / "j"
-    await leave(path, Stream(), handed_over=True)
+    await leave(path, Stream(), closed_gracefully=True)
     assert path.read_bytes() == b""
 
 
@@ -139,7 +139,7 @@ async def test_a_call_in_doubt_is_in_doubt_after_the_next_kill_as_well(tmp_path:
     path = tmp_path / "j"
     s = Stream()
     client, phone = s.talk()
-    await leave(path, s, handed_over=False)
+    await leave(path, s, closed_gracefully=False)
     second = Site(path)
     await second.pump.rerun()
     # The operator's hold is not told of.

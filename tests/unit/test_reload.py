@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from callsteward.config import Callback, Config, Line, Mqtt, Operator
+from callsteward.config import CallbackSettings, Config, Line, Mqtt, Operator
 from callsteward.config.profile import Profile
 from callsteward.daemon.reload import reloaded
 
@@ -39,13 +39,13 @@ def test_a_connection_waits_for_a_restart_and_is_named():
     ],
 )
 def test_callbacks_keep_their_lines_until_a_restart(line, state):
-    now = Config(callback=Callback(enabled=True), lines=(Line(name="sales"),))
+    now = Config(callback=CallbackSettings(enabled=True), lines=(Line(name="sales"),))
     new = now.model_copy(update={"lines": (line,)})
     assert reloaded(now, new)[1] == state
 
 
 async def test_a_daemon_takes_over_a_new_profile_and_keeps_it_when_the_next_file_is_wrong(tmp_path):
-    from callsteward.config import Asterisk, Store, load
+    from callsteward.config import Asterisk, StoreSettings, load
     from callsteward.daemon.app import Daemon
     from tests.unit.test_app import KeptFeed
 
@@ -54,7 +54,7 @@ async def test_a_daemon_takes_over_a_new_profile_and_keeps_it_when_the_next_file
     config = Config(
         asterisk=Asterisk(url="http://127.0.0.1:9"),
         mqtt=Mqtt(enabled=False),
-        store=Store(url=f"sqlite:///{tmp_path}/calls.db"),
+        store=StoreSettings(url=f"sqlite:///{tmp_path}/calls.db"),
     )
     feed = KeptFeed()
     daemon = Daemon(config, feed=feed, load=lambda: load(file))

@@ -17,7 +17,7 @@ from callsteward.config import Config
 from callsteward.exceptions import CallstewardError
 from callsteward.intervals import report as reporting
 from callsteward.intervals.periods import Period, periods
-from callsteward.intervals.row import Kind
+from callsteward.intervals.row import IntervalKind
 from callsteward.store.records import Store
 from callsteward.terminal import workbook
 from callsteward.terminal.files import Csv, Holds
@@ -171,11 +171,15 @@ async def test_a_day_has_the_sums_of_its_half_hours(config, tmp_path):
     try:
         short = [
             row
-            async for rows in reporting.intervals(settings, store, Kind.LINE, DAY_MS, end, 30)
+            async for rows in reporting.intervals(settings, store, IntervalKind.LINE, DAY_MS, end, 30)
             for row in rows
         ]
         spans = periods(DAY_MS, end, Period.DAY, settings.site.zone)
-        long = [row async for rows in reporting.of_periods(settings, store, Kind.LINE, spans) for row in rows]
+        long = [
+            row
+            async for rows in reporting.of_periods(settings, store, IntervalKind.LINE, spans)
+            for row in rows
+        ]
     finally:
         await store.close()
     assert [(row.name, row.minutes) for row in long] == [("sales", 1440), ("support", 1440)]

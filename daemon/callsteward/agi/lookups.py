@@ -9,7 +9,7 @@ from sqlalchemy import BigInteger, Select, Text, bindparam, exists, literal, sel
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callsteward.callback.policy import Reason
-from callsteward.callback.states import OPEN, State
+from callsteward.callback.states import OPEN, CallbackState
 from callsteward.store.engine import failing
 from callsteward.store.tables import callbacks, calls, do_not_call
 
@@ -91,7 +91,7 @@ def _told(state: str | None, reason: str | None, changed_at_ms: int | None, now_
     if state in _OPEN:
         return state
     by_this_call = (
-        state == State.CANCELLED.value
+        state == CallbackState.CANCELLED.value
         and reason == Reason.CALLED_AGAIN.value
         and changed_at_ms is not None
         and now_ms - changed_at_ms < _JUST_CANCELLED_MS

@@ -16,8 +16,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 
 from callsteward.agi.lookups import Caller
-from callsteward.agi.request import AgiError, Request
-from callsteward.agi.server import Answer
+from callsteward.agi.request import AgiError, AgiRequest
+from callsteward.agi.server import AnswerQuestion
 
 LAST_OPERATOR = "CALLSTEWARD_LAST_OPERATOR"
 CALLBACK = "CALLSTEWARD_OPEN_CALLBACK"
@@ -35,7 +35,7 @@ ASK = "ask"
 Tagger = Callable[[str, str, str], Awaitable[str]]
 """Gives a call (by its id) a tag with a value; returns `done`, or the reason against it."""
 
-Eligible = Callable[[Request], Awaitable[str | None]]
+Eligible = Callable[[AgiRequest], Awaitable[str | None]]
 """The rule against asking the caller for a rating, None if they would be asked."""
 
 
@@ -55,10 +55,10 @@ class Questions:
         listed: Callable[[str], Awaitable[bool]],
         add: Callable[[str], Awaitable[object]],
         remove: Callable[[str], Awaitable[object]],
-        language: Callable[[Request], str],
+        language: Callable[[AgiRequest], str],
         tag: Tagger | None = None,
         rating: Eligible | None = None,
-        delivered: Callable[[Request], str | None] = lambda request: request.caller,
+        delivered: Callable[[AgiRequest], str | None] = lambda request: request.caller,
     ) -> None:
         self._read = read
         self._caller = caller
@@ -70,7 +70,7 @@ class Questions:
         self._rating = rating
         self._delivered = delivered
 
-    def scripts(self) -> dict[str, Answer]:
+    def scripts(self) -> dict[str, AnswerQuestion]:
         """The answers by the name in the URL."""
         return {
             "arrival": self.arrival,
@@ -79,7 +79,7 @@ class Questions:
             "rating-eligible": self.rating_eligible,
         }
 
-    async def arrival(self, request: Request) -> Mapping[str, str]:
+    async def arrival(self, request: AgiRequest) -> Mapping[str, str]:
         """The caller: who had them last, whether a callback is open, whether they may be called."""
         number = self._number(request)
         known = Caller() if number is None else await self._caller(number)
@@ -90,7 +90,7 @@ class Questions:
             LANGUAGE: self._language(request),
         }
 
-    async def dnc(self, request: Request) -> Mapping[str, str]:
+    async def dnc(self, request: AgiRequest) -> Mapping[str, str]:
         """Ask about the do-not-call list, or put the caller (?number=: somebody else) on it or off it."""
         number = self._number(request)
         if number is None:
@@ -106,7 +106,7 @@ class Questions:
             raise AgiError(message)
         return {DNC: _YES if await self._listed(number) else _NO}
 
-    async def tag(self, request: Request) -> Mapping[str, str]:
+    async def tag(self, request: AgiRequest) -> Mapping[str, str]:
         """Tag a call: the channel's own, or the call that ?call= names."""
         if self._tag is None:
             message = "tags are switched off: set enabled = true under [tags]"
@@ -115,7 +115,7 @@ class Questions:
         call_id = params.get("call", request.channel_id)
         return {TAG: await self._tag(call_id, params.get("tag", ""), params.get("value", ""))}
 
-    async def rating_eligible(self, request: Request) -> Mapping[str, str]:
+    async def rating_eligible(self, request: AgiRequest) -> Mapping[str, str]:
         """Whether this client would be asked for a rating now.
 
         The menu decides again when they come there.
@@ -125,7 +125,7 @@ class Questions:
             raise AgiError(message)
         return {RATING: await self._rating(request) or ASK}
 
-    def _number(self, request: Request) -> str | None:
+    def _number(self, request: AgiRequest) -> str | None:
         given = request.params.get("number")
         if given is None:
             given = self._delivered(request)

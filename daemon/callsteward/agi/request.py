@@ -32,7 +32,7 @@ class AgiError(CallstewardError):
     """A request that cannot be answered: the dialplan reads AGISTATUS=FAILURE and goes on."""
 
 
-class Request(msgspec.Struct, frozen=True, kw_only=True):
+class AgiRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One question. `caller`, `args` and `params` are as they came: hostile until parsed.
 
     `channel` is the channel's name, `channel_id` its id. `params` are those of the URL
@@ -50,7 +50,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     args: tuple[str, ...] = ()
 
 
-def parse(block: bytes) -> Request:
+def parse(block: bytes) -> AgiRequest:
     """The request in a block of lines. Raises AgiError, whose message holds no text of the caller's."""
     if len(block) > MAX_BYTES:
         message = f"a request of more than {MAX_BYTES} bytes"
@@ -62,7 +62,7 @@ def parse(block: bytes) -> Request:
         message = "a request without agi_network_script or agi_uniqueid"
         raise AgiError(message)
     script, params = _location(location)
-    return Request(
+    return AgiRequest(
         script=script,
         channel_id=channel_id,
         channel=values.get("agi_channel", ""),

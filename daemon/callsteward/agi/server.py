@@ -14,11 +14,11 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
 
-from callsteward.agi.request import MAX_BYTES, AgiError, Request, parse, set_variable
+from callsteward.agi.request import MAX_BYTES, AgiError, AgiRequest, parse, set_variable
 from callsteward.network.causes import told
 from callsteward.network.gate import Bounds, CannotListenError, Guest, gate
 from callsteward.network.openings import Opened
-from callsteward.network.tally import Tally
+from callsteward.network.tally import RefusalTally
 
 log = structlog.get_logger(__name__)
 
@@ -36,7 +36,7 @@ REPLY_S = 2.0
 _FAILURE = b"FAILURE\n"
 _REPLY = re.compile(rb"([0-9]{3})[ -]")
 
-Answer = Callable[[Request], Awaitable[Mapping[str, str]]]
+AnswerQuestion = Callable[[AgiRequest], Awaitable[Mapping[str, str]]]
 """From a question to the channel variables that answer it. Raises AgiError if there is no answer."""
 
 
@@ -51,7 +51,7 @@ class Server:
         self,
         host: str,
         port: int,
-        scripts: Mapping[str, Answer],
+        scripts: Mapping[str, AnswerQuestion],
         *,
         request_s: float = REQUEST_S,
         answer_s: float = ANSWER_S,
@@ -66,7 +66,7 @@ class Server:
         self._reply_s = reply_s
         self._max_connections = max_connections
         self._busy = 0
-        self._tally = Tally(log)
+        self._tally = RefusalTally(log)
         self.answered = 0
         self.failed = 0
 
@@ -115,7 +115,7 @@ class Server:
             guest.busy = False
             await self._part(reader, writer)
 
-    async def _request(self, reader: asyncio.StreamReader) -> Request:
+    async def _request(self, reader: asyncio.StreamReader) -> AgiRequest:
         try:
             async with asyncio.timeout(self._request_s):
                 block = await reader.readuntil(b"\n\n")
@@ -130,7 +130,7 @@ class Server:
             raise AgiError(message) from error
         return parse(block)
 
-    async def _answer(self, request: Request) -> Mapping[str, str]:
+    async def _answer(self, request: AgiRequest) -> Mapping[str, str]:
         answer = self._scripts.get(request.script)
         if answer is None:
             message = f"no such script; there is {', '.join(sorted(self._scripts))}"

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callsteward.agi.lookups import Caller, Lookups
 from callsteward.agi.questions import Questions
-from callsteward.agi.request import Request
+from callsteward.agi.request import AgiRequest
 from callsteward.calls.directory import Directory
 from callsteward.clock import DAY_MS, wall_ms
 from callsteward.commands.core import Commands
@@ -19,7 +19,7 @@ from callsteward.outgoing.do_not_call import DoNotCall
 from callsteward.outgoing.forbidding import Forbidding
 from callsteward.outgoing.guard import Guard
 from callsteward.outgoing.words import Actor
-from callsteward.rating.decisions import Decisions
+from callsteward.rating.decisions import RatingDecisions
 from callsteward.record.number import Numbers
 from callsteward.record.tag import Source
 
@@ -34,7 +34,7 @@ def site_questions(
     forbidding: Forbidding,
     now_ms: Callable[[], int] = wall_ms,
     commands: Commands | None = None,
-    ratings: Decisions | None = None,
+    ratings: RatingDecisions | None = None,
 ) -> Questions:
     """The questions of a site, answered from its database."""
     numbers = Numbers(config.site.region, config.privacy.key)
@@ -51,16 +51,16 @@ def site_questions(
 
     directory = Directory(config)
 
-    def delivered(request: Request) -> str | None:
+    def delivered(request: AgiRequest) -> str | None:
         if request.caller is None:
             return None
         return numbers.delivered(request.caller, directory.endpoint(request.channel).numbers)
 
-    def line_of(request: Request) -> str:
+    def line_of(request: AgiRequest) -> str:
         found = request.params.get("line") or directory.line_of_number(request.called or "", request.context)
         return found or config.default_line
 
-    def language(request: Request) -> str:
+    def language(request: AgiRequest) -> str:
         # The call's own language is Asterisk's default if nobody chose one.
         return config.line(line_of(request)).language or config.rating.language
 
@@ -70,7 +70,7 @@ def site_questions(
         reply = await commands.handle("tag", body, Source.AGI)
         return reply.status if reply.status == "done" else reply.reason
 
-    async def against(request: Request) -> str | None:
+    async def against(request: AgiRequest) -> str | None:
         assert ratings is not None
         return await ratings.against(request.channel_id, line_of(request), delivered(request) or "")
 

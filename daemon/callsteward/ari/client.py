@@ -46,7 +46,7 @@ GOOD_AFTER_S = 2.0
 class ClientLink:
     """Keeps one websocket to Asterisk open."""
 
-    handed_over = False  # Asterisk keeps no events for a client
+    closed_gracefully = False  # Asterisk keeps no events for a client
 
     def __init__(
         self,

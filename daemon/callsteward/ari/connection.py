@@ -40,13 +40,13 @@ def open_link(
     keeper: Keeper | NoKeeper,
     gap_from: str = "",
     recent: Recent | None = None,
-    handed_over: bool = False,
+    closed_gracefully: bool = False,
 ) -> Link:
     """The link that the configuration asks for.
 
     `keeper`: the result of `open_keeper`. `gap_from`: the time of the last event that an earlier process saw;
-    `recent`: the last such events themselves; `handed_over`: that process closed gracefully, so nothing was
-    lost.
+    `recent`: the last such events themselves; `closed_gracefully`: that process closed its connection in good
+    order, and nothing was lost.
     """
     if isinstance(keeper, Keeper):
         return OutboundLink(
@@ -58,6 +58,6 @@ def open_link(
             keeper=keeper,
             gap_from=gap_from,
             recent=recent,
-            handed_over=handed_over,
+            closed_gracefully=closed_gracefully,
         )
     return ClientLink(config, frames, session=session, on_change=on_change, gap_from=gap_from)

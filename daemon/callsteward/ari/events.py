@@ -19,7 +19,7 @@ LATEST_MS: Final = 7_258_118_400_000
 """2200-01-01. Moments from 1970 until then are accepted, so that sums with them stay within the calendar."""
 
 
-class Party(msgspec.Struct, frozen=True, gc=False):
+class CallerId(msgspec.Struct, frozen=True, gc=False):
     """A caller id: name and number as the line delivered them. Hostile until parsed."""
 
     name: str = ""
@@ -49,8 +49,8 @@ class Channel(msgspec.Struct, frozen=True, gc=False):
     id: str
     name: str
     state: str = ""
-    caller: Party = Party()
-    connected: Party = Party()
+    caller: CallerId = CallerId()
+    connected: CallerId = CallerId()
     dialplan: DialplanPosition = DialplanPosition()
     creationtime: str = ""
     channelvars: ChannelVars | None = None

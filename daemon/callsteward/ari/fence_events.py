@@ -18,7 +18,7 @@ EVENT = "callsteward"
 S = TypeVar("S", bound=StrEnum)
 
 
-class Heard(msgspec.Struct, Generic[S], frozen=True):
+class FenceReport(msgspec.Struct, Generic[S], frozen=True):
     """One report.
 
     `about`: the callback's or rating's name; `status`: Dial's status; `at`: the time of the claim; `attempt`:
@@ -34,7 +34,7 @@ class Heard(msgspec.Struct, Generic[S], frozen=True):
     attempt: str = ""
 
 
-class Reader(Generic[S]):
+class FenceReportReader(Generic[S]):
     """Reads the reports of one kind.
 
     `field`: the key of the name in a UserEvent; `states`: the values that its `state` may have, among them
@@ -49,11 +49,13 @@ class Reader(Generic[S]):
         self._gone = gone
         self._of_channel = of_channel
 
-    def read(self, event: ari.Event) -> Heard[S] | None:
+    def read(self, event: ari.Event) -> FenceReport[S] | None:
         """The report in an event, None if it has none. Never raises for an event's content."""
         if isinstance(event, ari.ChannelDestroyed):
             about = self._of_channel(event.channel.id)
-            return None if about is None else Heard(about, self._gone, event.channel.id, cause=event.cause)
+            return (
+                None if about is None else FenceReport(about, self._gone, event.channel.id, cause=event.cause)
+            )
         if not isinstance(event, ari.ChannelUserevent) or event.eventname != EVENT:
             return None
         fields = {key: value for key, value in event.userevent.items() if isinstance(value, str)}
@@ -62,7 +64,7 @@ class Reader(Generic[S]):
         if said is None or not named:
             return None
         cause = fields.get("cause", "")
-        return Heard(
+        return FenceReport(
             named,
             said,
             "" if event.channel is None else event.channel.id,

@@ -16,9 +16,9 @@ from collections.abc import Iterator
 import msgspec
 import structlog
 
-from callsteward.ari.events import Shed as ShedMark
+from callsteward.ari.events import Shed
 from callsteward.ari.packing import PACK_FRAMES, Frame, Packed, pack, unpack
-from callsteward.ari.shedding import USELESS_FROM, Shed, shed
+from callsteward.ari.shedding import USELESS_FROM, ShedKind, shed
 from callsteward.exceptions import NOT_JSON
 from callsteward.health import Counters
 
@@ -57,7 +57,7 @@ class _Notice:
         self.received_s = received_s
 
     def frame(self) -> Frame:
-        mark = ShedMark(timestamp=self.since, channel_id=self.channel_id, until=self.until)
+        mark = Shed(timestamp=self.since, channel_id=self.channel_id, until=self.until)
         return Frame(msgspec.json.encode(mark), self.received_s)
 
 
@@ -132,7 +132,7 @@ class FrameQueue:
 
     def _sheds(self, raw: bytes) -> bool:
         if self._deaf:
-            self._say(Shed.ALL)
+            self._say(ShedKind.ALL)
             return True
         try:
             head = _heads.decode(raw)
@@ -142,7 +142,7 @@ class FrameQueue:
         if what is None:
             return False
         self._say(what)
-        if what is Shed.SPEECH and head.channel is not None and self._held is None:
+        if what is ShedKind.SPEECH and head.channel is not None and self._held is None:
             self._note(head.channel.id, head.timestamp)
         return True
 
@@ -154,7 +154,7 @@ class FrameQueue:
         else:
             notice.until = stamp
 
-    def _say(self, what: Shed) -> None:
+    def _say(self, what: ShedKind) -> None:
         counters = self.counters
         counters.shed[what.value] += 1
         now_s = time.monotonic()

@@ -32,7 +32,7 @@ OnChange = Callable[[bool, str], None]
 class Link(Protocol):
     """A standing connection that fills a FrameQueue."""
 
-    handed_over: bool
+    closed_gracefully: bool
     """After the end: whether every event that Asterisk sent has come, and it keeps the later ones."""
 
     async def run(self) -> None:

@@ -33,7 +33,7 @@ ADVANCED = "CallstewardAdvanced"
 SEEN = "CallstewardSeen"
 """Events were received here but are no longer kept: they were of calls that are over."""
 
-HANDED_OVER = "CallstewardHandedOver"
+CLOSED_GRACEFULLY = "CallstewardHandedOver"
 """The daemon closed its connection gracefully: no event was on its way."""
 
 CLOCK_SET = "CallstewardClockSet"
@@ -96,8 +96,8 @@ def heard(endpoints: Iterable[Listened], *, whole: bool) -> bytes:
     return msgspec.json.encode(Heard(endpoints=tuple(endpoints), whole=whole))
 
 
-def handed_over() -> bytes:
-    return f'{{"type":"{HANDED_OVER}"}}'.encode()
+def closed_gracefully() -> bytes:
+    return f'{{"type":"{CLOSED_GRACEFULLY}"}}'.encode()
 
 
 def interrupted(since: str, until: str) -> bytes:

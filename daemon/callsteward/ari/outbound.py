@@ -50,14 +50,14 @@ from callsteward.ari.reader import LastStamp
 from callsteward.ari.recent import Recent
 from callsteward.ari.rest import Rest
 from callsteward.ari.stamp import stamp
-from callsteward.ari.websocket import Handshake, Refusal, WebSocket
+from callsteward.ari.websocket import Handshake, WebSocket, WebsocketRefusal
 from callsteward.config import Config
 from callsteward.exceptions import AriError
 from callsteward.network.backoff import Backoff
 from callsteward.network.causes import told
 from callsteward.network.gate import CannotListenError, Guest
 from callsteward.network.openings import Opened, Openings
-from callsteward.network.tally import Tally
+from callsteward.network.tally import RefusalTally
 from callsteward.network.waiting import cancelled
 
 log = structlog.get_logger(__name__)
@@ -74,9 +74,10 @@ class OutboundLink:
     """Listens for Asterisk and keeps its one websocket.
 
     `recent`: the last events an earlier process journalled, some of which Asterisk may have kept as well.
-    `handed_over`: that process closed gracefully and lost nothing. Otherwise, and after every broken
-    connection, an Interrupted stands in the stream before the events that Asterisk kept. `keeper`: keeps the
-    connection for the next process, and may have the previous process's connection, in which nothing is lost.
+    `closed_gracefully`: that process closed its connection in good order and lost nothing. Otherwise, and
+    after every broken connection, an Interrupted stands in the stream before the events that Asterisk kept.
+    `keeper`: keeps the connection for the next process, and may have the previous process's connection, in
+    which nothing is lost.
     """
 
     def __init__(
@@ -90,7 +91,7 @@ class OutboundLink:
         keeper: Keeper,
         gap_from: str = "",
         recent: Recent | None = None,
-        handed_over: bool = False,
+        closed_gracefully: bool = False,
         confirm_after_s: float = CONFIRM_AFTER_S,
     ) -> None:
         self._settings = config.asterisk
@@ -103,13 +104,13 @@ class OutboundLink:
         self._last = LastStamp(gap_from)
         self._recent = recent or Recent()
         # If the previous connection did not end in good order: the time of its last event.
-        self._broke_off_at = "" if handed_over else gap_from
-        self.handed_over = False
+        self._broke_off_at = "" if closed_gracefully else gap_from
+        self.closed_gracefully = False
         self._confirm_after_s = confirm_after_s
         self._socket: WebSocket | None = None
         self._reader: OutboundReader | None = None
         self._opening = asyncio.Lock()
-        self._tally = Tally(log)
+        self._tally = RefusalTally(log)
         self._leaving = False
         self._tried = asyncio.Event()
         self._dialled = asyncio.Event()
@@ -164,7 +165,7 @@ class OutboundLink:
         self._reader.graceful_close = graceful_close
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                self.handed_over = (
+                self.closed_gracefully = (
                     await graceful_close.run(self._say_goodbye, self._dialled) and self._gone.is_set()
                 )
         except (AriError, TimeoutError, aiohttp.ClientError, ConnectionError) as error:
@@ -187,10 +188,10 @@ class OutboundLink:
         except TimeoutError:
             log.warning("Asterisk did not say goodbye", action="ari_goodbye")
 
-    def _refusal(self, request: Request, peer: str) -> Refusal | None:
+    def _refusal(self, request: Request, peer: str) -> WebsocketRefusal | None:
         """The reason to refuse a websocket request; None if it is accepted."""
         if request.path.partition("?")[0] != PATH:
-            return Refusal(HTTPStatus.NOT_FOUND)
+            return WebsocketRefusal(HTTPStatus.NOT_FOUND)
         if not self._allowed(request):
             self._frames.counters.refused += 1
             if self._socket is None:
@@ -202,12 +203,14 @@ class OutboundLink:
                 kind="unauthorized",
                 sender=peer,
             )
-            return Refusal(HTTPStatus.UNAUTHORIZED, (("WWW-Authenticate", 'Basic realm="callsteward"'),))
+            return WebsocketRefusal(
+                HTTPStatus.UNAUTHORIZED, (("WWW-Authenticate", 'Basic realm="callsteward"'),)
+            )
         if self._leaving:
             self._dialled.set()
         if self._leaving or self._frames.full:
             # Asterisk keeps the events and comes again after its reconnect_interval.
-            return Refusal(HTTPStatus.SERVICE_UNAVAILABLE)
+            return WebsocketRefusal(HTTPStatus.SERVICE_UNAVAILABLE)
         return None
 
     def _allowed(self, request: Request) -> bool:

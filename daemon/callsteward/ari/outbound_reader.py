@@ -14,7 +14,7 @@ from callsteward.ari.reader import Reader
 from callsteward.ari.recent import Recent
 from callsteward.ari.rest import SocketTransport
 from callsteward.ari.stamp import stamp
-from callsteward.ari.websocket import Message, WebSocket
+from callsteward.ari.websocket import WebSocket, WebsocketMessage
 
 log = structlog.get_logger(__name__)
 
@@ -52,7 +52,7 @@ class OutboundReader(Reader):
         if resumed_to:
             self._registered.set()
 
-    def _take(self, message: Message) -> bool:
+    def _take(self, message: WebsocketMessage) -> bool:
         if self._resumed_to and message.position > self._resumed_to:
             # Nobody has seen the frames from here on.
             self._resumed_to = 0
@@ -64,7 +64,7 @@ class OutboundReader(Reader):
             self._keeper.done(message.position)
         return False
 
-    def _put(self, message: Message) -> None:
+    def _put(self, message: WebsocketMessage) -> None:
         self._put_to = message.position
         self._frames.put(message.data, message.position)
 

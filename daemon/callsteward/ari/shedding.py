@@ -21,7 +21,7 @@ USELESS_FROM = 0.5
 SPEECH_FROM = 0.75
 
 
-class Shed(StrEnum):
+class ShedKind(StrEnum):
     """The kind of a left-out frame, as the counters name it."""
 
     UNUSED = "unused"
@@ -30,16 +30,16 @@ class Shed(StrEnum):
     ALL = "all"
 
 
-_CHEAP: dict[str, tuple[float, Shed]] = {
-    "DeviceStateChanged": (USELESS_FROM, Shed.DEVICE_STATE),
-    "ChannelTalkingStarted": (SPEECH_FROM, Shed.SPEECH),
-    "ChannelTalkingFinished": (SPEECH_FROM, Shed.SPEECH),
+_CHEAP: dict[str, tuple[float, ShedKind]] = {
+    "DeviceStateChanged": (USELESS_FROM, ShedKind.DEVICE_STATE),
+    "ChannelTalkingStarted": (SPEECH_FROM, ShedKind.SPEECH),
+    "ChannelTalkingFinished": (SPEECH_FROM, ShedKind.SPEECH),
 }
-_UNUSED = (USELESS_FROM, Shed.UNUSED)
-_DEAR = (2.0, Shed.ALL)
+_UNUSED = (USELESS_FROM, ShedKind.UNUSED)
+_DEAR = (2.0, ShedKind.ALL)
 
 
-def shed(kind: str, fill: float) -> Shed | None:
+def shed(kind: str, fill: float) -> ShedKind | None:
     """Whether an arriving event is left out, and as which kind; `fill` is the waiting share of the limit.
 
     A frame without a type is kept: somebody must see that it is malformed.

@@ -38,7 +38,7 @@ _logger = logging.getLogger("callsteward.ari.websocket")
 _logger.setLevel(logging.WARNING)
 
 
-class Message(NamedTuple):
+class WebsocketMessage(NamedTuple):
     """The result of `receive`, in aiohttp's terms: bytes of TEXT, the exception of an ERROR.
 
     `position`: up to where the connection was read once this message was (`ring`).
@@ -49,7 +49,7 @@ class Message(NamedTuple):
     position: int
 
 
-class Refusal(NamedTuple):
+class WebsocketRefusal(NamedTuple):
     """The reason for refusing a websocket."""
 
     status: HTTPStatus
@@ -106,7 +106,7 @@ class Handshake:
         except (OSError, TimeoutError):
             return None
 
-    async def answer(self, request: Request, refusal: Refusal | None = None) -> bool:
+    async def answer(self, request: Request, refusal: WebsocketRefusal | None = None) -> bool:
         """Accept or refuse the websocket; returns whether it was accepted."""
         if refusal is None:
             response = self.protocol.accept(request)
@@ -136,14 +136,14 @@ class WebSocket:
         self._protocol = protocol
         self._ring = ring
         self._loop = asyncio.get_running_loop()
-        self._messages: deque[Message] = deque()
+        self._messages: deque[WebsocketMessage] = deque()
         self._fragments: list[bytes] = []
         self._arrived = asyncio.Event()
         self._unsent = bytearray()
         self._heartbeat_s = heartbeat_s
         self._heard = False
         self._timer: asyncio.TimerHandle | None = None
-        self._over: Message | None = None
+        self._over: WebsocketMessage | None = None
         self.ended = asyncio.Event()
         """Set once the connection is closed."""
 
@@ -179,7 +179,7 @@ class WebSocket:
         received = self._protocol.close_rcvd
         return None if received is None else received.code
 
-    async def receive(self) -> Message:
+    async def receive(self) -> WebsocketMessage:
         """The next message; at the end, for ever the last one, which is not TEXT."""
         while not self._messages:
             if self._over is not None:
@@ -252,7 +252,7 @@ class WebSocket:
                     continue
                 data = b"".join(self._fragments)
                 self._fragments.clear()
-            self._messages.append(Message(aiohttp.WSMsgType.TEXT, data, end))
+            self._messages.append(WebsocketMessage(aiohttp.WSMsgType.TEXT, data, end))
         self._arrived.set()
         self._send()
         if len(self._unsent) > UNSENT_LIMIT:
@@ -302,7 +302,7 @@ class WebSocket:
     def _end(self, kind: aiohttp.WSMsgType, why: BaseException | None = None) -> None:
         if self._over is not None:
             return
-        self._over = Message(kind, why, self._ring.read)
+        self._over = WebsocketMessage(kind, why, self._ring.read)
         if self._timer is not None:
             self._timer.cancel()
         self._loop.remove_reader(self._connection)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Protocol
 
-from callsteward.callback.states import Callback, State
+from callsteward.callback.states import CallbackRow, CallbackState
 from callsteward.outgoing.words import Actor
 from callsteward.record.call import CallbackDecision, CallRecord
 
@@ -23,20 +23,20 @@ class Book(Protocol):
         number: str | None,
         dropped_ms: int,
         at_ms: int,
-    ) -> Callback | None: ...
+    ) -> CallbackRow | None: ...
 
     async def move(
         self,
-        callback: Callback,
-        to: State,
+        callback: CallbackRow,
+        to: CallbackState,
         *,
         actor: Actor,
         at_ms: int,
         reason: str = "",
         evidence: str = "",
-        among: Collection[State] | None = None,
-    ) -> Callback | None: ...
+        among: Collection[CallbackState] | None = None,
+    ) -> CallbackRow | None: ...
 
-    async def opened(self) -> list[Callback]: ...
+    async def opened(self) -> list[CallbackRow]: ...
 
     async def counts(self, number: str, line: str, at_ms: int) -> tuple[int, int]: ...

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from callsteward.callback.states import CANCELLABLE, Callback, State
+from callsteward.callback.states import CANCELLABLE, CallbackRow, CallbackState
 from callsteward.exceptions import CallstewardError
 from callsteward.outgoing.words import Actor
 from callsteward.record.moments import rfc3339
@@ -29,7 +29,7 @@ from callsteward.terminal.printing import Listing, print_rows, print_thing, want
 from callsteward.terminal.said import now_ms, who
 
 if TYPE_CHECKING:
-    from callsteward.callback.ledger import Ledger
+    from callsteward.callback.ledger import CallbackLedger
     from callsteward.callback.states import Transition
     from callsteward.config import Config
     from callsteward.store.records import Store
@@ -51,8 +51,10 @@ def list_callbacks(
     context: typer.Context,
     config_file: ConfigOption,
     state: Annotated[
-        list[State] | None,
-        typer.Option(metavar="STATE", help=f"Only these; may be given several times: {words(State)}."),
+        list[CallbackState] | None,
+        typer.Option(
+            metavar="STATE", help=f"Only these; may be given several times: {words(CallbackState)}."
+        ),
     ] = None,
     limit: LimitOption = 100,
     output: OutputOption = None,
@@ -65,11 +67,11 @@ def list_callbacks(
     settings = load(config_file)
     asked = wanted(output, file, excel=excel)
 
-    async def read(ledger: Ledger) -> list[Callback]:
+    async def read(ledger: CallbackLedger) -> list[CallbackRow]:
         return await ledger.listed(states=state or (), limit=limit)
 
     zone = settings.site.zone
-    listing: Listing[Callback] = plain_listing(_COLUMNS, _HEADS, zone)
+    listing: Listing[CallbackRow] = plain_listing(_COLUMNS, _HEADS, zone)
     print_rows(_with_ledger(settings, read), listing, asked, zone, what="callbacks")
 
 
@@ -77,13 +79,13 @@ def show(callback_id: CallbackArgument, config_file: ConfigOption, output: Plain
     """Every step of a callback: when, who, why, on what evidence."""
     settings = load(config_file)
 
-    async def read(ledger: Ledger) -> tuple[Callback, list[Transition]]:
+    async def read(ledger: CallbackLedger) -> tuple[CallbackRow, list[Transition]]:
         callback = await _found(ledger, callback_id)
         return callback, list(await ledger.story(callback))
 
     callback, story = _with_ledger(settings, read)
     zone = settings.site.zone
-    listing: Listing[Callback] = plain_listing(_COLUMNS, _HEADS, zone)
+    listing: Listing[CallbackRow] = plain_listing(_COLUMNS, _HEADS, zone)
     steps: Listing[Transition] = plain_listing(_STEP_COLUMNS, _STEP_HEADS, zone)
     print_thing(
         output,
@@ -96,11 +98,11 @@ def cancel(callback_id: CallbackArgument, config_file: ConfigOption, comment: Co
     """Cancel a callback whose client has not been dialled; an operator's phone that rings for it stops."""
     settings = load(config_file)
 
-    async def cancel(ledger: Ledger) -> None:
+    async def cancel(ledger: CallbackLedger) -> None:
         callback = await _found(ledger, callback_id)
         moved = await ledger.move(
             callback,
-            State.CANCELLED,
+            CallbackState.CANCELLED,
             actor=Actor.ADMIN,
             at_ms=now_ms(),
             reason="cancelled_by_admin",
@@ -115,21 +117,21 @@ def cancel(callback_id: CallbackArgument, config_file: ConfigOption, comment: Co
     typer.echo(f"callback {callback_id} is cancelled", err=True)
 
 
-def _with_ledger(settings: Config, act: Callable[[Ledger], Awaitable[T]]) -> T:
+def _with_ledger(settings: Config, act: Callable[[CallbackLedger], Awaitable[T]]) -> T:
     from callsteward.store.once import with_store
 
     async def run(store: Store) -> T:
-        from callsteward.callback.ledger import Ledger
+        from callsteward.callback.ledger import CallbackLedger
         from callsteward.callback.messages import TELLS
         from callsteward.feed.tell import announced
 
         # A step made here is told on the feed, too: the daemon finds it in the outbox.
-        return await act(Ledger(store.engine, settings.site.name, announced(settings, TELLS)))
+        return await act(CallbackLedger(store.engine, settings.site.name, announced(settings, TELLS)))
 
     return with_store(settings, run)
 
 
-async def _found(ledger: Ledger, callback_id: str) -> Callback:
+async def _found(ledger: CallbackLedger, callback_id: str) -> CallbackRow:
     callback = await ledger.find(callback_id)
     if callback is None:
         message = f"no callback {callback_id}; `callsteward callbacks` lists them"

@@ -13,7 +13,7 @@ import msgspec
 
 from callsteward.callback.book import Book
 from callsteward.callback.policy import Case, Policy, Reason
-from callsteward.callback.states import CANCELLABLE, Callback, CallbackMoved, State
+from callsteward.callback.states import CANCELLABLE, CallbackMoved, CallbackRow, CallbackState
 from callsteward.outgoing.may import May, Standing
 from callsteward.outgoing.words import Actor
 from callsteward.record.call import (
@@ -40,7 +40,7 @@ def _to_nobody(_moved: CallbackMoved) -> None:
     """For a rehearsal."""
 
 
-class Decisions:
+class CallbackDecisions:
     """Decides for each call that ends; cancels a callback when its client calls or is spoken to first."""
 
     def __init__(
@@ -68,7 +68,7 @@ class Decisions:
         self._ringing: defaultdict[str, dict[str, int]] = defaultdict(dict)
         self._forestalling: OrderedDict[str, None] = OrderedDict()
         # Callbacks that a call of the client's own cancels, by number and callback.
-        self._waiting: dict[str, dict[str, Callback]] = {}
+        self._waiting: dict[str, dict[str, CallbackRow]] = {}
         self.lost_operators: dict[str, str] = {}
         """By callback: the operator whose own connection was the one that broke."""
 
@@ -77,7 +77,7 @@ class Decisions:
         for callback in await self._ledger.opened():
             self._wait_for(callback)
 
-    def over(self, callback: Callback) -> None:
+    def over(self, callback: CallbackRow) -> None:
         """The callback is dialled or done with: its client's own call changes nothing any more."""
         self.lost_operators.pop(callback.id, None)
         of_number = self._waiting.get(callback.number or "", {})
@@ -85,7 +85,7 @@ class Decisions:
         if not of_number:
             self._waiting.pop(callback.number or "", None)
 
-    def _wait_for(self, callback: Callback) -> None:
+    def _wait_for(self, callback: CallbackRow) -> None:
         if callback.number is not None:
             self._waiting.setdefault(callback.number, {})[callback.id] = callback
 
@@ -108,7 +108,7 @@ class Decisions:
                 self._publish(moved)
         return judged
 
-    def being_called(self, callback: Callback) -> bool:
+    def being_called(self, callback: CallbackRow) -> bool:
         """Whether an operator rings the client by hand at this moment: a second phone call would annoy."""
         since = self._ringing.get(callback.number or "")
         return since is not None and any(self._now_ms() - at_ms < _RINGS_MS for at_ms in since.values())
@@ -152,7 +152,7 @@ class Decisions:
                 continue
             moved = await self._ledger.move(
                 callback,
-                State.CANCELLED,
+                CallbackState.CANCELLED,
                 actor=actor,
                 at_ms=self._now_ms(),
                 reason=reason.value,
@@ -228,7 +228,7 @@ class Decisions:
         )
         if callback is None:
             return await self._ledger.decided(record.call_id) or decision
-        if callback.state is State.DUE and callback.number is not None:
+        if callback.state is CallbackState.DUE and callback.number is not None:
             self._wait_for(callback)
             lost = record.hangup.first is Party.NETWORK and record.hangup.lost_side is Side.OPERATOR
             if lost and record.operator is not None:

@@ -6,7 +6,7 @@ import structlog
 
 from callsteward import faults
 from callsteward.ari.rest import Rest
-from callsteward.callback.states import Callback
+from callsteward.callback.states import CallbackRow
 from callsteward.config import Config
 from callsteward.exceptions import AriError
 from callsteward.outgoing.fence import Fence, Place, older
@@ -30,7 +30,7 @@ PLACE = Place(
 )
 
 
-class Dialplan(Fence):
+class CallbackDialplan(Fence):
     """Rings operators and lets them through. What goes wrong is logged; nothing here decides."""
 
     def __init__(self, config: Config, rest: Rest) -> None:
@@ -50,7 +50,7 @@ class Dialplan(Fence):
         """An operator's phone, as Asterisk dials it and names its device."""
         return self._settings.operator_dial.replace("{operator}", operator)
 
-    async def ring(self, callback: Callback, operator: str, number: str, now_ms: int) -> AriError | None:
+    async def ring(self, callback: CallbackRow, operator: str, number: str, now_ms: int) -> AriError | None:
         """Ring an operator for an offered callback; what Asterisk says against it."""
         return await self.begin(
             {
@@ -65,7 +65,7 @@ class Dialplan(Fence):
             self._variables(callback, number),
         )
 
-    def _variables(self, callback: Callback, number: str) -> dict[str, str]:
+    def _variables(self, callback: CallbackRow, number: str) -> dict[str, str]:
         line = self._config.line(callback.line)
         prefix, suffix = (line.callback_dial or self._settings.dial).split("{number}")
         return {
@@ -108,7 +108,7 @@ class Dialplan(Fence):
         return True
 
 
-def _caller_id(callback: Callback, now_ms: int) -> str:
+def _caller_id(callback: CallbackRow, now_ms: int) -> str:
     """Who and why, on the operator's phone. No number to press redial on: that would be a second call."""
     ago_s = max(0, now_ms - callback.dropped_at_ms) // 1000
     ago = f"{ago_s}s" if ago_s < 600 else f"{ago_s // 60}min"

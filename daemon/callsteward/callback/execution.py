@@ -10,15 +10,15 @@ from collections.abc import Callable, Iterable, Sequence
 
 from callsteward.ari import events as ari
 from callsteward.ari.rest import Rest
-from callsteward.callback import heard
-from callsteward.callback.decisions import Decisions
-from callsteward.callback.dialplan import Dialplan
-from callsteward.callback.heard import Heard
+from callsteward.callback import signals
+from callsteward.callback.decisions import CallbackDecisions
+from callsteward.callback.dialplan import CallbackDialplan
 from callsteward.callback.hearing import Hearing
-from callsteward.callback.ledger import Ledger
+from callsteward.callback.ledger import CallbackLedger
 from callsteward.callback.operators import choose
 from callsteward.callback.permission import Permission
-from callsteward.callback.states import Callback, CallbackMoved, State
+from callsteward.callback.signals import CallbackReport
+from callsteward.callback.states import CallbackMoved, CallbackRow, CallbackState
 from callsteward.callback.steps import Steps
 from callsteward.callback.sticky import Sticky
 from callsteward.callback.strays import Strays
@@ -32,7 +32,7 @@ from callsteward.record.facts import Alert, OperatorNow
 _UNREACHABLE = frozenset({"UNAVAILABLE", "INVALID"})
 
 
-class Execution(Work[Callback, State]):
+class Execution(Work[CallbackRow, CallbackState]):
     """Works until cancelled. `publish` takes what is to be told on the feed."""
 
     def __init__(
@@ -40,8 +40,8 @@ class Execution(Work[Callback, State]):
         config: Config,
         *,
         may: May,
-        decisions: Decisions,
-        ledger: Ledger,
+        decisions: CallbackDecisions,
+        ledger: CallbackLedger,
         rest: Rest,
         operators_now: Callable[[], Iterable[OperatorNow]],
         now_ms: Callable[[], int],
@@ -55,7 +55,7 @@ class Execution(Work[Callback, State]):
         self._operators_now = operators_now
         self._tell = publish
         self._said: object = None
-        self._dialplan = Dialplan(config, rest)
+        self._dialplan = CallbackDialplan(config, rest)
         super().__init__(
             ledger, self._dialplan, config.callback, now_ms=now_ms, steady_ms=steady_ms, publish=self._say
         )
@@ -76,7 +76,7 @@ class Execution(Work[Callback, State]):
                 self._unreachable.discard(name)
                 self.wake()
             return
-        self.said(heard.read(event))
+        self.said(signals.read(event))
 
     def told(self, fact: CallbackMoved) -> None:
         """A callback was written down, or cancelled by somebody else: a phone that rings for it stops."""
@@ -95,23 +95,23 @@ class Execution(Work[Callback, State]):
         self._sticky.linked()
         super().link(connected)
 
-    async def _take(self, item: Heard) -> None:
+    async def _take(self, item: CallbackReport) -> None:
         await self._hearing.take(item)
 
-    def _moved(self, row: Callback, to: State, reason: str) -> None:
+    def _moved(self, row: CallbackRow, to: CallbackState, reason: str) -> None:
         self._steps.moved(row, to, reason)
 
-    def _patience_s(self, row: Callback) -> float:
+    def _patience_s(self, row: CallbackRow) -> float:
         settings = self._settings
-        if row.state is State.OFFERED:
+        if row.state is CallbackState.OFFERED:
             return settings.operator_ring_s
-        return settings.press_1_s if row.state is State.OPERATOR_ANSWERED else settings.ring_s
+        return settings.press_1_s if row.state is CallbackState.OPERATOR_ANSWERED else settings.ring_s
 
-    def _rings(self, row: Callback) -> bool:
+    def _rings(self, row: CallbackRow) -> bool:
         # Where the dial was not followed from its beginning they may be talking, and nobody is cut off.
         return row.id in self._steps.dialled
 
-    async def _prepare(self, opened: Sequence[Callback]) -> None:
+    async def _prepare(self, opened: Sequence[CallbackRow]) -> None:
         if self.linked:
             await self._strays.look()
         await self._permission.take_back(opened)
@@ -121,30 +121,30 @@ class Execution(Work[Callback, State]):
         await self._sticky.work(opened, self._decisions.lost_operators, linked=self.linked)
         await self._strays.notice_others(opened, linked=self.linked)
 
-    async def _go_on(self, opened: Sequence[Callback]) -> None:
+    async def _go_on(self, opened: Sequence[CallbackRow]) -> None:
         busy = self._busy(opened)
         for callback in opened:
-            if callback.state is State.DUE and not self._decisions.judging:
+            if callback.state is CallbackState.DUE and not self._decisions.judging:
                 asked = await self._next(callback, busy)
                 if asked is not None:
                     busy.add(asked)
 
     # --- who is asked --------------------------------------------------------------------------------
 
-    def _busy(self, opened: Iterable[Callback]) -> set[str]:
+    def _busy(self, opened: Iterable[CallbackRow]) -> set[str]:
         """Operators who are not to be asked now: on a call, unreachable, or being asked."""
         busy = {item.operator for item in self._operators_now()}
         busy |= {name for name in self._config.operators if self._dialplan.phone(name) in self._unreachable}
         busy |= {callback.asked for callback in opened if callback.asked is not None}
         return busy
 
-    async def _next(self, callback: Callback, busy: set[str]) -> str | None:
+    async def _next(self, callback: CallbackRow, busy: set[str]) -> str | None:
         """What a due callback comes to now; the operator who is asked, if one is."""
         settings, steps = self._settings, self._steps
         steps.alert_late(callback, settings.alert_s)
         own_ms = steps.own_ms(callback)
         if own_ms - callback.created_at_ms > settings.expire_s * 1000:
-            if await self.move(callback, State.EXPIRED, reason="nobody_free") is not None:
+            if await self.move(callback, CallbackState.EXPIRED, reason="nobody_free") is not None:
                 steps.alert(callback, "callback_expired", settings.expire_s, callback.created_at_ms)
             return None
         number = await self._number(callback)
@@ -161,7 +161,7 @@ class Execution(Work[Callback, State]):
             await self._offer(callback, operator, number)
         return operator
 
-    async def _number(self, callback: Callback) -> str | None:
+    async def _number(self, callback: CallbackRow) -> str | None:
         """The number to dial; None where the client may not be called any more, which is written down."""
         now_ms = self._now_ms()
         # As long ago as it is, whatever the clocks showed then.
@@ -173,16 +173,16 @@ class Execution(Work[Callback, State]):
             await self.stop(callback)
         elif client.never is not None or not client.now:
             why = client.never or Against.CALLING_HOURS.value
-            await self.move(callback, State.SUPPRESSED, reason=why)
+            await self.move(callback, CallbackState.SUPPRESSED, reason=why)
         else:
             return client.number
         return None
 
-    async def _offer(self, callback: Callback, operator: str, number: str) -> None:
+    async def _offer(self, callback: CallbackRow, operator: str, number: str) -> None:
         """Ring an operator; written down first, so that a kill in between cannot ring two at once unseen."""
         channel = channel_id(callback.id, callback.attempts + 1, callback.line)
         offered = await self.move(
-            callback, State.OFFERED, asked=operator, channel=channel, among=(State.DUE,)
+            callback, CallbackState.OFFERED, asked=operator, channel=channel, among=(CallbackState.DUE,)
         )
         if offered is None:
             return
@@ -193,7 +193,7 @@ class Execution(Work[Callback, State]):
         if await self._dialplan.lives(channel) is False:
             self._steps.tried.setdefault(callback.id, {})[operator] = self._steps.own_ms(callback)
             await self.move(
-                offered, State.DUE, Actor.ASTERISK, reason="operator_offline", evidence=str(error)
+                offered, CallbackState.DUE, Actor.ASTERISK, reason="operator_offline", evidence=str(error)
             )
         else:
             # It may ring after all: then the events will tell, or Asterisk when it is asked.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from callsteward.callback.messages import CHANNELS, TELLS
+from callsteward.callback.messages import TELLS, TOPICS
 from callsteward.part import Feature
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from callsteward.calls.tracker import Tracker
     from callsteward.config import Config
-    from callsteward.feed.resend import Source
+    from callsteward.feed.resend import ResendSource
     from callsteward.outgoing.plan import Plan
     from callsteward.part import Part, Rehearsal, Site
     from callsteward.terminal.result import Result
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class CallbackFeature(Feature):
     name = "callback"
     tells = TELLS
-    channels = CHANNELS
+    topics = TOPICS
 
     def wanted(self, config: Config) -> bool:
         return config.callback.enabled
@@ -52,7 +52,7 @@ class CallbackFeature(Feature):
 
         return (PLAN,)
 
-    def sources(self) -> Mapping[str, Source]:
+    def sources(self) -> Mapping[str, ResendSource]:
         from callsteward.callback.history import AGAIN
 
         return AGAIN

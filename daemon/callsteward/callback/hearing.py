@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import structlog
 
-from callsteward.callback import heard
-from callsteward.callback.dialplan import Dialplan
-from callsteward.callback.heard import Heard, Said
-from callsteward.callback.ledger import Ledger
+from callsteward.callback import signals
+from callsteward.callback.dialplan import CallbackDialplan
+from callsteward.callback.ledger import CallbackLedger
 from callsteward.callback.permission import Permission
-from callsteward.callback.states import UNDER_WAY, Callback, State
+from callsteward.callback.signals import CallbackReport, CallbackSignal
+from callsteward.callback.states import UNDER_WAY, CallbackRow, CallbackState
 from callsteward.callback.steps import Steps
 from callsteward.outgoing.words import Actor
 from callsteward.outgoing.work import Work
@@ -22,10 +22,10 @@ class Hearing:
 
     def __init__(
         self,
-        work: Work[Callback, State],
-        ledger: Ledger,
+        work: Work[CallbackRow, CallbackState],
+        ledger: CallbackLedger,
         steps: Steps,
-        dialplan: Dialplan,
+        dialplan: CallbackDialplan,
         permission: Permission,
     ) -> None:
         self._work = work
@@ -34,67 +34,74 @@ class Hearing:
         self._dialplan = dialplan
         self._permission = permission
 
-    async def take(self, item: Heard) -> None:
+    async def take(self, item: CallbackReport) -> None:
         """Make the step that follows. Raises StoreError; may be told again."""
         callback = await self._ledger.find(item.about)
         if callback is None:
             return
         steps, move = self._steps, self._work.move
         match item.said:
-            case Said.OPERATOR_ANSWERED:
-                await move(callback, State.OPERATOR_ANSWERED, Actor.OPERATOR, among=(State.OFFERED,))
-            case Said.DECLINED:
+            case CallbackSignal.OPERATOR_ANSWERED:
+                await move(
+                    callback, CallbackState.OPERATOR_ANSWERED, Actor.OPERATOR, among=(CallbackState.OFFERED,)
+                )
+            case CallbackSignal.DECLINED:
                 await steps.ask_another(callback, "operator_declined", Actor.OPERATOR)
-            case Said.MAY_CALL:
+            case CallbackSignal.MAY_CALL:
                 await self._permission.asked(callback, item)
-            case Said.UNASKED:
+            case CallbackSignal.UNASKED:
                 await steps.ask_another(callback, "not_asked_in_time", Actor.DAEMON)
-            case Said.DIALLING:
+            case CallbackSignal.DIALLING:
                 evidence = "the fence was claimed"
-                if await move(callback, State.DIALLING, Actor.ASTERISK, evidence=evidence) is not None:
+                if (
+                    await move(callback, CallbackState.DIALLING, Actor.ASTERISK, evidence=evidence)
+                    is not None
+                ):
                     steps.dialled.add(callback.id)
-            case Said.OVER:
+            case CallbackSignal.OVER:
                 await self._over(callback, item, "the dial ended")
-            case Said.FENCE:
+            case CallbackSignal.FENCE:
                 await self._fence(callback, item)
-            case Said.REFUSED:
-                await move(callback, State.CANCELLED, Actor.ASTERISK, reason="refused_by_dialplan")
-            case Said.FORGOTTEN:
+            case CallbackSignal.REFUSED:
+                await move(callback, CallbackState.CANCELLED, Actor.ASTERISK, reason="refused_by_dialplan")
+            case CallbackSignal.FORGOTTEN:
                 await self._work.gone(callback)
-            case Said.GONE:
+            case CallbackSignal.GONE:
                 await self._gone(callback, item)
-            case Said.LOCKED:
+            case CallbackSignal.LOCKED:
                 log.warning("the fence was locked", action="callback_locked", callback=callback.id)
 
-    async def _over(self, callback: Callback, item: Heard, evidence: str) -> None:
+    async def _over(self, callback: CallbackRow, item: CallbackReport, evidence: str) -> None:
         told = f"{evidence}: {item.status or 'no result'}"
         if item.status == "ANSWER":
-            await self._work.move(callback, State.REACHED, Actor.ASTERISK, reason="answered", evidence=told)
+            await self._work.move(
+                callback, CallbackState.REACHED, Actor.ASTERISK, reason="answered", evidence=told
+            )
             return
         why = await self._work.why_not_reached(callback, item)
-        await self._work.move(callback, State.NOT_REACHED, Actor.ASTERISK, reason=why, evidence=told)
+        await self._work.move(callback, CallbackState.NOT_REACHED, Actor.ASTERISK, reason=why, evidence=told)
 
-    async def _fence(self, callback: Callback, item: Heard) -> None:
+    async def _fence(self, callback: CallbackRow, item: CallbackReport) -> None:
         """An answer to our question, or a second attempt that met the fence."""
         self._work.asked_ms.pop(callback.id, None)
         lives = await self._dialplan.lives(callback.channel_id)
         another = item.channel_id != callback.channel_id
         if item.at and (item.status or not (lives and another)):
             await self._over(callback, item, f"the fence was claimed at {item.at}")
-        elif not item.at and lives is False and callback.state is State.DIALLING:
+        elif not item.at and lives is False and callback.state is CallbackState.DIALLING:
             # It was claimed, and Asterisk's database has lost that: whether it rang, nobody knows.
             await self._over(callback, item, "the fence is lost")
         elif not item.at and lives is False and callback.state in UNDER_WAY:
             # Nobody was asked in vain: whoever is free may be asked at once.
-            await self._work.move(callback, State.DUE, Actor.ASTERISK, reason="not_dialled")
+            await self._work.move(callback, CallbackState.DUE, Actor.ASTERISK, reason="not_dialled")
 
-    async def _gone(self, callback: Callback, item: Heard) -> None:
+    async def _gone(self, callback: CallbackRow, item: CallbackReport) -> None:
         """The operator's channel ended. What it came to was said before; else nobody was dialled."""
         if item.channel_id != callback.channel_id:
             return
-        if callback.state is State.OFFERED:
-            await self._steps.ask_another(callback, heard.not_answered(item.cause), Actor.ASTERISK)
-        elif callback.state is State.OPERATOR_ANSWERED:
+        if callback.state is CallbackState.OFFERED:
+            await self._steps.ask_another(callback, signals.not_answered(item.cause), Actor.ASTERISK)
+        elif callback.state is CallbackState.OPERATOR_ANSWERED:
             await self._steps.ask_another(callback, "operator_hung_up", Actor.OPERATOR)
-        elif callback.state is State.DIALLING:
+        elif callback.state is CallbackState.DIALLING:
             self._work.looked_after.discard(callback.id)

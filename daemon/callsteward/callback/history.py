@@ -8,10 +8,10 @@ import msgspec
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from callsteward.callback.ledger import Ledger
-from callsteward.callback.states import Callback, CallbackMoved, State, Transition
+from callsteward.callback.ledger import CallbackLedger
+from callsteward.callback.states import CallbackMoved, CallbackRow, CallbackState, Transition
 from callsteward.config import Config
-from callsteward.feed.resend import Again, LeaveOut, Source, Span
+from callsteward.feed.resend import Again, LeaveOut, ResendSource, ResendSpan
 from callsteward.record.callback_id import channel_id
 from callsteward.store.engine import failing
 from callsteward.store.records import Store
@@ -20,15 +20,15 @@ from callsteward.store.tables import callback_transitions, callbacks
 _PAGE = 500
 
 
-def told(callback: Callback, story: Sequence[Transition]) -> list[CallbackMoved]:
+def told(callback: CallbackRow, story: Sequence[Transition]) -> list[CallbackMoved]:
     """Each step as it was published when it was made. `story`: all steps of the callback, oldest first."""
     moves = []
     attempts, asked, channel = 0, None, None
     for step in story:
-        if step.state is State.OFFERED:
+        if step.state is CallbackState.OFFERED:
             attempts += 1
             asked, channel = step.operator, channel_id(callback.id, attempts, callback.line)
-        elif step.state is State.DUE:
+        elif step.state is CallbackState.DUE:
             asked, channel = None, None
         then = msgspec.structs.replace(
             callback,
@@ -47,7 +47,7 @@ async def steps(
     engine: AsyncEngine, site: str, *, from_ms: int, to_ms: int, line: str | None = None
 ) -> AsyncIterator[CallbackMoved]:
     """The steps made in [from_ms, to_ms), in the order they were made. Raises StoreError."""
-    ledger = Ledger(engine, site)
+    ledger = CallbackLedger(engine, site)
     moved = callback_transitions
     query = select(moved.c.id, callbacks.c.origin_call_id).join(callbacks, callbacks.c.id == moved.c.callback)
     query = query.where(callbacks.c.site == site, moved.c.at_ms >= from_ms, moved.c.at_ms < to_ms)
@@ -79,11 +79,13 @@ async def steps(
         after = rows[-1].id
 
 
-async def _again(config: Config, store: Store, span: Span, _leave_out: LeaveOut) -> AsyncIterator[Again]:
+async def _again(
+    config: Config, store: Store, span: ResendSpan, _leave_out: LeaveOut
+) -> AsyncIterator[Again]:
     """The steps of callbacks made in the span."""
     site = config.site.name
     async for step in steps(store.engine, site, from_ms=span.from_ms, to_ms=span.to_ms, line=span.line):
         yield Again(step)
 
 
-AGAIN = {"callback": Source(_again)}
+AGAIN = {"callback": ResendSource(_again)}

@@ -13,9 +13,9 @@ from callsteward.callback.states import (
     CANCELLABLE,
     OPEN,
     UNDER_WAY,
-    Callback,
     CallbackMoved,
-    State,
+    CallbackRow,
+    CallbackState,
     Transition,
 )
 from callsteward.clock import DAY_MS, HOUR_MS
@@ -30,11 +30,11 @@ from callsteward.store.message import Announce, nobody
 from callsteward.store.tables import callback_transitions, callbacks
 
 # A callback that never rang a client counts towards no limit.
-_COUNTED = frozenset(State) - {State.SUPPRESSED, State.CANCELLED}
+_COUNTED = frozenset(CallbackState) - {CallbackState.SUPPRESSED, CallbackState.CANCELLED}
 
 
-def _nobody_asked(to: State, _at_ms: int) -> Mapping[str, Any]:
-    return {"asked": None, "channel_id": None} if to is State.DUE else {}
+def _nobody_asked(to: CallbackState, _at_ms: int) -> Mapping[str, Any]:
+    return {"asked": None, "channel_id": None} if to is CallbackState.DUE else {}
 
 
 PLAN = Plan(
@@ -45,14 +45,14 @@ PLAN = Plan(
     name="callback_id",
     # The newest client is the likeliest to be there.
     order=(callbacks.c.dropped_at_ms.desc(), callbacks.c.id.desc()),
-    row=Callback,
+    row=CallbackRow,
     fact=CallbackMoved,
-    states=State,
+    states=CallbackState,
     allowed=ALLOWED,
     open=OPEN,
     under_way=UNDER_WAY,
-    rings=State.OFFERED,
-    stopped=State.CANCELLED,
+    rings=CallbackState.OFFERED,
+    stopped=CallbackState.CANCELLED,
     stoppable=CANCELLABLE,
     cancelled="operator_hung_up",
     also=_nobody_asked,
@@ -60,7 +60,7 @@ PLAN = Plan(
 )
 
 
-class Ledger(ledger.Ledger[Callback, State]):
+class CallbackLedger(ledger.Ledger[CallbackRow, CallbackState]):
     """One site's callbacks."""
 
     def __init__(self, engine: AsyncEngine, site: str, announce: Announce = nobody) -> None:
@@ -84,7 +84,7 @@ class Ledger(ledger.Ledger[Callback, State]):
         number: str | None,
         dropped_ms: int,
         at_ms: int,
-    ) -> Callback | None:
+    ) -> CallbackRow | None:
         """Write the callback of a call, due or suppressed; None where the call has its row already."""
         values = {
             "origin_call_id": record.call_id,
@@ -102,17 +102,19 @@ class Ledger(ledger.Ledger[Callback, State]):
             "changed_at_ms": at_ms,
         }
         evidence = "; ".join((f"hangup {record.hangup.first.value}", *record.hangup.evidence))
-        state = State.DUE if decision.decision is Decision.DUE else State.SUPPRESSED
+        state = CallbackState.DUE if decision.decision is Decision.DUE else CallbackState.SUPPRESSED
         return await self._open(state, values, evidence=evidence)
 
-    async def listed(self, *, states: Collection[State] = (), limit: int | None = None) -> list[Callback]:
+    async def listed(
+        self, *, states: Collection[CallbackState] = (), limit: int | None = None
+    ) -> list[CallbackRow]:
         """Callbacks in these states (none: all), newest first."""
         query = self._mine().order_by(callbacks.c.id.desc()).limit(limit)
         if states:
             query = query.where(one_of(callbacks.c.state, states))
         return await self._read(query)
 
-    async def story(self, callback: Callback) -> list[Transition]:
+    async def story(self, callback: CallbackRow) -> list[Transition]:
         """Every step of a callback, oldest first."""
         query = (
             select(callback_transitions)
@@ -126,8 +128,8 @@ class Ledger(ledger.Ledger[Callback, State]):
         return [
             Transition(
                 at_ms=row.at_ms,
-                from_state=None if row.from_state is None else State(row.from_state),
-                state=State(row.state),
+                from_state=None if row.from_state is None else CallbackState(row.from_state),
+                state=CallbackState(row.state),
                 actor=Actor(row.actor),
                 reason=row.reason,
                 operator=row.operator,

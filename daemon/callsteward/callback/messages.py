@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from callsteward.callback.states import CallbackMoved, State
+from callsteward.callback.states import CallbackMoved, CallbackState
 from callsteward.feed.envelope import BLANK, Count, Envelope, Stamp, identity, stamp
-from callsteward.feed.tell import Channel, Tell
+from callsteward.feed.tell import Tell, Topic
 from callsteward.outgoing.words import Actor
 
 
@@ -21,7 +21,7 @@ class CallbackMessage(Envelope, frozen=True, kw_only=True):
     callback_id: str
     origin_call_id: str
     line: str
-    state: State
+    state: CallbackState
     reason: str
     actor: Actor
     at: Stamp
@@ -74,4 +74,10 @@ TELLS = (
         made_ms=lambda fact: fact.callback.changed_at_ms,
     ),
 )
-CHANNELS = {"callbacks": Channel("callbacks/{line}", CallbackMessage)}
+TOPICS = {
+    "callbacks": Topic(
+        "callbacks/{line}",
+        CallbackMessage,
+        published_as={CallbackState: "callsteward.callback.states.State"},
+    )
+}

@@ -11,8 +11,8 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from callsteward.callback.states import Callback
-    from callsteward.config import Callback as Settings
+    from callsteward.callback.states import CallbackRow
+    from callsteward.config import CallbackSettings
 
 _PLAIN = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z")
 
@@ -23,8 +23,8 @@ def dialable(operator: str) -> bool:
 
 
 def choose(
-    callback: Callback,
-    settings: Settings,
+    callback: CallbackRow,
+    settings: CallbackSettings,
     of_line: Iterable[str],
     *,
     busy: Collection[str],

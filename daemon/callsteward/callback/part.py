@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from callsteward.ari.events import Event
-from callsteward.callback.decisions import Decisions
+from callsteward.callback.decisions import CallbackDecisions
 from callsteward.callback.execution import Execution
-from callsteward.callback.ledger import Ledger
+from callsteward.callback.ledger import CallbackLedger
 from callsteward.callback.policy import Policy
 from callsteward.callback.states import CallbackMoved
 from callsteward.clock import steady_ms
@@ -18,8 +18,8 @@ from callsteward.record.facts import Fact
 class CallbackPart(Part):
     def __init__(self, site: Site) -> None:
         engine = site.store.engine
-        ledger = Ledger(engine, site.name, site.announce)
-        self.decisions = Decisions(
+        ledger = CallbackLedger(engine, site.name, site.announce)
+        self.decisions = CallbackDecisions(
             may=site.may,
             policy=Policy(site.config),
             ledger=ledger,

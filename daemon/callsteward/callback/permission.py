@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from callsteward.callback.dialplan import GO, Dialplan
-from callsteward.callback.heard import Heard
-from callsteward.callback.ledger import Ledger
-from callsteward.callback.states import CANCELLABLE, GIVEN_UP, Callback, State
+from callsteward.callback.dialplan import GO, CallbackDialplan
+from callsteward.callback.ledger import CallbackLedger
+from callsteward.callback.signals import CallbackReport
+from callsteward.callback.states import CANCELLABLE, GIVEN_UP, CallbackRow, CallbackState
 from callsteward.outgoing.work import Work
 from callsteward.record.callback_id import callback_of
 
@@ -19,7 +19,9 @@ from callsteward.record.callback_id import callback_of
 class Permission:
     """Lets operators through to clients who may be called."""
 
-    def __init__(self, work: Work[Callback, State], ledger: Ledger, dialplan: Dialplan) -> None:
+    def __init__(
+        self, work: Work[CallbackRow, CallbackState], ledger: CallbackLedger, dialplan: CallbackDialplan
+    ) -> None:
         self._work = work
         self._ledger = ledger
         self._dialplan = dialplan
@@ -27,7 +29,7 @@ class Permission:
         # other attempt reads it.
         self._let_through: dict[str, set[str]] = {}
 
-    async def asked(self, callback: Callback, item: Heard) -> None:
+    async def asked(self, callback: CallbackRow, item: CallbackReport) -> None:
         """Let the operator through, or end their channel. Raises StoreError."""
         # Any dialplan may send a UserEvent: only a callback's own channel is answered.
         if callback_of(item.channel_id) != callback.id or not (
@@ -45,7 +47,7 @@ class Permission:
             return  # Dialled already: a journal is run again, or another operator has the client.
         await self._dialplan.turn_away(item.channel_id)
 
-    async def take_back(self, opened: Iterable[Callback]) -> None:
+    async def take_back(self, opened: Iterable[CallbackRow]) -> None:
         """Remove the globals of operators who have gone through, or were not there any more."""
         if not self._work.linked:
             return

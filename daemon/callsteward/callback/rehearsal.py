@@ -1,4 +1,4 @@
-"""The callback decision of a recorded stream, as the daemon made it: `Decisions` on a book in memory.
+"""The callback decision of a recorded stream, as the daemon made it: `CallbackDecisions` on a book in memory.
 
 What the stream tells is the same to the byte: number guard, hours at the moment of the drop, who called
 again or was spoken to, the limits of a number and a line. What stands in the database alone is not in a
@@ -14,11 +14,11 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from callsteward.ari import events as ari
-from callsteward.callback import heard
-from callsteward.callback.decisions import Decisions
-from callsteward.callback.heard import Said
+from callsteward.callback import signals
+from callsteward.callback.decisions import CallbackDecisions
 from callsteward.callback.policy import Policy
-from callsteward.callback.states import ALLOWED, FINAL, OPEN, Callback, State
+from callsteward.callback.signals import CallbackSignal
+from callsteward.callback.states import ALLOWED, FINAL, OPEN, CallbackRow, CallbackState
 from callsteward.calls.tracker import Tracker
 from callsteward.clock import DAY_MS, HOUR_MS
 from callsteward.config import Config
@@ -35,12 +35,12 @@ from callsteward.record.facts import Fact
 T = TypeVar("T")
 # What the dialplan says of a callback, and the state it has then.
 _STATES = {
-    Said.OPERATOR_ANSWERED: State.OPERATOR_ANSWERED,
-    Said.DECLINED: State.DUE,
-    Said.DIALLING: State.DIALLING,
-    Said.REFUSED: State.CANCELLED,
+    CallbackSignal.OPERATOR_ANSWERED: CallbackState.OPERATOR_ANSWERED,
+    CallbackSignal.DECLINED: CallbackState.DUE,
+    CallbackSignal.DIALLING: CallbackState.DIALLING,
+    CallbackSignal.REFUSED: CallbackState.CANCELLED,
 }
-_NOT_COUNTED = frozenset({State.SUPPRESSED, State.CANCELLED})
+_NOT_COUNTED = frozenset({CallbackState.SUPPRESSED, CallbackState.CANCELLED})
 
 
 class CallbackRehearsal(Rehearsal):
@@ -50,7 +50,7 @@ class CallbackRehearsal(Rehearsal):
         self._tracker = tracker
         hours = Hours(config)
         self._book = _Memory(hours, expire_ms=int(config.callback.expire_s * 1000), site=config.site.name)
-        self._decisions = Decisions(
+        self._decisions = CallbackDecisions(
             may=May(guard=Guard(config), hours=hours, do_not_call=_Nobody(), zones=_Nowhere()),
             policy=Policy(config),
             ledger=self._book,
@@ -69,16 +69,16 @@ class CallbackRehearsal(Rehearsal):
 
     def hear(self, event: ari.Event) -> None:
         """What the dialplan said of a callback."""
-        item = heard.read(event)
+        item = signals.read(event)
         callback = None if item is None else self._book.find(item.about)
         if item is None or callback is None:
             return
         state = _STATES.get(item.said)
-        if item.said is Said.OVER or (item.said is Said.FENCE and item.at):
-            state = State.REACHED if item.status == "ANSWER" else State.NOT_REACHED
+        if item.said is CallbackSignal.OVER or (item.said is CallbackSignal.FENCE and item.at):
+            state = CallbackState.REACHED if item.status == "ANSWER" else CallbackState.NOT_REACHED
         if state is not None:
             self._book.set(callback, state)
-            if state in FINAL or state is State.DIALLING:
+            if state in FINAL or state is CallbackState.DIALLING:
                 self._decisions.over(callback)
 
 
@@ -89,12 +89,12 @@ class _Memory:
         self._hours = hours
         self._expire_ms = expire_ms
         self._site = site
-        self._rows: dict[str, Callback] = {}
+        self._rows: dict[str, CallbackRow] = {}
 
-    def find(self, name: str) -> Callback | None:
+    def find(self, name: str) -> CallbackRow | None:
         return self._rows.get(name)
 
-    def set(self, callback: Callback, to: State) -> Callback | None:
+    def set(self, callback: CallbackRow, to: CallbackState) -> CallbackRow | None:
         """The step, where it may be made."""
         if callback.state not in sources(ALLOWED, to):
             return None
@@ -107,13 +107,13 @@ class _Memory:
             if callback.state not in OPEN:
                 if callback.created_at_ms < now_ms - DAY_MS:
                     del self._rows[callback.id]
-            elif callback.state is State.DUE:
+            elif callback.state is CallbackState.DUE:
                 if now_ms - callback.created_at_ms > self._expire_ms:
-                    self.set(callback, State.EXPIRED)
+                    self.set(callback, CallbackState.EXPIRED)
                 elif callback.number is None or not self._hours.allow(
                     callback.number, callback.line, dropped_ms=callback.dropped_at_ms, at_ms=now_ms
                 ):
-                    self.set(callback, State.SUPPRESSED)
+                    self.set(callback, CallbackState.SUPPRESSED)
 
     async def decided(self, _call_id: str) -> CallbackDecision | None:
         return None
@@ -126,9 +126,9 @@ class _Memory:
         number: str | None,
         dropped_ms: int,
         at_ms: int,
-    ) -> Callback | None:
+    ) -> CallbackRow | None:
         name = callback_id(record.call_id)
-        callback = self._rows[name] = Callback(
+        callback = self._rows[name] = CallbackRow(
             id=name,
             site=self._site,
             origin_call_id=record.call_id,
@@ -137,7 +137,7 @@ class _Memory:
             client_masked=record.client_masked,
             client_ref=record.client_ref,
             operator=record.operator,
-            state=State.DUE if decision.decision is Decision.DUE else State.SUPPRESSED,
+            state=CallbackState.DUE if decision.decision is Decision.DUE else CallbackState.SUPPRESSED,
             reason=decision.reason,
             dropped_at_ms=dropped_ms,
             created_at_ms=at_ms,
@@ -147,22 +147,22 @@ class _Memory:
 
     async def move(
         self,
-        callback: Callback,
-        to: State,
+        callback: CallbackRow,
+        to: CallbackState,
         *,
         actor: Actor,
         at_ms: int,
         reason: str = "",
         evidence: str = "",
-        among: Collection[State] | None = None,
-    ) -> Callback | None:
+        among: Collection[CallbackState] | None = None,
+    ) -> CallbackRow | None:
         del actor, at_ms, reason, evidence
         now = self._rows.get(callback.id)
         if now is None or (among is not None and now.state not in among):
             return None
         return self.set(now, to)
 
-    async def opened(self) -> list[Callback]:
+    async def opened(self) -> list[CallbackRow]:
         return []
 
     async def counts(self, number: str, line: str, at_ms: int) -> tuple[int, int]:

@@ -13,11 +13,11 @@ from enum import StrEnum
 
 import msgspec
 
-from callsteward.outgoing.entry import Entry
+from callsteward.outgoing.ledger_row import LedgerRow
 from callsteward.outgoing.words import Actor
 
 
-class State(StrEnum):
+class CallbackState(StrEnum):
     DUE = "due"
     OFFERED = "offered"
     OPERATOR_ANSWERED = "operator_answered"
@@ -29,32 +29,38 @@ class State(StrEnum):
     EXPIRED = "expired"
 
 
-_DIALLED = frozenset({State.DIALLING, State.REACHED, State.NOT_REACHED})
-GIVEN_UP = frozenset({State.SUPPRESSED, State.CANCELLED, State.EXPIRED})
+_DIALLED = frozenset({CallbackState.DIALLING, CallbackState.REACHED, CallbackState.NOT_REACHED})
+GIVEN_UP = frozenset({CallbackState.SUPPRESSED, CallbackState.CANCELLED, CallbackState.EXPIRED})
 
-ALLOWED: dict[State, frozenset[State]] = {
-    State.DUE: frozenset({State.OFFERED}) | GIVEN_UP | _DIALLED,
-    State.OFFERED: frozenset({State.DUE, State.OPERATOR_ANSWERED, State.CANCELLED, State.EXPIRED}) | _DIALLED,
-    State.OPERATOR_ANSWERED: frozenset({State.DUE, State.CANCELLED, State.EXPIRED}) | _DIALLED,
-    State.DIALLING: frozenset({State.REACHED, State.NOT_REACHED}),
-    State.REACHED: frozenset(),
-    State.NOT_REACHED: frozenset(),
-    State.SUPPRESSED: frozenset(),
+ALLOWED: dict[CallbackState, frozenset[CallbackState]] = {
+    CallbackState.DUE: frozenset({CallbackState.OFFERED}) | GIVEN_UP | _DIALLED,
+    CallbackState.OFFERED: frozenset(
+        {CallbackState.DUE, CallbackState.OPERATOR_ANSWERED, CallbackState.CANCELLED, CallbackState.EXPIRED}
+    )
+    | _DIALLED,
+    CallbackState.OPERATOR_ANSWERED: frozenset(
+        {CallbackState.DUE, CallbackState.CANCELLED, CallbackState.EXPIRED}
+    )
+    | _DIALLED,
+    CallbackState.DIALLING: frozenset({CallbackState.REACHED, CallbackState.NOT_REACHED}),
+    CallbackState.REACHED: frozenset(),
+    CallbackState.NOT_REACHED: frozenset(),
+    CallbackState.SUPPRESSED: frozenset(),
     # Somebody cancelled it while Asterisk was dialling already: what happened is what is told.
-    State.CANCELLED: _DIALLED,
-    State.EXPIRED: _DIALLED,
+    CallbackState.CANCELLED: _DIALLED,
+    CallbackState.EXPIRED: _DIALLED,
 }
-FINAL = frozenset({State.REACHED, State.NOT_REACHED}) | GIVEN_UP
-OPEN = frozenset(State) - FINAL
-UNDER_WAY = frozenset({State.OFFERED, State.OPERATOR_ANSWERED, State.DIALLING})
-CANCELLABLE = frozenset({State.DUE, State.OFFERED, State.OPERATOR_ANSWERED})
+FINAL = frozenset({CallbackState.REACHED, CallbackState.NOT_REACHED}) | GIVEN_UP
+OPEN = frozenset(CallbackState) - FINAL
+UNDER_WAY = frozenset({CallbackState.OFFERED, CallbackState.OPERATOR_ANSWERED, CallbackState.DIALLING})
+CANCELLABLE = frozenset({CallbackState.DUE, CallbackState.OFFERED, CallbackState.OPERATOR_ANSWERED})
 
 
-class Callback(Entry, frozen=True, kw_only=True):
+class CallbackRow(LedgerRow, frozen=True, kw_only=True):
     """A callback as the ledger has it. `operator` had the client when it broke, `asked` is rung now."""
 
     origin_call_id: str
-    state: State
+    state: CallbackState
     dropped_at_ms: int
     asked: str | None = None
 
@@ -63,8 +69,8 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True):
     """One step, as it stands in the ledger. `evidence`: what it rests on, in words."""
 
     at_ms: int
-    from_state: State | None
-    state: State
+    from_state: CallbackState | None
+    state: CallbackState
     actor: Actor
     reason: str
     operator: str | None
@@ -74,5 +80,5 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True):
 class CallbackMoved(msgspec.Struct, frozen=True):
     """A callback has a new state, durably. Published as it is, number left out."""
 
-    callback: Callback
+    callback: CallbackRow
     actor: Actor

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import structlog
 
-from callsteward.callback.decisions import Decisions
-from callsteward.callback.states import FINAL, Callback, CallbackMoved, State
+from callsteward.callback.decisions import CallbackDecisions
+from callsteward.callback.states import FINAL, CallbackMoved, CallbackRow, CallbackState
 from callsteward.outgoing.words import Actor
 from callsteward.outgoing.work import Work
 from callsteward.record.facts import Alert
@@ -20,14 +20,14 @@ class Steps:
 
     def __init__(
         self,
-        work: Work[Callback, State],
-        decisions: Decisions,
+        work: Work[CallbackRow, CallbackState],
+        decisions: CallbackDecisions,
         publish: Callable[[CallbackMoved | Alert], None],
     ) -> None:
         self._work = work
         self._decisions = decisions
         self._publish = publish
-        self.known: dict[str, Callback] = {}
+        self.known: dict[str, CallbackRow] = {}
         """The open callbacks as they were last seen."""
         self.tried: dict[str, dict[str, int]] = {}
         """By callback: operators asked in vain, and when, in the callback's own time (`own_ms`)."""
@@ -51,7 +51,7 @@ class Steps:
         self.known[callback.id] = callback
         self._work.wake()
 
-    def moved(self, after: Callback, to: State, reason: str) -> None:
+    def moved(self, after: CallbackRow, to: CallbackState, reason: str) -> None:
         """A step was made here."""
         log.info(
             "callback moved",
@@ -64,26 +64,26 @@ class Steps:
         self.known[after.id] = after
         if to in FINAL:
             self.dialled.discard(after.id)
-        if to in FINAL or to is State.DIALLING:
+        if to in FINAL or to is CallbackState.DIALLING:
             self._decisions.over(after)
             self._alerted.discard(after.id)
 
-    def over(self, callback: Callback) -> None:
+    def over(self, callback: CallbackRow) -> None:
         """Somebody else ended it."""
         self._decisions.over(callback)
         self.tried.pop(callback.id, None)
 
-    async def ask_another(self, callback: Callback, reason: str, actor: Actor) -> None:
+    async def ask_another(self, callback: CallbackRow, reason: str, actor: Actor) -> None:
         """Who was asked did not take it: the next operator's turn."""
         if callback.asked is not None:
             self.tried.setdefault(callback.id, {})[callback.asked] = self.own_ms(callback)
-        await self._work.move(callback, State.DUE, actor, reason=reason)
+        await self._work.move(callback, CallbackState.DUE, actor, reason=reason)
 
-    def own_ms(self, callback: Callback) -> int:
+    def own_ms(self, callback: CallbackRow) -> int:
         """Now, had nobody set a clock since the callback became due."""
         return callback.created_at_ms + self._work.ages.of_ms(callback.id, callback.created_at_ms)
 
-    def alert_late(self, callback: Callback, limit_s: float) -> None:
+    def alert_late(self, callback: CallbackRow, limit_s: float) -> None:
         """Say once that a callback waits longer than it should."""
         since_ms = callback.dropped_at_ms
         late = self._work.ages.of_ms(callback.id, since_ms) >= int(limit_s * 1000)
@@ -91,7 +91,7 @@ class Steps:
             self._alerted.add(callback.id)
             self.alert(callback, "callback_late", limit_s, since_ms)
 
-    def alert(self, callback: Callback, rule: str, limit_s: float, since_ms: int) -> None:
+    def alert(self, callback: CallbackRow, rule: str, limit_s: float, since_ms: int) -> None:
         self._publish(
             Alert(
                 call_id=callback.origin_call_id,

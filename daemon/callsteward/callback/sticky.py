@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterable, Mapping
 import msgspec
 import phonenumbers
 
-from callsteward.callback.dialplan import Dialplan
-from callsteward.callback.ledger import Ledger
+from callsteward.callback.dialplan import CallbackDialplan
+from callsteward.callback.ledger import CallbackLedger
 from callsteward.callback.operators import dialable
 from callsteward.callback.policy import Reason
-from callsteward.callback.states import Callback
+from callsteward.callback.states import CallbackRow
 from callsteward.config import Config
 from callsteward.record.number import Numbers
 from callsteward.record.numbering import NumberFormat
@@ -35,7 +35,7 @@ class Sticky:
     """Keeps the globals in step with the open callbacks."""
 
     def __init__(
-        self, config: Config, ledger: Ledger, dialplan: Dialplan, *, now_ms: Callable[[], int]
+        self, config: Config, ledger: CallbackLedger, dialplan: CallbackDialplan, *, now_ms: Callable[[], int]
     ) -> None:
         self._settings = config.callback
         self._region = config.site.region
@@ -51,7 +51,7 @@ class Sticky:
         self._open.clear()
 
     async def work(
-        self, opened: Iterable[Callback], lost_operators: Mapping[str, str], *, linked: bool
+        self, opened: Iterable[CallbackRow], lost_operators: Mapping[str, str], *, linked: bool
     ) -> None:
         """Tell of callbacks that are new, take back those that are over. Raises StoreError."""
         if not self._settings.sticky or not linked:
@@ -70,7 +70,7 @@ class Sticky:
                 del self._told[name]
                 self._open.discard(name)
 
-    async def _tell(self, callback: Callback, lost_operators: Mapping[str, str]) -> bool:
+    async def _tell(self, callback: CallbackRow, lost_operators: Mapping[str, str]) -> bool:
         operator = callback.operator
         if callback.number is None or operator is None or not dialable(operator):
             return True

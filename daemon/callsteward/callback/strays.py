@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable
 import structlog
 
 from callsteward.ari.rest import Rest
-from callsteward.callback.dialplan import DIALLED, Dialplan
-from callsteward.callback.ledger import Ledger
-from callsteward.callback.states import FINAL, GIVEN_UP, Callback, CallbackMoved, State
+from callsteward.callback.dialplan import DIALLED, CallbackDialplan
+from callsteward.callback.ledger import CallbackLedger
+from callsteward.callback.states import FINAL, GIVEN_UP, CallbackMoved, CallbackRow, CallbackState
 from callsteward.callback.steps import Steps
 from callsteward.exceptions import AriError
 from callsteward.outgoing.words import Actor
@@ -28,9 +28,9 @@ class Strays:
 
     def __init__(
         self,
-        ledger: Ledger,
+        ledger: CallbackLedger,
         rest: Rest,
-        dialplan: Dialplan,
+        dialplan: CallbackDialplan,
         steps: Steps,
         publish: Callable[[CallbackMoved], None],
     ) -> None:
@@ -63,7 +63,7 @@ class Strays:
             return
         self._ended = True
 
-    async def notice_others(self, opened: Iterable[Callback], *, linked: bool) -> None:
+    async def notice_others(self, opened: Iterable[CallbackRow], *, linked: bool) -> None:
         """Callbacks that somebody else ended: an admin at the command line, the client by calling."""
         steps = self._steps
         still = {callback.id: callback for callback in opened}
@@ -75,6 +75,6 @@ class Strays:
             steps.over(now)
             if before.state not in FINAL:
                 self._publish(CallbackMoved(now, Actor.ADMIN))
-            if now.state is State.CANCELLED and now.channel_id is not None and linked:
+            if now.state is CallbackState.CANCELLED and now.channel_id is not None and linked:
                 await self._dialplan.hang_up(now.channel_id)
         steps.known = still

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from callsteward.calls import left_out
 from callsteward.calls.deadlines import Limit
-from callsteward.calls.model import Attempt, Call, Leg
+from callsteward.calls.model import Call, Leg, TrackedAttempt
 from callsteward.calls.provenance import DEEPEST
 from callsteward.record.call import AttemptResult, Direction, Outcome
 from callsteward.record.callback_id import callback_of
@@ -77,7 +77,7 @@ def dial(desk: Desk, leg: Leg, status: str, ms: int) -> None:
     if attempt is None and status == "ANSWER":
         return  # a pickup: this phone took over a call that rang elsewhere; it did not ring itself
     if attempt is None:
-        attempt = leg.attempt = Attempt(leg.operator, ms)
+        attempt = leg.attempt = TrackedAttempt(leg.operator, ms)
         leg.call.attempts.append(attempt)
         left_out.bound(leg.call)
     if status == "RINGING":
@@ -248,7 +248,7 @@ def _given_up(leg: Leg) -> bool:
     return leg.dialled and leg.attempt is not None and leg.attempt.ring_ms is not None
 
 
-def _close(desk: Desk, attempt: Attempt, result: AttemptResult, ms: int) -> None:
+def _close(desk: Desk, attempt: TrackedAttempt, result: AttemptResult, ms: int) -> None:
     # A phone can get two terminal statuses (NOANSWER, then CANCEL): the first one is right.
     if attempt.result is None:
         attempt.result = result

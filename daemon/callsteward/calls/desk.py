@@ -75,7 +75,7 @@ class Limits:
         return self._hold_limit_by_grade_s.get(grade, self._hold_limit_s)
 
 
-class Left(NamedTuple):
+class OperatorLeft(NamedTuple):
     """An operator has left a call's conversation."""
 
     call_id: str
@@ -100,7 +100,7 @@ class Desk:
         self.tags = config.tags.enabled
         self.wrap_up_ms = int(config.tags.wrap_up_s * 1000)
         # By operator: the call whose conversation they left last. A code dialled after a call tags this one.
-        self.left: dict[str, Left] = {}
+        self.left: dict[str, OperatorLeft] = {}
         self._config = config
         self._limits: dict[str, Limits] = {}
 
@@ -162,7 +162,7 @@ class Desk:
             self.left = left = {name: item for name, item in left.items() if item.at_ms >= since}
             if len(left) >= _LEFT:
                 del left[next(iter(left))]
-        left[operator] = Left(call.id, call.line, ms)
+        left[operator] = OperatorLeft(call.id, call.line, ms)
 
     def drop(self, deadline: Deadline[Leg | Call] | None) -> None:
         if deadline is not None:

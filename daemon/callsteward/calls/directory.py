@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from callsteward.config import Config
 
 
-class Kind(Enum):
+class EndpointKind(Enum):
     """What is behind a channel."""
 
     OPERATOR = "operator"
@@ -71,7 +71,7 @@ class Endpoint:
     )
 
     def __init__(
-        self, name: str, kind: Kind, shown: str, bare: bool, numbers: NumberFormat | None = None
+        self, name: str, kind: EndpointKind, shown: str, bare: bool, numbers: NumberFormat | None = None
     ) -> None:
         self.name = name
         self.kind = kind
@@ -79,10 +79,10 @@ class Endpoint:
         self.bare = bare
         self.numbers = numbers
         # Read several times for every event: a flag costs a tenth of an enum's member.
-        self.is_operator = kind is Kind.OPERATOR
-        self.is_trunk = kind is Kind.TRUNK
-        self.is_relay = kind is Kind.RELAY
-        self.is_machine = kind is Kind.MACHINE
+        self.is_operator = kind is EndpointKind.OPERATOR
+        self.is_trunk = kind is EndpointKind.TRUNK
+        self.is_relay = kind is EndpointKind.RELAY
+        self.is_machine = kind is EndpointKind.MACHINE
         self.person = self.is_operator or self.is_trunk
 
 
@@ -166,10 +166,10 @@ class Directory:
         else:
             span_key = key
             kind = self._kind(key, key)
-            if kind is Kind.OPERATOR and name in self._named:
+            if kind is EndpointKind.OPERATOR and name in self._named:
                 hidden = name
         shown = f"{self._numbers.hidden(technology)}/{hidden}" if slash else hidden
-        form = self._format(key, span_key) if kind is Kind.TRUNK else None
+        form = self._format(key, span_key) if kind is EndpointKind.TRUNK else None
         return Endpoint(hidden, kind, shown, self._numbers.hidden(key) == key, form)
 
     def _format(self, key: str, span: str) -> NumberFormat | None:
@@ -179,16 +179,16 @@ class Directory:
                 return form
         return None
 
-    def _kind(self, key: str, span: str) -> Kind:
+    def _kind(self, key: str, span: str) -> EndpointKind:
         """The kind of an endpoint, by a pattern for its whole name or its span; `DAHDI/*` matches both."""
         technology, _, name = key.partition("/")
         if technology in _MACHINES:
-            return Kind.MACHINE
+            return EndpointKind.MACHINE
         if _matches(self._config.endpoints.trunks, key, span):
-            return Kind.TRUNK
+            return EndpointKind.TRUNK
         if _matches(self._config.endpoints.operators, key, span):
-            return Kind.OPERATOR
-        return Kind.OPERATOR if _PHONE_BY_NAME.match(name) else Kind.TRUNK
+            return EndpointKind.OPERATOR
+        return EndpointKind.OPERATOR if _PHONE_BY_NAME.match(name) else EndpointKind.TRUNK
 
     def line_of_queue(self, queue: str) -> str | None:
         return self._queues.get(queue)
@@ -218,4 +218,4 @@ def _matches(patterns: tuple[str, ...], key: str, span: str) -> bool:
     return any(fnmatchcase(key, pattern) or fnmatchcase(span, pattern) for pattern in patterns)
 
 
-_RELAY: Final = Endpoint("Local", Kind.RELAY, "Local", bare=False)
+_RELAY: Final = Endpoint("Local", EndpointKind.RELAY, "Local", bare=False)

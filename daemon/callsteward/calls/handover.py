@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from callsteward.calls.hangup import Request, attribute
+from callsteward.calls.hangup import HangupRequest, attribute
 from callsteward.record.call import Confidence, Hangup, Party
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def announced(event: ChannelUserevent) -> bool:
     return event.eventname == "callsteward" and event.userevent.get("state") == "rating"
 
 
-def ended_by(call: Call, requests: Sequence[Request], abnormal: Collection[int]) -> tuple[Hangup, bool]:
+def ended_by(call: Call, requests: Sequence[HangupRequest], abnormal: Collection[int]) -> tuple[Hangup, bool]:
     """Who ended the talk before the client came to the rating, and whether that was a hand-over.
 
     An operator's BYE and a transfer are certain. If there was no hang-up request at all, the operator pressed

@@ -40,7 +40,7 @@ _NOTHING: Final[Sequence[int]] = ()
 _RTP_TIMEOUT: Final = 44
 
 
-class Request:
+class HangupRequest:
     """A ChannelHangupRequest on a leg of the conversation. `cause` is Q.850 unless `soft`."""
 
     __slots__ = (
@@ -87,9 +87,9 @@ class Request:
         self.inherited = _NOTHING if inherited is None else inherited
 
 
-def of_restart(at_ms: int, side: Side, channel: str) -> Request:
+def of_restart(at_ms: int, side: Side, channel: str) -> HangupRequest:
     """The request that a restart of Asterisk amounts to for a leg."""
-    return Request(at_ms, side, channel, _SHUTDOWN, None, soft=True, restarted=True)
+    return HangupRequest(at_ms, side, channel, _SHUTDOWN, None, soft=True, restarted=True)
 
 
 class LegEnd:
@@ -146,7 +146,7 @@ _LIKELY: Final = Confidence.LIKELY
 
 
 def attribute(
-    requests: Sequence[Request],
+    requests: Sequence[HangupRequest],
     ends: Sequence[LegEnd],
     abnormal_causes: Collection[int],
     *,
@@ -179,7 +179,7 @@ def attribute(
     return _unrequested(requests, ends)
 
 
-def requester(request: Request) -> Party | None:
+def requester(request: HangupRequest) -> Party | None:
     """The party that a request speaks for, taken by itself; None for the end of a dialplan."""
     if not request.soft:
         return _UNKNOWN if request.third_party else _PARTY[request.side]
@@ -189,12 +189,12 @@ def requester(request: Request) -> Party | None:
     return _PBX if flags & (_SHUTDOWN | _TIMEOUT | _EXPLICIT) else None
 
 
-def simultaneous(requests: Sequence[Request], at_ms: int) -> bool:
+def simultaneous(requests: Sequence[HangupRequest], at_ms: int) -> bool:
     """Whether a request at this moment coincides with one that a party made."""
     return any(not item.soft and at_ms - item.at_ms <= SIMULTANEOUS_MS for item in requests)
 
 
-def _told(request: Request) -> str:
+def _told(request: HangupRequest) -> str:
     if request.restarted:
         return f"{request.channel} was on when Asterisk was restarted"
     if request.soft:
@@ -202,7 +202,7 @@ def _told(request: Request) -> str:
     return f"hang-up request on {request.channel} (cause {request.cause})"
 
 
-def _loss(request: Request, ends: Sequence[LegEnd], abnormal_causes: Collection[int]) -> str | None:
+def _loss(request: HangupRequest, ends: Sequence[LegEnd], abnormal_causes: Collection[int]) -> str | None:
     """The evidence that a request is the end of a lost connection; None if a person made it."""
     why = _fault(request.cause, request.tech_cause, request, abnormal_causes)
     if why is None and request.cause is None:
@@ -216,7 +216,7 @@ def _loss(request: Request, ends: Sequence[LegEnd], abnormal_causes: Collection[
 
 
 def _fault(
-    cause: int | None, status: int | None, request: Request, abnormal_causes: Collection[int]
+    cause: int | None, status: int | None, request: HangupRequest, abnormal_causes: Collection[int]
 ) -> str | None:
     """What a Q.850 cause and a SIP status prove about the leg they came in on; None if they prove nothing."""
     own = cause is not None and cause not in request.inherited
@@ -232,7 +232,7 @@ def _fault(
     return "no response, the connection was lost" if request.up and cause == _NO_RESPONSE else None
 
 
-def _own_end(request: Request, ends: Sequence[LegEnd]) -> LegEnd | None:
+def _own_end(request: HangupRequest, ends: Sequence[LegEnd]) -> LegEnd | None:
     for end in ends:
         if end.channel == request.channel:
             return end
@@ -248,7 +248,7 @@ def _end_of(side: Side, ends: Sequence[LegEnd]) -> LegEnd | None:
 
 def _of(
     party: Party,
-    request: Request,
+    request: HangupRequest,
     ends: Sequence[LegEnd],
     evidence: tuple[str, ...],
     confidence: Confidence = _CERTAIN,
@@ -264,7 +264,7 @@ def _of(
     return Hangup(party, cause, tech_cause, evidence, confidence, lost_side)
 
 
-def _lost(side: Side, ends: Sequence[LegEnd], evidence: str, request: Request) -> Hangup:
+def _lost(side: Side, ends: Sequence[LegEnd], evidence: str, request: HangupRequest) -> Hangup:
     more: tuple[str, ...] = ()
     end = _end_of(side, ends)
     if end is not None and end.cause:
@@ -311,7 +311,7 @@ def _lost_by_either(ends: Sequence[LegEnd], parted_by: Side | None) -> Hangup:
     )
 
 
-def _soft(request: Request, ends: Sequence[LegEnd], abnormal_causes: Collection[int]) -> Hangup | None:
+def _soft(request: HangupRequest, ends: Sequence[LegEnd], abnormal_causes: Collection[int]) -> Hangup | None:
     flags = request.cause or 0
     own_end = _own_end(request, ends)
     if flags & _DRIVER and own_end is not None:
@@ -332,7 +332,10 @@ def _soft(request: Request, ends: Sequence[LegEnd], abnormal_causes: Collection[
 
 
 def _plain(
-    first: Request, later: Sequence[Request], ends: Sequence[LegEnd], abnormal_causes: Collection[int]
+    first: HangupRequest,
+    later: Sequence[HangupRequest],
+    ends: Sequence[LegEnd],
+    abnormal_causes: Collection[int],
 ) -> Hangup:
     evidence = [_told(first)]
     confidence = _CERTAIN
@@ -366,7 +369,7 @@ def _plain(
     return _of(party, first, ends, tuple(evidence), confidence)
 
 
-def _source(ends: Sequence[LegEnd], requests: Sequence[Request] = ()) -> str | None:
+def _source(ends: Sequence[LegEnd], requests: Sequence[HangupRequest] = ()) -> str | None:
     """The channel that hung up first according to Asterisk, if it was in this conversation.
 
     Asterisk notes it once per channel: after a transfer it can name somebody who left long ago.
@@ -380,7 +383,7 @@ def _source(ends: Sequence[LegEnd], requests: Sequence[Request] = ()) -> str | N
     return None
 
 
-def _unrequested(requests: Sequence[Request], ends: Sequence[LegEnd]) -> Hangup:
+def _unrequested(requests: Sequence[HangupRequest], ends: Sequence[LegEnd]) -> Hangup:
     """Nobody requested the end: it came from the channel that Asterisk names, else from Asterisk itself."""
     source = _source(ends)
     for end in ends:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from callsteward.record.call import AttemptResult, AttemptsLeftOut
 
 if TYPE_CHECKING:
-    from callsteward.calls.model import Attempt, Call
+    from callsteward.calls.model import Call, TrackedAttempt
 
 FIRST: Final = 20
 LAST: Final = 20
@@ -31,7 +31,7 @@ class LeftOut:
         self.rows: dict[tuple[str | None, AttemptResult], tuple[int, int]] = {}
         self.longest_ring_ms: int | None = None
 
-    def add(self, attempt: Attempt) -> None:
+    def add(self, attempt: TrackedAttempt) -> None:
         """Add an attempt that is over."""
         ring_ms = rang_ms(attempt)
         if ring_ms is not None:
@@ -63,7 +63,7 @@ class LeftOut:
         )
 
 
-def rang_ms(attempt: Attempt) -> int | None:
+def rang_ms(attempt: TrackedAttempt) -> int | None:
     """How long the attempt rang, None if that was not seen."""
     if attempt.ring_ms is None or attempt.end_ms is None:
         return None
@@ -114,7 +114,7 @@ def longest_ring_ms(call: Call) -> int | None:
     return longest
 
 
-def split(call: Call, as_they_rang: list[Attempt]) -> tuple[list[Attempt], LeftOut | None]:
+def split(call: Call, as_they_rang: list[TrackedAttempt]) -> tuple[list[TrackedAttempt], LeftOut | None]:
     """The attempts that the record of an ended call lists, and the sums of the others."""
     if len(as_they_rang) <= FIRST + LAST and call.left_out is None:
         return as_they_rang, None

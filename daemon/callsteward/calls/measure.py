@@ -11,7 +11,7 @@ from callsteward.calls import interruption, left_out, left_waiting, timeline
 from callsteward.calls import outcome as policy
 from callsteward.calls.conversation import Conversation
 from callsteward.calls.handover import ended_by
-from callsteward.calls.hangup import SIMULTANEOUS_MS, Request, attribute
+from callsteward.calls.hangup import SIMULTANEOUS_MS, HangupRequest, attribute
 from callsteward.record import rating_id
 from callsteward.record.call import (
     Attempt,
@@ -35,8 +35,7 @@ from callsteward.standard.rules import Measured
 
 if TYPE_CHECKING:
     from callsteward.calls.desk import Desk
-    from callsteward.calls.model import Attempt as TrackedAttempt
-    from callsteward.calls.model import Call
+    from callsteward.calls.model import Call, TrackedAttempt
 
 
 _INTERNAL: Final = Direction.INTERNAL
@@ -322,7 +321,7 @@ _HEURISTICS = {
 }
 
 
-def _at_the_end(conversation: Conversation, requests: Sequence[Request]) -> tuple[str, ...]:
+def _at_the_end(conversation: Conversation, requests: Sequence[HangupRequest]) -> tuple[str, ...]:
     """Which of the heuristics' signs were present when the client ended the talk.
 
     None of them for a client who was transferred or parked and gave up waiting after that.

@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     from callsteward.ari.events import DialplanPosition
     from callsteward.calls.deadlines import Deadline
     from callsteward.calls.directory import Endpoint
-    from callsteward.calls.hangup import LegEnd, Parted, Request
+    from callsteward.calls.hangup import HangupRequest, LegEnd, Parted
     from callsteward.calls.left_out import LeftOut
     from callsteward.calls.timeline import Spoken
-    from callsteward.calls.voices import Part, Voice
-    from callsteward.record.tag import Said
+    from callsteward.calls.voices import Participation, Voice
+    from callsteward.record.tag import TagOnCall
 
 # An enum's member costs ten times as much as a constant (its class is searched through the metaclass).
 # Members needed for every event are read once, here and in the other modules of the tracker.
@@ -23,7 +23,7 @@ _CLIENT: Final = Side.CLIENT
 _OPERATOR: Final = Side.OPERATOR
 
 
-class Bridge:
+class TrackedBridge:
     """A bridge. In a holding bridge (parking, music) nobody hears anybody."""
 
     __slots__ = ("holding", "id", "legs", "merged")
@@ -36,7 +36,7 @@ class Bridge:
         self.legs: list[Leg] = []
 
 
-class Attempt:
+class TrackedAttempt:
     """One operator phone that was dialled. Times in ms; `result` is None while the attempt is open."""
 
     __slots__ = ("deadline", "dial_ms", "end_ms", "operator", "over", "result", "ring_ms")
@@ -117,13 +117,13 @@ class Leg:
         self.outsider = endpoint.is_trunk
         self.created_ms = created_ms
         self.call: Call = Call(self)
-        self.bridge: Bridge | None = None
+        self.bridge: TrackedBridge | None = None
         # Whether its coming into the bridge was observed.
         self.entered = False
         # The id of the bridge it was in last: of a destroyed bridge, leaving may be reported only afterwards.
         self.left_bridge = ""
         self.half: Leg | None = None
-        self.attempt: Attempt | None = None
+        self.attempt: TrackedAttempt | None = None
         self.contacts: tuple[Call, ...] = ()
         # Whether Asterisk dialled it, and whether that is known: until then it is presumed (origin.py).
         self.dialled = False
@@ -261,17 +261,17 @@ class Call:
         self.talks: list[tuple[int, int]] = []
         self.holds: tuple[tuple[Side, int, int, str], ...] = ()
         # Everybody's part in these talks, the client's included; for the client the part still open.
-        self.parts: tuple[Part, ...] = ()
-        self.clients_part: Part | None = None
+        self.parts: tuple[Participation, ...] = ()
+        self.clients_part: Participation | None = None
         self.operator_speech: Spoken | None = None
         self.client_speech: Spoken | None = None
         self.quiet_ms = 0
         self.silent_since_ms: int | None = None
-        self.attempts: list[Attempt] = []
+        self.attempts: list[TrackedAttempt] = []
         # With too many attempts: the sums of those that are no longer kept one by one.
         self.left_out: LeftOut | None = None
         self.transfers: tuple[TransferMade, ...] = ()
-        self.requests: tuple[Request, ...] = ()
+        self.requests: tuple[HangupRequest, ...] = ()
         self.ends: tuple[LegEnd, ...] = ()
         self.unobserved: tuple[tuple[int | None, int | None], ...] = ()
         # A break of the connection during the call: events sent meanwhile may be lost.
@@ -299,7 +299,7 @@ class Call:
         self.was_bridged = False
         self.begun_unseen = False
         # Most calls have none.
-        self.tags: tuple[Said, ...] = ()
+        self.tags: tuple[TagOnCall, ...] = ()
 
     def side(self, leg: Leg) -> Side | None:
         """The side of this call's conversation that a leg is on, None for a bystander."""

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from callsteward.calls.desk import Desk, Left
+from callsteward.calls.desk import Desk, OperatorLeft
 
 if TYPE_CHECKING:
-    from callsteward.calls.model import Attempt, Call, Leg
+    from callsteward.calls.model import Call, Leg, TrackedAttempt
 
 
 def redate(desk: Desk, legs: Iterable[Leg], calls: Iterable[Call], by_ms: int) -> None:
     """Move every kept moment by `by_ms`, including running limits and the calls operators left last."""
-    attempts: dict[Attempt, None] = {}
+    attempts: dict[TrackedAttempt, None] = {}
     for leg in legs:
         _leg(leg, by_ms)
         if leg.attempt is not None:
@@ -34,7 +34,7 @@ def redate(desk: Desk, legs: Iterable[Leg], calls: Iterable[Call], by_ms: int) -
         attempt.end_ms = _moved(attempt.end_ms, by_ms)
     desk.deadlines.move(by_ms)
     for operator, left in desk.left.items():
-        desk.left[operator] = Left(left.call_id, left.line, left.at_ms + by_ms)
+        desk.left[operator] = OperatorLeft(left.call_id, left.line, left.at_ms + by_ms)
 
 
 def _moved(ms: int | None, by_ms: int) -> int | None:

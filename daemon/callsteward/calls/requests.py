@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from callsteward.calls import attempts, origin, provenance
-from callsteward.calls.hangup import SIMULTANEOUS_MS, Request, requester, simultaneous
+from callsteward.calls.hangup import SIMULTANEOUS_MS, HangupRequest, requester, simultaneous
 from callsteward.record.call import Direction, Side
 from callsteward.record.facts import Happening
 
@@ -52,7 +52,7 @@ def _note(desk: Desk, call: Call, leg: Leg, event: ChannelHangupRequest, ms: int
     third_party = leg.outsider and side is _OPERATOR
     if side is _CLIENT and leg.dialled and not leg.up and not event.soft:
         return  # the line did not take the call: whoever dialled it tries another line or gives up
-    request = Request(
+    request = HangupRequest(
         ms,
         side,
         leg.name,

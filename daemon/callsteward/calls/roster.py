@@ -14,7 +14,7 @@ from typing import Final
 from callsteward.ari import events as ari
 from callsteward.calls import attempts, left_waiting, linking, mobile, origin, talk
 from callsteward.calls.desk import Desk
-from callsteward.calls.model import Bridge, Call, Leg
+from callsteward.calls.model import Call, Leg, TrackedBridge
 
 _REMEMBERED: Final = 10_000
 
@@ -25,7 +25,7 @@ class Roster:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self.legs: dict[str, Leg] = {}
-        self.bridges: dict[str, Bridge] = {}
+        self.bridges: dict[str, TrackedBridge] = {}
         self._halves: dict[str, Leg] = {}
         # When each channel was gone.
         self._gone: OrderedDict[str, int] = OrderedDict()
@@ -140,11 +140,11 @@ class Roster:
         elif leg.endpoint.is_relay:
             self._halves.pop(leg.name.rpartition(";")[0], None)
 
-    def bridge(self, bridge: ari.Bridge) -> Bridge:
+    def bridge(self, bridge: ari.Bridge) -> TrackedBridge:
         bridge_id = bridge.id
         known = self.bridges.get(bridge_id)
         if known is None:
-            known = self.bridges[bridge_id] = Bridge(
+            known = self.bridges[bridge_id] = TrackedBridge(
                 bridge_id, holding=bridge.bridge_type == "holding" or bridge.technology == "holding_bridge"
             )
             # A stream that begins midway: these were inside already.
@@ -156,7 +156,7 @@ class Roster:
                     known.legs.append(leg)
         return known
 
-    def connect(self, bridge: Bridge, ms: int) -> None:
+    def connect(self, bridge: TrackedBridge, ms: int) -> None:
         """Those in a bridge hear each other: their calls are merged, or at least learn of each other."""
         if not bridge.holding:
             first = bridge.legs[0]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from callsteward.ari import events as ari
 from callsteward.record.call import Direction
 from callsteward.record.facts import CallTagged
-from callsteward.record.tag import Given, Said, Source, TagError, read
+from callsteward.record.tag import Given, Source, TagError, TagOnCall, read
 
 if TYPE_CHECKING:
     from callsteward.calls.desk import Desk
@@ -104,7 +104,7 @@ def _keep(desk: Desk, call: Call | None, fact: CallTagged, given: Given | None) 
     if call is None or given is None or fact.refused:
         pass
     elif all(said.given != given for said in call.tags):
-        call.tags = (*call.tags, Said(given, fact.at_ms, fact.by, fact.source))
+        call.tags = (*call.tags, TagOnCall(given, fact.at_ms, fact.by, fact.source))
     desk.facts.append(fact)
 
 

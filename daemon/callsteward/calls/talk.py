@@ -12,9 +12,9 @@ from callsteward.calls import left_waiting
 from callsteward.calls.attempts import latency_ms
 from callsteward.calls.deadlines import Deadline, Limit
 from callsteward.calls.hangup import Parted
-from callsteward.calls.model import Bridge, Call, Leg
+from callsteward.calls.model import Call, Leg, TrackedBridge
 from callsteward.calls.timeline import Spoken
-from callsteward.calls.voices import Part
+from callsteward.calls.voices import Participation
 from callsteward.record.call import Direction, Side, TransferResult
 from callsteward.record.facts import Happening
 
@@ -62,11 +62,11 @@ def beyond(relay: Leg) -> list[Leg]:
     return [] if far is None or far.holding else _walk(far)
 
 
-def _walk(start: Bridge) -> list[Leg]:
+def _walk(start: TrackedBridge) -> list[Leg]:
     """Everybody in a bridge and in the bridges that Local channels join to it, in order of entry."""
     found: list[Leg] = []
     seen: set[int] = {id(start)}
-    todo: list[Bridge] = [start]
+    todo: list[TrackedBridge] = [start]
     while todo:
         for leg in todo.pop().legs:
             if leg.endpoint.is_relay:
@@ -316,12 +316,12 @@ def close_hold(desk: Desk, leg: Leg, ms: int, only: Call | None = None) -> None:
 # --- speech ------------------------------------------------------------------------------------------
 
 
-def _open_part(desk: Desk, call: Call, leg: Leg, ms: int) -> Part:
+def _open_part(desk: Desk, call: Call, leg: Leg, ms: int) -> Participation:
     """Somebody takes part in the conversation from now on."""
     voice = leg.voice
     if voice is None:
         voice = leg.voice = desk.voices.of(leg.endpoint)
-    part = Part(leg, voice, ms)
+    part = Participation(leg, voice, ms)
     call.parts += (part,)
     return part
 

@@ -27,7 +27,7 @@ from callsteward.calls import (
 )
 from callsteward.calls.deadlines import Limit
 from callsteward.calls.deliveries import Delivered
-from callsteward.calls.desk import Desk, Left
+from callsteward.calls.desk import Desk, OperatorLeft
 from callsteward.calls.directory import Directory
 from callsteward.calls.handover import announced
 from callsteward.calls.hangup import LegEnd
@@ -479,7 +479,7 @@ class Tracker:
         """The calls that operators left last, from a journal that no longer has those calls."""
         if self._tags:
             for item in event.calls:
-                self._desk.left[item.operator] = Left(item.call_id, item.line, item.at_ms)
+                self._desk.left[item.operator] = OperatorLeft(item.call_id, item.line, item.at_ms)
 
     def _heard_before(self, event: ari.Heard) -> None:
         """The endpoints that sent talk events before, for a stream that does not have those events."""

@@ -45,7 +45,7 @@ class Voice:
         self.taken = False
 
 
-class Part:
+class Participation:
     """One person's part in a call's conversation, on the client's side or the operator's."""
 
     __slots__ = ("client", "events", "leg", "since_ms", "until_ms", "voice")

@@ -14,7 +14,7 @@ import msgspec
 from callsteward.ari.link import sources, subscribe
 from callsteward.ari.rest import HttpTransport, Rest, authorization, open_session
 from callsteward.callback.dialplan import ASKS, INCLUDED
-from callsteward.calls.directory import Directory, Kind
+from callsteward.calls.directory import Directory, EndpointKind
 from callsteward.config import Config
 from callsteward.exceptions import AriError, AriUnauthorizedError, ConfigError
 from callsteward.network.causes import cause
@@ -276,7 +276,9 @@ async def _settings_of_endpoints(config: Config, rest: Rest) -> dict[str, dict[s
         item for item in await rest.get("endpoints", tuple[_Endpoint, ...]) if item.technology == "PJSIP"
     ]
     people = [
-        item for item in listed if directory.endpoint(f"{item.name}-0").kind in {Kind.OPERATOR, Kind.TRUNK}
+        item
+        for item in listed
+        if directory.endpoint(f"{item.name}-0").kind in {EndpointKind.OPERATOR, EndpointKind.TRUNK}
     ][:_ENDPOINTS_READ]
     gate = asyncio.Semaphore(_ENDPOINTS_AT_ONCE)
 

@@ -12,7 +12,7 @@ from callsteward.exceptions import CallstewardError
 from callsteward.record.number import AMBIGUOUS, OWN_CODE, PLUS, UNREAD
 from callsteward.record.numbering import ABROAD, AS_DIALLED, CODE, E164, NATIONAL, PREFIXED
 from callsteward.store.records import Store
-from callsteward.stream.trunk_numbers import KEPT_DAYS, TrunkNumbers
+from callsteward.stream.trunk_numbers import KEPT_DAYS, TrunkNumberCounts
 from callsteward.terminal.result import Result, ok, warning
 
 _CHECK = "trunks"
@@ -53,7 +53,7 @@ async def trunks(config: Config) -> Result | None:
     try:
         opened = await Store.open(config.store.url, create=False)
         try:
-            counted = await TrunkNumbers(opened.engine, config.site.name).all()
+            counted = await TrunkNumberCounts(opened.engine, config.site.name).all()
         finally:
             await opened.close()
     except CallstewardError:

@@ -122,7 +122,7 @@ def import_list(
     read, why = list_reader(settings, style)
     comments: dict[str, str] = {}
 
-    def take(entry: number_file.Entry) -> str:
+    def take(entry: number_file.NumberRow) -> str:
         own = number_file.comment_of(entry)
         told = ": ".join(part for part in (comment, own) if part) or file.name
         comments.setdefault(entry.number, told)

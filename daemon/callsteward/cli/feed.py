@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from collections import Counter
 
     from callsteward.config import Config
-    from callsteward.feed.resend import Span
-    from callsteward.store.outbox import Drop, Measure
+    from callsteward.feed.resend import ResendSpan
+    from callsteward.store.outbox import Drop, OutboxSize
     from callsteward.store.records import Store
 
 
@@ -75,7 +75,7 @@ def status(config_file: ConfigOption, output: PlainOutputOption = None) -> None:
 
 
 def _plain(
-    measure: Measure, waiting: list[tuple[str, str, int]], drops: list[Drop], limit: int
+    measure: OutboxSize, waiting: list[tuple[str, str, int]], drops: list[Drop], limit: int
 ) -> dict[str, Any]:
     return {
         "messages": measure.messages,
@@ -95,7 +95,7 @@ def _plain(
     }
 
 
-def _say(measure: Measure, waiting: list[tuple[str, str, int]], drops: list[Drop], limit: int) -> None:
+def _say(measure: OutboxSize, waiting: list[tuple[str, str, int]], drops: list[Drop], limit: int) -> None:
     oldest = ""
     if measure.oldest_ms is not None:
         oldest = f", the oldest for {_lasted(time.time() - measure.oldest_ms / 1000)}"
@@ -133,12 +133,12 @@ def resend(
     if not settings.mqtt.enabled:
         message = "mqtt.enabled is false: nobody would deliver them"
         raise FeedError(message)
-    from callsteward.feed.resend import Span
+    from callsteward.feed.resend import ResendSpan
     from callsteward.store.once import with_store
 
     from_ms, to_ms = span(from_, to or "now", settings.site.zone)
     # What is made in this millisecond was made before now, too.
-    asked = Span(from_ms, to_ms + (to is None), line)
+    asked = ResendSpan(from_ms, to_ms + (to is None), line)
     done, left_out = with_store(settings, lambda store: _put_in(settings, store, asked, kind or _kinds()))
     typer.echo(f"sent again: {_listed(done)}" if done else "nothing was made then", err=True)
     if left_out:
@@ -175,7 +175,7 @@ def _listed(counts: Counter[str]) -> str:
 
 
 async def _put_in(
-    settings: Config, store: Store, asked: Span, kinds: list[str]
+    settings: Config, store: Store, asked: ResendSpan, kinds: list[str]
 ) -> tuple[Counter[str], Counter[str]]:
     from collections import Counter
 
@@ -207,7 +207,7 @@ def _progress() -> Callable[[int], None]:
     return tell
 
 
-async def _read(settings: Config, store: Store) -> tuple[Measure, list[tuple[str, str, int]], list[Drop]]:
+async def _read(settings: Config, store: Store) -> tuple[OutboxSize, list[tuple[str, str, int]], list[Drop]]:
     from callsteward.store.outbox import Outbox
 
     outbox = Outbox(store.engine, settings.site.name)

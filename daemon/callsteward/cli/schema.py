@@ -12,7 +12,7 @@ from callsteward.terminal.options import OptionalConfigOption, OptionalFolderOpt
 from callsteward.terminal.wrong import wrong
 
 if TYPE_CHECKING:
-    from callsteward.feed.cloudevents import Mode
+    from callsteward.feed.cloudevents import CloudEventsMode
 
 
 def add_to(app: typer.Typer) -> None:
@@ -57,10 +57,10 @@ def schema(
     from callsteward.feed import contract
 
     settings = None if config_file is None else load(config_file)
-    mode: Mode = "off" if settings is None else settings.mqtt.cloudevents
+    mode: CloudEventsMode = "off" if settings is None else settings.mqtt.cloudevents
     if as_events is not None:
         mode = as_events.value
-    schemas = contract.json_schemas(features.channels(), mode)
+    schemas = contract.json_schemas(features.topics(), mode)
     if names:
         for known in sorted(schemas):
             typer.echo(known)
@@ -70,7 +70,7 @@ def schema(
         typer.echo(contract.text(schemas[name]), nl=False)
     elif folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
-        files = contract.shipped_files(features.channels())
+        files = contract.shipped_files(features.topics())
         for file, content in files.items():
             (folder / file).write_text(content, encoding="utf-8")
         typer.echo(f"{len(files)} files written to {folder}", err=True)
@@ -78,7 +78,7 @@ def schema(
         root = contract.ROOT
         if settings is not None:
             root = f"{settings.mqtt.root.strip('/')}/{settings.site.name}"
-        typer.echo(contract.text(contract.asyncapi(features.channels(), root, mode)), nl=False)
+        typer.echo(contract.text(contract.asyncapi(features.topics(), root, mode)), nl=False)
 
 
 def config_schema() -> None:
@@ -86,5 +86,8 @@ def config_schema() -> None:
     import json
 
     from callsteward.config import Config
+    from callsteward.config.section import TableNames
 
-    typer.echo(json.dumps(Config.model_json_schema(), indent=2, ensure_ascii=False))
+    typer.echo(
+        json.dumps(Config.model_json_schema(schema_generator=TableNames), indent=2, ensure_ascii=False)
+    )

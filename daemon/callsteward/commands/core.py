@@ -21,7 +21,7 @@ from callsteward.callback.states import FINAL
 from callsteward.clock import DAY_MS
 from callsteward.commands.done import CommandsDone, digest
 from callsteward.commands.rate import Rates
-from callsteward.commands.reply import DETAILS, Reply, Status
+from callsteward.commands.reply import DETAILS, Reply, ReplyStatus
 from callsteward.commands.request import (
     CallbackCommand,
     Command,
@@ -32,7 +32,7 @@ from callsteward.commands.request import (
     parse,
 )
 from callsteward.exceptions import StoreError
-from callsteward.network.tally import Tally
+from callsteward.network.tally import RefusalTally
 from callsteward.outgoing.words import Actor
 from callsteward.record.call import Decision
 from callsteward.record.tag import Source
@@ -63,7 +63,7 @@ Later = Callable[[Reply], None]
 """Told the final answer to a command whose first one was `pending`; does not wait."""
 
 
-class Complaints(Protocol):
+class AcknowledgesComplaints(Protocol):
     """Where complaints are kept; acknowledging one twice is done once. Raises StoreError."""
 
     async def acknowledge(self, call_id: str, *, by: str, comment: str, at_ms: int) -> bool:
@@ -94,7 +94,7 @@ class Commands:
         done: CommandsDone,
         put: Callable[[bytes], bool],
         now_ms: Callable[[], int],
-        complaints: Complaints | None = None,
+        complaints: AcknowledgesComplaints | None = None,
         patience_s: float = PATIENCE_S,
     ) -> None:
         self._config = config
@@ -107,7 +107,7 @@ class Commands:
         self._patience_s = patience_s
         self._rates = Rates(config.commands.per_minute, ALL_SENDERS, SENDERS)
         self._running: dict[str, _Run] = {}
-        self._tally = Tally(log)
+        self._tally = RefusalTally(log)
 
     async def handle(
         self, name: str, body: bytes, source: Source, *, peer: str = "", later: Later | None = None
@@ -337,7 +337,7 @@ class Commands:
         self,
         command_id: str,
         name: str,
-        status: Status,
+        status: ReplyStatus,
         reason: str,
         detail: str | None = None,
         *,

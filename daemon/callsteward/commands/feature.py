@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from callsteward.commands.messages import CHANNELS
+from callsteward.commands.messages import TOPICS
 from callsteward.part import Feature
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 class CommandsFeature(Feature):
     name = "commands"
-    channels = CHANNELS
+    topics = TOPICS
 
     def wanted(self, config: Config) -> bool:
         """Also for tags that FastAGI brings."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from callsteward.commands.reply import Reply, Status
+from callsteward.commands.reply import Reply, ReplyStatus
 from callsteward.commands.request import KINDS
 from callsteward.feed.envelope import BLANK, Envelope, Stamp, identity
-from callsteward.feed.tell import Channel
+from callsteward.feed.tell import Topic
 
 
 class ReplyMessage(Envelope, frozen=True, kw_only=True):
@@ -16,7 +16,7 @@ class ReplyMessage(Envelope, frozen=True, kw_only=True):
     schema: Literal["callsteward.reply/1"] = "callsteward.reply/1"
     id: str
     command: str
-    status: Status
+    status: ReplyStatus
     reason: str
     detail: str
     result: str | None
@@ -42,9 +42,7 @@ def reply(site: str, answer: Reply) -> ReplyMessage:
     )
 
 
-CHANNELS = {
-    "replies": Channel("replies/{id}", ReplyMessage),
-    **{
-        f"{name}Command": Channel(f"commands/{name}", kind, from_daemon=False) for name, kind in KINDS.items()
-    },
+TOPICS = {
+    "replies": Topic("replies/{id}", ReplyMessage),
+    **{f"{name}Command": Topic(f"commands/{name}", kind, from_daemon=False) for name, kind in KINDS.items()},
 }

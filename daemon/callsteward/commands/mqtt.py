@@ -31,7 +31,7 @@ from callsteward.feed.topics import Topics
 from callsteward.feed.wire import Wire
 from callsteward.network.backoff import Backoff
 from callsteward.network.causes import told
-from callsteward.network.tally import Tally
+from callsteward.network.tally import RefusalTally
 from callsteward.record.tag import Source
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class MqttDoor:
         self._topics = Topics(config.mqtt.root, config.site.name)
         self._wire = Wire(self._topics, config.mqtt.cloudevents)
         self._said: str | None = None
-        self._tally = Tally(log)
+        self._tally = RefusalTally(log)
         # Answers to what is no command: each costs a round trip.
         self._refusals = Rate(config.commands.per_minute)
 

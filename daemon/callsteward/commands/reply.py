@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-Status = Literal["done", "refused", "failed", "pending"]
+ReplyStatus = Literal["done", "refused", "failed", "pending"]
 """`failed`: not carried out, or not wholly, and nothing of it happens later; the same command may come again.
 `pending`: it is on its way and will be carried out or refused; the same command again asks what became of it.
 """
@@ -17,7 +17,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     command: str
-    status: Status
+    status: ReplyStatus
     reason: str
     detail: str
     at: str

@@ -20,19 +20,19 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from callsteward.config import consistency, environment, places, secret_files, secret_words
 from callsteward.config.consistency import DEFAULT_LINE
 from callsteward.config.errors import explain, without
-from callsteward.config.hotline import DEFAULT_PROFILE, Endpoints, Line, Operator, Site
-from callsteward.config.links import SHORTEST_TOKEN, Agi, Asterisk, Commands, Mqtt, Store, Web
+from callsteward.config.hotline import DEFAULT_PROFILE, Endpoints, Line, Operator, SiteSettings
+from callsteward.config.links import SHORTEST_TOKEN, Agi, Asterisk, CommandsSettings, Mqtt, StoreSettings, Web
 from callsteward.config.profile import Profile
 from callsteward.config.section import Name
-from callsteward.config.services import Callback, Intervals, Log, Privacy, Rating, Tags
+from callsteward.config.services import CallbackSettings, Intervals, Log, Privacy, RatingSettings, Tags
 from callsteward.exceptions import ConfigError
 
 __all__ = [
     "SHORTEST_TOKEN",
     "Agi",
     "Asterisk",
-    "Callback",
-    "Commands",
+    "CallbackSettings",
+    "CommandsSettings",
     "Config",
     "Endpoints",
     "Intervals",
@@ -41,9 +41,9 @@ __all__ = [
     "Mqtt",
     "Operator",
     "Privacy",
-    "Rating",
-    "Site",
-    "Store",
+    "RatingSettings",
+    "SiteSettings",
+    "StoreSettings",
     "Tags",
     "Web",
     "load",
@@ -57,7 +57,7 @@ class Config(BaseSettings):
         extra="forbid", frozen=True, env_prefix="CALLSTEWARD_", env_nested_delimiter="__"
     )
 
-    site: Site = Site()
+    site: SiteSettings = SiteSettings()
     asterisk: Asterisk = Asterisk()
     endpoints: Endpoints = Endpoints()
     lines: tuple[Line, ...] = ()
@@ -67,14 +67,14 @@ class Config(BaseSettings):
     profiles: dict[Name, Profile] = Field(default_factory=dict)
     operators: dict[str, Operator] = Field(default_factory=dict)
     mqtt: Mqtt = Mqtt()
-    store: Store = Store()
+    store: StoreSettings = StoreSettings()
     privacy: Privacy = Privacy()
-    callback: Callback = Callback()
-    rating: Rating = Rating()
+    callback: CallbackSettings = CallbackSettings()
+    rating: RatingSettings = RatingSettings()
     intervals: Intervals = Intervals()
     agi: Agi = Agi()
     tags: Tags = Tags()
-    commands: Commands = Commands()
+    commands: CommandsSettings = CommandsSettings()
     web: Web = Web()
     log: Log = Log()
 

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, field_validator, model_validator
 
 from callsteward.config.section import (
-    CallerId,
+    CallerNumber,
     DialString,
     Language,
     Name,
@@ -22,7 +22,7 @@ from callsteward.record.numbering import NumberFormat
 DEFAULT_PROFILE = "standard"
 
 
-class Site(Section):
+class SiteSettings(Section):
     """One PBX."""
 
     name: Name = Field("main", description="The site's level in MQTT topics.")
@@ -121,7 +121,7 @@ class Line(Section):
         (), description="Operators who are offered the line's callbacks; empty: everybody in [operators]."
     )
     callback_dial: DialString | None = Field(None, description="callback.dial for this line.")
-    callback_caller_id: CallerId | None = Field(None, description="callback.caller_id for this line.")
+    callback_caller_id: CallerNumber | None = Field(None, description="callback.caller_id for this line.")
     language: Language | None = Field(
         None, description="Language of the line's rating prompts; unset: rating.language."
     )

@@ -135,7 +135,7 @@ class Mqtt(Section):
         return self
 
 
-class Store(Section):
+class StoreSettings(Section):
     """The database for records, ledgers and outbox."""
 
     url: str = Field(
@@ -252,7 +252,7 @@ class Agi(Section):
     )
 
 
-class Commands(Section):
+class CommandsSettings(Section):
     """Commands over MQTT and HTTP: tag, do-not-call, callback, complaint."""
 
     http: bool = Field(

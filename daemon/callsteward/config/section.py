@@ -9,6 +9,7 @@ from zoneinfo import available_timezones
 
 import phonenumbers
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints
+from pydantic.json_schema import GenerateJsonSchema
 
 from callsteward.config import secret_files, secret_words
 from callsteward.config.nearest import meant
@@ -31,12 +32,12 @@ def _host_alone(value: str) -> str:
 Host = Annotated[str, AfterValidator(_host_alone)]
 
 # A duration in seconds.
-Span = Annotated[float, Field(gt=0, le=86_400)]
+Duration = Annotated[float, Field(gt=0, le=86_400)]
 # A dial string with the number in it: nothing in it that Dial() reads as an option or another device.
 DialString = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9]+/[A-Za-z0-9_.+/-]*\{number\}[A-Za-z0-9_.@-]*$")
 ]
-CallerId = Annotated[str, StringConstraints(pattern=r"^\+?[0-9]{2,15}$")]
+CallerNumber = Annotated[str, StringConstraints(pattern=r"^\+?[0-9]{2,15}$")]
 # The first digits of numbers, with country code.
 Beginning = Annotated[str, StringConstraints(pattern=r"^\+[0-9]{1,15}$")]
 # Seven digits before a wildcard: a wider pattern would take called clients for operators.
@@ -48,8 +49,21 @@ Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(_[A-Z]{2})?$")
 PhoneType = Literal["mobile", "fixed_line", "voip", "personal", "toll_free"]
 
 
+def _table(section: type) -> str:
+    return section.__name__.removesuffix("Settings")
+
+
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    """A table of the file. The schema calls it by its name there: StoreSettings is `Store`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, model_title_generator=_table)
+
+
+class TableNames(GenerateJsonSchema):
+    """Makes the configuration's schema, with the tables' names for its definitions."""
+
+    def normalize_name(self, name: str) -> str:
+        return super().normalize_name(name.removesuffix("Settings"))
 
 
 def secret_from(value: SecretStr | None, file: Path | None, credential: str) -> str | None:

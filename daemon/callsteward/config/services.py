@@ -10,19 +10,19 @@ from pydantic import Field, SecretStr, StringConstraints, field_validator, model
 
 from callsteward.config.section import (
     Beginning,
-    CallerId,
+    CallerNumber,
     DialString,
+    Duration,
     Language,
     Name,
     PhoneType,
     Section,
-    Span,
     known_region,
     secret_from,
 )
 
 
-class Callback(Section):
+class CallbackSettings(Section):
     """The callback after a mid-dialogue drop (docs/standard.md, `one_callback`). Off unless switched on."""
 
     enabled: bool = Field(False, description="false: no client is called; the record only says `due`.")
@@ -63,12 +63,14 @@ class Callback(Section):
     same_operator_s: float = Field(
         20, ge=0, le=3600, description="For this many seconds only the operator who had the client is rung."
     )
-    expire_s: Span = Field(
+    expire_s: Duration = Field(
         1800, description="A callback expires when no operator has taken it within this time."
     )
-    alert_s: Span = Field(300, description="Alert when a callback waits longer than this.")
-    operator_ring_s: Span = Field(15, description="How long an operator's phone rings.")
-    ask_again_s: Span = Field(20, description="An operator who did not answer is rung again after this time.")
+    alert_s: Duration = Field(300, description="Alert when a callback waits longer than this.")
+    operator_ring_s: Duration = Field(15, description="How long an operator's phone rings.")
+    ask_again_s: Duration = Field(
+        20, description="An operator who did not answer is rung again after this time."
+    )
     ring_s: int = Field(30, ge=5, le=180, description="How long the client's phone rings.")
     sticky: bool = Field(
         False,
@@ -88,7 +90,7 @@ class Callback(Section):
         "PJSIP/{number}@trunk",
         description="The dial string for the client. {number}: digits with country code, no plus.",
     )
-    caller_id: CallerId | None = Field(
+    caller_id: CallerNumber | None = Field(
         None, description="The number that the client's phone shows; unset: the trunk's."
     )
     retention_days: int = Field(
@@ -124,7 +126,7 @@ class Callback(Section):
         return self
 
 
-class Rating(Section):
+class RatingSettings(Section):
     """The rating after the call (docs/standard.md, `rating`).
 
     Off by default; each line's profile says how to ask.

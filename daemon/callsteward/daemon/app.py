@@ -22,7 +22,7 @@ from callsteward.daemon.linked import Linked
 from callsteward.daemon.outlet import Outlet
 from callsteward.daemon.reload import Reloads
 from callsteward.daemon.stopping import Tasks, closed
-from callsteward.daemon.watch import watch
+from callsteward.daemon.watchdog import watch
 from callsteward.feed.delivery import Delivery
 from callsteward.feed.output import NoFeed, Output
 from callsteward.feed.tell import Tells
@@ -35,7 +35,7 @@ from callsteward.store.message import Announce, nobody
 from callsteward.store.outbox import Outbox
 from callsteward.store.records import CallQuery, Store
 from callsteward.stream.deliveries import DeliveryCounts
-from callsteward.stream.trunk_numbers import TrunkNumbers
+from callsteward.stream.trunk_numbers import TrunkNumberCounts
 
 log = structlog.get_logger(__name__)
 
@@ -93,7 +93,7 @@ class Daemon:
             spare_the_collector()
             await parts.load()
             left = await pump.rerun(await core.listened(store))
-            kinds = DeliveryCounts(core.tracker, TrunkNumbers(store.engine, config.site.name))
+            kinds = DeliveryCounts(core.tracker, TrunkNumberCounts(store.engine, config.site.name))
             kinds.forget()
             on_change = _each([linked.change, feed.link, *(part.link for part in parts.having("link"))])
             link = core.link(session, on_change, keeper, left)

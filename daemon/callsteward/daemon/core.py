@@ -21,7 +21,7 @@ from callsteward.config import Config
 from callsteward.daemon.linked import Linked
 from callsteward.daemon.outlet import Outlet
 from callsteward.daemon.reload import Reloads
-from callsteward.daemon.watch import Watched, health_of
+from callsteward.daemon.watchdog import Watched, health_of
 from callsteward.feed.output import Output
 from callsteward.health import Counters, Readings
 from callsteward.journal.journal import Journal
@@ -134,7 +134,7 @@ class Core:
             keeper=keeper,
             gap_from=left.last,
             recent=left.recent,
-            handed_over=left.handed_over,
+            closed_gracefully=left.closed_gracefully,
         )
 
 

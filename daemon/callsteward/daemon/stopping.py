@@ -55,7 +55,7 @@ class Tasks:
         await self._end(name for name, part in self._parts.items() if part.talks_with_clients)
         self._tasks["link"].cancel()
         await asyncio.wait({self._tasks["link"]}, timeout=LINK_STOP_S)
-        pump.finish(handed_over=link.handed_over)
+        pump.finish(closed_gracefully=link.closed_gracefully)
         await asyncio.wait({self._tasks["pump"]}, timeout=PUMP_STOP_S)
         await self._end(self._parts)
         if not self._tasks["feed"].done():

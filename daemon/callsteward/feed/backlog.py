@@ -13,7 +13,7 @@ from enum import StrEnum
 import msgspec
 
 
-class Kind(StrEnum):
+class MessageKind(StrEnum):
     RECORD = "record"
     ALERT = "alert"
     EVENT = "event"
@@ -27,7 +27,7 @@ class Waiting(msgspec.Struct, frozen=True):
     """
 
     seq: int
-    kind: Kind
+    kind: MessageKind
     topic: str
     payload: bytes
     message_id: str | None = None
@@ -40,24 +40,24 @@ class Backlog:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._queues: dict[Kind, deque[Waiting]] = {kind: deque() for kind in Kind}
+        self._queues: dict[MessageKind, deque[Waiting]] = {kind: deque() for kind in MessageKind}
         self._in_flight = 0
         self._stored_in_flight: set[str] = set()
-        self.dropped: dict[Kind, int] = dict.fromkeys(Kind, 0)
+        self.dropped: dict[MessageKind, int] = dict.fromkeys(MessageKind, 0)
 
     @property
     def depth(self) -> int:
         """Messages not yet acknowledged, including those being sent."""
         return self._in_flight + sum(map(len, self._queues.values()))
 
-    def waiting(self, kind: Kind) -> int:
+    def waiting(self, kind: MessageKind) -> int:
         """How many of a kind wait, without those being sent."""
         return len(self._queues[kind])
 
     @property
     def stored(self) -> int:
         """How many of all messages are in the outbox too."""
-        waiting = self._queues[Kind.RECORD]
+        waiting = self._queues[MessageKind.RECORD]
         return len(self._stored_in_flight) + sum(item.message_id is not None for item in waiting)
 
     @property
@@ -106,7 +106,7 @@ class Backlog:
     def forget(self, names: Collection[str]) -> int:
         """Give up these messages of the outbox if they wait; returns how many did."""
         gone = set(names)
-        queue = self._queues[Kind.RECORD]
+        queue = self._queues[MessageKind.RECORD]
         before = len(queue)
         kept = [message for message in queue if message.message_id not in gone]
         queue.clear()

@@ -24,7 +24,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from callsteward.config import Config, Mqtt
 from callsteward.exceptions import FeedError
 from callsteward.feed.inlet import LARGEST_PACKET, Inlet
-from callsteward.network.tally import Tally
+from callsteward.network.tally import RefusalTally
 
 # How long the broker may take to answer: CONNACK, PUBACK, DISCONNECT.
 ANSWER_S = 10.0
@@ -74,7 +74,7 @@ class Client(aiomqtt.Client):
         # As long as a stop may take at most: the thread that connects cannot be interrupted, whatever the
         # other side does (a TLS handshake of a byte a second).
         self._client.connect_timeout = CONNECT_S
-        self._tally = Tally(log)
+        self._tally = RefusalTally(log)
         self._admit = admit
         self._on_too_large = on_too_large
 

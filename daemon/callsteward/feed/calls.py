@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from callsteward.feed import messages
-from callsteward.feed.backlog import Kind
+from callsteward.feed.backlog import MessageKind
 from callsteward.feed.gauge_messages import LineNowMessage, OperatorNowMessage
 from callsteward.feed.messages import AlertMessage, CallEndedMessage, CallEventMessage, DaemonAlertMessage
 from callsteward.feed.status_message import StatusMessage
-from callsteward.feed.tell import Channel, Tell
+from callsteward.feed.tell import Tell, Topic
 from callsteward.record.facts import Alert, CallEnded, CallHappened, CallTagged
 from callsteward.store.message import RECORD
 
@@ -25,27 +25,27 @@ TELLS = (
         fact=Alert,
         message=messages.alert,
         topic=lambda fact: ("alerts", fact.line, fact.rule),
-        kind=Kind.ALERT,
+        kind=MessageKind.ALERT,
     ),
     Tell(
         fact=CallHappened,
         message=messages.call_event,
         topic=lambda fact: ("calls", fact.line, "events"),
-        kind=Kind.EVENT,
+        kind=MessageKind.EVENT,
     ),
     Tell(
         fact=CallTagged,
         message=messages.call_tag,
         topic=lambda fact: ("calls", fact.line, "events"),
-        kind=Kind.EVENT,
+        kind=MessageKind.EVENT,
     ),
 )
-CHANNELS = {
-    "status": Channel("status", StatusMessage, retained=True),
-    "lineNow": Channel("lines/{line}/now", LineNowMessage, retained=True),
-    "operatorNow": Channel("operators/{operator}/now", OperatorNowMessage, retained=True),
-    "callEnded": Channel("calls/{line}/ended", CallEndedMessage),
-    "callEvents": Channel("calls/{line}/events", CallEventMessage),
-    "alerts": Channel("alerts/{line}/{rule}", AlertMessage),
-    "daemonAlerts": Channel("alerts/$daemon/{rule}", DaemonAlertMessage),
+TOPICS = {
+    "status": Topic("status", StatusMessage, retained=True),
+    "lineNow": Topic("lines/{line}/now", LineNowMessage, retained=True),
+    "operatorNow": Topic("operators/{operator}/now", OperatorNowMessage, retained=True),
+    "callEnded": Topic("calls/{line}/ended", CallEndedMessage),
+    "callEvents": Topic("calls/{line}/events", CallEventMessage),
+    "alerts": Topic("alerts/{line}/{rule}", AlertMessage),
+    "daemonAlerts": Topic("alerts/$daemon/{rule}", DaemonAlertMessage),
 }

@@ -17,7 +17,7 @@ import msgspec
 
 from callsteward.feed.envelope import Stamp
 
-Mode = Literal["off", "structured", "binary"]
+CloudEventsMode = Literal["off", "structured", "binary"]
 
 CONTENT_TYPE = "application/cloudevents+json"
 JSON = "application/json"

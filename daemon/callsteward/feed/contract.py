@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +16,15 @@ import msgspec
 
 from callsteward import __version__
 from callsteward.feed import cloudevents
-from callsteward.feed.cloudevents import Mode
-from callsteward.feed.tell import Channel
+from callsteward.feed.cloudevents import CloudEventsMode
+from callsteward.feed.tell import Topic
 
 SHIPPED = Path(__file__).parents[1] / "contract"
 ROOT = "callsteward/{site}"
 ASYNCAPI_VERSION = "3.0.0"
 
 
-_AS_EVENTS: dict[Mode, str] = {
+_AS_EVENTS: dict[CloudEventsMode, str] = {
     "off": " With mqtt.cloudevents they are CloudEvents 1.0 instead, which is told in documents of its own"
     " (callsteward schema --cloudevents structured, or binary).",
     "structured": " Messages are CloudEvents 1.0 in structured mode (mqtt.cloudevents): the message as it is"
@@ -42,20 +42,21 @@ _PARAMETERS = {
 }
 
 
-Channels = Mapping[str, Channel]
+NamedTopics = Mapping[str, Topic]
 """By the name that a topic has in the document."""
 
 
-def json_schemas(channels: Channels, mode: Mode = "off") -> dict[str, dict[str, Any]]:
+def json_schemas(topics: NamedTopics, mode: CloudEventsMode = "off") -> dict[str, dict[str, Any]]:
     """The JSON Schema (2020-12) of each payload, by the message's `schema` field, and of each command.
 
     `mode`: how `mqtt.cloudevents` has them; commands stay plain.
     """
     schemas: dict[str, dict[str, Any]] = {}
-    for channel in sorted(channels.values(), key=lambda channel: not channel.from_daemon):
-        name = _version_of(channel)
-        schema = msgspec.json.schema(channel.schema_type)
-        if mode == "structured" and channel.from_daemon:
+    for topic in sorted(topics.values(), key=lambda topic: not topic.from_daemon):
+        name = _version_of(topic)
+        published = {name: full.rpartition(".")[2] for name, full in _published_as([topic]).items()}
+        schema = _renamed(msgspec.json.schema(topic.schema_type), published)
+        if mode == "structured" and topic.from_daemon:
             schema = _event(name, schema)
         schemas[name] = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
     _unindent(schemas)
@@ -67,21 +68,23 @@ def _event(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {**cloudevents.schema(schema, name), "$defs": definitions}
 
 
-def asyncapi(channels: Channels, root: str = ROOT, mode: Mode = "off") -> dict[str, Any]:
+def asyncapi(topics: NamedTopics, root: str = ROOT, mode: CloudEventsMode = "off") -> dict[str, Any]:
     """The AsyncAPI document. `root`: what stands before each topic. `mode`: of `mqtt.cloudevents`."""
     made, components = msgspec.json.schema_components(
-        [channel.schema_type for channel in channels.values()], ref_template="#/components/schemas/{name}"
+        [topic.schema_type for topic in topics.values()], ref_template="#/components/schemas/{name}"
     )
+    published = _published_as(topics.values())
+    made, components = _renamed(list(made), published), _renamed(components, published)
     payloads: dict[str, dict[str, Any]] = {}
-    for channel, schema in zip(channels.values(), made, strict=True):
+    for topic, schema in zip(topics.values(), made, strict=True):
         reference = schema.pop("$ref")
-        payloads[channel.message.__name__] = {"$ref": reference}
+        payloads[topic.message.__name__] = {"$ref": reference}
         # A sibling of $ref means nothing in the draft that AsyncAPI builds on: it goes where it points.
         components[reference.rpartition("/")[2]].update(schema)
     _unindent(components)
     as_events = {
-        channel.message.__name__: _as_event(channel, payloads[channel.message.__name__], mode)
-        for channel in channels.values()
+        topic.message.__name__: _as_event(topic, payloads[topic.message.__name__], mode)
+        for topic in topics.values()
     }
     return {
         "asyncapi": ASYNCAPI_VERSION,
@@ -96,27 +99,46 @@ def asyncapi(channels: Channels, root: str = ROOT, mode: Mode = "off") -> dict[s
             "license": {"name": "Apache-2.0"},
         },
         "defaultContentType": "application/json",
-        "channels": {name: _channel(root, channel) for name, channel in channels.items()},
+        "channels": {name: _channel(root, topic) for name, topic in topics.items()},
         "operations": {
-            ("publish" if channel.from_daemon else "take") + name[0].upper() + name[1:]: {
-                "action": "send" if channel.from_daemon else "receive",
+            ("publish" if topic.from_daemon else "take") + name[0].upper() + name[1:]: {
+                "action": "send" if topic.from_daemon else "receive",
                 "channel": {"$ref": f"#/channels/{name}"},
-                "bindings": {"mqtt": {"qos": 1, "retain": channel.retained}},
+                "bindings": {"mqtt": {"qos": 1, "retain": topic.retained}},
             }
-            for name, channel in channels.items()
+            for name, topic in topics.items()
         },
         "components": {
             "messages": {
-                channel.message.__name__: {
-                    "name": _version_of(channel),
-                    "title": _title(channel.message),
-                    **as_events[channel.message.__name__],
+                topic.message.__name__: {
+                    "name": _version_of(topic),
+                    "title": _title(topic.message),
+                    **as_events[topic.message.__name__],
                 }
-                for channel in channels.values()
+                for topic in topics.values()
             },
             "schemas": {name: components[name] for name in sorted(components)},
         },
     }
+
+
+def _published_as(topics: Iterable[Topic]) -> dict[str, str]:
+    return {kind.__name__: name for topic in topics for kind, name in topic.published_as.items()}
+
+
+def _renamed(schema: Any, names: Mapping[str, str]) -> Any:
+    """The schema with other names for its definitions; the last part of a name is the title."""
+    if isinstance(schema, list):
+        return [_renamed(item, names) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    renamed = {names.get(key, key): _renamed(value, names) for key, value in schema.items()}
+    if "$ref" in renamed:
+        folder, slash, name = renamed["$ref"].rpartition("/")
+        renamed["$ref"] = f"{folder}{slash}{names.get(name, name)}"
+    if renamed.get("title") in names:
+        renamed["title"] = names[renamed["title"]].rpartition(".")[2]
+    return renamed
 
 
 def _unindent(schema: Any) -> None:
@@ -137,11 +159,11 @@ def _unindent(schema: Any) -> None:
             _unindent(item)
 
 
-def _as_event(channel: Channel, payload: dict[str, Any], mode: Mode) -> dict[str, Any]:
+def _as_event(topic: Topic, payload: dict[str, Any], mode: CloudEventsMode) -> dict[str, Any]:
     """Content type, payload and headers (MQTT 5's User Properties) of a message. Commands are no events."""
-    if mode == "off" or not channel.from_daemon:
+    if mode == "off" or not topic.from_daemon:
         return {"contentType": cloudevents.JSON, "payload": payload}
-    event = cloudevents.schema(payload, _version_of(channel))
+    event = cloudevents.schema(payload, _version_of(topic))
     if mode == "structured":
         return {"contentType": cloudevents.CONTENT_TYPE, "payload": event}
     beside = {name: of for name, of in event["properties"].items() if name not in {"data", "datacontenttype"}}
@@ -149,15 +171,15 @@ def _as_event(channel: Channel, payload: dict[str, Any], mode: Mode) -> dict[str
     return {"contentType": cloudevents.JSON, "headers": headers, "payload": payload}
 
 
-def shipped_files(channels: Channels) -> dict[str, str]:
+def shipped_files(topics: NamedTopics) -> dict[str, str]:
     """What the package ships, by file name: the document, and each schema under its name and version.
 
     The document is there in each way that `mqtt.cloudevents` knows.
     """
-    files = {"asyncapi.json": text(asyncapi(channels))}
-    modes: tuple[Mode, ...] = ("structured", "binary")
-    files |= {f"asyncapi.cloudevents-{mode}.json": text(asyncapi(channels, mode=mode)) for mode in modes}
-    for name, schema in json_schemas(channels).items():
+    files = {"asyncapi.json": text(asyncapi(topics))}
+    modes: tuple[CloudEventsMode, ...] = ("structured", "binary")
+    files |= {f"asyncapi.cloudevents-{mode}.json": text(asyncapi(topics, mode=mode)) for mode in modes}
+    for name, schema in json_schemas(topics).items():
         files[f"{name.replace('/', '.')}.schema.json"] = text(schema)
     return files
 
@@ -167,12 +189,12 @@ def text(document: dict[str, Any]) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
-def _channel(root: str, channel: Channel) -> dict[str, Any]:
-    address = f"{root}/{channel.topic}"
+def _channel(root: str, topic: Topic) -> dict[str, Any]:
+    address = f"{root}/{topic.path}"
     named = {
         name: {"description": meaning} for name, meaning in _PARAMETERS.items() if f"{{{name}}}" in address
     }
-    kind = channel.message.__name__
+    kind = topic.message.__name__
     return {
         "address": address,
         **({"parameters": named} if named else {}),
@@ -180,11 +202,11 @@ def _channel(root: str, channel: Channel) -> dict[str, Any]:
     }
 
 
-def _version_of(channel: Channel) -> str:
-    if not channel.from_daemon:
+def _version_of(topic: Topic) -> str:
+    if not topic.from_daemon:
         # A command carries no schema: its name is in its topic, and keys it does not know are refused.
-        return f"callsteward.command-{channel.topic.rpartition('/')[2]}/1"
-    fields = msgspec.structs.fields(channel.message)
+        return f"callsteward.command-{topic.path.rpartition('/')[2]}/1"
+    fields = msgspec.structs.fields(topic.message)
     return str(next(field.default for field in fields if field.name == "schema"))
 
 

@@ -22,7 +22,7 @@ from callsteward.exceptions import StoreError
 from callsteward.health import OutboxState
 from callsteward.network.backoff import Backoff
 from callsteward.store.message import RECORD
-from callsteward.store.outbox import Measure, Outbox, Stored
+from callsteward.store.outbox import Outbox, OutboxSize, Stored
 
 log = structlog.get_logger("callsteward.feed")
 
@@ -84,7 +84,7 @@ class Sink(Protocol):
         """All waiting messages have been taken."""
         ...
 
-    def filled(self, now: Level, measure: Measure, limit: int) -> None:
+    def filled(self, now: Level, measure: OutboxSize, limit: int) -> None:
         """The level has changed. `limit`: bytes."""
         ...
 
@@ -117,7 +117,7 @@ class Delivery:
         self._stopping = False
         self.in_step = False
         """Whether every released message has been taken."""
-        self.measure = Measure()
+        self.measure = OutboxSize()
         """The outbox's size when it was last measured."""
         self.level = Level.NORMAL
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from callsteward.feed.envelope import BLANK, Count, Envelope, Seconds, Share, Stamp, stamp
+from callsteward.feed.envelope import BLANK, Count, Envelope, PublishedSeconds, Share, Stamp, stamp
 from callsteward.feed.today import DayCounts
 from callsteward.record.facts import LineNow, OperatorNow, OperatorState
 
@@ -24,14 +24,14 @@ class LineNowMessage(Envelope, frozen=True, kw_only=True):
     talking: Count
     on_hold: Count
     lost: Count
-    longest_wait_s: Seconds | None
+    longest_wait_s: PublishedSeconds | None
     day: str
     offered_today: Count
     answered_today: Count
     abandoned_today: Count
     short_abandoned_today: Count
     service_level_today: Share | None
-    service_level_threshold_s: Seconds
+    service_level_threshold_s: PublishedSeconds
 
 
 class OperatorNowMessage(Envelope, frozen=True, kw_only=True):
@@ -44,7 +44,7 @@ class OperatorNowMessage(Envelope, frozen=True, kw_only=True):
     call_id: str | None
     line: str | None
     hold_since: Stamp | None
-    hold_s: Seconds | None
+    hold_s: PublishedSeconds | None
 
 
 def line_now(

@@ -24,7 +24,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from callsteward.feed import envelope
-from callsteward.feed.envelope import BLANK, Count, Envelope, Seconds, Stamp, identity
+from callsteward.feed.envelope import BLANK, Count, Envelope, PublishedSeconds, Stamp, identity
 from callsteward.record.call import CallRecord
 from callsteward.record.facts import Alert, CallHappened, CallTagged, Happening
 from callsteward.record.tag import Source, Tag
@@ -48,7 +48,7 @@ class CallEventMessage(Envelope, frozen=True, kw_only=True):
     client_masked: str | None
     by: str | None
     to: str | None
-    duration_s: Seconds | None
+    duration_s: PublishedSeconds | None
     tag: Tag | None = None
     result: str | None = None
 
@@ -65,7 +65,7 @@ class AlertMessage(Envelope, frozen=True, kw_only=True):
     rule: str
     at: Stamp
     since: Stamp
-    limit_s: Seconds
+    limit_s: PublishedSeconds
     operator: str | None
 
 

@@ -23,7 +23,7 @@ from callsteward.config import Config
 from callsteward.exceptions import CallstewardError
 from callsteward.feed import broker, messages
 from callsteward.feed.announcer import Announcer
-from callsteward.feed.backlog import Kind
+from callsteward.feed.backlog import MessageKind
 from callsteward.feed.delivery import Delivery
 from callsteward.feed.gauges import Gauges
 from callsteward.feed.post import Post
@@ -121,7 +121,7 @@ class Feed:
         return self._post.backlog.depth
 
     @property
-    def dropped(self) -> dict[Kind, int]:
+    def dropped(self) -> dict[MessageKind, int]:
         """Messages given up because too many waited, since the start."""
         return dict(self._post.backlog.dropped)
 

@@ -14,11 +14,11 @@ import msgspec
 import structlog
 
 from callsteward.feed import messages
-from callsteward.feed.backlog import Backlog, Kind, Waiting
+from callsteward.feed.backlog import Backlog, MessageKind, Waiting
 from callsteward.feed.delivery import Delivery, Level
 from callsteward.feed.messages import Message
 from callsteward.feed.tell import Forget, Tells
-from callsteward.store.outbox import Measure, Stored
+from callsteward.store.outbox import OutboxSize, Stored
 
 log = structlog.get_logger("callsteward.feed")
 
@@ -67,7 +67,7 @@ class Post:
 
     def put(
         self,
-        kind: Kind,
+        kind: MessageKind,
         topic: str,
         message: Message,
         *,
@@ -100,21 +100,21 @@ class Post:
             if self._outbox is not None:
                 name = self._tells.message_id(entry, fact)
                 if self._outbox.release(name, self.room(), by_hand=entry.at_once):
-                    self.put(Kind.RECORD, topic, self._tells.stored(entry, fact, name), stored=True)
+                    self.put(MessageKind.RECORD, topic, self._tells.stored(entry, fact, name), stored=True)
                 return
         message = self._tells.message(entry, fact)
         self.put(entry.kind, topic, message, retain=expire_s is not None, expire_s=expire_s)
 
     def _clear(self, topic: str) -> None:
         """Have the broker forget what it keeps of a topic. An empty message, which takes no number."""
-        self._queue(Waiting(self.seq, Kind.RECORD, topic, b"", retain=True))
+        self._queue(Waiting(self.seq, MessageKind.RECORD, topic, b"", retain=True))
 
     def warn(self, rule: str, detail: str, *, value: float | None = None, limit: float | None = None) -> None:
         """Alert to something that is wrong with the daemon's own work."""
         alert = messages.daemon_alert(
             self._site, rule, self._now_ms(), value=value, limit=limit, detail=detail
         )
-        self.put(Kind.ALERT, self._topics.daemon_alert(rule), alert)
+        self.put(MessageKind.ALERT, self._topics.daemon_alert(rule), alert)
 
     def next(self, count: int) -> list[Waiting]:
         """The oldest messages, to be sent now; each comes back as `acknowledged` or `unsent`."""
@@ -129,7 +129,7 @@ class Post:
         self.news.set()
         if self._outbox is not None and item.message_id is not None:
             self._outbox.sent([item.message_id])
-            if self.backlog.waiting(Kind.RECORD) < HELD // 2:
+            if self.backlog.waiting(MessageKind.RECORD) < HELD // 2:
                 self._outbox.go_on()
 
     def refused(self, item: Waiting) -> None:
@@ -151,7 +151,7 @@ class Post:
     # --- what the outbox calls: none of these waits or fails ----------------------------------------
 
     def room(self) -> int:
-        return HELD - self.backlog.waiting(Kind.RECORD)
+        return HELD - self.backlog.waiting(MessageKind.RECORD)
 
     def take(self, message: Stored) -> None:
         self.seq += 1
@@ -159,7 +159,7 @@ class Post:
             payload = messages.addressed(message.payload, boot_id=self._boot_id, seq=self.seq)
         except msgspec.DecodeError as error:
             log.error("not a message, dropped", action="outbox_broken", row=message.id, error=str(error))  # noqa: TRY400
-            self.backlog.dropped[Kind.RECORD] += 1
+            self.backlog.dropped[MessageKind.RECORD] += 1
             if self._outbox is not None:
                 self._outbox.sent([message.message_id])
             return
@@ -170,7 +170,9 @@ class Post:
             if expire_s <= 0:
                 retain, expire_s = False, None
         self._queue(
-            Waiting(self.seq, Kind.RECORD, message.topic, payload, message.message_id, retain, expire_s)
+            Waiting(
+                self.seq, MessageKind.RECORD, message.topic, payload, message.message_id, retain, expire_s
+            )
         )
 
     def on_the_way(self) -> Collection[str]:
@@ -182,12 +184,12 @@ class Post:
     def dropped(self, messages: int, taken: int) -> None:
         # Those without a number get one now: a subscriber is to see that something is missing.
         self.seq += messages - taken
-        self.backlog.dropped[Kind.RECORD] += messages
+        self.backlog.dropped[MessageKind.RECORD] += messages
 
     def caught_up(self) -> None:
         self._note_emptied()
 
-    def filled(self, now: Level, measure: Measure, limit: int) -> None:
+    def filled(self, now: Level, measure: OutboxSize, limit: int) -> None:
         if now is not Level.NORMAL:
             detail = f"{measure.messages} messages wait for the broker"
             self.warn(f"outbox_{now.value}", detail, value=measure.size, limit=limit)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from callsteward.feed.backlog import Backlog, Kind
+from callsteward.feed.backlog import Backlog, MessageKind
 from callsteward.feed.delivery import Delivery
 from callsteward.feed.status_message import StatusMessage, status
 from callsteward.health import Health
@@ -54,7 +54,7 @@ class Presence:
             asterisk_detail=detail,
             last_seq=last_seq,
             queue_depth=self._backlog.depth,
-            dropped=(dropped[Kind.RECORD], dropped[Kind.ALERT], dropped[Kind.EVENT]),
+            dropped=(dropped[MessageKind.RECORD], dropped[MessageKind.ALERT], dropped[MessageKind.EVENT]),
             outbox=None if delivery is None else delivery.level.value,
             outbox_depth=None if delivery is None else delivery.measure.messages,
             outbox_oldest_ms=None if delivery is None else delivery.measure.oldest_ms,

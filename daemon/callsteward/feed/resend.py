@@ -37,7 +37,7 @@ PATIENCE_S = 30.0
 LOOK_EVERY_S = 0.2
 
 
-class Span(msgspec.Struct, frozen=True):
+class ResendSpan(msgspec.Struct, frozen=True):
     """What was made in [from_ms, to_ms), ms since 1970. `line`: None for all."""
 
     from_ms: int
@@ -54,21 +54,23 @@ class Again(NamedTuple):
 
 LeaveOut = Callable[[], None]
 """Called for what cannot be made again as it was."""
-Read = Callable[[Config, Store, Span, LeaveOut], AsyncIterator[Again]]
+ReadAgain = Callable[[Config, Store, ResendSpan, LeaveOut], AsyncIterator[Again]]
 Still = Callable[[AsyncConnection, Sequence[Any]], Awaitable[Sequence[Any]]]
 
 
-class Source(NamedTuple):
+class ResendSource(NamedTuple):
     """Where one kind of message comes from again, in the order in which they were made.
 
     `still`: of facts that were read, those that may be sent now, in the transaction that puts them in.
     """
 
-    read: Read
+    read: ReadAgain
     still: Still | None = None
 
 
-async def records(config: Config, store: Store, span: Span, _leave_out: LeaveOut) -> AsyncIterator[Again]:
+async def records(
+    config: Config, store: Store, span: ResendSpan, _leave_out: LeaveOut
+) -> AsyncIterator[Again]:
     """The call records stored in the span."""
     found = store.stored(config.site.name, from_ms=span.from_ms, to_ms=span.to_ms, line=span.line)
     async for stored_ms, record in found:
@@ -85,8 +87,8 @@ class _Made(NamedTuple):
 async def resend(
     config: Config,
     store: Store,
-    span: Span,
-    sources: Mapping[str, Source],
+    span: ResendSpan,
+    sources: Mapping[str, ResendSource],
     *,
     announce: Announce,
     progress: Callable[[int], None] = lambda _: None,
@@ -131,7 +133,7 @@ async def resend(
 
 
 async def _current(
-    connection: AsyncConnection, sources: Mapping[str, Source], chunk: Sequence[_Made]
+    connection: AsyncConnection, sources: Mapping[str, ResendSource], chunk: Sequence[_Made]
 ) -> list[Outgoing]:
     """What may be sent now."""
     left_out: set[int] = set()

@@ -18,7 +18,7 @@ import structlog
 
 from callsteward.feed import broker, messages
 from callsteward.feed.announcer import Announcer, Send
-from callsteward.feed.backlog import Kind, Waiting
+from callsteward.feed.backlog import MessageKind, Waiting
 from callsteward.feed.delivery import Delivery
 from callsteward.feed.gauges import Gauges
 from callsteward.feed.messages import Message
@@ -220,7 +220,7 @@ class Session:
             refused=self._refusals,
         )
         # No alert because of an alert: it may well be refused too.
-        if item is not None and item.kind is not Kind.ALERT:
+        if item is not None and item.kind is not MessageKind.ALERT:
             self._post.warn("publish_refused", f"{topic}: {why}", value=self._refusals)
 
 

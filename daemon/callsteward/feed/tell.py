@@ -7,14 +7,14 @@ outbox; publishing then needs its name alone. A message sent from memory at once
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
 from callsteward.feed import messages
-from callsteward.feed.backlog import Kind
+from callsteward.feed.backlog import MessageKind
 from callsteward.feed.messages import Message
 from callsteward.feed.topics import Topics
 from callsteward.store.message import Announce, Outgoing, nobody
@@ -28,18 +28,20 @@ F = TypeVar("F")
 REMEMBERED = 1_000
 
 
-class Channel(NamedTuple):
+class Topic(NamedTuple):
     """A topic below the site's, for the contract.
 
-    `message`: what comes on it; `retained`: the broker keeps the last one; `from_daemon`: who sends it.
-    `described`: the type with what its schema says beyond the type itself.
+    `message`: the type of its messages; `retained`: the broker keeps the last one; `from_daemon`: who sends
+    it. `described`: the type with what its schema says beyond the type itself. `published_as`: the name that
+    a type has in the published contract, where its name in the code is another one.
     """
 
-    topic: str
+    path: str
     message: type[msgspec.Struct]
     retained: bool = False
     from_daemon: bool = True
     described: Callable[[], Any] | None = None
+    published_as: Mapping[type, str] = {}
 
     @property
     def schema_type(self) -> Any:
@@ -59,7 +61,7 @@ class Tell(Generic[F]):
     fact: type[F]
     message: Callable[[str, F], Message]
     topic: Callable[[F], tuple[str, ...]]
-    kind: Kind = Kind.RECORD
+    kind: MessageKind = MessageKind.RECORD
     durable: str = ""
     message_id: Callable[[str, F], str] = lambda _site, _fact: ""
     line: Callable[[F], str] = lambda _: ""

@@ -14,7 +14,7 @@ from callsteward.feed.topics import Topics
 class Wire:
     """One site's. `version` is MQTT's: "5" or "3.1.1"."""
 
-    def __init__(self, topics: Topics, mode: cloudevents.Mode) -> None:
+    def __init__(self, topics: Topics, mode: cloudevents.CloudEventsMode) -> None:
         self._topics = topics
         self._mode = mode
 

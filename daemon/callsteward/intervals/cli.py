@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from callsteward.config import Config
-    from callsteward.intervals.row import IntervalRow, Kind
+    from callsteward.intervals.row import IntervalKind, IntervalRow
     from callsteward.store.records import Store
 
 
@@ -80,11 +80,11 @@ def intervals(
     where nothing was observed. Slots are aligned to UTC. Rows hold sums, so that they can be added up; only
     the table has averages.
     """
-    from callsteward.intervals.row import Kind
+    from callsteward.intervals.row import IntervalKind
 
     settings = load(config_file)
     asked = wanted(output, file, excel=excel, in_a_pipe=Form.CSV)
-    _print_sums(Kind.LINE, settings, asked, _Slots(settings, from_, to, every, utc=utc), line)
+    _print_sums(IntervalKind.LINE, settings, asked, _Slots(settings, from_, to, every, utc=utc), line)
     tell_unknown_line(settings, line)
 
 
@@ -100,11 +100,11 @@ def operators(
     excel: ExcelOption = False,
 ) -> None:
     """Sums per slot and operator; otherwise as `report intervals`."""
-    from callsteward.intervals.row import Kind
+    from callsteward.intervals.row import IntervalKind
 
     settings = load(config_file)
     asked = wanted(output, file, excel=excel, in_a_pipe=Form.CSV)
-    _print_sums(Kind.OPERATOR, settings, asked, _Slots(settings, from_, to, every, utc=utc), operator)
+    _print_sums(IntervalKind.OPERATOR, settings, asked, _Slots(settings, from_, to, every, utc=utc), operator)
 
 
 class _Slots:
@@ -118,7 +118,7 @@ class _Slots:
         self.start_form = "%H:%M" if every is None else _STARTS.get(every, "%H:%M")
 
     def pages(
-        self, kind: Kind, name: str | None
+        self, kind: IntervalKind, name: str | None
     ) -> tuple[Callable[[Store], AsyncIterator[list[IntervalRow]]], int, str]:
         """What reads the rows a page at a time, how many pages there are, and the slots in words."""
         from callsteward.intervals import report as reporting
@@ -140,7 +140,7 @@ class _Slots:
         )
 
 
-def _print_sums(kind: Kind, settings: Config, asked: Wanted, slots: _Slots, name: str | None) -> None:
+def _print_sums(kind: IntervalKind, settings: Config, asked: Wanted, slots: _Slots, name: str | None) -> None:
     from rich.console import Console
     from rich.progress import Progress
 

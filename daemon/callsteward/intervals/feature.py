@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from callsteward.intervals.messages import CHANNELS, TELLS
+from callsteward.intervals.messages import TELLS, TOPICS
 from callsteward.part import Feature
 
 if TYPE_CHECKING:
     import typer
 
     from callsteward.config import Config
-    from callsteward.feed.resend import Source
+    from callsteward.feed.resend import ResendSource
     from callsteward.part import Part, Site
 
 
 class IntervalsFeature(Feature):
     name = "intervals"
     tells = TELLS
-    channels = CHANNELS
+    topics = TOPICS
 
     def wanted(self, config: Config) -> bool:
         return config.intervals.enabled
@@ -29,7 +29,7 @@ class IntervalsFeature(Feature):
 
         return IntervalsPart(site)
 
-    def sources(self) -> Mapping[str, Source]:
+    def sources(self) -> Mapping[str, ResendSource]:
         from callsteward.intervals.history import AGAIN
 
         return AGAIN

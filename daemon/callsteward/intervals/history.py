@@ -14,10 +14,10 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from callsteward.config import Config
-from callsteward.feed.resend import Again, LeaveOut, Source, Span
+from callsteward.feed.resend import Again, LeaveOut, ResendSource, ResendSpan
 from callsteward.intervals import slot
 from callsteward.intervals.grid import MINUTE_MS
-from callsteward.intervals.row import IntervalRow, Kind
+from callsteward.intervals.row import IntervalKind, IntervalRow
 from callsteward.intervals.scheme import scheme
 from callsteward.intervals.slot import Scheme
 from callsteward.intervals.store import IntervalStore
@@ -27,7 +27,7 @@ from callsteward.store.tables import interval_revisions
 
 _HELD = 4
 
-Key = tuple[Kind, str]
+Key = tuple[IntervalKind, str]
 
 
 async def published(
@@ -53,7 +53,7 @@ async def published(
         revisions.changed_at_ms < to_ms,
     )
     if line is not None:
-        query = query.where(revisions.kind == Kind.LINE.value, revisions.name == line)
+        query = query.where(revisions.kind == IntervalKind.LINE.value, revisions.name == line)
     query = query.order_by(revisions.changed_at_ms, revisions.id)
     with failing("read"):
         async with engine.connect() as connection:
@@ -65,7 +65,7 @@ async def published(
             if len(made) >= _HELD:
                 del made[next(iter(made))]
             made[last.start_ms] = await _rows(engine, store, scheme, last.start_ms)
-        row = made[last.start_ms].get((Kind(last.kind), last.name))
+        row = made[last.start_ms].get((IntervalKind(last.kind), last.name))
         if row is None or row.digest != last.digest:
             leave_out()
             continue
@@ -79,11 +79,11 @@ async def _rows(
     with failing("read"):
         async with engine.connect() as connection:
             revisions = await store.revisions(connection, start_ms, scheme.minutes)
-    names = {kind: [name for of, name in revisions if of is kind] for kind in Kind}
+    names = {kind: [name for of, name in revisions if of is kind] for kind in IntervalKind}
     then = msgspec.structs.replace(
         scheme,
-        lines=tuple(dict.fromkeys([*scheme.lines, *names[Kind.LINE]])),
-        operators=tuple(dict.fromkeys([*scheme.operators, *names[Kind.OPERATOR]])),
+        lines=tuple(dict.fromkeys([*scheme.lines, *names[IntervalKind.LINE]])),
+        operators=tuple(dict.fromkeys([*scheme.operators, *names[IntervalKind.OPERATOR]])),
     )
     known = await store.known(start_ms, start_ms + scheme.minutes * MINUTE_MS, then.operators)
     return {(row.kind, row.name): row for row in slot.rows(then, start_ms, known)}
@@ -107,7 +107,7 @@ async def _revision(connection: AsyncConnection, row: IntervalRow) -> int | None
     return found
 
 
-async def _again(config: Config, store: Store, span: Span, leave_out: LeaveOut) -> AsyncIterator[Again]:
+async def _again(config: Config, store: Store, span: ResendSpan, leave_out: LeaveOut) -> AsyncIterator[Again]:
     """The last revisions of rows, those made in the span."""
     found = published(
         store.engine,
@@ -122,4 +122,4 @@ async def _again(config: Config, store: Store, span: Span, leave_out: LeaveOut) 
 
 
 # A revision does not follow a newer one, which the broker would forget.
-AGAIN = {"interval": Source(_again, still_published)}
+AGAIN = {"interval": ResendSource(_again, still_published)}

@@ -13,7 +13,7 @@ from enum import Enum
 
 import msgspec
 
-from callsteward.callback.states import FINAL, State
+from callsteward.callback.states import FINAL, CallbackState
 from callsteward.intervals.scope import Contact, Group
 from callsteward.record.call import AttemptResult, Decision, Outcome, Party
 
@@ -92,11 +92,11 @@ def _due(contact: Contact, _operator: str | None) -> int:
     # A callback that was requested after the record was made is in the ledger only.
     return contact.record.callback.decision is Decision.DUE or contact.callback not in {
         None,
-        State.SUPPRESSED,
+        CallbackState.SUPPRESSED,
     }
 
 
-def _came_to(*states: State) -> Callable[[Contact, str | None], int | None]:
+def _came_to(*states: CallbackState) -> Callable[[Contact, str | None], int | None]:
     def adds(contact: Contact, _operator: str | None) -> int | None:
         if contact.callback is None:
             # Due, and not in the ledger: callbacks are not carried out, so there is no result.
@@ -309,14 +309,14 @@ MEASURES: tuple[Measure, ...] = (
         _C,
         _OWN,
         "Of those, the client was reached. Null if callbacks are due and the daemon does not carry them out.",
-        _came_to(State.REACHED),
+        _came_to(CallbackState.REACHED),
     ),
     Measure(
         "callbacks_not_reached",
         _C,
         _OWN,
         "Of those, the client was dialled and not reached; null like callbacks_reached.",
-        _came_to(State.NOT_REACHED),
+        _came_to(CallbackState.NOT_REACHED),
     ),
     Measure(
         "callbacks_open",

@@ -13,8 +13,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from callsteward.feed.envelope import BLANK, Count, Envelope, Seconds, Share, identity
-from callsteward.feed.tell import Channel, Forget, Tell
+from callsteward.feed.envelope import BLANK, Count, Envelope, PublishedSeconds, Share, identity
+from callsteward.feed.tell import Forget, Tell, Topic
 from callsteward.intervals import grid
 from callsteward.intervals.measures import (
     AVAILABLE,
@@ -25,7 +25,7 @@ from callsteward.intervals.measures import (
     Measure,
     Unit,
 )
-from callsteward.intervals.row import IntervalExpired, IntervalRow, Kind
+from callsteward.intervals.row import IntervalExpired, IntervalKind, IntervalRow
 from callsteward.intervals.service_level import (
     MEANINGS,
     Formula,
@@ -63,7 +63,7 @@ class IntervalMessage(Envelope, frozen=True, kw_only=True):
         ),
     ]
     observed_s: Annotated[
-        Seconds | None,
+        PublishedSeconds | None,
         Meta(
             description="Seconds of the interval in which the daemon received events. Less than its"
             " length: calls may be missing. Null: before the daemon was installed, or"
@@ -96,8 +96,8 @@ class OperatorIntervalMessage(IntervalMessage, frozen=True, kw_only=True):
 
     schema: Literal["callsteward.operator-interval/1"] = "callsteward.operator-interval/1"
     operator: str
-    staffed_s: Annotated[Seconds | None, Meta(description=STAFFED)]
-    available_s: Annotated[Seconds | None, Meta(description=AVAILABLE)]
+    staffed_s: Annotated[PublishedSeconds | None, Meta(description=STAFFED)]
+    available_s: Annotated[PublishedSeconds | None, Meta(description=AVAILABLE)]
 
 
 @functools.cache
@@ -156,7 +156,7 @@ def _type(base: type[IntervalMessage], measures: Iterable[Measure], thresholds_s
 
 
 def _annotated(unit: Unit, meaning: str) -> Any:
-    return Annotated[(Seconds if unit is Unit.SECONDS else Count) | None, Meta(description=meaning)]
+    return Annotated[(PublishedSeconds if unit is Unit.SECONDS else Count) | None, Meta(description=meaning)]
 
 
 def _threshold_fields(threshold_s: int) -> list[tuple[str, Any, str]]:
@@ -202,13 +202,13 @@ def interval(row: IntervalRow) -> LineIntervalMessage | OperatorIntervalMessage:
         "final": row.final,
         **row.values,
     }
-    if row.kind is Kind.LINE:
+    if row.kind is IntervalKind.LINE:
         return line_type(row.thresholds_s)(line=row.name, **own)
     return operator_type(row.thresholds_s)(operator=row.name, **own)
 
 
 def _topic(row: IntervalRow | IntervalExpired) -> tuple[str, ...]:
-    above = "lines" if row.kind is Kind.LINE else "operators"
+    above = "lines" if row.kind is IntervalKind.LINE else "operators"
     return (above, row.name, "intervals", grid.topic_name(row.start_ms))
 
 
@@ -221,21 +221,21 @@ TELLS = (
         durable="interval",
         message_id=lambda _, row: interval_id(row, row.revision),
         # An operator's row is on no line.
-        line=lambda row: row.name if row.kind is Kind.LINE else "",
+        line=lambda row: row.name if row.kind is IntervalKind.LINE else "",
         expire_s=lambda config: config.intervals.expire_hours * 3600,
         # The revision before, where it still waits, is not sent any more: the new one says all that it said.
         replaces=lambda row: None if row.revision < 2 else interval_id(row, row.revision - 1),
     ),
     Forget(fact=IntervalExpired, topic=_topic),
 )
-CHANNELS = {
-    "lineInterval": Channel(
+TOPICS = {
+    "lineInterval": Topic(
         "lines/{line}/intervals/{start}",
         LineIntervalMessage,
         retained=True,
         described=lambda: described(line_type()),
     ),
-    "operatorInterval": Channel(
+    "operatorInterval": Topic(
         "operators/{operator}/intervals/{start}",
         OperatorIntervalMessage,
         retained=True,

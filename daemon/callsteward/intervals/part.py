@@ -8,11 +8,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callsteward.ari.events import Event
 from callsteward.ari.link import devices
+from callsteward.intervals.observed import Observed
 from callsteward.intervals.publisher import Open, Publisher
 from callsteward.intervals.row import IntervalRow
 from callsteward.intervals.scheme import scheme
 from callsteward.intervals.store import IntervalStore
-from callsteward.intervals.watch import Watch
 from callsteward.part import Part, Site
 from callsteward.store.outbox import enqueue
 
@@ -23,11 +23,11 @@ class IntervalsPart(Part):
         store = IntervalStore(site.store.engine, site.name)
         self._site = site
         keeps = config.asterisk.connect == "outbound"
-        self._watch = Watch(store, site.rest, devices(config), keeps_events=keeps)
+        self._observed = Observed(store, site.rest, devices(config), keeps_events=keeps)
         self._publisher = Publisher(
             scheme(config),
             store,
-            self._watch,
+            self._observed,
             now_ms=site.now_ms,
             still_open=lambda: Open(site.tracker.open_since_ms, site.frames.idle),
             publish=site.publish,
@@ -36,11 +36,11 @@ class IntervalsPart(Part):
         )
 
     def hear(self, event: Event) -> None:
-        self._watch.hear(event)
+        self._observed.hear(event)
 
     def link(self, connected: bool, why: str) -> None:
         del why
-        self._watch.link(connected, self._site.now_ms())
+        self._observed.link(connected, self._site.now_ms())
 
     async def run(self) -> None:
         await self._publisher.run()

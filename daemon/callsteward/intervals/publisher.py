@@ -20,11 +20,11 @@ from callsteward.clock import HOUR_MS
 from callsteward.exceptions import StoreError
 from callsteward.intervals import grid
 from callsteward.intervals.grid import MINUTE_MS
+from callsteward.intervals.observed import Observed
 from callsteward.intervals.row import IntervalExpired, IntervalRow
 from callsteward.intervals.scope import Contact
 from callsteward.intervals.slot import Scheme, Summing
 from callsteward.intervals.store import Cursor, IntervalStore
-from callsteward.intervals.watch import Watch
 
 log = structlog.get_logger(__name__)
 
@@ -46,7 +46,7 @@ PAUSE = 2
 # Intervals summed between two looks at the clock: after a long pause there are many.
 AT_ONCE = 50
 
-Given = TypeVar("Given")
+Argument = TypeVar("Argument")
 Made = TypeVar("Made")
 
 
@@ -76,7 +76,7 @@ class Publisher:
         self,
         scheme: Scheme,
         store: IntervalStore,
-        watch: Watch,
+        observed: Observed,
         *,
         now_ms: Callable[[], int],
         still_open: Callable[[], Open],
@@ -87,7 +87,7 @@ class Publisher:
     ) -> None:
         self._scheme = scheme
         self._store = store
-        self._watch = watch
+        self._observed = observed
         self._now_ms = now_ms
         self._still_open = still_open
         self._publish = publish
@@ -119,7 +119,7 @@ class Publisher:
     async def load(self) -> None:
         """Continue from what an earlier process left. Raises StoreError."""
         now_ms = self._now_ms()
-        await self._watch.load()
+        await self._observed.load()
         cursor = await self._store.newest()
         unfinished, published = await self._store.unfinished(self._scheme.minutes)
         self._unfinished = set(unfinished)
@@ -138,7 +138,7 @@ class Publisher:
     async def step(self) -> None:
         """Publish new rows and revisions. Raises StoreError."""
         now_ms = self._now_ms()
-        await self._watch.step(now_ms)
+        await self._observed.step(now_ms)
         await self._read_news(now_ms)
         over_ms = now_ms - SETTLE_MS
         while self._next_ms + self._length_ms <= over_ms:
@@ -149,7 +149,7 @@ class Publisher:
         due = {start for start in self._changed if start + self._length_ms <= over_ms}
         due |= {start for start in self._unfinished if start + self._length_ms <= final_before_ms}
         if due:
-            await self._watch.mark(now_ms)
+            await self._observed.mark(now_ms)
         for start_ms in self._rested(due)[:AT_ONCE]:
             took_s = await self._sum(start_ms, final_before_ms, now_ms)
             self._changed.discard(start_ms)
@@ -181,7 +181,7 @@ class Publisher:
     def _final_before_ms(self, now_ms: int) -> int:
         """The moment before which no call can have begun that is not stored yet."""
         still = self._still_open()
-        linked_ms = self._watch.linked_since_ms
+        linked_ms = self._observed.linked_since_ms
         if not still.settled or linked_ms is None or now_ms - linked_ms < LINK_SETTLES_MS:
             return 0
         quiet_ms = now_ms - SETTLE_MS
@@ -239,7 +239,7 @@ class Publisher:
         return revised
 
 
-async def _with_pauses(pages: AsyncIterator[Given]) -> AsyncIterator[Given]:
+async def _with_pauses(pages: AsyncIterator[Argument]) -> AsyncIterator[Argument]:
     began_s = time.monotonic()
     async for page in pages:
         yield page
@@ -247,7 +247,7 @@ async def _with_pauses(pages: AsyncIterator[Given]) -> AsyncIterator[Given]:
         began_s = time.monotonic()
 
 
-def _timed(work: Callable[[Given], Made], given: Given) -> tuple[Made, float]:
+def _timed(work: Callable[[Argument], Made], given: Argument) -> tuple[Made, float]:
     began = time.thread_time()
     made = work(given)
     return made, time.thread_time() - began

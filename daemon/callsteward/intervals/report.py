@@ -15,7 +15,7 @@ from callsteward.clock import DAY_MS
 from callsteward.config import Config
 from callsteward.intervals import grid, slot
 from callsteward.intervals.measures import MEASURES, Unit
-from callsteward.intervals.row import IntervalRow, Kind
+from callsteward.intervals.row import IntervalKind, IntervalRow
 from callsteward.intervals.scheme import scheme
 from callsteward.intervals.store import IntervalStore
 from callsteward.store.records import Store
@@ -29,7 +29,13 @@ _SECONDS |= {"observed_s", "staffed_s", "available_s"}
 
 
 async def intervals(
-    config: Config, store: Store, kind: Kind, from_ms: int, to_ms: int, minutes: int, name: str | None = None
+    config: Config,
+    store: Store,
+    kind: IntervalKind,
+    from_ms: int,
+    to_ms: int,
+    minutes: int,
+    name: str | None = None,
 ) -> AsyncIterator[list[IntervalRow]]:
     """A day's rows at a time, each slot of [from_ms, to_ms) with each line (or operator), in order.
 
@@ -52,7 +58,11 @@ async def intervals(
 
 
 async def of_periods(
-    config: Config, store: Store, kind: Kind, spans: Sequence[tuple[int, int]], name: str | None = None
+    config: Config,
+    store: Store,
+    kind: IntervalKind,
+    spans: Sequence[tuple[int, int]],
+    name: str | None = None,
 ) -> AsyncIterator[list[IntervalRow]]:
     """The rows of each span [from, to), one span at a time: days, weeks, months. Otherwise as `intervals`."""
     source = IntervalStore(store.engine, config.site.name)
@@ -97,7 +107,7 @@ def cells(row: IntervalRow, zone: tzinfo) -> Cells:
     }
 
 
-def columns(kind: Kind, thresholds_s: Sequence[int]) -> Columns:
+def columns(kind: IntervalKind, thresholds_s: Sequence[int]) -> Columns:
     """The columns of a file of intervals, in order: a contract, new ones go to the end of their group."""
     return {
         "site": Holds.TEXT,

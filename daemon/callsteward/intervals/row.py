@@ -12,7 +12,7 @@ from callsteward.intervals.grid import MINUTE_MS
 Value = int | float | None
 
 
-class Kind(StrEnum):
+class IntervalKind(StrEnum):
     LINE = "line"
     OPERATOR = "operator"
 
@@ -20,7 +20,7 @@ class Kind(StrEnum):
 class IntervalExpired(msgspec.Struct, frozen=True):
     """A published row to be forgotten by a broker that cannot expire messages."""
 
-    kind: Kind
+    kind: IntervalKind
     name: str
     start_ms: int
 
@@ -32,7 +32,7 @@ class IntervalRow(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     site: str
-    kind: Kind
+    kind: IntervalKind
     name: str
     start_ms: int
     minutes: int

@@ -10,7 +10,7 @@ from enum import Enum
 
 import msgspec
 
-from callsteward.callback.states import State
+from callsteward.callback.states import CallbackState
 from callsteward.record.call import AttemptResult, CallRecord, Direction, Outcome, TransferResult
 
 ANSWERED = frozenset({Outcome.COMPLETED, Outcome.EARLY_DROP, Outcome.MID_DIALOGUE_DROP})
@@ -22,7 +22,7 @@ class Contact(msgspec.Struct, frozen=True, gc=False):
     """A stored call and the state of its callback in the ledger; None: the ledger has none."""
 
     record: CallRecord
-    callback: State | None = None
+    callback: CallbackState | None = None
     at_ms: int = 0
     """When the call arrived, ms since 1970."""
 

@@ -10,7 +10,7 @@ from callsteward.intervals import scope, sums
 from callsteward.intervals.grid import MINUTE_MS
 from callsteward.intervals.measures import LINE_MEASURES, OPERATOR_MEASURES
 from callsteward.intervals.presence import Change, overlap_ms, staffed_and_available_ms
-from callsteward.intervals.row import IntervalRow, Kind, Value
+from callsteward.intervals.row import IntervalKind, IntervalRow, Value
 from callsteward.intervals.scope import Contact
 from callsteward.intervals.sums import Concurrency, Sums, unobserved_row
 
@@ -101,9 +101,9 @@ class Summing:
         concurrency = self._concurrency.get(name)
         if not observed_ms and sums.empty and concurrency is None:
             unknown = unobserved_row(LINE_MEASURES, self._scheme.thresholds_s)
-            return self._row(Kind.LINE, name, observed_ms, {"concurrent_max": None, **unknown})
+            return self._row(IntervalKind.LINE, name, observed_ms, {"concurrent_max": None, **unknown})
         most = 0 if concurrency is None else concurrency.most()
-        return self._row(Kind.LINE, name, observed_ms, {"concurrent_max": most, **sums.row()})
+        return self._row(IntervalKind.LINE, name, observed_ms, {"concurrent_max": most, **sums.row()})
 
     def _operator_row(self, name: str, observed_ms: int | None, known: Known) -> IntervalRow:
         changes = known.presence.get(name, ())
@@ -112,11 +112,11 @@ class Summing:
         sums = self._operators[name]
         if not observed_ms and sums.empty:
             unknown = unobserved_row(OPERATOR_MEASURES, self._scheme.thresholds_s)
-            return self._row(Kind.OPERATOR, name, observed_ms, {**presence, **unknown})
-        return self._row(Kind.OPERATOR, name, observed_ms, {**presence, **sums.row()})
+            return self._row(IntervalKind.OPERATOR, name, observed_ms, {**presence, **unknown})
+        return self._row(IntervalKind.OPERATOR, name, observed_ms, {**presence, **sums.row()})
 
     def _row(
-        self, kind: Kind, name: str, observed_ms: int | None, values: Mapping[str, Value]
+        self, kind: IntervalKind, name: str, observed_ms: int | None, values: Mapping[str, Value]
     ) -> IntervalRow:
         return IntervalRow(
             site=self._scheme.site,
@@ -137,10 +137,10 @@ def rows(scheme: Scheme, start_ms: int, known: Known) -> list[IntervalRow]:
     return summing.rows(known)
 
 
-def keys(kind: Kind, thresholds_s: Collection[int]) -> list[str]:
+def keys(kind: IntervalKind, thresholds_s: Collection[int]) -> list[str]:
     """The keys of a row's values, in order: a contract, new ones go to the end of their group."""
     thresholds = tuple(thresholds_s)
-    if kind is Kind.LINE:
+    if kind is IntervalKind.LINE:
         return ["observed_s", "concurrent_max", *sums.keys(LINE_MEASURES, thresholds)]
     return ["observed_s", "staffed_s", "available_s", *sums.keys(OPERATOR_MEASURES, thresholds)]
 

@@ -12,10 +12,10 @@ import msgspec
 from sqlalchemy import ColumnElement, Select, delete, func, insert, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from callsteward.callback.states import State
+from callsteward.callback.states import CallbackState
 from callsteward.clock import DAY_MS
 from callsteward.intervals.presence import Change
-from callsteward.intervals.row import IntervalExpired, IntervalRow, Kind
+from callsteward.intervals.row import IntervalExpired, IntervalKind, IntervalRow
 from callsteward.intervals.scope import Contact
 from callsteward.intervals.slot import Known
 from callsteward.record.call import Direction
@@ -112,7 +112,7 @@ class IntervalStore:
                     rows = (await connection.execute(self._calls_from(after, to_ms).limit(_PAGE))).all()
             records = [(row, readable(row.call_id, row.record)) for row in rows]
             yield [
-                Contact(record, None if row.state is None else State(row.state), row.at_ms)
+                Contact(record, None if row.state is None else CallbackState(row.state), row.at_ms)
                 for row, record in records
                 if record is not None
             ]
@@ -241,7 +241,7 @@ class IntervalStore:
 
     async def revisions(
         self, connection: AsyncConnection, start_ms: int, minutes: int
-    ) -> dict[tuple[Kind, str], Revision]:
+    ) -> dict[tuple[IntervalKind, str], Revision]:
         """The rows of an interval that were published, by kind and name."""
         found = await connection.execute(
             select(interval_revisions).where(
@@ -250,7 +250,9 @@ class IntervalStore:
                 interval_revisions.c.minutes == minutes,
             )
         )
-        return {(Kind(row.kind), row.name): Revision(row.revision, row.final, row.digest) for row in found}
+        return {
+            (IntervalKind(row.kind), row.name): Revision(row.revision, row.final, row.digest) for row in found
+        }
 
     async def revise(self, connection: AsyncConnection, rows: Sequence[IntervalRow], at_ms: int) -> None:
         """Store rows that are about to be published."""
@@ -292,7 +294,7 @@ class IntervalStore:
                         interval_revisions.c.start_ms < to_ms,
                     )
                 )
-                return [IntervalExpired(Kind(row.kind), row.name, row.start_ms) for row in found]
+                return [IntervalExpired(IntervalKind(row.kind), row.name, row.start_ms) for row in found]
 
     async def unfinished(self, minutes: int) -> tuple[list[int], tuple[int, int] | None]:
         """Starts of published intervals that are not final; and the oldest and the newest of all, if any."""

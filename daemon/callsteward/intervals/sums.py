@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from callsteward.intervals import scope
 from callsteward.intervals.measures import Measure, Unit, wait_ms
+from callsteward.intervals.row import Value
 from callsteward.intervals.scope import Contact, Group
 from callsteward.intervals.service_level import (
     Formula,
@@ -23,7 +24,6 @@ from callsteward.intervals.service_level import (
 )
 from callsteward.record.call import Outcome
 
-Value = int | float | None
 Row = dict[str, Value]
 
 

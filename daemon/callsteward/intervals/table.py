@@ -9,7 +9,7 @@ from itertools import compress
 from rich import box
 from rich.table import Table
 
-from callsteward.intervals.row import IntervalRow, Kind, Value
+from callsteward.intervals.row import IntervalKind, IntervalRow, Value
 from callsteward.intervals.service_level import Formula, denominator_key, numerator_key
 from callsteward.terminal.plain import cell
 
@@ -21,8 +21,8 @@ Values = dict[str, Value]
 _WIDE = 100
 # Columns left out on a narrow terminal.
 _LEAST = {
-    Kind.LINE: frozenset({"short", "lost", "hold", "reached", "seen"}),
-    Kind.OPERATOR: frozenset({"hold", "transf", "hung up", "drops", "shared", "out"}),
+    IntervalKind.LINE: frozenset({"short", "lost", "hold", "reached", "seen"}),
+    IntervalKind.OPERATOR: frozenset({"hold", "transf", "hung up", "drops", "shared", "out"}),
 }
 
 
@@ -41,7 +41,7 @@ def _busy(row: IntervalRow) -> bool:
 
 def interval_table(
     rows: Sequence[IntervalRow],
-    kind: Kind,
+    kind: IntervalKind,
     zone: tzinfo,
     width: int,
     *,
@@ -55,13 +55,13 @@ def interval_table(
     """
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     threshold_s = _shown(rows)
-    heads = _LINE_HEADS if kind is Kind.LINE else _OPERATOR_HEADS
+    heads = _LINE_HEADS if kind is IntervalKind.LINE else _OPERATOR_HEADS
     shown = [width >= _WIDE or head not in _LEAST[kind] for head in heads]
     for head in ("time", kind.value):
         table.add_column(head, no_wrap=True)
     for head in compress(heads, shown):
         table.add_column(head.format(threshold_s), justify="right", no_wrap=True)
-    read = _line_cells if kind is Kind.LINE else _operator_cells
+    read = _line_cells if kind is IntervalKind.LINE else _operator_cells
     seen = [row for row in rows if row.start_ms not in left_out]
     slots = form == "%H:%M"
     one_day = len({_local(row.start_ms, zone).date() for row in seen}) < 2

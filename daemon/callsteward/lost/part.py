@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from callsteward.lost.calls import LostCalls
-from callsteward.lost.watch import LostWatch
+from callsteward.lost.counts import LostCounts
 from callsteward.part import Part, Site
 from callsteward.record.facts import Fact, LineNow
 
@@ -13,13 +13,13 @@ from callsteward.record.facts import Fact, LineNow
 class LostPart(Part):
     def __init__(self, site: Site) -> None:
         lost = LostCalls(site.store.engine, site.name)
-        self._watch = LostWatch(site.config, lost, read=site.guard.read, changed=site.changed)
+        self._counts = LostCounts(site.config, lost, read=site.guard.read, changed=site.changed)
 
     async def judge(self, facts: Sequence[Fact]) -> Sequence[Fact]:
-        return await self._watch.judge(facts)
+        return await self._counts.judge(facts)
 
     def lines_now(self, lines: list[LineNow]) -> list[LineNow]:
-        return self._watch.on(lines)
+        return self._counts.on(lines)
 
     async def run(self) -> None:
-        await self._watch.run()
+        await self._counts.run()

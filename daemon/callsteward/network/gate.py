@@ -21,7 +21,7 @@ import structlog
 
 from callsteward.exceptions import CallstewardError
 from callsteward.network.causes import told
-from callsteward.network.tally import Tally
+from callsteward.network.tally import RefusalTally
 from callsteward.network.waiting import cancelled
 
 log = structlog.get_logger(__name__)
@@ -110,7 +110,7 @@ class _Guests:
         self._bounds = bounds
         self._guests: dict[Guest, None] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._tally = Tally(log)
+        self._tally = RefusalTally(log)
 
     async def accept(self, listening: socket.socket) -> None:
         loop = asyncio.get_running_loop()

@@ -23,7 +23,7 @@ class _Kind:
         self.timer: asyncio.TimerHandle | None = None
 
 
-class Tally:
+class RefusalTally:
     """Logs refusals as warnings on `log`. For use within the event loop; nothing here waits."""
 
     def __init__(self, log: Any, *, every_s: float = EVERY_S, kinds: int = KINDS) -> None:

@@ -17,7 +17,7 @@ import phonenumbers
 from phonenumbers import timezone
 
 if TYPE_CHECKING:
-    from callsteward.config import Callback, Config
+    from callsteward.config import CallbackSettings, Config
 
 
 def candidate_zones(number: str) -> tuple[ZoneInfo, ...]:
@@ -38,7 +38,7 @@ def candidate_zones(number: str) -> tuple[ZoneInfo, ...]:
     return tuple(zones)
 
 
-def open_in_every(zones: Iterable[ZoneInfo], settings: Callback, at_ms: int) -> bool:
+def open_in_every(zones: Iterable[ZoneInfo], settings: CallbackSettings, at_ms: int) -> bool:
     """Whether the wall clock stands within the hours in each zone."""
     # A change of clocks needs no care: a moment is turned into wall time, never wall time into a moment.
     moment = datetime.fromtimestamp(at_ms / 1000, UTC)

@@ -16,16 +16,16 @@ from typing import NamedTuple, NoReturn
 
 from callsteward.exceptions import CallstewardError
 from callsteward.outgoing import office_file
-from callsteward.outgoing.office_file import Fault, Row
+from callsteward.outgoing.office_file import Fault, SheetRow
 
 MOST_ROWS = 1_000_000
 """A longer list is refused before anything of it is written."""
 _NAMED = 10
 
-Read = Callable[[str], str | None]
+ReadNumber = Callable[[str], str | None]
 """Makes a number E.164, None of what is none."""
 
-Why = Callable[[str], str]
+ExplainNumber = Callable[[str], str]
 """Says why what looks like a number is none; the empty text where there is nothing to say but that."""
 
 
@@ -51,7 +51,7 @@ _COMMENT = re.compile(r"коммент|примеч|причин|comment|reason|
 _LONGEST_COMMENT = 500
 
 
-class Entry(NamedTuple):
+class NumberRow(NamedTuple):
     """A row that has a number."""
 
     number: str
@@ -73,10 +73,10 @@ class Entry(NamedTuple):
 def each(
     text: str,
     name: str,
-    read: Read,
-    take: Callable[[Entry], str],
+    read: ReadNumber,
+    take: Callable[[NumberRow], str],
     column: str | None = None,
-    why: Why = no_reason,
+    why: ExplainNumber = no_reason,
 ) -> int:
     """Give each row to `take`, which says what is wrong with it, nothing where nothing is. How many it took.
 
@@ -87,7 +87,7 @@ def each(
         _refuse(f"{name}: the file is empty")
     found = office_file.rows(text, lambda cell: _looks(cell, read))
     sample = list(islice(found, office_file.SAMPLE))
-    place = _column([row.cells for row in sample if isinstance(row, Row)], name, read, column)
+    place = _column([row.cells for row in sample if isinstance(row, SheetRow)], name, read, column)
     wrong: list[str] = []
     heading: list[str] = []
     taken = 0
@@ -106,7 +106,7 @@ def each(
             else:
                 wrong.append(f"{name}:{row.line}: {_no_number(row.cells, place, cell, why)}")
             continue
-        fault = take(Entry(number, place, row.cells, heading))
+        fault = take(NumberRow(number, place, row.cells, heading))
         if fault:
             wrong.append(f"{name}:{row.line}: {fault}")
         else:
@@ -119,7 +119,7 @@ def each(
     return taken
 
 
-def comment_of(entry: Entry) -> str:
+def comment_of(entry: NumberRow) -> str:
     """What a row says of its number: the cells headed as a comment, else all others."""
     others = list(entry.others)
     own = [cell for title, cell in others if _COMMENT.search(title)]
@@ -143,12 +143,12 @@ def _plain(cell: str) -> str:
     return _FRACTION.sub("", cell).translate(_DASHES)
 
 
-def _looks(cell: str, read: Read) -> bool:
+def _looks(cell: str, read: ReadNumber) -> bool:
     """A number, one that is mistyped, or one that a spreadsheet has spoiled."""
     return bool(_LOOKS.match(cell) or _ROUNDED.match(cell)) or read(_plain(cell)) is not None
 
 
-def _no_number(cells: Sequence[str], place: int, cell: str, why: Why) -> str:
+def _no_number(cells: Sequence[str], place: int, cell: str, why: ExplainNumber) -> str:
     # With a comma between the cells, 7,9031E+10 is two of them.
     tail = cells[place + 1] if place + 1 < len(cells) else ""
     rounded = f"{cell},{tail}" if cell.isdigit() and _ROUNDED_TAIL.match(tail) else cell
@@ -160,7 +160,7 @@ def _no_number(cells: Sequence[str], place: int, cell: str, why: Why) -> str:
     return f"{cell[:40]!r} {why(_plain(cell)) or 'is no telephone number'}"
 
 
-def _column(sample: Sequence[Sequence[str]], name: str, read: Read, wanted: str | None) -> int:
+def _column(sample: Sequence[Sequence[str]], name: str, read: ReadNumber, wanted: str | None) -> int:
     """Where the numbers stand, from 0."""
     heading = sample[0] if sample and not any(_looks(cell, read) for cell in sample[0]) else ()
     width = max(map(len, sample), default=1)

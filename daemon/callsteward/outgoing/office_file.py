@@ -29,7 +29,7 @@ IsNumber = Callable[[str], bool]
 """Whether a cell looks like a telephone number, right or mistyped."""
 
 
-class Row(NamedTuple):
+class SheetRow(NamedTuple):
     """One row: the line of the file it begins in, from 1, and its cells without blanks around them."""
 
     line: int
@@ -94,7 +94,7 @@ def _decoded(content: bytes, file: str) -> Text:
     raise CallstewardError(message) from wrong
 
 
-def rows(text: str, is_number: IsNumber) -> Iterator[Row | Fault]:
+def rows(text: str, is_number: IsNumber) -> Iterator[SheetRow | Fault]:
     """The rows of a table, empty ones left out; a Fault, as the last, where it is none."""
     lines = _Lines(text)
     delimiter = lines.told or _delimiter(text, is_number)
@@ -120,7 +120,7 @@ def rows(text: str, is_number: IsNumber) -> Iterator[Row | Fault]:
             return
         cleaned = [clean(cell) for cell in cells]
         if any(cleaned):
-            yield Row(begins, cleaned)
+            yield SheetRow(begins, cleaned)
 
 
 def clean(cell: str) -> str:

@@ -12,10 +12,10 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from sqlalchemy import Column, ColumnElement, RowMapping, Table
 
-from callsteward.outgoing.entry import Entry
+from callsteward.outgoing.ledger_row import LedgerRow
 from callsteward.outgoing.words import Actor
 
-R = TypeVar("R", bound=Entry)
+R = TypeVar("R", bound=LedgerRow)
 S = TypeVar("S", bound=StrEnum)
 Allowed = Mapping[S, frozenset[S]]
 

@@ -15,7 +15,7 @@ from typing import Any, Generic
 import structlog
 
 from callsteward.ari import fence_events
-from callsteward.config import Callback, Rating
+from callsteward.config import CallbackSettings, RatingSettings
 from callsteward.exceptions import StoreError
 from callsteward.outgoing.ages import Ages
 from callsteward.outgoing.fence import Fence
@@ -36,8 +36,8 @@ GRACE_MS = 5_000
 ASK_EVERY_MS = 10_000
 _MINUTE_MS = 60_000
 
-Heard = fence_events.Heard[Any]
-Settings = Callback | Rating
+AnyReport = fence_events.FenceReport[Any]
+Settings = CallbackSettings | RatingSettings
 
 
 class Work(Generic[R, S]):
@@ -63,7 +63,7 @@ class Work(Generic[R, S]):
         self.ages = Ages(now_ms, self.steady_ms)
         self._publish = publish
         self._wake = asyncio.Event()
-        self._heard: deque[Heard] = deque()
+        self._heard: deque[AnyReport] = deque()
         self._begun_ms: deque[int] = deque()
         self._under_way = 0
         self._stopped: set[str] = set()
@@ -78,7 +78,7 @@ class Work(Generic[R, S]):
 
     # --- what each kind of call does in its own way --------------------------------------------------
 
-    async def _take(self, item: Heard) -> None:
+    async def _take(self, item: AnyReport) -> None:
         """Make the step that follows from what Asterisk said. Raises StoreError; may be told again."""
         raise NotImplementedError
 
@@ -108,7 +108,7 @@ class Work(Generic[R, S]):
 
     # --- what the shell says: none of these waits ----------------------------------------------------
 
-    def said(self, item: Heard | None) -> None:
+    def said(self, item: AnyReport | None) -> None:
         """Asterisk said something of a call, or the journal did."""
         if item is not None:
             self._heard.append(item)
@@ -269,7 +269,7 @@ class Work(Generic[R, S]):
             among=tuple(self._plan.stoppable),
         )
 
-    async def why_not_reached(self, row: R, item: Heard) -> str:
+    async def why_not_reached(self, row: R, item: AnyReport) -> str:
         """Why a client was not reached, by what Asterisk said of the dial."""
         if item.status == "CANCEL" and await self._ledger.forbids(row):
             return Against.DO_NOT_CALL.value

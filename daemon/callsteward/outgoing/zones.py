@@ -80,9 +80,9 @@ class ClientZones:
 def read_list(
     text: str,
     name: str,
-    read: number_file.Read,
+    read: number_file.ReadNumber,
     column: str | None = None,
-    why: number_file.Why = number_file.no_reason,
+    why: number_file.ExplainNumber = number_file.no_reason,
 ) -> dict[str, str]:
     """Numbers and zones of a list: in each row a number and, in another cell, an IANA zone.
 
@@ -95,7 +95,7 @@ def read_list(
     return zones
 
 
-def _take(zones: dict[str, str], entry: number_file.Entry) -> str:
+def _take(zones: dict[str, str], entry: number_file.NumberRow) -> str:
     """Put a row's client into `zones`; what is wrong with it, empty where nothing is."""
     others = [cell for _, cell in entry.others]
     if not others:

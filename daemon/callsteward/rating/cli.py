@@ -36,7 +36,7 @@ from callsteward.terminal.said import now_ms, who
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from callsteward.rating.report import Row
+    from callsteward.rating.report import RatingSums
     from callsteward.rating.states import Complaint
     from callsteward.store.records import Store
 
@@ -183,15 +183,15 @@ def ratings(
     asked = wanted(output, file, excel=excel)
     zone = settings.site.zone
     from_ms, to_ms = span(from_, to, zone)
-    from callsteward.rating.ledger import Ledger
-    from callsteward.rating.report import Tally
+    from callsteward.rating.ledger import RatingLedger
+    from callsteward.rating.report import RatingTally
     from callsteward.store.once import with_store
     from callsteward.store.records import CallQuery
 
-    async def read(store: Store) -> list[Row]:
+    async def read(store: Store) -> list[RatingSums]:
         # By the moment the call ended, which is after it started: the later end of the span stays open.
-        known = await Ledger(store.engine, settings.site.name).between(from_ms, None, line=line)
-        tally = Tally(by.value, known)
+        known = await RatingLedger(store.engine, settings.site.name).between(from_ms, None, line=line)
+        tally = RatingTally(by.value, known)
         async for record in store.calls(CallQuery(line=line, from_ms=from_ms, to_ms=to_ms)):
             if record.site == settings.site.name:
                 tally.add(record)
@@ -201,7 +201,7 @@ def ratings(
     tell_unknown_line(settings, line)
 
 
-def _ratings(by: By) -> Listing[Row]:
+def _ratings(by: By) -> Listing[RatingSums]:
     from callsteward.rating.menu import HIGHEST, LOWEST
 
     columns = {
@@ -216,7 +216,7 @@ def _ratings(by: By) -> Listing[Row]:
         "not_asked": Holds.TEXT,
     }
 
-    def line(row: Row) -> dict[str, Any]:
+    def line(row: RatingSums) -> dict[str, Any]:
         return {
             by.value: row.key,
             "calls": row.calls,
@@ -231,11 +231,11 @@ def _ratings(by: By) -> Listing[Row]:
             "not_asked": row.not_asked,
         }
 
-    def cells(row: Row) -> dict[str, Any]:
+    def cells(row: RatingSums) -> dict[str, Any]:
         reasons = ";".join(f"{reason}={count}" for reason, count in row.not_asked.items())
         return {**line(row), "not_asked": reasons}
 
-    def table(rows: Sequence[Row], _width: int) -> Any:
+    def table(rows: Sequence[RatingSums], _width: int) -> Any:
         from callsteward.terminal.plain import plain_table
 
         heads = (by.value, "calls", "asked", "answered", "mean", "5 4 3 2 1", "waiting", "not asked")
@@ -244,7 +244,7 @@ def _ratings(by: By) -> Listing[Row]:
     return Listing(columns, cells, table, line)
 
 
-def _rating_texts(row: Row) -> tuple[str | None, ...]:
+def _rating_texts(row: RatingSums) -> tuple[str | None, ...]:
     def share(value: float | None) -> str:
         return "-" if value is None else f"{value:.0%}"
 

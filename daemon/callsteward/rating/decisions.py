@@ -21,10 +21,9 @@ from callsteward.outgoing.may import May
 from callsteward.rating.complaints import TAGGED, Complaints
 from callsteward.rating.eligibility import COMPLAINT, Talk, against
 from callsteward.rating.escalation import Escalation
-from callsteward.rating.ledger import Ledger
-from callsteward.rating.states import ComplaintRaised, Mode, Rating, RatingMoved, State
-from callsteward.record.call import CallRecord, Direction, Outcome, Party, ms_of, spoken_s
-from callsteward.record.call import Rating as Told
+from callsteward.rating.ledger import RatingLedger
+from callsteward.rating.states import ComplaintRaised, Mode, RatingMoved, RatingRow, RatingState
+from callsteward.record.call import CallRecord, Direction, Outcome, Party, Rating, ms_of, spoken_s
 from callsteward.record.facts import CallEnded, Fact, HandOver
 from callsteward.record.rating_id import rating_of
 
@@ -44,14 +43,14 @@ async def no_tags(_call_id: str) -> frozenset[str]:
     return frozenset()
 
 
-class Decisions:
+class RatingDecisions:
     """Decides who is asked, and says in each record what became of it. Methods raise StoreError."""
 
     def __init__(
         self,
         config: Config,
         *,
-        ledger: Ledger,
+        ledger: RatingLedger,
         complaints: Complaints,
         may: May,
         callback_open: Callable[[str | None], Awaitable[bool]],
@@ -92,7 +91,7 @@ class Decisions:
         finally:
             self._expected.pop(channel_id, None)
 
-    async def admit(self, client: HandOver) -> Rating | str:
+    async def admit(self, client: HandOver) -> RatingRow | str:
         """The rating, written down as being asked; or the rule by which the client is not asked."""
         rating, why = await self._admitted(client)
         if rating is None:
@@ -102,13 +101,13 @@ class Decisions:
         self._publish(RatingMoved(rating))
         return rating
 
-    async def _admitted(self, client: HandOver) -> tuple[Rating | None, str]:
+    async def _admitted(self, client: HandOver) -> tuple[RatingRow | None, str]:
         now_ms = self._now_ms()
         name = rating_of(client.call_id)
         if name is not None:
             rating = await self._ledger.find(name)
             if rating is not None:
-                rating = await self._ledger.move(rating, State.ASKING, at_ms=now_ms)
+                rating = await self._ledger.move(rating, RatingState.ASKING, at_ms=now_ms)
             return rating, "already_asked"
         number = self._guard.read(client.client_number)
         profile = self._config.profile(client.line)
@@ -156,7 +155,7 @@ class Decisions:
         )
         return against(talk, _in_the_menu(profile), enabled=self._config.rating.enabled)
 
-    async def keep(self, rating: Rating, *, score: int) -> Rating | None:
+    async def keep(self, rating: RatingRow, *, score: int) -> RatingRow | None:
         """Write the score down, tell it, and escalate a low one; None where there was a score already."""
         kept = await self._ledger.keep(rating, at_ms=self._now_ms(), score=score)
         if kept is None:
@@ -168,7 +167,7 @@ class Decisions:
 
     async def add(
         self,
-        rating: Rating,
+        rating: RatingRow,
         *,
         question: int | None = None,
         comment_file: str | None = None,
@@ -185,19 +184,19 @@ class Decisions:
         if kept is not None:
             self._publish(RatingMoved(kept))
 
-    async def unanswered(self, rating: Rating, why: str) -> None:
+    async def unanswered(self, rating: RatingRow, why: str) -> None:
         """The menu ended without a score."""
         moved = await self._ledger.move(
             rating,
-            State.UNANSWERED,
+            RatingState.UNANSWERED,
             at_ms=self._now_ms(),
             reason=why,
-            among=(State.ASKING, State.DIALLING),
+            among=(RatingState.ASKING, RatingState.DIALLING),
         )
         if moved is not None:
             self._publish(RatingMoved(moved))
 
-    def menu_over(self, rating: Rating) -> None:
+    def menu_over(self, rating: RatingRow) -> None:
         """Nothing more is going to be written for it: the record need not wait."""
         over = self._menus.pop(rating.call_id, None)
         if over is not None:
@@ -242,7 +241,7 @@ class Decisions:
         if len(self._came) > _REMEMBERED:
             self._came.popitem(last=False)
 
-    async def _ended(self, fact: CallEnded) -> Told:
+    async def _ended(self, fact: CallEnded) -> Rating:
         record = fact.record
         tags = await self._tags_of(record.call_id)
         if COMPLAINT in tags and record.direction is not Direction.RATING:
@@ -256,13 +255,13 @@ class Decisions:
             return _SCHEDULED
         return await self._outcome(rating)
 
-    async def _of_rating_call(self, record: CallRecord) -> Told:
+    async def _of_rating_call(self, record: CallRecord) -> Rating:
         rating = await self._ledger.find(rating_of(record.call_id) or "")
         if rating is None or record.answered_at is None:
-            return Told("not_asked", "not_reached")
+            return Rating("not_asked", "not_reached")
         return await self._outcome(rating)
 
-    async def _outcome(self, rating: Rating) -> Told:
+    async def _outcome(self, rating: RatingRow) -> Rating:
         """What became of a rating whose client has hung up."""
         menu = self._menus.get(rating.call_id)
         if menu is not None:
@@ -271,14 +270,14 @@ class Decisions:
                     await menu.wait()
             except TimeoutError:
                 log.warning("the record did not wait for the key", action="rating_late", rating=rating.id)
-        elif rating.state is State.ASKING:
+        elif rating.state is RatingState.ASKING:
             await self.unanswered(rating, "interrupted")
         now = await self._ledger.of_call(rating.call_id) or rating
-        if now.state is State.ANSWERED:
-            return Told("answered", now.mode.value, now.score)
-        return Told("unanswered", now.reason or "hung_up")
+        if now.state is RatingState.ANSWERED:
+            return Rating("answered", now.mode.value, now.score)
+        return Rating("unanswered", now.reason or "hung_up")
 
-    async def _not_asked(self, fact: CallEnded, tags: frozenset[str]) -> Told:
+    async def _not_asked(self, fact: CallEnded, tags: frozenset[str]) -> Rating:
         record = fact.record
         config = self._config
         profile = config.profile(record.line)
@@ -306,22 +305,22 @@ class Decisions:
             )
             why = against(talk, profile, enabled=config.rating.enabled)
         if why is not None:
-            return Told("not_asked", why)
+            return Rating("not_asked", why)
         refused = self._came.get(record.call_id)
         if refused is not None:
-            return Told("not_asked", refused)
+            return Rating("not_asked", refused)
         if profile.rating == "call":
             return await self._schedule(record, number, profile.rating_delay_min)
         if record.call_id in self._came:
-            return Told("not_asked", "not_available")
+            return Rating("not_asked", "not_available")
         if record.hangup.first is Party.CLIENT:
-            return Told("not_asked", "client_hung_up")
+            return Rating("not_asked", "client_hung_up")
         if record.hangup.first is Party.UNKNOWN and not record.complete:
             # They may well have been handed over while nobody watched.
-            return Told("not_asked", "not_observed")
-        return Told("not_asked", "not_handed_over" if profile.rating == "stay" else "not_transferred")
+            return Rating("not_asked", "not_observed")
+        return Rating("not_asked", "not_handed_over" if profile.rating == "stay" else "not_transferred")
 
-    async def _schedule(self, record: CallRecord, number: str | None, delay_min: float) -> Told:
+    async def _schedule(self, record: CallRecord, number: str | None, delay_min: float) -> Rating:
         now_ms = self._now_ms()
         ended_ms = ms_of(record.ended_at)
         rating = await self._ledger.open(
@@ -344,7 +343,7 @@ class Decisions:
         return None if last_ms is None else max(0, self._now_ms() - last_ms) / DAY_MS
 
 
-_SCHEDULED = Told("scheduled", Mode.CALL.value)
+_SCHEDULED = Rating("scheduled", Mode.CALL.value)
 
 
 def _in_the_menu(profile: Profile) -> Profile:

@@ -8,7 +8,7 @@ from callsteward.ari.rest import Rest
 from callsteward.config import Config
 from callsteward.exceptions import AriError
 from callsteward.outgoing.fence import Fence, Place
-from callsteward.rating.states import Rating
+from callsteward.rating.states import RatingRow
 
 log = structlog.get_logger(__name__)
 
@@ -26,14 +26,14 @@ PLACE = Place(
 )
 
 
-class Dialplan(Fence):
+class RatingDialplan(Fence):
     """Begins rating calls, and deletes spoken comments."""
 
     def __init__(self, config: Config, rest: Rest) -> None:
         super().__init__(rest, PLACE)
         self._config = config
 
-    async def call(self, rating: Rating, number: str) -> AriError | None:
+    async def call(self, rating: RatingRow, number: str) -> AriError | None:
         """Begin a rating call; what Asterisk says against it. The dialplan dials, if the fence lets it."""
         line = self._config.line(rating.line)
         ring_s = self._config.rating.ring_s

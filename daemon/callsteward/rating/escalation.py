@@ -7,7 +7,7 @@ from collections.abc import Callable
 import structlog
 
 from callsteward.rating.complaints import LOW_RATING, Complaints
-from callsteward.rating.states import ComplaintRaised, Rating
+from callsteward.rating.states import ComplaintRaised, RatingRow
 from callsteward.record.call import CallRecord
 
 log = structlog.get_logger(__name__)
@@ -27,11 +27,11 @@ class Escalation:
         """A call that has ended is a complaint; also by a tag that comes after its end."""
         await self._of(record, reason, None)
 
-    async def of_rating(self, rating: Rating, score: int) -> None:
+    async def of_rating(self, rating: RatingRow, score: int) -> None:
         """A client gave a low score."""
         await self._of(rating, LOW_RATING, score)
 
-    async def _of(self, about: CallRecord | Rating, reason: str, score: int | None) -> None:
+    async def _of(self, about: CallRecord | RatingRow, reason: str, score: int | None) -> None:
         raised = await self._complaints.raise_(
             call_id=about.call_id,
             line=about.line,

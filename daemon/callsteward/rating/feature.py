@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from callsteward.part import Feature
-from callsteward.rating.messages import CHANNELS, TELLS
+from callsteward.rating.messages import TELLS, TOPICS
 
 if TYPE_CHECKING:
     import typer
 
     from callsteward.config import Config
-    from callsteward.feed.resend import Source
+    from callsteward.feed.resend import ResendSource
     from callsteward.outgoing.plan import Plan
     from callsteward.part import Part, Site
     from callsteward.terminal.result import Result
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class RatingFeature(Feature):
     name = "rating"
     tells = TELLS
-    channels = CHANNELS
+    topics = TOPICS
 
     def wanted(self, config: Config) -> bool:
         return config.rating.enabled
@@ -44,7 +44,7 @@ class RatingFeature(Feature):
 
         return (PLAN,)
 
-    def sources(self) -> Mapping[str, Source]:
+    def sources(self) -> Mapping[str, ResendSource]:
         from callsteward.rating.history import AGAIN
 
         return AGAIN

@@ -25,7 +25,7 @@ from callsteward.exceptions import AriError, MalformedEventError, StoreError
 from callsteward.network.backoff import Backoff
 from callsteward.network.waiting import cancelled
 from callsteward.rating import ivr_events as ari
-from callsteward.rating.decisions import Decisions
+from callsteward.rating.decisions import RatingDecisions
 from callsteward.rating.menu import (
     Act,
     CommentOver,
@@ -43,7 +43,7 @@ from callsteward.rating.menu import (
     TimeOver,
     Wait,
 )
-from callsteward.rating.states import Rating
+from callsteward.rating.states import RatingRow
 from callsteward.record.call import Direction
 from callsteward.record.rating_id import guard_id
 
@@ -75,7 +75,7 @@ _LANGUAGE = re.compile(r"[a-z]{2,3}(_[A-Z]{2})?\Z")
 class _Client:
     """One channel in the menu."""
 
-    def __init__(self, channel: ari.Channel, language: str) -> None:
+    def __init__(self, channel: ari.MenuChannel, language: str) -> None:
         self.channel = channel
         self.language = language
         self.happened: asyncio.Queue[Happened] = asyncio.Queue()
@@ -95,7 +95,7 @@ class Ivr:
         *,
         session: aiohttp.ClientSession,
         rest: Rest,
-        decisions: Decisions,
+        decisions: RatingDecisions,
         backoff: Backoff | None = None,
     ) -> None:
         self._config = config
@@ -173,7 +173,7 @@ class Ivr:
                 self._begin(event)
             case ari.StasisEnd():
                 self._tell(event.channel, Gone(interrupted=True))
-            case ari.ChannelHangupRequest():
+            case ari.MenuHangupRequest():
                 self._tell(event.channel, Gone(interrupted=event.soft))
             case ari.ChannelDtmfReceived():
                 self._tell(event.channel, Digit(event.digit))
@@ -201,7 +201,7 @@ class Ivr:
         else:
             client.happened.put_nowait(over)
 
-    def _tell(self, channel: ari.Channel, happened: Happened) -> None:
+    def _tell(self, channel: ari.MenuChannel, happened: Happened) -> None:
         client = self._clients.get(channel.id)
         if client is not None:
             client.happened.put_nowait(happened)
@@ -217,14 +217,14 @@ class Ivr:
 
     async def _serve(self, client: _Client) -> None:
         """One client, from coming into the menu to leaving it."""
-        rating: Rating | None = None
+        rating: RatingRow | None = None
         try:
             found = await self._decisions.arrival(client.channel.id, ARRIVAL_S)
             if found is None:
                 log.warning("a client whose call nobody saw", action="rating_unknown")
             else:
                 admitted = await self._decisions.admit(found)
-                if isinstance(admitted, Rating):
+                if isinstance(admitted, RatingRow):
                     rating = admitted
                     await self._prepare(client, rating)
                     called = found.direction is Direction.RATING
@@ -247,7 +247,7 @@ class Ivr:
                 self._decisions.menu_over(rating)
             self._forget(client)
 
-    async def _prepare(self, client: _Client, rating: Rating) -> None:
+    async def _prepare(self, client: _Client, rating: RatingRow) -> None:
         """The guard first: from here on the dialplan's own short limit is lifted."""
         line = self._config.line(rating.line)
         client.language = client.language or line.language or self._settings.language
@@ -267,7 +267,7 @@ class Ivr:
         for name, value in (("TIMEOUT(absolute)", str(limit_s)), ("CHANNEL(language)", client.language)):
             await self._rest.send("POST", f"{client.path}/variable", {"variable": name, "value": value})
 
-    async def _ask(self, client: _Client, rating: Rating, *, called: bool) -> None:
+    async def _ask(self, client: _Client, rating: RatingRow, *, called: bool) -> None:
         profile = self._config.profile(rating.line)
         menu = Menu(question=profile.rating_question, comment=profile.rating_comment, called=called)
         acts = menu.begin()
@@ -278,7 +278,7 @@ class Ivr:
                 return
             acts = menu.step(await client.happened.get())
 
-    async def _do(self, client: _Client, rating: Rating, act: Act) -> None:
+    async def _do(self, client: _Client, rating: RatingRow, act: Act) -> None:
         match act:
             case Play(prompts, number):
                 await self._play(client, prompts, number)
@@ -316,7 +316,7 @@ class Ivr:
         if not there:
             client.happened.put_nowait(Gone())
 
-    async def _record(self, client: _Client, rating: Rating) -> None:
+    async def _record(self, client: _Client, rating: RatingRow) -> None:
         name = _recording(rating)
         self._recordings[name] = client
         query = {
@@ -376,6 +376,6 @@ def _playback(client: _Client, number: int) -> str:
     return f"callsteward-rt-{client.channel.id}-{number}"
 
 
-def _recording(rating: Rating) -> str:
+def _recording(rating: RatingRow) -> str:
     """The comment's name in Asterisk, which keeps it under its spool folder in `recording`."""
     return f"callsteward-rating-{rating.id}"

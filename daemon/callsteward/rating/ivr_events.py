@@ -11,7 +11,7 @@ from callsteward.ari.events import event_type
 from callsteward.exceptions import NOT_JSON, MalformedEventError
 
 
-class Channel(msgspec.Struct, frozen=True):
+class MenuChannel(msgspec.Struct, frozen=True):
     id: str
     name: str = ""
 
@@ -38,21 +38,21 @@ class _Event(msgspec.Struct, frozen=True, tag_field="type", tag=True):
 class StasisStart(_Event, frozen=True, kw_only=True):
     """A channel has come into the menu; `args` are those of Stasis() in the dialplan."""
 
-    channel: Channel
+    channel: MenuChannel
     args: tuple[str, ...] = ()
 
 
 class StasisEnd(_Event, frozen=True, kw_only=True):
-    channel: Channel
+    channel: MenuChannel
 
 
 class ChannelDtmfReceived(_Event, frozen=True, kw_only=True):
-    channel: Channel
+    channel: MenuChannel
     digit: str
 
 
-class ChannelHangupRequest(_Event, frozen=True, kw_only=True):
-    channel: Channel
+class MenuHangupRequest(_Event, frozen=True, kw_only=True, tag="ChannelHangupRequest"):
+    channel: MenuChannel
     soft: bool = False
 
 
@@ -72,21 +72,21 @@ class ApplicationReplaced(_Event, frozen=True, kw_only=True):
     """Another process took the application."""
 
 
-Event = (
+MenuEvent = (
     StasisStart
     | StasisEnd
     | ChannelDtmfReceived
-    | ChannelHangupRequest
+    | MenuHangupRequest
     | PlaybackFinished
     | RecordingFinished
     | RecordingFailed
     | ApplicationReplaced
 )
-KNOWN_TYPES = frozenset(str(t.__struct_config__.tag) for t in Event.__args__)
-_decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
+KNOWN_TYPES = frozenset(str(t.__struct_config__.tag) for t in MenuEvent.__args__)
+_decoder: msgspec.json.Decoder[MenuEvent] = msgspec.json.Decoder(MenuEvent)
 
 
-def decode(frame: bytes | str) -> Event | None:
+def decode(frame: bytes | str) -> MenuEvent | None:
     """The event in a frame, None for a type the IVR does not use. Raises MalformedEventError."""
     try:
         return _decoder.decode(frame)

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from callsteward.outgoing import ledger
 from callsteward.outgoing.plan import Plan, sources
 from callsteward.outgoing.words import Actor
-from callsteward.rating.states import ALLOWED, ASKED, OPEN, Mode, Rating, RatingMoved, State
+from callsteward.rating.states import ALLOWED, ASKED, OPEN, Mode, RatingMoved, RatingRow, RatingState
 from callsteward.record.rating_id import rating_id
 from callsteward.store.clauses import one_of
 from callsteward.store.engine import failing
@@ -21,12 +21,12 @@ from callsteward.store.tables import ratings
 _PAGE = 500
 
 
-def _moved(rating: Rating, _actor: Actor) -> RatingMoved:
+def _moved(rating: RatingRow, _actor: Actor) -> RatingMoved:
     return RatingMoved(rating)
 
 
-def _asked(to: State, at_ms: int) -> Mapping[str, Any]:
-    return {"asked_at_ms": at_ms} if to is State.ASKING else {}
+def _asked(to: RatingState, at_ms: int) -> Mapping[str, Any]:
+    return {"asked_at_ms": at_ms} if to is RatingState.ASKING else {}
 
 
 PLAN = Plan(
@@ -36,15 +36,15 @@ PLAN = Plan(
     call="call_id",
     name="rating_id",
     order=(ratings.c.due_at_ms, ratings.c.id),
-    row=Rating,
+    row=RatingRow,
     fact=_moved,
-    states=State,
+    states=RatingState,
     allowed=ALLOWED,
     open=OPEN,
-    under_way=frozenset({State.DIALLING}),
-    rings=State.DIALLING,
-    stopped=State.SUPPRESSED,
-    stoppable=frozenset({State.SCHEDULED}),
+    under_way=frozenset({RatingState.DIALLING}),
+    rings=RatingState.DIALLING,
+    stopped=RatingState.SUPPRESSED,
+    stoppable=frozenset({RatingState.SCHEDULED}),
     cancelled="not_dialled",
     also=_asked,
     kept=ratings.c.comment_file.is_not(None),
@@ -52,7 +52,7 @@ PLAN = Plan(
 )
 
 
-class Ledger(ledger.Ledger[Rating, State]):
+class RatingLedger(ledger.Ledger[RatingRow, RatingState]):
     """One site's ratings."""
 
     def __init__(self, engine: AsyncEngine, site: str, announce: Announce = nobody) -> None:
@@ -70,7 +70,7 @@ class Ledger(ledger.Ledger[Rating, State]):
         client_ref: str | None,
         at_ms: int,
         due_ms: int | None = None,
-    ) -> Rating | None:
+    ) -> RatingRow | None:
         """Write down that a call's client is asked now, or with `due_ms` is called then.
 
         None where the call has its rating already: nobody is asked twice.
@@ -90,45 +90,47 @@ class Ledger(ledger.Ledger[Rating, State]):
             "asked_at_ms": at_ms if due_ms is None else None,
             "changed_at_ms": at_ms,
         }
-        return await self._open(State.ASKING if due_ms is None else State.SCHEDULED, values)
+        return await self._open(RatingState.ASKING if due_ms is None else RatingState.SCHEDULED, values)
 
     async def keep(
         self,
-        rating: Rating,
+        rating: RatingRow,
         *,
         at_ms: int,
         score: int | None = None,
         question: int | None = None,
         comment_file: str | None = None,
         comment_ms: int | None = None,
-    ) -> Rating | None:
+    ) -> RatingRow | None:
         """Write an answer down. The first score stays; None where it does."""
         changes: dict[str, Any] = {"changed_at_ms": at_ms}
         if score is not None:
             changes |= {
-                "state": State.ANSWERED.value,
+                "state": RatingState.ANSWERED.value,
                 "reason": "",
                 "score": score,
                 "answered_at_ms": at_ms,
             }
-            return await self._change(rating, State.ANSWERED, sources(ALLOWED, State.ANSWERED), changes)
+            return await self._change(
+                rating, RatingState.ANSWERED, sources(ALLOWED, RatingState.ANSWERED), changes
+            )
         if question is not None:
             changes["question"] = question
         if comment_file is not None:
             changes |= {"comment_file": comment_file, "comment_ms": comment_ms}
-        return await self._change(rating, None, {State.ANSWERED}, changes)
+        return await self._change(rating, None, {RatingState.ANSWERED}, changes)
 
-    async def of_call(self, call_id: str) -> Rating | None:
+    async def of_call(self, call_id: str) -> RatingRow | None:
         """The rating of a call, None where its client was not asked."""
         return next(iter(await self._read(self._mine().where(ratings.c.call_id == call_id))), None)
 
-    async def asking(self) -> list[Rating]:
+    async def asking(self) -> list[RatingRow]:
         """Ratings whose client is in the menu, or was when a daemon died."""
-        return await self._read(self._mine().where(ratings.c.state == State.ASKING.value))
+        return await self._read(self._mine().where(ratings.c.state == RatingState.ASKING.value))
 
     async def between(
         self, from_ms: int | None, to_ms: int | None, *, line: str | None = None
-    ) -> list[Rating]:
+    ) -> list[RatingRow]:
         """Ratings of calls that ended in [from_ms, to_ms), oldest first."""
         query = self._mine().order_by(ratings.c.id)
         if from_ms is not None:
@@ -139,7 +141,7 @@ class Ledger(ledger.Ledger[Rating, State]):
             query = query.where(ratings.c.line == line)
         return await self._read(query)
 
-    async def changed(self, from_ms: int, to_ms: int, *, line: str | None = None) -> AsyncIterator[Rating]:
+    async def changed(self, from_ms: int, to_ms: int, *, line: str | None = None) -> AsyncIterator[RatingRow]:
         """Ratings whose last step was made in [from_ms, to_ms), in the order of those."""
         query = self._mine().where(ratings.c.changed_at_ms >= from_ms, ratings.c.changed_at_ms < to_ms)
         if line is not None:
@@ -177,6 +179,6 @@ class Ledger(ledger.Ledger[Rating, State]):
                 last: int | None = (await connection.execute(query)).scalar_one()
         return last
 
-    async def comment_gone(self, rating: Rating) -> None:
+    async def comment_gone(self, rating: RatingRow) -> None:
         """Asterisk has no recording of a rating's comment any more."""
         await self._set(*self._one(rating), comment_file=None)

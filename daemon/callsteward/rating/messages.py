@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from callsteward.feed.backlog import Kind
-from callsteward.feed.envelope import BLANK, Count, Envelope, Seconds, Stamp, identity, stamp
-from callsteward.feed.tell import Channel, Tell
-from callsteward.rating.states import Complaint, ComplaintRaised, Mode, Rating, RatingMoved, State
+from callsteward.feed.backlog import MessageKind
+from callsteward.feed.envelope import BLANK, Count, Envelope, PublishedSeconds, Stamp, identity, stamp
+from callsteward.feed.tell import Tell, Topic
+from callsteward.rating.states import Complaint, ComplaintRaised, Mode, RatingMoved, RatingRow, RatingState
 
 
 class RatingMessage(Envelope, frozen=True, kw_only=True):
@@ -24,13 +24,13 @@ class RatingMessage(Envelope, frozen=True, kw_only=True):
     line: str
     operator: str | None
     mode: Mode
-    state: State
+    state: RatingState
     reason: str
     score: int | None
     question: int | None
     comment_file: str | None
-    comment_s: Seconds | None
-    answer_s: Seconds | None
+    comment_s: PublishedSeconds | None
+    answer_s: PublishedSeconds | None
     at: Stamp
     due_at: Stamp
     attempt: Count
@@ -58,7 +58,7 @@ class ComplaintMessage(Envelope, frozen=True, kw_only=True):
     client_ref: str | None
 
 
-def rating(site: str, moved: Rating) -> RatingMessage:
+def rating(site: str, moved: RatingRow) -> RatingMessage:
     return RatingMessage(
         **{**BLANK, "message_id": rating_id(site, moved)},
         site=site,
@@ -99,7 +99,7 @@ def complaint(site: str, raised: Complaint) -> ComplaintMessage:
     )
 
 
-def rating_id(site: str, moved: Rating) -> str:
+def rating_id(site: str, moved: RatingRow) -> str:
     """The same on every try."""
     # What was answered too: the second question and the comment leave the state as it is.
     answers = (moved.score, moved.question, moved.comment_file)
@@ -126,14 +126,16 @@ TELLS = (
         fact=ComplaintRaised,
         message=lambda site, fact: complaint(site, fact.complaint),
         topic=lambda fact: ("alerts", fact.complaint.line, "complaint_escalated"),
-        kind=Kind.ALERT,
+        kind=MessageKind.ALERT,
         durable="complaint",
         message_id=lambda site, fact: complaint_id(site, fact.complaint),
         line=lambda fact: fact.complaint.line,
         made_ms=lambda fact: fact.complaint.raised_at_ms,
     ),
 )
-CHANNELS = {
-    "ratings": Channel("ratings/{line}", RatingMessage),
-    "complaints": Channel("alerts/{line}/complaint_escalated", ComplaintMessage),
+TOPICS = {
+    "ratings": Topic(
+        "ratings/{line}", RatingMessage, published_as={RatingState: "callsteward.rating.states.State"}
+    ),
+    "complaints": Topic("alerts/{line}/complaint_escalated", ComplaintMessage),
 }

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from callsteward.ari.events import Event
-from callsteward.callback.ledger import Ledger as CallbackLedger
+from callsteward.callback.ledger import CallbackLedger
 from callsteward.clock import steady_ms
 from callsteward.network.waiting import together
 from callsteward.part import Part, Site
 from callsteward.rating.complaints import TAGGED, Complaints
-from callsteward.rating.decisions import Decisions, no_tags
+from callsteward.rating.decisions import RatingDecisions, no_tags
 from callsteward.rating.ivr import Ivr
-from callsteward.rating.ledger import Ledger
-from callsteward.rating.states import RatingMoved, State
+from callsteward.rating.ledger import RatingLedger
+from callsteward.rating.states import RatingMoved, RatingState
 from callsteward.rating.surveys import Surveys
 from callsteward.record.facts import CallTagged, Fact
 from callsteward.record.tag import Tag
@@ -27,11 +27,11 @@ class RatingPart(Part):
 
     def __init__(self, site: Site) -> None:
         engine = site.store.engine
-        ledger = Ledger(engine, site.name, site.announce)
+        ledger = RatingLedger(engine, site.name, site.announce)
         callback_open = CallbackLedger(engine, site.name).open_to
         self._tags = site.part(TagsPart)
         self.complaints = Complaints(engine, site.name, site.announce)
-        self.decisions = Decisions(
+        self.decisions = RatingDecisions(
             site.config,
             ledger=ledger,
             complaints=self.complaints,
@@ -73,7 +73,7 @@ class RatingPart(Part):
         self._surveys.hear(event)
 
     def told(self, fact: object) -> None:
-        if isinstance(fact, RatingMoved) and fact.rating.state is State.SCHEDULED:
+        if isinstance(fact, RatingMoved) and fact.rating.state is RatingState.SCHEDULED:
             self._surveys.wake()
 
     def link(self, connected: bool, why: str) -> None:

@@ -12,14 +12,14 @@ from typing import Literal
 import msgspec
 
 from callsteward.rating.menu import HIGHEST, LOWEST
-from callsteward.rating.states import Rating, State
+from callsteward.rating.states import RatingRow, RatingState
 from callsteward.record.call import CallRecord, Direction
 
-By = Literal["operator", "line"]
+Grouping = Literal["operator", "line"]
 NOBODY = "-"
 
 
-class Row(msgspec.Struct, kw_only=True):
+class RatingSums(msgspec.Struct, kw_only=True):
     """One operator or line. `calls`: inbound talks. Shares are from 0 to 1, null where nothing is shared."""
 
     key: str
@@ -49,13 +49,13 @@ class Row(msgspec.Struct, kw_only=True):
         return round(self.answered / self.asked, 4) if self.asked else None
 
 
-class Tally:
+class RatingTally:
     """Takes records one by one, so that a year of calls needs no memory."""
 
-    def __init__(self, by: By, ratings: Iterable[Rating]) -> None:
+    def __init__(self, by: Grouping, ratings: Iterable[RatingRow]) -> None:
         self._by = by
-        self._ratings: Mapping[str, Rating] = {rating.call_id: rating for rating in ratings}
-        self._rows: dict[str, Row] = {}
+        self._ratings: Mapping[str, RatingRow] = {rating.call_id: rating for rating in ratings}
+        self._rows: dict[str, RatingSums] = {}
         self._reasons: dict[str, Counter[str]] = {}
 
     def add(self, record: CallRecord) -> None:
@@ -68,7 +68,7 @@ class Tally:
         if record.answered_at is None or not asked_after or record.direction is Direction.RATING:
             return
         key = (record.operator if self._by == "operator" else record.line) or NOBODY
-        row = self._rows.setdefault(key, Row(key=key))
+        row = self._rows.setdefault(key, RatingSums(key=key))
         row.calls += 1
         status, reason, score = record.rating.status, record.rating.reason, record.rating.score
         if status == "scheduled":
@@ -85,7 +85,7 @@ class Tally:
                 row.score_sum += score
                 row.scores[score] = row.scores.get(score, 0) + 1
 
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[RatingSums]:
         """A row for each operator or line, by name; the sum of all last, where there are several."""
         rows = sorted(self._rows.values(), key=lambda row: row.key)
         for row in rows:
@@ -93,9 +93,9 @@ class Tally:
         return rows if len(rows) < 2 else [*rows, total(rows)]
 
 
-def total(rows: Iterable[Row]) -> Row:
+def total(rows: Iterable[RatingSums]) -> RatingSums:
     """The rows added up."""
-    whole = Row(key="all")
+    whole = RatingSums(key="all")
     reasons: Counter[str] = Counter()
     for row in rows:
         whole.calls += row.calls
@@ -110,10 +110,10 @@ def total(rows: Iterable[Row]) -> Row:
     return whole
 
 
-def _since(rating: Rating | None) -> tuple[str, str, int | None]:
+def _since(rating: RatingRow | None) -> tuple[str, str, int | None]:
     """What became of a rating call."""
-    if rating is None or rating.state in {State.SCHEDULED, State.DIALLING}:
+    if rating is None or rating.state in {RatingState.SCHEDULED, RatingState.DIALLING}:
         return "waiting", "", None
-    if rating.state in {State.ANSWERED, State.UNANSWERED, State.ASKING}:
+    if rating.state in {RatingState.ANSWERED, RatingState.UNANSWERED, RatingState.ASKING}:
         return "asked", rating.reason, rating.score
     return "not_asked", rating.reason or rating.state.value, None

@@ -13,7 +13,7 @@ from enum import StrEnum
 
 import msgspec
 
-from callsteward.outgoing.entry import Entry
+from callsteward.outgoing.ledger_row import LedgerRow
 
 
 class Mode(StrEnum):
@@ -24,7 +24,7 @@ class Mode(StrEnum):
     CALL = "call"
 
 
-class State(StrEnum):
+class RatingState(StrEnum):
     SCHEDULED = "scheduled"
     DIALLING = "dialling"
     ASKING = "asking"
@@ -36,30 +36,39 @@ class State(StrEnum):
     EXPIRED = "expired"
 
 
-ALLOWED: dict[State, frozenset[State]] = {
-    State.SCHEDULED: frozenset(
-        {State.DIALLING, State.ASKING, State.SUPPRESSED, State.CANCELLED, State.EXPIRED, State.NOT_REACHED}
+ALLOWED: dict[RatingState, frozenset[RatingState]] = {
+    RatingState.SCHEDULED: frozenset(
+        {
+            RatingState.DIALLING,
+            RatingState.ASKING,
+            RatingState.SUPPRESSED,
+            RatingState.CANCELLED,
+            RatingState.EXPIRED,
+            RatingState.NOT_REACHED,
+        }
     ),
-    State.DIALLING: frozenset({State.SCHEDULED, State.ASKING, State.NOT_REACHED, State.UNANSWERED}),
-    State.ASKING: frozenset({State.ANSWERED, State.UNANSWERED}),
+    RatingState.DIALLING: frozenset(
+        {RatingState.SCHEDULED, RatingState.ASKING, RatingState.NOT_REACHED, RatingState.UNANSWERED}
+    ),
+    RatingState.ASKING: frozenset({RatingState.ANSWERED, RatingState.UNANSWERED}),
     # The key came as the end did: what the client pressed counts.
-    State.UNANSWERED: frozenset({State.ANSWERED}),
-    State.ANSWERED: frozenset(),
-    State.NOT_REACHED: frozenset({State.ASKING}),
-    State.SUPPRESSED: frozenset(),
-    State.CANCELLED: frozenset({State.ASKING}),
-    State.EXPIRED: frozenset({State.ASKING}),
+    RatingState.UNANSWERED: frozenset({RatingState.ANSWERED}),
+    RatingState.ANSWERED: frozenset(),
+    RatingState.NOT_REACHED: frozenset({RatingState.ASKING}),
+    RatingState.SUPPRESSED: frozenset(),
+    RatingState.CANCELLED: frozenset({RatingState.ASKING}),
+    RatingState.EXPIRED: frozenset({RatingState.ASKING}),
 }
-OPEN = frozenset({State.SCHEDULED, State.DIALLING})
-ASKED = frozenset({State.ASKING, State.ANSWERED, State.UNANSWERED})
+OPEN = frozenset({RatingState.SCHEDULED, RatingState.DIALLING})
+ASKED = frozenset({RatingState.ASKING, RatingState.ANSWERED, RatingState.UNANSWERED})
 
 
-class Rating(Entry, frozen=True, kw_only=True):
+class RatingRow(LedgerRow, frozen=True, kw_only=True):
     """A rating as the ledger has it."""
 
     call_id: str
     mode: Mode
-    state: State
+    state: RatingState
     score: int | None
     question: int | None
     comment_file: str | None
@@ -79,7 +88,7 @@ class Rating(Entry, frozen=True, kw_only=True):
 class RatingMoved(msgspec.Struct, frozen=True):
     """A rating has a new state or a new answer, durably. Published as it is, number left out."""
 
-    rating: Rating
+    rating: RatingRow
 
 
 class Complaint(msgspec.Struct, frozen=True, kw_only=True):

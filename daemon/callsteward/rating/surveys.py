@@ -16,11 +16,11 @@ from callsteward.clock import HOUR_MS
 from callsteward.config import Config
 from callsteward.outgoing.may import May
 from callsteward.outgoing.work import GRACE_MS, Work
-from callsteward.rating import heard
-from callsteward.rating.dialplan import Dialplan
-from callsteward.rating.heard import Heard, Said
-from callsteward.rating.ledger import Ledger
-from callsteward.rating.states import OPEN, Mode, Rating, RatingMoved, State
+from callsteward.rating import signals
+from callsteward.rating.dialplan import RatingDialplan
+from callsteward.rating.ledger import RatingLedger
+from callsteward.rating.signals import RatingReport, RatingSignal
+from callsteward.rating.states import OPEN, Mode, RatingMoved, RatingRow, RatingState
 from callsteward.record.rating_id import channel_id
 
 log = structlog.get_logger(__name__)
@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 AGAIN_MS = 30_000
 
 
-class Surveys(Work[Rating, State]):
+class Surveys(Work[RatingRow, RatingState]):
     """Works until cancelled. `client_numbers`: who is on a call now, as the lines delivered it."""
 
     def __init__(
@@ -36,7 +36,7 @@ class Surveys(Work[Rating, State]):
         config: Config,
         *,
         may: May,
-        ledger: Ledger,
+        ledger: RatingLedger,
         rest: Rest,
         callback_open: Callable[[str | None], Awaitable[bool]],
         client_numbers: Callable[[], Collection[str]],
@@ -49,7 +49,7 @@ class Surveys(Work[Rating, State]):
         self._ratings = ledger
         self._callback_open = callback_open
         self._client_numbers = client_numbers
-        self._dialplan = Dialplan(config, rest)
+        self._dialplan = RatingDialplan(config, rest)
         super().__init__(
             ledger, self._dialplan, config.rating, now_ms=now_ms, steady_ms=steady_ms, publish=publish
         )
@@ -60,28 +60,28 @@ class Surveys(Work[Rating, State]):
 
     def hear(self, event: ari.Event) -> None:
         """An event came, from Asterisk or from the journal. Does not wait."""
-        self.said(heard.read(event))
+        self.said(signals.read(event))
 
-    def _moved(self, row: Rating, to: State, reason: str) -> None:
+    def _moved(self, row: RatingRow, to: RatingState, reason: str) -> None:
         log.info("rating moved", action="rating_moved", rating=row.id, state=to.value, reason=reason)
         if to not in OPEN:
             self._not_before_ms.pop(row.id, None)
             self._answered_ms.pop(row.id, None)
 
-    def _patience_s(self, _row: Rating) -> float:
+    def _patience_s(self, _row: RatingRow) -> float:
         return self._settings.ring_s
 
-    async def _forget(self, row: Rating) -> None:
+    async def _forget(self, row: RatingRow) -> None:
         if row.comment_file is not None and await self._dialplan.deleted(row.comment_file):
             await self._ratings.comment_gone(row)
         await super()._forget(row)
 
-    async def _go_on(self, opened: Sequence[Rating]) -> None:
+    async def _go_on(self, opened: Sequence[RatingRow]) -> None:
         now_ms, steady_ms = self._now_ms(), self.steady_ms()
         due = [
             rating
             for rating in opened
-            if rating.state is State.SCHEDULED
+            if rating.state is RatingState.SCHEDULED
             and rating.due_at_ms <= now_ms
             and self._not_before_ms.get(rating.id, steady_ms) <= steady_ms
         ]
@@ -93,16 +93,16 @@ class Surveys(Work[Rating, State]):
             if await self._call(rating, on_a_call):
                 on_a_call.add(rating.number)
 
-    async def _call(self, rating: Rating, on_a_call: Collection[str | None]) -> bool:
+    async def _call(self, rating: RatingRow, on_a_call: Collection[str | None]) -> bool:
         """What a due rating comes to now; whether its client is being called."""
         now_ms = self._now_ms()
         if now_ms - rating.due_at_ms > self._settings.expire_h * HOUR_MS:
-            await self.move(rating, State.EXPIRED, reason="too_late")
+            await self.move(rating, RatingState.EXPIRED, reason="too_late")
             return False
         # Nobody is exempt from the hours here: nobody lost their connection.
         client = await self._may.call(rating.number or "", rating.line, at_ms=now_ms)
         if client.number is None or client.never is not None:
-            await self.move(rating, State.SUPPRESSED, reason=client.never or "")
+            await self.move(rating, RatingState.SUPPRESSED, reason=client.never or "")
             return False
         waits = (
             not client.now
@@ -112,10 +112,12 @@ class Surveys(Work[Rating, State]):
         )
         return False if waits else await self._dial(rating, client.number)
 
-    async def _dial(self, rating: Rating, number: str) -> bool:
+    async def _dial(self, rating: RatingRow, number: str) -> bool:
         """Begin a rating call; written down first. The dialplan dials, if the fence lets it."""
         channel = channel_id(rating.id, rating.attempts + 1, rating.line)
-        dialling = await self.move(rating, State.DIALLING, among=(State.SCHEDULED,), channel=channel)
+        dialling = await self.move(
+            rating, RatingState.DIALLING, among=(RatingState.SCHEDULED,), channel=channel
+        )
         if dialling is None:
             return False
         self.begun(rating)
@@ -130,51 +132,51 @@ class Surveys(Work[Rating, State]):
 
     # --- what Asterisk said --------------------------------------------------------------------------
 
-    async def _take(self, item: Heard) -> None:
+    async def _take(self, item: RatingReport) -> None:
         rating = await self._ledger.find(item.about)
         if rating is None or rating.mode is not Mode.CALL:
             return
         match item.said:
-            case Said.OVER:
+            case RatingSignal.OVER:
                 await self._over(rating, item)
-            case Said.FENCE:
+            case RatingSignal.FENCE:
                 await self._behind_fence(rating, item)
-            case Said.REFUSED:
-                await self.move(rating, State.NOT_REACHED, reason="refused_by_dialplan")
-            case Said.GONE:
+            case RatingSignal.REFUSED:
+                await self.move(rating, RatingState.NOT_REACHED, reason="refused_by_dialplan")
+            case RatingSignal.GONE:
                 if item.channel_id == rating.channel_id:
                     # Whatever it came to was said before; if not, the fence is asked.
                     self.looked_after.discard(rating.id)
-            case Said.FORGOTTEN:
+            case RatingSignal.FORGOTTEN:
                 await self.gone(rating)
-            case Said.LOCKED:
+            case RatingSignal.LOCKED:
                 log.warning("the fence was locked", action="rating_locked", rating=rating.id)
-            case Said.DIALLING:
+            case RatingSignal.DIALLING:
                 pass
 
-    async def _over(self, rating: Rating, item: Heard) -> None:
+    async def _over(self, rating: RatingRow, item: RatingReport) -> None:
         if item.status == "ANSWER":
             # The menu is the next to say something, or the client was thanked because there was none.
             self._answered_ms.setdefault(rating.id, self.steady_ms())
             return
         why = await self.why_not_reached(rating, item)
-        await self.move(rating, State.NOT_REACHED, reason=why)
+        await self.move(rating, RatingState.NOT_REACHED, reason=why)
 
-    async def _behind_fence(self, rating: Rating, item: Heard) -> None:
+    async def _behind_fence(self, rating: RatingRow, item: RatingReport) -> None:
         """An answer to our question, or a second attempt that met the fence."""
         now_ms = self.steady_ms()
         lives = await self._dialplan.lives(rating.channel_id)
         if not item.at:
-            if lives is False and rating.state is State.DIALLING:
+            if lives is False and rating.state is RatingState.DIALLING:
                 if rating.attempts > 1:
                     # Not the kill of a daemon: something keeps the dialplan from it.
                     self._not_before_ms.setdefault(rating.id, now_ms + AGAIN_MS)
                 self.asked_ms.pop(rating.id, None)
-                await self.move(rating, State.SCHEDULED, reason="not_dialled")
+                await self.move(rating, RatingState.SCHEDULED, reason="not_dialled")
         elif item.status == "ANSWER":
             if now_ms - self._answered_ms.setdefault(rating.id, now_ms) > GRACE_MS:
-                among = (State.DIALLING,)
-                await self.move(rating, State.UNANSWERED, reason="interrupted", among=among)
+                among = (RatingState.DIALLING,)
+                await self.move(rating, RatingState.UNANSWERED, reason="interrupted", among=among)
         elif item.status or not lives:
             why = await self.why_not_reached(rating, item)
-            await self.move(rating, State.NOT_REACHED, reason=why)
+            await self.move(rating, RatingState.NOT_REACHED, reason=why)

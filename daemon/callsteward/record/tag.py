@@ -50,7 +50,7 @@ class Given(msgspec.Struct, frozen=True):
         return f"{self.tag.value}={self.value}" if self.value else self.tag.value
 
 
-class Said(msgspec.Struct, frozen=True):
+class TagOnCall(msgspec.Struct, frozen=True):
     """A tag of a call that is on."""
 
     given: Given

@@ -30,7 +30,7 @@ from callsteward.terminal.visible import visible
 
 
 @dataclass(slots=True)
-class Tally:
+class ReplayCounts:
     """Counts of a replay. `events` are those of a type that callsteward uses, `unknown` the others."""
 
     events: int = 0
@@ -46,7 +46,7 @@ OnBroken = Callable[[int, MalformedEventError], None]
 def replay(
     lines: Iterable[bytes],
     config: Config,
-    tally: Tally,
+    tally: ReplayCounts,
     on_broken: OnBroken,
     *,
     features: Sequence[Feature] = FEATURES,
@@ -84,7 +84,7 @@ def replay(
     yield from _records(facts, tally)
 
 
-def _records(facts: Sequence[Fact], tally: Tally) -> Iterator[CallRecord]:
+def _records(facts: Sequence[Fact], tally: ReplayCounts) -> Iterator[CallRecord]:
     for fact in facts:
         if isinstance(fact, CallEnded):
             tally.records += 1
@@ -98,13 +98,13 @@ _BAR_FROM_BYTES = 4_000_000
 
 def replay_files(
     files: list[Path], config: Config, out: Printer[CallRecord], *, strict: bool, bar: bool
-) -> Tally:
+) -> ReplayCounts:
     """Replay each file as a stream of its own: records go to `out`, broken lines are named on stderr.
 
     `bar`: how far a large file is read is shown on a terminal. Raises MalformedEventError at the first broken
     line when `strict`.
     """
-    tally = Tally()
+    tally = ReplayCounts()
     for file in files:
         name = "stdin" if file == STDIN else str(file)
 

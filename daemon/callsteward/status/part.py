@@ -6,7 +6,7 @@ import os
 import time
 
 from callsteward.part import Part, Site
-from callsteward.status.report import Link, Report, broker_of, report
+from callsteward.status.report import LinkStatus, Report, broker_of, report
 from callsteward.status.socket import StatusSocket, socket_path
 from callsteward.status.work import open_work
 from callsteward.store.engine import shown
@@ -31,7 +31,7 @@ class StatusPart(Part):
             boot_id=site.boot_id,
             pid=os.getpid(),
             started_s=self._started_s,
-            asterisk=Link(connected=connected, detail=detail),
+            asterisk=LinkStatus(connected=connected, detail=detail),
             broker=broker_of(readings.feed(), enabled=site.config.mqtt.enabled),
             store=shown(site.config.store.url),
             journal_bytes=readings.journal_bytes(),

@@ -12,18 +12,18 @@ from callsteward import __version__
 from callsteward.health import FeedState, Health
 from callsteward.record.moments import rfc3339
 
-Work = Mapping[str, Mapping[str, int]]
+OpenWork = Mapping[str, Mapping[str, int]]
 """Open work by kind (`callbacks`, `ratings`, `lost`, `complaints`), each by state or line: how many."""
 
 
-class Link(msgspec.Struct, frozen=True, kw_only=True):
+class LinkStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The link to Asterisk; `detail` says why it is down, or how it is connected."""
 
     connected: bool
     detail: str
 
 
-class Outbox(msgspec.Struct, frozen=True, kw_only=True):
+class OutboxStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Messages on disk that the broker has not acknowledged; `oldest_at`: RFC 3339, null for none."""
 
     messages: int
@@ -39,7 +39,7 @@ class Broker(msgspec.Struct, frozen=True, kw_only=True):
     connected: bool
     waiting: int
     dropped: dict[str, int]
-    outbox: Outbox | None
+    outbox: OutboxStatus | None
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,14 +57,14 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     pid: int | None = None
     started_at: str | None = None
     uptime_s: float | None = None
-    asterisk: Link | None = None
+    asterisk: LinkStatus | None = None
     broker: Broker | None = None
     store: str | None = None
     journal_bytes: int | None = None
     open_calls: int | None = None
     frames_waiting: int | None = None
     event_lag_s: float | None = None
-    work: Work | None = None
+    work: OpenWork | None = None
     health: Health | None = None
 
 
@@ -78,7 +78,7 @@ def broker_of(feed: FeedState, *, enabled: bool) -> Broker:
         dropped=dict(feed.dropped),
         outbox=None
         if outbox is None
-        else Outbox(
+        else OutboxStatus(
             messages=outbox.messages,
             bytes=outbox.size,
             limit_bytes=outbox.limit,
@@ -87,7 +87,7 @@ def broker_of(feed: FeedState, *, enabled: bool) -> Broker:
     )
 
 
-def problems_of(*, asterisk: Link, broker: Broker, health: Health, work: Work | None) -> list[str]:
+def problems_of(*, asterisk: LinkStatus, broker: Broker, health: Health, work: OpenWork | None) -> list[str]:
     """The present problems, each with what to do about it if the daemon knows."""
     found = []
     if not asterisk.connected:
@@ -123,14 +123,14 @@ def report(
     boot_id: str,
     pid: int,
     started_s: float,
-    asterisk: Link,
+    asterisk: LinkStatus,
     broker: Broker,
     store: str,
     journal_bytes: int,
     open_calls: int,
     event_lag_s: float,
     health: Health,
-    work: Work | None,
+    work: OpenWork | None,
     now_s: float | None = None,
 ) -> Report:
     """The answer of a running daemon. `started_s`: seconds since 1970, like `now_s`."""

@@ -33,7 +33,7 @@ _LARGEST = 1 << 20
 _CREDENTIALS = struct.Struct("3i")
 _ROOT = 0
 
-Answer = Callable[[], Awaitable[Report]]
+MakeReport = Callable[[], Awaitable[Report]]
 
 
 class NotRunningError(CallstewardError):
@@ -85,7 +85,7 @@ def _listen(path: Path) -> socket.socket:
 class StatusSocket:
     """Answers every request until cancelled. Without it everything else goes on."""
 
-    def __init__(self, path: Path, answer: Answer) -> None:
+    def __init__(self, path: Path, answer: MakeReport) -> None:
         self._path = path
         self._answer = answer
         self._room = asyncio.Semaphore(_AT_ONCE)

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from callsteward.callback.ledger import Ledger as CallbackLedger
+from callsteward.callback.ledger import CallbackLedger
 from callsteward.exceptions import CallstewardError
 from callsteward.lost.calls import LostCalls
 from callsteward.rating.complaints import Complaints
-from callsteward.rating.ledger import Ledger as RatingLedger
+from callsteward.rating.ledger import RatingLedger
 
 if TYPE_CHECKING:
-    from callsteward.status.report import Work
+    from callsteward.status.report import OpenWork
 
 log = structlog.get_logger(__name__)
 
@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 WITHIN_S = 3.0
 
 
-async def open_work(engine: AsyncEngine, site: str, *, within_s: float = WITHIN_S) -> Work | None:
+async def open_work(engine: AsyncEngine, site: str, *, within_s: float = WITHIN_S) -> OpenWork | None:
     """How much work is open, or None where the database gives no answer within `within_s` seconds."""
     try:
         async with asyncio.timeout(within_s):

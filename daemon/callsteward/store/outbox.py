@@ -58,7 +58,7 @@ class Stored(msgspec.Struct, frozen=True):
     made_at_ms: int
 
 
-class Measure(msgspec.Struct, frozen=True):
+class OutboxSize(msgspec.Struct, frozen=True):
     """The size of the outbox: messages, bytes of their payloads, and when the oldest was made."""
 
     messages: int = 0
@@ -158,7 +158,7 @@ class Outbox:
                     some = names[start : start + _AT_ONCE]
                     await connection.execute(self._remove, {"names": some})
 
-    async def measure(self) -> Measure:
+    async def measure(self) -> OutboxSize:
         """The outbox's size at this moment."""
         query = select(
             func.count(), func.coalesce(func.sum(outbox.c.size), 0), func.min(outbox.c.made_at_ms)
@@ -166,7 +166,7 @@ class Outbox:
         with failing("read"):
             async with self._engine.connect() as connection:
                 messages, size, oldest = (await connection.execute(query)).one()
-        return Measure(messages, int(size), oldest)
+        return OutboxSize(messages, int(size), oldest)
 
     async def waiting(self) -> list[tuple[str, str, int]]:
         """How many messages wait, by kind and line."""

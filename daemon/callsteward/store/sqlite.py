@@ -16,14 +16,14 @@ from callsteward.store.trouble import DAMAGED
 _ROWS_AT_A_TIME = 64
 
 
-class Cursor:
+class SqliteCursor:
     """A cursor that visits the connection's thread once for each statement.
 
     aiosqlite's own asks its thread for the cursor, the statement, the rows and the end one by one. Each visit
     is two changes of thread, which in a busy daemon cost more than SQLite's own work.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: SqliteConnection) -> None:
         self._connection = connection
         self._rows: deque[Any] = deque()
         self.description: Any = None
@@ -77,7 +77,7 @@ class Cursor:
         return self
 
 
-class Connection(aiosqlite.Connection):
+class SqliteConnection(aiosqlite.Connection):
     """A connection that is stopped only once, and asks its thread for as little as it can.
 
     If a task is cancelled twice in the middle of a statement, SQLAlchemy closes its connection and then stops
@@ -106,8 +106,8 @@ class Connection(aiosqlite.Connection):
         self._asked += 1
         await self._execute(counted)  # type: ignore[no-untyped-call]
 
-    def cursor(self) -> Cursor:  # type: ignore[override]
-        return Cursor(self)
+    def cursor(self) -> SqliteCursor:  # type: ignore[override]
+        return SqliteCursor(self)
 
     async def rollback(self) -> None:
         # A pool rolls back every connection that it gets back, and most have been committed. Work of a
@@ -123,14 +123,14 @@ class Connection(aiosqlite.Connection):
         return super().stop()
 
 
-def opened(*arguments: Any, **options: Any) -> Connection:
+def opened(*arguments: Any, **options: Any) -> SqliteConnection:
     """A connection to be awaited, like that of `aiosqlite.connect`, with the arguments of `sqlite3`."""
 
     def connector() -> sqlite3.Connection:
         made: sqlite3.Connection = sqlite3.connect(*arguments, **options)
         return made
 
-    connection = Connection(connector, _ROWS_AT_A_TIME)
+    connection = SqliteConnection(connector, _ROWS_AT_A_TIME)
     # As SQLAlchemy does for its own: a disk that hangs must not keep the process from ending.
     connection._thread.daemon = True  # noqa: SLF001
     return connection

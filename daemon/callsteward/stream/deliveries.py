@@ -12,7 +12,7 @@ import structlog
 from callsteward.calls.deliveries import Delivered
 from callsteward.calls.tracker import Tracker
 from callsteward.exceptions import StoreError
-from callsteward.stream.trunk_numbers import TrunkNumbers
+from callsteward.stream.trunk_numbers import TrunkNumberCounts
 
 log = structlog.get_logger(__name__)
 
@@ -24,7 +24,7 @@ _STOP_S = 0.3
 class DeliveryCounts:
     """Moves the tracker's counts into the store."""
 
-    def __init__(self, tracker: Tracker, store: TrunkNumbers) -> None:
+    def __init__(self, tracker: Tracker, store: TrunkNumberCounts) -> None:
         self._tracker = tracker
         self._store = store
         self._waiting: dict[tuple[str, str], int] = {}

@@ -22,10 +22,10 @@ from callsteward.ari.frames import Frame, FrameQueue
 from callsteward.ari.marks import (
     ADVANCED,
     CLOCK_SET,
-    HANDED_OVER,
+    CLOSED_GRACEFULLY,
     SEEN,
     advanced,
-    handed_over,
+    closed_gracefully,
     moved,
     seen,
 )
@@ -77,7 +77,7 @@ Judge = Callable[[Sequence[Fact]], Awaitable[Sequence[Fact]]]
 Listener = Callable[[events.Event], None]
 
 
-class Outlet(Protocol):
+class FactOutlet(Protocol):
     """The target of facts."""
 
     def publish(self, fact: Fact) -> None: ...
@@ -86,12 +86,12 @@ class Outlet(Protocol):
 class Rerun(NamedTuple):
     """The content of a journal: the last event's timestamp, and the last events.
 
-    `handed_over`: the process that wrote it closed its link gracefully, so nothing was lost.
+    `closed_gracefully`: the process that wrote it closed its link gracefully, so nothing was lost.
     """
 
     last: str
     recent: Recent
-    handed_over: bool
+    closed_gracefully: bool
 
 
 class Pump:
@@ -108,7 +108,7 @@ class Pump:
         tracker: Tracker,
         keeping: Keeping,
         save: Save,
-        outlet: Outlet,
+        outlet: FactOutlet,
         census: Census,
         clock: EventClock,
         counters: Counters,
@@ -140,7 +140,7 @@ class Pump:
         self._kept = kept
         self._clock_marks = ClockMarks(counters, machine or WallClock(), lambda: tracker.open_calls)
         self._finishing = False
-        self._handed_over = False
+        self._closed_gracefully = False
         self.changed = changed or asyncio.Event()
         """Set when something has happened that the gauges may show."""
 
@@ -167,8 +167,8 @@ class Pump:
             if kind == ADVANCED:
                 now = events.epoch_ms(moment)
                 facts += self._tracker.advance(now) if now is not None else ()
-            ended_well = kind == HANDED_OVER
-            if kind in {ADVANCED, SEEN, HANDED_OVER}:
+            ended_well = kind == CLOSED_GRACEFULLY
+            if kind in {ADVANCED, SEEN, CLOSED_GRACEFULLY}:
                 continue
             recent.add(raw)
             self._keeping.record_left(raw)
@@ -209,17 +209,17 @@ class Pump:
                 # Neither of the two above need have yielded to other tasks.
                 await asyncio.sleep(0)
             elif self._finishing:
-                if self._handed_over and self._keeping.journal_bytes:
-                    await self._keeping.mark(handed_over())
+                if self._closed_gracefully and self._keeping.journal_bytes:
+                    await self._keeping.mark(closed_gracefully())
                 return
             elif not arrived:
                 await self._time_passed()
                 await self._heard()
 
-    def finish(self, *, handed_over: bool = False) -> None:
+    def finish(self, *, closed_gracefully: bool = False) -> None:
         """Make `run` return once the queue is empty; after a graceful close the journal notes that."""
         self._finishing = True
-        self._handed_over = handed_over
+        self._closed_gracefully = closed_gracefully
         self._frames.wake()
 
     async def _work(self, batch: Batch, position: int = 0) -> None:

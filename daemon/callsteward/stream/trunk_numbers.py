@@ -20,7 +20,7 @@ KEPT_TRUNKS = 500
 """The trunks that called last. A trunk can be named by whoever calls."""
 
 
-class TrunkNumbers:
+class TrunkNumberCounts:
     """One site's counts. Every method raises StoreError when the database fails."""
 
     def __init__(self, engine: AsyncEngine, site: str) -> None:

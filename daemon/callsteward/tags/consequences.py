@@ -13,10 +13,10 @@ from datetime import datetime
 
 import msgspec
 
-from callsteward.callback.decisions import Decisions
-from callsteward.callback.ledger import Ledger
+from callsteward.callback.decisions import CallbackDecisions
+from callsteward.callback.ledger import CallbackLedger
 from callsteward.callback.policy import Reason
-from callsteward.callback.states import CANCELLABLE, Callback, CallbackMoved, State
+from callsteward.callback.states import CANCELLABLE, CallbackMoved, CallbackRow, CallbackState
 from callsteward.outgoing.forbidding import Forbidding
 from callsteward.outgoing.guard import Guard
 from callsteward.outgoing.words import Actor
@@ -36,8 +36,8 @@ class Consequences:
         guard: Guard,
         forbidding: Forbidding,
         book: TagBook,
-        ledger: Ledger,
-        decisions: Decisions | None,
+        ledger: CallbackLedger,
+        decisions: CallbackDecisions | None,
         now_ms: Callable[[], int],
         publish: Callable[[CallbackMoved], None],
         lock: asyncio.Lock,
@@ -59,11 +59,11 @@ class Consequences:
         """Take a number off the list; whether it was on it."""
         return await self._forbidding.remove(number)
 
-    async def cancel(self, callback: Callback, *, actor: Actor, reason: str, evidence: str) -> bool:
+    async def cancel(self, callback: CallbackRow, *, actor: Actor, reason: str, evidence: str) -> bool:
         """Cancel a callback whose client has not been dialled; False where it is too late for that."""
         moved = await self._ledger.move(
             callback,
-            State.CANCELLED,
+            CallbackState.CANCELLED,
             actor=actor,
             at_ms=self._now_ms(),
             reason=reason,
@@ -75,7 +75,7 @@ class Consequences:
         self._publish(CallbackMoved(moved, actor))
         return True
 
-    async def find(self, name: str) -> Callback | None:
+    async def find(self, name: str) -> CallbackRow | None:
         """A callback by its id or by the call that broke."""
         return await self._ledger.find(name)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import structlog
 
-from callsteward.callback.ledger import Ledger
+from callsteward.callback.ledger import CallbackLedger
 from callsteward.callback.part import CallbackPart
 from callsteward.exceptions import StoreError
 from callsteward.network.waiting import together
@@ -36,7 +36,7 @@ class TagsPart(Part):
             guard=site.guard,
             forbidding=site.forbidding,
             book=self._book,
-            ledger=Ledger(engine, site.name, site.announce),
+            ledger=CallbackLedger(engine, site.name, site.announce),
             decisions=None if callbacks is None else callbacks.decisions,
             now_ms=site.now_ms,
             publish=site.publish,

@@ -10,7 +10,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from callsteward.network.gate import Bounds, Guest
-from callsteward.network.tally import Tally
+from callsteward.network.tally import RefusalTally
 
 log = structlog.get_logger(__name__)
 
@@ -25,12 +25,12 @@ BODY_S = 5.0
 _LOOK_EVERY_S = 0.5
 
 
-class Connection(web.RequestHandler):
+class HttpConnection(web.RequestHandler):
     """aiohttp's handler, which by itself waits for a request without limit."""
 
     __slots__ = ("_ended", "_guest", "_since_s", "_tally")
 
-    def __init__(self, server: web.Server, guest: Guest, tally: Tally) -> None:
+    def __init__(self, server: web.Server, guest: Guest, tally: RefusalTally) -> None:
         loop = asyncio.get_running_loop()
         super().__init__(server, loop=loop, access_log=None, keepalive_timeout=SILENCE_S, lingering_time=2.0)  # type: ignore[arg-type]
         self._guest = guest

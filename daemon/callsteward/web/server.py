@@ -30,9 +30,9 @@ from callsteward.exceptions import NOT_JSON, ConfigError
 from callsteward.metrics.scrape import Metrics
 from callsteward.network.gate import CannotListenError, Guest, gate
 from callsteward.network.openings import Opened
-from callsteward.network.tally import Tally
+from callsteward.network.tally import RefusalTally
 from callsteward.record.tag import Source
-from callsteward.web.connection import BODY_S, BOUNDS, Connection
+from callsteward.web.connection import BODY_S, BOUNDS, HttpConnection
 
 if TYPE_CHECKING:
     from callsteward.config import Config
@@ -64,7 +64,7 @@ class HttpDoor:
             )
             raise ConfigError(message)
         self.port = self._settings.port
-        self._tally = Tally(log)
+        self._tally = RefusalTally(log)
 
     def application(self) -> web.Application:
         application = web.Application(client_max_size=LARGEST, middlewares=[self._timed, self._let_in])
@@ -85,7 +85,7 @@ class HttpDoor:
         assert server is not None
 
         async def serve(guest: Guest) -> None:
-            await Connection(server, guest, self._tally).run()
+            await HttpConnection(server, guest, self._tally).run()
 
         try:
             async with gate("web", host, port, serve, BOUNDS):
@@ -123,7 +123,7 @@ class HttpDoor:
     async def _timed(self, request: web.Request, handler: Any) -> web.StreamResponse:
         """Tell the connection while a request is being worked on."""
         connection = request.protocol
-        if not isinstance(connection, Connection):
+        if not isinstance(connection, HttpConnection):
             response: web.StreamResponse = await handler(request)
             return response
         connection.begun()

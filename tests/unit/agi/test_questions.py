@@ -10,12 +10,12 @@ import pytest
 from callsteward import features
 from callsteward.agi.lookups import Caller, Lookups
 from callsteward.agi.questions import Questions
-from callsteward.agi.request import AgiError, Request
+from callsteward.agi.request import AgiError, AgiRequest
 from callsteward.agi.site import site_questions
-from callsteward.callback.ledger import Ledger
+from callsteward.callback.ledger import CallbackLedger
 from callsteward.callback.policy import Reason
-from callsteward.callback.states import OPEN, State
-from callsteward.config import Config, Endpoints, Line, Rating
+from callsteward.callback.states import OPEN, CallbackState
+from callsteward.config import Config, Endpoints, Line, RatingSettings
 from callsteward.config.hotline import TrunkNumbers
 from callsteward.config.profile import Profile
 from callsteward.outgoing.do_not_call import DoNotCall
@@ -23,8 +23,8 @@ from callsteward.outgoing.guard import Guard
 from callsteward.outgoing.may import May
 from callsteward.outgoing.words import Actor
 from callsteward.rating.complaints import Complaints
-from callsteward.rating.decisions import Decisions
-from callsteward.rating.ledger import Ledger as RatingLedger
+from callsteward.rating.decisions import RatingDecisions
+from callsteward.rating.ledger import RatingLedger
 from callsteward.record.call import CallbackDecision, Decision
 from callsteward.record.number import Numbers
 from callsteward.store.message import nobody
@@ -57,8 +57,8 @@ def questions(store: Store, config: Config) -> Questions:
     return _questions(config, store)
 
 
-def asked(script: str = "arrival", caller: str | None = NUMBER, **params: str) -> Request:
-    return Request(script=script, channel_id="17.1", caller=caller, language="ru", params=params)
+def asked(script: str = "arrival", caller: str | None = NUMBER, **params: str) -> AgiRequest:
+    return AgiRequest(script=script, channel_id="17.1", caller=caller, language="ru", params=params)
 
 
 async def talked(
@@ -74,8 +74,8 @@ async def talked(
     await store.save([record])
 
 
-async def dropped(store: Store, *states: State, at_ms: int = NOW_MS, reason: str = "") -> None:
-    ledger = Ledger(store.engine, "main")
+async def dropped(store: Store, *states: CallbackState, at_ms: int = NOW_MS, reason: str = "") -> None:
+    ledger = CallbackLedger(store.engine, "main")
     callback = await ledger.open(RECORD, DUE, number=NUMBER, dropped_ms=at_ms, at_ms=at_ms)
     for state in states:
         assert callback is not None
@@ -122,23 +122,23 @@ async def test_without_a_key_nobody_is_named(store: Store) -> None:
 
 
 @pytest.mark.parametrize("state", sorted(OPEN))
-async def test_an_open_callback_is_told(store, questions, state: State) -> None:
-    await dropped(store, *(() if state is State.DUE else (State.OFFERED,)))
-    if state not in {State.DUE, State.OFFERED}:
-        found = await Ledger(store.engine, "main").find(RECORD.call_id)
+async def test_an_open_callback_is_told(store, questions, state: CallbackState) -> None:
+    await dropped(store, *(() if state is CallbackState.DUE else (CallbackState.OFFERED,)))
+    if state not in {CallbackState.DUE, CallbackState.OFFERED}:
+        found = await CallbackLedger(store.engine, "main").find(RECORD.call_id)
         assert found is not None
-        await Ledger(store.engine, "main").move(found, state, actor=Actor.DAEMON, at_ms=NOW_MS)
+        await CallbackLedger(store.engine, "main").move(found, state, actor=Actor.DAEMON, at_ms=NOW_MS)
     assert (await questions.arrival(asked()))["CALLSTEWARD_OPEN_CALLBACK"] == state.value
 
 
 @pytest.mark.parametrize(
     ("state", "reason", "ago_ms", "told"),
     [
-        (State.CANCELLED, Reason.CALLED_AGAIN.value, 1_000, "cancelled"),
-        (State.CANCELLED, Reason.CALLED_AGAIN.value, 60_000, ""),
-        (State.CANCELLED, "by a supervisor", 1_000, ""),
-        (State.EXPIRED, "", 1_000, ""),
-        (State.NOT_REACHED, "", 1_000, ""),
+        (CallbackState.CANCELLED, Reason.CALLED_AGAIN.value, 1_000, "cancelled"),
+        (CallbackState.CANCELLED, Reason.CALLED_AGAIN.value, 60_000, ""),
+        (CallbackState.CANCELLED, "by a supervisor", 1_000, ""),
+        (CallbackState.EXPIRED, "", 1_000, ""),
+        (CallbackState.NOT_REACHED, "", 1_000, ""),
     ],
 )
 async def test_a_callback_that_is_over_is_not(store, questions, state, reason, ago_ms, told) -> None:
@@ -177,7 +177,7 @@ async def test_the_do_not_call_list_is_asked_and_kept(store: Store, questions: Q
     ],
 )
 async def test_a_number_that_cannot_be_listed_is_refused(
-    store, questions, request_: Request, why: str
+    store, questions, request_: AgiRequest, why: str
 ) -> None:
     with pytest.raises(AgiError, match=why):
         await questions.dnc(request_)
@@ -226,19 +226,19 @@ async def test_eligibility_for_a_rating_is_answered(store: Store) -> None:
     config = Config(
         lines=lines,
         profiles={"asking": Profile(rating="stay")},
-        rating=Rating(enabled=True),
+        rating=RatingSettings(enabled=True),
     )
     told_of: list[object] = []
 
     async def tags_of(call_id: str) -> frozenset[str]:
         return frozenset({"atypical"}) if call_id == "17.2" else frozenset()
 
-    decisions = Decisions(
+    decisions = RatingDecisions(
         config,
         ledger=RatingLedger(store.engine, "main"),
         complaints=Complaints(store.engine, "main"),
         may=May.of(config, store.engine),
-        callback_open=Ledger(store.engine, "main").open_to,
+        callback_open=CallbackLedger(store.engine, "main").open_to,
         now_ms=lambda: NOW_MS,
         publish=told_of.append,
         tags_of=tags_of,
@@ -246,7 +246,7 @@ async def test_eligibility_for_a_rating_is_answered(store: Store) -> None:
     questions = _questions(config, store, ratings=decisions)
 
     async def told(channel_id: str = "17.1", called: str = "100", **params: str) -> str:
-        request = Request(script="x", channel_id=channel_id, caller=NUMBER, called=called, params=params)
+        request = AgiRequest(script="x", channel_id=channel_id, caller=NUMBER, called=called, params=params)
         return (await questions.rating_eligible(request))["CALLSTEWARD_ELIGIBLE"]
 
     assert await told() == "ask"
@@ -256,7 +256,9 @@ async def test_eligibility_for_a_rating_is_answered(store: Store) -> None:
     await dropped(store)
     assert await told() == "callback_pending"
     assert told_of == []
-    arrival = await questions.arrival(Request(script="arrival", channel_id="1", caller=NUMBER, called="100"))
+    arrival = await questions.arrival(
+        AgiRequest(script="arrival", channel_id="1", caller=NUMBER, called="100")
+    )
     assert arrival["CALLSTEWARD_LANGUAGE"] == "en"
 
 
@@ -266,10 +268,10 @@ def test_every_script_has_its_answer(questions: Questions) -> None:
 
 
 async def test_a_listed_client_has_their_open_callback_cancelled(store: Store, questions: Questions) -> None:
-    await dropped(store, State.OFFERED)
+    await dropped(store, CallbackState.OFFERED)
     assert await questions.dnc(asked("dnc", action="add")) == {"CALLSTEWARD_DNC": "1"}
-    callback = await Ledger(store.engine, "main").find(RECORD.call_id)
+    callback = await CallbackLedger(store.engine, "main").find(RECORD.call_id)
     assert callback is not None
-    assert (callback.state, callback.reason) == (State.CANCELLED, "do_not_call")
-    (*_, last) = await Ledger(store.engine, "main").story(callback)
+    assert (callback.state, callback.reason) == (CallbackState.CANCELLED, "do_not_call")
+    (*_, last) = await CallbackLedger(store.engine, "main").story(callback)
     assert (last.actor, last.evidence) == (Actor.INTEGRATION, "agi")

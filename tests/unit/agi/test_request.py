@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callsteward.agi.request import MAX_BYTES, AgiError, Request, parse, set_variable
+from callsteward.agi.request import MAX_BYTES, AgiError, AgiRequest, parse, set_variable
 
 # As Asterisk 22 sent it.
 BLOCK = b"""agi_network: yes
@@ -36,7 +36,7 @@ agi_arg_2: two
 
 
 def test_a_request_as_asterisk_sends_it() -> None:
-    assert parse(BLOCK) == Request(
+    assert parse(BLOCK) == AgiRequest(
         script="arrival",
         channel_id="1795327299.9",
         channel="PJSIP/trunk-00000002",

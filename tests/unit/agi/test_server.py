@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import structlog
 
-from callsteward.agi.request import AgiError, Request
+from callsteward.agi.request import AgiError, AgiRequest
 from callsteward.agi.server import Server
 from callsteward.exceptions import CallstewardError
 from tests.lab.ports import free_port
@@ -17,21 +17,21 @@ HEAD = "agi_network: yes\nagi_network_script: {}\nagi_uniqueid: 17.1\nagi_caller
 LIMIT_S = 5
 
 
-async def answer(request: Request) -> Mapping[str, str]:
+async def answer(request: AgiRequest) -> Mapping[str, str]:
     return {"CALLSTEWARD_A": request.params.get("x", ""), "CALLSTEWARD_B": 'a "b"'}
 
 
-async def slow(_request: Request) -> Mapping[str, str]:
+async def slow(_request: AgiRequest) -> Mapping[str, str]:
     await asyncio.sleep(60)
     return {}
 
 
-async def refusing(_request: Request) -> Mapping[str, str]:
+async def refusing(_request: AgiRequest) -> Mapping[str, str]:
     message = "not today"
     raise AgiError(message)
 
 
-async def faulty(_request: Request) -> Mapping[str, str]:
+async def faulty(_request: AgiRequest) -> Mapping[str, str]:
     message = "a fault"
     raise RuntimeError(message)
 

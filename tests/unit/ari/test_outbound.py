@@ -132,7 +132,7 @@ async def listening(
     url: str = "",
     recent: Recent | None = None,
     gap_from: str = "",
-    handed_over: bool = False,
+    closed_gracefully: bool = False,
     keeper: Keeper | None = None,
     port: int = 0,
 ):
@@ -154,7 +154,7 @@ async def listening(
             keeper=keeper,
             recent=recent,
             gap_from=gap_from,
-            handed_over=handed_over,
+            closed_gracefully=closed_gracefully,
             confirm_after_s=0.05,
         )
         running = asyncio.create_task(link.run())
@@ -224,11 +224,11 @@ async def test_before_what_asterisk_kept_over_a_break_it_is_said_that_something_
     assert daemon.got[3] == created("2").encode()
 
 
-@pytest.mark.parametrize("handed_over", [False, True])
-async def test_a_new_process_is_in_doubt_unless_the_one_before_lost_nothing(handed_over: bool):
+@pytest.mark.parametrize("closed_gracefully", [False, True])
+async def test_a_new_process_is_in_doubt_unless_the_one_before_lost_nothing(closed_gracefully: bool):
     heard = "2026-11-22T01:59:58.000+0000"
     async with (
-        listening(gap_from=heard, handed_over=handed_over) as daemon,
+        listening(gap_from=heard, closed_gracefully=closed_gracefully) as daemon,
         daemon.asterisk() as socket,
     ):
         # No event, and no time.
@@ -236,7 +236,7 @@ async def test_a_new_process_is_in_doubt_unless_the_one_before_lost_nothing(hand
         await socket.send_str(REGISTERED)
         await daemon.until(lambda: REGISTERED.encode() in daemon.got)
     until = "2026-11-22T02:00:00.000+0000"
-    assert daemon.interruptions == ([] if handed_over else [(1, heard, until)])
+    assert daemon.interruptions == ([] if closed_gracefully else [(1, heard, until)])
 
 
 async def test_over_a_break_states_and_bridges_are_held_against_asterisks_lists_as_well():
@@ -244,7 +244,7 @@ async def test_over_a_break_states_and_bridges_are_held_against_asterisks_lists_
     heard = "2026-11-22T01:59:58.000+0000"
     for broke_off in (True, False):
         async with (
-            listening(gap_from=heard, handed_over=not broke_off) as daemon,
+            listening(gap_from=heard, closed_gracefully=not broke_off) as daemon,
             daemon.asterisk() as socket,
         ):
             daemon.channels = [{"id": "1", "name": "PJSIP/1", "state": "Up"}]

@@ -11,7 +11,7 @@ import pytest
 from callsteward.ari import websocket as module
 from callsteward.ari.listener import listening
 from callsteward.ari.ring import Ring
-from callsteward.ari.websocket import Handshake, Refusal, WebSocket
+from callsteward.ari.websocket import Handshake, WebSocket, WebsocketRefusal
 from callsteward.network.gate import Guest
 from tests.lab.ports import free_port
 
@@ -26,7 +26,7 @@ UPGRADE = (
 class Server:
     """Takes one websocket."""
 
-    def __init__(self, *, heartbeat_s: float = 60, refusal: Refusal | None = None) -> None:
+    def __init__(self, *, heartbeat_s: float = 60, refusal: WebsocketRefusal | None = None) -> None:
         self.ring = Ring.new()
         self.port = free_port()
         self.opened: asyncio.Future[WebSocket] = asyncio.get_running_loop().create_future()
@@ -244,7 +244,7 @@ async def test_a_silent_peer_is_not_waited_for(monkeypatch):
 
 
 async def test_a_refusal_says_why():
-    refusal = Refusal(HTTPStatus.UNAUTHORIZED, (("WWW-Authenticate", "Basic"),))
+    refusal = WebsocketRefusal(HTTPStatus.UNAUTHORIZED, (("WWW-Authenticate", "Basic"),))
     async with by_hand(refusal=refusal) as (_, reader, writer):
         writer.write(UPGRADE)
         said = await reader.read()

@@ -1,9 +1,9 @@
 import pytest
 
-from callsteward.callback.ledger import Ledger
+from callsteward.callback.ledger import CallbackLedger
 from callsteward.store.records import Store
 
 
 @pytest.fixture
-def ledger(store: Store) -> Ledger:
-    return Ledger(store.engine, "main")
+def ledger(store: Store) -> CallbackLedger:
+    return CallbackLedger(store.engine, "main")

@@ -8,12 +8,12 @@ import msgspec
 import pytest
 
 from callsteward.ari import events as ari
-from callsteward.callback.decisions import Decisions
+from callsteward.callback.decisions import CallbackDecisions
 from callsteward.callback.execution import Execution
-from callsteward.callback.ledger import Ledger
+from callsteward.callback.ledger import CallbackLedger
 from callsteward.callback.policy import Policy
-from callsteward.callback.states import CallbackMoved, State
-from callsteward.config import Callback, Config, Line, Operator
+from callsteward.callback.states import CallbackMoved, CallbackState
+from callsteward.config import CallbackSettings, Config, Line, Operator
 from callsteward.exceptions import AriError, StoreError
 from callsteward.outgoing.do_not_call import DoNotCall
 from callsteward.outgoing.may import May
@@ -105,10 +105,10 @@ class Hotline:
         self.config = Config(
             lines=(Line(name="support", operators=("101", "102")),),
             operators={"101": Operator(), "102": Operator()},
-            callback=Callback(enabled=True, **settings),
+            callback=CallbackSettings(enabled=True, **settings),
         )
         self.store = store
-        self.ledger = Ledger(store.engine, "main")
+        self.ledger = CallbackLedger(store.engine, "main")
         self.dnc = DoNotCall(store.engine)
         self.zones = ClientZones(store.engine)
         self.pbx = Pbx()
@@ -119,7 +119,7 @@ class Hotline:
     def restart(self) -> None:
         """The daemon, as new."""
         may = May.of(self.config, self.store.engine)
-        self.decisions = Decisions(
+        self.decisions = CallbackDecisions(
             may=may,
             policy=Policy(self.config),
             ledger=self.ledger,
@@ -170,7 +170,7 @@ class Hotline:
         assert isinstance(fact, CallEnded)
         return fact.record
 
-    async def state(self, call_id: str = "1.1") -> State:
+    async def state(self, call_id: str = "1.1") -> CallbackState:
         found = await self.ledger.find(call_id)
         assert found is not None
         return found.state
@@ -295,7 +295,7 @@ async def test_a_client_who_is_not_reached_is_never_called_again(hotline, status
         await hotline.work(600)
     callback = await hotline.ledger.find("1.1")
     assert callback is not None
-    assert (callback.state, callback.reason) == (State.NOT_REACHED, reason)
+    assert (callback.state, callback.reason) == (CallbackState.NOT_REACHED, reason)
     assert len(hotline.pbx.offers) == 1
 
 
@@ -306,7 +306,7 @@ async def test_an_operator_who_does_not_answer_is_no_attempt_on_the_client(hotli
     await hotline.work(15)
     assert [offer["endpoint"] for offer in hotline.pbx.offers] == ["PJSIP/101", "PJSIP/102"]
     assert hotline.pbx.offers[1]["channelId"] == "callsteward-cb-1.1-2-support"
-    assert await hotline.state() is State.OFFERED
+    assert await hotline.state() is CallbackState.OFFERED
 
 
 async def test_an_operator_who_presses_nothing_spends_no_attempt(hotline):
@@ -330,7 +330,7 @@ async def test_a_refused_originate_goes_back_to_due(hotline):
     await hotline.drop()
     hotline.pbx.refuse = AriError("Asterisk answered 500 to POST channels: Allocation failed")
     await hotline.work()
-    assert await hotline.state() is State.DUE
+    assert await hotline.state() is CallbackState.DUE
     hotline.pbx.refuse = None
     await hotline.work(1)
     assert [offer["endpoint"] for offer in hotline.pbx.offers] == ["PJSIP/102"]
@@ -344,7 +344,7 @@ async def test_an_originate_whose_answer_is_lost_is_not_made_again_while_it_ring
     hotline.pbx.refuse = None
     for _ in range(3):
         await hotline.work(3)
-    assert await hotline.state() is State.OFFERED
+    assert await hotline.state() is CallbackState.OFFERED
     assert hotline.pbx.offers == []
 
 
@@ -360,10 +360,12 @@ async def test_after_a_restart_a_phone_that_still_rings_is_followed(hotline):
     hotline.says("dialling")
     hotline.says("over", status="ANSWER")
     await hotline.work()
-    assert await hotline.state() is State.REACHED
+    assert await hotline.state() is CallbackState.REACHED
 
 
-@pytest.mark.parametrize(("result", "state"), [("ANSWER", State.REACHED), ("NOANSWER", State.NOT_REACHED)])
+@pytest.mark.parametrize(
+    ("result", "state"), [("ANSWER", CallbackState.REACHED), ("NOANSWER", CallbackState.NOT_REACHED)]
+)
 async def test_after_a_restart_the_fence_tells_what_became_of_it(hotline, result, state):
     await hotline.drop()
     await hotline.work()
@@ -405,7 +407,7 @@ async def test_one_that_was_being_dialled_is_never_offered_again_whatever_the_fe
     assert len(hotline.pbx.offers) == 1
     callback = await hotline.ledger.find("1.1")
     assert callback is not None
-    assert (callback.state, callback.reason) == (State.NOT_REACHED, "result_unknown")
+    assert (callback.state, callback.reason) == (CallbackState.NOT_REACHED, "result_unknown")
 
 
 async def test_a_second_attempt_that_meets_the_fence_dials_nobody(hotline):
@@ -417,7 +419,7 @@ async def test_a_second_attempt_that_meets_the_fence_dials_nobody(hotline):
     await hotline.work()
     callback = await hotline.ledger.find("1.1")
     assert callback is not None
-    assert (callback.state, callback.reason) == (State.NOT_REACHED, "busy")
+    assert (callback.state, callback.reason) == (CallbackState.NOT_REACHED, "busy")
 
 
 async def test_without_a_link_nothing_is_tried(hotline):
@@ -449,7 +451,7 @@ async def test_a_client_who_calls_again_is_not_called_and_the_phone_stops_ringin
     hotline.now_ms += 1000
     await hotline.calls("2.2", "8 903 123-45-67".replace(" ", "").replace("-", ""))
     await hotline.work()
-    assert await hotline.state() is State.CANCELLED
+    assert await hotline.state() is CallbackState.CANCELLED
     assert hotline.pbx.hung_up == ["callsteward-cb-1.1-1-support"]
     again = await hotline.drop("2.2", outcome=Outcome.COMPLETED, callback=NOT_DUE)
     assert again.callback.reason == "instead_of_callback"
@@ -469,7 +471,7 @@ async def test_a_journal_that_is_run_again_does_not_cancel_its_own_callback(hotl
     await hotline.calls("1.1")
     hotline.now_ms += 60_000
     assert (await hotline.drop()).callback.decision is Decision.DUE
-    assert await hotline.state() is State.DUE
+    assert await hotline.state() is CallbackState.DUE
     assert len(await hotline.ledger.listed()) == 1
 
 
@@ -514,12 +516,12 @@ async def test_past_the_exemption_the_hours_bind(hotline):
     record = await hotline.drop()
     assert record.callback.decision is Decision.DUE
     await hotline.work(900)
-    assert await hotline.state() is State.DUE
+    assert await hotline.state() is CallbackState.DUE
     hotline.busy = []
     await hotline.work(1)
     callback = await hotline.ledger.find("1.1")
     assert callback is not None
-    assert (callback.state, callback.reason) == (State.SUPPRESSED, "calling_hours")
+    assert (callback.state, callback.reason) == (CallbackState.SUPPRESSED, "calling_hours")
     assert hotline.pbx.originated == []
 
 
@@ -530,7 +532,7 @@ async def test_it_waits_for_somebody_to_be_free_alerts_and_expires(store):
     await hotline.work(301)
     await hotline.work(10)
     await hotline.work(1500)
-    assert await hotline.state() is State.EXPIRED
+    assert await hotline.state() is CallbackState.EXPIRED
     alerts = [(fact.rule, fact.limit_s) for fact in hotline.told if isinstance(fact, Alert)]
     assert alerts == [("callback_late", 300), ("callback_expired", 1800)]
 
@@ -599,7 +601,7 @@ async def cancelled_while_it_rings(hotline: Hotline) -> str:
     hotline.pbx.alive.add("1.7")  # somebody else's
     hotline.now_ms += 5_000
     await hotline.calls("2.2")
-    assert await hotline.state() is State.CANCELLED
+    assert await hotline.state() is CallbackState.CANCELLED
     assert hotline.pbx.hung_up == []
     return offer["channelId"]
 
@@ -647,8 +649,8 @@ async def test_an_admins_cancel_from_another_process_stops_the_phone(hotline):
     await hotline.work()
     callback = await hotline.ledger.find("1.1")
     assert callback is not None
-    other = Ledger(hotline.store.engine, "main")
-    assert await other.move(callback, State.CANCELLED, actor=Actor.ADMIN, at_ms=hotline.now_ms)
+    other = CallbackLedger(hotline.store.engine, "main")
+    assert await other.move(callback, CallbackState.CANCELLED, actor=Actor.ADMIN, at_ms=hotline.now_ms)
     await hotline.work(1)
     assert hotline.pbx.hung_up == ["callsteward-cb-1.1-1-support"]
     assert hotline.told_states == ["due", "offered", "cancelled"]
@@ -674,7 +676,7 @@ async def test_an_operator_who_calls_the_client_by_hand_cancels_the_callback(hot
     await hotline.happens("3.3", Happening.ANSWERED, "89031234567", outbound=True)
     callback = await hotline.ledger.find("1.1")
     assert callback is not None
-    assert (callback.state, callback.reason) == (State.CANCELLED, "client_spoken_to")
+    assert (callback.state, callback.reason) == (CallbackState.CANCELLED, "client_spoken_to")
     story = await hotline.ledger.story(callback)
     assert (story[-1].actor, story[-1].evidence) == (Actor.OPERATOR, "call 3.3")
     await hotline.work()
@@ -716,7 +718,7 @@ async def test_a_talk_whose_answer_was_not_told_counts_when_it_ends(hotline):
     await hotline.ends("3.3", Outcome.COMPLETED)
     callback = await hotline.ledger.find("1.1")
     assert callback is not None
-    assert (callback.state, callback.reason) == (State.CANCELLED, "client_spoken_to")
+    assert (callback.state, callback.reason) == (CallbackState.CANCELLED, "client_spoken_to")
 
 
 async def test_a_call_by_hand_that_was_not_answered_cancels_nothing(hotline):
@@ -724,14 +726,14 @@ async def test_a_call_by_hand_that_was_not_answered_cancels_nothing(hotline):
     hotline.now_ms += 5000
     await hotline.happens("3.3", Happening.STARTED, outbound=True)
     await hotline.ends("3.3", Outcome.NO_ANSWER)
-    assert await hotline.state() is State.DUE
+    assert await hotline.state() is CallbackState.DUE
 
 
 async def test_a_talk_with_somebody_else_cancels_nothing(hotline):
     await hotline.drop()
     hotline.now_ms += 5000
     await hotline.happens("3.3", Happening.ANSWERED, "79000000001", outbound=True)
-    assert await hotline.state() is State.DUE
+    assert await hotline.state() is CallbackState.DUE
 
 
 async def test_a_callback_that_reaches_the_client_cancels_another_and_not_itself(hotline):
@@ -740,8 +742,8 @@ async def test_a_callback_that_reaches_the_client_cancels_another_and_not_itself
     hotline.now_ms += 5000
     await hotline.happens("callsteward-cb-1.2-1-support", Happening.STARTED, outbound=True)
     await hotline.happens("callsteward-cb-1.2-1-support", Happening.ANSWERED, outbound=True)
-    assert await hotline.state("1.1") is State.CANCELLED
-    assert await hotline.state("1.2") is State.DUE
+    assert await hotline.state("1.1") is CallbackState.CANCELLED
+    assert await hotline.state("1.2") is CallbackState.DUE
 
 
 # --- where the client is -------------------------------------------------------------------------------
@@ -754,10 +756,10 @@ async def test_past_the_exemption_the_clients_own_zone_counts(hotline):
     hotline.now_ms = NOON + 80 * 60_000
     await hotline.drop()
     await hotline.work(1200)
-    assert await hotline.state() is State.DUE
+    assert await hotline.state() is CallbackState.DUE
     await hotline.zones.remove("+79031234567")
     await hotline.work(1)
-    assert await hotline.state() is State.SUPPRESSED
+    assert await hotline.state() is CallbackState.SUPPRESSED
 
 
 async def test_a_drop_told_late_is_decided_in_the_clients_own_zone(store):
@@ -869,11 +871,11 @@ async def test_a_clock_that_is_set_between_two_steps_changes_none_of_them(store,
     await hotline.work(10)
     hotline.set_clock(hours * 3600)
     await hotline.work(1)
-    assert await hotline.state() is State.DUE
+    assert await hotline.state() is CallbackState.DUE
     assert [fact for fact in hotline.told if isinstance(fact, Alert)] == []
     hotline.busy = ["102"]
     await hotline.work(1)
-    assert await hotline.state() is State.OFFERED
+    assert await hotline.state() is CallbackState.OFFERED
     # 101 does not answer; a clock that was set back would keep them from being asked again.
     hotline.gone()
     await hotline.work(1)
@@ -890,6 +892,6 @@ async def test_a_clock_that_is_set_back_delays_no_expiry(store):
     await hotline.work(10)
     hotline.set_clock(-3600)
     await hotline.work(1780)
-    assert await hotline.state() is State.DUE
+    assert await hotline.state() is CallbackState.DUE
     await hotline.work(20)
-    assert await hotline.state() is State.EXPIRED
+    assert await hotline.state() is CallbackState.EXPIRED

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from callsteward.config import Callback, Config, Line, Operator, Site
+from callsteward.config import CallbackSettings, Config, Line, Operator, SiteSettings
 from callsteward.outgoing.guard import Guard, Refusal
 
 GOOD = "+79031234567"
@@ -250,17 +250,19 @@ def test_what_a_catch_all_line_is_called_by_is_not_its_own_number():
 
 @pytest.mark.parametrize("raw", ["+77011234567", "87011234567", "+7 701 123-45-67"])
 def test_another_region_can_be_allowed(raw):
-    allowed = Guard(Config(callback=Callback(regions=("RU", "KZ"))))
+    allowed = Guard(Config(callback=CallbackSettings(regions=("RU", "KZ"))))
     assert allowed.check("+77011234567").number == "+77011234567"
     assert guard.check(raw).number is None
 
 
 def test_what_is_not_plainly_domestic_can_be_allowed_again():
-    allowed = Guard(Config(callback=Callback(allowed_prefixes=("+7840", "+96"))))
+    allowed = Guard(Config(callback=CallbackSettings(allowed_prefixes=("+7840", "+96"))))
     assert allowed.check("+78402345678").number == "+78402345678"
     assert allowed.check("+79401234567").refusal is Refusal.REGION
     assert allowed.check("+9613123456").number == "+9613123456"
-    denied = Guard(Config(callback=Callback(allowed_prefixes=("+7840",), denied_prefixes=("+78402",))))
+    denied = Guard(
+        Config(callback=CallbackSettings(allowed_prefixes=("+7840",), denied_prefixes=("+78402",)))
+    )
     assert denied.check("+78402345678").refusal is Refusal.DENIED
 
 
@@ -278,19 +280,19 @@ def test_what_is_not_plainly_domestic_can_be_allowed_again():
     ]],
 )  # fmt: skip
 def test_a_region_is_no_tariff_zone(region: str, number: str):
-    assert Guard(Config(site=Site(region=region))).check(number).refusal is Refusal.REGION
+    assert Guard(Config(site=SiteSettings(region=region))).check(number).refusal is Refusal.REGION
 
 
 def test_digits_that_reach_the_emergency_service_are_not_dialled():
     # To a trunk in the United States, +91 11 2345-6789 without its plus is 911 and some.
-    american = Guard(Config(site=Site(region="US"), callback=Callback(regions=("US", "IN"))))
+    american = Guard(Config(site=SiteSettings(region="US"), callback=CallbackSettings(regions=("US", "IN"))))
     assert american.check("+911123456789").refusal is Refusal.EMERGENCY
     assert american.check("+912266123456").refusal is not Refusal.EMERGENCY
     assert american.check("+12025550123").number == "+12025550123"
 
 
 def test_types_are_allowed_one_by_one():
-    only_mobile = Guard(Config(callback=Callback(types=("mobile",))))
+    only_mobile = Guard(Config(callback=CallbackSettings(types=("mobile",))))
     assert only_mobile.check("+74951234567").refusal is Refusal.TYPE
     assert only_mobile.check(GOOD).number == GOOD
 

@@ -8,8 +8,8 @@ import pytest
 from callsteward import features
 from callsteward.callback import messages as callback_messages
 from callsteward.callback.history import steps
-from callsteward.callback.ledger import Ledger
-from callsteward.callback.states import Callback, CallbackMoved, State
+from callsteward.callback.ledger import CallbackLedger
+from callsteward.callback.states import CallbackMoved, CallbackRow, CallbackState
 from callsteward.config import Config
 from callsteward.feed import messages
 from callsteward.outgoing.words import Actor
@@ -40,25 +40,27 @@ class Told:
             self.moves.append(moved)
             return durable.outgoing(moved)
 
-        self.ledger = Ledger(store.engine, "main", announce)
+        self.ledger = CallbackLedger(store.engine, "main", announce)
 
     async def open(
         self, call_id: str, at_ms: int, decision: CallbackDecision = DUE, line: str = "support"
-    ) -> Callback:
+    ) -> CallbackRow:
         record = msgspec.structs.replace(RECORD, call_id=call_id, line=line)
         opened = await self.ledger.open(record, decision, number=NUMBER, dropped_ms=at_ms - 900, at_ms=at_ms)
         assert opened is not None
         return opened
 
-    async def offer(self, callback: Callback, asked: str, at_ms: int) -> Callback:
+    async def offer(self, callback: CallbackRow, asked: str, at_ms: int) -> CallbackRow:
         channel = channel_id(callback.id, callback.attempts + 1, callback.line)
         moved = await self.ledger.move(
-            callback, State.OFFERED, actor=Actor.DAEMON, at_ms=at_ms, asked=asked, channel_id=channel
+            callback, CallbackState.OFFERED, actor=Actor.DAEMON, at_ms=at_ms, asked=asked, channel_id=channel
         )
         assert moved is not None
         return moved
 
-    async def move(self, callback: Callback, to: State, at_ms: int, reason: str = "") -> Callback:
+    async def move(
+        self, callback: CallbackRow, to: CallbackState, at_ms: int, reason: str = ""
+    ) -> CallbackRow:
         moved = await self.ledger.move(callback, to, actor=Actor.ASTERISK, at_ms=at_ms, reason=reason)
         assert moved is not None
         return moved
@@ -81,14 +83,14 @@ async def _busy_day(told: Told) -> None:
     one = await told.open("1.1", NOW)
     two = await told.open("1.2", NOW + 1, line="sales")
     one = await told.offer(one, "101", NOW + 2)
-    one = await told.move(one, State.DUE, NOW + 3, "operator_declined")
+    one = await told.move(one, CallbackState.DUE, NOW + 3, "operator_declined")
     two = await told.offer(two, "102", NOW + 4)
     await told.open("1.3", NOW + 5, NOT)
     one = await told.offer(one, "102", NOW + 6)
-    one = await told.move(one, State.OPERATOR_ANSWERED, NOW + 7)
-    two = await told.move(two, State.CANCELLED, NOW + 8, "called_again")
-    one = await told.move(one, State.DIALLING, NOW + 9)
-    await told.move(one, State.REACHED, NOW + 10, "answered")
+    one = await told.move(one, CallbackState.OPERATOR_ANSWERED, NOW + 7)
+    two = await told.move(two, CallbackState.CANCELLED, NOW + 8, "called_again")
+    one = await told.move(one, CallbackState.DIALLING, NOW + 9)
+    await told.move(one, CallbackState.REACHED, NOW + 10, "answered")
 
 
 async def test_each_step_is_in_the_outbox_in_order(told: Told) -> None:
@@ -109,8 +111,11 @@ async def test_each_step_is_in_the_outbox_in_order(told: Told) -> None:
 
 async def test_a_step_that_is_not_made_is_not_told(told: Told) -> None:
     callback = await told.open("1.1", NOW)
-    await told.move(callback, State.CANCELLED, NOW)
-    assert await told.ledger.move(callback, State.OFFERED, actor=Actor.DAEMON, at_ms=NOW, asked="101") is None
+    await told.move(callback, CallbackState.CANCELLED, NOW)
+    assert (
+        await told.ledger.move(callback, CallbackState.OFFERED, actor=Actor.DAEMON, at_ms=NOW, asked="101")
+        is None
+    )
     record = msgspec.structs.replace(RECORD, call_id="1.1")
     assert await told.ledger.open(record, DUE, number=None, dropped_ms=NOW, at_ms=NOW) is None
     assert (await told.outbox.measure()).messages == len(told.moves) == 2
@@ -133,6 +138,6 @@ async def test_more_than_a_page_is_told_whole(told: Told) -> None:
         callback = await told.open(f"9.{number}", NOW + number)
         for attempt in range(2):
             callback = await told.offer(callback, f"10{attempt}", NOW + 1000 + number)
-            callback = await told.move(callback, State.DUE, NOW + 2000 + number)
+            callback = await told.move(callback, CallbackState.DUE, NOW + 2000 + number)
     assert len(told.first) == 650
     assert await told.again() == told.first

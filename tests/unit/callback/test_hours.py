@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callsteward.config import Callback, Config, Line, Site
+from callsteward.config import CallbackSettings, Config, Line, SiteSettings
 from callsteward.outgoing.hours import Hours, candidate_zones, open_in_every
 
 MOSCOW_LANDLINE = "+74951234567"
@@ -56,7 +56,7 @@ def test_a_mobile_is_called_when_it_is_day_in_every_zone_it_can_be_in(at, expect
 def test_by_configuration_the_lines_zone_counts():
     config = Config(
         lines=(Line(name="ural", timezone="Asia/Yekaterinburg"), Line(name="support")),
-        callback=Callback(zones="line"),
+        callback=CallbackSettings(zones="line"),
     )
     assert allowed(MOBILE, "2026-11-22T09:30:00+05:00", line="ural", config=config)
     assert not allowed(MOBILE, "2026-11-22T09:30:00+05:00", line="support", config=config)
@@ -68,14 +68,14 @@ def test_fifteen_minutes_after_the_drop_the_hours_do_not_bind():
     dropped = ms("2026-11-22T02:00:00+03:00")
     assert allowed(MOSCOW_LANDLINE, "2026-11-22T02:15:00+03:00", dropped=dropped)
     assert not allowed(MOSCOW_LANDLINE, "2026-11-22T02:15:00.001+03:00", dropped=dropped)
-    strict = Config(callback=Callback(exempt_s=0))
+    strict = Config(callback=CallbackSettings(exempt_s=0))
     assert not allowed(MOSCOW_LANDLINE, "2026-11-22T02:00:01+03:00", dropped=dropped, config=strict)
 
 
 def test_a_number_without_a_known_zone_goes_by_the_lines():
     assert candidate_zones("+870773123456") == ()
     assert candidate_zones("nonsense") == ()
-    assert Hours(Config(site=Site(timezone="Asia/Omsk"))).zones("+870773123456", "x") == (
+    assert Hours(Config(site=SiteSettings(timezone="Asia/Omsk"))).zones("+870773123456", "x") == (
         ZoneInfo("Asia/Omsk"),
     )
 
@@ -90,7 +90,7 @@ def test_a_number_without_a_known_zone_goes_by_the_lines():
     ],
 )
 def test_nine_is_nine_when_the_clocks_change(day, opens_utc):
-    settings = Callback()
+    settings = CallbackSettings()
     zones = [ZoneInfo("Europe/Berlin")]
     opens = ms(f"{day}T{opens_utc}:00+00:00")
     assert open_in_every(zones, settings, opens)
@@ -99,7 +99,7 @@ def test_nine_is_nine_when_the_clocks_change(day, opens_utc):
 
 def test_an_hour_that_comes_twice_is_judged_by_the_wall_both_times():
     # 02:30 comes twice in Berlin on 2026-10-25.
-    settings = Callback(hours_from=time(2), hours_to=time(3))
+    settings = CallbackSettings(hours_from=time(2), hours_to=time(3))
     zones = [ZoneInfo("Europe/Berlin")]
     assert open_in_every(zones, settings, ms("2026-10-25T02:30:00+02:00"))
     assert open_in_every(zones, settings, ms("2026-10-25T02:30:00+01:00"))

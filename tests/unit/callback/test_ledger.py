@@ -12,8 +12,8 @@ import msgspec
 import pytest
 
 from callsteward import faults
-from callsteward.callback.ledger import Ledger
-from callsteward.callback.states import ALLOWED, FINAL, OPEN, Callback, State
+from callsteward.callback.ledger import CallbackLedger
+from callsteward.callback.states import ALLOWED, FINAL, OPEN, CallbackRow, CallbackState
 from callsteward.clock import DAY_MS, HOUR_MS
 from callsteward.outgoing.do_not_call import DoNotCall
 from callsteward.outgoing.words import Actor
@@ -26,14 +26,16 @@ NUMBER = "+79031234567"
 DUE = CallbackDecision(Decision.DUE, "mid_dialogue_drop")
 
 
-async def opened(ledger: Ledger, call_id: str = "1.1", at_ms: int = NOW, line: str = "support") -> Callback:
+async def opened(
+    ledger: CallbackLedger, call_id: str = "1.1", at_ms: int = NOW, line: str = "support"
+) -> CallbackRow:
     record = msgspec.structs.replace(RECORD, call_id=call_id, line=line)
     callback = await ledger.open(record, DUE, number=NUMBER, dropped_ms=at_ms - 1000, at_ms=at_ms)
     assert callback is not None
     return callback
 
 
-async def moved(ledger: Ledger, callback: Callback, *states: State) -> Callback:
+async def moved(ledger: CallbackLedger, callback: CallbackRow, *states: CallbackState) -> CallbackRow:
     for state in states:
         after = await ledger.move(callback, state, actor=Actor.DAEMON, at_ms=NOW, asked="101", channel_id="c")
         assert after is not None
@@ -60,26 +62,26 @@ async def test_a_hundred_at_once_make_one_row(ledger):
 
 async def test_the_whole_way_is_told_with_time_actor_and_evidence(ledger):
     callback = await opened(ledger)
-    callback = await moved(ledger, callback, State.OFFERED)
+    callback = await moved(ledger, callback, CallbackState.OFFERED)
     assert (callback.attempts, callback.asked, callback.channel_id) == (1, "101", "c")
-    callback = await moved(ledger, callback, State.OPERATOR_ANSWERED, State.DIALLING)
+    callback = await moved(ledger, callback, CallbackState.OPERATOR_ANSWERED, CallbackState.DIALLING)
     done = await ledger.move(
         callback,
-        State.REACHED,
+        CallbackState.REACHED,
         actor=Actor.ASTERISK,
         at_ms=NOW + 9,
         reason="answered",
         evidence="Dial ANSWER",
     )
     assert done is not None
-    assert done.state is State.REACHED
+    assert done.state is CallbackState.REACHED
     story = await ledger.story(done)
     assert [step.state for step in story] == [
-        State.DUE,
-        State.OFFERED,
-        State.OPERATOR_ANSWERED,
-        State.DIALLING,
-        State.REACHED,
+        CallbackState.DUE,
+        CallbackState.OFFERED,
+        CallbackState.OPERATOR_ANSWERED,
+        CallbackState.DIALLING,
+        CallbackState.REACHED,
     ]
     assert [step.from_state for step in story[1:]] == [step.state for step in story[:-1]]
     assert story[0].evidence == "hangup client; bye"
@@ -87,14 +89,16 @@ async def test_the_whole_way_is_told_with_time_actor_and_evidence(ledger):
     assert await ledger.opened() == []
 
 
-@pytest.mark.parametrize("final", [State.REACHED, State.NOT_REACHED, State.SUPPRESSED])
+@pytest.mark.parametrize(
+    "final", [CallbackState.REACHED, CallbackState.NOT_REACHED, CallbackState.SUPPRESSED]
+)
 async def test_what_is_over_stays_over(ledger, final):
     callback = await opened(ledger)
-    if final is State.SUPPRESSED:
+    if final is CallbackState.SUPPRESSED:
         callback = await moved(ledger, callback, final)
     else:
-        callback = await moved(ledger, callback, State.OFFERED, State.DIALLING, final)
-    for state in State:
+        callback = await moved(ledger, callback, CallbackState.OFFERED, CallbackState.DIALLING, final)
+    for state in CallbackState:
         assert await ledger.move(callback, state, actor=Actor.ADMIN, at_ms=NOW) is None
     assert (await ledger.find("1.1")) == callback
 
@@ -102,21 +106,27 @@ async def test_what_is_over_stays_over(ledger, final):
 async def test_two_who_race_get_one_winner(ledger):
     callback = await opened(ledger)
     steps = (
-        ledger.move(callback, state, actor=Actor.DAEMON, at_ms=NOW, among={State.DUE})
-        for state in (State.OFFERED, State.CANCELLED) * 20
+        ledger.move(callback, state, actor=Actor.DAEMON, at_ms=NOW, among={CallbackState.DUE})
+        for state in (CallbackState.OFFERED, CallbackState.CANCELLED) * 20
     )
     assert sum(after is not None for after in await asyncio.gather(*steps)) == 1
 
 
 async def test_dialling_is_never_followed_by_another_offer(ledger):
-    callback = await moved(ledger, await opened(ledger), State.OFFERED, State.DIALLING)
-    for state in (State.DUE, State.OFFERED, State.CANCELLED, State.EXPIRED, State.SUPPRESSED):
+    callback = await moved(ledger, await opened(ledger), CallbackState.OFFERED, CallbackState.DIALLING)
+    for state in (
+        CallbackState.DUE,
+        CallbackState.OFFERED,
+        CallbackState.CANCELLED,
+        CallbackState.EXPIRED,
+        CallbackState.SUPPRESSED,
+    ):
         assert await ledger.move(callback, state, actor=Actor.DAEMON, at_ms=NOW) is None
 
 
 def test_every_open_state_can_end_and_no_final_one_opens_again():
-    def reachable(state: State) -> set[State]:
-        seen: set[State] = set()
+    def reachable(state: CallbackState) -> set[CallbackState]:
+        seen: set[CallbackState] = set()
         left = [state]
         while left:
             for following in ALLOWED[left.pop()] - seen:
@@ -127,16 +137,20 @@ def test_every_open_state_can_end_and_no_final_one_opens_again():
     for state in OPEN:
         assert reachable(state) & FINAL
     for state in FINAL:
-        assert not reachable(state) & {State.DUE, State.OFFERED, State.OPERATOR_ANSWERED}
-    assert set(State) == OPEN | FINAL
+        assert not reachable(state) & {
+            CallbackState.DUE,
+            CallbackState.OFFERED,
+            CallbackState.OPERATOR_ANSWERED,
+        }
+    assert set(CallbackState) == OPEN | FINAL
 
 
 async def test_limits_count_what_was_dialled_or_may_be(ledger):
     await opened(ledger, "1.1", NOW - DAY_MS - 1)
     await opened(ledger, "1.2", NOW - DAY_MS + 1)
     await opened(ledger, "1.3", NOW - HOUR_MS + 1)
-    await moved(ledger, await opened(ledger, "1.4"), State.CANCELLED)
-    await moved(ledger, await opened(ledger, "1.5"), State.SUPPRESSED)
+    await moved(ledger, await opened(ledger, "1.4"), CallbackState.CANCELLED)
+    await moved(ledger, await opened(ledger, "1.5"), CallbackState.SUPPRESSED)
     await opened(ledger, "1.6", line="sales")
     assert await ledger.counts(NUMBER, "support", NOW) == (3, 1)
     assert await ledger.counts("+79000000001", "sales", NOW) == (0, 1)
@@ -149,18 +163,18 @@ async def test_the_newest_comes_first(ledger):
 
 
 async def test_sites_that_share_a_database_do_not_share_callbacks(ledger, store):
-    other = Ledger(store.engine, "other")
+    other = CallbackLedger(store.engine, "other")
     await opened(ledger)
     await opened(other)
     assert len(await ledger.listed()) == len(await other.listed()) == 1
     mine = await ledger.find("1.1")
     assert mine is not None
-    await moved(ledger, mine, State.CANCELLED)
+    await moved(ledger, mine, CallbackState.CANCELLED)
     assert len(await other.opened()) == 1
 
 
 async def test_numbers_are_forgotten_when_their_time_is_over(ledger):
-    await moved(ledger, await opened(ledger), State.CANCELLED)
+    await moved(ledger, await opened(ledger), CallbackState.CANCELLED)
     await opened(ledger, "1.2")
     await ledger.forget_numbers(NOW + 1)
     assert [callback.number for callback in await ledger.listed()] == [NUMBER, None]
@@ -203,13 +217,13 @@ def test_a_fault_point_does_nothing_unless_the_environment_names_it(tmp_path):
     assert run("after:offered", tmp_path / "armed").stdout == b"alive\n"
     (tmp_path / "armed").touch()
     assert run("after:offered", tmp_path / "armed").returncode == -9
-    assert len(set(faults.points(State))) == 34
-    assert all(left != right for left, right in pairwise(faults.points(State)))
+    assert len(set(faults.points(CallbackState))) == 34
+    assert all(left != right for left, right in pairwise(faults.points(CallbackState)))
 
 
 async def test_a_callback_leaves_nothing_for_the_garbage_collector(ledger):
     async def call_back(number: int) -> None:
-        await moved(ledger, await opened(ledger, f"1.{number}"), State.OFFERED, State.DUE)
+        await moved(ledger, await opened(ledger, f"1.{number}"), CallbackState.OFFERED, CallbackState.DUE)
         await ledger.counts(NUMBER, "support", NOW)
         await ledger.opened()
 

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from callsteward.config import Config
 from callsteward.exceptions import StoreError
 from callsteward.lost.calls import LostCalls
-from callsteward.lost.watch import LostWatch
+from callsteward.lost.counts import LostCounts
 from callsteward.network.waiting import cancelled
 from callsteward.outgoing.guard import Guard
 from callsteward.record.call import CallRecord, Direction, Outcome
@@ -41,7 +41,7 @@ class Hotline:
         self.lost = LostCalls(store.engine, "main")
         self.changes = 0
         self.changed = asyncio.Event()
-        self.watch = LostWatch(Config(), self.lost, read=Guard(Config()).read, changed=self._changed)
+        self.watch = LostCounts(Config(), self.lost, read=Guard(Config()).read, changed=self._changed)
 
     def _changed(self) -> None:
         self.changes += 1

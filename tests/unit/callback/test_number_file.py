@@ -17,7 +17,7 @@ def listed(text: str, column: str | None = None) -> dict[str, str]:
     """Numbers and their comments."""
     found: dict[str, str] = {}
 
-    def take(entry: number_file.Entry) -> str:
+    def take(entry: number_file.NumberRow) -> str:
         found[entry.number] = number_file.comment_of(entry)
         return ""
 

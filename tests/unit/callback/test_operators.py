@@ -1,15 +1,15 @@
 """Who is asked to call back: who had the client, then whoever is free."""
 
 from callsteward.callback.operators import choose
-from callsteward.callback.states import Callback, State
-from callsteward.config import Callback as Settings
+from callsteward.callback.states import CallbackRow, CallbackState
+from callsteward.config import CallbackSettings
 
 NOW = 1_795_348_800_000
 LINE = ("101", "102", "103")
 
 
 def asked(*, operator="102", waited_s=0.0, busy=(), tried=None, of_line=LINE) -> str | None:
-    callback = Callback(
+    callback = CallbackRow(
         id="1.1",
         site="main",
         origin_call_id="1.1",
@@ -18,7 +18,7 @@ def asked(*, operator="102", waited_s=0.0, busy=(), tried=None, of_line=LINE) ->
         client_masked=None,
         client_ref=None,
         operator=operator,
-        state=State.DUE,
+        state=CallbackState.DUE,
         reason="",
         dropped_at_ms=NOW,
         created_at_ms=NOW,
@@ -26,7 +26,7 @@ def asked(*, operator="102", waited_s=0.0, busy=(), tried=None, of_line=LINE) ->
     )
     now_ms = NOW + int(waited_s * 1000)
     seconds = {name: NOW + int(at * 1000) for name, at in (tried or {}).items()}
-    return choose(callback, Settings(), of_line, busy=busy, tried=seconds, now_ms=now_ms)
+    return choose(callback, CallbackSettings(), of_line, busy=busy, tried=seconds, now_ms=now_ms)
 
 
 def test_who_had_the_client_is_asked_first():

@@ -6,7 +6,7 @@ The list is changed here behind the daemon's back, as the command line or anothe
 import pytest
 
 from callsteward.ari import events as ari
-from callsteward.callback.states import CallbackMoved, State
+from callsteward.callback.states import CallbackMoved, CallbackState
 from callsteward.exceptions import AriError, StoreError
 from callsteward.outgoing.words import Actor
 from callsteward.outgoing.work import LISTED
@@ -28,7 +28,7 @@ async def listed(hotline: Hotline) -> None:
     assert await hotline.dnc.add([E164], by="cli") == 1
 
 
-async def ended(hotline: Hotline) -> tuple[State, str]:
+async def ended(hotline: Hotline) -> tuple[CallbackState, str]:
     found = await hotline.ledger.find("1.1")
     assert found is not None
     return found.state, found.reason
@@ -48,7 +48,7 @@ async def test_no_operator_is_rung_for_a_client_who_is_on_the_list_by_now(hotlin
     for _ in range(3):
         await hotline.work(30)
     assert hotline.pbx.originated == []
-    assert await ended(hotline) == (State.CANCELLED, "do_not_call")
+    assert await ended(hotline) == (CallbackState.CANCELLED, "do_not_call")
     assert hotline.told_states == ["due", "cancelled"]
     moved = hotline.told[-1]
     assert isinstance(moved, CallbackMoved)
@@ -66,7 +66,7 @@ async def test_the_number_is_guarded_once_more_before_an_operator_is_rung(store:
     hotline.restart()
     await hotline.work()
     assert hotline.pbx.originated == []
-    assert await ended(hotline) == (State.SUPPRESSED, "denied_prefix")
+    assert await ended(hotline) == (CallbackState.SUPPRESSED, "denied_prefix")
 
 
 async def test_the_list_is_read_in_the_step_that_allows_the_ring(hotline: Hotline) -> None:
@@ -75,20 +75,25 @@ async def test_the_list_is_read_in_the_step_that_allows_the_ring(hotline: Hotlin
     (callback,) = await hotline.ledger.opened()
     await listed(hotline)
     offered = await hotline.ledger.move(
-        callback, State.OFFERED, actor=Actor.DAEMON, at_ms=hotline.now_ms, asked="101", channel_id=CHANNEL
+        callback,
+        CallbackState.OFFERED,
+        actor=Actor.DAEMON,
+        at_ms=hotline.now_ms,
+        asked="101",
+        channel_id=CHANNEL,
     )
     assert offered is None
-    assert await hotline.state() is State.DUE
+    assert await hotline.state() is CallbackState.DUE
 
 
 async def test_an_operators_phone_that_rings_stops(hotline: Hotline) -> None:
     await hotline.drop()
     await hotline.work()
-    assert await hotline.state() is State.OFFERED
+    assert await hotline.state() is CallbackState.OFFERED
     await listed(hotline)
     await hotline.work(1)
     assert hotline.pbx.hung_up == [CHANNEL]
-    assert await ended(hotline) == (State.CANCELLED, "do_not_call")
+    assert await ended(hotline) == (CallbackState.CANCELLED, "do_not_call")
 
 
 async def test_a_phone_that_rang_when_the_link_was_lost_stops_when_it_is_back(hotline: Hotline) -> None:
@@ -98,7 +103,7 @@ async def test_a_phone_that_rang_when_the_link_was_lost_stops_when_it_is_back(ho
     await listed(hotline)
     await hotline.work(1)
     assert hotline.pbx.hung_up == []
-    assert await ended(hotline) == (State.CANCELLED, "do_not_call")
+    assert await ended(hotline) == (CallbackState.CANCELLED, "do_not_call")
     hotline.execution.link(True)
     await hotline.work(1)
     assert hotline.pbx.hung_up == [CHANNEL]
@@ -124,13 +129,13 @@ async def test_between_the_operators_answer_and_the_dial_the_list_is_asked_again
     await hotline.work()
     assert hotline.pbx.globals == {}
     assert set(hotline.pbx.hung_up) == {CHANNEL}
-    assert await ended(hotline) == (State.CANCELLED, "do_not_call")
+    assert await ended(hotline) == (CallbackState.CANCELLED, "do_not_call")
 
 
 async def test_a_callback_that_was_given_up_meanwhile_lets_nobody_through(hotline: Hotline) -> None:
     await answered(hotline)
     (callback,) = await hotline.ledger.opened()
-    await hotline.ledger.move(callback, State.CANCELLED, actor=Actor.ADMIN, at_ms=hotline.now_ms)
+    await hotline.ledger.move(callback, CallbackState.CANCELLED, actor=Actor.ADMIN, at_ms=hotline.now_ms)
     await hotline.work()
     assert hotline.pbx.globals == {}
     assert set(hotline.pbx.hung_up) == {CHANNEL}
@@ -233,7 +238,7 @@ async def test_a_client_whose_phone_rings_is_rung_no_longer(hotline: Hotline) ->
     hotline.says("over", status="CANCEL", cause="16")
     hotline.gone(cause=16)
     await hotline.work(1)
-    assert await ended(hotline) == (State.NOT_REACHED, "do_not_call")
+    assert await ended(hotline) == (CallbackState.NOT_REACHED, "do_not_call")
 
 
 async def test_a_client_who_may_be_talking_is_not_cut_off(hotline: Hotline) -> None:
@@ -248,7 +253,7 @@ async def test_a_client_who_may_be_talking_is_not_cut_off(hotline: Hotline) -> N
     assert hotline.pbx.hung_up == []
     hotline.says("over", status="ANSWER")
     await hotline.work(1)
-    assert await ended(hotline) == (State.REACHED, "answered")
+    assert await ended(hotline) == (CallbackState.REACHED, "answered")
 
 
 async def test_a_daemon_that_starts_finds_who_came_onto_the_list_while_none_ran(hotline: Hotline) -> None:
@@ -258,7 +263,7 @@ async def test_a_daemon_that_starts_finds_who_came_onto_the_list_while_none_ran(
     await hotline.decisions.load()
     await hotline.work(1)
     assert hotline.pbx.originated == []
-    assert await ended(hotline) == (State.CANCELLED, "do_not_call")
+    assert await ended(hotline) == (CallbackState.CANCELLED, "do_not_call")
 
 
 async def test_other_clients_are_called_all_the_same(hotline: Hotline) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from callsteward.callback.policy import Case, Policy
-from callsteward.config import Callback, Config
+from callsteward.config import CallbackSettings, Config
 from callsteward.outgoing.may import Standing
 from callsteward.record.call import CallbackDecision, Decision
 
@@ -103,7 +103,7 @@ def test_a_client_who_called_first_is_told_so_in_that_calls_record():
 def test_it_is_total_and_never_makes_one_due_that_was_not(
     base, client, dropped_ms, now_ms, again, today, hour
 ):
-    config = Config(callback=Callback())
+    config = Config(callback=CallbackSettings())
     decision = Policy(config).decide(
         Case(
             decision=base,

@@ -6,11 +6,11 @@ import pytest
 from pydantic import SecretStr
 
 from callsteward.callback.rehearsal import _at_once
-from callsteward.config import Callback, Config, Endpoints, Privacy
+from callsteward.config import CallbackSettings, Config, Endpoints, Privacy
 from callsteward.config.hotline import TrunkNumbers
 from callsteward.record.call import CallRecord, Direction
 from callsteward.record.callback_id import channel_id
-from callsteward.recording.replay import Tally, replay
+from callsteward.recording.replay import ReplayCounts, replay
 from tests.unit.calls.stream import NOON, Phone, Stream
 
 OTHER = "79000000001"
@@ -21,7 +21,7 @@ def told(stream: Stream, **settings: Any) -> list[tuple[str, str]]:
     values = {"enabled": True} | settings
     return [
         (record.callback.decision.value, record.callback.reason)
-        for record in records(stream, Config(callback=Callback(**values)))
+        for record in records(stream, Config(callback=CallbackSettings(**values)))
     ]
 
 
@@ -29,7 +29,7 @@ def records(stream: Stream, config: Config) -> list[CallRecord]:
     def broken(number: int, error: Exception) -> None:
         raise AssertionError(number) from error
 
-    return list(replay(stream.frames(), config, Tally(), broken))
+    return list(replay(stream.frames(), config, ReplayCounts(), broken))
 
 
 def drop(s: Stream, **incoming: str) -> Phone:
@@ -103,7 +103,7 @@ def test_what_a_trunk_delivers_is_read_in_its_format(style, number, masked, deci
     (record,) = records(
         s,
         Config(
-            callback=Callback(enabled=True),
+            callback=CallbackSettings(enabled=True),
             endpoints=Endpoints(numbers={"PJSIP/trunk": TrunkNumbers(format=style)}),
             privacy=Privacy(hmac_key=SecretStr("key")),
         ),
@@ -239,7 +239,7 @@ def test_the_callbacks_own_talk_forestalls_nothing():
     s.bridge(operator, client)
     s.speak(operator, 5)
     s.bye(client)
-    found = records(s, Config(callback=Callback(enabled=True)))
+    found = records(s, Config(callback=CallbackSettings(enabled=True)))
     assert [record.direction for record in found] == [Direction.INBOUND, Direction.CALLBACK]
     assert found[1].callback.reason == "client_hung_up"
 

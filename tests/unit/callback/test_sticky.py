@@ -2,7 +2,7 @@
 
 import pytest
 
-from callsteward.callback.states import State
+from callsteward.callback.states import CallbackState
 from callsteward.callback.sticky import written
 from callsteward.exceptions import AriError
 from callsteward.outgoing.words import Actor
@@ -43,7 +43,7 @@ async def test_for_a_client_who_calls_again_it_stays_until_it_counts_no_more(hot
     hotline.now_ms += 1000
     await hotline.calls("2.2")
     await hotline.work()
-    assert await hotline.state() is State.CANCELLED
+    assert await hotline.state() is CallbackState.CANCELLED
     assert told(hotline).keys() == KEYS
     await hotline.work(1800)
     assert told(hotline) == {}
@@ -53,7 +53,7 @@ async def test_when_it_is_cancelled_or_done_it_is_taken_back(hotline):
     await hotline.drop()
     await hotline.work()
     callback = await hotline.ledger.find("1.1")
-    assert await hotline.ledger.move(callback, State.CANCELLED, actor=Actor.ADMIN, at_ms=NOON)
+    assert await hotline.ledger.move(callback, CallbackState.CANCELLED, actor=Actor.ADMIN, at_ms=NOON)
     await hotline.work(1)
     assert told(hotline) == {}
 

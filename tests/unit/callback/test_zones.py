@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from callsteward.config import Callback, Config
+from callsteward.config import CallbackSettings, Config
 from callsteward.exceptions import CallstewardError
 from callsteward.outgoing import number_file
 from callsteward.outgoing.guard import Guard
@@ -102,7 +102,7 @@ async def test_a_zone_this_machine_has_not_counts_for_nothing(store):
     ],
 )
 def test_the_clients_own_zone_wins_over_the_numbers_and_the_lines(rule, at, expected):
-    hours = Hours(Config(callback=Callback(zones=rule)))
+    hours = Hours(Config(callback=CallbackSettings(zones=rule)))
     at_ms = int(datetime.fromisoformat(at).timestamp() * 1000)
     own = ZoneInfo("Asia/Vladivostok")
     assert hours.allow(MOBILE, "support", dropped_ms=0, at_ms=at_ms, own=own) is expected

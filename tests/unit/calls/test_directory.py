@@ -1,39 +1,39 @@
 import pytest
 
-from callsteward.calls.directory import Directory, Kind
+from callsteward.calls.directory import Directory, EndpointKind
 from callsteward.config import Config, Endpoints, Line, Operator
 
 
 @pytest.mark.parametrize(
     ("channel", "kind", "name"),
     [
-        ("PJSIP/101-0000001c", Kind.OPERATOR, "101"),
-        ("SIP/123456-00000001", Kind.OPERATOR, "123456"),
-        ("PJSIP/1-00000001", Kind.TRUNK, "1"),
-        ("PJSIP/1234567-00000001", Kind.TRUNK, "12***67"),
-        ("PJSIP/trunk-0000001c", Kind.TRUNK, "trunk"),
-        ("PJSIP/my-own-trunk-0000001c", Kind.TRUNK, "my-own-trunk"),
-        ("PJSIP/79031234567-00000001", Kind.TRUNK, "+7903***4567"),
-        ("SIP/78126060-00000012", Kind.TRUNK, "78***60"),
-        ("DAHDI/i1/89000000000-1", Kind.TRUNK, "i1"),
-        ("DAHDI/i1/79031234567:12-1", Kind.TRUNK, "i1"),
-        ("DAHDI/i1/201-1", Kind.TRUNK, "i1/201"),
-        ("DAHDI/1-1", Kind.TRUNK, "1"),
-        ("CAPI/ISDN1/79031234567-2", Kind.TRUNK, "ISDN1"),
-        ("IAX2/79031234567-1234", Kind.TRUNK, "+7903***4567"),
-        ("OOH323/79031234567@192.0.2.1-5", Kind.TRUNK, "+7903***4567@192.0.2.1"),
-        ("Mobile/phone1-0a1b", Kind.TRUNK, "phone1"),
-        ("Local/101@from-queue-00000000;1", Kind.RELAY, "Local"),
-        ("Local/101@from-queue-00000000;2", Kind.RELAY, "Local"),
-        ("CBAnn/room-00000001;1", Kind.MACHINE, "room"),
-        ("Snoop/1795-0001", Kind.MACHINE, "1795"),
-        ("Recorder/ARI-00000002;2", Kind.MACHINE, "ARI"),
-        ("UnicastRTP/127.0.0.1:1-0x7f", Kind.MACHINE, "127.0.0.1:1"),
-        ("PJSIP", Kind.TRUNK, "PJSIP"),
-        ("", Kind.TRUNK, ""),
+        ("PJSIP/101-0000001c", EndpointKind.OPERATOR, "101"),
+        ("SIP/123456-00000001", EndpointKind.OPERATOR, "123456"),
+        ("PJSIP/1-00000001", EndpointKind.TRUNK, "1"),
+        ("PJSIP/1234567-00000001", EndpointKind.TRUNK, "12***67"),
+        ("PJSIP/trunk-0000001c", EndpointKind.TRUNK, "trunk"),
+        ("PJSIP/my-own-trunk-0000001c", EndpointKind.TRUNK, "my-own-trunk"),
+        ("PJSIP/79031234567-00000001", EndpointKind.TRUNK, "+7903***4567"),
+        ("SIP/78126060-00000012", EndpointKind.TRUNK, "78***60"),
+        ("DAHDI/i1/89000000000-1", EndpointKind.TRUNK, "i1"),
+        ("DAHDI/i1/79031234567:12-1", EndpointKind.TRUNK, "i1"),
+        ("DAHDI/i1/201-1", EndpointKind.TRUNK, "i1/201"),
+        ("DAHDI/1-1", EndpointKind.TRUNK, "1"),
+        ("CAPI/ISDN1/79031234567-2", EndpointKind.TRUNK, "ISDN1"),
+        ("IAX2/79031234567-1234", EndpointKind.TRUNK, "+7903***4567"),
+        ("OOH323/79031234567@192.0.2.1-5", EndpointKind.TRUNK, "+7903***4567@192.0.2.1"),
+        ("Mobile/phone1-0a1b", EndpointKind.TRUNK, "phone1"),
+        ("Local/101@from-queue-00000000;1", EndpointKind.RELAY, "Local"),
+        ("Local/101@from-queue-00000000;2", EndpointKind.RELAY, "Local"),
+        ("CBAnn/room-00000001;1", EndpointKind.MACHINE, "room"),
+        ("Snoop/1795-0001", EndpointKind.MACHINE, "1795"),
+        ("Recorder/ARI-00000002;2", EndpointKind.MACHINE, "ARI"),
+        ("UnicastRTP/127.0.0.1:1-0x7f", EndpointKind.MACHINE, "127.0.0.1:1"),
+        ("PJSIP", EndpointKind.TRUNK, "PJSIP"),
+        ("", EndpointKind.TRUNK, ""),
     ],
 )
-def test_a_channels_name_gives_its_kind(channel: str, kind: Kind, name: str):
+def test_a_channels_name_gives_its_kind(channel: str, kind: EndpointKind, name: str):
     endpoint = Directory(Config()).endpoint(channel)
     assert (endpoint.kind, endpoint.name) == (kind, name)
 
@@ -42,11 +42,11 @@ def test_patterns_say_who_is_an_operator_and_a_trunk_pattern_wins():
     directory = Directory(
         Config(endpoints=Endpoints(operators=("PJSIP/anna", "PJSIP/t*"), trunks=("PJSIP/trunk*", "PJSIP/99")))
     )
-    assert directory.endpoint("PJSIP/anna-1").kind is Kind.OPERATOR
-    assert directory.endpoint("PJSIP/team-1").kind is Kind.OPERATOR
-    assert directory.endpoint("PJSIP/trunk2-1").kind is Kind.TRUNK
-    assert directory.endpoint("PJSIP/99-1").kind is Kind.TRUNK
-    assert directory.endpoint("PJSIP/98-1").kind is Kind.OPERATOR
+    assert directory.endpoint("PJSIP/anna-1").kind is EndpointKind.OPERATOR
+    assert directory.endpoint("PJSIP/team-1").kind is EndpointKind.OPERATOR
+    assert directory.endpoint("PJSIP/trunk2-1").kind is EndpointKind.TRUNK
+    assert directory.endpoint("PJSIP/99-1").kind is EndpointKind.TRUNK
+    assert directory.endpoint("PJSIP/98-1").kind is EndpointKind.OPERATOR
 
 
 def test_an_isdn_channel_is_its_span_and_patterns_may_name_either():
@@ -54,7 +54,7 @@ def test_an_isdn_channel_is_its_span_and_patterns_may_name_either():
     for pattern in ("DAHDI/*", "DAHDI/i1", "DAHDI/i1/*"):
         directory = Directory(Config(endpoints=Endpoints(operators=(pattern,))))
         endpoint = directory.endpoint("DAHDI/i1/79031234567-3")
-        assert (endpoint.kind, endpoint.name, endpoint.shown) == (Kind.OPERATOR, "i1", "DAHDI/i1")
+        assert (endpoint.kind, endpoint.name, endpoint.shown) == (EndpointKind.OPERATOR, "i1", "DAHDI/i1")
 
 
 def test_an_operator_whom_the_configuration_names_keeps_a_name_that_is_a_number():

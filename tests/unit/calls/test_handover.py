@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from callsteward.calls.tracker import Tracker
-from callsteward.config import Config, Rating
+from callsteward.config import Config, RatingSettings
 from callsteward.config.profile import Profile
 from callsteward.record.call import (
     CallRecord,
@@ -27,7 +27,7 @@ from tests.unit.calls.stream import CLIENT, Stream, at, config, ended, rule
 
 def asking(mode: str = "stay", **profile: Any) -> Config:
     return config(
-        rating=Rating(enabled=True),
+        rating=RatingSettings(enabled=True),
         profiles={"standard": Profile.model_validate({"rating": mode, **profile})},
     )
 

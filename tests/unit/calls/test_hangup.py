@@ -1,6 +1,6 @@
 import pytest
 
-from callsteward.calls.hangup import LegEnd, Request, attribute, requester
+from callsteward.calls.hangup import HangupRequest, LegEnd, attribute, requester
 from callsteward.record.call import Confidence, Hangup, Party, Side
 
 CLIENT, OPERATOR = "PJSIP/trunk-00000001", "PJSIP/101-00000002"
@@ -9,15 +9,15 @@ ABNORMAL = frozenset({27, 38, 41, 42, 44, 47, 102, 111})
 
 def asked(
     side: Side, cause: int | None = 16, *, at_ms: int = 0, soft: bool = False, tech: int | None = None
-) -> Request:
-    return Request(at_ms, side, CLIENT if side is Side.CLIENT else OPERATOR, cause, tech, soft)
+) -> HangupRequest:
+    return HangupRequest(at_ms, side, CLIENT if side is Side.CLIENT else OPERATOR, cause, tech, soft)
 
 
 def gone(side: Side, cause: int = 16, source: str | None = None, tech: int | None = None) -> LegEnd:
     return LegEnd(side, CLIENT if side is Side.CLIENT else OPERATOR, cause, tech, source)
 
 
-def verdict(requests: list[Request], ends: list[LegEnd]) -> Hangup:
+def verdict(requests: list[HangupRequest], ends: list[LegEnd]) -> Hangup:
     return attribute(requests, ends, ABNORMAL)
 
 
@@ -152,7 +152,7 @@ CERTAIN, LIKELY, UNKNOWN = Confidence.CERTAIN, Confidence.LIKELY, Confidence.UNK
     ],
 )
 def test_who_hung_up_first(
-    requests: list[Request],
+    requests: list[HangupRequest],
     ends: list[LegEnd],
     expected: tuple[Party, int | None, Confidence, Side | None],
 ):
@@ -162,19 +162,19 @@ def test_who_hung_up_first(
 
 
 def test_the_dials_failure_passed_back_to_the_caller_is_asterisks_doing():
-    passed = Request(0, Side.CLIENT, CLIENT, 17, None, soft=False, passed_back=True)
+    passed = HangupRequest(0, Side.CLIENT, CLIENT, 17, None, soft=False, passed_back=True)
     found = verdict([passed], [gone(Side.CLIENT, 17)])
     assert summary(found) == (Party.PBX, 17, CERTAIN, None)
 
 
 def test_the_dials_failure_passed_back_with_an_abnormal_cause_is_not_the_clients_connection():
-    passed = Request(0, Side.CLIENT, CLIENT, 38, None, soft=False, passed_back=True)
+    passed = HangupRequest(0, Side.CLIENT, CLIENT, 38, None, soft=False, passed_back=True)
     found = verdict([passed], [gone(Side.CLIENT, 38)])
     assert summary(found) == (Party.PBX, 38, CERTAIN, None)
 
 
 def test_a_third_party_who_hangs_up_is_neither_client_nor_operator():
-    third = Request(0, Side.OPERATOR, "PJSIP/trunk2-3", 16, None, soft=False, third_party=True)
+    third = HangupRequest(0, Side.OPERATOR, "PJSIP/trunk2-3", 16, None, soft=False, third_party=True)
     found = verdict([third], [])
     assert summary(found) == (Party.UNKNOWN, 16, CERTAIN, None)
     assert found.evidence[-1] == "a third party"
@@ -206,7 +206,7 @@ def test_the_evidence_names_its_events():
     [
         (asked(Side.CLIENT), Party.CLIENT),
         (asked(Side.OPERATOR), Party.OPERATOR),
-        (Request(0, Side.OPERATOR, OPERATOR, 16, None, soft=False, third_party=True), Party.UNKNOWN),
+        (HangupRequest(0, Side.OPERATOR, OPERATOR, 16, None, soft=False, third_party=True), Party.UNKNOWN),
         (asked(Side.CLIENT, 1, soft=True), Party.NETWORK),
         (asked(Side.CLIENT, 4, soft=True), Party.PBX),
         (asked(Side.CLIENT, 8, soft=True), Party.PBX),
@@ -215,5 +215,5 @@ def test_the_evidence_names_its_events():
         (asked(Side.CLIENT, None, soft=True), None),
     ],
 )
-def test_a_single_request_speaks_for_its_party(request_: Request, party: Party | None):
+def test_a_single_request_speaks_for_its_party(request_: HangupRequest, party: Party | None):
     assert requester(request_) is party

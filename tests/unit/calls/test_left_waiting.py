@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from callsteward.config import Rating
+from callsteward.config import RatingSettings
 from callsteward.config.profile import Profile
 from callsteward.record.call import CallRecord, Decision, Outcome, RuleResult
 from tests.unit.calls.stream import Phone, Stream, config, rule
@@ -181,7 +181,7 @@ def test_a_client_who_hangs_up_on_hold_while_a_colleague_is_rung_has_not_been_le
 
 
 def test_the_rating_is_no_wait() -> None:
-    settings = config(rating=Rating(enabled=True), profiles={"standard": Profile(rating="stay")})
+    settings = config(rating=RatingSettings(enabled=True), profiles={"standard": Profile(rating="stay")})
     stream, client, operator = talked()
     stream.hands_over(operator, client)
     stream.wait(6)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from callsteward.ari import events
-from callsteward.calls.directory import Endpoint, Kind
+from callsteward.calls.directory import Endpoint, EndpointKind
 from callsteward.calls.model import Call, Leg
 from callsteward.calls.tracker import Tracker
 from callsteward.config import Tags
@@ -15,7 +15,7 @@ from callsteward.record.tag import Source, Tag
 from tests.unit.calls.stream import CLIENT, Phone, Stream, config, ended, rule
 
 ON = config(tags=Tags(enabled=True, wrap_up_s=60))
-RELAY = Endpoint("Local", Kind.RELAY, "Local", bare=False)
+RELAY = Endpoint("Local", EndpointKind.RELAY, "Local", bare=False)
 DUE = CallbackDecision(Decision.DUE, "tagged_dropped")
 
 

@@ -13,7 +13,7 @@ import aiomqtt
 import pytest
 
 from callsteward.commands.mqtt import MqttDoor
-from callsteward.config import Commands, Mqtt
+from callsteward.config import CommandsSettings, Mqtt
 from callsteward.network.backoff import Backoff
 from callsteward.store.records import Store
 from tests.lab.ports import free_port
@@ -53,7 +53,7 @@ async def port(tmp_path: Path, store: Store) -> AsyncIterator[int]:
     desk = FrontDesk(store)
     mqtt: dict[str, Any] = {"port": port, **user("callsteward")}
     desk.config = desk.config.model_copy(
-        update={"mqtt": Mqtt.model_validate(mqtt), "commands": Commands(mqtt=True)}
+        update={"mqtt": Mqtt.model_validate(mqtt), "commands": CommandsSettings(mqtt=True)}
     )
     door = MqttDoor(desk.config, desk.commands, boot_id="boot-1", backoff=Backoff(0.05, 0.2))
     task = asyncio.create_task(door.run())

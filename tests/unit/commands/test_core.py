@@ -7,12 +7,11 @@ import msgspec
 import pytest
 import structlog
 
-from callsteward.callback.states import State
-from callsteward.commands.core import Complaints
+from callsteward.callback.states import CallbackState
+from callsteward.commands.core import AcknowledgesComplaints
 from callsteward.commands.done import CommandsDone
 from callsteward.commands.reply import Reply
-from callsteward.config import Commands as Settings
-from callsteward.config import Tags
+from callsteward.config import CommandsSettings, Tags
 from callsteward.exceptions import StoreError
 from callsteward.outgoing.words import Actor
 from callsteward.record.call import CallbackDecision, Decision, Outcome
@@ -65,7 +64,7 @@ async def test_a_tag_that_comes_to_nothing_says_why(store: Store, body: dict[str
 
 
 async def test_with_tags_off_there_is_nothing_to_tag(store: Store):
-    desk = FrontDesk(store, tags=Tags(enabled=False), commands=Settings(mqtt=True))
+    desk = FrontDesk(store, tags=Tags(enabled=False), commands=CommandsSettings(mqtt=True))
     await desk.talk()
     assert (await desk.send("tag", call_id="1.1", tag="dropped")).reason == "tags_off"
 
@@ -130,7 +129,7 @@ async def test_a_slow_command_keeps_no_other_waiting(store: Store):
 
 
 async def test_an_endless_sender_takes_no_other_senders_turn(store: Store):
-    desk = FrontDesk(store, commands=Settings(per_minute=3))
+    desk = FrontDesk(store, commands=CommandsSettings(per_minute=3))
     body: dict[str, Any] = {"action": "remove", "number": E164}
     with structlog.testing.capture_logs() as logs:
         flood = [await desk.send("dnc", id=f"f{n}", by="flood", **body) for n in range(1_000)]
@@ -177,7 +176,7 @@ async def test_a_store_that_fails_is_told_and_nothing_is_remembered(desk: FrontD
 
 
 async def test_too_many_are_refused_until_there_is_room(store: Store):
-    desk = FrontDesk(store, commands=Settings(per_minute=3))
+    desk = FrontDesk(store, commands=CommandsSettings(per_minute=3))
     replies = [await desk.send("dnc", id=f"n{n}", action="add", number=E164) for n in range(5)]
     assert [reply.reason for reply in replies] == ["", "", "", "rate_limited", "rate_limited"]
     by_http = await desk.send("dnc", Source.HTTP, id="h", action="add", number=E164)
@@ -240,7 +239,7 @@ async def test_a_callback_that_is_being_dialled_cannot_be_cancelled(desk: FrontD
     await desk.talk(callback=due, outcome=Outcome.MID_DIALOGUE_DROP)
     callback = await desk.ledger.find("1.1")
     assert callback is not None
-    await desk.ledger.move(callback, State.DIALLING, actor=Actor.ASTERISK, at_ms=desk.now_ms)
+    await desk.ledger.move(callback, CallbackState.DIALLING, actor=Actor.ASTERISK, at_ms=desk.now_ms)
     reply = await desk.send("callback", id="1", action="cancel", call_id="1.1")
     assert (reply.reason, reply.result) == ("callback_over", "dialling")
     tagged = await desk.send("tag", id="2", call_id="1.1", tag="dropped")
@@ -248,7 +247,7 @@ async def test_a_callback_that_is_being_dialled_cannot_be_cancelled(desk: FrontD
     assert await desk.states() == [("dialling", "")]
 
 
-class _Kept(Complaints):
+class _Kept(AcknowledgesComplaints):
     async def acknowledge(self, call_id: str, *, by: str, comment: str, at_ms: int) -> bool:
         return (call_id, by, comment) == ("1.1", "boss (mqtt)", "called")
 

@@ -21,7 +21,7 @@ from pydantic import SecretStr, ValidationError
 from callsteward import features
 from callsteward.commands.mqtt import MqttDoor
 from callsteward.commands.request import LARGEST
-from callsteward.config import Commands, Mqtt, Web
+from callsteward.config import CommandsSettings, Mqtt, Web
 from callsteward.exceptions import ConfigError
 from callsteward.feed import broker as mqtt_broker
 from callsteward.feed import contract
@@ -47,7 +47,7 @@ def desk(store: Store) -> FrontDesk:
 @asynccontextmanager
 async def _open(desk: FrontDesk, port: int, version: str = "3.1.1") -> AsyncIterator[MqttDoor]:
     desk.config = desk.config.model_copy(
-        update={"mqtt": Mqtt(port=port, version=version), "commands": Commands(mqtt=True)}
+        update={"mqtt": Mqtt(port=port, version=version), "commands": CommandsSettings(mqtt=True)}
     )
     door = MqttDoor(desk.config, desk.commands, boot_id="boot-1", backoff=Backoff(0.05, 0.2))
     task = asyncio.create_task(door.run())
@@ -84,7 +84,7 @@ async def _answered(
 
 
 async def test_a_command_is_answered_by_a_message_of_the_contract(desk: FrontDesk, broker: AnyBroker):
-    schema = contract.json_schemas(features.channels())["callsteward.reply/1"]
+    schema = contract.json_schemas(features.topics())["callsteward.reply/1"]
     async with (
         _open(desk, broker.port),
         listening(broker.port, "callsteward/main/replies/#") as heard,
@@ -249,7 +249,7 @@ async def test_the_same_commands_over_http(desk: FrontDesk):
 
 
 async def test_over_http_there_is_a_limit_too(store: Store):
-    desk = FrontDesk(store, commands=Commands(per_minute=1))
+    desk = FrontDesk(store, commands=CommandsSettings(per_minute=1))
     async with _http(desk) as client:
         seen = [
             (await client.post("/api/v1/dnc", json={"action": "remove", "number": E164})).status

@@ -14,8 +14,8 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from callsteward.commands.mqtt import MqttDoor
-from callsteward.config import Commands, Mqtt
-from callsteward.feed.cloudevents import Mode
+from callsteward.config import CommandsSettings, Mqtt
+from callsteward.feed.cloudevents import CloudEventsMode
 from callsteward.network.backoff import Backoff
 from callsteward.store.records import Store
 from tests.lab.ports import free_port
@@ -35,7 +35,7 @@ def _asking(correlation: bytes | None) -> Properties:
 
 @pytest.mark.parametrize("mode", ["off", "structured", "binary"])
 async def test_each_reply_has_its_own_correlation_data_and_the_shape_of_all_messages(
-    tmp_path: Path, store: Store, mode: Mode
+    tmp_path: Path, store: Store, mode: CloudEventsMode
 ) -> None:
     if MOSQUITTO is None:
         pytest.skip("no Mosquitto: `make lab` brings one")
@@ -43,7 +43,7 @@ async def test_each_reply_has_its_own_correlation_data_and_the_shape_of_all_mess
     await broker.start()
     desk = FrontDesk(store)
     mqtt = Mqtt(port=broker.port, version="5", cloudevents=mode)
-    desk.config = desk.config.model_copy(update={"mqtt": mqtt, "commands": Commands(mqtt=True)})
+    desk.config = desk.config.model_copy(update={"mqtt": mqtt, "commands": CommandsSettings(mqtt=True)})
     door = MqttDoor(desk.config, desk.commands, boot_id="boot-1", backoff=Backoff(0.05, 0.2))
     task = asyncio.create_task(door.run())
     correlations = {"one": b"c-1", "two": None, "three": b"c-3"}

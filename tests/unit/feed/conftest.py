@@ -15,11 +15,10 @@ import msgspec
 import pytest
 from amqtt.broker import Broker as Amqtt
 
-from callsteward.callback.states import Callback, CallbackMoved, State
+from callsteward.callback.states import CallbackMoved, CallbackRow, CallbackState
 from callsteward.config import Config
 from callsteward.outgoing.words import Actor
-from callsteward.rating.states import Complaint, ComplaintRaised, Mode, Rating, RatingMoved
-from callsteward.rating.states import State as RatingState
+from callsteward.rating.states import Complaint, ComplaintRaised, Mode, RatingMoved, RatingRow, RatingState
 from callsteward.record.call import CallRecord
 from tests.lab.ports import free_port
 from tests.lab.roots import is_built, root_folder
@@ -206,7 +205,7 @@ def config_for(port: int, **mqtt: Any) -> Config:
 
 
 MOVED = CallbackMoved(
-    Callback(
+    CallbackRow(
         id="1795314131.35",
         site="main",
         origin_call_id="1795314131.35",
@@ -215,7 +214,7 @@ MOVED = CallbackMoved(
         client_masked="+7903***4567",
         client_ref="5f0c",
         operator="101",
-        state=State.OFFERED,
+        state=CallbackState.OFFERED,
         reason="",
         dropped_at_ms=1_795_314_131_654,
         created_at_ms=1_795_314_131_654,
@@ -228,7 +227,7 @@ MOVED = CallbackMoved(
 )
 
 RATED = RatingMoved(
-    Rating(
+    RatingRow(
         id="1795314131.35",
         site="main",
         call_id="1795314131.35",

@@ -17,7 +17,7 @@ from paho.mqtt.properties import Properties
 
 from callsteward import features
 from callsteward.feed import cloudevents, contract, messages
-from callsteward.feed.cloudevents import Mode
+from callsteward.feed.cloudevents import CloudEventsMode
 from callsteward.feed.topics import Topics
 from callsteward.feed.wire import Wire
 from callsteward.record.facts import Alert
@@ -40,7 +40,9 @@ ATTRIBUTES = {
 }
 
 
-def told(mode: Mode, version: str, payload: bytes = PLAIN, **more: Any) -> tuple[bytes, dict[str, Any]]:
+def told(
+    mode: CloudEventsMode, version: str, payload: bytes = PLAIN, **more: Any
+) -> tuple[bytes, dict[str, Any]]:
     """Payload and properties as a subscriber gets them."""
     body, properties = Wire(TOPICS, mode).publish(TOPIC, payload, version, **more)
     if properties is None:
@@ -87,7 +89,7 @@ def test_binary_without_mqtt_5_is_the_message_alone() -> None:
 
 
 @pytest.mark.parametrize("mode", ["off", "structured", "binary"])
-def test_a_topic_is_cleared_by_an_empty_message_in_every_mode(mode: Mode) -> None:
+def test_a_topic_is_cleared_by_an_empty_message_in_every_mode(mode: CloudEventsMode) -> None:
     assert told(mode, "5", b"")[0] == b""
     assert told(mode, "3.1.1", b"") == (b"", {})
 
@@ -111,7 +113,7 @@ def test_off_nothing_is_added_and_an_expiry_is_told() -> None:
         ("binary", "application/json"),
     ],
 )
-def test_a_will_and_a_reply_have_the_same_shape(mode: Mode, content_type: str) -> None:
+def test_a_will_and_a_reply_have_the_same_shape(mode: CloudEventsMode, content_type: str) -> None:
     _, properties = told(mode, "5", will=True)
     assert properties["ContentType"] == content_type
     _, properties = told(mode, "5", correlation=b"c-1")
@@ -145,7 +147,7 @@ def test_what_is_no_message_is_refused(payload: bytes) -> None:
 
 
 def test_an_event_is_what_the_contract_says() -> None:
-    schema = contract.json_schemas(features.channels(), "structured")["callsteward.alert/1"]
+    schema = contract.json_schemas(features.topics(), "structured")["callsteward.alert/1"]
     validator = jsonschema.Draft202012Validator(schema)
     event = json.loads(told("structured", "3.1.1")[0])
     validator.validate(event)
@@ -158,5 +160,5 @@ def test_an_event_is_what_the_contract_says() -> None:
     for change in changes:
         assert not validator.is_valid({**event, **change}), change
     assert not validator.is_valid(BODY)
-    plain = contract.json_schemas(features.channels(), "binary")
-    assert plain == contract.json_schemas(features.channels())
+    plain = contract.json_schemas(features.topics(), "binary")
+    assert plain == contract.json_schemas(features.topics())

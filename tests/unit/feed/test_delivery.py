@@ -13,7 +13,7 @@ from callsteward.exceptions import StoreError
 from callsteward.feed import delivery as delivery_module
 from callsteward.feed.delivery import Delivery, Level, level
 from callsteward.store.message import Outgoing
-from callsteward.store.outbox import Measure, Outbox, Stored
+from callsteward.store.outbox import Outbox, OutboxSize, Stored
 from callsteward.store.records import Store
 
 
@@ -71,7 +71,7 @@ class Kept:
     def caught_up(self) -> None:
         self.idle.set()
 
-    def filled(self, now: Level, measure: Measure, limit: int) -> None:
+    def filled(self, now: Level, measure: OutboxSize, limit: int) -> None:
         assert measure.size > 0 or now is Level.NORMAL
         assert limit == 10_000
         self.levels.append(now)

@@ -121,7 +121,7 @@ def test_home_assistant_itself_takes_them(in_data: bool) -> None:
 
 
 def test_every_entity_reads_a_field_of_its_message(told: Told) -> None:
-    schemas = contract.json_schemas(features.channels())
+    schemas = contract.json_schemas(features.topics())
     for settings in told.values():
         topic = settings["state_topic"]
         kind = "status" if topic.endswith("/status") else "line-now"

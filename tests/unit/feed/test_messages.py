@@ -110,7 +110,7 @@ def _each(record: CallRecord) -> list[Message]:
 def test_every_message_is_flat_carries_the_envelope_and_meets_its_schema(
     record: Callable[..., CallRecord],
 ) -> None:
-    schemas = contract.json_schemas(features.channels())
+    schemas = contract.json_schemas(features.topics())
     seen = set()
     for message in _each(record()):
         sent = messages.stamped(message, boot_id="boot", seq=5, now_ms=AT_MS)
@@ -137,7 +137,7 @@ def test_every_message_is_flat_carries_the_envelope_and_meets_its_schema(
 
 
 def test_a_wrong_message_does_not_meet_its_schema(record: Callable[..., CallRecord]) -> None:
-    schema = contract.json_schemas(features.channels())["callsteward.call/1"]
+    schema = contract.json_schemas(features.topics())["callsteward.call/1"]
     wire = msgspec.json.decode(messages.encode(messages.call_ended(record())))
     wire["ts"] = "yesterday"
     with pytest.raises(jsonschema.ValidationError):
@@ -211,7 +211,7 @@ def test_a_revision_of_an_interval_keeps_its_id_and_the_next_one_has_another() -
 
 def test_every_number_of_an_interval_has_its_definition_in_the_schema() -> None:
     for name in ("callsteward.line-interval/1", "callsteward.operator-interval/1"):
-        schema = contract.json_schemas(features.channels())[name]
+        schema = contract.json_schemas(features.topics())[name]
         own = schema["$defs"][schema["$ref"].rpartition("/")[2]]["properties"]
         envelope = {"message_id", "boot_id", "seq", "ts", "site", "schema", "line", "operator"}
         assert [

@@ -22,7 +22,7 @@ import trustme
 from callsteward import features
 from callsteward.config import Config
 from callsteward.feed import contract, messages, presence
-from callsteward.feed.backlog import Kind
+from callsteward.feed.backlog import MessageKind
 from callsteward.feed.mqtt import Feed
 from callsteward.network.backoff import Backoff
 from callsteward.record.call import CallRecord
@@ -106,7 +106,7 @@ def _seqs(heard: Heard) -> list[int]:
 
 
 async def test_every_published_message_arrives_and_meets_its_schema(broker: AnyBroker, record: Build) -> None:
-    schemas = contract.json_schemas(features.channels())
+    schemas = contract.json_schemas(features.topics())
     async with listening(broker.port) as heard, _running(config_for(broker.port)) as feed:
         feed.link(True, "Asterisk 22.7.0")
         feed.publish(_event(1))
@@ -198,7 +198,7 @@ async def test_a_broker_killed_in_the_middle_gets_everything_once_it_is_back(
             await heard.until(lambda: heard.on("lines/sales/now") and heard.on("operators/101/now"))
             assert await feed.drain(60) == 0
             await heard.until(lambda: heard.on("main/status")[-1]["state"] == "offline")
-    assert feed.dropped == dict.fromkeys(Kind, 0)
+    assert feed.dropped == dict.fromkeys(MessageKind, 0)
 
 
 @needs_mosquitto
@@ -357,7 +357,7 @@ async def test_without_a_broker_the_oldest_messages_are_dropped_and_counted(reco
         for number in range(12):
             feed.publish(CallEnded(record(call_id=str(number))))
         feed.publish(_alert(1))
-        assert feed.dropped == {Kind.RECORD: 2, Kind.ALERT: 0, Kind.EVENT: 15}
+        assert feed.dropped == {MessageKind.RECORD: 2, MessageKind.ALERT: 0, MessageKind.EVENT: 15}
         async with back(broker, wire) as heard:
             await heard.until(lambda: any(s["dropped"] for s in heard.on("main/status")))
             await feed.drain(5)
@@ -508,7 +508,7 @@ async def test_a_message_mqtt_cannot_carry_stops_nothing(
         feed.publish(CallEnded(record(line="good")))
         await heard.until(lambda: heard.on("callsteward/ok"))
         await feed.drain(5)
-    assert feed.dropped[Kind.RECORD] == 1
+    assert feed.dropped[MessageKind.RECORD] == 1
 
 
 async def test_status_grows_no_older_than_its_interval(

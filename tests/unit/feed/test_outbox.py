@@ -21,19 +21,19 @@ from callsteward.feed import contract, messages
 from callsteward.feed import delivery as delivery_module
 from callsteward.feed import post as post_module
 from callsteward.feed import resend as resend_module
-from callsteward.feed.backlog import Kind
+from callsteward.feed.backlog import MessageKind
 from callsteward.feed.delivery import Delivery
 from callsteward.feed.mqtt import Feed
-from callsteward.feed.resend import Span, resend
+from callsteward.feed.resend import ResendSpan, resend
 from callsteward.feed.tell import outgoing
 from callsteward.network.backoff import Backoff
 from callsteward.rating.complaints import Complaints
-from callsteward.rating.ledger import Ledger as RatingLedger
+from callsteward.rating.ledger import RatingLedger
 from callsteward.rating.states import ComplaintRaised, Mode, RatingMoved
 from callsteward.record.call import CallRecord
 from callsteward.record.facts import CallEnded, CallHappened, Happening
 from callsteward.store.engine import writing
-from callsteward.store.outbox import Measure, Outbox
+from callsteward.store.outbox import Outbox, OutboxSize
 from callsteward.store.records import Store
 from tests.lab.ports import free_port
 from tests.lab.wire import Wire
@@ -107,9 +107,9 @@ async def test_a_record_is_heard_and_leaves_the_outbox(
         assert await there.feed.drain(60) == 0
         assert await there.left() == 0
     [body] = heard.on("/ended")
-    jsonschema.Draft202012Validator(
-        contract.json_schemas(features.channels())["callsteward.call/1"]
-    ).validate(body)
+    jsonschema.Draft202012Validator(contract.json_schemas(features.topics())["callsteward.call/1"]).validate(
+        body
+    )
     assert (body["boot_id"], body["seq"]) == ("boot-1", 2)
     assert heard.on("main/status")[-1]["outbox_depth"] == 0
 
@@ -132,8 +132,8 @@ async def test_a_message_the_broker_refuses_is_reported_and_blocks_nothing(
             assert await there.feed.drain(60) == 0
             await there.empty()
             [drop] = await there.outbox.drops()
-            assert there.feed.dropped[Kind.RECORD] == 1
-            assert await there.outbox.measure() == Measure()
+            assert there.feed.dropped[MessageKind.RECORD] == 1
+            assert await there.outbox.measure() == OutboxSize()
     finally:
         await broker.kill()
     assert [body["call_id"] for body in heard.on("/ended")] == ["2"]
@@ -209,7 +209,7 @@ async def test_ratings_complaints_and_intervals_go_through_the_outbox(
     assert len(heard.on("complaint_escalated")) == 1
     durable_seq = [body["seq"] for _, body, _ in heard.messages if body["schema"] in _THESE]
     assert durable_seq == sorted(durable_seq)
-    schemas = contract.json_schemas(features.channels())
+    schemas = contract.json_schemas(features.topics())
     for _, body, _ in heard.messages:
         jsonschema.Draft202012Validator(schemas[body["schema"]]).validate(body)
 
@@ -269,7 +269,7 @@ async def test_a_broker_that_is_away_costs_disk_and_not_memory(
             assert await there.feed.drain(60) == 0
         assert await there.left() == 0
     assert [body["call_id"] for body in heard.on("/ended")] == [*map(str, range(500)), "last"]
-    assert there.feed.dropped == dict.fromkeys(Kind, 0)
+    assert there.feed.dropped == dict.fromkeys(MessageKind, 0)
 
 
 async def test_a_full_outbox_drops_the_oldest_says_so_and_shows_the_gap(
@@ -284,10 +284,10 @@ async def test_a_full_outbox_drops_the_oldest_says_so_and_shows_the_gap(
         for number in range(100):
             await there.end(record(call_id=str(number)))
         async with asyncio.timeout(60):
-            while (await there.outbox.measure()).size > 60_000 or not there.feed.dropped[Kind.RECORD]:  # noqa: ASYNC110
+            while (await there.outbox.measure()).size > 60_000 or not there.feed.dropped[MessageKind.RECORD]:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
         left = await there.left()
-        gone = there.feed.dropped[Kind.RECORD]
+        gone = there.feed.dropped[MessageKind.RECORD]
         assert gone == 100 - left
         async with back(broker, wire) as heard:
             await heard.until(lambda: len(heard.on("/ended")) == left, 60)
@@ -315,7 +315,7 @@ async def test_a_payload_that_is_no_message_blocks_nothing(
     async with listening(broker.port) as heard, site(tmp_path, config) as there:
         await heard.until(lambda: heard.on("/ended"))
         assert await there.feed.drain(60) == 0
-        assert there.feed.dropped[Kind.RECORD] == 1
+        assert there.feed.dropped[MessageKind.RECORD] == 1
     assert [body["call_id"] for body in heard.on("/ended")] == ["2"]
 
 
@@ -369,14 +369,14 @@ async def test_sent_again_a_record_has_the_message_id_it_had(
         announce = features.tells(config).outgoing
         known = features.sources()
         done = await resend(
-            config, there.store, Span(0, 2**62), known, announce=announce, progress=shown.append
+            config, there.store, ResendSpan(0, 2**62), known, announce=announce, progress=shown.append
         )
         assert (done, shown) == ({"record": 3}, [3])
         await heard.until(lambda: len(heard.on("/ended")) == 6)
         await there.empty()
-        done = await resend(config, there.store, Span(0, 2**62, "support"), known, announce=announce)
+        done = await resend(config, there.store, ResendSpan(0, 2**62, "support"), known, announce=announce)
         assert done == {"record": 1}
-        assert await resend(config, there.store, Span(0, 1), known, announce=announce) == {}
+        assert await resend(config, there.store, ResendSpan(0, 1), known, announce=announce) == {}
         await heard.until(lambda: len(heard.on("/ended")) == 7)
     bodies = heard.on("/ended")
     bare = [{key: value for key, value in body.items() if key not in {"seq", "ts"}} for body in bodies]
@@ -395,6 +395,6 @@ async def test_sending_again_does_not_overfill_an_outbox_that_does_not_empty(
     await store.save([record(call_id=str(number)) for number in range(100)])
     known = {"record": features.sources()["record"]}
     with pytest.raises(FeedError, match=r"20 messages wait in the outbox and none leaves.*--from \d{4}"):
-        await resend(config, store, Span(0, 2**62), known, announce=features.tells(config).outgoing)
+        await resend(config, store, ResendSpan(0, 2**62), known, announce=features.tells(config).outgoing)
     assert (await Outbox(store.engine, "main").measure()).messages == 20
     await store.close()

@@ -15,11 +15,11 @@ from callsteward.ari.rest import AsteriskInfo, Rest
 from callsteward.config import Config
 from callsteward.feed import resend as resend_module
 from callsteward.feed.envelope import stamp
-from callsteward.feed.resend import Span, resend
+from callsteward.feed.resend import ResendSpan, resend
 from callsteward.intervals.feature import IntervalsFeature
 from callsteward.intervals.part import IntervalsPart
 from callsteward.rating.complaints import Complaints
-from callsteward.rating.ledger import Ledger
+from callsteward.rating.ledger import RatingLedger
 from callsteward.rating.states import Mode
 from callsteward.record.call import CallRecord
 from callsteward.store.engine import writing
@@ -31,7 +31,7 @@ from tests.unit.intervals.days import DAY_MS, HOUR_MS, call
 
 START = DAY_MS + 8 * HOUR_MS
 HALF_MS = 1_800_000
-ALL = Span(0, 2**62)
+ALL = ResendSpan(0, 2**62)
 Body = dict[str, Any]
 
 
@@ -83,7 +83,7 @@ class Site:
         return bodies
 
     async def resend(
-        self, *kinds: str, span: Span = ALL
+        self, *kinds: str, span: ResendSpan = ALL
     ) -> tuple[list[Body], dict[str, int], dict[str, int]]:
         left_out: Counter[str] = Counter()
         known = features.sources()
@@ -140,7 +140,7 @@ async def test_a_line_and_a_span_are_sent_again_alone(site: Site) -> None:
     await site.until(START + HALF_MS + 3000)
     await site.until(START + 2 * HALF_MS + 3000)
     await site.take()
-    only_first = Span(START, START + HALF_MS + 4000)
+    only_first = ResendSpan(START, START + HALF_MS + 4000)
     again, _, _ = await site.resend(span=only_first)
     assert {body["start"] for body in again} == {"2026-11-22T08:00:00Z"}
     again, done, _ = await site.resend(span=msgspec.structs.replace(ALL, line="sales"))
@@ -218,7 +218,7 @@ async def test_one_sent_again_that_waits_is_replaced_by_the_next_revision(site: 
 
 
 async def test_the_last_step_of_a_rating_is_sent_again_with_its_id(site: Site) -> None:
-    ledger = Ledger(site.store.engine, "main", site.durable.outgoing)
+    ledger = RatingLedger(site.store.engine, "main", site.durable.outgoing)
     for number, line in enumerate(("support", "sales", "support")):
         rating = await ledger.open(
             call_id=f"{number}",
@@ -243,13 +243,13 @@ async def test_the_last_step_of_a_rating_is_sent_again_with_its_id(site: Site) -
     ]
     again, done, left_out = await site.resend()
     assert (again, done, left_out) == (told[1:], {"rating": 3}, {})
-    again, _, _ = await site.resend(span=Span(START + 1, START + 10, "support"))
+    again, _, _ = await site.resend(span=ResendSpan(START + 1, START + 10, "support"))
     assert again == [told[2]]
     assert "+79031234567" not in msgspec.json.encode(again).decode()
 
 
 async def test_a_rating_whose_comment_was_forgotten_has_another_id_and_is_left_out(site: Site) -> None:
-    ledger = Ledger(site.store.engine, "main", site.durable.outgoing)
+    ledger = RatingLedger(site.store.engine, "main", site.durable.outgoing)
     rating = await ledger.open(
         call_id="1", mode=Mode.STAY, line="support", operator="101", number=None, client_masked=None,
         client_ref=None, at_ms=START,
@@ -275,7 +275,7 @@ async def test_complaints_are_sent_again_also_acknowledged_ones(site: Site) -> N
         )  # fmt: skip
     await complaints.acknowledge("9.1", by="anna", comment="", at_ms=START + 9)
     told = await site.take()
-    again, done, _ = await site.resend("complaint", span=Span(START + 1, START + 3))
+    again, done, _ = await site.resend("complaint", span=ResendSpan(START + 1, START + 3))
     assert (again, done) == (told[1:], {"complaint": 2})
 
 

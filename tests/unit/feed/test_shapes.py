@@ -134,7 +134,7 @@ async def test_structured_every_message_is_an_event_that_the_sdk_reads(
         await raw.until(lambda: any(topic.endswith("intervals/20261122T0800Z") for topic in raw.last()))
         assert await feed.drain(60) == 0
         await raw.until(lambda: b'"offline"' in raw.last()["callsteward/main/status"])
-    schemas = contract.json_schemas(features.channels(), "structured")
+    schemas = contract.json_schemas(features.topics(), "structured")
     kinds = set()
     for message in raw.messages:
         topic, payload = message.topic.value, bytes(message.payload)
@@ -157,7 +157,7 @@ async def test_binary_every_message_is_as_it_was_and_carries_its_attributes(
     mosquitto: Mosquitto, record: Build
 ) -> None:
     config = config_for(mosquitto.port, version="5", cloudevents="binary")
-    schemas = contract.json_schemas(features.channels())
+    schemas = contract.json_schemas(features.topics())
     async with hearing(mosquitto.port, "callsteward/#", "5") as raw, running(config) as feed:
         say_everything(feed, record)
         await raw.until(lambda: any("/alerts/support/complaint" in topic for topic in raw.last()))

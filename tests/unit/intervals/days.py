@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from hypothesis import strategies as st
 
-from callsteward.callback.states import State
+from callsteward.callback.states import CallbackState
 from callsteward.feed.messages import stamp
 from callsteward.intervals import grid, slot
 from callsteward.intervals.row import IntervalRow
@@ -113,7 +113,7 @@ def days(draw: st.DrawFn, most: int = 40) -> list[Contact]:
     for number in range(count):
         record = draw(records(number))
         due = record.callback.decision is Decision.DUE
-        contacts.append(Contact(record, draw(st.none() | st.sampled_from(State)) if due else None))
+        contacts.append(Contact(record, draw(st.none() | st.sampled_from(CallbackState)) if due else None))
     return sorted(contacts, key=lambda contact: (contact.record.started_at or "", contact.record.call_id))
 
 

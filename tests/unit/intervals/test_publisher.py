@@ -13,16 +13,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callsteward.ari import events as ari
 from callsteward.ari.rest import AsteriskInfo, Rest
-from callsteward.callback.ledger import Ledger
-from callsteward.callback.states import State
+from callsteward.callback.ledger import CallbackLedger
+from callsteward.callback.states import CallbackState
 from callsteward.exceptions import AriError, StoreError
 from callsteward.intervals import publisher as publishing
 from callsteward.intervals import store as storing
+from callsteward.intervals.observed import Observed
 from callsteward.intervals.publisher import LINK_SETTLES_MS, Open, Publisher
-from callsteward.intervals.row import IntervalExpired, IntervalRow, Kind
+from callsteward.intervals.row import IntervalExpired, IntervalKind, IntervalRow
 from callsteward.intervals.slot import Scheme
 from callsteward.intervals.store import IntervalStore
-from callsteward.intervals.watch import Watch
 from callsteward.outgoing.words import Actor
 from callsteward.record.call import CallbackDecision, CallRecord, Decision, Outcome
 from callsteward.store.records import Store
@@ -69,7 +69,9 @@ class Site:
     def begin(self) -> None:
         """A process starts."""
         self.intervals = IntervalStore(self.store.engine, "main")
-        self.watch = Watch(self.intervals, self.phones, {"PJSIP/101": "101"}, keeps_events=self.keeps_events)
+        self.observed = Observed(
+            self.intervals, self.phones, {"PJSIP/101": "101"}, keeps_events=self.keeps_events
+        )
         self.publisher = Publisher(
             Scheme(
                 site="main",
@@ -79,7 +81,7 @@ class Site:
                 operators=("101",),
             ),
             self.intervals,
-            self.watch,
+            self.observed,
             now_ms=lambda: self.now_ms,
             still_open=lambda: self.open,
             publish=self.published.append,
@@ -92,7 +94,7 @@ class Site:
 
     async def load(self) -> None:
         await self.publisher.load()
-        self.watch.link(True, self.now_ms)
+        self.observed.link(True, self.now_ms)
         await self.publisher.step()
 
     async def until(self, now_ms: int) -> list[IntervalRow]:
@@ -103,7 +105,7 @@ class Site:
         return [
             item
             for item in self.published[before:]
-            if isinstance(item, IntervalRow) and item.kind is Kind.LINE
+            if isinstance(item, IntervalRow) and item.kind is IntervalKind.LINE
         ]
 
 
@@ -125,7 +127,9 @@ async def test_an_interval_is_published_when_it_is_over_with_zeros_where_nothing
     assert said(await site.until(START + HALF_MS + 9000)) == []
     assert said(await site.until(START + 3 * HALF_MS + 9000)) == [(1, 1, True, 0), (2, 1, True, 0)]
     operators = [
-        item for item in site.published if isinstance(item, IntervalRow) and item.kind is Kind.OPERATOR
+        item
+        for item in site.published
+        if isinstance(item, IntervalRow) and item.kind is IntervalKind.OPERATOR
     ]
     assert [(row.name, row.values["staffed_s"], row.values["observed_s"]) for row in operators] == [
         ("101", 1740.0, 1740.0),
@@ -156,17 +160,17 @@ async def test_a_call_that_was_on_in_two_intervals_arrived_in_one_and_was_concur
 
 async def test_an_interval_is_not_final_while_a_callback_of_one_of_its_calls_is_open(site: Site) -> None:
     record = call(hour=8.25, ended_at=at(8.26), outcome=Outcome.MID_DIALOGUE_DROP, callback=DUE)
-    ledger = Ledger(site.store.engine, "main")
+    ledger = CallbackLedger(site.store.engine, "main")
     opened = await ledger.open(record, DUE, number="+79031234567", dropped_ms=START, at_ms=START)
     assert opened is not None
     await site.store.save([record])
     first = await site.until(START + HALF_MS + 5000)
     assert said(first, "callbacks_open") == [(0, 1, False, 1)]
     assert said(await site.until(START + HALF_MS + 9000)) == []
-    offered = await ledger.move(opened, State.OFFERED, actor=Actor.DAEMON, at_ms=START, asked="101")
+    offered = await ledger.move(opened, CallbackState.OFFERED, actor=Actor.DAEMON, at_ms=START, asked="101")
     assert offered is not None
     assert said(await site.until(START + HALF_MS + 12_000)) == []
-    await ledger.move(offered, State.REACHED, actor=Actor.ASTERISK, at_ms=START)
+    await ledger.move(offered, CallbackState.REACHED, actor=Actor.ASTERISK, at_ms=START)
     last = await site.until(START + HALF_MS + 15_000)
     assert said(last, "callbacks_reached") == [(0, 2, True, 1)]
 
@@ -175,9 +179,9 @@ async def test_nothing_is_final_while_events_wait_or_the_link_is_down_or_just_ma
     site.open = Open(None, False)
     assert said(await site.until(START + HALF_MS + 5000)) == [(0, 1, False, 0)]
     site.open = Open(None, True)
-    site.watch.link(False, site.now_ms)
+    site.observed.link(False, site.now_ms)
     assert said(await site.until(START + HALF_MS + 6000)) == []
-    site.watch.link(True, site.now_ms)
+    site.observed.link(True, site.now_ms)
     assert said(await site.until(site.now_ms + LINK_SETTLES_MS - 1)) == []
     assert said(await site.until(site.now_ms + 1)) == [(0, 2, True, 0)]
 
@@ -198,7 +202,9 @@ async def test_a_restart_repeats_nothing_and_never_goes_back_to_a_lower_revision
     site.published.clear()
     site.now_ms += 10_000
     await site.load()
-    rows = [item for item in site.published if isinstance(item, IntervalRow) and item.kind is Kind.LINE]
+    rows = [
+        item for item in site.published if isinstance(item, IntervalRow) and item.kind is IntervalKind.LINE
+    ]
     assert said(rows) == [(0, 3, False, 2)]
     assert said(await site.until(site.now_ms + LINK_SETTLES_MS)) == [(0, 4, True, 2)]
     site.begin()
@@ -215,7 +221,9 @@ async def test_the_time_the_daemon_was_down_is_published_and_says_that_nobody_wa
     site.now_ms = START + 4 * HALF_MS + 60_000
     site.published.clear()
     await site.load()
-    rows = [item for item in site.published if isinstance(item, IntervalRow) and item.kind is Kind.LINE]
+    rows = [
+        item for item in site.published if isinstance(item, IntervalRow) and item.kind is IntervalKind.LINE
+    ]
     assert [(row.values["observed_s"], row.values["offered"]) for row in rows] == [
         (5.0, 0),
         (0.0, None),
@@ -243,7 +251,9 @@ async def test_events_kept_by_asterisk_are_lost_with_its_restart(site: Site, boo
     site.now_ms = START + 2 * HALF_MS + 60_000
     site.published.clear()
     await site.load()
-    rows = [item for item in site.published if isinstance(item, IntervalRow) and item.kind is Kind.LINE]
+    rows = [
+        item for item in site.published if isinstance(item, IntervalRow) and item.kind is IntervalKind.LINE
+    ]
     assert [(row.values["observed_s"], row.values["offered"]) for row in rows] == [(5.0, 0)]
 
 
@@ -260,20 +270,22 @@ async def test_a_phone_is_followed_by_its_events_and_asked_for_on_a_connect(site
             )
         )
         assert event is not None
-        site.watch.hear(event)
+        site.observed.hear(event)
 
     tells(START + 100_000, "INUSE")
     tells(START + 100_000, "INUSE", "PJSIP/999")
     tells(START + 160_000, "NOT_INUSE")
     site.now_ms = START + 200_000
     await site.publisher.step()
-    site.watch.link(False, START + 300_000)
+    site.observed.link(False, START + 300_000)
     del site.phones.states["PJSIP/101"]
     site.phones.states["PJSIP/101"] = "UNAVAILABLE"
-    site.watch.link(True, START + 400_000)
+    site.observed.link(True, START + 400_000)
     await site.until(START + HALF_MS + 5000)
     row = next(
-        item for item in site.published if isinstance(item, IntervalRow) and item.kind is Kind.OPERATOR
+        item
+        for item in site.published
+        if isinstance(item, IntervalRow) and item.kind is IntervalKind.OPERATOR
     )
     # 60 s to 300 s, a minute of it in a call; from 400 s on it could not be reached
     assert row.values["observed_s"] == 240.0 + 1400.0
@@ -282,11 +294,13 @@ async def test_a_phone_is_followed_by_its_events_and_asked_for_on_a_connect(site
 
 async def test_a_phone_that_cannot_be_asked_for_is_not_known(site: Site) -> None:
     site.phones.states.clear()
-    site.watch.link(False, START + 300_000)
-    site.watch.link(True, START + 400_000)
+    site.observed.link(False, START + 300_000)
+    site.observed.link(True, START + 400_000)
     await site.until(START + HALF_MS + 5000)
     row = next(
-        item for item in site.published if isinstance(item, IntervalRow) and item.kind is Kind.OPERATOR
+        item
+        for item in site.published
+        if isinstance(item, IntervalRow) and item.kind is IntervalKind.OPERATOR
     )
     assert (row.values["staffed_s"], row.values["available_s"]) == (None, None)
     assert row.values["offered"] == 0
@@ -300,8 +314,8 @@ async def test_an_expired_interval_is_cleared_once_for_brokers_that_cannot_expir
     await site.until(START + 97 * HALF_MS + 5000)
     gone = [item for item in site.published if isinstance(item, IntervalExpired)]
     assert sorted(gone, key=lambda item: item.kind) == [
-        IntervalExpired(Kind.LINE, "support", START),
-        IntervalExpired(Kind.OPERATOR, "101", START),
+        IntervalExpired(IntervalKind.LINE, "support", START),
+        IntervalExpired(IntervalKind.OPERATOR, "101", START),
     ]
     await site.until(START + 97 * HALF_MS + 9000)
     assert len([item for item in site.published if isinstance(item, IntervalExpired)]) == 2
@@ -381,9 +395,9 @@ async def test_an_outbox_takes_the_revisions_in_their_transaction(site: Site) ->
         await site.until(START + HALF_MS + 5000)
     fails = False
     told = await site.until(START + HALF_MS + 5000)
-    assert told == [row for row in taken if row.kind is Kind.LINE]
+    assert told == [row for row in taken if row.kind is IntervalKind.LINE]
     # The transaction that failed wrote down no revision.
-    assert [(row.kind, row.revision) for row in taken] == [(Kind.LINE, 1), (Kind.OPERATOR, 1)]
+    assert [(row.kind, row.revision) for row in taken] == [(IntervalKind.LINE, 1), (IntervalKind.OPERATOR, 1)]
 
 
 async def test_an_interval_with_more_calls_than_a_page_counts_them_all(

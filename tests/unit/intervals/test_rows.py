@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from callsteward.callback.states import State
+from callsteward.callback.states import CallbackState
 from callsteward.intervals import grid, slot, sums
 from callsteward.intervals.measures import LINE_MEASURES, MEASURES, OPERATOR_MEASURES
 from callsteward.intervals.presence import Change, overlap_ms, staffed_and_available_ms
-from callsteward.intervals.row import IntervalRow, Kind
+from callsteward.intervals.row import IntervalKind, IntervalRow
 from callsteward.intervals.scope import Contact
 from callsteward.intervals.slot import Known, Scheme
 from callsteward.record.call import (
@@ -37,7 +37,7 @@ WATCHED: dict[str, Any] = {"watched": [(START - 1, END + 1)], "watched_since_ms"
 DUE = CallbackDecision(Decision.DUE, "mid_dialogue_drop")
 
 
-def line(*records: CallRecord, callback: State | None = None) -> dict[str, Any]:
+def line(*records: CallRecord, callback: CallbackState | None = None) -> dict[str, Any]:
     return summed(sums.Sums(LINE_MEASURES, (2, 20)), [Contact(item, callback) for item in records])
 
 
@@ -161,21 +161,21 @@ def test_after_call_work_is_null_where_a_call_was_answered() -> None:
     ("state", "expected"),
     [
         (None, (1, None, None, 0)),
-        (State.DUE, (1, 0, 0, 1)),
-        (State.REACHED, (1, 1, 0, 0)),
-        (State.NOT_REACHED, (1, 0, 1, 0)),
-        (State.CANCELLED, (1, 0, 0, 0)),
+        (CallbackState.DUE, (1, 0, 0, 1)),
+        (CallbackState.REACHED, (1, 1, 0, 0)),
+        (CallbackState.NOT_REACHED, (1, 0, 1, 0)),
+        (CallbackState.CANCELLED, (1, 0, 0, 0)),
     ],
 )
-def test_callbacks_are_counted_by_the_ledger(state: State | None, expected: tuple[Any, ...]) -> None:
+def test_callbacks_are_counted_by_the_ledger(state: CallbackState | None, expected: tuple[Any, ...]) -> None:
     row = line(call(callback=DUE), callback=state)
     keys = ("callbacks_due", "callbacks_reached", "callbacks_not_reached", "callbacks_open")
     assert tuple(row[key] for key in keys) == expected
 
 
 def test_a_callback_that_was_asked_for_after_the_record_was_made_is_due_too() -> None:
-    assert line(call(), callback=State.REACHED)["callbacks_due"] == 1
-    assert line(call(), callback=State.SUPPRESSED)["callbacks_due"] == 0
+    assert line(call(), callback=CallbackState.REACHED)["callbacks_due"] == 1
+    assert line(call(), callback=CallbackState.SUPPRESSED)["callbacks_due"] == 0
     assert line(call())["callbacks_due"] == 0
 
 
@@ -251,8 +251,8 @@ def test_internal_calls_are_in_no_row_and_outbound_ones_in_their_operators() -> 
 def test_the_keys_of_a_row_are_those_of_its_values_in_order() -> None:
     known = Known(contacts=[Contact(call())], **WATCHED)
     for (kind, _), row in rows(known).items():
-        assert sorted(slot.keys(Kind(kind), (2, 20))) == sorted(row.values)
-        message_keys = [key for key in slot.keys(Kind(kind), (2, 20)) if key in row.values]
+        assert sorted(slot.keys(IntervalKind(kind), (2, 20))) == sorted(row.values)
+        message_keys = [key for key in slot.keys(IntervalKind(kind), (2, 20)) if key in row.values]
         assert len(message_keys) == len(set(message_keys))
 
 

@@ -9,7 +9,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from callsteward import __version__
-from callsteward.callback.states import Callback, CallbackMoved, State
+from callsteward.callback.states import CallbackMoved, CallbackRow, CallbackState
 from callsteward.health import Counters
 from callsteward.metrics.scrape import Metrics
 from callsteward.outgoing.words import Actor
@@ -129,10 +129,10 @@ def test_alerts_and_callbacks_are_counted(metrics: Metrics) -> None:
     metrics.calls.observe(
         Alert(call_id="1", line="support", rule="hold_limit", at_ms=2, operator="101", limit_s=1, since_ms=1)
     )
-    callback = Callback(
+    callback = CallbackRow(
         id="c", site="main", origin_call_id="1", line="support", number="+79031234567", client_masked=None,
-        client_ref=None, operator=None, state=State.EXPIRED, reason="", dropped_at_ms=1, created_at_ms=1,
-        changed_at_ms=1, attempts=0, asked=None, channel_id=None,
+        client_ref=None, operator=None, state=CallbackState.EXPIRED, reason="", dropped_at_ms=1,
+        created_at_ms=1, changed_at_ms=1, attempts=0, asked=None, channel_id=None,
     )  # fmt: skip
     metrics.calls.observe(CallbackMoved(callback, Actor.DAEMON))
     metrics.calls.observe(CallHappened(call_id="1", line="support", event=Happening.RINGING, at_ms=1))

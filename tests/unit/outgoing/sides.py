@@ -11,9 +11,9 @@ from sqlalchemy import Table
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callsteward.callback import states as callback_states
-from callsteward.callback.ledger import Ledger as Callbacks
+from callsteward.callback.ledger import CallbackLedger
 from callsteward.rating import states as rating_states
-from callsteward.rating.ledger import Ledger as Ratings
+from callsteward.rating.ledger import RatingLedger
 from callsteward.record.call import CallbackDecision, Decision
 from callsteward.store.message import Announce, nobody
 from callsteward.store.tables import callbacks, ratings
@@ -60,16 +60,20 @@ class Side:
 class CallbackSide(Side):
     name = "callback"
     table = callbacks
-    states = callback_states.State
+    states = callback_states.CallbackState
     allowed = callback_states.ALLOWED
     open = callback_states.OPEN
-    first = callback_states.State.DUE
-    rings = callback_states.State.OFFERED
-    way = (callback_states.State.OFFERED, callback_states.State.DIALLING, callback_states.State.NOT_REACHED)
+    first = callback_states.CallbackState.DUE
+    rings = callback_states.CallbackState.OFFERED
+    way = (
+        callback_states.CallbackState.OFFERED,
+        callback_states.CallbackState.DIALLING,
+        callback_states.CallbackState.NOT_REACHED,
+    )
     prefix = ""
 
     def ledger(self, engine: AsyncEngine, announce: Announce = nobody, site: str = "main") -> Any:
-        return Callbacks(engine, site, announce)
+        return CallbackLedger(engine, site, announce)
 
     async def open_(self, ledger: Any, call_id: str, number: str | None = NUMBER) -> Any:
         record = msgspec.structs.replace(RECORD, call_id=call_id)
@@ -85,16 +89,16 @@ class CallbackSide(Side):
 class RatingSide(Side):
     name = "rating"
     table = ratings
-    states = rating_states.State
+    states = rating_states.RatingState
     allowed = rating_states.ALLOWED
     open = rating_states.OPEN
-    first = rating_states.State.SCHEDULED
-    rings = rating_states.State.DIALLING
-    way = (rating_states.State.DIALLING, rating_states.State.NOT_REACHED)
+    first = rating_states.RatingState.SCHEDULED
+    rings = rating_states.RatingState.DIALLING
+    way = (rating_states.RatingState.DIALLING, rating_states.RatingState.NOT_REACHED)
     prefix = "rating:"
 
     def ledger(self, engine: AsyncEngine, announce: Announce = nobody, site: str = "main") -> Any:
-        return Ratings(engine, site, announce)
+        return RatingLedger(engine, site, announce)
 
     async def open_(self, ledger: Any, call_id: str, number: str | None = NUMBER) -> Any:
         return await ledger.open(

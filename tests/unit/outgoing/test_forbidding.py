@@ -5,15 +5,14 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from callsteward.callback.ledger import PLAN, Ledger
-from callsteward.callback.states import CANCELLABLE, Callback, CallbackMoved, State
+from callsteward.callback.ledger import PLAN, CallbackLedger
+from callsteward.callback.states import CANCELLABLE, CallbackMoved, CallbackRow, CallbackState
 from callsteward.outgoing.do_not_call import DoNotCall
 from callsteward.outgoing.forbidding import Forbidden, Forbidding
 from callsteward.outgoing.words import Actor
 from callsteward.rating.ledger import PLAN as RATINGS
-from callsteward.rating.ledger import Ledger as Ratings
-from callsteward.rating.states import Mode, RatingMoved
-from callsteward.rating.states import State as RatingState
+from callsteward.rating.ledger import RatingLedger
+from callsteward.rating.states import Mode, RatingMoved, RatingState
 from callsteward.record.call import CallbackDecision, Decision
 from callsteward.store.records import Store
 from tests.unit.store.samples import RECORD
@@ -26,13 +25,15 @@ DUE = CallbackDecision(Decision.DUE, "mid_dialogue_drop")
 
 # By the state that a callback is in: the steps that led there.
 _WAYS = {
-    State.DUE: (),
-    State.OFFERED: (State.OFFERED,),
-    State.OPERATOR_ANSWERED: (State.OFFERED, State.OPERATOR_ANSWERED),
+    CallbackState.DUE: (),
+    CallbackState.OFFERED: (CallbackState.OFFERED,),
+    CallbackState.OPERATOR_ANSWERED: (CallbackState.OFFERED, CallbackState.OPERATOR_ANSWERED),
 }
 
 
-async def callback(ledger: Ledger, call_id: str, number: str, state: State = State.DUE) -> Callback:
+async def callback(
+    ledger: CallbackLedger, call_id: str, number: str, state: CallbackState = CallbackState.DUE
+) -> CallbackRow:
     opened = await ledger.open(
         msgspec.structs.replace(RECORD, call_id=call_id), DUE, number=number, dropped_ms=NOW, at_ms=NOW
     )
@@ -46,7 +47,7 @@ async def callback(ledger: Ledger, call_id: str, number: str, state: State = Sta
     return opened
 
 
-async def scheduled(ratings: Ratings, call_id: str, number: str) -> None:
+async def scheduled(ratings: RatingLedger, call_id: str, number: str) -> None:
     rating = await ratings.open(
         call_id=call_id, mode=Mode.CALL, line="support", operator="101", number=number,
         client_masked=None, client_ref=None, at_ms=NOW, due_ms=NOW + 60_000,
@@ -55,8 +56,10 @@ async def scheduled(ratings: Ratings, call_id: str, number: str) -> None:
 
 
 @pytest.mark.parametrize("state", sorted(CANCELLABLE))
-async def test_callbacks_and_rating_calls_that_are_open_are_cancelled(store: Store, state: State) -> None:
-    ledger, ratings = Ledger(store.engine, "main"), Ratings(store.engine, "main")
+async def test_callbacks_and_rating_calls_that_are_open_are_cancelled(
+    store: Store, state: CallbackState
+) -> None:
+    ledger, ratings = CallbackLedger(store.engine, "main"), RatingLedger(store.engine, "main")
     await callback(ledger, "1.1", NUMBER, state)
     await callback(ledger, "1.2", OTHER, state)
     await scheduled(ratings, "2.1", NUMBER)
@@ -70,7 +73,11 @@ async def test_callbacks_and_rating_calls_that_are_open_are_cancelled(store: Sto
 
     found = await ledger.find("1.1")
     assert found is not None
-    assert (found.state, found.reason, found.changed_at_ms) == (State.CANCELLED, "do_not_call", NOW + 5)
+    assert (found.state, found.reason, found.changed_at_ms) == (
+        CallbackState.CANCELLED,
+        "do_not_call",
+        NOW + 5,
+    )
     last = (await ledger.story(found))[-1]
     assert (last.actor, last.from_state, last.evidence) == (Actor.ADMIN, state, "anna")
     rating = await ratings.of_call("2.1")
@@ -83,7 +90,7 @@ async def test_callbacks_and_rating_calls_that_are_open_are_cancelled(store: Sto
 
 
 async def test_who_was_on_the_list_already_has_nothing_open_either(store: Store) -> None:
-    ledger = Ledger(store.engine, "main")
+    ledger = CallbackLedger(store.engine, "main")
     await DoNotCall(store.engine).add([NUMBER], by="an earlier version")
     await callback(ledger, "1.1", NUMBER)
     forbidding = Forbidding(store.engine, "main", plans=PLANS, now_ms=lambda: NOW)
@@ -92,18 +99,18 @@ async def test_who_was_on_the_list_already_has_nothing_open_either(store: Store)
 
 
 async def test_a_client_whose_phone_rings_is_left_to_the_daemon_that_has_them_rung(store: Store) -> None:
-    ledger = Ledger(store.engine, "main")
-    opened = await callback(ledger, "1.1", NUMBER, State.OPERATOR_ANSWERED)
-    await ledger.move(opened, State.DIALLING, actor=Actor.ASTERISK, at_ms=NOW)
+    ledger = CallbackLedger(store.engine, "main")
+    opened = await callback(ledger, "1.1", NUMBER, CallbackState.OPERATOR_ANSWERED)
+    await ledger.move(opened, CallbackState.DIALLING, actor=Actor.ASTERISK, at_ms=NOW)
     forbidding = Forbidding(store.engine, "main", plans=PLANS, now_ms=lambda: NOW)
     assert await forbidding.add([NUMBER], by="cli", actor=Actor.ADMIN) == Forbidden(1)
     (left,) = await ledger.forbidden()
-    assert left.state is State.DIALLING
+    assert left.state is CallbackState.DIALLING
 
 
 async def test_another_sites_callbacks_are_left_to_its_daemon(store: Store) -> None:
     """They share the database, and with it the list."""
-    ledger = Ledger(store.engine, "other")
+    ledger = CallbackLedger(store.engine, "other")
     await callback(ledger, "1.1", NUMBER)
     forbidding = Forbidding(store.engine, "main", plans=PLANS, now_ms=lambda: NOW)
     assert await forbidding.add([NUMBER], by="cli", actor=Actor.ADMIN) == Forbidden(1)
@@ -111,7 +118,7 @@ async def test_another_sites_callbacks_are_left_to_its_daemon(store: Store) -> N
 
 
 async def test_off_the_list_again_nothing_comes_back(store: Store) -> None:
-    ledger = Ledger(store.engine, "main")
+    ledger = CallbackLedger(store.engine, "main")
     await callback(ledger, "1.1", NUMBER)
     forbidding = Forbidding(store.engine, "main", plans=PLANS, now_ms=lambda: NOW)
     await forbidding.add([NUMBER], by="cli", actor=Actor.ADMIN)

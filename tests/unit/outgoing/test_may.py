@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from callsteward.config import Callback, Config
+from callsteward.config import CallbackSettings, Config
 from callsteward.outgoing.may import May, Standing
 from callsteward.outgoing.zones import ClientZones
 from callsteward.store.records import Store
@@ -15,7 +15,7 @@ NUMBER = "+79031234567"
 
 
 def may(store: Store) -> May:
-    return May.of(Config(callback=Callback(zones="line", denied_prefixes=("+7954",))), store.engine)
+    return May.of(Config(callback=CallbackSettings(zones="line", denied_prefixes=("+7954",))), store.engine)
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,9 @@
 import pytest
 
-from callsteward.rating.ledger import Ledger
+from callsteward.rating.ledger import RatingLedger
 from callsteward.store.records import Store
 
 
 @pytest.fixture
-def ledger(store: Store) -> Ledger:
-    return Ledger(store.engine, "main")
+def ledger(store: Store) -> RatingLedger:
+    return RatingLedger(store.engine, "main")

@@ -9,17 +9,16 @@ import msgspec
 import pytest
 
 from callsteward.ari import events as ari
-from callsteward.callback.ledger import Ledger as Callbacks
+from callsteward.callback.ledger import CallbackLedger
 from callsteward.clock import DAY_MS
-from callsteward.config import Config
-from callsteward.config import Rating as Settings
+from callsteward.config import Config, RatingSettings
 from callsteward.config.profile import Profile
 from callsteward.outgoing.do_not_call import DoNotCall
 from callsteward.outgoing.may import May
 from callsteward.rating.complaints import Complaints
-from callsteward.rating.decisions import Decisions
-from callsteward.rating.ledger import Ledger
-from callsteward.rating.states import ComplaintRaised, Mode, Rating, RatingMoved, State
+from callsteward.rating.decisions import RatingDecisions
+from callsteward.rating.ledger import RatingLedger
+from callsteward.rating.states import ComplaintRaised, Mode, RatingMoved, RatingRow, RatingState
 from callsteward.record.call import (
     CallbackDecision,
     CallRecord,
@@ -29,8 +28,8 @@ from callsteward.record.call import (
     Hangup,
     Outcome,
     Party,
+    Rating,
 )
-from callsteward.record.call import Rating as Told
 from callsteward.record.facts import Alert, CallEnded, HandOver
 from callsteward.store.records import Store
 from tests.unit.store.samples import RECORD
@@ -47,7 +46,7 @@ class House:
         self.store = store
         self.now_ms = NOW
         self.profile: dict[str, Any] = {"rating": "stay", **profile}
-        self.ledger = Ledger(store.engine, "main")
+        self.ledger = RatingLedger(store.engine, "main")
         self.complaints = Complaints(store.engine, "main")
         self.dnc = DoNotCall(store.engine)
         self.tags: dict[str, frozenset[str]] = {}
@@ -56,25 +55,25 @@ class House:
 
     def restart(self, *, enabled: bool = True) -> None:
         config = Config(
-            rating=Settings(enabled=enabled),
+            rating=RatingSettings(enabled=enabled),
             profiles={"standard": Profile.model_validate(self.profile)},
         )
 
         async def tags_of(call_id: str) -> frozenset[str]:
             return self.tags.get(call_id, frozenset())
 
-        self.decisions = Decisions(
+        self.decisions = RatingDecisions(
             config,
             ledger=self.ledger,
             complaints=self.complaints,
             may=May.of(config, self.store.engine),
-            callback_open=Callbacks(self.store.engine, "main").open_to,
+            callback_open=CallbackLedger(self.store.engine, "main").open_to,
             now_ms=lambda: self.now_ms,
             publish=self.told.append,
             tags_of=tags_of,
         )
 
-    async def ends(self, call_id: str = "1.1", number: str = NUMBER, **changes: Any) -> Told:
+    async def ends(self, call_id: str = "1.1", number: str = NUMBER, **changes: Any) -> Rating:
         """A call ended; what its record says of the rating."""
         record: CallRecord = msgspec.structs.replace(
             RECORD, **({"call_id": call_id, "unobserved": (), "hangup": OPERATOR_LEFT} | changes)
@@ -83,7 +82,7 @@ class House:
         assert isinstance(fact, CallEnded)
         return fact.record.rating
 
-    async def comes(self, call_id: str = "1.1", **changes: Any) -> Rating | str:
+    async def comes(self, call_id: str = "1.1", **changes: Any) -> RatingRow | str:
         """A client came to the rating and into the menu."""
         client = came(call_id, **changes)
         assert await self.decisions.judge([client]) == []
@@ -121,20 +120,20 @@ def house(store: Store) -> House:
 
 async def test_the_score_is_in_the_record(house: House) -> None:
     rating = await house.comes()
-    assert isinstance(rating, Rating)
+    assert isinstance(rating, RatingRow)
     house.now_ms += 2000
     assert await house.decisions.keep(rating, score=4) is not None
     house.decisions.menu_over(rating)
-    assert await house.ends() == Told("answered", "stay", 4)
+    assert await house.ends() == Rating("answered", "stay", 4)
     assert house.states == ["asking", "answered"]
     # A journal that is run again says the same.
     house.restart()
-    assert await house.ends() == Told("answered", "stay", 4)
+    assert await house.ends() == Rating("answered", "stay", 4)
 
 
 async def test_a_call_that_ends_just_as_the_key_is_pressed_waits_for_the_key(house: House) -> None:
     rating = await house.comes()
-    assert isinstance(rating, Rating)
+    assert isinstance(rating, RatingRow)
 
     async def late() -> None:
         await asyncio.sleep(0.1)
@@ -142,7 +141,7 @@ async def test_a_call_that_ends_just_as_the_key_is_pressed_waits_for_the_key(hou
         house.decisions.menu_over(rating)
 
     pressing = asyncio.create_task(late())
-    assert await house.ends() == Told("answered", "stay", 5)
+    assert await house.ends() == Rating("answered", "stay", 5)
     await pressing
 
 
@@ -151,15 +150,15 @@ async def test_a_menu_that_does_not_end_holds_no_record_up_for_long(
 ) -> None:
     monkeypatch.setattr("callsteward.rating.decisions.SETTLE_S", 0.05)
     await house.comes()
-    assert await house.ends() == Told("unanswered", "hung_up")
+    assert await house.ends() == Rating("unanswered", "hung_up")
 
 
 async def test_no_score_and_why(house: House) -> None:
     rating = await house.comes()
-    assert isinstance(rating, Rating)
+    assert isinstance(rating, RatingRow)
     await house.decisions.unanswered(rating, "silence")
     house.decisions.menu_over(rating)
-    assert await house.ends() == Told("unanswered", "silence")
+    assert await house.ends() == Rating("unanswered", "silence")
 
 
 async def test_a_menu_of_an_earlier_process_was_interrupted(house: House) -> None:
@@ -167,16 +166,16 @@ async def test_a_menu_of_an_earlier_process_was_interrupted(house: House) -> Non
     await house.comes("1.2", client_number="79000000001", client_ref="2")
     house.restart()
     # Either the call's end or the IVR's return comes first.
-    assert await house.ends() == Told("unanswered", "interrupted")
+    assert await house.ends() == Rating("unanswered", "interrupted")
     await house.decisions.end_interrupted()
-    assert await house.ends("1.2") == Told("unanswered", "interrupted")
+    assert await house.ends("1.2") == Rating("unanswered", "interrupted")
     assert house.states == ["asking", "asking", "unanswered", "unanswered"]
 
 
 async def test_a_menu_that_is_open_is_not_interrupted(house: House) -> None:
     await house.comes()
     await house.decisions.end_interrupted()
-    assert [rating.state for rating in await house.ledger.asking()] == [State.ASKING]
+    assert [rating.state for rating in await house.ledger.asking()] == [RatingState.ASKING]
 
 
 @pytest.mark.parametrize(
@@ -195,30 +194,30 @@ async def test_who_comes_and_is_not_asked(house: House, changes: dict[str, Any],
 
 
 async def test_who_is_called_back_is_not_asked(house: House) -> None:
-    callbacks = Callbacks(house.store.engine, "main")
+    callbacks = CallbackLedger(house.store.engine, "main")
     due = CallbackDecision(Decision.DUE, "mid_dialogue_drop")
     other = msgspec.structs.replace(RECORD, call_id="9.9")
     await callbacks.open(other, due, number=f"+{NUMBER}", dropped_ms=NOW, at_ms=NOW)
     assert await house.comes() == "callback_pending"
-    assert await house.ends() == Told("not_asked", "callback_pending")
+    assert await house.ends() == Rating("not_asked", "callback_pending")
 
 
 async def test_a_tag_that_comes_in_time_keeps_the_question_away(house: House) -> None:
     house.tags["1.1"] = frozenset({"atypical"})
     assert await house.comes() == "atypical"
-    assert await house.ends() == Told("not_asked", "atypical")
+    assert await house.ends() == Rating("not_asked", "atypical")
 
 
 async def test_who_was_asked_is_left_alone_for_the_quiet_days(house: House) -> None:
-    assert isinstance(await house.comes(), Rating)
+    assert isinstance(await house.comes(), RatingRow)
     assert await house.comes("1.2") == "asked_recently"
-    assert await house.ends("1.2") == Told("not_asked", "asked_recently")
+    assert await house.ends("1.2") == Rating("not_asked", "asked_recently")
     house.now_ms += 30 * DAY_MS
-    assert isinstance(await house.comes("1.3"), Rating)
+    assert isinstance(await house.comes("1.3"), RatingRow)
 
 
 async def test_a_second_menu_of_one_call_is_not_begun(house: House) -> None:
-    assert isinstance(await house.comes(), Rating)
+    assert isinstance(await house.comes(), RatingRow)
     assert await house.comes() == "already_asked"
 
 
@@ -267,17 +266,17 @@ async def test_every_ended_call_says_which_rule_decided(
     store: Store, mode: str, changes: dict[str, Any], why: str
 ) -> None:
     house = House(store, rating=mode)
-    assert await house.ends(**changes) == Told("not_asked", why)
+    assert await house.ends(**changes) == Rating("not_asked", why)
 
 
 async def test_switched_off_nothing_is_asked(house: House) -> None:
     house.restart(enabled=False)
-    assert await house.ends() == Told("not_asked", "not_configured")
+    assert await house.ends() == Rating("not_asked", "not_configured")
 
 
 async def test_a_client_who_came_while_there_was_no_menu(house: House) -> None:
     await house.decisions.judge([came()])
-    assert await house.ends() == Told("not_asked", "not_available")
+    assert await house.ends() == Rating("not_asked", "not_available")
 
 
 async def test_other_facts_pass_through(house: House) -> None:
@@ -292,9 +291,9 @@ async def test_a_rating_call_is_scheduled_once_and_the_record_says_so(store: Sto
     house = House(store, rating="call", rating_delay_min=5)
     ended_ms = NOW - 1000
     ended_at = ari.timestamp(ended_ms).replace("+0000", "Z")
-    assert await house.ends(ended_at=ended_at) == Told("scheduled", "call")
+    assert await house.ends(ended_at=ended_at) == Rating("scheduled", "call")
     house.restart()
-    assert await house.ends(ended_at=ended_at) == Told("scheduled", "call")
+    assert await house.ends(ended_at=ended_at) == Rating("scheduled", "call")
     (rating,) = await house.ledger.opened()
     assert (rating.due_at_ms, rating.number, rating.mode) == (
         ended_ms + 5 * 60_000,
@@ -306,10 +305,10 @@ async def test_a_rating_call_is_scheduled_once_and_the_record_says_so(store: Sto
 
 async def test_a_rating_call_that_could_not_be_made_is_not_scheduled(store: Store) -> None:
     house = House(store, rating="call")
-    assert await house.ends("1.1", "112") == Told("not_asked", "emergency_number")
-    assert await house.ends("1.2", "") == Told("not_asked", "no_number")
+    assert await house.ends("1.1", "112") == Rating("not_asked", "emergency_number")
+    assert await house.ends("1.2", "") == Rating("not_asked", "no_number")
     await house.dnc.add([f"+{NUMBER}"], by="admin")
-    assert await house.ends("1.3") == Told("not_asked", "do_not_call")
+    assert await house.ends("1.3") == Rating("not_asked", "do_not_call")
 
 
 async def test_who_is_called_is_asked_once_and_both_records_know(store: Store) -> None:
@@ -317,25 +316,25 @@ async def test_who_is_called_is_asked_once_and_both_records_know(store: Store) -
     await house.ends()
     (scheduled,) = await house.ledger.opened()
     channel = "callsteward-rt-1.1-1-support"
-    await house.ledger.move(scheduled, State.DIALLING, at_ms=NOW, channel_id=channel)
+    await house.ledger.move(scheduled, RatingState.DIALLING, at_ms=NOW, channel_id=channel)
     rating = await house.comes(channel, direction=Direction.RATING, channel_id="7.7")
-    assert isinstance(rating, Rating)
+    assert isinstance(rating, RatingRow)
     assert rating.call_id == "1.1"
     await house.decisions.keep(rating, score=3)
     house.decisions.menu_over(rating)
     assert await house.comes(channel, direction=Direction.RATING, channel_id="7.7") == "already_asked"
     told = await house.ends(channel, direction=Direction.RATING)
-    assert told == Told("answered", "call", 3)
+    assert told == Rating("answered", "call", 3)
     unreached = await house.ends(channel, direction=Direction.RATING, answered_at=None)
-    assert unreached == Told("not_asked", "not_reached")
-    assert await house.ends() == Told("scheduled", "call")
+    assert unreached == Rating("not_asked", "not_reached")
+    assert await house.ends() == Rating("scheduled", "call")
 
 
 async def test_a_rating_call_the_ledger_does_not_know_asks_nobody(store: Store) -> None:
     house = House(store, rating="call")
     channel = "callsteward-rt-1.1-1-support"
     assert await house.comes(channel, direction=Direction.RATING) == "already_asked"
-    assert await house.ends(channel, direction=Direction.RATING) == Told("not_asked", "not_reached")
+    assert await house.ends(channel, direction=Direction.RATING) == Rating("not_asked", "not_reached")
 
 
 # --- complaints -------------------------------------------------------------------------------------------
@@ -344,7 +343,7 @@ async def test_a_rating_call_the_ledger_does_not_know_asks_nobody(store: Store) 
 @pytest.mark.parametrize(("score", "complaints"), [(1, 1), (2, 1), (3, 0), (5, 0)])
 async def test_a_low_score_reaches_a_supervisor(house: House, score: int, complaints: int) -> None:
     rating = await house.comes()
-    assert isinstance(rating, Rating)
+    assert isinstance(rating, RatingRow)
     await house.decisions.keep(rating, score=score)
     raised = [fact.complaint for fact in house.told if isinstance(fact, ComplaintRaised)]
     assert [(item.reason, item.score, item.operator) for item in raised] == [
@@ -356,7 +355,7 @@ async def test_a_low_score_reaches_a_supervisor(house: House, score: int, compla
 async def test_the_threshold_is_the_profiles(store: Store) -> None:
     house = House(store, complaint_score=0)
     rating = await house.comes()
-    assert isinstance(rating, Rating)
+    assert isinstance(rating, RatingRow)
     await house.decisions.keep(rating, score=1)
     assert await house.complaints.listed() == []
 
@@ -372,7 +371,7 @@ async def test_a_tagged_complaint_reaches_a_supervisor_and_is_told_once(house: H
 
 async def test_the_second_score_of_one_menu_is_none(house: House) -> None:
     rating = await house.comes()
-    assert isinstance(rating, Rating)
+    assert isinstance(rating, RatingRow)
     await house.decisions.keep(rating, score=5)
     assert await house.decisions.keep(rating, score=1) is None
     await house.decisions.add(rating, question=2)

@@ -13,17 +13,16 @@ import pytest
 from aiohttp import web
 
 from callsteward.ari.rest import HttpTransport, Rest
-from callsteward.config import Asterisk, Config, Line
-from callsteward.config import Rating as Settings
+from callsteward.config import Asterisk, Config, Line, RatingSettings
 from callsteward.config.profile import Profile
 from callsteward.exceptions import StoreError
 from callsteward.network.backoff import Backoff
 from callsteward.rating.feature import RatingFeature
 from callsteward.rating.ivr import Ivr
 from callsteward.rating.ivr_events import decode
-from callsteward.rating.ledger import Ledger
+from callsteward.rating.ledger import RatingLedger
 from callsteward.rating.part import RatingPart
-from callsteward.rating.states import State
+from callsteward.rating.states import RatingState
 from callsteward.record.call import Direction
 from callsteward.store.records import Store
 from callsteward.testing import StandIn
@@ -111,7 +110,7 @@ class House:
         self.session = session
         self.url = f"http://127.0.0.1:{port}"
         self.asterisk = asking
-        self.ledger = Ledger(store.engine, "main")
+        self.ledger = RatingLedger(store.engine, "main")
         self.told: list[object] = []
         self.task: asyncio.Task[None] | None = None
         self.open()
@@ -121,7 +120,7 @@ class House:
             asterisk=Asterisk(url=self.url),
             lines=(Line(name="support", language=language),),
             profiles={"standard": Profile.model_validate({"rating": "stay", "greeting_s": 1, **profile})},
-            rating=Settings(enabled=True, answer_s=answer_s),
+            rating=RatingSettings(enabled=True, answer_s=answer_s),
         )
         there = StandIn(self.store, config, [RatingFeature()], now_ms=lambda: NOW, session=self.session)
         there.told = self.told
@@ -145,7 +144,7 @@ class House:
         await self.decisions.judge([came(CHANNEL, **changes)])
         await self.asterisk.enters(*args)
 
-    async def state(self) -> tuple[State, str]:
+    async def state(self) -> tuple[RatingState, str]:
         rating = await self.ledger.of_call(CHANNEL)
         assert rating is not None
         return rating.state, rating.reason
@@ -197,7 +196,7 @@ async def test_a_client_is_asked_under_guard_and_sent_on_with_their_score(house:
     await house.asterisk.presses("5")
     await until(lambda: bool(house.asterisk.sent_on))
     assert house.asterisk.paths("DELETE", "playbacks/") == [f"playbacks/callsteward-rt-{CHANNEL}-1"]
-    assert await house.state() == (State.ANSWERED, "")
+    assert await house.state() == (RatingState.ANSWERED, "")
 
 
 @pytest.mark.parametrize(
@@ -218,7 +217,7 @@ async def test_silence_to_the_end(house: House, monkeypatch: pytest.MonkeyPatch)
         await until(lambda number=number: len(house.asterisk.plays) == number)  # type: ignore[misc]
         await house.asterisk.prompt_ends(number)
     await until(lambda: bool(house.asterisk.sent_on))
-    assert await house.state() == (State.UNANSWERED, "silence")
+    assert await house.state() == (RatingState.UNANSWERED, "silence")
 
 
 async def test_who_is_not_asked_hears_nothing_but_the_farewell(house: House) -> None:
@@ -245,7 +244,7 @@ async def test_without_a_guard_nobody_is_asked(house: House) -> None:
     await house.enters()
     await until(lambda: bool(house.asterisk.sent_on))
     assert house.asterisk.plays == []
-    assert await house.state() == (State.UNANSWERED, "interrupted")
+    assert await house.state() == (RatingState.UNANSWERED, "interrupted")
 
 
 async def test_a_prompt_that_is_missing_ends_the_menu(house: House) -> None:
@@ -254,7 +253,7 @@ async def test_a_prompt_that_is_missing_ends_the_menu(house: House) -> None:
     await until(lambda: bool(house.asterisk.plays))
     await house.asterisk.prompt_ends(1, "failed")
     await until(lambda: bool(house.asterisk.sent_on))
-    assert await house.state() == (State.UNANSWERED, "prompt_failed")
+    assert await house.state() == (RatingState.UNANSWERED, "prompt_failed")
 
 
 async def test_a_prompt_that_ends_under_a_client_who_goes_is_not_missing(house: House) -> None:
@@ -264,7 +263,7 @@ async def test_a_prompt_that_ends_under_a_client_who_goes_is_not_missing(house: 
     await house.asterisk.prompt_ends(1, "failed")
     await house.asterisk.say("StasisEnd", channel={"id": CHANNEL, "name": "x"})
     await until(lambda: bool(house.asterisk.sent_on))
-    assert await house.state() == (State.UNANSWERED, "interrupted")
+    assert await house.state() == (RatingState.UNANSWERED, "interrupted")
 
 
 @pytest.mark.parametrize(("status", "reason"), [(404, "hung_up"), (500, "interrupted")])
@@ -273,7 +272,7 @@ async def test_a_play_that_asterisk_refuses(house: House, status: int, reason: s
     await house.start()
     await house.enters()
     await until(lambda: bool(house.asterisk.sent_on))
-    assert await house.state() == (State.UNANSWERED, reason)
+    assert await house.state() == (RatingState.UNANSWERED, reason)
 
 
 @pytest.mark.parametrize(
@@ -290,7 +289,7 @@ async def test_a_client_who_is_gone(house: House, kind: str, fields: dict[str, A
     await until(lambda: bool(house.asterisk.plays))
     await house.asterisk.say(kind, channel={"id": CHANNEL, "name": "x"}, **fields)
     await until(lambda: bool(house.asterisk.sent_on))
-    assert await house.state() == (State.UNANSWERED, reason)
+    assert await house.state() == (RatingState.UNANSWERED, reason)
 
 
 async def test_a_store_that_fails_leaves_nobody_in_silence(
@@ -367,7 +366,7 @@ async def test_a_socket_that_is_lost_sends_everybody_on_and_comes_back(house: Ho
     house.asterisk.left_over = [CHANNEL, "9.9"]
     await house.asterisk.sockets[0].close()
     await until(lambda: f"channels/{CHANNEL}/continue" in house.asterisk.sent_on)
-    assert await house.state() == (State.UNANSWERED, "interrupted")
+    assert await house.state() == (RatingState.UNANSWERED, "interrupted")
     # Whoever was left in the menu, by this process or one before.
     await until(lambda: "channels/9.9/continue" in house.asterisk.sent_on)
     await until(lambda: len(house.asterisk.sockets) == 2)
@@ -389,7 +388,7 @@ async def test_a_daemon_that_stops_sends_everybody_on(house: House) -> None:
     house.task.cancel()
     await asyncio.wait({house.task})
     assert house.asterisk.sent_on == [f"channels/{CHANNEL}/continue"]
-    assert await house.state() == (State.UNANSWERED, "interrupted")
+    assert await house.state() == (RatingState.UNANSWERED, "interrupted")
 
 
 async def test_another_process_that_takes_the_application_is_noticed(house: House) -> None:

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from callsteward.callback.ledger import Ledger as Callbacks
+from callsteward.callback.ledger import CallbackLedger
 from callsteward.clock import DAY_MS
 from callsteward.outgoing.plan import sources
 from callsteward.rating.complaints import ByCommand, Complaints
-from callsteward.rating.ledger import Ledger
-from callsteward.rating.states import ALLOWED, ASKED, OPEN, Mode, Rating, State
+from callsteward.rating.ledger import RatingLedger
+from callsteward.rating.states import ALLOWED, ASKED, OPEN, Mode, RatingRow, RatingState
 from callsteward.record.call import CallbackDecision, Decision
 from callsteward.store.records import Store
 from tests.unit.cycles import left_in_cycles
@@ -22,13 +22,13 @@ NOW = 1_795_348_800_000
 NUMBER = "+79031234567"
 
 
-async def opened(ledger: Ledger, call_id: str = "1.1", **changes: Any) -> Rating:
+async def opened(ledger: RatingLedger, call_id: str = "1.1", **changes: Any) -> RatingRow:
     rating = await tried(ledger, call_id, **changes)
     assert rating is not None
     return rating
 
 
-async def tried(ledger: Ledger, call_id: str = "1.1", **changes: Any) -> Rating | None:
+async def tried(ledger: RatingLedger, call_id: str = "1.1", **changes: Any) -> RatingRow | None:
     values: dict[str, Any] = {
         "mode": Mode.STAY,
         "line": "support",
@@ -41,24 +41,24 @@ async def tried(ledger: Ledger, call_id: str = "1.1", **changes: Any) -> Rating 
     return await ledger.open(call_id=call_id, **(values | changes))
 
 
-async def test_a_call_is_asked_about_once_however_many_try(ledger: Ledger) -> None:
+async def test_a_call_is_asked_about_once_however_many_try(ledger: RatingLedger) -> None:
     won = [rating for rating in await asyncio.gather(*(tried(ledger) for _ in range(50))) if rating]
     assert len(won) == 1
-    assert won[0].state is State.ASKING
+    assert won[0].state is RatingState.ASKING
     assert await tried(ledger, due_ms=NOW) is None
 
 
-async def test_the_first_score_stays(ledger: Ledger) -> None:
+async def test_the_first_score_stays(ledger: RatingLedger) -> None:
     rating = await opened(ledger)
     kept = await ledger.keep(rating, at_ms=NOW + 2500, score=4)
     assert kept is not None
-    assert (kept.state, kept.score, kept.answer_s) == (State.ANSWERED, 4, 2.5)
+    assert (kept.state, kept.score, kept.answer_s) == (RatingState.ANSWERED, 4, 2.5)
     assert await ledger.keep(rating, at_ms=NOW + 3000, score=1) is None
     # And no later end of the menu takes it back.
-    assert await ledger.move(rating, State.UNANSWERED, at_ms=NOW + 4000, reason="hung_up") is None
+    assert await ledger.move(rating, RatingState.UNANSWERED, at_ms=NOW + 4000, reason="hung_up") is None
 
 
-async def test_what_comes_with_the_score_is_kept_beside_it(ledger: Ledger) -> None:
+async def test_what_comes_with_the_score_is_kept_beside_it(ledger: RatingLedger) -> None:
     rating = await opened(ledger)
     # Nothing is written beside a score that is not there.
     assert await ledger.keep(rating, at_ms=NOW, question=1) is None
@@ -69,24 +69,26 @@ async def test_what_comes_with_the_score_is_kept_beside_it(ledger: Ledger) -> No
     assert (kept.score, kept.question, kept.comment_file, kept.comment_ms) == (5, 2, "c", 4200)
 
 
-async def test_a_key_that_came_with_the_hang_up_counts(ledger: Ledger) -> None:
+async def test_a_key_that_came_with_the_hang_up_counts(ledger: RatingLedger) -> None:
     rating = await opened(ledger)
-    await ledger.move(rating, State.UNANSWERED, at_ms=NOW, reason="hung_up")
+    await ledger.move(rating, RatingState.UNANSWERED, at_ms=NOW, reason="hung_up")
     kept = await ledger.keep(rating, at_ms=NOW, score=3)
     assert kept is not None
-    assert (kept.state, kept.score, kept.reason) == (State.ANSWERED, 3, "")
+    assert (kept.state, kept.score, kept.reason) == (RatingState.ANSWERED, 3, "")
 
 
-@pytest.mark.parametrize("start", list(State))
-async def test_every_step_that_may_be_made_and_no_other(store: Store, ledger: Ledger, start: State) -> None:
-    for number, to in enumerate(State):
+@pytest.mark.parametrize("start", list(RatingState))
+async def test_every_step_that_may_be_made_and_no_other(
+    store: Store, ledger: RatingLedger, start: RatingState
+) -> None:
+    for number, to in enumerate(RatingState):
         rating = await opened(ledger, call_id=f"{start.value}.{number}")
         await _put(store, rating, start)
         moved = await ledger.move(rating, to, at_ms=NOW, channel_id="c")
         assert (moved is not None) == (to in ALLOWED[start]), f"{start} to {to}"
 
 
-async def _put(store: Store, rating: Rating, state: State) -> None:
+async def _put(store: Store, rating: RatingRow, state: RatingState) -> None:
     from sqlalchemy import update
 
     from callsteward.store.engine import writing
@@ -100,29 +102,29 @@ async def _put(store: Store, rating: Rating, state: State) -> None:
 
 def test_who_was_asked_is_never_called_again() -> None:
     for state in ASKED:
-        assert not ALLOWED[state] & {State.SCHEDULED, State.DIALLING}
-    assert sources(ALLOWED, State.DIALLING) == {State.SCHEDULED}
-    assert {State.SCHEDULED, State.DIALLING} == OPEN
+        assert not ALLOWED[state] & {RatingState.SCHEDULED, RatingState.DIALLING}
+    assert sources(ALLOWED, RatingState.DIALLING) == {RatingState.SCHEDULED}
+    assert {RatingState.SCHEDULED, RatingState.DIALLING} == OPEN
 
 
-async def test_rating_calls_come_in_the_order_they_are_due(ledger: Ledger) -> None:
+async def test_rating_calls_come_in_the_order_they_are_due(ledger: RatingLedger) -> None:
     for call_id, due_ms in (("1.1", NOW + 5), ("1.2", NOW + 1), ("1.3", NOW + 9)):
         await opened(ledger, call_id, mode=Mode.CALL, due_ms=due_ms)
     await opened(ledger, "1.4")
     dialled = await ledger.find("1.3")
     assert dialled is not None
-    dialled = await ledger.move(dialled, State.DIALLING, at_ms=NOW, channel_id="c")
+    dialled = await ledger.move(dialled, RatingState.DIALLING, at_ms=NOW, channel_id="c")
     assert dialled is not None
     assert (dialled.attempts, dialled.channel_id) == (1, "c")
     assert [rating.call_id for rating in await ledger.opened()] == ["1.2", "1.1", "1.3"]
     assert [rating.call_id for rating in await ledger.asking()] == ["1.4"]
 
 
-async def test_a_client_is_known_again_by_number_or_reference(ledger: Ledger) -> None:
+async def test_a_client_is_known_again_by_number_or_reference(ledger: RatingLedger) -> None:
     await opened(ledger, "1.1", at_ms=NOW, client_ref="a")
     await opened(ledger, "1.2", at_ms=NOW + 5, number=None, client_ref="b")
     never = await opened(ledger, "1.3", at_ms=NOW + 9, mode=Mode.CALL, due_ms=NOW + 9)
-    await ledger.move(never, State.SUPPRESSED, at_ms=NOW, reason="do_not_call")
+    await ledger.move(never, RatingState.SUPPRESSED, at_ms=NOW, reason="do_not_call")
 
     async def last(number: str | None, ref: str | None, but: str = "9") -> int | None:
         return await ledger.last_asked_ms(number=number, client_ref=ref, but=but)
@@ -136,7 +138,7 @@ async def test_a_client_is_known_again_by_number_or_reference(ledger: Ledger) ->
 
 
 async def test_a_callback_that_is_open_is_known_by_its_number(store: Store) -> None:
-    callbacks = Callbacks(store.engine, "main")
+    callbacks = CallbackLedger(store.engine, "main")
     decision = CallbackDecision(Decision.DUE, "mid_dialogue_drop")
     await callbacks.open(RECORD, decision, number=NUMBER, dropped_ms=NOW, at_ms=NOW)
     assert await callbacks.open_to(NUMBER)
@@ -144,7 +146,7 @@ async def test_a_callback_that_is_open_is_known_by_its_number(store: Store) -> N
     assert not await callbacks.open_to(None)
 
 
-async def test_numbers_and_comments_are_forgotten_but_not_the_score(ledger: Ledger) -> None:
+async def test_numbers_and_comments_are_forgotten_but_not_the_score(ledger: RatingLedger) -> None:
     rating = await opened(ledger)
     await ledger.keep(rating, at_ms=NOW, score=5)
     await ledger.keep(rating, at_ms=NOW, comment_file="c", comment_ms=1)
@@ -164,14 +166,14 @@ async def test_numbers_and_comments_are_forgotten_but_not_the_score(ledger: Ledg
     assert await ledger.kept_until(NOW + DAY_MS, limit=20) == []
 
 
-async def test_a_fence_is_kept_until_it_is_said_to_be_gone(ledger: Ledger) -> None:
+async def test_a_fence_is_kept_until_it_is_said_to_be_gone(ledger: RatingLedger) -> None:
     for call_id in ("1.1", "1.2", "1.3"):
         rating = await opened(ledger, call_id, mode=Mode.CALL, due_ms=NOW)
         if call_id != "1.2":
-            await ledger.move(rating, State.DIALLING, at_ms=NOW, channel_id="x")
-            await ledger.move(rating, State.NOT_REACHED, at_ms=NOW)
+            await ledger.move(rating, RatingState.DIALLING, at_ms=NOW, channel_id="x")
+            await ledger.move(rating, RatingState.NOT_REACHED, at_ms=NOW)
         else:
-            await ledger.move(rating, State.EXPIRED, at_ms=NOW)
+            await ledger.move(rating, RatingState.EXPIRED, at_ms=NOW)
     # Nobody was called for the second: it never had a fence.
     assert [item.call_id for item in await ledger.kept_until(NOW + 1, limit=20)] == ["1.1", "1.3"]
     assert [item.call_id for item in await ledger.kept_until(NOW + 1, limit=1)] == ["1.1"]
@@ -181,7 +183,7 @@ async def test_a_fence_is_kept_until_it_is_said_to_be_gone(ledger: Ledger) -> No
     assert [item.call_id for item in await ledger.kept_until(NOW + 1, limit=20)] == ["1.1"]
 
 
-async def test_ratings_of_a_span_and_a_line(ledger: Ledger) -> None:
+async def test_ratings_of_a_span_and_a_line(ledger: RatingLedger) -> None:
     for number, line in enumerate(("support", "sales", "support")):
         await opened(ledger, f"1.{number}", line=line, at_ms=NOW + number)
 
@@ -245,9 +247,9 @@ async def test_by_command_an_acknowledgement_that_comes_again_is_done_already(co
 
 
 async def test_what_is_asked_for_each_call_leaves_nothing_for_the_garbage_collector(
-    store: Store, ledger: Ledger
+    store: Store, ledger: RatingLedger
 ) -> None:
-    callbacks = Callbacks(store.engine, "main")
+    callbacks = CallbackLedger(store.engine, "main")
 
     async def ask(number: int) -> None:
         assert not await callbacks.open_to(NUMBER)

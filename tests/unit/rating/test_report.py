@@ -6,20 +6,19 @@ from typing import Any
 
 import msgspec
 
-from callsteward.rating.report import NOBODY, Row, Tally, total
-from callsteward.rating.states import State
-from callsteward.record.call import CallRecord, Direction
-from callsteward.record.call import Rating as Told
+from callsteward.rating.report import NOBODY, RatingSums, RatingTally, total
+from callsteward.rating.states import RatingState
+from callsteward.record.call import CallRecord, Direction, Rating
 from tests.unit.feed.conftest import RATED
 from tests.unit.store.samples import RECORD
 
 
 def call(status: str, reason: str = "stay", score: int | None = None, **changes: Any) -> CallRecord:
-    return msgspec.structs.replace(RECORD, rating=Told(status, reason, score), **changes)
+    return msgspec.structs.replace(RECORD, rating=Rating(status, reason, score), **changes)
 
 
-def tallied(*records: CallRecord, by: Any = "operator", ratings: Any = ()) -> list[Row]:
-    tally = Tally(by, ratings)
+def tallied(*records: CallRecord, by: Any = "operator", ratings: Any = ()) -> list[RatingSums]:
+    tally = RatingTally(by, ratings)
     for record in records:
         tally.add(record)
     return tally.rows()
@@ -45,7 +44,7 @@ def test_mean_distribution_and_shares() -> None:
 def test_what_is_not_there_is_null_and_not_0() -> None:
     (row,) = tallied(call("not_asked", "atypical"))
     assert (row.mean, row.share_asked, row.share_answered) == (None, 0.0, None)
-    assert Row(key="x").share_asked is None
+    assert RatingSums(key="x").share_asked is None
 
 
 def test_a_row_each_and_their_sum() -> None:
@@ -78,21 +77,21 @@ def test_calls_nobody_could_be_asked_about_are_left_out() -> None:
 
 
 def test_a_rating_call_counts_with_the_call_it_is_about() -> None:
-    def later(state: State, **changes: Any) -> Row:
+    def later(state: RatingState, **changes: Any) -> RatingSums:
         rating = msgspec.structs.replace(
             RATED.rating, call_id=RECORD.call_id, state=state, **({"score": None} | changes)
         )
         (row,) = tallied(call("scheduled", "call"), ratings=[rating])
         return row
 
-    row = later(State.ANSWERED, score=4)
+    row = later(RatingState.ANSWERED, score=4)
     assert (row.asked, row.answered, row.mean, row.waiting) == (1, 1, 4.0, 0)
-    row = later(State.UNANSWERED, reason="silence")
+    row = later(RatingState.UNANSWERED, reason="silence")
     assert (row.asked, row.answered, row.waiting) == (1, 0, 0)
-    for state in (State.SCHEDULED, State.DIALLING):
+    for state in (RatingState.SCHEDULED, RatingState.DIALLING):
         row = later(state)
         assert (row.asked, row.waiting, row.not_asked) == (0, 1, {})
-    assert later(State.NOT_REACHED, reason="busy").not_asked == {"busy": 1}
-    assert later(State.EXPIRED, reason="").not_asked == {"expired": 1}
+    assert later(RatingState.NOT_REACHED, reason="busy").not_asked == {"busy": 1}
+    assert later(RatingState.EXPIRED, reason="").not_asked == {"expired": 1}
     (row,) = tallied(call("scheduled", "call"))
     assert row.waiting == 1

@@ -9,19 +9,18 @@ from typing import Any
 import pytest
 
 from callsteward.ari import events as ari
-from callsteward.callback.ledger import Ledger as Callbacks
+from callsteward.callback.ledger import CallbackLedger
 from callsteward.clock import DAY_MS
-from callsteward.config import Callback, Config, Line
-from callsteward.config import Rating as Settings
+from callsteward.config import CallbackSettings, Config, Line, RatingSettings
 from callsteward.exceptions import AriError, StoreError
 from callsteward.outgoing.ages import Ages
 from callsteward.outgoing.do_not_call import DoNotCall
 from callsteward.outgoing.may import May
 from callsteward.outgoing.zones import ClientZones
-from callsteward.rating import heard
-from callsteward.rating.heard import Heard, Said
-from callsteward.rating.ledger import Ledger
-from callsteward.rating.states import Mode, Rating, RatingMoved, State
+from callsteward.rating import signals
+from callsteward.rating.ledger import RatingLedger
+from callsteward.rating.signals import RatingReport, RatingSignal
+from callsteward.rating.states import Mode, RatingMoved, RatingRow, RatingState
 from callsteward.rating.surveys import Surveys
 from callsteward.record.call import CallbackDecision, Decision
 from callsteward.store.records import Store
@@ -101,11 +100,11 @@ class House:
                     callback_caller_id="+74950000000",
                 ),
             ),
-            callback=Callback(**({"zones": "line"} | dict(callback or {}))),
-            rating=Settings(enabled=True, **settings),
+            callback=CallbackSettings(**({"zones": "line"} | dict(callback or {}))),
+            rating=RatingSettings(enabled=True, **settings),
         )
         self.store = store
-        self.ledger = Ledger(store.engine, "main")
+        self.ledger = RatingLedger(store.engine, "main")
         self.dnc = DoNotCall(store.engine)
         self.pbx = Pbx()
         self.told: list[RatingMoved] = []
@@ -118,14 +117,14 @@ class House:
             ledger=self.ledger,
             rest=self.pbx,  # type: ignore[arg-type]
             may=May.of(self.config, self.store.engine),
-            callback_open=Callbacks(self.store.engine, "main").open_to,
+            callback_open=CallbackLedger(self.store.engine, "main").open_to,
             client_numbers=lambda: self.on_a_call,
             now_ms=lambda: self.now_ms,
             publish=self.told.append,
         )
         self.surveys.link(connected=True)
 
-    async def due(self, call_id: str = "1.1", number: str | None = NUMBER, after_s: float = 0) -> Rating:
+    async def due(self, call_id: str = "1.1", number: str | None = NUMBER, after_s: float = 0) -> RatingRow:
         rating = await self.ledger.open(
             call_id=call_id,
             mode=Mode.CALL,
@@ -157,7 +156,7 @@ class House:
         self.pbx.alive.discard(channel)
         self.surveys.hear(ari.ChannelDestroyed(channel=ari.Channel(channel, "Local/x"), cause=16))
 
-    async def state(self, call_id: str = "1.1") -> tuple[State, str]:
+    async def state(self, call_id: str = "1.1") -> tuple[RatingState, str]:
         found = await self.ledger.of_call(call_id)
         assert found is not None
         return found.state, found.reason
@@ -190,7 +189,7 @@ async def test_the_client_is_called_when_it_is_due_and_not_before(house: House) 
         "CS_RING": "30",
         "CS_CALLER": "+74950000000",
     }
-    assert await house.state() == (State.DIALLING, "")
+    assert await house.state() == (RatingState.DIALLING, "")
     await house.work(5)
     assert len(house.pbx.calls) == 1
 
@@ -209,13 +208,13 @@ async def test_a_client_on_a_call_is_waited_for(house: House) -> None:
 
 async def test_a_client_who_is_called_back_is_waited_for(house: House) -> None:
     await house.due()
-    callbacks = Callbacks(house.store.engine, "main")
+    callbacks = CallbackLedger(house.store.engine, "main")
     decision = CallbackDecision(Decision.DUE, "mid_dialogue_drop")
     callback = await callbacks.open(RECORD, decision, number=NUMBER, dropped_ms=NOON, at_ms=NOON)
     assert callback is not None
     await house.work(60)
     assert house.pbx.calls == []
-    from callsteward.callback.states import State as CallbackState
+    from callsteward.callback.states import CallbackState
     from callsteward.outgoing.words import Actor
 
     await callbacks.move(callback, CallbackState.CANCELLED, actor=Actor.ADMIN, at_ms=NOON)
@@ -269,7 +268,7 @@ async def test_what_is_too_late_is_given_up(store: Store) -> None:
     await house.due()
     house.on_a_call = [NUMBER]
     await house.work(3601)
-    assert await house.state() == (State.EXPIRED, "too_late")
+    assert await house.state() == (RatingState.EXPIRED, "too_late")
 
 
 @pytest.mark.parametrize(
@@ -279,7 +278,7 @@ async def test_what_is_too_late_is_given_up(store: Store) -> None:
 async def test_the_number_is_guarded_once_more(house: House, number: str | None, reason: str) -> None:
     await house.due(number=number)
     await house.work()
-    assert await house.state() == (State.SUPPRESSED, reason)
+    assert await house.state() == (RatingState.SUPPRESSED, reason)
     assert house.pbx.calls == []
 
 
@@ -287,7 +286,7 @@ async def test_who_asked_meanwhile_not_to_be_called_is_not(house: House) -> None
     await house.due(after_s=60)
     await house.dnc.add([NUMBER], by="admin")
     await house.work(61)
-    assert await house.state() == (State.SUPPRESSED, "do_not_call")
+    assert await house.state() == (RatingState.SUPPRESSED, "do_not_call")
 
 
 async def test_so_many_at_once_and_so_many_a_minute(store: Store) -> None:
@@ -354,7 +353,7 @@ async def test_who_is_not_reached_is_not_called_again(
     house.gone()
     for _ in range(5):
         await house.work(600)
-    assert await house.state() == (State.NOT_REACHED, reason)
+    assert await house.state() == (RatingState.NOT_REACHED, reason)
     assert house.pbx.calls == [CHANNEL]
     assert [fact.rating.state.value for fact in house.told] == ["dialling", "not_reached"]
 
@@ -364,7 +363,7 @@ async def test_a_dialplan_that_refuses_ends_it(house: House) -> None:
     await house.work()
     house.says("refused")
     await house.work()
-    assert await house.state() == (State.NOT_REACHED, "refused_by_dialplan")
+    assert await house.state() == (RatingState.NOT_REACHED, "refused_by_dialplan")
 
 
 # --- restarts, and what nobody said -----------------------------------------------------------------------
@@ -404,14 +403,14 @@ async def test_after_a_restart_a_fence_nobody_claimed_lets_it_be_tried_again(hou
 @pytest.mark.parametrize(
     ("result", "expected"),
     [
-        ("NOANSWER", (State.NOT_REACHED, "no_answer")),
-        ("", (State.NOT_REACHED, "result_unknown")),
+        ("NOANSWER", (RatingState.NOT_REACHED, "no_answer")),
+        ("", (RatingState.NOT_REACHED, "result_unknown")),
         # They answered, and heard the farewell alone: nobody was there to ask.
-        ("ANSWER", (State.UNANSWERED, "interrupted")),
+        ("ANSWER", (RatingState.UNANSWERED, "interrupted")),
     ],
 )
 async def test_after_a_restart_the_fence_tells_what_became_of_it(
-    house: House, result: str, expected: tuple[State, str]
+    house: House, result: str, expected: tuple[RatingState, str]
 ) -> None:
     await house.due()
     await house.work()
@@ -437,11 +436,11 @@ async def test_a_client_who_has_just_answered_is_given_the_time_to_come_into_the
     await house.work()
     house.says("fence", at="1795345201", result="ANSWER")
     await house.work(1)
-    assert await house.state() == (State.DIALLING, "")
-    assert await house.ledger.move(rating, State.ASKING, at_ms=house.now_ms) is not None
+    assert await house.state() == (RatingState.DIALLING, "")
+    assert await house.ledger.move(rating, RatingState.ASKING, at_ms=house.now_ms) is not None
     house.says("fence", at="1795345201", result="ANSWER")
     await house.work(60)
-    assert await house.state() == (State.ASKING, "")
+    assert await house.state() == (RatingState.ASKING, "")
 
 
 async def test_a_client_who_is_being_asked_is_not_looked_after(house: House) -> None:
@@ -449,10 +448,10 @@ async def test_a_client_who_is_being_asked_is_not_looked_after(house: House) -> 
     await house.work()
     house.says("over", status="ANSWER", cause="0")
     house.gone()
-    await house.ledger.move(rating, State.ASKING, at_ms=house.now_ms)
+    await house.ledger.move(rating, RatingState.ASKING, at_ms=house.now_ms)
     await house.work(600)
     assert house.pbx.questions == []
-    assert await house.state() == (State.ASKING, "")
+    assert await house.state() == (RatingState.ASKING, "")
 
 
 async def test_a_call_of_which_nothing_is_heard_is_asked_about(house: House) -> None:
@@ -474,10 +473,10 @@ async def test_a_second_attempt_that_meets_the_fence_dials_nobody(house: House) 
     # The first is still at it: its own end will tell.
     house.says("fence", at="1795345201", result="")
     await house.work()
-    assert await house.state() == (State.DIALLING, "")
+    assert await house.state() == (RatingState.DIALLING, "")
     house.says("locked")
     await house.work()
-    assert await house.state() == (State.DIALLING, "")
+    assert await house.state() == (RatingState.DIALLING, "")
 
 
 async def test_a_refused_originate_is_tried_again_after_a_while(house: House) -> None:
@@ -502,7 +501,7 @@ async def test_where_asterisk_does_not_say_nothing_is_decided(house: House) -> N
     await house.work(1)
     house.says("fence", at="", result="")
     await house.work()
-    assert await house.state() == (State.DIALLING, "")
+    assert await house.state() == (RatingState.DIALLING, "")
     house.pbx.silent = False
     house.pbx.alive.clear()
     house.pbx.refuse = AriError("no answer")
@@ -514,7 +513,7 @@ async def test_what_is_past_the_retention_is_forgotten_everywhere(store: Store) 
     house = House(store, retention_days=1)
     rating = await house.due()
     await house.work()
-    await house.ledger.move(rating, State.ASKING, at_ms=house.now_ms)
+    await house.ledger.move(rating, RatingState.ASKING, at_ms=house.now_ms)
     await house.ledger.keep(rating, at_ms=house.now_ms, score=5)
     await house.ledger.keep(rating, at_ms=house.now_ms, comment_file="c", comment_ms=1)
     await house.work(3 * DAY_MS / 1000)
@@ -529,8 +528,8 @@ async def answered(house: House, call_id: str, comment: str | None = None) -> No
     """A rating call that was made and answered, with a spoken comment."""
     rating = await house.due(call_id)
     channel = f"callsteward-rt-{call_id}-1-support"
-    await house.ledger.move(rating, State.DIALLING, at_ms=house.now_ms, channel_id=channel)
-    await house.ledger.move(rating, State.ASKING, at_ms=house.now_ms)
+    await house.ledger.move(rating, RatingState.DIALLING, at_ms=house.now_ms, channel_id=channel)
+    await house.ledger.move(rating, RatingState.ASKING, at_ms=house.now_ms)
     await house.ledger.keep(rating, at_ms=house.now_ms, score=5)
     if comment is not None:
         await house.ledger.keep(rating, at_ms=house.now_ms, comment_file=comment, comment_ms=1)
@@ -635,7 +634,7 @@ async def test_a_store_that_fails_is_tried_again(house: House, monkeypatch: pyte
     tries = 0
     real = house.ledger.opened
 
-    async def opened() -> list[Rating]:
+    async def opened() -> list[RatingRow]:
         nonlocal tries
         tries += 1
         if tries == 1:
@@ -663,16 +662,16 @@ def said(**fields: object) -> ari.ChannelUserevent:
 @pytest.mark.parametrize(
     ("event", "expected"),
     [
-        (said(rt="1.1", state="rating_dialling"), Heard("1.1", Said.DIALLING)),
+        (said(rt="1.1", state="rating_dialling"), RatingReport("1.1", RatingSignal.DIALLING)),
         (
             said(rt="1.1", state="rating_over", status="BUSY", cause="17"),
-            Heard("1.1", Said.OVER, status="BUSY", cause=17),
+            RatingReport("1.1", RatingSignal.OVER, status="BUSY", cause=17),
         ),
         (
             said(rt="1.1", state="rating_fence", at="9", result="ANSWER"),
-            Heard("1.1", Said.FENCE, status="ANSWER", at="9"),
+            RatingReport("1.1", RatingSignal.FENCE, status="ANSWER", at="9"),
         ),
-        (said(rt="1.1", state="rating_over", cause="99999"), Heard("1.1", Said.OVER)),
+        (said(rt="1.1", state="rating_over", cause="99999"), RatingReport("1.1", RatingSignal.OVER)),
         (said(rt="1.1", state="gone"), None),
         (said(rt="1.1", state="rating"), None),
         (said(rt="", state="rating_over"), None),
@@ -682,29 +681,29 @@ def said(**fields: object) -> ari.ChannelUserevent:
         (ari.ChannelDestroyed(channel=ari.Channel("1.1", "PJSIP/101-1")), None),
         (
             ari.ChannelDestroyed(channel=ari.Channel(CHANNEL, "Local/x"), cause=16),
-            Heard("1.1", Said.GONE, CHANNEL, cause=16),
+            RatingReport("1.1", RatingSignal.GONE, CHANNEL, cause=16),
         ),
         (ari.ChannelCreated(channel=ari.Channel(CHANNEL, "Local/x")), None),
     ],
 )
-def test_what_asterisk_says_of_a_rating_call(event: ari.Event, expected: Heard | None) -> None:
-    assert heard.read(event) == expected
+def test_what_asterisk_says_of_a_rating_call(event: ari.Event, expected: RatingReport | None) -> None:
+    assert signals.read(event) == expected
 
 
 async def test_who_comes_onto_the_list_is_told_of_before_the_call_is_due(house: House) -> None:
     await house.due(after_s=3600)
     await house.dnc.add([NUMBER], by="cli")
     await house.work(1)
-    assert await house.state() == (State.SUPPRESSED, "do_not_call")
-    assert [fact.rating.state for fact in house.told] == [State.SUPPRESSED]
+    assert await house.state() == (RatingState.SUPPRESSED, "do_not_call")
+    assert [fact.rating.state for fact in house.told] == [RatingState.SUPPRESSED]
 
 
 async def test_the_list_is_read_in_the_step_that_allows_a_rating_call(house: House) -> None:
     rating = await house.due()
     await house.dnc.add([NUMBER], by="cli")
-    begun = await house.ledger.move(rating, State.DIALLING, at_ms=house.now_ms, channel_id=CHANNEL)
+    begun = await house.ledger.move(rating, RatingState.DIALLING, at_ms=house.now_ms, channel_id=CHANNEL)
     assert begun is None
-    assert await house.state() == (State.SCHEDULED, "")
+    assert await house.state() == (RatingState.SCHEDULED, "")
 
 
 async def test_a_client_whose_phone_rings_for_a_rating_is_rung_no_longer(house: House) -> None:
@@ -718,4 +717,4 @@ async def test_a_client_whose_phone_rings_for_a_rating_is_rung_no_longer(house: 
     house.says("over", status="CANCEL", cause="16")
     house.gone()
     await house.work(1)
-    assert await house.state() == (State.NOT_REACHED, "do_not_call")
+    assert await house.state() == (RatingState.NOT_REACHED, "do_not_call")

@@ -12,7 +12,7 @@ import pytest
 from pydantic import BaseModel
 
 from callsteward.config.profile import Profile
-from callsteward.config.services import Callback
+from callsteward.config.services import CallbackSettings
 from callsteward.intervals.measures import MEASURES
 from callsteward.record.call import Direction, Party
 from callsteward.standard.rules import Measured, Rules
@@ -66,7 +66,7 @@ def test_each_default_is_the_one_in_force(page: str) -> None:
     said = settings(page)
     assert len(said) > 15
     for key, value in said.items():
-        of = Profile if key in Profile.model_fields else Callback
+        of = Profile if key in Profile.model_fields else CallbackSettings
         assert default(of, key) == value, key
 
 
@@ -74,8 +74,8 @@ def test_each_default_is_the_one_in_force(page: str) -> None:
 def test_what_is_named_without_a_default_is_there(page: str) -> None:
     assert default(Profile, "interruptions_limit") is None
     assert "`interruptions_limit`" in page
-    assert default(Callback, "hours_from") == time(9)
-    assert default(Callback, "hours_to") == time(20)
+    assert default(CallbackSettings, "hours_from") == time(9)
+    assert default(CallbackSettings, "hours_to") == time(20)
     assert "09:00" in page
     assert "20:00" in page
     assert {"calls_with_hold", "answered"} <= {measure.name for measure in MEASURES}

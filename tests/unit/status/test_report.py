@@ -8,10 +8,10 @@ import msgspec
 import pytest
 
 from callsteward.health import FeedState, Health, OutboxState
-from callsteward.status.report import Link, Report, broker_of, not_running, report
+from callsteward.status.report import LinkStatus, Report, broker_of, not_running, report
 
 STARTED_S = 1_795_314_131.654
-UP = Link(connected=True, detail="connected")
+UP = LinkStatus(connected=True, detail="connected")
 WORK = {"callbacks": {"due": 2}, "ratings": {}, "lost": {"support": 1}, "complaints": {}}
 
 
@@ -45,7 +45,7 @@ def test_a_daemon_that_is_well_has_no_problem() -> None:
     ("other", "problem"),
     [
         (
-            {"asterisk": Link(connected=False, detail="nothing listens there")},
+            {"asterisk": LinkStatus(connected=False, detail="nothing listens there")},
             "no link to Asterisk (nothing listens there): `callsteward check` says what to mend",
         ),
         (

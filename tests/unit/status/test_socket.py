@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from callsteward.config import Config, Store
+from callsteward.config import Config, StoreSettings
 from callsteward.status import socket as socket_module
 from callsteward.status.report import Report
 from callsteward.status.socket import NotRunningError, StatusSocket, ask, socket_path
@@ -27,7 +27,7 @@ async def well() -> Report:
 
 
 @asynccontextmanager
-async def listening(path: Path, answer: socket_module.Answer = well) -> AsyncIterator[asyncio.Task[None]]:
+async def listening(path: Path, answer: socket_module.MakeReport = well) -> AsyncIterator[asyncio.Task[None]]:
     task = asyncio.create_task(StatusSocket(path, answer).run())
     async with asyncio.timeout(60):
         while not path.is_socket():  # noqa: ASYNC110, ASYNC240
@@ -164,5 +164,5 @@ async def test_an_answer_of_another_version_is_named(tmp_path: Path) -> None:
     ],
 )
 def test_where_it_is(url: str, name: str | None) -> None:
-    found = socket_path(Config(store=Store(url=url)))
+    found = socket_path(Config(store=StoreSettings(url=url)))
     assert found == (None if name is None else Path(name))

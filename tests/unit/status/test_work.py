@@ -6,8 +6,8 @@ import asyncio
 
 import msgspec
 
-from callsteward.callback.ledger import Ledger
-from callsteward.callback.states import State
+from callsteward.callback.ledger import CallbackLedger
+from callsteward.callback.states import CallbackState
 from callsteward.lost.calls import LostCalls
 from callsteward.outgoing.words import Actor
 from callsteward.record.call import CallbackDecision, Decision, Outcome
@@ -21,7 +21,7 @@ DUE = CallbackDecision(Decision.DUE, "mid_dialogue_drop")
 
 
 async def test_each_kind_is_counted(store: Store) -> None:
-    ledger = Ledger(store.engine, "main")
+    ledger = CallbackLedger(store.engine, "main")
     for call_id in ("1.1", "1.2", "1.3"):
         record = msgspec.structs.replace(RECORD, call_id=call_id)
         callback = await ledger.open(
@@ -29,9 +29,9 @@ async def test_each_kind_is_counted(store: Store) -> None:
         )
         assert callback is not None
         if call_id == "1.1":
-            await ledger.move(callback, State.OFFERED, actor=Actor.DAEMON, at_ms=AT_MS, asked="101")
+            await ledger.move(callback, CallbackState.OFFERED, actor=Actor.DAEMON, at_ms=AT_MS, asked="101")
         if call_id == "1.2":
-            await ledger.move(callback, State.CANCELLED, actor=Actor.ADMIN, at_ms=AT_MS)
+            await ledger.move(callback, CallbackState.CANCELLED, actor=Actor.ADMIN, at_ms=AT_MS)
     lost = msgspec.structs.replace(
         RECORD, call_id="2.1", outcome=Outcome.ABANDONED, answered_at=None, operator=None, line="support"
     )

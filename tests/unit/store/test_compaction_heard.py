@@ -13,7 +13,7 @@ from callsteward.config import Config
 from callsteward.journal import compaction
 from callsteward.journal.compaction import compact
 from callsteward.record.call import CallRecord
-from callsteward.recording.replay import Tally, replay
+from callsteward.recording.replay import ReplayCounts, replay
 from tests.unit.calls.stream import Stream
 
 
@@ -31,7 +31,7 @@ def marks(frames: Sequence[bytes]) -> list[Heard]:
 
 
 def records(frames: Sequence[bytes]) -> list[CallRecord]:
-    return list(replay(frames, Config(), Tally(), lambda _number, _error: None))
+    return list(replay(frames, Config(), ReplayCounts(), lambda _number, _error: None))
 
 
 def two_calls() -> tuple[list[bytes], list[bytes]]:

@@ -16,12 +16,12 @@ from callsteward.journal import compaction
 from callsteward.journal.compaction import compact
 from callsteward.record.call import Outcome
 from callsteward.record.facts import CallTagged, Fact
-from callsteward.recording.replay import Tally, replay
+from callsteward.recording.replay import ReplayCounts, replay
 from tests.fuzz.targets import CAPTURES
 from tests.unit.calls.stream import Stream
 
 LINES = (CAPTURES / "client_bye.jsonl").read_bytes().splitlines()
-CALL = next(replay(LINES, Config(), Tally(), lambda _number, _error: None)).call_id
+CALL = next(replay(LINES, Config(), ReplayCounts(), lambda _number, _error: None)).call_id
 
 
 def tag(call_id: str, stamp: str) -> bytes:
@@ -41,7 +41,7 @@ def test_a_tag_stays_with_its_call(call_id: str, kept: bool) -> None:
     config = Config(tags=Tags(enabled=True))
     rest = LINES[middle + 1 :]
     whole, short = (
-        list(replay([*first, *rest], config, Tally(), lambda _number, _error: None))
+        list(replay([*first, *rest], config, ReplayCounts(), lambda _number, _error: None))
         for first in (before, journal)
     )
     assert whole == short

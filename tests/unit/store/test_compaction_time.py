@@ -8,16 +8,16 @@ from collections.abc import Sequence
 import pytest
 
 from callsteward.ari.events import event_type
-from callsteward.config import Config, Rating, Tags
+from callsteward.config import Config, RatingSettings, Tags
 from callsteward.journal import compaction
 from callsteward.journal.compaction import compact
 from callsteward.record.call import CallRecord
-from callsteward.recording.replay import Tally, replay
+from callsteward.recording.replay import ReplayCounts, replay
 from tests.unit.calls.stream import Stream, at
 
 OFF = Config()
 TAGS = Config(tags=Tags(enabled=True))
-RATING = Config(rating=Rating(enabled=True))
+RATING = Config(rating=RatingSettings(enabled=True))
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +33,7 @@ def records(frames: Sequence[bytes], config: Config = OFF) -> list[CallRecord]:
     def broken(number: int, error: Exception) -> None:
         raise AssertionError(number) from error
 
-    return list(replay(frames, config, Tally(), broken))
+    return list(replay(frames, config, ReplayCounts(), broken))
 
 
 def compacted(frames: Sequence[bytes], times: int = 1) -> list[bytes]:

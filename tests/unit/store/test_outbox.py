@@ -15,7 +15,7 @@ from callsteward.record.call import CallRecord
 from callsteward.store import outbox as outbox_module
 from callsteward.store.engine import writing
 from callsteward.store.message import Outgoing
-from callsteward.store.outbox import Measure, Outbox, enqueue
+from callsteward.store.outbox import Outbox, OutboxSize, enqueue
 from callsteward.store.records import CallQuery, Store
 
 Build = Callable[..., CallRecord]
@@ -126,12 +126,12 @@ async def test_a_transaction_that_fails_leaves_no_message(store: Store, outbox: 
         await change_and_fail()
     async with writing(store.engine) as connection:
         await enqueue(connection, [])
-    assert await outbox.measure() == Measure(0, 0, None)
+    assert await outbox.measure() == OutboxSize(0, 0, None)
 
 
 async def test_it_says_how_much_waits(outbox: Outbox) -> None:
     await outbox.put([message(number, size=50) for number in range(5)])
-    assert await outbox.measure() == Measure(5, 250, NOW)
+    assert await outbox.measure() == OutboxSize(5, 250, NOW)
     assert await outbox.waiting() == [("record", "sales", 3), ("record", "support", 2)]
 
 

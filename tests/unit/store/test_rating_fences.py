@@ -4,7 +4,7 @@ from pathlib import Path
 
 from sqlalchemy import text
 
-from callsteward.rating.ledger import Ledger
+from callsteward.rating.ledger import RatingLedger
 from callsteward.store.engine import migrate, writing
 from callsteward.store.records import Store
 
@@ -26,7 +26,7 @@ async def test_a_forgotten_comment_has_its_name_again(tmp_path: Path) -> None:
         for call_id, file, ms in (("1.1", None, 4200), ("1.2", None, None), ("1.3", "kept", 100)):
             await connection.execute(text(INSERT), {"id": call_id, "file": file, "ms": ms})
         await connection.run_sync(migrate)
-    ledger = Ledger(store.engine, "main")
+    ledger = RatingLedger(store.engine, "main")
     left = await ledger.kept_until(1, limit=20)
     assert [(item.call_id, item.comment_file) for item in left] == [
         ("1.1", "callsteward-rating-1.1"),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from callsteward.check.services import store
-from callsteward.config import Config, Store
+from callsteward.config import Config, StoreSettings
 from callsteward.daemon.core import journal_path
 from callsteward.exceptions import ConfigError, StoreError
 from callsteward.store.engine import async_url
@@ -23,7 +23,7 @@ def test_a_port_that_is_no_number(url: str) -> None:
         store_url(url)
     assert url not in str(told.value)
     with pytest.raises(StoreUrlError):
-        journal_path(Config(store=Store.model_construct(url=url)))
+        journal_path(Config(store=StoreSettings.model_construct(url=url)))
 
 
 @pytest.mark.parametrize("url", [*WRONG, "no url", "oracle://host/name"])
@@ -32,7 +32,7 @@ async def test_every_wrong_address_ends_as_a_wrong_configuration(url: str) -> No
         async_url(url)
     assert isinstance(told.value, StoreError)
     assert told.value.exit_code == 2
-    assert (await store(Config(store=Store.model_construct(url=url)))).status.value == "failed"
+    assert (await store(Config(store=StoreSettings.model_construct(url=url)))).status.value == "failed"
 
 
 def test_the_daemon_ends_with_2_so_that_systemd_does_not_start_it_again(tmp_path: Path) -> None:

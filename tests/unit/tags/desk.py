@@ -11,14 +11,14 @@ from pydantic import SecretStr
 
 from callsteward.ari import events
 from callsteward.callback.feature import CallbackFeature
-from callsteward.callback.ledger import Ledger
+from callsteward.callback.ledger import CallbackLedger
 from callsteward.callback.states import CallbackMoved
 from callsteward.calls.tracker import Tracker
-from callsteward.commands.core import Commands, Complaints
+from callsteward.commands.core import AcknowledgesComplaints, Commands
 from callsteward.commands.done import CommandsDone
 from callsteward.commands.feature import CommandsFeature
 from callsteward.commands.reply import Reply
-from callsteward.config import Callback, Config, Line, Operator, Privacy, Tags
+from callsteward.config import CallbackSettings, Config, Line, Operator, Privacy, Tags
 from callsteward.outgoing.do_not_call import DoNotCall
 from callsteward.part import Feature
 from callsteward.record.call import CallbackDecision, CallRecord, Decision
@@ -47,7 +47,7 @@ class FrontDesk:
         callbacks: bool = True,
         patience_s: float = 5.0,
         features: Sequence[Feature] = (),
-        complaints: Complaints | None = None,
+        complaints: AcknowledgesComplaints | None = None,
         **sections: Any,
     ) -> None:
         self.now_ms = NOON
@@ -55,7 +55,7 @@ class FrontDesk:
             **{
                 "lines": (Line(name="support", operators=("101", "102")),),
                 "operators": {"101": Operator(), "102": Operator()},
-                "callback": Callback(enabled=callbacks),
+                "callback": CallbackSettings(enabled=callbacks),
                 "tags": Tags(enabled=True),
                 "privacy": Privacy(hmac_key=SecretStr("key")),
                 **sections,
@@ -64,7 +64,7 @@ class FrontDesk:
         self.store = store
         self.book = TagBook(store.engine, "main")
         self.dnc = DoNotCall(store.engine)
-        self.ledger = Ledger(store.engine, "main")
+        self.ledger = CallbackLedger(store.engine, "main")
         self.done = CommandsDone(store.engine, "main")
         self.full = False
         self.stuck = False

@@ -8,7 +8,7 @@ from callsteward.config import Tags
 from callsteward.exceptions import StoreError
 from callsteward.outgoing.words import Actor
 from callsteward.part import Feature, Part
-from callsteward.rating.ledger import Ledger as Ratings
+from callsteward.rating.ledger import RatingLedger
 from callsteward.rating.states import Mode
 from callsteward.record.call import Attempt, AttemptResult, Decision, Direction, Outcome
 from callsteward.record.facts import CallEnded, CallTagged
@@ -153,7 +153,7 @@ async def test_dnc_lists_the_number_and_cancels_what_waits(desk: FrontDesk):
 @pytest.mark.parametrize("by", ["code", "command"])
 async def test_dnc_cancels_a_rating_call_that_is_to_be_made(desk: FrontDesk, by: str):
     await desk.talk(outcome=Outcome.COMPLETED)
-    ratings = Ratings(desk.store.engine, "main")
+    ratings = RatingLedger(desk.store.engine, "main")
     await ratings.open(
         call_id="7.7", mode=Mode.CALL, line="support", operator="101", number=E164,
         client_masked=None, client_ref=None, at_ms=desk.now_ms, due_ms=desk.now_ms + 60_000,

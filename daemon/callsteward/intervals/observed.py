@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 MARK_EVERY_MS = 30_000
 
 
-class Watch:
+class Observed:
     """Gets the link's state and events at once; `step` stores. `devices`: the operator of each device.
 
     `keeps_events`: Asterisk keeps events while the daemon is away (connect = "outbound").

@@ -8,7 +8,7 @@ from callsteward.ari import fence_events
 from callsteward.record.callback_id import callback_of
 
 
-class Said(StrEnum):
+class CallbackSignal(StrEnum):
     """`state` of the UserEvents of dialplan/callsteward-callback.conf; `gone` is a channel's end."""
 
     OPERATOR_ANSWERED = "operator_answered"
@@ -24,9 +24,11 @@ class Said(StrEnum):
     GONE = "gone"
 
 
-Heard = fence_events.Heard[Said]
+CallbackReport = fence_events.FenceReport[CallbackSignal]
 
-read = fence_events.Reader("cb", Said, gone=Said.GONE, of_channel=callback_of).read
+read = fence_events.FenceReportReader(
+    "cb", CallbackSignal, gone=CallbackSignal.GONE, of_channel=callback_of
+).read
 
 _NOT_ANSWERED = {
     17: "operator_busy",

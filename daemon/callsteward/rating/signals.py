@@ -8,7 +8,7 @@ from callsteward.ari import fence_events
 from callsteward.record.rating_id import rating_of
 
 
-class Said(StrEnum):
+class RatingSignal(StrEnum):
     """`state` of the UserEvents of dialplan/callsteward-rating.conf; `gone` is a channel's end."""
 
     DIALLING = "rating_dialling"
@@ -20,6 +20,6 @@ class Said(StrEnum):
     GONE = "gone"
 
 
-Heard = fence_events.Heard[Said]
+RatingReport = fence_events.FenceReport[RatingSignal]
 
-read = fence_events.Reader("rt", Said, gone=Said.GONE, of_channel=rating_of).read
+read = fence_events.FenceReportReader("rt", RatingSignal, gone=RatingSignal.GONE, of_channel=rating_of).read

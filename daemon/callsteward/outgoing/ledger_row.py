@@ -7,7 +7,7 @@ from enum import StrEnum
 import msgspec
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
+class LedgerRow(msgspec.Struct, frozen=True, kw_only=True):
     """A row of a ledger. `number` is E.164 and leaves the ledger for the dialplan alone.
 
     `attempts` and `channel_id`: how often a phone was to ring for it, and the last attempt's first channel.

@@ -21,7 +21,7 @@ log = structlog.get_logger(__name__)
 LOOK_EVERY_S = 5.0
 
 
-class LostWatch:
+class LostCounts:
     """Keeps the list and counts it.
 
     `read` makes an E.164 number of what a line delivered; `changed` is called when a count is another one.

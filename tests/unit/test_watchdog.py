@@ -9,8 +9,8 @@ import pytest
 from callsteward import heap
 from callsteward.ari.frames import FrameQueue
 from callsteward.clock import WallClock
-from callsteward.daemon import watch as watch_module
-from callsteward.daemon.watch import Watched, health_of, in_a_line, watch
+from callsteward.daemon import watchdog
+from callsteward.daemon.watchdog import Watched, health_of, in_a_line, watch
 from callsteward.health import Counters, Health
 from callsteward.journal.journal import Journal
 from callsteward.journal.keeping import Keeping
@@ -62,7 +62,7 @@ async def looked(
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
-    monkeypatch.setattr(watch_module, "EVERY_S", 0.01)
+    monkeypatch.setattr(watchdog, "EVERY_S", 0.01)
 
 
 async def test_all_is_well():
@@ -170,7 +170,7 @@ async def test_free_memory_is_given_back_now_and_then(monkeypatch):
     monkeypatch.setattr(heap, "trim", lambda: trims.append(None))
     await looked(watched())
     assert trims == []
-    monkeypatch.setattr(watch_module, "TRIM_EVERY_S", 0.0)
+    monkeypatch.setattr(watchdog, "TRIM_EVERY_S", 0.0)
     await looked(watched())
     assert trims
 
