@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Self
 
 import asyncpg
-import psutil
 
 from callsteward.store.records import Store
 from callsteward.store.tables import metadata
@@ -159,15 +158,17 @@ class PostgreSql:
     def frozen(self) -> Iterator[None]:
         """All its processes hold still: whoever asks is connected, and gets no answer."""
         assert self._server is not None
-        server = psutil.Process(self._server.pid)
-        held = [server, *server.children(recursive=True)]
+        server = self._server.pid
+        # One process a connection, each in a group of its own.
+        children = Path(f"/proc/{server}/task/{server}/children").read_text().split()
+        held = [server, *map(int, children)]
         for process in held:
-            process.suspend()
+            os.kill(process, signal.SIGSTOP)
         try:
             yield
         finally:
             for process in held:
-                process.resume()
+                os.kill(process, signal.SIGCONT)
 
     def _run(self, program: str, *arguments: str | Path) -> None:
         command = [self._programs / program, *arguments]

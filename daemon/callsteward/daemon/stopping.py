@@ -19,7 +19,8 @@ from callsteward.stream.pump import Pump
 log = structlog.get_logger(__name__)
 
 # All together under the 5 s that a stop may take.
-PUMP_STOP_S = 1.5
+PARTS_STOP_S = 0.4
+PUMP_STOP_S = 1.3
 FEED_STOP_S = 1.0
 LINK_STOP_S = 1.6
 STORE_STOP_S = 0.5
@@ -51,7 +52,11 @@ class Tasks:
             await cancelled(stopping)
 
     async def wind_down(self, link: Link, pump: Pump, feed: Output) -> None:
-        """Stop in the order the data goes, so that what has arrived still goes out."""
+        """Stop in the order the data goes, so that what has arrived still goes out.
+
+        A task that does not end is left behind: Asterisk's connection must be closed gracefully whatever the
+        database does, and a statement whose server hangs cannot be cancelled (asyncpg waits for the server).
+        """
         await self._end(name for name, part in self._parts.items() if part.talks_with_clients)
         self._tasks["link"].cancel()
         await asyncio.wait({self._tasks["link"]}, timeout=LINK_STOP_S)
@@ -63,8 +68,13 @@ class Tasks:
         await self._end(self._tasks)
 
     async def _end(self, names: Iterable[str]) -> None:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + PARTS_STOP_S
         for name in names:
-            await cancelled(self._tasks[name])
+            task = self._tasks[name]
+            await cancelled(task, within_s=max(0.0, until - loop.time()))
+            if not task.done():
+                log.error("stopping without a task, which hangs", action="task_hangs_at_stop", task=name)
 
 
 async def closed(store: Store) -> None:

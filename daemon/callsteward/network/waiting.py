@@ -7,11 +7,14 @@ from collections.abc import Coroutine
 from typing import Any
 
 
-async def cancelled(task: asyncio.Task[Any]) -> None:
-    """Cancel a task and wait for its end; its error, if any, was dealt with where it was awaited."""
+async def cancelled(task: asyncio.Task[Any], *, within_s: float | None = None) -> None:
+    """Cancel a task and wait for its end, or for `within_s` seconds.
+
+    Its error, if any, was dealt with where it was awaited.
+    """
     task.cancel()
-    await asyncio.wait({task})
-    if not task.cancelled():
+    done, _ = await asyncio.wait({task}, timeout=within_s)
+    if done and not task.cancelled():
         task.exception()
 
 
