@@ -21,7 +21,7 @@ FLOORS = (
     {"outgoing", "stream", "part"},
     {"lost", "callback", "tags", "rating", "intervals", "commands", "metrics", "web", "agi", "status"},
     {"features"},
-    {"daemon", "recording", "demo", "check", "testing"},
+    {"daemon", "recording", "demo", "check", "client", "testing"},
     {"cli"},
 )
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}

@@ -69,6 +69,7 @@ def test_every_command_is_there() -> None:
         "lost", "lost settle",
         "callbacks", "callbacks show", "callbacks cancel",
         "dnc", "dnc add", "dnc remove", "dnc list", "dnc import",
+        "client", "client export", "client erase",
         "zones", "zones import", "zones list", "zones remove",
         "complaints", "complaints list", "complaints ack",
         "feed", "feed status", "feed resend", "feed undiscover",
@@ -87,7 +88,7 @@ SAID = {
         },
         f"{FORMS.format('csv')} name ends in.": {"report calls", "report intervals", "report operators"},
         "table or jsonl. Default: a table on a terminal, jsonl in a pipe.": {
-            "callbacks show", "check", "demo", "feed status", "status",
+            "callbacks show", "check", "client erase", "client export", "demo", "feed status", "status",
         },
     }
 }  # fmt: skip

@@ -70,14 +70,12 @@ class Forbidding:
             open_for_them = [row for row in await ledger.forbidden() if row.number in listed]
             count = 0
             for row in open_for_them:
-                moved = await ledger.move(
+                moved = await ledger.stop(
                     row,
-                    plan.stopped,
                     actor=actor,
                     at_ms=self._now_ms(),
                     reason=Against.DO_NOT_CALL.value,
                     evidence=by,
-                    among=plan.stoppable,
                 )
                 if moved is not None:
                     count += 1

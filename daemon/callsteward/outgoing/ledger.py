@@ -82,6 +82,18 @@ class Ledger(Generic[R, S]):
             operator=getattr(row, "asked", None) if asked is None else asked,
         )
 
+    async def stop(self, row: R, *, actor: Actor, at_ms: int, reason: str, evidence: str) -> R | None:
+        """End what is open for a client who is not to be called; None where it is too late for that."""
+        return await self.move(
+            row,
+            self.plan.stopped,
+            actor=actor,
+            at_ms=at_ms,
+            reason=reason,
+            evidence=evidence,
+            among=self.plan.stoppable,
+        )
+
     async def _open(self, state: S, values: Mapping[str, Any], *, evidence: str = "") -> R | None:
         """Write a call's row; None where the call has one already."""
         point = f"{self.plan.prefix}{state.value}"
