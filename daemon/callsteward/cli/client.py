@@ -19,11 +19,11 @@ from callsteward.terminal.wrong import wrong
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from sqlalchemy import RowMapping
 
     from callsteward.client.erasing import Erasing
-    from callsteward.client.session import Held, Wanted
+    from callsteward.client.session import Held, SoughtClient
     from callsteward.config import Config
-    from callsteward.store.holdings import Row
     from callsteward.store.records import Store
 
 ClientArgument = Annotated[
@@ -106,17 +106,17 @@ def erase(
         raise typer.Exit(1)
 
 
-def _wanted(settings: Config, number: str, style: NumberStyle | None) -> Wanted:
+def _wanted(settings: Config, number: str, style: NumberStyle | None) -> SoughtClient:
     from callsteward.client.found import REF
-    from callsteward.client.session import Wanted
+    from callsteward.client.session import SoughtClient
 
     if REF.match(number):
-        return Wanted(ref=number)
+        return SoughtClient(ref=number)
     (read,) = read_numbers(settings, [number], style)
-    return Wanted(number=read)
+    return SoughtClient(number=read)
 
 
-def _looked(settings: Config, wanted: Wanted) -> Held:
+def _looked(settings: Config, wanted: SoughtClient) -> Held:
     from callsteward.client.session import look
     from callsteward.store.once import with_store
 
@@ -178,7 +178,7 @@ def _export(settings: Config, held: Held) -> dict[str, Any]:
     }
 
 
-def _plain(row: Row) -> dict[str, Any]:
+def _plain(row: RowMapping) -> dict[str, Any]:
     """A row as people and programs read it: moments in RFC 3339, messages as JSON."""
     import msgspec
 

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, and_, delete, update
+from sqlalchemy import ColumnElement, RowMapping, and_, delete, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callsteward.client.found import Found, find, key_of
@@ -20,10 +20,10 @@ from callsteward.lost.calls import LostCalls
 from callsteward.outgoing.ledger import Ledger
 from callsteward.outgoing.plan import Plan
 from callsteward.outgoing.words import Actor
-from callsteward.rating.ledger import Ledger as Ratings
-from callsteward.rating.states import State as RatingState
+from callsteward.rating.ledger import RatingLedger
+from callsteward.rating.states import RatingState
 from callsteward.store.engine import failing, writing
-from callsteward.store.holdings import HOLDINGS, Holding, Row
+from callsteward.store.holdings import HOLDINGS, Holding
 from callsteward.store.message import Announce
 from callsteward.store.tables import do_not_call, lost_calls, outbox, ratings
 
@@ -108,7 +108,7 @@ class Eraser:
 
     async def _comments(self, found: Found) -> list[str]:
         """Have the spoken comments deleted; why not, for each that Asterisk still has."""
-        ledger = Ratings(self._engine, self._site)
+        ledger = RatingLedger(self._engine, self._site)
         kept = []
         for row in found.rows.get(ratings.name, ()):
             if row["comment_file"] is None:
@@ -140,7 +140,7 @@ class Eraser:
                             changed += (await connection.execute(statement)).rowcount
         return changed
 
-    def _statement(self, holding: Holding, row: Row, found: Found) -> Any:
+    def _statement(self, holding: Holding, row: RowMapping, found: Found) -> Any:
         table = holding.table
         where = [column == value for column, value in zip(table.primary_key, key_of(table, row), strict=True)]
         where += [condition for condition in (holding.of, self._not_busy(holding)) if condition is not None]
@@ -178,7 +178,7 @@ class Eraser:
         return said
 
 
-def _without_ref(holding: Holding, row: Row, found: Found) -> Mapping[str, object]:
+def _without_ref(holding: Holding, row: RowMapping, found: Found) -> Mapping[str, object]:
     """What a message's column says without the client's reference; nothing where it is not in it."""
     assert holding.body is not None
     try:

@@ -11,12 +11,12 @@ from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Seque
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Table, or_, select
+from sqlalchemy import ColumnElement, RowMapping, Table, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from callsteward.exceptions import NOT_JSON
 from callsteward.store.engine import failing
-from callsteward.store.holdings import HOLDINGS, Holding, Row
+from callsteward.store.holdings import HOLDINGS, Holding
 from callsteward.store.tables import callbacks
 
 REF = re.compile(r"[0-9a-f]{32}\Z")
@@ -34,7 +34,7 @@ class Found(msgspec.Struct, kw_only=True):
     numbers: set[str]
     refs: set[str]
     calls: set[str] = msgspec.field(default_factory=set)
-    rows: dict[str, list[Row]] = msgspec.field(default_factory=dict)
+    rows: dict[str, list[RowMapping]] = msgspec.field(default_factory=dict)
     """By the table's name, oldest first."""
     elsewhere: list[str] = msgspec.field(default_factory=list)
     """Other sites in the same database that hold something of the client."""
@@ -45,7 +45,7 @@ class Found(msgspec.Struct, kw_only=True):
         return len(self.numbers) + len(self.refs) + len(self.calls)
 
 
-def key_of(table: Table, row: Row) -> tuple[Any, ...]:
+def key_of(table: Table, row: RowMapping) -> tuple[Any, ...]:
     """What tells a row of a table from all others."""
     return tuple(row[column.name] for column in table.primary_key)
 
@@ -88,11 +88,11 @@ async def _learn(connection: AsyncConnection, site: str, holding: Holding, found
         found.calls.update(holding.more_calls(row))
 
 
-async def _rows(connection: AsyncConnection, site: str, holding: Holding, found: Found) -> list[Row]:
+async def _rows(connection: AsyncConnection, site: str, holding: Holding, found: Found) -> list[RowMapping]:
     table = holding.table
     if holding.body is not None and holding.ref is None:
         return [row async for row in _about(connection, site, holding, found)]
-    rows: dict[tuple[Any, ...], Row] = {}
+    rows: dict[tuple[Any, ...], RowMapping] = {}
     for where in _conditions(holding, found):
         query = select(table).where(where, *_of_site(table, site))
         if holding.parent is not None:
@@ -119,7 +119,7 @@ def _conditions(holding: Holding, found: Found) -> Iterator[ColumnElement[bool]]
 
 async def _about(
     connection: AsyncConnection, site: str, holding: Holding, found: Found
-) -> AsyncIterator[Row]:
+) -> AsyncIterator[RowMapping]:
     """The messages that hold the reference or name a call of the client."""
     table, body = holding.table, holding.body
     assert body is not None

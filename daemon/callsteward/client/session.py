@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from callsteward.store.records import Store
 
 
-class Wanted(msgspec.Struct, frozen=True):
+class SoughtClient(msgspec.Struct, frozen=True):
     """Who is meant: a number (E.164), or a reference as the records have it."""
 
     number: str | None = None
@@ -46,7 +46,7 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
         return [row["comment_file"] for row in self.found.rows.get(ratings.name, ()) if row["comment_file"]]
 
 
-async def look(config: Config, store: Store, wanted: Wanted) -> Held:
+async def look(config: Config, store: Store, wanted: SoughtClient) -> Held:
     """Look everywhere for a client. Raises StoreError."""
     numbers = {wanted.number} if wanted.number is not None else set()
     refs = {wanted.ref} if wanted.ref is not None else set()

@@ -15,10 +15,8 @@ from sqlalchemy import Column, ColumnElement, RowMapping, Table
 from callsteward.record import callback_id, rating_id
 from callsteward.store import tables
 
-Row = RowMapping
 
-
-def _no_calls(_row: Row) -> Iterator[str]:
+def _no_calls(_row: RowMapping) -> Iterator[str]:
     return iter(())
 
 
@@ -36,7 +34,7 @@ class Holding(msgspec.Struct, frozen=True, kw_only=True):
     """The call of the client that a row is about."""
     parent: Column[Any] | None = None
     """The id of the callback that a row is about, instead."""
-    more_calls: Callable[[Row], Iterator[str]] = _no_calls
+    more_calls: Callable[[RowMapping], Iterator[str]] = _no_calls
     """Calls that were made to the client because of a row: they are the client's, too."""
     body: Column[Any] | None = None
     """A message as JSON, which may hold the reference and names of calls."""
@@ -55,12 +53,12 @@ class Holding(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.table.name}"
 
 
-def _callback_calls(row: Row) -> Iterator[str]:
+def _callback_calls(row: RowMapping) -> Iterator[str]:
     for attempt in range(1, row["attempts"] + 1):
         yield callback_id.channel_id(row["callback_id"], attempt, row["line"])
 
 
-def _rating_calls(row: Row) -> Iterator[str]:
+def _rating_calls(row: RowMapping) -> Iterator[str]:
     for attempt in range(1, row["attempts"] + 1):
         yield rating_id.channel_id(row["rating_id"], attempt, row["line"])
 

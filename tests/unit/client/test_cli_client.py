@@ -19,7 +19,7 @@ from aiohttp.test_utils import TestServer
 from callsteward import features
 from callsteward.store.records import Store
 from tests.lab.pbx_config import REPOSITORY
-from tests.unit.client.client_contract import CONFIG, NUMBER, NUMBERS, OTHER, fill, rated
+from tests.unit.client.samples import CONFIG, NUMBER, NUMBERS, OTHER, fill, rated
 from tests.unit.test_cli import COMMAND, callsteward
 
 CAPTURE = REPOSITORY / "tests" / "replay" / "captures" / "client_bye.jsonl"
