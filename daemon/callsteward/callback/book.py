@@ -1,4 +1,4 @@
-"""The callbacks as a decision asks for them: the daemon has a ledger, a replay what its stream tells."""
+"""The callbacks that a decision needs to know: in the daemon from the ledger, in a replay from memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When clients may be called back, in plain words: the strictest rule leaves a mobile little of the day."""
+"""The hours in which clients may be called back, in words: a mobile number may have few of them."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def calling_hours(config: Config, now_ms: int | None = None) -> Result:
 
 
 def _spans(config: Config, zones: tuple[ZoneInfo, ...], now_ms: int) -> tuple[str, float]:
-    """When all zones are within hours on the site's present day, by its clock; and for how many hours."""
+    """The site's present day: the times at which all zones are within hours, and how many hours these are."""
     zone = config.site.zone
     midnight = datetime.fromtimestamp(now_ms / 1000, zone).replace(hour=0, minute=0, second=0, microsecond=0)
     steps = 24 * 60 // _STEP_MIN

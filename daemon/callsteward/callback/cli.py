@@ -125,7 +125,7 @@ def _with_ledger(settings: Config, act: Callable[[CallbackLedger], Awaitable[T]]
         from callsteward.callback.messages import TELLS
         from callsteward.feed.tell import announced
 
-        # A step made here is told on the feed, too: the daemon finds it in the outbox.
+        # This step is published, too: the daemon finds its message in the outbox.
         return await act(CallbackLedger(store.engine, settings.site.name, announced(settings, TELLS)))
 
     return with_store(settings, run)

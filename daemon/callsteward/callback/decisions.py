@@ -1,7 +1,8 @@
-"""The decision as calls end: gathers what the policy asks for, writes the callback down, tells the record.
+"""The decision as calls end: asks the policy, writes the callback down, puts the decision into the record.
 
 Runs between the tracker and the store: a callback is in the ledger before the record that announces it is
-stored or published. What a journal brings a second time finds its row and is told the same again.
+stored or published. When a journal is run again, a call finds its row in the ledger and gets the same
+decision.
 """
 
 from __future__ import annotations
@@ -31,13 +32,13 @@ from callsteward.record.facts import CallEnded, CallHappened, Fact, Happening
 
 # Clients whose last call is remembered, to know who called again before their drop was noticed.
 _REMEMBERED = 10_000
-# A phone that an operator rings by hand rings no longer; so long no callback is offered beside it.
+# An operator's own call to the client is given 120 s; until then no callback is offered.
 _RINGS_MS = 120_000
 _SPOKEN_TO = frozenset({Outcome.COMPLETED, Outcome.MID_DIALOGUE_DROP})
 
 
 def _to_nobody(_moved: CallbackMoved) -> None:
-    """For a rehearsal."""
+    """For a replay, which publishes nothing."""
 
 
 class CallbackDecisions:
@@ -52,7 +53,7 @@ class CallbackDecisions:
         now_ms: Callable[[], int],
         publish: Callable[[CallbackMoved], None] = _to_nobody,
     ) -> None:
-        """`publish` is given each callback that is written down or cancelled, once all facts are judged."""
+        """`publish` gets each callback that was written down or cancelled, once all facts are judged."""
         self._publish = publish
         self._may = may
         self._guard = may.guard
@@ -61,24 +62,26 @@ class CallbackDecisions:
         self._now_ms = now_ms
         self._moves: list[CallbackMoved] = []
         self.judging = False
-        """Whether more callbacks may come this moment: when a PBX dies the newest of all comes first."""
-        # By number: when the client last called or answered, in which call, and why no callback is made then.
+        """True while facts are judged: more callbacks may follow at once. When a PBX dies, many calls break
+        together, and the newest is called back first."""
+        # By number: when the client last called or answered, in which call, and the reason that this gives
+        # against a callback.
         self._last: OrderedDict[str, tuple[int, str, Reason]] = OrderedDict()
         # By number: calls by which an operator rings the client, and since when.
         self._ringing: defaultdict[str, dict[str, int]] = defaultdict(dict)
         self._forestalling: OrderedDict[str, None] = OrderedDict()
-        # Callbacks that a call of the client's own cancels, by number and callback.
+        # By number and callback: open callbacks, which the client's own call cancels.
         self._waiting: dict[str, dict[str, CallbackRow]] = {}
         self.lost_operators: dict[str, str] = {}
-        """By callback: the operator whose own connection was the one that broke."""
+        """By callback: the operator, where it was the operator's connection that broke."""
 
     async def load(self) -> None:
-        """Take up what an earlier process left."""
+        """Take over the open callbacks of an earlier process."""
         for callback in await self._ledger.opened():
             self._wait_for(callback)
 
     def over(self, callback: CallbackRow) -> None:
-        """The callback is dialled or done with: its client's own call changes nothing any more."""
+        """The client was dialled, or the callback is final: the client's own call cannot cancel it now."""
         self.lost_operators.pop(callback.id, None)
         of_number = self._waiting.get(callback.number or "", {})
         of_number.pop(callback.id, None)
@@ -109,21 +112,22 @@ class CallbackDecisions:
         return judged
 
     def being_called(self, callback: CallbackRow) -> bool:
-        """Whether an operator rings the client by hand at this moment: a second phone call would annoy."""
+        """True while an operator's own call rings the client: a callback beside it would be a second call."""
         since = self._ringing.get(callback.number or "")
         return since is not None and any(self._now_ms() - at_ms < _RINGS_MS for at_ms in since.values())
 
     async def _happened(self, fact: CallHappened) -> None:
-        """The client called, or a talk with them began: in either direction the callback is in vain."""
+        """The client called, or an operator reached them: no callback is needed any more."""
         if not fact.outbound and fact.event is not Happening.STARTED:
-            return  # it was all said when they called
+            return  # the start of the client's call has cancelled it already
         for number in self._numbers(fact.client_number, outbound=fact.outbound):
             await self._called(fact, number)
 
     def _numbers(self, client_number: str, *, outbound: bool) -> tuple[str, ...]:
-        """Whom a call is with. Of a number that an operator dialled and that can be several, each of them.
+        """The clients' numbers that a call may be with.
 
-        A client whom an operator has called by hand must not be called once more.
+        The digits that an operator dialled can stand for several numbers: then all of them, since a client
+        whom an operator has called must not be called once more.
         """
         if outbound:
             return self._guard.readings(client_number)
@@ -140,11 +144,11 @@ class CallbackDecisions:
         self._last.move_to_end(number)
         if len(self._last) > _REMEMBERED:
             self._last.popitem(last=False)
-        # A journal that is run again begins with the very call that broke.
+        # A journal that is run again begins with the call that broke: it must not cancel its own callback.
         await self._cancel(number, fact.call_id, reason, after_ms=fact.at_ms)
 
     async def _cancel(self, number: str, call_id: str, reason: Reason, *, after_ms: int) -> None:
-        """Cancel the client's open callbacks of drops before a moment, but for the call's own."""
+        """Cancel the client's open callbacks of drops before `after_ms`; a callback's own call does not."""
         actor = Actor.CLIENT if reason is Reason.CALLED_AGAIN else Actor.OPERATOR
         own = callback_of(call_id)
         for callback in list(self._waiting.get(number, {}).values()):
@@ -182,7 +186,11 @@ class CallbackDecisions:
         return msgspec.structs.replace(fact, record=msgspec.structs.replace(record, callback=decision))
 
     async def _talked(self, record: CallRecord, client_number: str) -> None:
-        """A call is over: nobody rings the client by it any more; a talk that no answer told of counts."""
+        """An outbound call has ended: it rings the client no longer.
+
+        If client and operator talked in it, callbacks are cancelled here too: the answer may not have been
+        seen.
+        """
         outbound = record.direction in {Direction.OUTBOUND, Direction.CALLBACK}
         ended_ms = ms_of(record.ended_at)
         for number in self._numbers(client_number, outbound=outbound):

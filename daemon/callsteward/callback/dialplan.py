@@ -1,4 +1,4 @@
-"""What the daemon asks of Asterisk for callbacks: dialplan/callsteward-callback.conf is the other side."""
+"""The daemon's requests to Asterisk for callbacks; see dialplan/callsteward-callback.conf."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ log = structlog.get_logger(__name__)
 
 CONTEXT = "callsteward-callback"
 DIALLED = f"{CONTEXT}-dial"
-"""Where an operator's channel is once it is behind the fence, and the client is dialled."""
+"""The context of an operator's channel that has passed the fence: the client is being dialled."""
 GO = "CALLSTEWARD_GO_"
-"""Begins the dialplan's global by which an operator who answered is let through to the client."""
+"""First characters of the dialplan's global that lets an operator who answered through to the client."""
 INCLUDED = "CALLSTEWARD_CALLBACK"
 ASKS = 2
-"""The first version that asks the daemon before it dials the client."""
+"""The first version of the dialplan that asks the daemon before it dials the client."""
 PLACE = Place(
     context=CONTEXT,
     verbs=CONTEXT,
@@ -31,7 +31,7 @@ PLACE = Place(
 
 
 class CallbackDialplan(Fence):
-    """Rings operators and lets them through. What goes wrong is logged; nothing here decides."""
+    """Rings operators and lets them through to the client. Errors are logged; no decision is made here."""
 
     def __init__(self, config: Config, rest: Rest) -> None:
         super().__init__(rest, PLACE)
@@ -51,7 +51,7 @@ class CallbackDialplan(Fence):
         return self._settings.operator_dial.replace("{operator}", operator)
 
     async def ring(self, callback: CallbackRow, operator: str, number: str, now_ms: int) -> AriError | None:
-        """Ring an operator for an offered callback; what Asterisk says against it."""
+        """Ring an operator for an offered callback. Returns the error if Asterisk refused."""
         return await self.begin(
             {
                 "endpoint": self.phone(operator),
@@ -77,12 +77,13 @@ class CallbackDialplan(Fence):
             "CS_RING": str(self._settings.ring_s),
             "CS_CALLER": (line.callback_caller_id or self._settings.caller_id or ""),
             "CS_PRESS": str(self._settings.press_1_s if self._settings.press_1 else 0),
-            # The dialplan asks whether the client may still be called; an older daemon would not answer.
+            # Makes the dialplan ask whether the client may still be called; a daemon before that version does
+            # not set it, and would not answer.
             "CS_ASK": "1",
         }
 
     async def turn_away(self, channel: str) -> None:
-        """End an operator's channel that is not to come to the client, unless it is past the fence."""
+        """Hang up an operator's channel whose client may not be called, unless it has passed the fence."""
         try:
             found = await self._rest.channel(channel)
         except AriError as error:
@@ -92,13 +93,13 @@ class CallbackDialplan(Fence):
             await self.hang_up(channel)
 
     async def admit(self, name: str) -> None:
-        """Let an operator through to the client: `name` is the global that their channel waits for."""
+        """Let an operator through to the client. `name`: the global that the operator's channel waits for."""
         faults.reached("before:admit")
         await self.put(name, "1")
         faults.reached("after:admit")
 
     async def put(self, name: str, value: str | None) -> bool:
-        """Set a global of Asterisk's dialplan, or remove it; whether Asterisk did."""
+        """Set a global of Asterisk's dialplan, or remove it with None. False if Asterisk refused."""
         try:
             await self._rest.set_variable(name, value)
         except AriError as error:
@@ -109,7 +110,10 @@ class CallbackDialplan(Fence):
 
 
 def _caller_id(callback: CallbackRow, now_ms: int) -> str:
-    """Who and why, on the operator's phone. No number to press redial on: that would be a second call."""
+    """The caller id on the operator's phone: the client and the reason.
+
+    Without a number that could be redialled: that would be a second call to the client.
+    """
     ago_s = max(0, now_ms - callback.dropped_at_ms) // 1000
     ago = f"{ago_s}s" if ago_s < 600 else f"{ago_s // 60}min"
     return f'"CB {callback.client_masked or "client"} {ago}" <callback>'

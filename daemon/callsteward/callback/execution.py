@@ -1,4 +1,4 @@
-"""Carrying callbacks out: which operator's phone rings, and what became of it.
+"""Carrying callbacks out: which operator's phone rings, and with what result.
 
 The client is dialled by the dialplan behind the fence (dialplan/callsteward-callback.conf), never from here.
 An operator's phone rings only after the ledger's step `offered`.
@@ -33,7 +33,7 @@ _UNREACHABLE = frozenset({"UNAVAILABLE", "INVALID"})
 
 
 class Execution(Work[CallbackRow, CallbackState]):
-    """Works until cancelled. `publish` takes what is to be told on the feed."""
+    """Works until cancelled. `publish` gets the facts to publish."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class Execution(Work[CallbackRow, CallbackState]):
         self._unreachable: set[str] = set()
 
     def hear(self, event: ari.Event) -> None:
-        """An event came, from Asterisk or from the journal. Does not wait."""
+        """Take in an event from Asterisk or from the journal. Does not wait."""
         if isinstance(event, ari.DeviceStateChanged):
             name = event.device_state.name
             if event.device_state.state in _UNREACHABLE:
@@ -79,17 +79,17 @@ class Execution(Work[CallbackRow, CallbackState]):
         self.said(signals.read(event))
 
     def told(self, fact: CallbackMoved) -> None:
-        """A callback was written down, or cancelled by somebody else: a phone that rings for it stops."""
+        """A callback was written down, or somebody else cancelled it: hang up the phone that rings for it."""
         if fact is not self._said:
             self._steps.told(fact)
 
     def _say(self, fact: CallbackMoved | Alert) -> None:
-        """Tell the feed and the other parts; it comes back by `told`."""
+        """Publish to the feed and to all parts; this part gets it back in `told`."""
         self._said = fact
         self._tell(fact)
 
     def link(self, connected: bool) -> None:
-        """Asterisk is there, or gone: what happened meanwhile has to be asked for."""
+        """The link was made, or lost: ask Asterisk what happened in between."""
         self._strays.linked()
         self._steps.dialled.clear()
         self._sticky.linked()
@@ -108,7 +108,8 @@ class Execution(Work[CallbackRow, CallbackState]):
         return settings.press_1_s if row.state is CallbackState.OPERATOR_ANSWERED else settings.ring_s
 
     def _rings(self, row: CallbackRow) -> bool:
-        # Where the dial was not followed from its beginning they may be talking, and nobody is cut off.
+        # If this process has not followed the dial from its beginning, operator and client may be talking:
+        # nobody is cut off.
         return row.id in self._steps.dialled
 
     async def _prepare(self, opened: Sequence[CallbackRow]) -> None:
@@ -117,7 +118,7 @@ class Execution(Work[CallbackRow, CallbackState]):
         await self._permission.take_back(opened)
         if opened and self.linked:
             await self._dialplan.look()
-        # Before any phone is rung: the client may be calling again this moment.
+        # Before any phone rings: the client may be calling again at this moment.
         await self._sticky.work(opened, self._decisions.lost_operators, linked=self.linked)
         await self._strays.notice_others(opened, linked=self.linked)
 
@@ -132,14 +133,14 @@ class Execution(Work[CallbackRow, CallbackState]):
     # --- who is asked --------------------------------------------------------------------------------
 
     def _busy(self, opened: Iterable[CallbackRow]) -> set[str]:
-        """Operators who are not to be asked now: on a call, unreachable, or being asked."""
+        """Operators who cannot be asked now: on a call, unreachable, or being asked already."""
         busy = {item.operator for item in self._operators_now()}
         busy |= {name for name in self._config.operators if self._dialplan.phone(name) in self._unreachable}
         busy |= {callback.asked for callback in opened if callback.asked is not None}
         return busy
 
     async def _next(self, callback: CallbackRow, busy: set[str]) -> str | None:
-        """What a due callback comes to now; the operator who is asked, if one is."""
+        """Take a due callback one step on. Returns the operator who is asked, if one is."""
         settings, steps = self._settings, self._steps
         steps.alert_late(callback, settings.alert_s)
         own_ms = steps.own_ms(callback)
@@ -153,7 +154,7 @@ class Execution(Work[CallbackRow, CallbackState]):
         tried = steps.tried.setdefault(callback.id, {})
         lost = self._decisions.lost_operators.get(callback.id)
         if lost is not None:
-            # Their line is the one that broke: the others first.
+            # The operator's own connection broke: ask the others first.
             tried.setdefault(lost, callback.created_at_ms)
         of_line = self._config.line(callback.line).operators or self._config.operators
         operator = choose(callback, settings, of_line, busy=busy, tried=tried, now_ms=own_ms)
@@ -162,9 +163,9 @@ class Execution(Work[CallbackRow, CallbackState]):
         return operator
 
     async def _number(self, callback: CallbackRow) -> str | None:
-        """The number to dial; None where the client may not be called any more, which is written down."""
+        """The number to dial. None, after writing down why, if the client may not be called any more."""
         now_ms = self._now_ms()
-        # As long ago as it is, whatever the clocks showed then.
+        # By the steady clock, so that a clock set since the drop makes no difference.
         dropped_ms = now_ms - self.ages.of_ms(callback.id, callback.dropped_at_ms)
         client = await self._may.call(
             callback.number or "", callback.line, at_ms=now_ms, dropped_ms=dropped_ms
@@ -179,7 +180,10 @@ class Execution(Work[CallbackRow, CallbackState]):
         return None
 
     async def _offer(self, callback: CallbackRow, operator: str, number: str) -> None:
-        """Ring an operator; written down first, so that a kill in between cannot ring two at once unseen."""
+        """Write the offer down, then ring the operator.
+
+        After a kill in between, the next process knows that a phone may be ringing, and rings no second one.
+        """
         channel = channel_id(callback.id, callback.attempts + 1, callback.line)
         offered = await self.move(
             callback, CallbackState.OFFERED, asked=operator, channel=channel, among=(CallbackState.DUE,)
@@ -196,5 +200,5 @@ class Execution(Work[CallbackRow, CallbackState]):
                 offered, CallbackState.DUE, Actor.ASTERISK, reason="operator_offline", evidence=str(error)
             )
         else:
-            # It may ring after all: then the events will tell, or Asterisk when it is asked.
+            # The phone may ring all the same: events will show it, or Asterisk's answer when it is asked.
             self.looked_after.discard(callback.id)

@@ -1,4 +1,4 @@
-"""What Asterisk said about a callback becomes a step of it."""
+"""Turns the dialplan's reports on a callback into steps of it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ log = structlog.get_logger(__name__)
 
 
 class Hearing:
-    """Takes one saying at a time."""
+    """Takes one report at a time."""
 
     def __init__(
         self,
@@ -35,7 +35,7 @@ class Hearing:
         self._permission = permission
 
     async def take(self, item: CallbackReport) -> None:
-        """Make the step that follows. Raises StoreError; may be told again."""
+        """Make the step that follows from a report. Raises StoreError; may get the same report again."""
         callback = await self._ledger.find(item.about)
         if callback is None:
             return
@@ -82,21 +82,21 @@ class Hearing:
         await self._work.move(callback, CallbackState.NOT_REACHED, Actor.ASTERISK, reason=why, evidence=told)
 
     async def _fence(self, callback: CallbackRow, item: CallbackReport) -> None:
-        """An answer to our question, or a second attempt that met the fence."""
+        """The answer to our question about the fence, or a second attempt found it claimed."""
         self._work.asked_ms.pop(callback.id, None)
         lives = await self._dialplan.lives(callback.channel_id)
         another = item.channel_id != callback.channel_id
         if item.at and (item.status or not (lives and another)):
             await self._over(callback, item, f"the fence was claimed at {item.at}")
         elif not item.at and lives is False and callback.state is CallbackState.DIALLING:
-            # It was claimed, and Asterisk's database has lost that: whether it rang, nobody knows.
+            # The fence was claimed, and Asterisk's database has lost it: the client's phone may have rung.
             await self._over(callback, item, "the fence is lost")
         elif not item.at and lives is False and callback.state in UNDER_WAY:
-            # Nobody was asked in vain: whoever is free may be asked at once.
+            # No operator refused: whoever is free may be asked at once.
             await self._work.move(callback, CallbackState.DUE, Actor.ASTERISK, reason="not_dialled")
 
     async def _gone(self, callback: CallbackRow, item: CallbackReport) -> None:
-        """The operator's channel ended. What it came to was said before; else nobody was dialled."""
+        """The operator's channel ended. Without an earlier report of a result, no client was dialled."""
         if item.channel_id != callback.channel_id:
             return
         if callback.state is CallbackState.OFFERED:

@@ -1,4 +1,4 @@
-"""What the ledger's steps were told with, made again: for `callsteward feed resend`."""
+"""Makes the facts of the ledger's steps again, as they were published: for `callsteward feed resend`."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ async def steps(
     if line is not None:
         query = query.where(callbacks.c.line == line)
     query = query.order_by(moved.c.id).limit(_PAGE)
-    # A page's callbacks with what is left of their steps in the span.
+    # The callbacks of a page, each with those of its steps in the span that are still to be yielded.
     known: dict[str, list[CallbackMoved]] = {}
     after = 0
     while True:

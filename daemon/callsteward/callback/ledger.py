@@ -1,4 +1,4 @@
-"""The callbacks in the ledger: what was decided, every step with who made it, and what counts for limits."""
+"""The ledger of callbacks: the decision, every step with its actor, and the counts for the limits."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class CallbackLedger(ledger.Ledger[CallbackRow, CallbackState]):
         super().__init__(PLAN, engine, site, announce)
 
     async def decided(self, call_id: str) -> CallbackDecision | None:
-        """What was decided for a call, None where nothing was written: a journal may be run again."""
+        """The decision written down for a call, None if there is none yet. A journal may be run again."""
         query = select(callbacks.c.decision, callbacks.c.decision_reason).where(
             callbacks.c.site == self._site, callbacks.c.origin_call_id == call_id
         )
@@ -85,7 +85,7 @@ class CallbackLedger(ledger.Ledger[CallbackRow, CallbackState]):
         dropped_ms: int,
         at_ms: int,
     ) -> CallbackRow | None:
-        """Write the callback of a call, due or suppressed; None where the call has its row already."""
+        """Write down the callback of a call, due or suppressed. None if the call has a row already."""
         values = {
             "origin_call_id": record.call_id,
             "callback_id": callback_id(record.call_id),

@@ -1,7 +1,8 @@
-"""Who is asked to call the client back. Pure.
+"""The choice of the operator who is asked to call the client back. Pure.
 
-First who had the client, for `same_operator_s`; then whoever of the line is free. Who was asked and did not
-answer waits `ask_again_s`, and comes after those who were not asked.
+For `same_operator_s` only the operator who had the client is asked; after that every free operator of the
+line. An operator who did not answer is not asked again for `ask_again_s`, and comes after those not yet
+asked.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z")
 
 
 def dialable(operator: str) -> bool:
-    """Whether an operator's name may become part of a dial string."""
+    """True if an operator's name may become part of a dial string."""
     return _PLAIN.match(operator) is not None
 
 
@@ -31,7 +32,7 @@ def choose(
     tried: Mapping[str, int],
     now_ms: int,
 ) -> str | None:
-    """The operator to ask now, None where nobody can be. `tried`: when each was last asked in vain."""
+    """The operator to ask now, None if nobody can be asked. `tried`: when each last did not answer."""
     same = callback.operator
     names = [same] if same is not None else []
     waited_ms = now_ms - callback.created_at_ms
@@ -43,5 +44,5 @@ def choose(
         for name in names
         if name not in busy and tried.get(name, again_ms) <= again_ms and dialable(name)
     ]
-    # min() keeps the order of those it cannot tell apart.
+    # Among equals min() takes the first.
     return min(free, key=lambda name: tried.get(name, 0), default=None)

@@ -48,7 +48,7 @@ class CallbackPart(Part):
         self._execution.hear(event)
 
     def told(self, fact: object) -> None:
-        # Also by a command, or since its client came onto the do-not-call list.
+        # A command or the do-not-call list may have moved a callback, too.
         if isinstance(fact, CallbackMoved):
             self._execution.told(fact)
 

@@ -1,7 +1,7 @@
-"""The operator has answered, and the dialplan asks whether the client may still be called.
+"""May the client still be called? The answer to the dialplan, after the operator has answered.
 
-Other processes put numbers on the do-not-call list too, so the store is asked. Without an answer the
-dialplan dials nobody.
+The store is asked, since other processes put numbers on the do-not-call list, too. Without an answer the
+dialplan does not dial the client.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class Permission:
         self._work = work
         self._ledger = ledger
         self._dialplan = dialplan
-        # By callback: the globals that let an operator through. A kill leaves one behind at most, and no
-        # other attempt reads it.
+        # By callback: the globals that let operators through. A killed daemon leaves at most one behind, and
+        # no other attempt reads it.
         self._let_through: dict[str, set[str]] = {}
 
     async def asked(self, callback: CallbackRow, item: CallbackReport) -> None:
@@ -44,11 +44,11 @@ class Permission:
             await self._dialplan.admit(name)
             return
         elif callback.state not in GIVEN_UP:
-            return  # Dialled already: a journal is run again, or another operator has the client.
+            return  # The client is dialled already: a journal is run again, or another operator has them.
         await self._dialplan.turn_away(item.channel_id)
 
     async def take_back(self, opened: Iterable[CallbackRow]) -> None:
-        """Remove the globals of operators who have gone through, or were not there any more."""
+        """Remove the globals of operators who have come through to the client or have hung up."""
         if not self._work.linked:
             return
         waiting = {callback.id for callback in opened if callback.state in CANCELLABLE}

@@ -1,8 +1,7 @@
-"""Is a callback made? One pure, total decision with its reason; docs/standard.md, `one_callback`.
+"""Is a callback made? One pure decision for every case, with its reason; docs/standard.md, `one_callback`.
 
-The tracker has said what the call was (`calls.outcome.callback`); here stands what forbids calling back all
-the same. The order is that of the reasons' weight: what can never be called comes before what may not be
-called now.
+The tracker has decided whether the call makes a callback due (`calls.outcome.callback`); here are the reasons
+that forbid it all the same. Reasons that hold for ever come before those that hold at the moment.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Reason(StrEnum):
-    """Why a callback that was due is not made. What holds for every call to a client stands beside these."""
+    """The reason why a due callback is not made. Reasons against any call to a client are in `Against`."""
 
     CALLED_AGAIN = "client_called_again"
     SPOKEN_TO = "client_spoken_to"
@@ -30,11 +29,11 @@ class Reason(StrEnum):
 
 
 INSTEAD_OF_CALLBACK = "instead_of_callback"
-"""The reason of a call by which a client forestalled their callback."""
+"""The reason in the record of a client's own call that made their callback unnecessary."""
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a call that ended, for the decision. Counts do not include this call."""
+    """A call that has ended, with all that the decision needs. Counts do not include this call."""
 
     decision: CallbackDecision
     line: str
@@ -55,7 +54,7 @@ class Policy:
         self._settings = config.callback
 
     def decide(self, case: Case) -> CallbackDecision:
-        """Due, or not and why. A call that makes no callback due keeps its own reason."""
+        """Due, or the reason why not. A call that makes no callback due keeps its own reason."""
         if case.decision.decision is not Decision.DUE:
             if case.forestalled and case.decision.decision is Decision.NOT_DUE:
                 return CallbackDecision(Decision.NOT_DUE, INSTEAD_OF_CALLBACK)

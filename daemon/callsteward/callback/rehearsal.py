@@ -1,8 +1,9 @@
-"""The callback decision of a recorded stream, as the daemon made it: `CallbackDecisions` on a book in memory.
+"""The callback decisions in `replay`: `CallbackDecisions` with the callbacks in memory.
 
-What the stream tells is the same to the byte: number guard, hours at the moment of the drop, who called
-again or was spoken to, the limits of a number and a line. What stands in the database alone is not in a
-stream: the do-not-call list, clients' imported zones, an admin's cancel, and callbacks before it began.
+All that follows from the stream is as in the daemon, to the byte: number guard, hours at the moment of the
+drop, clients who called again or were spoken to, limits of number and line. Not in a stream, but in the
+database only: the do-not-call list, clients' imported zones, an admin's cancel, and callbacks from before the
+stream.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from callsteward.record.callback_id import callback_id
 from callsteward.record.facts import Fact
 
 T = TypeVar("T")
-# What the dialplan says of a callback, and the state it has then.
+# The state of a callback after each of the dialplan's reports.
 _STATES = {
     CallbackSignal.OPERATOR_ANSWERED: CallbackState.OPERATOR_ANSWERED,
     CallbackSignal.DECLINED: CallbackState.DUE,
@@ -68,7 +69,7 @@ class CallbackRehearsal(Rehearsal):
         return _at_once(self._decisions.judge(facts))
 
     def hear(self, event: ari.Event) -> None:
-        """What the dialplan said of a callback."""
+        """Take in the dialplan's report on a callback."""
         item = signals.read(event)
         callback = None if item is None else self._book.find(item.about)
         if item is None or callback is None:
@@ -95,14 +96,14 @@ class _Memory:
         return self._rows.get(name)
 
     def set(self, callback: CallbackRow, to: CallbackState) -> CallbackRow | None:
-        """The step, where it may be made."""
+        """Make a step. None if it is not allowed."""
         if callback.state not in sources(ALLOWED, to):
             return None
         after = self._rows[callback.id] = msgspec.structs.replace(callback, state=to)
         return after
 
     def pass_time(self, now_ms: int) -> None:
-        """What the daemon does with callbacks that wait: they expire, or the hours come over them."""
+        """Expire or suppress callbacks that waited too long, or until the calling hours ended."""
         for callback in list(self._rows.values()):
             if callback.state not in OPEN:
                 if callback.created_at_ms < now_ms - DAY_MS:
@@ -184,7 +185,7 @@ class _Nowhere:
 
 
 def _at_once(work: Coroutine[Any, Any, T]) -> T:
-    """What a coroutine comes to that waits for nothing: a book in memory never does."""
+    """The result of a coroutine that never waits: callbacks in memory do not make it wait."""
     try:
         work.send(None)
     except StopIteration as done:

@@ -1,4 +1,4 @@
-"""What Asterisk says about callbacks: the dialplan's UserEvents, and operators' channels that end."""
+"""Reports about callbacks: the dialplan's UserEvents, and operators' channels that end."""
 
 from __future__ import annotations
 
@@ -39,5 +39,5 @@ _NOT_ANSWERED = {
 
 
 def not_answered(cause: int) -> str:
-    """Why an operator did not take the callback, by the Q.850 cause of their phone's channel."""
+    """The reason why an operator did not take the callback, by the Q.850 cause of their phone's channel."""
     return _NOT_ANSWERED.get(cause, "operator_no_answer")

@@ -3,8 +3,8 @@
     due -> offered -> operator_answered -> dialling -> reached | not_reached
     due -> suppressed | cancelled | expired
 
-An operator who does not answer is no attempt on the client: offered goes back to due. Whatever is not final
-may turn out to have been dialled after all, when the fence in Asterisk says so after a restart.
+If the operator does not answer, no client was dialled: `offered` goes back to `due`. After a restart the
+fence in Asterisk may show that the client of a callback in any state that is not final was dialled after all.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ ALLOWED: dict[CallbackState, frozenset[CallbackState]] = {
     CallbackState.REACHED: frozenset(),
     CallbackState.NOT_REACHED: frozenset(),
     CallbackState.SUPPRESSED: frozenset(),
-    # Somebody cancelled it while Asterisk was dialling already: what happened is what is told.
+    # If it was cancelled while Asterisk was dialling already, the state becomes what really happened.
     CallbackState.CANCELLED: _DIALLED,
     CallbackState.EXPIRED: _DIALLED,
 }
@@ -57,7 +57,7 @@ CANCELLABLE = frozenset({CallbackState.DUE, CallbackState.OFFERED, CallbackState
 
 
 class CallbackRow(LedgerRow, frozen=True, kw_only=True):
-    """A callback as the ledger has it. `operator` had the client when it broke, `asked` is rung now."""
+    """A callback in the ledger. `operator` had the client when the talk broke; `asked` is being rung now."""
 
     origin_call_id: str
     state: CallbackState
@@ -66,7 +66,7 @@ class CallbackRow(LedgerRow, frozen=True, kw_only=True):
 
 
 class Transition(msgspec.Struct, frozen=True, kw_only=True):
-    """One step, as it stands in the ledger. `evidence`: what it rests on, in words."""
+    """One step in the ledger. `evidence`: the grounds for it, in words."""
 
     at_ms: int
     from_state: CallbackState | None
@@ -78,7 +78,7 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CallbackMoved(msgspec.Struct, frozen=True):
-    """A callback has a new state, durably. Published as it is, number left out."""
+    """A callback has a new state, which is on disk. Published without the number."""
 
     callback: CallbackRow
     actor: Actor

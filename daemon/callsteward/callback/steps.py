@@ -1,4 +1,4 @@
-"""What this process knows of open callbacks beside the ledger, none of which a restart would miss."""
+"""This process's notes on open callbacks beside the ledger. After a restart nothing depends on them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ log = structlog.get_logger(__name__)
 
 
 class Steps:
-    """Follows the steps that `work` makes. `publish` takes what is to be told."""
+    """Follows the steps that `work` makes. `publish` gets the facts to publish."""
 
     def __init__(
         self,
@@ -30,9 +30,9 @@ class Steps:
         self.known: dict[str, CallbackRow] = {}
         """The open callbacks as they were last seen."""
         self.tried: dict[str, dict[str, int]] = {}
-        """By callback: operators asked in vain, and when, in the callback's own time (`own_ms`)."""
+        """By callback: operators who did not take it, and when, in the callback's own time (`own_ms`)."""
         self.dialled: set[str] = set()
-        """Callbacks whose client's phone rings, as this process heard since the link was made."""
+        """Callbacks whose client is being dialled, by events that came over the present link."""
         self._alerted: set[str] = set()
 
     def told(self, fact: CallbackMoved) -> None:
@@ -69,22 +69,22 @@ class Steps:
             self._alerted.discard(after.id)
 
     def over(self, callback: CallbackRow) -> None:
-        """Somebody else ended it."""
+        """Somebody else ended the callback."""
         self._decisions.over(callback)
         self.tried.pop(callback.id, None)
 
     async def ask_another(self, callback: CallbackRow, reason: str, actor: Actor) -> None:
-        """Who was asked did not take it: the next operator's turn."""
+        """The operator who was asked did not take the callback: back to `due`, for the next one."""
         if callback.asked is not None:
             self.tried.setdefault(callback.id, {})[callback.asked] = self.own_ms(callback)
         await self._work.move(callback, CallbackState.DUE, actor, reason=reason)
 
     def own_ms(self, callback: CallbackRow) -> int:
-        """Now, had nobody set a clock since the callback became due."""
+        """The present moment by a clock that nobody has set since the callback became due."""
         return callback.created_at_ms + self._work.ages.of_ms(callback.id, callback.created_at_ms)
 
     def alert_late(self, callback: CallbackRow, limit_s: float) -> None:
-        """Say once that a callback waits longer than it should."""
+        """Publish one alert if a callback waits longer than `limit_s`."""
         since_ms = callback.dropped_at_ms
         late = self._work.ages.of_ms(callback.id, since_ms) >= int(limit_s * 1000)
         if late and callback.id not in self._alerted:

@@ -1,8 +1,9 @@
-"""The operator a client had, told to the dialplan for the case that the client calls again by themselves.
+"""Gives the dialplan the operator whom a client had, for the case that the client calls again.
 
-Asterisk's globals carry it, one for each way the number may be written: the dialplan reads them without
-asking anybody (dialplan/callsteward-callback.conf, `callsteward-sticky`), so it does not wait for a daemon
-that is busy or away. Each says until when it counts; one that was left behind means nothing after that.
+It is kept in globals of Asterisk, one for each way in which the number may be written. The dialplan reads
+them by itself (dialplan/callsteward-callback.conf, `callsteward-sticky`), so it does not wait for a daemon
+that is busy or down. Each global names the moment until which it counts, so one that was left behind does no
+harm.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ PREFIX = "CALLSTEWARD_STICKY_"
 
 
 class _Told(msgspec.Struct):
-    """What Asterisk was told for a callback, and until when it counts."""
+    """The globals that were set for a callback, and until when they count."""
 
     names: tuple[str, ...]
     until_ms: int
@@ -47,13 +48,13 @@ class Sticky:
         self._open: set[str] = set()
 
     def linked(self) -> None:
-        """Asterisk may have been restarted: what is open is told again."""
+        """Asterisk may have been restarted: set the globals of open callbacks again."""
         self._open.clear()
 
     async def work(
         self, opened: Iterable[CallbackRow], lost_operators: Mapping[str, str], *, linked: bool
     ) -> None:
-        """Tell of callbacks that are new, take back those that are over. Raises StoreError."""
+        """Set the globals of new callbacks, remove those of callbacks that are over. Raises StoreError."""
         if not self._settings.sticky or not linked:
             return
         still: set[str] = set()
@@ -75,7 +76,7 @@ class Sticky:
         if callback.number is None or operator is None or not dialable(operator):
             return True
         if callback.id in lost_operators:
-            return True  # their own line is the one that broke
+            return True  # the operator's own connection broke
         until_ms = callback.dropped_at_ms + int(self._settings.expire_s * 1000)
         names = tuple(PREFIX + digits for digits in written(callback.number, self._region, self._formats))
         for name in names:
@@ -91,16 +92,16 @@ class Sticky:
     async def _take_back(self, told: _Told) -> bool:
         theirs = {name for item in self._told.values() if item is not told for name in item.names}
         for name in told.names:
-            # A newer callback of the same client says what counts now.
+            # A global that a newer callback of the same client has set stays.
             if name not in theirs and not await self._dialplan.put(name, None):
                 return False
         return True
 
 
 def written(number: str, region: str, formats: Iterable[NumberFormat] = ()) -> list[str]:
-    """The digits by which a line may show an E.164 number: with the country code, and as in the region.
+    """The digits in which a line may write an E.164 number: with the country code, and as in the region.
 
-    Only those that are no other number's, read without a plus or in one of the trunks' formats.
+    Digits that, read without a plus or in one of the trunks' formats, may be another number are left out.
     """
     parsed = phonenumbers.parse(number, None)
     forms = [number.removeprefix("+")]

@@ -1,8 +1,8 @@
-"""Phones that still ring for a callback which was given up, and callbacks that somebody else ended.
+"""Operators' phones that still ring for a callback that was given up, and callbacks that somebody else ended.
 
-The ledger says cancelled first, then the operator's phone is hung up. A daemon that is killed between the
-two, or has no link just then, leaves the phone ringing: whoever answers it would be put through to a client
-who has called by themselves meanwhile, and the fence knows nothing of that.
+A callback is cancelled in the ledger first, then the operator's phone is hung up. If the daemon is killed in
+between, or has no link, the phone goes on ringing: an operator who answers would be put through to a client
+who has called again meanwhile, and the fence would not stop that.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 
 class Strays:
-    """Ends them. `publish` gets callbacks that another process ended without a message."""
+    """Ends both. `publish` gets callbacks that another process ended without a message."""
 
     def __init__(
         self,
@@ -42,17 +42,17 @@ class Strays:
         self._ended = False
 
     def linked(self) -> None:
-        """The link is new: look for phones that rang meanwhile."""
+        """The link is new: look for phones that began to ring while it was down."""
         self._ended = False
 
     async def look(self) -> None:
-        """Hang up what rings in vain, once; again where Asterisk did not do it. Raises StoreError."""
+        """Hang up phones that ring in vain; a hang-up that failed is tried again. Raises StoreError."""
         if self._ended:
             return
         try:
             for channel in await self._rest.channels():
                 name = callback_of(channel.id)
-                # Behind the fence the client is dialled already, or talks: that is not ended for them.
+                # Past the fence the client has been dialled, or talks: such a call is not cut off.
                 dialled = channel.dialplan.context == DIALLED
                 callback = None if name is None or dialled else await self._ledger.find(name)
                 if callback is not None and callback.state in GIVEN_UP:
@@ -64,7 +64,7 @@ class Strays:
         self._ended = True
 
     async def notice_others(self, opened: Iterable[CallbackRow], *, linked: bool) -> None:
-        """Callbacks that somebody else ended: an admin at the command line, the client by calling."""
+        """Find callbacks that somebody else ended: an admin at the command line, or the client by calling."""
         steps = self._steps
         still = {callback.id: callback for callback in opened}
         for name in steps.known.keys() - still.keys():

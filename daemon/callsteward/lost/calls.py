@@ -1,8 +1,7 @@
-"""Calls that nobody answered and nobody has dealt with since.
+"""The list of lost calls: nobody answered them, and nobody has dealt with them since.
 
-No contact may go unnoticed: docs/standard.md, `no_contact_lost`.
-
-A client who after a talk waits for an operator once more, and in vain, is on the list, too.
+No contact may go unnoticed: docs/standard.md, `no_contact_lost`. A client who, after a talk, waited for a
+second operator in vain is on the list, too.
 """
 
 from __future__ import annotations
@@ -24,11 +23,11 @@ from callsteward.store.tables import calls, lost_calls, lost_calls_settled
 _UNANSWERED = frozenset(
     {Outcome.ABANDONED, Outcome.SHORT_ABANDONED, Outcome.BUSY, Outcome.NO_ANSWER, Outcome.FAILED}
 )
-# A client who left in the greeting has not been spoken to.
+# A client who left during the greeting has not been spoken to.
 _SPOKEN_TO = frozenset({Outcome.COMPLETED, Outcome.MID_DIALOGUE_DROP})
 _WITH_CLIENTS = frozenset({Direction.INBOUND, Direction.OUTBOUND, Direction.CALLBACK})
 TALK = "talk"
-"""`settled_by` where the client has been spoken to; the comment names the call."""
+"""`settled_by` of a call whose client has been spoken to since; the comment names that call."""
 
 
 class _Lost(NamedTuple):
@@ -42,7 +41,7 @@ class _Lost(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Ended:
-    """A call that ended: somebody's talk with a client, or one that nobody answered."""
+    """A call that ended: a talk with a client, or a call that nobody answered."""
 
     record: CallRecord
     at_ms: int
@@ -57,7 +56,7 @@ class _Ended:
         return self.record.outcome in _UNANSWERED or self.record.left_waiting_s is not None
 
     def is_after(self, lost: _Lost) -> bool:
-        """Whether this talk was with that call's client, who had called before."""
+        """True if this talk was with the client of the lost call, and later than it."""
         same_number = self.number is not None and self.number == lost.number
         same_client = self.record.client_ref is not None and self.record.client_ref == lost.client_ref
         return lost.at_ms < self.at_ms and (same_number or same_client)
@@ -67,7 +66,7 @@ def _one_of(name: str) -> BindParameter[list[str]]:
     return bindparam(name, expanding=True)
 
 
-# Made once: each in_() that is executed leaves objects in cycles, and these are asked for every ended call.
+# Made once: each in_() that is executed leaves reference cycles, and these run for every call that ends.
 _MET = (
     select(*(lost_calls.c[name] for name in _Lost._fields))
     .where(
@@ -91,8 +90,8 @@ _OFF = delete(lost_calls).where(
 class LostCalls:
     """The list of one site. Every method raises StoreError when the database fails.
 
-    A call leaves it when its client has been spoken to since, in whichever direction, or when somebody
-    settles it with a comment. Clients are told apart by their number, which goes with the row.
+    A call leaves the list when an operator talks with its client, in whichever direction, or when somebody
+    settles it with a comment. A client is recognised by their number, which is deleted with the row.
     """
 
     def __init__(self, engine: AsyncEngine, site: str) -> None:
@@ -104,9 +103,9 @@ class LostCalls:
         )
 
     async def note(self, facts: Sequence[Fact], read: Callable[[str], str | None]) -> bool:
-        """Take calls that ended into account, in their order; whether one was lost or settled.
+        """Take calls that ended into account, in their order. True if one was lost or settled.
 
-        `read` makes a number E.164. What a journal brings a second time changes nothing.
+        `read` makes a number E.164. A call that is noted again, when a journal is run again, changes nothing.
         """
         ended = [
             _Ended(fact.record, _at_ms(fact.record), read(fact.client_number))
@@ -152,7 +151,7 @@ class LostCalls:
         return bool(new or closed)
 
     async def _met(self, connection: AsyncConnection, ended: Sequence[_Ended]) -> list[_Lost]:
-        """Calls on the list that these may be about: themselves, or ones of a client spoken to."""
+        """The calls on the list that these concern: the same calls, or earlier ones of a client spoken to."""
         talks = [call for call in ended if call.is_talk]
         about = {
             "site": self._site,
@@ -163,7 +162,7 @@ class LostCalls:
         return [_Lost(*row) for row in await connection.execute(_MET, about)]
 
     async def _settled(self, connection: AsyncConnection, ended: Sequence[_Ended]) -> set[str]:
-        """Which of the calls nobody answered have been settled before."""
+        """Those of the unanswered calls that have been settled before."""
         ids = [call.record.call_id for call in ended if call.is_lost]
         return set((await connection.execute(_SETTLED, {"site": self._site, "ids": ids})).scalars())
 
@@ -180,7 +179,7 @@ class LostCalls:
         await connection.execute(_OFF, {"off_site": self._site, "ids": list(comments)})
 
     async def listed(self, line: str | None = None) -> list[CallRecord]:
-        """Lost calls, the one that waits longest first."""
+        """The lost calls, oldest first."""
         query = (
             select(calls.c.call_id, calls.c.record)
             .join(
@@ -198,7 +197,7 @@ class LostCalls:
                 return list(all_readable((row.call_id, row.record) for row in rows))
 
     async def counts(self) -> dict[str, int]:
-        """How many calls are on the list, by line; a line without any is not there."""
+        """The number of calls on the list by line; lines without one are left out."""
         query = (
             select(lost_calls.c.line, func.count().label("calls"))
             .where(lost_calls.c.site == self._site)
@@ -209,7 +208,7 @@ class LostCalls:
                 return {row.line: row.calls for row in await connection.execute(query)}
 
     async def settle(self, call_id: str, *, by: str, comment: str) -> bool:
-        """Take a call off the list; False where it is not on it."""
+        """Take a call off the list. False if it is not on it."""
         with failing("write to"):
             async with writing(self._engine) as connection:
                 one = exists().where(lost_calls.c.site == self._site, lost_calls.c.call_id == call_id)
@@ -219,7 +218,7 @@ class LostCalls:
         return True
 
     async def forget_numbers(self, before_ms: int) -> None:
-        """Take the numbers out of calls lost before then; only a comment can settle those any more."""
+        """Delete the numbers of calls lost before a moment; from then on only a comment can settle them."""
         old = (
             lost_calls.c.site == self._site,
             lost_calls.c.at_ms < before_ms,
@@ -238,5 +237,5 @@ def _counts(record: CallRecord) -> bool:
 
 
 def _at_ms(record: CallRecord) -> int:
-    """When the call came; for one whose start nobody saw, when it ended."""
+    """The moment the call came; if its start was not observed, the moment it ended."""
     return ms_of(record.started_at or record.ended_at) or 0

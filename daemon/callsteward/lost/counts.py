@@ -1,4 +1,4 @@
-"""How many lost calls each line has, for the gauges: from the store, so it lasts over a restart."""
+"""The number of lost calls of each line, for the gauges: from the store, so that it survives a restart."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from callsteward.record.facts import Fact, LineNow
 
 log = structlog.get_logger(__name__)
 
-# Somebody may settle a call in another process, which nobody tells the daemon.
+# Another process may settle a call, and the daemon is not notified.
 LOOK_EVERY_S = 5.0
 
 
 class LostCounts:
     """Keeps the list and counts it.
 
-    `read` makes an E.164 number of what a line delivered; `changed` is called when a count is another one.
+    `read` makes a line's caller id an E.164 number; `changed` is called when a count has changed.
     """
 
     def __init__(
@@ -44,20 +44,20 @@ class LostCounts:
         self._look = asyncio.Event()
 
     async def judge(self, facts: Sequence[Fact]) -> Sequence[Fact]:
-        """Take calls that ended into account. Raises StoreError; may be asked again."""
+        """Take calls that ended into account. Raises StoreError; may be called again with the same facts."""
         if await self._lost.note(facts, self._read):
             self._look.set()
         return facts
 
     def on(self, lines: Iterable[LineNow]) -> list[LineNow]:
-        """The lines' gauges with their lost calls, also of lines where nothing else goes on."""
+        """The lines' gauges with their lost calls, including lines on which nothing else goes on."""
         shown = {line.line: line for line in lines}
         for name, count in self._counts.items():
             shown[name] = msgspec.structs.replace(shown.get(name) or LineNow(line=name), lost=count)
         return list(shown.values())
 
     async def run(self) -> None:
-        """Count until cancelled; a store that fails leaves the counts as they were."""
+        """Count until cancelled. While the store fails, the last counts stay."""
         failing = False
         while True:
             self._look.clear()
@@ -75,7 +75,7 @@ class LostCounts:
                 pass
 
     async def count(self) -> None:
-        """Count once, and once a day forget numbers past the retention. Raises StoreError."""
+        """Count; once a day delete numbers past the retention. Raises StoreError."""
         counts = await self._lost.counts()
         if counts != self._counts:
             self._counts = counts
