@@ -1,4 +1,4 @@
-"""The numbers that the daemon may dial by this configuration, in plain words: a region is no tariff zone."""
+"""The numbers that the daemon may dial by this configuration, in words: a region is not a tariff zone."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def callable_numbers(config: Config) -> Result:
 
 
 def _refused(config: Config, region: str) -> list[tuple[str, str, str]]:
-    """The example numbers of a region's allowed types that cannot be called all the same, and why."""
+    """Example numbers of a region, of allowed types, that are refused all the same, with the reason."""
     guard = Guard(config)
     found: list[tuple[str, str, str]] = []
     for kind in config.callback.types:

@@ -15,7 +15,7 @@ from callsteward.store.tables import do_not_call
 
 
 class Listed(msgspec.Struct, frozen=True, kw_only=True):
-    """One number on the list, since when, by whom and why."""
+    """A number on the list: since when it is there, who put it there, and why."""
 
     number: str
     added_at_ms: int
@@ -38,9 +38,9 @@ class DoNotCall:
         comment: str = "",
         comments: Mapping[str, str] = types.MappingProxyType({}),
     ) -> int:
-        """Put E.164 numbers on the list, all or none; how many were new. Who is on it stays as they are.
+        """Put E.164 numbers on the list, all or none. Returns how many were new; the others stay unchanged.
 
-        `comments`: what is said of single numbers in place of `comment`.
+        `comments`: comments of single numbers, in place of `comment`.
         """
         if not numbers:
             return 0
@@ -60,7 +60,7 @@ class DoNotCall:
                 return len(added.all())
 
     async def remove(self, number: str) -> bool:
-        """Take a number off the list; whether it was on it."""
+        """Take a number off the list. False if it was not on it."""
         with failing("write to"):
             async with writing(self._engine) as connection:
                 return bool(
@@ -76,7 +76,7 @@ class DoNotCall:
                 return (await connection.execute(query)).first() is not None
 
     async def listed(self) -> list[Listed]:
-        """Everybody on the list, latest first."""
+        """All numbers on the list, latest first."""
         query = select(do_not_call).order_by(do_not_call.c.added_at_ms.desc(), do_not_call.c.number)
         with failing("read"):
             async with self._engine.connect() as connection:

@@ -1,13 +1,13 @@
-"""What of a region's numbers is not plainly domestic: another territory's, or a network's of its own prices.
+"""Numbers of a region's plan that are not plainly domestic: another territory's, or a dear network's.
 
-`phonenumbers` knows whose numbering plan a number is of, not what a call costs: Abkhazia has codes of
-Russia's plan and is billed as abroad. What stands here is not called by default; `callback.allowed_prefixes`
-allows it again. What `phonenumbers` itself tells apart (Kazakhstan within +7, the Caribbean within +1, Jersey
-within +44, Svalbard within +47 …) needs no line here.
+`phonenumbers` knows to which numbering plan a number belongs, not what a call costs: Abkhazia has codes of
+Russia's plan, but calls are billed as calls abroad. The numbers listed here are not called by default;
+`callback.allowed_prefixes` allows them again. Regions that `phonenumbers` itself tells apart (Kazakhstan
+within +7, the Caribbean within +1, Jersey within +44, Svalbard within +47 …) need no line here.
 
-The list is what is commonly known of the national plans (Abkhazia's 840 and 940, Kosovo's ranges from before
-+383, Northern Cyprus's 392, 533 and 542). It is no tariff: what a provider bills otherwise belongs into
-`callback.denied_prefixes`.
+The list is common knowledge of the national plans (Abkhazia's 840 and 940, Kosovo's ranges from before +383,
+Northern Cyprus's 392, 533 and 542). It is not a tariff: other numbers that a provider bills at other prices
+belong into `callback.denied_prefixes`.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ ELSEWHERE: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "TR": {"Northern Cyprus": ("+90392", "+905338", "+905428")},
     }
 )
-"""By region: territory or network, and the beginnings of its numbers within the region's plan."""
+"""By region: territory or network, and the first digits of its numbers within the region's plan."""
 
 
 def elsewhere(regions: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """What of these regions' numbers is not called by default: the beginnings by territory or network."""
+    """The first digits of these regions' numbers that are not called by default, by territory or network."""
     found: dict[str, tuple[str, ...]] = {}
     for region in sorted(regions):
         for name, beginnings in ELSEWHERE.get(region, {}).items():

@@ -1,8 +1,8 @@
-"""The fence in Asterisk's own database, and what the daemon asks of the dialplan that stands behind it.
+"""The fence in Asterisk's own database, and the daemon's requests to the dialplan behind it.
 
-The client is dialled by the dialplan, which claims the fence first, never from here: a call may be begun
-twice and dials once. Numbers go in the body of a request, never in its address. What goes wrong is logged;
-nothing here decides.
+The dialplan dials the client, never the daemon, and claims the fence first: a call that is begun twice dials
+the client once. Numbers go in the body of a request, never in its address. Errors are logged; no decision is
+made here.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ from callsteward.exceptions import AriError
 log = structlog.get_logger(__name__)
 
 ACTS = ("originate", "hang_up", "ask", "forget")
-"""What is asked of Asterisk: there is a fault point before and after each."""
+"""The requests to Asterisk; there is a fault point before and after each."""
 
 
 class Place(NamedTuple):
-    """A shipped dialplan. `context`: where its channels begin; `verbs` begins its small contexts' names."""
+    """A shipped dialplan. `context`: where its channels begin; `verbs`: its small contexts' first part."""
 
     context: str
     verbs: str
     included: str
-    """Its global that says it is there, and which one it is."""
+    """Its global that shows that it is included, with its version."""
     missing: str
-    """What an admin is told where it is not there."""
+    """The message to an admin if it is not included."""
     kind: str
-    """Begins the actions in the log."""
+    """The first part of the actions in the log."""
     prefix: str = ""
-    """Begins the names of fault points."""
+    """The first part of the fault points' names."""
 
 
 class Fence:
-    """One kind of call's."""
+    """The fence of one kind of call."""
 
     def __init__(self, rest: Rest, place: Place) -> None:
         self._rest = rest
@@ -47,11 +47,11 @@ class Fence:
 
     @property
     def included(self) -> bool:
-        """Whether the dialplan is known to be there. Without it a phone would be rung for nothing."""
+        """True if the dialplan is known to be included. Without it a phone would ring for nothing."""
         return bool(self._included)
 
     def unknown(self) -> None:
-        """Asterisk may be another one now: look for the dialplan again."""
+        """Asterisk may have been restarted or replaced: look for the dialplan again."""
         self._included = None
 
     async def look(self) -> None:
@@ -76,7 +76,7 @@ class Fence:
         """The dialplan is there, in this version."""
 
     async def lives(self, channel: str | None) -> bool | None:
-        """Whether a channel is there, None where Asterisk does not say."""
+        """True if a channel exists, None if Asterisk gave no answer."""
         if channel is None:
             return None
         try:
@@ -95,7 +95,7 @@ class Fence:
         faults.reached(self._point("after", "hang_up"))
 
     async def begin(self, query: Mapping[str, str], variables: Mapping[str, str]) -> AriError | None:
-        """Begin an attempt; what Asterisk says against it. It may have begun all the same."""
+        """Begin an attempt. Returns the error if there was one; the attempt may have begun all the same."""
         failed = None
         faults.reached(self._point("before", "originate"))
         try:
@@ -106,11 +106,11 @@ class Fence:
         return failed
 
     async def ask(self, name: str) -> None:
-        """Ask what became of a call; the answer comes as a UserEvent."""
+        """Ask for the fence of a call; the answer comes as a UserEvent."""
         await self._local("ask", name)
 
     async def forget(self, name: str) -> None:
-        """Remove a fence; that it is gone comes as a UserEvent."""
+        """Remove a fence; a UserEvent confirms that it is gone."""
         await self._local("forget", name)
 
     async def _local(self, verb: str, name: str) -> None:
@@ -138,5 +138,5 @@ class Fence:
 
 
 def older(version: str, than: int) -> bool:
-    """Whether a shipped dialplan's version, as its global has it, is an earlier one."""
+    """True if a dialplan's version, as its global has it, is earlier than `than`."""
     return version.isascii() and version.isdigit() and int(version) < than

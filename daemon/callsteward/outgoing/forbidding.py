@@ -1,8 +1,8 @@
-"""The one way onto the do-not-call list: whoever comes onto it has nothing open any more.
+"""The one way onto the do-not-call list: it also cancels all open calls to the client.
 
-The command line, FastAGI, commands and codes all come here. What is not cancelled here (a process was killed
-in between, another site shares the database, a call ended at this moment) is found by the daemon that would
-carry it out: it asks the list before each dial.
+The command line, FastAGI, commands and codes all use it. A call that is not cancelled here (a process was
+killed in between, another site shares the database, a call ended at this moment) is stopped by the daemon
+that would make it: it reads the list before each dial.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from callsteward.store.message import Announce, nobody
 
 
 class Forbidden(msgspec.Struct, frozen=True):
-    """What came of it: numbers that were new on the list, and how many calls of each kind were cancelled."""
+    """The result: how many numbers were new on the list, and how many calls of each kind were cancelled."""
 
     added: int
     cancelled: Mapping[str, int] = {}
 
 
 class Forbidding:
-    """One site's. Every method raises StoreError when the database fails.
+    """For one site. Every method raises StoreError when the database fails.
 
     `plans`: the kinds of calls that are cancelled; `announce` makes their messages for the outbox.
-    `told` is given the fact of each that was cancelled, so that a phone that rings for it stops at once.
+    `told` gets the fact of each cancelled call, so that a phone that rings for it stops at once.
     """
 
     def __init__(
@@ -59,9 +59,9 @@ class Forbidding:
         comment: str = "",
         comments: Mapping[str, str] = types.MappingProxyType({}),
     ) -> Forbidden:
-        """Put E.164 numbers on the list and cancel what is open for them, also for those who were on it.
+        """Put E.164 numbers on the list and cancel open calls to them, even if they were on it before.
 
-        `comments`: what is said of single numbers in place of `comment`.
+        `comments`: comments of single numbers, in place of `comment`.
         """
         added = await self._list.add(numbers, by=by, comment=comment, comments=comments)
         listed = frozenset(numbers)
@@ -85,5 +85,5 @@ class Forbidding:
         return Forbidden(added, cancelled)
 
     async def remove(self, number: str) -> bool:
-        """Take a number off the list; whether it was on it. What was cancelled stays cancelled."""
+        """Take a number off the list. False if it was not on it. Cancelled calls stay cancelled."""
         return await self._list.remove(number)

@@ -1,8 +1,9 @@
-"""The number guard: which number, if any, a callback may be dialled to. Pure.
+"""The number guard: the number, if any, that may be dialled for a caller id. Pure.
 
-The caller id is the attacker's; `record.caller_id` says what of it is a number, `record.numbering` whose.
-What comes out is rebuilt from the digits `phonenumbers` read, so nothing of the text that came in reaches a
-dial string; what is not one valid number of an allowed type in an allowed region is refused with its reason.
+An attacker may choose the caller id. `record.caller_id` finds the number in it, `record.numbering` the
+country it belongs to. The result is rebuilt from the digits that `phonenumbers` read, so nothing of the
+caller id's text reaches a dial string. Anything but one valid number of an allowed type in an allowed region
+is refused, with the reason.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ _TYPES = {
 
 
 class Refusal(StrEnum):
-    """Why a number is not called."""
+    """The reason why a number is not called."""
 
     NO_NUMBER = "no_number"
     NOT_A_NUMBER = "not_a_number"
@@ -59,7 +60,7 @@ class Refusal(StrEnum):
 
 
 class Checked(msgspec.Struct, frozen=True):
-    """A caller id after the guard: a number to dial (+79031234567), or why there is none."""
+    """The result for a caller id: a number to dial (+79031234567), or the reason why there is none."""
 
     number: str | None
     refusal: Refusal | None = None
@@ -87,31 +88,31 @@ class Guard:
 
     def _patterns(self, own: Iterable[str]) -> Iterable[str]:
         for item in own:
-            # A line that takes every number it is called by does not own every number.
+            # A line that accepts every dialled number does not own every number.
             if sum(char.isdigit() for char in item) >= _SHORTEST - 2:
                 yield item.removeprefix("+")
             for number in self._numbers.readings(item):
                 yield number.removeprefix("+")
 
     def read(self, raw: str, form: NumberFormat | None = None) -> str | None:
-        """The number as +79031234567 however it is written, None for what cannot be one or can be two.
+        """The number as +79031234567, however it was written; None if it is no number, or may be one of two.
 
-        Written differently it is one number, for the do-not-call list and the limits. `form`: how the one who
-        wrote it writes numbers without a plus.
+        So the do-not-call list and the limits know a number in whatever form it is written. `form`: how its
+        writer, such as a trunk, writes numbers without a plus.
         """
         return self._numbers.e164(self._numbers.delivered(raw, form))
 
     def readings(self, raw: str) -> tuple[str, ...]:
-        """Every number that it can be; more than one where nobody can tell which."""
+        """All numbers that the text may stand for; several if it is ambiguous."""
         return self._numbers.readings(raw)
 
     def ambiguous(self, raw: str) -> bool:
-        """Whether nobody can tell which number is meant."""
+        """True if the text may stand for more than one number."""
         looked = self._numbers.look(raw)
         return looked is not None and looked.ambiguous
 
     def kept(self, raw: str) -> str | None:
-        """What the database keeps of a client's number: E.164, or the digits where more than one is meant."""
+        """A client's number as the database keeps it: E.164, or the digits alone if they are ambiguous."""
         looked = self._numbers.look(raw)
         if looked is None:
             return None
@@ -140,7 +141,7 @@ class Guard:
         return Checked(number) if refusal is None else Checked(None, refusal)
 
     def _short(self, digits: str) -> Refusal | None:
-        """What is no subscriber's number: an emergency number, a colleague, a service."""
+        """The refusal of a number that no subscriber has: an emergency number, a colleague, a service."""
         bare = digits.removeprefix("+")
         if bare in self._phones:
             return Refusal.OWN_NUMBER

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def candidate_zones(number: str) -> tuple[ZoneInfo, ...]:
-    """The zones an E.164 number can be in; none where that is not known."""
+    """The zones in which an E.164 number may be; none if they are not known."""
     try:
         names = timezone.time_zones_for_number(phonenumbers.parse(number, None))
     except phonenumbers.NumberParseException:
@@ -33,20 +33,20 @@ def candidate_zones(number: str) -> tuple[ZoneInfo, ...]:
         try:
             zones.append(ZoneInfo(name))
         except (ZoneInfoNotFoundError, ValueError):
-            # A zone that this machine's tables have not: then it is not known whether it is night there.
+            # This machine's tables do not have the zone: whether it is night there is not known.
             return ()
     return tuple(zones)
 
 
 def open_in_every(zones: Iterable[ZoneInfo], settings: CallbackSettings, at_ms: int) -> bool:
-    """Whether the wall clock stands within the hours in each zone."""
+    """True if it is within the hours in each of the zones."""
     # A change of clocks needs no care: a moment is turned into wall time, never wall time into a moment.
     moment = datetime.fromtimestamp(at_ms / 1000, UTC)
     return all(settings.hours_from <= moment.astimezone(zone).time() < settings.hours_to for zone in zones)
 
 
 class Hours:
-    """Calling hours as a site's configuration has them."""
+    """The calling hours of a site's configuration."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -62,17 +62,17 @@ class Hours:
         return candidate_zones(number) or of_line
 
     def exempt(self, *, dropped_ms: int, at_ms: int) -> bool:
-        """Whether the hours do not bind yet."""
+        """True soon after the drop, while the hours do not count."""
         return at_ms - dropped_ms <= self._settings.exempt_s * 1000
 
     def allow(
         self, number: str, line: str, *, dropped_ms: int, at_ms: int, own: ZoneInfo | None = None
     ) -> bool:
-        """Whether a callback may be dialled at a moment (ms since 1970)."""
+        """True if a callback may be dialled at a moment (ms since 1970)."""
         return self.exempt(dropped_ms=dropped_ms, at_ms=at_ms) or self.open(
             number, line, at_ms=at_ms, own=own
         )
 
     def open(self, number: str, line: str, *, at_ms: int, own: ZoneInfo | None = None) -> bool:
-        """Whether it is within the hours at a moment, wherever the client can be."""
+        """True if it is within the hours at a moment in every zone in which the client may be."""
         return open_in_every(self.zones(number, line, own), self._settings, at_ms)

@@ -1,8 +1,8 @@
-"""The ledger of calls to clients: one row per call that made one due, and every step of it.
+"""The ledger of calls to clients: one row for each call that made one due, with every step of it.
 
-A step is on disk when its method returns (SQLite runs with synchronous=FULL), so the act it allows comes
-after it. A step is made from the states it may follow and from no other: of two processes that both want to
-make one (the daemon, an admin's `callbacks cancel`) one does, and the other is told that it did not.
+A step is on disk when its method returns (SQLite runs with synchronous=FULL); the act that it allows comes
+after that. A step is made only from a state that it may follow: if two processes (the daemon, an admin's
+`callbacks cancel`) try to make one at the same time, one succeeds and the other gets None.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from callsteward.store.tables import do_not_call
 class Ledger(Generic[R, S]):
     """One site's calls of one kind. Every method raises StoreError when the database fails.
 
-    `announce` makes the messages that a step is told with; they are stored in the step's transaction.
+    `announce` makes the messages about a step; they are stored in the step's transaction.
     """
 
     def __init__(self, plan: Plan[R, S], engine: AsyncEngine, site: str, announce: Announce = nobody) -> None:
@@ -60,10 +60,10 @@ class Ledger(Generic[R, S]):
         asked: str | None = None,
         channel_id: str | None = None,
     ) -> R | None:
-        """Make a step, durably; None where the row is in no state it may follow.
+        """Make a step and write it to disk. None if the row is in no state that the step may follow.
 
-        `among` narrows those states down. `channel_id` (and `asked`, the operator) begin an attempt, which no
-        client on the do-not-call list gets: the list is read in the transaction that allows the ring.
+        `among` narrows those states down. With `channel_id` (and `asked`, the operator) an attempt begins. A
+        client on the do-not-call list gets none: the list is read in the same transaction.
         """
         allowed = sources(self.plan.allowed, to)
         changes: dict[str, Any] = {"state": to.value, "reason": reason, "changed_at_ms": at_ms}
@@ -95,7 +95,7 @@ class Ledger(Generic[R, S]):
         )
 
     async def _open(self, state: S, values: Mapping[str, Any], *, evidence: str = "") -> R | None:
-        """Write a call's row; None where the call has one already."""
+        """Write the row of a call. None if the call has one already."""
         point = f"{self.plan.prefix}{state.value}"
         faults.reached(f"before:{point}")
         values = {"site": self._site, "state": state.value, "attempts": 0, **values}
@@ -120,7 +120,7 @@ class Ledger(Generic[R, S]):
         evidence: str = "",
         operator: str | None = None,
     ) -> R | None:
-        """Change a row that is in one of the allowed states; `to` is None for what is no step."""
+        """Change a row that is in one of the allowed states; `to` is None for a change that is no step."""
         point = f"{self.plan.prefix}{'kept' if to is None else to.value}"
         faults.reached(f"before:{point}")
         where = (*self._one(row), one_of(self._table.c.state, allowed))
@@ -128,7 +128,7 @@ class Ledger(Generic[R, S]):
             where = (*where, self._not_forbidden)
         with failing("write to"):
             async with writing(self._engine) as connection:
-                # PostgreSQL waits here for another process's step, and then has what that one left.
+                # PostgreSQL waits here for another process's step, and then reads the state after it.
                 seen = await connection.execute(select(self._table.c.state).where(*where).with_for_update())
                 before = seen.scalar_one_or_none()
                 if before is None:
@@ -151,7 +151,7 @@ class Ledger(Generic[R, S]):
         evidence: str,
         operator: str | None,
     ) -> R:
-        """What a row says now; it joins the story, and the message that tells it goes into the outbox."""
+        """The row as it is now. Adds the step to the story, and its message to the outbox."""
         story = self.plan.story
         if story is not None:
             step = {
@@ -177,12 +177,12 @@ class Ledger(Generic[R, S]):
         return next(iter(await self._read(self._mine().where(named | (self._call == name)))), None)
 
     async def opened(self) -> list[R]:
-        """The rows that are not over, in the order in which they are worked at."""
+        """The rows that are open, in the order in which they are worked on."""
         query = self._mine().where(one_of(self._table.c.state, self.plan.open))
         return await self._read(query.order_by(*self.plan.order))
 
     async def open_to(self, number: str | None) -> bool:
-        """Whether a call to this client is due or under way."""
+        """True if a call to this client is open."""
         if number is None:
             return False
         query = self._mine().where(
@@ -191,12 +191,12 @@ class Ledger(Generic[R, S]):
         return bool(await self._read(query.limit(1)))
 
     async def forbidden(self) -> list[R]:
-        """The rows that are not over and whose client is on the do-not-call list."""
+        """The open rows whose client is on the do-not-call list."""
         query = self._mine().where(one_of(self._table.c.state, self.plan.open), self._forbidden)
         return await self._read(query.order_by(self._table.c.id))
 
     async def forbids(self, row: R) -> bool:
-        """Whether a row's client is on the do-not-call list."""
+        """True if a row's client is on the do-not-call list."""
         return bool(await self._read(self._mine().where(*self._one(row), self._forbidden)))
 
     def call_of(self, row: R) -> str:
@@ -206,19 +206,19 @@ class Ledger(Generic[R, S]):
     # --- forgetting -----------------------------------------------------------------------------------
 
     async def forget_numbers(self, before_ms: int) -> None:
-        """Take the number out of every row that was over by then."""
+        """Delete the number from every row that was over by then."""
         await self._set(*self._over_by(before_ms), self._table.c.number.is_not(None), number=None)
 
     async def kept_until(self, before_ms: int, *, after: str = "", limit: int) -> list[R]:
-        """Rows over by then of which Asterisk may still have something, by call from `after` on."""
-        # A client whom nobody was to ring has no fence.
+        """Rows that were over by then and of which Asterisk may still have data, by call from `after` on."""
+        # Without an attempt there is no fence.
         fence = and_(self._table.c.attempts > 0, self._table.c.fence_gone_at_ms.is_(None))
         kept = fence if self.plan.kept is None else or_(self.plan.kept, fence)
         query = self._mine().where(self._call > after, *self._over_by(before_ms), kept)
         return await self._read(query.order_by(self._call).limit(limit))
 
     async def fence_gone(self, row: R, at_ms: int) -> None:
-        """Asterisk says that it has no fence of a row any more."""
+        """Asterisk has confirmed that the fence of a row is gone."""
         await self._set(*self._one(row), fence_gone_at_ms=at_ms)
 
     # --- statements -----------------------------------------------------------------------------------
@@ -234,7 +234,7 @@ class Ledger(Generic[R, S]):
         )
 
     async def _set(self, *where: ColumnElement[bool], **values: object) -> None:
-        """Change rows without a step: no message is made of it."""
+        """Change rows without a step, and without a message."""
         with failing("write to"):
             async with writing(self._engine) as connection:
                 await connection.execute(update(self._table).where(*where).values(**values))

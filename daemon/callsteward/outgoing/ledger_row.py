@@ -1,4 +1,4 @@
-"""A row of a ledger of calls to clients, as a value. It needs no database."""
+"""A row of a ledger as a value, which needs no database."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import msgspec
 
 
 class LedgerRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of a ledger. `number` is E.164 and leaves the ledger for the dialplan alone.
+    """A row of a ledger. `number` is E.164; only the dialplan gets it.
 
-    `attempts` and `channel_id`: how often a phone was to ring for it, and the last attempt's first channel.
+    `attempts`: how many there were; `channel_id`: the first channel of the last one.
     """
 
     id: str

@@ -1,7 +1,7 @@
-"""May a client be called? Asked when a call is decided, and again right before a phone is rung.
+"""May a client be called? Asked when a call to them is decided, and again right before a phone rings.
 
-The number guard, the do-not-call list, the calling hours and the client's own zone answer together, in the
-order of their weight: what forbids calling them at all comes before what forbids it now.
+The answer combines the number guard, the do-not-call list, the calling hours and the client's own zone. A
+reason that forbids calling the client at all comes before one that forbids it at the moment.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Whereabouts(Protocol):
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """How a client stands. `never`: why they are not called at all; `now`: whether the hours allow it."""
+    """The answer for a client. `never`: why they are not called at all; `now`: the hours allow a call."""
 
     number: str | None
     never: str | None = None
@@ -43,14 +43,14 @@ class Standing(msgspec.Struct, frozen=True):
 
 
 def refused(client: Checked) -> str | None:
-    """Why the guard gives no number to dial, None where it does."""
+    """The reason why the guard gives no number to dial, None if it gives one."""
     if client.number is not None:
         return None
     return Against.NO_NUMBER.value if client.refusal is None else client.refusal.value
 
 
 class May:
-    """One site's. Its methods raise StoreError when the database fails."""
+    """For one site. Its methods raise StoreError when the database fails."""
 
     def __init__(self, *, guard: Guard, hours: Hours, do_not_call: NotToCall, zones: Whereabouts) -> None:
         self.guard = guard
@@ -60,7 +60,7 @@ class May:
 
     @classmethod
     def of(cls, config: Config, engine: AsyncEngine) -> May:
-        """As the configuration asks, from the site's database."""
+        """Made from the configuration and the site's database."""
         return cls(
             guard=Guard(config),
             hours=Hours(config),
@@ -69,11 +69,11 @@ class May:
         )
 
     async def forbidden(self, number: str | None) -> bool:
-        """Whether a number is on the do-not-call list."""
+        """True if a number is on the do-not-call list."""
         return number is not None and await self._do_not_call.has(number)
 
     async def call(self, raw: str, line: str, *, at_ms: int, dropped_ms: int | None = None) -> Standing:
-        """How a client stands at a moment. `dropped_ms`: when their talk broke, if one did.
+        """The answer for a client at a moment. `dropped_ms`: when their talk broke, for a callback.
 
         A callback soon after the drop is exempt from the hours (docs/standard.md, `calling_hours`).
         """

@@ -1,8 +1,8 @@
-"""A list of telephone numbers as an admin imports it: all of it or nothing.
+"""A list of telephone numbers that an admin imports: all of it or nothing.
 
-With a heading or without; the numbers stand in the first column unless `column` says another one. A first
-line is a heading where words stand in the numbers' cell: a number that is mistyped there is as wrong as on
-any other line.
+It may have a heading. The numbers are in the first column unless `column` names another one. The first line
+is a heading if there are words in the numbers' cell; a mistyped number there is an error, as on any other
+line.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from callsteward.outgoing import office_file
 from callsteward.outgoing.office_file import Fault, SheetRow
 
 MOST_ROWS = 1_000_000
-"""A longer list is refused before anything of it is written."""
+"""A longer list is refused before any of it is written."""
 _NAMED = 10
 
 ReadNumber = Callable[[str], str | None]
-"""Makes a number E.164, None of what is none."""
+"""Makes a number E.164; None for a text that is no number."""
 
 ExplainNumber = Callable[[str], str]
-"""Says why what looks like a number is none; the empty text where there is nothing to say but that."""
+"""Explains why a text that looks like a number is none; empty if there is nothing to add."""
 
 
 def no_reason(_cell: str) -> str:
@@ -39,32 +39,32 @@ _ROUNDED_TAIL = re.compile(r"[0-9]+E\+[0-9]{1,2}\Z", re.IGNORECASE)
 # A number that a program took for a fraction: 79031234567.0
 _FRACTION = re.compile(r"(?<=[0-9])[.,]0+\Z")
 _DASHES = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2212"), "-")
-# So many digits are a number, if a mistyped one.
+# A text with this many digits is a number, if a mistyped one.
 _FEWEST = 5
 _LOOKS = re.compile(r"\+?[0-9][0-9 ().-]{4,}\Z")
-# What a heading calls the column of the numbers.
+# Words in the heading of the column of numbers.
 _PHONE = re.compile(r"тел|моб|номер|абонент|phone|mobile|number|msisdn|caller", re.IGNORECASE)
 
 
-# And the column of what is said of them.
+# Words in the heading of the column of comments.
 _COMMENT = re.compile(r"коммент|примеч|причин|comment|reason|note|why", re.IGNORECASE)
 _LONGEST_COMMENT = 500
 
 
 class NumberRow(NamedTuple):
-    """A row that has a number."""
+    """A row with a number."""
 
     number: str
     """E.164."""
     column: int
-    """Where it stands, from 0."""
+    """The column of the number, from 0."""
     cells: list[str]
     heading: list[str]
-    """The heading's cells, none where there is no heading."""
+    """The cells of the heading; empty without one."""
 
     @property
     def others(self) -> Iterator[tuple[str, str]]:
-        """Each other cell that is not empty, behind what the heading calls it."""
+        """The other cells that are not empty, each with its heading before it."""
         for place, cell in enumerate(self.cells):
             if place != self.column and cell:
                 yield (self.heading[place] if place < len(self.heading) else ""), cell
@@ -78,10 +78,10 @@ def each(
     column: str | None = None,
     why: ExplainNumber = no_reason,
 ) -> int:
-    """Give each row to `take`, which says what is wrong with it, nothing where nothing is. How many it took.
+    """Give each row to `take`, which returns its mistake, or an empty text. Returns the number of rows taken.
 
-    `column`: where the numbers stand, by its heading or from 1. Raises CallstewardError with every wrong
-    line, the first ten by their number in the file `name`, and where there is no number at all.
+    `column`: the column of the numbers, by its heading or counted from 1. Raises CallstewardError with all
+    wrong lines, the first ten by their number in the file `name`; also if there is no number at all.
     """
     if not text.strip():
         _refuse(f"{name}: the file is empty")
@@ -120,7 +120,7 @@ def each(
 
 
 def comment_of(entry: NumberRow) -> str:
-    """What a row says of its number: the cells headed as a comment, else all others."""
+    """The comment of a row: its cells with such a heading, else all cells but the number."""
     others = list(entry.others)
     own = [cell for title, cell in others if _COMMENT.search(title)]
     if not own and not any(map(_COMMENT.search, entry.heading)):
@@ -134,7 +134,7 @@ def _refuse(why: str) -> NoReturn:
 
 
 def _titles(cell: str) -> bool:
-    """A heading: no digit, or words with some, such as Phone 1."""
+    """True for a heading: text without digits, or words with some, such as Phone 1."""
     digits = sum(char.isdigit() for char in cell)
     return not digits or (digits < _FEWEST and any(char.isalpha() for char in cell))
 
@@ -144,12 +144,12 @@ def _plain(cell: str) -> str:
 
 
 def _looks(cell: str, read: ReadNumber) -> bool:
-    """A number, one that is mistyped, or one that a spreadsheet has spoiled."""
+    """True for a number, a mistyped one, or one that a spreadsheet has spoiled."""
     return bool(_LOOKS.match(cell) or _ROUNDED.match(cell)) or read(_plain(cell)) is not None
 
 
 def _no_number(cells: Sequence[str], place: int, cell: str, why: ExplainNumber) -> str:
-    # With a comma between the cells, 7,9031E+10 is two of them.
+    # In a file with commas between its cells, 7,9031E+10 is two cells.
     tail = cells[place + 1] if place + 1 < len(cells) else ""
     rounded = f"{cell},{tail}" if cell.isdigit() and _ROUNDED_TAIL.match(tail) else cell
     if _ROUNDED.match(rounded):
@@ -161,7 +161,7 @@ def _no_number(cells: Sequence[str], place: int, cell: str, why: ExplainNumber) 
 
 
 def _column(sample: Sequence[Sequence[str]], name: str, read: ReadNumber, wanted: str | None) -> int:
-    """Where the numbers stand, from 0."""
+    """The column of the numbers, from 0."""
     heading = sample[0] if sample and not any(_looks(cell, read) for cell in sample[0]) else ()
     width = max(map(len, sample), default=1)
     if wanted is not None:

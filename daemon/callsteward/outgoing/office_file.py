@@ -1,8 +1,8 @@
 """A table as an office keeps it, from its bytes to its rows. Pure but for reading the file.
 
-UTF-8 with a byte order mark or without, UTF-16 (Excel's "Unicode text") and Windows-1251; comma, semicolon
-or tab between the cells, or what Excel's own first line `sep=;` says. What is not plainly such a table is
-refused: a row that was read wrongly is a client who is called though they asked not to be.
+UTF-8 with a byte order mark or without, UTF-16 (Excel's "Unicode text") and Windows-1251; comma, semicolon or
+tab between the cells, or the separator in Excel's own first line `sep=;`. A file that is not clearly such a
+table is refused: a row that is read wrongly means a call to a client who asked not to be called.
 """
 
 from __future__ import annotations
@@ -18,40 +18,40 @@ from typing import NamedTuple
 
 from callsteward.exceptions import CallstewardError
 
-# In the order in which they win where several fit: a comma stands in comments, too.
+# If several fit, the first one wins: commas are common in comments.
 _DELIMITERS = ("\t", ";", ",")
-# By these rows the delimiter and the column of the numbers are told.
+# The delimiter and the column of the numbers are found by this many rows.
 SAMPLE = 200
 _WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 _QUOTE = '"'
 
 IsNumber = Callable[[str], bool]
-"""Whether a cell looks like a telephone number, right or mistyped."""
+"""True if a cell looks like a telephone number, right or mistyped."""
 
 
 class SheetRow(NamedTuple):
-    """One row: the line of the file it begins in, from 1, and its cells without blanks around them."""
+    """A row: the line of the file in which it begins, from 1, and its cells without surrounding blanks."""
 
     line: int
     cells: list[str]
 
 
 class Fault(NamedTuple):
-    """Where a file is no table any more, and why. Nothing is read after it."""
+    """The line at which a file stops being a table, and why. Nothing is read after it."""
 
     line: int
     why: str
 
 
 class Text(NamedTuple):
-    """What stands in a file, and in which character set it was written."""
+    """The text of a file, and the character set in which it was written."""
 
     text: str
     charset: str
 
 
 def text_of(file: Path) -> Text:
-    """What stands in a file. Raises CallstewardError where that is not told for sure."""
+    """The text of a file. Raises CallstewardError if its character set is not certain."""
     try:
         content = file.read_bytes()
     except OSError as error:
@@ -61,7 +61,7 @@ def text_of(file: Path) -> Text:
 
 
 def text_in(content: bytes, file: str) -> Text:
-    """The same of what stands in the file of this name."""
+    """The text of a file's content; `file`: its name, for errors. Raises as `text_of` does."""
     if content.startswith(_WORKBOOKS):
         message = f"{file} is a workbook of Excel: save it there as CSV UTF-8, then import that file"
         raise CallstewardError(message)
@@ -80,7 +80,7 @@ def _decoded(content: bytes, file: str) -> Text:
     except UnicodeDecodeError as error:
         wrong = error
     line = content.count(b"\n", 0, wrong.start) + 1
-    # Russian text in Windows-1251 has next to nothing that UTF-8 could be; a damaged file in UTF-8 has much.
+    # Hardly a byte of Russian text in Windows-1251 is valid UTF-8; most of a damaged UTF-8 file still is.
     guess = content.decode("utf-8", errors="replace")
     damaged = guess.count("\N{REPLACEMENT CHARACTER}")
     if sum(char > "\x7f" for char in guess) - damaged <= damaged:
@@ -95,7 +95,7 @@ def _decoded(content: bytes, file: str) -> Text:
 
 
 def rows(text: str, is_number: IsNumber) -> Iterator[SheetRow | Fault]:
-    """The rows of a table, empty ones left out; a Fault, as the last, where it is none."""
+    """The rows of a table without empty ones; if the text stops being a table, a Fault comes last."""
     lines = _Lines(text)
     delimiter = lines.told or _delimiter(text, is_number)
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
@@ -111,7 +111,7 @@ def rows(text: str, is_number: IsNumber) -> Iterator[SheetRow | Fault]:
             return
         swallowed = _numbers(lines.taken, delimiter, is_number) if len(lines.taken) > 1 else 0
         if swallowed > 1:
-            # A quote that nobody closed takes the lines behind it into one cell, up to the next quote.
+            # A quote that is not closed takes all lines up to the next quote into one cell.
             yield Fault(
                 begins,
                 f"the quote opened here is closed in line {lines.count} only, with {swallowed} telephone"
@@ -124,15 +124,15 @@ def rows(text: str, is_number: IsNumber) -> Iterator[SheetRow | Fault]:
 
 
 def clean(cell: str) -> str:
-    """A cell's text without what spreadsheets and messengers put around it."""
+    """A cell's text without the characters that spreadsheets and messengers put around it."""
     text = " ".join("".join(char for char in cell if char not in _INVISIBLE).split())
-    # ="79031234567" and '79031234567 keep a spreadsheet from taking a number for a number.
+    # ="79031234567" and '79031234567 make a spreadsheet treat the digits as text.
     if text.startswith('="') and text.endswith('"') and len(text) > 3:
         return text[2:-1].strip()
     return text.removeprefix("'") if text[1:2].isdigit() or text[1:2] == "+" else text
 
 
-# Marks of zero width and of writing direction: what is copied from an address book has them.
+# Characters of zero width and of writing direction: text copied from an address book has them.
 _INVISIBLE = frozenset(
     "\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
 )
@@ -146,7 +146,7 @@ class _Lines:
         self.taken: list[str] = []
         self.count = 0
         self.told = ""
-        """The delimiter, where the first line says nothing else."""
+        """The delimiter that the first line names; empty if it names none."""
         first = text.partition("\n")[0].strip()
         if first.lower().startswith("sep=") and len(first) == len("sep=;"):
             self.told = first[-1]
@@ -163,10 +163,10 @@ class _Lines:
 
 
 def _delimiter(text: str, is_number: IsNumber) -> str:
-    """The one by which most numbers stand in one column, then the one that parts most rows alike."""
+    """The delimiter that puts most numbers into one column; among equals, most rows of one width."""
 
     def worth(delimiter: str) -> tuple[int, int]:
-        # Not strict: with a wrong delimiter a right quote is a wrong one.
+        # Not strict: with the wrong delimiter, correct quotes look wrong.
         reader = csv.reader(islice(_Lines(text), SAMPLE), delimiter=delimiter)
         try:
             sample = [[clean(cell) for cell in row] for row in reader]
@@ -180,7 +180,7 @@ def _delimiter(text: str, is_number: IsNumber) -> str:
 
 
 def _numbers(lines: Iterable[str], delimiter: str, is_number: IsNumber) -> int:
-    """In how many of these lines a number stands, whatever the quotes say."""
+    """The number of these lines that have a telephone number, quotes ignored."""
     return sum(any(map(is_number, _naive(line, delimiter))) for line in lines)
 
 

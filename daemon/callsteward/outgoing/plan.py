@@ -1,4 +1,4 @@
-"""What one kind of call to clients has of its own: its table, its states, and what follows what. Pure.
+"""The things in which one kind of call to clients differs: its table, its states and their order. Pure.
 
 Callbacks and rating calls each have a plan. The ledger, the fence and the worker are the same for both.
 """
@@ -21,7 +21,7 @@ Allowed = Mapping[S, frozenset[S]]
 
 
 def sources(allowed: Allowed[S], to: S) -> frozenset[S]:
-    """The states from which `to` may be reached."""
+    """The states that `to` may follow."""
     return frozenset(state for state, following in allowed.items() if to in following)
 
 
@@ -29,45 +29,45 @@ class Plan(msgspec.Struct, Generic[R, S], frozen=True, kw_only=True):
     """One kind of call."""
 
     what: str
-    """What its rows are called, in the plural: callbacks."""
+    """The name of its rows in the plural: callbacks."""
     kind: str
-    """Begins its actions in the log, and names a row there: callback."""
+    """The first part of its actions in the log, and the name of a row there: callback."""
     prefix: str = ""
-    """Begins the names of its fault points."""
+    """The first part of its fault points' names."""
     table: Table
     call: str
-    """The columns of the call that a row is about, and of the row's own name."""
+    """The columns with the id of the call that a row is about, and with the row's own name."""
     name: str
     order: tuple[ColumnElement[Any], ...]
-    """Of the open rows: which comes first."""
+    """The order in which open rows are worked on."""
     row: type[R]
     fact: Callable[[R, Actor], object]
-    """A step as a fact, to be told."""
+    """Makes the fact about a step, to be published."""
     states: type[S]
     allowed: Allowed[S]
     open: frozenset[S]
     under_way: frozenset[S]
-    """The open states in which Asterisk has a channel for it."""
+    """The open states in which Asterisk has a channel for the call."""
     rings: S
-    """The step that lets a phone ring: an attempt, which no client on the do-not-call list gets."""
+    """The step that lets a phone ring. It begins an attempt; a client on the do-not-call list gets none."""
     stopped: S
-    """What becomes of a row whose client comes onto the do-not-call list, and from which states it may."""
+    """The state of a row after its client came onto the do-not-call list, and the states it may follow."""
     stoppable: frozenset[S]
     cancelled: str
-    """Why a client was not reached, where Asterisk's Dial ended with CANCEL."""
+    """The reason why the client was not reached if Asterisk's Dial ended with CANCEL."""
     also: Callable[[S, int], Mapping[str, Any]]
-    """What else a step changes, by the state and the moment."""
+    """The other columns that a step changes, by its state and moment."""
     story: Column[Any] | None = None
-    """Where every step is kept: the column there that holds the row's number."""
+    """The table that keeps every step: its column with the number of the row. None: steps are not kept."""
     kept: ColumnElement[bool] | None = None
-    """Whether Asterisk may still have something of a row besides its fence."""
+    """True for rows of which Asterisk may still have data besides the fence."""
 
     @property
     def over(self) -> frozenset[S]:
         return frozenset(self.states) - self.open
 
     def read(self, row: RowMapping) -> R:
-        """A row of the table: its columns are named as the fields are, but for its name."""
+        """A row of the table. Columns are named like the fields, except the one of the row's name."""
         fields = self.row.__struct_fields__
         values = {field: row[self.name if field == "id" else field] for field in fields}
         return msgspec.convert(values, self.row)

@@ -1,7 +1,7 @@
-"""What is past the retention goes: full numbers from the ledger, and what Asterisk keeps of the calls.
+"""Deletes data past the retention: full numbers in the ledger, and fences and recordings in Asterisk.
 
-A number goes at once. Asterisk is asked to remove what it keeps until it says that it is gone: a PBX that is
-away or refuses on the day keeps nothing for ever.
+A number is deleted at once. Asterisk is asked again until it confirms that its data is gone: so nothing stays
+for ever on a PBX that is down or refuses on that day.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from callsteward.outgoing.fence import Fence
 from callsteward.outgoing.ledger import Ledger
 from callsteward.outgoing.plan import R, S
 
-# So many rows at a time, and a pause before the next ones: no burst on a PBX that has calls to carry.
+# This many rows at a time, then a pause, so as not to burden a PBX that carries calls.
 AT_ONCE = 20
 NEXT_MS = 60_000
-# Once each was tried: what Asterisk has not confirmed by then is tried again.
+# After all rows were tried: those that Asterisk has not confirmed are tried again.
 AGAIN_MS = HOUR_MS
 
 
 class Retention(Generic[R, S]):
-    """Forgets, once a day, and each hour what Asterisk has not confirmed. `forget` asks it for one row."""
+    """Deletes once a day, and each hour what Asterisk has not confirmed. `forget` asks it for one row."""
 
     def __init__(
         self,
@@ -40,11 +40,11 @@ class Retention(Generic[R, S]):
         self._now_ms = now_ms
         self._numbers_due_ms = 0
         self._due_ms = 0
-        # The call up to which everything was tried: what Asterisk refuses is in nobody's way.
+        # All rows up to this call were tried: a row that Asterisk refuses does not hold up the others.
         self._tried = ""
 
     async def work(self, *, linked: bool) -> None:
-        """Forget what is due. Raises StoreError."""
+        """Delete the data that is due. Raises StoreError."""
         now_ms = self._now_ms()
         before_ms = now_ms - self._keep_ms
         if now_ms >= self._numbers_due_ms:

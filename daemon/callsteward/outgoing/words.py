@@ -17,7 +17,7 @@ class Actor(StrEnum):
 
 
 class Against(StrEnum):
-    """Why a client is not called, whatever the call is for. The guard's refusals stand beside these."""
+    """The reasons against any call to a client. The guard's refusals come on top of these."""
 
     NO_NUMBER = "no_number"
     DO_NOT_CALL = "do_not_call"

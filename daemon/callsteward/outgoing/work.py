@@ -1,8 +1,8 @@
-"""Carrying calls to clients out: one task, that works through what Asterisk said and then through the ledger.
+"""Carrying calls to clients out: one task that works through the dialplan's reports, then the ledger.
 
-No two steps of one call cross. The task decides from the ledger each time and keeps nothing that a restart
-would miss: a call found under way is looked for in Asterisk, and where its channel is gone the fence is
-asked. What is different about callbacks and rating calls their own classes say.
+So no two steps of one call cross. The task decides from the ledger each time, and after a restart nothing
+depends on its own notes: for a call under way it looks for the channel in Asterisk, and if that is gone it
+asks the fence. Subclasses have what differs between callbacks and rating calls.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from callsteward.outgoing.words import Actor, Against
 log = structlog.get_logger(__name__)
 
 LISTED = "the client is on the do-not-call list"
-"""The evidence of a call that was stopped for it."""
-# While something is open the ledger is looked at this often; an admin's cancel comes by it alone.
+"""The evidence of a step by which a call was stopped."""
+# While a call is open the ledger is read this often: it is how an admin's cancel reaches the daemon.
 LOOK_EVERY_S = 1.0
 LOOK_IDLE_S = 5.0
-# What the events should have said by then is asked of Asterisk.
+# If no event came by then, Asterisk is asked.
 GRACE_MS = 5_000
 ASK_EVERY_MS = 10_000
 _MINUTE_MS = 60_000
@@ -41,7 +41,7 @@ Settings = CallbackSettings | RatingSettings
 
 
 class Work(Generic[R, S]):
-    """Works until cancelled. `publish` takes the facts that are to be told."""
+    """Works until cancelled. `publish` gets the facts to publish."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class Work(Generic[R, S]):
         steady_ms: Callable[[], int] | None,
         publish: Callable[[Any], None],
     ) -> None:
-        """`steady_ms`: a clock that nobody sets, where `now_ms` may be set."""
+        """`steady_ms`: a clock that nobody sets; `now_ms` is Asterisk's clock, which may be set."""
         self._plan = ledger.plan
         self._ledger = ledger
         self._fence = fence
@@ -69,7 +69,7 @@ class Work(Generic[R, S]):
         self._stopped: set[str] = set()
         self.linked = False
         self.looked_after: set[str] = set()
-        """Calls whose channel this process has seen to since the link was made."""
+        """Calls whose channel this process has looked for since the link was made."""
         self.asked_ms: dict[str, int] = {}
         """By call: when the fence was last asked."""
         self._retention = Retention(
@@ -79,23 +79,23 @@ class Work(Generic[R, S]):
     # --- what each kind of call does in its own way --------------------------------------------------
 
     async def _take(self, item: AnyReport) -> None:
-        """Make the step that follows from what Asterisk said. Raises StoreError; may be told again."""
+        """Make the step that follows from a report. Raises StoreError; may get the same report again."""
         raise NotImplementedError
 
     async def _go_on(self, opened: Sequence[R]) -> None:
-        """Begin what may be begun of the open calls."""
+        """Begin those of the open calls that may begin now."""
         raise NotImplementedError
 
     def _patience_s(self, row: R) -> float:
-        """For how long a call may stay in its state without a word."""
+        """How many seconds a call may stay in its state without a report."""
         raise NotImplementedError
 
     async def _prepare(self, opened: Sequence[R]) -> None:
-        """What comes before any phone is rung."""
+        """Do what must be done before any phone rings."""
 
     async def _forget(self, row: R) -> None:
-        """Ask Asterisk to remove what it keeps of a call that is past the retention."""
-        # The answer is an event: the dialplan says that the fence is gone.
+        """Ask Asterisk to delete its data of a call that is past the retention."""
+        # The answer is an event: the dialplan reports that the fence is gone.
         if self._fence.included and row.attempts and row.fence_gone_at_ms is None:
             await self._fence.forget(row.id)
 
@@ -103,19 +103,19 @@ class Work(Generic[R, S]):
         """A step was made."""
 
     def _rings(self, _row: R) -> bool:
-        """Whether hanging up a call that is dialled ends a ringing, and cuts no talk off."""
+        """True if the phone of a client who was dialled only rings, so that a hang-up cuts no talk off."""
         return True
 
-    # --- what the shell says: none of these waits ----------------------------------------------------
+    # --- calls from the daemon: none of these waits --------------------------------------------------
 
     def said(self, item: AnyReport | None) -> None:
-        """Asterisk said something of a call, or the journal did."""
+        """Take in a report from Asterisk or from the journal."""
         if item is not None:
             self._heard.append(item)
             self.wake()
 
     def link(self, connected: bool) -> None:
-        """Asterisk is there, or gone: what happened meanwhile has to be asked for."""
+        """The link was made, or lost: ask Asterisk what happened in between."""
         self.linked = connected
         self._fence.unknown()
         self.looked_after.clear()
@@ -129,7 +129,7 @@ class Work(Generic[R, S]):
     # --- the work ------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Work until cancelled. A store or an Asterisk that fails is tried again, and nothing is dialled."""
+        """Work until cancelled. While store or Asterisk fails, it tries again and nothing is dialled."""
         while True:
             try:
                 opened = await self.once()
@@ -145,9 +145,9 @@ class Work(Generic[R, S]):
             self._wake.clear()
 
     async def once(self) -> int:
-        """Everything that is to be done now; how many calls were open. Raises StoreError."""
+        """Do everything that is due now. Returns how many calls were open. Raises StoreError."""
         while self._heard:
-            # Taken off when it is written down: a store that fails is told again.
+            # A report is taken off only after its step is stored: if the store fails, it comes again.
             await self._take(self._heard[0])
             self._heard.popleft()
         opened = await self._without_listed(await self._ledger.opened())
@@ -164,8 +164,8 @@ class Work(Generic[R, S]):
     async def _without_listed(self, opened: list[R]) -> list[R]:
         """The open calls without those whose client is on the do-not-call list by now.
 
-        Other processes put numbers on it too (the command line, another site that shares the database), so
-        nothing is remembered here.
+        Other processes put numbers on the list, too (the command line, another site with the same database),
+        so it is read each time.
         """
         forbidden = await self._ledger.forbidden() if opened else []
         for row in forbidden:
@@ -187,7 +187,7 @@ class Work(Generic[R, S]):
         return await self._ledger.opened() if forbidden else opened
 
     async def _look_after(self, row: R) -> None:
-        """See to a call under way that this process knows nothing of, or that takes too long."""
+        """Look for the channel of a call under way that an earlier process began, or that takes too long."""
         age_ms = self.ages.of_ms(row.id, row.changed_at_ms)
         patience_ms = int(self._patience_s(row) * 1000) + GRACE_MS
         if row.id in self.looked_after and age_ms < patience_ms:
@@ -206,7 +206,7 @@ class Work(Generic[R, S]):
     # --- pace ----------------------------------------------------------------------------------------
 
     def may_begin(self) -> bool:
-        """Whether one more call may be begun now: as many at once and a minute as are configured."""
+        """True if one more call may begin now, by the configured limits at once and per minute."""
         now_ms = self.steady_ms()
         while self._begun_ms and self._begun_ms[0] <= now_ms - _MINUTE_MS:
             self._begun_ms.popleft()
@@ -237,7 +237,7 @@ class Work(Generic[R, S]):
         asked: str | None = None,
         channel: str | None = None,
     ) -> R | None:
-        """A step in the ledger, told on the feed; None where it may not be made (any more)."""
+        """Make a step in the ledger and publish it. None if it is not allowed (any more)."""
         after = await self._ledger.move(
             row,
             to,
@@ -255,7 +255,7 @@ class Work(Generic[R, S]):
             self._stopped.discard(after.id)
         self._moved(after, to, reason)
         self._publish(self._plan.fact(after, actor))
-        # What is due again may be begun at once.
+        # A call that is due again may begin at once.
         self.wake()
         return after
 

@@ -1,4 +1,4 @@
-"""Where clients are, as an admin imported it: number to IANA time zone. It wins over what the number says."""
+"""Clients' time zones from a list that an admin imported. They win over the zones of the number itself."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _AT_ONCE = 1000
 
 
 class Placed(msgspec.Struct, frozen=True, kw_only=True):
-    """One client's zone, since when and by whom."""
+    """A client's zone, since when it is on the list, and who put it there."""
 
     number: str
     zone: str
@@ -40,7 +40,7 @@ class ClientZones:
         )
 
     async def put(self, zones: Mapping[str, str], *, by: str) -> None:
-        """Put clients on the list, all or none; who is on it already gets the new zone."""
+        """Put clients on the list, all or none. A client who is on it already gets the new zone."""
         now_ms = time.time_ns() // 1_000_000
         rows = [
             {"number": number, "zone": zone, "added_at_ms": now_ms, "added_by": by}
@@ -52,14 +52,14 @@ class ClientZones:
                     await connection.execute(self._put, rows[start : start + _AT_ONCE])
 
     async def remove(self, number: str) -> bool:
-        """Take a client off the list; whether they were on it."""
+        """Take a client off the list. False if they were not on it."""
         with failing("write to"):
             async with writing(self._engine) as connection:
                 gone = await connection.execute(delete(client_zones).where(client_zones.c.number == number))
                 return bool(gone.rowcount)
 
     async def of(self, number: str) -> ZoneInfo | None:
-        """A client's zone, None where they are not on the list (or this machine lacks the zone's table)."""
+        """A client's zone; None if they are not on the list, or this machine does not know the zone."""
         query = select(client_zones.c.zone).where(client_zones.c.number == number)
         with failing("read"):
             async with self._engine.connect() as connection:
@@ -70,7 +70,7 @@ class ClientZones:
             return None
 
     async def listed(self) -> list[Placed]:
-        """Everybody on the list, by number."""
+        """All clients on the list, by number."""
         with failing("read"):
             async with self._engine.connect() as connection:
                 rows = await connection.execute(select(client_zones).order_by(client_zones.c.number))
@@ -84,11 +84,11 @@ def read_list(
     column: str | None = None,
     why: number_file.ExplainNumber = number_file.no_reason,
 ) -> dict[str, str]:
-    """Numbers and zones of a list: in each row a number and, in another cell, an IANA zone.
+    """The zone of each number on a list: each row has a number and, in another cell, an IANA zone.
 
-    `read` makes a number E.164, `column` says where the numbers stand, `why` what is wrong with one that is
-    none. Raises CallstewardError with every wrong line (the first ten by name): what is no number, no IANA
-    zone, or the same number with two zones.
+    `read` makes a number E.164, `column` names the column of the numbers, `why` explains what is wrong with a
+    text that is no number. Raises CallstewardError with all wrong lines (the first ten by name): no number,
+    no IANA zone, or the same number with two zones.
     """
     zones: dict[str, str] = {}
     number_file.each(text, name, read, functools.partial(_take, zones), column, why)
@@ -96,7 +96,7 @@ def read_list(
 
 
 def _take(zones: dict[str, str], entry: number_file.NumberRow) -> str:
-    """Put a row's client into `zones`; what is wrong with it, empty where nothing is."""
+    """Put a row's client into `zones`. Returns the mistake in the row, or an empty text."""
     others = [cell for _, cell in entry.others]
     if not others:
         return "number and zone are needed, such as +79031234567,Asia/Yekaterinburg"

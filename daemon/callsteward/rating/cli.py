@@ -1,6 +1,6 @@
-"""`callsteward complaints`, `prompts` and `report ratings`: what a supervisor and an admin do by hand.
+"""`callsteward complaints`, `prompts` and `report ratings`: commands for a supervisor and an admin.
 
-What is needed is imported inside each command.
+Imports that a command needs are inside it.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def acknowledge(
     config_file: ConfigOption,
     comment: CommentOption = "",
 ) -> None:
-    """Take a complaint off the list; who and when is kept with the comment."""
+    """Take a complaint off the list; the user, the time and the comment are kept."""
     from callsteward.rating.complaints import Complaints
     from callsteward.store.once import with_store
 
@@ -189,7 +189,7 @@ def ratings(
     from callsteward.store.records import CallQuery
 
     async def read(store: Store) -> list[RatingSums]:
-        # By the moment the call ended, which is after it started: the later end of the span stays open.
+        # The ledger knows when a call ended, which is after it started: so the span has no end here.
         known = await RatingLedger(store.engine, settings.site.name).between(from_ms, None, line=line)
         tally = RatingTally(by.value, known)
         async for record in store.calls(CallQuery(line=line, from_ms=from_ms, to_ms=to_ms)):

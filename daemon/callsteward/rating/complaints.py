@@ -1,4 +1,4 @@
-"""Low ratings and tagged complaints: on a list until a supervisor acknowledges them.
+"""The list of complaints: low ratings and tagged calls, until a supervisor acknowledges them.
 
 The rule is docs/standard.md, `complaint_escalated`.
 """
@@ -23,7 +23,7 @@ TAGGED = "tagged"
 class Complaints:
     """The list of one site. Every method raises StoreError when the database fails.
 
-    `announce` makes the messages that a new complaint is told with; they are stored in its transaction.
+    `announce` makes the messages about a new complaint; they are stored in its transaction.
     """
 
     def __init__(self, engine: AsyncEngine, site: str, announce: Announce = nobody) -> None:
@@ -46,7 +46,7 @@ class Complaints:
         score: int | None,
         at_ms: int,
     ) -> Complaint | None:
-        """Put a call on the list; None where it is, or has been, on it: one call is one complaint."""
+        """Put a call on the list. None if it is, or has been, on it: one call is one complaint."""
         values = {
             "site": self._site,
             "call_id": call_id,
@@ -69,7 +69,7 @@ class Complaints:
         return raised
 
     async def acknowledge(self, name: str, *, by: str, comment: str, at_ms: int) -> Complaint | None:
-        """Take a complaint off the list, by its number or its call's id; None where none is on it."""
+        """Take a complaint off the list, by its number or its call's id. None if it is not on the list."""
         by_number = complaints.c.id == int(name) if name.isascii() and name.isdigit() else None
         by_call = complaints.c.call_id == name
         statement = (
@@ -90,7 +90,7 @@ class Complaints:
     async def listed(
         self, *, line: str | None = None, everything: bool = False, limit: int | None = None
     ) -> list[Complaint]:
-        """Complaints nobody has acknowledged, the one that waits longest first; or `everything`."""
+        """The complaints that nobody has acknowledged, or with `everything` all of them; oldest first."""
         query = select(complaints).where(complaints.c.site == self._site)
         if not everything:
             query = query.where(complaints.c.acknowledged_at_ms.is_(None))
@@ -103,13 +103,13 @@ class Complaints:
 
 
 class ByCommand:
-    """The list as a command from outside sees it: an acknowledgement that comes again is done already."""
+    """The list for commands: acknowledging a complaint once more succeeds and changes nothing."""
 
     def __init__(self, complaints: Complaints) -> None:
         self._complaints = complaints
 
     async def acknowledge(self, call_id: str, *, by: str, comment: str, at_ms: int) -> bool:
-        """Write down who has seen it; False where the call has no complaint. Raises StoreError."""
+        """Acknowledge the complaint of a call. False if the call has none. Raises StoreError."""
         if await self._complaints.acknowledge(call_id, by=by, comment=comment, at_ms=at_ms) is not None:
             return True
         return any(item.call_id == call_id for item in await self._complaints.listed(everything=True))

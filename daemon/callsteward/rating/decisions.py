@@ -1,8 +1,8 @@
-"""The decision as clients come to the rating and as calls end, told in the call's record.
+"""The decision who is asked for a rating, as clients come to the menu and as calls end; it is in the record.
 
-Runs behind the callbacks' decision, between the tracker and the store: a rating call is in the ledger before
-the record that announces it is stored or published. What a journal brings a second time finds its row and is
-told the same again.
+Runs after the callbacks' decision, between the tracker and the store: a rating call is in the ledger before
+the record that announces it is stored or published. When a journal is run again, a call finds its row in the
+ledger and gets the same result.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ from callsteward.record.rating_id import rating_of
 log = structlog.get_logger(__name__)
 
 _REMEMBERED = 10_000
-# The end of the call and the key that was pressed come by two sockets: so long the record waits for the key.
+# The end of the call and the pressed key come over two sockets: the record waits this long for the key.
 SETTLE_S = 0.7
 
 Publish = Callable[[RatingMoved | ComplaintRaised], None]
 TagsOf = Callable[[str], Awaitable[frozenset[str]]]
-"""The tags of a call by its call_id, as they are at that moment. May raise StoreError."""
+"""The tags that a call has at this moment, by its call_id. May raise StoreError."""
 
 
 async def no_tags(_call_id: str) -> frozenset[str]:
-    """Of a daemon in which nobody keeps tags."""
+    """For a daemon without tags."""
     return frozenset()
 
 
 class RatingDecisions:
-    """Decides who is asked, and says in each record what became of it. Methods raise StoreError."""
+    """Decides who is asked, and puts the rating's result into each record. Methods raise StoreError."""
 
     def __init__(
         self,
@@ -67,17 +67,17 @@ class RatingDecisions:
         self._publish = publish
         self._tags_of = tags_of
         self.escalation = Escalation(complaints, now_ms, publish)
-        # By channel: who has come to the rating, and who waits to hear of it.
+        # By channel: clients who have come to the rating by the tracker's word, and menus that wait for it.
         self._arrived: OrderedDict[str, HandOver] = OrderedDict()
         self._expected: dict[str, asyncio.Future[HandOver]] = {}
-        # By call: why a client who came was not asked; None where the menu began, or could not.
+        # By call: why a client who came to the menu was not asked; None if the menu began or failed to.
         self._came: OrderedDict[str, str | None] = OrderedDict()
         self._menus: dict[str, asyncio.Event] = {}
 
     # --- the client is in the menu --------------------------------------------------------------------
 
     async def arrival(self, channel_id: str, limit_s: float) -> HandOver | None:
-        """What is known of a channel that has come to the rating; None where nobody saw its call."""
+        """The hand-over of a channel that has come to the menu; None if its call was not observed."""
         found = self._arrived.pop(channel_id, None)
         if found is not None:
             return found
@@ -92,7 +92,7 @@ class RatingDecisions:
             self._expected.pop(channel_id, None)
 
     async def admit(self, client: HandOver) -> RatingRow | str:
-        """The rating, written down as being asked; or the rule by which the client is not asked."""
+        """The rating, written down in state `asking`; or the rule by which the client is not asked."""
         rating, why = await self._admitted(client)
         if rating is None:
             self._remember_came(client.call_id, why)
@@ -137,10 +137,10 @@ class RatingDecisions:
         return rating, "already_asked"
 
     async def against(self, call_id: str, line: str, caller: str) -> str | None:
-        """The rule by which a client who would come to the menu now is not asked, None for none.
+        """The rule by which a client would not be asked if they came to the menu now; None if they would be.
 
-        For a dialplan that asks beforehand: it is taken for a talk that got past its greeting. Nothing is
-        written down, and `admit` decides again.
+        For a dialplan that asks before the menu. The talk is assumed to have got past its greeting. Nothing
+        is written down, and `admit` decides again.
         """
         number = self._guard.read(caller)
         profile = self._config.profile(line)
@@ -156,7 +156,7 @@ class RatingDecisions:
         return against(talk, _in_the_menu(profile), enabled=self._config.rating.enabled)
 
     async def keep(self, rating: RatingRow, *, score: int) -> RatingRow | None:
-        """Write the score down, tell it, and escalate a low one; None where there was a score already."""
+        """Write the score down, publish it, and escalate a low one. None if there was a score already."""
         kept = await self._ledger.keep(rating, at_ms=self._now_ms(), score=score)
         if kept is None:
             return None
@@ -173,7 +173,7 @@ class RatingDecisions:
         comment_file: str | None = None,
         comment_ms: int | None = None,
     ) -> None:
-        """Write down what came with the score."""
+        """Write down the answer to the second question, or the comment."""
         kept = await self._ledger.keep(
             rating,
             at_ms=self._now_ms(),
@@ -197,13 +197,13 @@ class RatingDecisions:
             self._publish(RatingMoved(moved))
 
     def menu_over(self, rating: RatingRow) -> None:
-        """Nothing more is going to be written for it: the record need not wait."""
+        """No more answers will be written down: the record need not wait."""
         over = self._menus.pop(rating.call_id, None)
         if over is not None:
             over.set()
 
     async def end_interrupted(self) -> None:
-        """Ratings that an earlier process was asking: their clients have been thanked by the dialplan."""
+        """End the ratings that an earlier process was asking for: the dialplan has thanked their clients."""
         for rating in await self._ledger.asking():
             if rating.call_id not in self._menus:
                 await self.unanswered(rating, "interrupted")
@@ -262,7 +262,7 @@ class RatingDecisions:
         return await self._outcome(rating)
 
     async def _outcome(self, rating: RatingRow) -> Rating:
-        """What became of a rating whose client has hung up."""
+        """The result of a rating whose client has hung up."""
         menu = self._menus.get(rating.call_id)
         if menu is not None:
             try:
@@ -282,9 +282,9 @@ class RatingDecisions:
         config = self._config
         profile = config.profile(record.line)
         checked = self._guard.check(fact.client_number)
-        # The limits of who may be dialled are for dialling; the client is the same.
+        # A number that may not be dialled still says who the client is.
         number = checked.number or self._guard.read(fact.client_number)
-        # Asked of the database only where the configuration and the call itself forbid nothing.
+        # The database is asked only if neither the configuration nor the call itself forbids it.
         talk = Talk(
             call_id=record.call_id,
             direction=record.direction,
@@ -316,7 +316,7 @@ class RatingDecisions:
         if record.hangup.first is Party.CLIENT:
             return Rating("not_asked", "client_hung_up")
         if record.hangup.first is Party.UNKNOWN and not record.complete:
-            # They may well have been handed over while nobody watched.
+            # The operator may have handed the client over unobserved.
             return Rating("not_asked", "not_observed")
         return Rating("not_asked", "not_handed_over" if profile.rating == "stay" else "not_transferred")
 
@@ -347,12 +347,12 @@ _SCHEDULED = Rating("scheduled", Mode.CALL.value)
 
 
 def _in_the_menu(profile: Profile) -> Profile:
-    """For a client who is here: whether their number may be dialled does not matter."""
+    """The profile for a client in the menu, which does not depend on whether their number may be dialled."""
     return profile.model_copy(update={"rating": "stay"}) if profile.rating == "call" else profile
 
 
 def _dialogue(record: CallRecord, greeting_s: float) -> bool:
-    """Whether the greeting was over; where part of the call was not seen, nobody is told it was not."""
+    """True if the greeting was over, or may have been: part of the call was not observed."""
     if record.outcome is Outcome.EARLY_DROP:
         return False
     return spoken_s(record) >= greeting_s or not record.complete

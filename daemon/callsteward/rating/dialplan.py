@@ -1,4 +1,4 @@
-"""What the daemon asks of Asterisk for rating calls: dialplan/callsteward-rating.conf is the other side."""
+"""The daemon's requests to Asterisk for rating calls; see dialplan/callsteward-rating.conf."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ log = structlog.get_logger(__name__)
 CONTEXT = "callsteward-rating-call"
 INCLUDED = "CALLSTEWARD_RATING"
 CONFIRMS = 2
-"""The first version that says when a fence is gone."""
+"""The first version of the dialplan that reports when a fence is gone."""
 PLACE = Place(
     context=CONTEXT,
     verbs="callsteward-rating",
@@ -34,7 +34,7 @@ class RatingDialplan(Fence):
         self._config = config
 
     async def call(self, rating: RatingRow, number: str) -> AriError | None:
-        """Begin a rating call; what Asterisk says against it. The dialplan dials, if the fence lets it."""
+        """Begin a rating call: the dialplan dials if the fence lets it. Returns an error of Asterisk."""
         line = self._config.line(rating.line)
         ring_s = self._config.rating.ring_s
         prefix, suffix = (line.callback_dial or self._config.callback.dial).split("{number}")
@@ -58,9 +58,9 @@ class RatingDialplan(Fence):
         )
 
     async def deleted(self, comment: str) -> bool:
-        """Whether Asterisk has no recording of this name any more."""
+        """Delete a recording. True if Asterisk has none of this name any more."""
         try:
-            # Where there was none of that name it is gone, too.
+            # If there is none of that name, the request succeeds, too.
             await self._rest.delete_recording(comment)
         except AriError as error:
             log.warning("a comment was not deleted", action="rating_forget", error=str(error))

@@ -1,8 +1,8 @@
-"""Is the client asked for a rating? One pure, total decision with the rule that made it.
+"""Is the client asked for a rating? One pure decision for every case, with the rule that made it.
 
-docs/standard.md, `rating`: asked after the talk; not when they are being called back, on outgoing calls, on
-atypical questions, nor again. The rules stand in the order of their weight: what the call was comes before
-what is known of the client, and the draw comes last.
+docs/standard.md, `rating`: a client is asked after the talk, but not if they are to be called back, after
+outgoing calls or atypical questions, nor twice. Rules about the call come before rules about the client, and
+the draw comes last.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ COMPLAINT = "complaint"
 
 
 class Why(StrEnum):
-    """The rule by which a client is not asked. Refusals of the number guard stand beside these."""
+    """The rule by which a client is not asked. The number guard's refusals come on top of these."""
 
     NOT_CONFIGURED = "not_configured"
     LINE_DOES_NOT_ASK = "line_does_not_ask"
@@ -44,10 +44,10 @@ class Why(StrEnum):
 
 
 class Talk(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a call and its client, for the decision.
+    """A call and its client, with all that the decision needs.
 
-    `dialogue`: the greeting was over. `callback_pending`: a callback to the client is open, of whichever
-    call. `asked_days_ago`: since the client was last asked, None for never.
+    `dialogue`: the greeting was over. `callback_pending`: a callback to the client is open, whichever call it
+    comes from. `asked_days_ago`: days since the client was last asked, None for never.
     """
 
     call_id: str
@@ -64,7 +64,7 @@ class Talk(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def against(talk: Talk, profile: Profile, *, enabled: bool) -> str | None:
-    """The first rule that forbids asking, None where the client is asked."""
+    """The first rule that forbids asking, None if the client is asked."""
     if not enabled:
         return Why.NOT_CONFIGURED.value
     if profile.rating == "off":
@@ -106,7 +106,7 @@ def _of_call(talk: Talk) -> Why | None:
     if talk.callback_pending:
         return Why.CALLBACK_PENDING
     if talk.broke:
-        # Nobody is called back for it, and a talk without an end is nothing to rate.
+        # No callback is due for it, but a talk that broke is not rated.
         return Why.CONNECTION_BROKE
     return Why.ATYPICAL if ATYPICAL in talk.tags else None
 
@@ -121,6 +121,6 @@ def _of_number(talk: Talk) -> str | None:
 
 
 def drawn(call_id: str, share: float) -> bool:
-    """Whether a call is in the sample: the same answer for the same call, whoever asks and when."""
+    """True if a call is in the sample. The answer for a call is always the same."""
     digest = hashlib.sha256(b"callsteward.rating/" + call_id.encode()).digest()
     return int.from_bytes(digest[:8]) < share * 2**64

@@ -1,4 +1,4 @@
-"""A complaint reaches a supervisor: on the list, and told (docs/standard.md, `complaint_escalated`)."""
+"""Brings complaints to a supervisor: listed and published (docs/standard.md, `complaint_escalated`)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ log = structlog.get_logger(__name__)
 
 
 class Escalation:
-    """Tells each complaint once: nothing where its call is, or was, on the list. Methods raise StoreError."""
+    """Publishes a complaint once: not if its call is, or was, on the list. Methods raise StoreError."""
 
     def __init__(
         self, complaints: Complaints, now_ms: Callable[[], int], publish: Callable[[ComplaintRaised], None]
@@ -24,7 +24,7 @@ class Escalation:
         self._publish = publish
 
     async def of_call(self, record: CallRecord, reason: str) -> None:
-        """A call that has ended is a complaint; also by a tag that comes after its end."""
+        """A call that has ended is a complaint; the tag may have come after its end."""
         await self._of(record, reason, None)
 
     async def of_rating(self, rating: RatingRow, score: int) -> None:

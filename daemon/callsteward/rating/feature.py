@@ -32,7 +32,7 @@ class RatingFeature(Feature):
         return RatingPart(site)
 
     async def checks(self, config: Config) -> Sequence[Result]:
-        # With callbacks on it is said already.
+        # With callbacks on, their own check has shown it already.
         if config.callback.enabled or not config.rating.enabled:
             return ()
         from callsteward.outgoing.check import callable_numbers

@@ -1,6 +1,6 @@
-"""What was published of ratings and complaints, told again: for `callsteward feed resend`.
+"""Makes the facts about ratings and complaints again, as they were published: for `callsteward feed resend`.
 
-The ledger keeps a rating's last step: the one that counts.
+The ledger keeps only the last step of a rating.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ async def _ratings(
     ledger = RatingLedger(store.engine, config.site.name)
     async for rating in ledger.changed(span.from_ms, span.to_ms, line=span.line):
         if rating.comment_ms is not None and rating.comment_file is None:
-            # Past the retention: its name was in the message, and in its message_id.
+            # Past the retention the comment's name is deleted. It was in the message and its message_id.
             leave_out()
         else:
             yield Again(RatingMoved(rating))

@@ -1,9 +1,9 @@
 """The IVR: carries out what the menu says, on the channels of the application `callsteward-ivr`.
 
 The only part of callsteward that owns channels, on a websocket of its own. Each client has a task that takes
-what happens from a queue and does what `menu.Menu` answers; the reader only hands out. Whatever goes wrong,
-the client goes on in the dialplan, which thanks and hangs up. Should this process die, the guard in the
-dialplan (dialplan/callsteward-rating.conf) does that once CALLSTEWARD_BEAT stands still.
+events from a queue and does what `menu.Menu` answers; the reader only distributes them. Whatever goes wrong,
+the client goes on in the dialplan, which thanks and hangs up. If this process dies, the guard in the dialplan
+(dialplan/callsteward-rating.conf) sends the client on as soon as CALLSTEWARD_BEAT stands still.
 """
 
 from __future__ import annotations
@@ -51,15 +51,15 @@ log = structlog.get_logger(__name__)
 
 GUARD = "callsteward-rating-guard"
 BEAT = "CALLSTEWARD_BEAT"
-# The guard gives a beat two seconds.
+# The guard waits two seconds for a beat.
 BEAT_EVERY_S = 0.5
-# How long the observer's word on a call is waited for: the two sockets run side by side.
+# How long the menu waits for the tracker's hand-over of the call: it comes over another socket.
 ARRIVAL_S = 1.5
-# Nobody is in the menu for longer, whatever happens; a comment comes on top.
+# No client stays in the menu longer than this, whatever happens; the time of a comment comes on top.
 MENU_LIMIT_S = 120
 COMMENT_SILENCE_S = 4
 FAILED_AFTER_S = 0.3
-# Part of the 5 s that a stop of the daemon may take.
+# A part of the 5 s in which the daemon has to stop.
 SEND_ON_S = 0.5
 _UNNEEDED = (
     "ChannelVarset",
@@ -128,7 +128,7 @@ class Ivr:
             await cancelled(beating)
 
     async def _connection(self) -> str:
-        # Before the socket: who comes in from then on is ours, and no earlier process's.
+        # Before the socket opens: clients who come in later are ours, not an earlier process's.
         await self._take_over()
         socket = await dial(self._session, self._config.asterisk, self._settings.app)
         try:
@@ -140,12 +140,12 @@ class Ivr:
                     return "another process took this ARI application"
             return f"closed with code {socket.close_code}"
         finally:
-            # What is pressed now is not heard.
+            # Keys that are pressed now are not heard.
             await self._send_on()
             await socket.close()
 
     async def _take_over(self) -> None:
-        """What an earlier process left: clients who wait in the menu are sent on, their ratings ended."""
+        """Send on the clients whom an earlier process left in the menu, and end their ratings."""
         application = await self._rest.application(self._settings.app)
         for channel in application.channel_ids if application is not None else ():
             if channel not in self._clients:
@@ -162,7 +162,7 @@ class Ivr:
     # --- events ---------------------------------------------------------------------------------------
 
     def _hand_out(self, frame: str) -> bool:
-        """Give an event to its client; False where the application is no longer ours."""
+        """Give an event to its client. False if another process has taken the application."""
         try:
             event = ari.decode(frame)
         except MalformedEventError as error:
@@ -196,7 +196,7 @@ class Ivr:
     def _prompt_over(self, client: _Client, number: int, *, failed: bool) -> None:
         over = PromptOver(number, failed)
         if failed:
-            # So ends a prompt under a client who goes, too, and what became of them is told after it.
+            # The prompt of a client who hangs up fails, too; the event about the hang-up comes after it.
             asyncio.get_running_loop().call_later(FAILED_AFTER_S, client.happened.put_nowait, over)
         else:
             client.happened.put_nowait(over)
@@ -239,7 +239,7 @@ class Ivr:
                     await self._decisions.unanswered(rating, "interrupted")
             await self._continue(client.path)
         except Exception:
-            # The client first: writing a traceback takes its time.
+            # The client comes first: writing a traceback takes time.
             await self._continue(client.path)
             log.exception("the rating menu failed: please report it", action="rating_error")
         finally:
@@ -248,7 +248,7 @@ class Ivr:
             self._forget(client)
 
     async def _prepare(self, client: _Client, rating: RatingRow) -> None:
-        """The guard first: from here on the dialplan's own short limit is lifted."""
+        """Start the guard, then lift the dialplan's own short time limit."""
         line = self._config.line(rating.line)
         client.language = client.language or line.language or self._settings.language
         await self._rest.originate(
@@ -260,7 +260,7 @@ class Ivr:
                 "timeout": "600",
                 "channelId": guard_id(client.channel.id),
             },
-            # The far half has its like in the dialplan: neither is a call for the PBX's books.
+            # No CDR for this half; the dialplan switches it off for the far half. The guard is no call.
             {"CS_CLIENT": client.channel.name, "CDR_PROP(disable)": "1"},
         )
         limit_s = MENU_LIMIT_S + self._settings.comment_max_s
@@ -304,7 +304,7 @@ class Ivr:
             case Leave(why):
                 if why is not End.ANSWERED:
                     await self._decisions.unanswered(rating, why.value)
-                # Also where the client seems gone: it may be the socket that is.
+                # Even if the client seems gone: perhaps only the socket is.
                 await self._continue(client.path)
 
     async def _play(self, client: _Client, prompts: tuple[str, ...], number: int) -> None:
@@ -343,11 +343,12 @@ class Ivr:
                 client.happened.put_nowait(Gone())
 
     async def _continue(self, path: str) -> None:
-        """On to the dialplan, which thanks and hangs up; whoever is not there any more has been."""
+        """Send the client, if still there, on to the dialplan, which thanks and hangs up."""
         try:
             await self._rest.send("POST", f"{path}/continue")
         except AriError as error:
-            # 409: it is on its way out. Anything else: the guard sees to it once the beat stops.
+            # 409: the channel is leaving the menu already. In any other case the guard sends it on once the
+            # beat stops.
             log.info("a client was not sent on", action="rating_continue", error=str(error))
 
     def _forget(self, client: _Client) -> None:
@@ -358,7 +359,7 @@ class Ivr:
             del self._recordings[name]
 
     async def _beat(self) -> None:
-        """Say all the time that this process lives, while anybody is in the menu."""
+        """Set the beat, which shows that this process lives, while any client is in the menu."""
         boot = uuid.uuid4().hex[:8]
         while True:
             if not self._clients:

@@ -1,4 +1,4 @@
-"""The ratings in the ledger: one row per call whose client is asked, with the answers."""
+"""The ledger of ratings: one row per call whose client is asked, with the answers."""
 
 from __future__ import annotations
 
@@ -71,9 +71,9 @@ class RatingLedger(ledger.Ledger[RatingRow, RatingState]):
         at_ms: int,
         due_ms: int | None = None,
     ) -> RatingRow | None:
-        """Write down that a call's client is asked now, or with `due_ms` is called then.
+        """Write down that a call's client is being asked, or with `due_ms` that they will be called then.
 
-        None where the call has its rating already: nobody is asked twice.
+        None if the call has its rating already: no client is asked twice about a call.
         """
         values = {
             "call_id": call_id,
@@ -102,7 +102,7 @@ class RatingLedger(ledger.Ledger[RatingRow, RatingState]):
         comment_file: str | None = None,
         comment_ms: int | None = None,
     ) -> RatingRow | None:
-        """Write an answer down. The first score stays; None where it does."""
+        """Write an answer down. None for a second score: the first one stays."""
         changes: dict[str, Any] = {"changed_at_ms": at_ms}
         if score is not None:
             changes |= {
@@ -121,11 +121,11 @@ class RatingLedger(ledger.Ledger[RatingRow, RatingState]):
         return await self._change(rating, None, {RatingState.ANSWERED}, changes)
 
     async def of_call(self, call_id: str) -> RatingRow | None:
-        """The rating of a call, None where its client was not asked."""
+        """The rating of a call, None if its client was not asked."""
         return next(iter(await self._read(self._mine().where(ratings.c.call_id == call_id))), None)
 
     async def asking(self) -> list[RatingRow]:
-        """Ratings whose client is in the menu, or was when a daemon died."""
+        """Ratings whose client is in the menu, or was in it when a daemon died."""
         return await self._read(self._mine().where(ratings.c.state == RatingState.ASKING.value))
 
     async def between(
@@ -142,7 +142,7 @@ class RatingLedger(ledger.Ledger[RatingRow, RatingState]):
         return await self._read(query)
 
     async def changed(self, from_ms: int, to_ms: int, *, line: str | None = None) -> AsyncIterator[RatingRow]:
-        """Ratings whose last step was made in [from_ms, to_ms), in the order of those."""
+        """Ratings whose last step was made in [from_ms, to_ms), in the order of these steps."""
         query = self._mine().where(ratings.c.changed_at_ms >= from_ms, ratings.c.changed_at_ms < to_ms)
         if line is not None:
             query = query.where(ratings.c.line == line)
@@ -160,7 +160,7 @@ class RatingLedger(ledger.Ledger[RatingRow, RatingState]):
             after = (rows[-1]["changed_at_ms"], rows[-1]["id"])
 
     async def last_asked_ms(self, *, number: str | None, client_ref: str | None, but: str) -> int | None:
-        """When a client was last asked, or is going to be; None for never. `but`: not by this call."""
+        """When a client was last asked, or will be; None for never. `but`: a call that does not count."""
         known = []
         if number is not None:
             known.append(ratings.c.number == number)

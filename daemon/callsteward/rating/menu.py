@@ -1,8 +1,8 @@
-"""The menu of the rating, as states: what happened goes in, what is to be done comes out. Pure.
+"""The menu of the rating as a state machine: events go in, acts come out. Pure.
 
-Greeting and "press 1 to 5", the digit may come at any moment. Silence or a wrong digit is asked about once
-more in all. A second question and a spoken comment follow where the line has them. The farewell is the
-dialplan's: whatever ends the menu, the client goes on there and is thanked.
+A greeting and "press 1 to 5"; the digit may come at any moment. After silence or a wrong digit the client is
+asked once more, and only once in the whole menu. A second question and a spoken comment follow if the line
+has them. The dialplan says farewell: whatever ends the menu, the client goes on there.
 """
 
 from __future__ import annotations
@@ -35,20 +35,20 @@ class Digit(msgspec.Struct, frozen=True):
 
 
 class PromptOver(msgspec.Struct, frozen=True):
-    """A prompt ended. `number` tells which, `failed` that it could not be played."""
+    """The prompt of this number ended. `failed`: it could not be played."""
 
     number: int
     failed: bool = False
 
 
 class TimeOver(msgspec.Struct, frozen=True):
-    """The time to answer ran out that began with prompt `number`."""
+    """The time to answer prompt `number` ran out."""
 
     number: int
 
 
 class CommentOver(msgspec.Struct, frozen=True):
-    """The recording ended; `seconds` is None where there is none."""
+    """The recording ended; `seconds` is None if nothing was recorded."""
 
     seconds: float | None = None
 
@@ -66,7 +66,7 @@ Happened = Digit | PromptOver | TimeOver | CommentOver | Gone
 
 
 class Play(msgspec.Struct, frozen=True):
-    """Play prompts one behind the other, as number `number`."""
+    """Play prompts one after the other; together they are prompt `number`."""
 
     prompts: tuple[str, ...]
     number: int
@@ -79,7 +79,7 @@ class Hush(msgspec.Struct, frozen=True):
 
 
 class Wait(msgspec.Struct, frozen=True):
-    """Wait for a key; TimeOver(number) when none came."""
+    """Wait for a key; TimeOver(number) comes if none is pressed."""
 
     number: int
 
@@ -89,7 +89,7 @@ class Record(msgspec.Struct, frozen=True):
 
 
 class Keep(msgspec.Struct, frozen=True, kw_only=True):
-    """Write the answer down: before anything else is done."""
+    """Write the answer down, before the acts that follow."""
 
     score: int | None = None
     question: int | None = None
@@ -97,7 +97,7 @@ class Keep(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Leave(msgspec.Struct, frozen=True):
-    """Over. `stays`: the client is still there and goes on in the dialplan."""
+    """The menu is over. `stays`: the client is still there and goes on in the dialplan."""
 
     why: End
     stays: bool = True
@@ -115,12 +115,12 @@ class _Step(StrEnum):
 
 
 class Menu:
-    """One client in the menu. `begin` once, then `step` with each thing that happens."""
+    """One client in the menu. Call `begin` once, then `step` with each event."""
 
     def __init__(self, *, question: bool = False, comment: bool = False, called: bool = False) -> None:
         self._with_question = question
         self._with_comment = comment
-        # Who is called back is told first what the call is about.
+        # A client who is called for the rating hears first what the call is about.
         self._greeting = ("survey", "greeting") if called else ("greeting",)
         self._step = _Step.SCORE
         self._number = 0
@@ -136,7 +136,7 @@ class Menu:
         return [self._play(*self._greeting, "ask")]
 
     def step(self, happened: Happened) -> list[Act]:
-        """What is to be done now. What comes late, or twice, is nothing."""
+        """The acts that follow from an event; none for an event that comes late or twice."""
         if self.over:
             return []
         match happened:
@@ -149,7 +149,7 @@ class Menu:
             case CommentOver(seconds):
                 return self._comment_over(seconds)
             case Gone() if self._step is _Step.COMMENT:
-                # Hanging up is how most end their comment: the recording's end comes on its heels.
+                # Most clients end their comment by hanging up: the end of the recording follows at once.
                 return [Wait(self._number)]
             case Gone(interrupted):
                 return self._leave(End.INTERRUPTED if interrupted else End.HUNG_UP, stays=False)
@@ -168,7 +168,7 @@ class Menu:
                 return [*self._hush(), Keep(question=int(digit)), *self._after_question()]
             return [*self._hush(), *self._after_question()]
         if self._step is _Step.COMMENT_PROMPT:
-            # The comment is not spoken into the prompt: a key skips it.
+            # A key during the prompt skips the comment.
             return [*self._hush(), *self._leave(End.ANSWERED)]
         return []
 
@@ -227,5 +227,5 @@ class Menu:
     def _leave(self, why: End, *, stays: bool = True) -> list[Act]:
         self._step = _Step.OVER
         self._playing = False
-        # Who has answered and then hangs up has answered.
+        # A client who hangs up after the score has answered.
         return [Leave(End.ANSWERED if self.score is not None else why, stays)]

@@ -101,7 +101,7 @@ def complaint(site: str, raised: Complaint) -> ComplaintMessage:
 
 def rating_id(site: str, moved: RatingRow) -> str:
     """The same on every try."""
-    # What was answered too: the second question and the comment leave the state as it is.
+    # With the answers: the second question and the comment do not change the state.
     answers = (moved.score, moved.question, moved.comment_file)
     parts = (moved.call_id, moved.state.value, moved.attempts, moved.changed_at_ms, *answers)
     return identity("ratings", site, *parts)

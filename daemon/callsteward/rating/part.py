@@ -58,11 +58,11 @@ class RatingPart(Part):
         for fact in facts:
             if isinstance(fact, CallTagged) and fact.tag is Tag.COMPLAINT:
                 await self._complained(fact)
-        # Behind the callback's decision: who is called back is not asked for a rating.
+        # After the callback's decision: a client who is called back is not asked for a rating.
         return await self.decisions.judge(facts)
 
     async def _complained(self, fact: CallTagged) -> None:
-        """A call that has ended is a complaint; while it is on its record will bring the tag."""
+        """A call was tagged a complaint after its end. The tag of a call that is on comes with its record."""
         if self._tags is None or not fact.ended or fact.refused:
             return
         record = await self._tags.record(fact.call_id)

@@ -43,12 +43,12 @@ TEXTS: dict[str, dict[str, str]] = {
         "thanks": "Thank you, goodbye.",
     },
 }
-"""What each prompt says, by language and the file's name without its ending."""
+"""The text of each prompt, by language and the file's name without its ending."""
 
 NAMES = tuple(TEXTS["en"])
 
 _TAPS = 32
-# espeak-ng ends with a stretch of silence; what is quieter than this is none of the speech.
+# espeak-ng adds a stretch of silence; samples quieter than this are not speech.
 _QUIET = 200
 _TAIL_S = 0.1
 
@@ -85,7 +85,7 @@ def generate(out: Path, languages: Sequence[str] = tuple(TEXTS), *, force: bool 
 
 
 def missing(folder: Path, languages: Sequence[str]) -> list[str]:
-    """Prompts that are not there, as `ru/ask`. In whichever format Asterisk plays."""
+    """The prompts that are missing in every format that Asterisk plays, as `ru/ask`."""
     return [
         f"{language}/{name}"
         for language in languages
@@ -131,7 +131,7 @@ def to_telephone(sound: bytes) -> bytes:
 
 
 def _trimmed(samples: array.array[int]) -> array.array[int]:
-    """Without the silence at the end: nobody waits for a prompt that is over."""
+    """The samples without the silence at the end, for which the client would wait."""
     last = next((i for i in range(len(samples) - 1, -1, -1) if abs(samples[i]) > _QUIET), len(samples) - 1)
     return samples[: last + 1 + int(_TAIL_S * RATE)]
 

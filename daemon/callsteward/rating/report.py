@@ -1,6 +1,6 @@
 """The report on ratings: sums by operator or line, from the records and the ledger. Pure.
 
-Counts and sums come first, so that rows of several periods can be added up; mean and shares are made of them.
+Rows have counts and sums, so that rows of several periods can be added up; mean and shares follow from them.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ NOBODY = "-"
 
 
 class RatingSums(msgspec.Struct, kw_only=True):
-    """One operator or line. `calls`: inbound talks. Shares are from 0 to 1, null where nothing is shared."""
+    """One operator or line. `calls`: inbound talks. Shares are from 0 to 1, null if their whole is 0."""
 
     key: str
     calls: int = 0
     asked: int = 0
-    """Heard the menu; a rating call counts once the client answered it."""
+    """Clients who heard the menu; a rating call counts once the client has answered it."""
     answered: int = 0
     score_sum: int = 0
     scores: dict[int, int] = msgspec.field(
         default_factory=lambda: dict.fromkeys(range(LOWEST, HIGHEST + 1), 0)
     )
     not_asked: dict[str, int] = msgspec.field(default_factory=dict)
-    """By rule, the commonest first."""
+    """Clients who were not asked, by rule, the commonest first."""
     waiting: int = 0
     """Rating calls that are still to be made."""
 
@@ -50,7 +50,7 @@ class RatingSums(msgspec.Struct, kw_only=True):
 
 
 class RatingTally:
-    """Takes records one by one, so that a year of calls needs no memory."""
+    """Takes records one by one, so that the calls of a year need no memory."""
 
     def __init__(self, by: Grouping, ratings: Iterable[RatingRow]) -> None:
         self._by = by
@@ -59,7 +59,7 @@ class RatingTally:
         self._reasons: dict[str, Counter[str]] = {}
 
     def add(self, record: CallRecord) -> None:
-        """Count a call, if it is one a client could be asked about."""
+        """Count a call, if its client could be asked for a rating."""
         asked_after = record.direction is Direction.INBOUND or record.rating.status in {
             "answered",
             "unanswered",
@@ -72,7 +72,7 @@ class RatingTally:
         row.calls += 1
         status, reason, score = record.rating.status, record.rating.reason, record.rating.score
         if status == "scheduled":
-            # The record was told before the client was called.
+            # The record was published before the client was called.
             status, reason, score = _since(self._ratings.get(record.call_id))
         if status == "waiting":
             row.waiting += 1
@@ -86,7 +86,7 @@ class RatingTally:
                 row.scores[score] = row.scores.get(score, 0) + 1
 
     def rows(self) -> list[RatingSums]:
-        """A row for each operator or line, by name; the sum of all last, where there are several."""
+        """A row for each operator or line, by name; if there are several, their sum comes last."""
         rows = sorted(self._rows.values(), key=lambda row: row.key)
         for row in rows:
             row.not_asked = dict(self._reasons.get(row.key, Counter()).most_common())
@@ -111,7 +111,7 @@ def total(rows: Iterable[RatingSums]) -> RatingSums:
 
 
 def _since(rating: RatingRow | None) -> tuple[str, str, int | None]:
-    """What became of a rating call."""
+    """The status, reason and score of a rating call by now."""
     if rating is None or rating.state in {RatingState.SCHEDULED, RatingState.DIALLING}:
         return "waiting", "", None
     if rating.state in {RatingState.ANSWERED, RatingState.UNANSWERED, RatingState.ASKING}:

@@ -1,4 +1,4 @@
-"""What Asterisk says about rating calls: the dialplan's UserEvents, and Local channels that end."""
+"""Reports about rating calls: the dialplan's UserEvents, and Local channels that end."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@
     scheduled -> dialling -> asking -> answered | unanswered                  (call)
     scheduled -> suppressed | expired | cancelled;  dialling -> not_reached, or scheduled again
 
-A rating call is dialled behind a fence in Asterisk, as a callback is: who was dialled is not dialled again.
+A rating call is dialled behind a fence in Asterisk, like a callback: a client is never dialled twice for it.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ ALLOWED: dict[RatingState, frozenset[RatingState]] = {
         {RatingState.SCHEDULED, RatingState.ASKING, RatingState.NOT_REACHED, RatingState.UNANSWERED}
     ),
     RatingState.ASKING: frozenset({RatingState.ANSWERED, RatingState.UNANSWERED}),
-    # The key came as the end did: what the client pressed counts.
+    # The key and the client's hang-up came at the same time: the key counts.
     RatingState.UNANSWERED: frozenset({RatingState.ANSWERED}),
     RatingState.ANSWERED: frozenset(),
     RatingState.NOT_REACHED: frozenset({RatingState.ASKING}),
@@ -64,7 +64,7 @@ ASKED = frozenset({RatingState.ASKING, RatingState.ANSWERED, RatingState.UNANSWE
 
 
 class RatingRow(LedgerRow, frozen=True, kw_only=True):
-    """A rating as the ledger has it."""
+    """A rating in the ledger."""
 
     call_id: str
     mode: Mode
@@ -86,7 +86,7 @@ class RatingRow(LedgerRow, frozen=True, kw_only=True):
 
 
 class RatingMoved(msgspec.Struct, frozen=True):
-    """A rating has a new state or a new answer, durably. Published as it is, number left out."""
+    """A rating has a new state or a new answer, which is on disk. Published without the number."""
 
     rating: RatingRow
 
@@ -110,6 +110,6 @@ class Complaint(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ComplaintRaised(msgspec.Struct, frozen=True):
-    """A complaint came onto the list, durably."""
+    """A complaint came onto the list, and is on disk."""
 
     complaint: Complaint

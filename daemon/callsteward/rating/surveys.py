@@ -1,7 +1,7 @@
-"""Rating calls (`rating = "call"`): when a client is called for their rating, and what became of it.
+"""Rating calls (`rating = "call"`): when a client is called for their rating, and with what result.
 
-The client is dialled by the dialplan behind a fence (dialplan/callsteward-rating.conf), never from here.
-Who answers is asked by the IVR.
+The dialplan dials the client behind a fence (dialplan/callsteward-rating.conf), never the daemon itself. A
+client who answers is asked by the IVR.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ AGAIN_MS = 30_000
 
 
 class Surveys(Work[RatingRow, RatingState]):
-    """Works until cancelled. `client_numbers`: who is on a call now, as the lines delivered it."""
+    """Works until cancelled. `client_numbers`: caller ids of the clients who are on a call now."""
 
     def __init__(
         self,
@@ -53,13 +53,13 @@ class Surveys(Work[RatingRow, RatingState]):
         super().__init__(
             ledger, self._dialplan, config.rating, now_ms=now_ms, steady_ms=steady_ms, publish=publish
         )
-        # By rating, on the steady clock: not to be tried before, and since when a client who answered should
-        # be in the menu.
+        # By rating, on the steady clock: the earliest moment of the next try, and the moment of the answer,
+        # after which the client should be in the menu.
         self._not_before_ms: dict[str, int] = {}
         self._answered_ms: dict[str, int] = {}
 
     def hear(self, event: ari.Event) -> None:
-        """An event came, from Asterisk or from the journal. Does not wait."""
+        """Take in an event from Asterisk or from the journal. Does not wait."""
         self.said(signals.read(event))
 
     def _moved(self, row: RatingRow, to: RatingState, reason: str) -> None:
@@ -94,12 +94,12 @@ class Surveys(Work[RatingRow, RatingState]):
                 on_a_call.add(rating.number)
 
     async def _call(self, rating: RatingRow, on_a_call: Collection[str | None]) -> bool:
-        """What a due rating comes to now; whether its client is being called."""
+        """Take a due rating one step on. True if its client is being called."""
         now_ms = self._now_ms()
         if now_ms - rating.due_at_ms > self._settings.expire_h * HOUR_MS:
             await self.move(rating, RatingState.EXPIRED, reason="too_late")
             return False
-        # Nobody is exempt from the hours here: nobody lost their connection.
+        # No exemption from the calling hours: it is for clients whose talk broke.
         client = await self._may.call(rating.number or "", rating.line, at_ms=now_ms)
         if client.number is None or client.never is not None:
             await self.move(rating, RatingState.SUPPRESSED, reason=client.never or "")
@@ -113,7 +113,7 @@ class Surveys(Work[RatingRow, RatingState]):
         return False if waits else await self._dial(rating, client.number)
 
     async def _dial(self, rating: RatingRow, number: str) -> bool:
-        """Begin a rating call; written down first. The dialplan dials, if the fence lets it."""
+        """Write a rating call down, then begin it. The dialplan dials the client if the fence lets it."""
         channel = channel_id(rating.id, rating.attempts + 1, rating.line)
         dialling = await self.move(
             rating, RatingState.DIALLING, among=(RatingState.SCHEDULED,), channel=channel
@@ -126,7 +126,7 @@ class Surveys(Work[RatingRow, RatingState]):
             if await self._dialplan.lives(channel) is False:
                 self._not_before_ms[rating.id] = self.steady_ms() + AGAIN_MS
                 log.warning("a rating call was not begun", action="rating_originate", error=str(error))
-            # The fence is asked what became of it.
+            # The fence is asked whether the client was dialled.
             self.looked_after.discard(rating.id)
         return True
 
@@ -145,7 +145,7 @@ class Surveys(Work[RatingRow, RatingState]):
                 await self.move(rating, RatingState.NOT_REACHED, reason="refused_by_dialplan")
             case RatingSignal.GONE:
                 if item.channel_id == rating.channel_id:
-                    # Whatever it came to was said before; if not, the fence is asked.
+                    # A report of the result has come before; if not, the fence is asked.
                     self.looked_after.discard(rating.id)
             case RatingSignal.FORGOTTEN:
                 await self.gone(rating)
@@ -156,20 +156,20 @@ class Surveys(Work[RatingRow, RatingState]):
 
     async def _over(self, rating: RatingRow, item: RatingReport) -> None:
         if item.status == "ANSWER":
-            # The menu is the next to say something, or the client was thanked because there was none.
+            # The menu reports next; or the dialplan has thanked the client because there was no menu.
             self._answered_ms.setdefault(rating.id, self.steady_ms())
             return
         why = await self.why_not_reached(rating, item)
         await self.move(rating, RatingState.NOT_REACHED, reason=why)
 
     async def _behind_fence(self, rating: RatingRow, item: RatingReport) -> None:
-        """An answer to our question, or a second attempt that met the fence."""
+        """The answer to our question about the fence, or a second attempt found it claimed."""
         now_ms = self.steady_ms()
         lives = await self._dialplan.lives(rating.channel_id)
         if not item.at:
             if lives is False and rating.state is RatingState.DIALLING:
                 if rating.attempts > 1:
-                    # Not the kill of a daemon: something keeps the dialplan from it.
+                    # The daemon was not killed: something keeps the dialplan from dialling. Try again later.
                     self._not_before_ms.setdefault(rating.id, now_ms + AGAIN_MS)
                 self.asked_ms.pop(rating.id, None)
                 await self.move(rating, RatingState.SCHEDULED, reason="not_dialled")
