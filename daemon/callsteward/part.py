@@ -1,4 +1,4 @@
-"""The shape of a feature: `Feature` is what is known of it without a daemon, `Part` is one at work in it.
+"""The shape of a feature: `Feature` describes it without a daemon, `Part` is the feature at work in one.
 
 A feature is a folder with a `feature.py` and, where it works in the daemon, a `part.py`; `features.py` lists
 it. The daemon asks its parts in the order of that list, which is the order in which data passes.
@@ -66,7 +66,7 @@ class Part:
         return lines
 
     def shown(self, lines: list[LineNow], operators: list[OperatorNow], now_ms: int) -> None:
-        """What is shown of lines and operators has changed; `now_ms` is Asterisk's clock."""
+        """The gauges of lines and operators have changed; `now_ms` is Asterisk's clock."""
 
     def link(self, connected: bool, why: str) -> None:
         """Asterisk is connected, or the connection is lost and why. Neither waits nor fails."""
@@ -76,7 +76,7 @@ class Part:
 
 
 class Rehearsal:
-    """What a feature decides in `replay`, on the stream's own clock, without a database."""
+    """The decisions of a feature in `replay`, by the stream's own clock and without a database."""
 
     def judge(self, facts: Sequence[Fact]) -> Sequence[Fact]:
         return facts
@@ -86,7 +86,7 @@ class Rehearsal:
 
 
 class Feature:
-    """What is known of a feature without a daemon. What a method needs is imported inside it.
+    """A feature without a daemon. Imports that a method needs are inside it.
 
     `tells`: how its facts become messages; `topics`: where the messages go, for the contract.
     """
@@ -96,7 +96,7 @@ class Feature:
     topics: ClassVar[Mapping[str, Topic]] = {}
 
     def wanted(self, config: Config) -> bool:
-        """Whether the configuration switches it on. Without it a daemon has no part of it."""
+        """True if the configuration switches it on. Otherwise a daemon has no part of it."""
         del config
         return True
 
@@ -106,12 +106,12 @@ class Feature:
         return Part()
 
     async def checks(self, config: Config) -> Sequence[Result]:
-        """What `callsteward check` says of it."""
+        """The results for `callsteward check`."""
         del config
         return ()
 
     def rehearse(self, config: Config, tracker: Tracker) -> Rehearsal | None:
-        """What it does in `replay`; None for nothing."""
+        """Its decisions in `replay`; None if it makes none."""
         del config, tracker
         return None
 
@@ -120,7 +120,7 @@ class Feature:
         return ()
 
     def sources(self) -> Mapping[str, ResendSource]:
-        """What `callsteward feed resend` can send again, by the kind in the outbox."""
+        """The sources of messages for `callsteward feed resend`, by their kind in the outbox."""
         return {}
 
     def commands(self, app: typer.Typer) -> None:
@@ -233,7 +233,7 @@ class _Round:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """What the parts of one daemon share; each of it is built once.
+    """All that the parts of one daemon share; each thing is built once.
 
     `publish` tells a fact to the feed and to the parts. `now_ms` is Asterisk's clock, ms since 1970.
     `announce` makes a fact's messages for the outbox, in the transaction that stores the fact.

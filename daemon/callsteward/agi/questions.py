@@ -1,4 +1,4 @@
-"""What a dialplan may ask, and the channel variables that answer it.
+"""The questions that a dialplan may ask, and the channel variables with the answers.
 
 | script | sets |
 |---|---|
@@ -116,9 +116,9 @@ class Questions:
         return {TAG: await self._tag(call_id, params.get("tag", ""), params.get("value", ""))}
 
     async def rating_eligible(self, request: AgiRequest) -> Mapping[str, str]:
-        """Whether this client would be asked for a rating now.
+        """Answer if this client would be asked for a rating now, or the rule against it.
 
-        The menu decides again when they come there.
+        The menu decides again when the client comes there.
         """
         if self._rating is None:
             message = "ratings are switched off: set enabled = true under [rating]"

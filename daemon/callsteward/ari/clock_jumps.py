@@ -40,7 +40,7 @@ class ClockJumps:
 
     @property
     def pending(self) -> bool:
-        """Whether the machine's clock was set and it is still open whether Asterisk's was, too."""
+        """True if the machine's clock was set and it is still open whether Asterisk's was, too."""
         return bool(self.machine_ms)
 
     def linked(self, received_s: float) -> None:

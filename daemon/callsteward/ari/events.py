@@ -414,7 +414,7 @@ def epoch_ms(timestamp: str) -> int | None:
 
 
 def made_after(channel: Channel, ms: int) -> bool:
-    """Whether a channel was created after a moment, ms since 1970; False if it does not say when."""
+    """True if a channel was created after a moment, ms since 1970; False if it does not say when."""
     created_ms = epoch_ms(channel.creationtime) if channel.creationtime else None
     return created_ms is not None and created_ms > ms
 

@@ -246,7 +246,7 @@ class FrameQueue:
 
     @property
     def idle(self) -> bool:
-        """Whether every frame that came is dealt with."""
+        """True if every frame that came is dealt with."""
         return self._taken >= self._put and not self._held
 
     @property
@@ -261,5 +261,5 @@ class FrameQueue:
 
     @property
     def full(self) -> bool:
-        """Whether too many bytes wait: no more frames are taken in."""
+        """True if too many bytes wait: no more frames are taken in."""
         return self._bytes > self._limit_bytes

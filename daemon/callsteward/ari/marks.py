@@ -45,7 +45,7 @@ _OWN_BYTES = OWN.encode()
 
 
 def pretends(raw: bytes | str) -> bool:
-    """Whether a frame from outside has one of these types, which Asterisk does not have."""
+    """True if a frame from outside has one of these types, which Asterisk does not have."""
     # A cheap look first, since every frame is checked; a type can be spelled with escapes.
     text = isinstance(raw, str)
     may_be = (OWN in raw or "\\u" in raw) if text else (_OWN_BYTES in raw or b"\\u" in raw)

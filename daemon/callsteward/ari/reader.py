@@ -81,7 +81,7 @@ class Reader:
         self._frames.put(message.data)
 
     def _reads_on(self) -> bool:
-        """Whether to go on reading with a full queue, which then leaves out arriving frames."""
+        """True if to go on reading with a full queue, which then leaves out arriving frames."""
         return False
 
 

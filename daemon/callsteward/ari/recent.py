@@ -26,7 +26,7 @@ class Recent:
             del self._keys[next(iter(self._keys))]
 
     def take(self, raw: bytes | str) -> bool:
-        """Whether the event came before. It is then forgotten: no event comes a third time."""
+        """True if the event came before. It is then forgotten: no event comes a third time."""
         key = _key(raw)
         if key not in self._keys:
             return False

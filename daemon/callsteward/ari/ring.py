@@ -104,7 +104,7 @@ class Ring:
 
     @property
     def torn(self) -> bool:
-        """Whether something is being written to the connection."""
+        """True if something is being written to the connection."""
         return bool(self._head[_TORN])
 
     @torn.setter

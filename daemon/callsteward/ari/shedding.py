@@ -40,9 +40,9 @@ _DEAR = (2.0, ShedKind.ALL)
 
 
 def shed(kind: str, fill: float) -> ShedKind | None:
-    """Whether an arriving event is left out, and as which kind; `fill` is the waiting share of the limit.
+    """The kind under which an arriving event is left out, None to keep it. `fill`: how full the queue is.
 
-    A frame without a type is kept: somebody must see that it is malformed.
+    A frame without a type is kept, so that it is reported as malformed.
     """
     if kind in KNOWN_TYPES or not kind:
         at, what = _CHEAP.get(kind, _DEAR)

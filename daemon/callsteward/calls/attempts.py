@@ -122,7 +122,7 @@ def verdict_on_relay(desk: Desk, relay: Leg, status: str, ms: int) -> None:
 
 
 def _rings_behind(leg: Leg, far: Leg) -> bool:
-    """Whether a phone is rung by the far half of a Local channel, or by another Local channel behind that."""
+    """True if a phone is rung by the far half of a Local channel, or by another Local channel behind that."""
     giver = leg.dialled_by
     for _ in range(DEEPEST):
         if giver is None or giver is far:
@@ -237,7 +237,7 @@ def ended(desk: Desk, leg: Leg, ms: int, cause: int) -> None:
 
 
 def _given_up(leg: Leg) -> bool:
-    """Whether a program stopped ringing a phone while its client waits on and no other phone rings.
+    """True if a program stopped ringing a phone while its client waits on and no other phone rings.
 
     When an originate times out, Asterisk 16.28 says no more than cause 0.
     """
@@ -258,7 +258,7 @@ def _close(desk: Desk, attempt: TrackedAttempt, result: AttemptResult, ms: int) 
 
 
 def passed_back(call: Call, leg: Leg) -> bool:
-    """Whether a hang-up request on an unanswered caller only passes on the failure of the dial."""
+    """True if a hang-up request on an unanswered caller only passes on the failure of the dial."""
     if leg.up or call.answered_ms is not None or leg is not call.client or leg.dialled:
         return False
     return bool(call.attempts) and all(

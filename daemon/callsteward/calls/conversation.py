@@ -116,11 +116,11 @@ class Conversation:
         )
 
     def greeting_heard(self, until_ms: int) -> bool:
-        """Whether everybody on the operator's side could be heard up to that moment."""
+        """True if everybody on the operator's side could be heard up to that moment."""
         return bool(self.talks) and (self.deaf_from_ms is None or self.deaf_from_ms >= until_ms)
 
     def greeted(self, greeting_ms: float, unheard_ms: int = 0) -> bool:
-        """Whether the operator had spoken the greeting or, if unheard, had had the time to.
+        """True if the operator had spoken the greeting or, if unheard, had had the time to.
 
         `unheard_ms`: additional time in which the operator may have spoken.
         """

@@ -115,7 +115,7 @@ class Deadlines(Generic[T]):
         return None if first is None else first.at_ms
 
     def may_be_due(self, now_ms: int) -> bool:
-        """Whether `pop_due` may find anything. Asked for every event, so as cheap as possible."""
+        """True if `pop_due` may find anything. Asked for every event, so as cheap as possible."""
         return self._first_ms <= now_ms
 
     def pop_due(self, now_ms: int) -> Deadline[T] | None:

@@ -117,7 +117,7 @@ class Desk:
         return found
 
     def asks_after_talk(self, line: str) -> bool:
-        """Whether operators of the line hand their clients over to the rating."""
+        """True if operators of the line hand their clients over to the rating."""
         return self._config.rating.enabled and self.limits(line).asks_after_talk
 
     def hold_limit_s(self, line: str, operator: str | None) -> float:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class EndpointKind(Enum):
-    """What is behind a channel."""
+    """The role of the device or trunk behind a channel."""
 
     OPERATOR = "operator"
     TRUNK = "trunk"

@@ -24,7 +24,7 @@ _OPERATOR = Party.OPERATOR
 
 
 def announced(event: ChannelUserevent) -> bool:
-    """Whether the event says that a channel has come to the rating."""
+    """True if the event says that a channel has come to the rating."""
     return event.eventname == "callsteward" and event.userevent.get("state") == "rating"
 
 

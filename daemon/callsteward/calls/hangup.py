@@ -190,7 +190,7 @@ def requester(request: HangupRequest) -> Party | None:
 
 
 def simultaneous(requests: Sequence[HangupRequest], at_ms: int) -> bool:
-    """Whether a request at this moment coincides with one that a party made."""
+    """True if a request at this moment coincides with one that a party made."""
     return any(not item.soft and at_ms - item.at_ms <= SIMULTANEOUS_MS for item in requests)
 
 
@@ -218,7 +218,7 @@ def _loss(request: HangupRequest, ends: Sequence[LegEnd], abnormal_causes: Colle
 def _fault(
     cause: int | None, status: int | None, request: HangupRequest, abnormal_causes: Collection[int]
 ) -> str | None:
-    """What a Q.850 cause and a SIP status prove about the leg they came in on; None if they prove nothing."""
+    """The fault of its leg that a Q.850 cause and a SIP status prove; None if they prove nothing."""
     own = cause is not None and cause not in request.inherited
     if request.up and status is not None and (status in {408, 481} or 500 <= status < 600):
         # If no status came in, Asterisk makes one of the cause: then it says no more than the cause.

@@ -44,12 +44,12 @@ class _Sight(NamedTuple):
 
 
 def in_doubt(call: Call) -> bool:
-    """Whether a break may have cost this call events without anything having shown it yet."""
+    """True if a break may have cost this call events without anything having shown it yet."""
     return call.interruption is not None and not not_seen_whole(call)
 
 
 def not_seen_whole(call: Call) -> bool:
-    """Whether a break has cost this call events."""
+    """True if a break has cost this call events."""
     return call.interruption is not None and call.interruption in call.unobserved
 
 
@@ -197,7 +197,7 @@ def _state_untold(leg: Leg, channel: ari.Channel) -> bool:
 
 
 def _as_listed(sight: _Sight, bridge: ari.Bridge) -> bool:
-    """Whether a bridge holds just the channels that the events put there, but for who comes or goes."""
+    """True if a bridge holds just the channels that the events put there, but for who comes or goes."""
     roster, mover = sight.roster, sight.leg
     known = roster.bridges.get(bridge.id)
     if known is None or known.merged or known.holding:
@@ -207,7 +207,7 @@ def _as_listed(sight: _Sight, bridge: ari.Bridge) -> bool:
 
 
 def _from_before(leg: Leg, *since_ms: int | None) -> bool:
-    """Whether any of these began before the break and still goes on."""
+    """True if any of these began before the break and still goes on."""
     interruption = leg.call.interruption
     return interruption is not None and any(ms is not None and ms <= interruption[0] for ms in since_ms)
 
@@ -241,7 +241,7 @@ def _ends_unasked(leg: Leg, event: ari.Event) -> bool:
 
 
 def _asked(call: Call) -> bool:
-    """Whether anybody requested the end of the talk."""
+    """True if anybody requested the end of the talk."""
     return any(requester(request) is not None for request in call.requests)
 
 

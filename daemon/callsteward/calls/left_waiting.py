@@ -42,7 +42,7 @@ def waited_ms(call: Call, ended_ms: int | None) -> int | None:
 
 
 def _rang(call: Call, parted_ms: int, ended_ms: int) -> bool:
-    """Whether a phone rang for the client after the talk."""
+    """True if a phone rang for the client after the talk."""
     given = any(abs(transfer.at_ms - parted_ms) <= _TRANSFER_MS for transfer in call.transfers)
     for attempt in call.attempts:
         if parted_ms <= attempt.dial_ms < ended_ms:

@@ -27,12 +27,12 @@ _STARTED: Final = Happening.STARTED
 
 
 def has_outsider(call: Call) -> bool:
-    """Whether the call has a client from outside."""
+    """True if the call has a client from outside."""
     return call.direction is not _INTERNAL and (call.client is not None or call.client_gone)
 
 
 def is_ours(call_id: str) -> bool:
-    """Whether the daemon made the call (a callback, a rating call): its first channel's id says so.
+    """True if the daemon made the call (a callback, a rating call): its first channel's id says so.
 
     Asterisk gives the far half of a Local channel the id of the near one with `;2` appended; that half does
     not count.
@@ -45,7 +45,7 @@ def is_ours(call_id: str) -> bool:
 
 
 def _settled(call: Call) -> bool:
-    """Whether a call has a client from outside whose channel is more than just made for a dial."""
+    """True if a call has a client from outside whose channel is more than just made for a dial."""
     return has_outsider(call) and (
         call.client is None or not call.client.dialled or call.client.up or len(call.legs) > 1
     )

@@ -225,7 +225,7 @@ def direction_of(call: Call) -> Direction:
 
 
 def greeted(desk: Desk, call: Call) -> bool:
-    """Whether the greeting of a finished talk was over, as far as was observed."""
+    """True if the greeting of a finished talk was over, as far as was observed."""
     limits = desk.limits(call.line)
     conversation = Conversation(call, limits.silence_ms)
     heard = conversation.greeted(limits.greeting_ms, _unheard_ms(call, conversation))
@@ -233,7 +233,7 @@ def greeted(desk: Desk, call: Call) -> bool:
 
 
 def _greeting_unseen(call: Call) -> bool:
-    """Whether the operator may have greeted unobserved: then the record must not say that they did not."""
+    """True if the operator may have greeted unobserved: then the record must not say that they did not."""
     answered_ms = call.answered_ms
     # A talk that ended with Asterisk's death did not go on in the gap after it.
     unobserved = call.unobserved[:-1] if call.died_ms is not None else call.unobserved
@@ -243,7 +243,7 @@ def _greeting_unseen(call: Call) -> bool:
 
 
 def _hand_over_unseen(desk: Desk, call: Call) -> bool:
-    """Whether the operator may have handed the client over to the rating unobserved.
+    """True if the operator may have handed the client over to the rating unobserved.
 
     Then the record must not say that they hung up on the client.
     """
@@ -264,7 +264,7 @@ def _unheard_ms(call: Call, conversation: Conversation) -> int:
 
 
 def _beginning_seen(call: Call, greeting_within_ms: int) -> bool:
-    """Whether the daemon observed the time in which the operator's first word was due."""
+    """True if the daemon observed the time in which the operator's first word was due."""
     answered_ms = call.answered_ms
     if answered_ms is None:
         return False
@@ -276,7 +276,7 @@ def _beginning_seen(call: Call, greeting_within_ms: int) -> bool:
 
 
 def _greeting_heard(call: Call, conversation: Conversation, greeting_within_ms: int) -> bool:
-    """Whether the operator could be heard for as long as the first word was due."""
+    """True if the operator could be heard for as long as the first word was due."""
     return bool(call.talks) and conversation.greeting_heard(call.talks[0][0] + greeting_within_ms)
 
 

@@ -166,7 +166,7 @@ class Leg:
 
     @property
     def is_staff(self) -> bool:
-        """Whether an operator uses it: a phone in the house, or an operator's phone outside."""
+        """True if an operator uses it: a phone in the house, or an operator's phone outside."""
         return self.endpoint.is_operator or (self.endpoint.is_trunk and not self.outsider)
 
 

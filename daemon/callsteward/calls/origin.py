@@ -55,7 +55,7 @@ def dialled(leg: Leg) -> None:
 
 
 def _learn(leg: Leg, channel: Channel) -> bool:
-    """Whether the channel's state or its place in the dialplan says how it came about."""
+    """True if the channel's state or its place in the dialplan says how it came about."""
     state = channel.state
     if channel.dialplan.app_data == DIALLED_AT or state in _GOES_OUT:
         leg.dialled = True

@@ -127,7 +127,7 @@ def callback(
     handed_over: bool = False,
     greeted_by_default: bool = False,
 ) -> CallbackDecision:
-    """Whether the call makes a callback due. Always decided, always with the reason.
+    """The decision whether the call makes a callback due. There is always one, with its reason.
 
     `greeted_by_default`: the greeting counts as over since nobody observed it. A client who is called back
     needlessly has lost a minute; a client dropped in mid-dialogue and not called back has lost their contact.

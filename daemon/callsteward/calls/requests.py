@@ -71,7 +71,7 @@ def _note(desk: Desk, call: Call, leg: Leg, event: ChannelHangupRequest, ms: int
 
 
 def _is_answer(call: Call, leg: Leg, event: ChannelHangupRequest, ms: int) -> bool:
-    """Whether a request on a caller who is not up comes from Asterisk refusing the call, not from the caller.
+    """True if a request on a caller who is not up comes from Asterisk refusing the call, not from the caller.
 
     Busy() and Congestion() answer with a SIP 486 or 503, and then the driver requests the hang-up. A client
     who waits on in the dialplan after a failed dial gives up later, with a CANCEL (487).
@@ -85,7 +85,7 @@ def _is_answer(call: Call, leg: Leg, event: ChannelHangupRequest, ms: int) -> bo
 
 
 def _is_echo(leg: Leg, event: ChannelHangupRequest) -> bool:
-    """Whether a request is only the driver's reaction to Asterisk hanging the channel up.
+    """True if a request is only the driver's reaction to Asterisk hanging the channel up.
 
     chan_iax2 queues a hang-up on each channel that Asterisk ends (iax2_predestroy in channels/chan_iax2.c):
     for a caller after the end of the dialplan, for a dialled channel after it left the bridge.
@@ -102,5 +102,5 @@ def _is_echo(leg: Leg, event: ChannelHangupRequest) -> bool:
 
 
 def _dials_out(call: Call, leg: Leg) -> bool:
-    """Whether a leg is the phone of whoever dials out: it called, or was rung first (click-to-dial)."""
+    """True if a leg is the phone of whoever dials out: it called, or was rung first (click-to-dial)."""
     return not leg.dialled or (leg.up and call.direction is _OUTBOUND and not leg.outsider)

@@ -121,7 +121,7 @@ class Roster:
             self._gone.popitem(last=False)
 
     def is_late(self, channel: ari.Channel) -> bool:
-        """Whether the event is the creation of a channel that is gone already: a late or repeated event."""
+        """True if the event is the creation of a channel that is gone already: a late or repeated event."""
         gone_ms = self._gone.get(channel.id)
         return gone_ms is not None and not ari.made_after(channel, gone_ms)
 

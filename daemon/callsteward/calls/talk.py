@@ -132,7 +132,7 @@ def _take_part(desk: Desk, call: Call, leg: Leg, ms: int) -> None:
 
 
 def _seen_to_connect(call: Call, leg: Leg) -> bool:
-    """Whether a leg and the client come together now; two that were met together may have talked before.
+    """True if a leg and the client come together now; two that were met together may have talked before.
 
     An agent who was on the line already when the stream began takes clients who call in afterwards.
     """

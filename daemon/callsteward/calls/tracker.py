@@ -192,7 +192,7 @@ class Tracker:
 
     @property
     def heard_anew(self) -> bool:
-        """Whether `listened_anew` has something to say."""
+        """True if `listened_anew` has something to say."""
         return self._desk.voices.changed
 
     def listened_anew(self) -> list[tuple[str, ari.Listened | None]]:
@@ -506,7 +506,7 @@ class Tracker:
 
 
 def _given_away(call: Call, leg: Leg) -> bool:
-    """Whether an operator who is gone has just transferred the client to somebody who is not there yet."""
+    """True if an operator who is gone has just transferred the client to somebody who is not there yet."""
     last = call.transfers[-1] if call.transfers else None
     return last is not None and last.result is None and last.by == leg.operator
 

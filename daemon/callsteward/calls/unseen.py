@@ -1,4 +1,4 @@
-"""What was not observed of the calls that are on: while nobody listened, or while events were left out."""
+"""The unobserved spans of calls that are on: while nobody listened, or while events were left out."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ class Participation:
 
 
 class Voices:
-    """What is known of each endpoint."""
+    """The voices of all known endpoints."""
 
     __slots__ = ("_armed", "_changed", "_known")
 

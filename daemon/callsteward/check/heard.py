@@ -1,4 +1,4 @@
-"""Whether the endpoints that talk with clients are heard, by the calls so far."""
+"""Checks by the calls so far that the endpoints that talk with clients are heard."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ async def heard(config: Config) -> Result | None:
 
 
 def not_there_yet(config: Config) -> bool:
-    """Whether there is no database to read: the daemon has not run yet."""
+    """True if there is no database to read: the daemon has not run yet."""
     try:
         url = store_url(config.store.url)
     except StoreUrlError:

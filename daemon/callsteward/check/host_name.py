@@ -1,4 +1,4 @@
-"""Whether this machine, if Asterisk runs on it, resolves its own name quickly.
+"""Checks that this machine, if Asterisk runs on it, resolves its own name quickly.
 
 Asterisk looks its host's name up for every SIP leg. If only a name server that does not answer could know it,
 each look-up blocks a SIP thread for 5 s, and at about ten calls a second the PBX stands still.

@@ -1,4 +1,4 @@
-"""Whether Asterisk is there, accepts callsteward, and shows all that callsteward measures."""
+"""Checks that Asterisk is there, accepts callsteward, and shows all that callsteward measures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether the broker and the database accept what callsteward writes."""
+"""Checks that the broker and the database accept what callsteward writes."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ async def broker(config: Config) -> Result:
 
 
 async def _discovers(client: mqtt_broker.Client, config: Config) -> bool:
-    """Whether announcements reach the broker. Home Assistant ignores this one."""
+    """True if announcements reach the broker. Home Assistant ignores this one."""
     assert config.mqtt.discovery_prefix is not None
     topic = probe(config.mqtt.discovery_prefix, config.site.name, secrets.token_hex(4))
     await client.subscribe(topic, qos=1)
@@ -121,7 +121,7 @@ def _missing_file(file: Path) -> Result | None:
 
 
 def _takes_files(folder: Path) -> bool:
-    """Whether a file can be made there. One without a name: nothing of it stays."""
+    """True if a file can be made in the folder. The file has no name: nothing stays behind."""
     try:
         os.close(os.open(folder, os.O_TMPFILE | os.O_WRONLY, 0o600))
     except OSError as error:

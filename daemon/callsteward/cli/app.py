@@ -30,7 +30,7 @@ _NAMED = 5
 
 
 class _InWords(TyperGroup):
-    """What typer makes of a wrong choice without the words of the library beneath it."""
+    """Shows typer's errors about a wrong choice without the words of the library beneath it."""
 
     def invoke(self, ctx: Any) -> Any:
         try:

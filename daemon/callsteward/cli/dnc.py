@@ -144,7 +144,7 @@ def import_list(
 
 
 def _cancelled(done: Forbidden) -> str:
-    """What was open for the numbers, in words; empty where nothing was."""
+    """The calls to the numbers that were cancelled, in words; empty if there were none."""
     counted = ", ".join(f"{what} {count}" for what, count in done.cancelled.items())
     return f"; cancelled: {counted}" if counted else ""
 

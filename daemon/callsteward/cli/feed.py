@@ -1,6 +1,6 @@
-"""`callsteward feed`: what waits for the broker, and sending again what was missed.
+"""`callsteward feed`: the messages that wait for the broker, and sending again messages that were missed.
 
-What is needed is imported inside each command.
+Imports that a command needs are inside it.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ if TYPE_CHECKING:
 
 
 def _kinds() -> list[str]:
-    """What can be sent again."""
+    """The kinds of messages that can be sent again."""
     from callsteward import features
 
     return features.durable_kinds()
 
 
 def _known_kinds(kinds: list[str] | None) -> list[str] | None:
-    """Refuse what the outbox has no name for."""
+    """Refuse a kind that the outbox does not have."""
     for kind in kinds or ():
         if kind not in _kinds():
             wrong(f"{kind!r} is not one of {', '.join(_kinds())}", "--kind")
@@ -61,7 +61,10 @@ def add_to(app: typer.Typer) -> None:
 
 
 def status(config_file: ConfigOption, output: PlainOutputOption = None) -> None:
-    """How much waits in the outbox, since when, and what it had to drop. Safe beside a running daemon."""
+    """Show how many messages wait in the outbox, since when, and which were dropped.
+
+    Safe beside a running daemon.
+    """
     from callsteward.store.once import with_store
 
     settings = load(config_file)
@@ -123,11 +126,11 @@ def resend(
         ),
     ] = None,
 ) -> None:
-    """Send again what was made in a span, each with the message_id it had. Without --to: until now.
+    """Send the messages of a span again, each with the message_id it had. Without --to: until now.
 
-    A record is made when its call has ended, an interval with its last revision; of a rating the last step is
-    sent. The running daemon delivers them behind what waits already, in the order they were made; without one
-    they wait for its next start. Subscribers leave out the message_ids they know.
+    A record is made when its call has ended, an interval with its last revision; for a rating its last step
+    is sent. The running daemon delivers them after the messages that wait already, in the order they were
+    made; if none runs, they wait for its next start. Subscribers leave out message_ids that they know.
     """
     settings = load(config_file)
     if not settings.mqtt.enabled:
@@ -137,7 +140,7 @@ def resend(
     from callsteward.store.once import with_store
 
     from_ms, to_ms = span(from_, to or "now", settings.site.zone)
-    # What is made in this millisecond was made before now, too.
+    # A message made in this very millisecond counts as made before now.
     asked = ResendSpan(from_ms, to_ms + (to is None), line)
     done, left_out = with_store(settings, lambda store: _put_in(settings, store, asked, kind or _kinds()))
     typer.echo(f"sent again: {_listed(done)}" if done else "nothing was made then", err=True)
@@ -156,9 +159,10 @@ def undiscover(
         str, typer.Option(metavar="PREFIX", help="What mqtt.discovery_prefix was.")
     ] = "homeassistant",
 ) -> None:
-    """Remove from the broker what Home Assistant was told of this site (mqtt.discovery_prefix).
+    """Remove this site's announcements to Home Assistant from the broker (mqtt.discovery_prefix).
 
-    For after the prefix was unset or changed and the daemon restarted: Home Assistant forgets the entities.
+    Use it after the prefix was unset or changed and the daemon restarted: Home Assistant forgets the
+    entities.
     """
     settings = load(config_file)
     if settings.mqtt.enabled and settings.mqtt.discovery_prefix == prefix:
@@ -197,7 +201,7 @@ async def _put_in(
 
 
 def _progress() -> Callable[[int], None]:
-    """On a terminal, one line that counts."""
+    """Shows the count in one line, if stderr is a terminal."""
     shown = sys.stderr.isatty()
 
     def tell(count: int) -> None:
@@ -215,7 +219,7 @@ async def _read(settings: Config, store: Store) -> tuple[OutboxSize, list[tuple[
 
 
 def _lasted(seconds: float) -> str:
-    """A span for people: 42 s, 13 min, 5 h."""
+    """A span in words: 42 s, 13 min, 5 h."""
     for unit, length in (("h", 3600), ("min", 60)):
         if seconds >= 2 * length:
             return f"{seconds / length:.0f} {unit}"

@@ -64,7 +64,7 @@ def form_of(style: NumberStyle | None) -> NumberFormat | None:
 def list_reader(
     settings: Config, style: NumberStyle | None
 ) -> tuple[Callable[[str], str | None], Callable[[str], str]]:
-    """What reads the numbers of a list, and what says why one that looks like a number is none."""
+    """Two functions for a list: one reads a number, one explains why a text is no number."""
     from callsteward.outgoing.guard import Guard
 
     guard = Guard(settings)
@@ -107,7 +107,7 @@ def read_numbers(settings: Config, written: Sequence[str], style: NumberStyle | 
 
 
 def list_text(file: Path) -> str:
-    """What stands in a file to import; another character set than UTF-8 is said."""
+    """The text of a file to import. Prints the character set if it is not UTF-8."""
     from callsteward.outgoing import office_file
 
     found = office_file.text_of(file)

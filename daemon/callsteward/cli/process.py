@@ -1,4 +1,4 @@
-"""What the commands that follow a PBX share: a configuration with its secrets, and an end by a signal."""
+"""Shared by the commands that follow a PBX: a configuration with its secrets, and an end by a signal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`callsteward schema` and `config-schema`: what is written down of the feed and of the configuration."""
+"""`callsteward schema` and `config-schema`: the schemas of the feed and of the configuration."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 class EventMode(StrEnum):
-    """What `mqtt.cloudevents` may be."""
+    """The values of `mqtt.cloudevents`."""
 
     OFF = "off"
     STRUCTURED = "structured"

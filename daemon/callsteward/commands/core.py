@@ -60,7 +60,7 @@ _LAG_MS = 20
 
 
 Later = Callable[[Reply], None]
-"""Told the final answer to a command whose first one was `pending`; does not wait."""
+"""Gets the final reply to a command whose first one was `pending`; does not wait."""
 
 
 class AcknowledgesComplaints(Protocol):
@@ -112,9 +112,9 @@ class Commands:
     async def handle(
         self, name: str, body: bytes, source: Source, *, peer: str = "", later: Later | None = None
     ) -> Reply:
-        """What a command came to. Never raises for what is in it; `id` is empty where none could be read.
+        """Carry a command out. Never raises for its content; the reply's `id` is empty if none could be read.
 
-        `peer`: where it came from, for the log. Where the answer is `pending`, `later` is told the final one.
+        `peer`: where it came from, for the log. If the reply is `pending`, `later` gets the final one.
         """
         try:
             command = parse(name, body)

@@ -17,7 +17,7 @@ _decoder = msgspec.json.Decoder(Reply)
 
 
 def digest(name: str, command: Command) -> str:
-    """What tells a repeated command from another one with the same id."""
+    """A digest that tells a repeated command from another one with the same id."""
     return hashlib.sha256(name.encode() + b"\0" + msgspec.json.encode(command)).hexdigest()
 
 

@@ -47,7 +47,7 @@ _LONGEST_TOPIC = 200
 
 
 class _Session:
-    """What waits on one connection: commands, and answers that nobody's turn waits for."""
+    """The commands that wait on one connection, and the replies to be sent outside of their turns."""
 
     def __init__(self) -> None:
         self.turns: Turns[tuple[str, bytes, Properties | None]] = Turns(WAITING, WAITING_OF_ONE)

@@ -6,7 +6,7 @@ from collections import OrderedDict
 
 
 class Rate:
-    """So many a minute, and as many at once."""
+    """A limit of commands per minute, and of as many at once."""
 
     def __init__(self, per_minute: int) -> None:
         self._size = float(per_minute)
@@ -14,7 +14,7 @@ class Rate:
         self._at_s: float | None = None
 
     def take(self, now_s: float) -> bool:
-        """Whether one more may come now (seconds of a clock that does not go back)."""
+        """True if one more may come now (seconds of a clock that does not go back)."""
         if self._at_s is not None:
             gained = max(0.0, now_s - self._at_s) * self._size / 60
             self._left = min(self._size, self._left + gained)
@@ -39,7 +39,7 @@ class Rates:
         self._senders: OrderedDict[str, Rate] = OrderedDict()
 
     def take(self, way: str, sender: str, now_s: float) -> bool:
-        """Whether one more of this sender may come now."""
+        """True if one more of this sender may come now."""
         own = self._senders.get(sender)
         if own is None:
             own = self._senders[sender] = Rate(self._per_minute)

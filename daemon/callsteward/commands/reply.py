@@ -1,4 +1,4 @@
-"""What a command came to."""
+"""The reply to a command."""
 
 from __future__ import annotations
 

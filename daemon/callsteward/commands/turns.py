@@ -20,7 +20,10 @@ class Turns(Generic[T]):
         self._arrived = asyncio.Event()
 
     def put(self, sender: str, item: T) -> bool:
-        """Whether there is room. Where all of it is taken, the newest of who has most there gives way."""
+        """Put an item into its sender's queue. False if there is no room.
+
+        When all room is taken, the newest item of the sender with the most makes room for it.
+        """
         own = self._waiting.get(sender, ())
         if len(own) >= self._most_of_one:
             return False

@@ -117,12 +117,12 @@ class Config(BaseSettings):
 
     @property
     def commands_over_http(self) -> bool:
-        """Whether commands are taken over HTTP."""
+        """True if commands are taken over HTTP."""
         return self.commands.http and self.web.enabled
 
     @property
     def takes_commands(self) -> bool:
-        """Whether commands are taken by any way."""
+        """True if commands are taken by any way."""
         return self.commands_over_http or (self.commands.mqtt and self.mqtt.enabled)
 
     def line(self, name: str) -> Line:

@@ -47,7 +47,7 @@ def in_working_folder(url: str) -> Path | None:
 
 
 def there(url: str) -> bool:
-    """Whether the file of an SQLite database exists."""
+    """True if the file of an SQLite database exists."""
     return os.path.exists(url.partition(":///")[2].partition("?")[0])  # noqa: PTH110
 
 

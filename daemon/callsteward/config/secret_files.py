@@ -50,11 +50,11 @@ def refuse_open(file: Path, values: Mapping[str, Any]) -> None:
 
 
 def exposed(mode: int) -> bool:
-    """Whether everybody may read or write a file with this mode."""
+    """True if everybody may read or write a file with this mode."""
     return stat.S_ISREG(mode) and bool(mode & (stat.S_IROTH | stat.S_IWOTH))
 
 
 def _open_to_all(file: Path) -> bool:
-    """Whether others may read the file. A pipe (process substitution) belongs to nobody else."""
+    """True if others may read the file. A pipe (process substitution) belongs to nobody else."""
     mode = file.stat().st_mode
     return stat.S_ISREG(mode) and bool(mode & stat.S_IROTH)

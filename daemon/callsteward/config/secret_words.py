@@ -42,7 +42,7 @@ class Secret(NamedTuple):
 
 
 def is_secret(name: str) -> bool:
-    """Whether a setting of this name holds a secret. The path of a file with a secret is not one."""
+    """True if a setting of this name holds a secret. The path of a file with a secret is not one."""
     return _NAME.search(name) is not None and not name.lower().endswith(("file", "path"))
 
 

@@ -66,7 +66,7 @@ class Core:
         self.keeping = Keeping(journal, recorder, counters, self._listening.before_compacting)
 
     def watched(self, linked: Linked, reloads: Reloads) -> Watched:
-        """What the daemon's health is read from."""
+        """The sources of the daemon's health."""
         return Watched(
             counters=self._counters,
             frames=self.frames,
@@ -94,7 +94,7 @@ class Core:
     def pump(
         self, store: Store, outlet: Outlet, parts: Parts, linked: Linked, keeper: Keeper | NoKeeper
     ) -> Pump:
-        """What takes the frames through all of it."""
+        """The pump, connected to all that frames go through."""
         return Pump(
             frames=self.frames,
             tracker=self.tracker,

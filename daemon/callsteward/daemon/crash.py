@@ -1,4 +1,4 @@
-"""What a crash says: the traceback, without numbers and secrets."""
+"""The traceback of a crash, without numbers and secrets."""
 
 from __future__ import annotations
 

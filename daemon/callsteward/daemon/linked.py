@@ -1,4 +1,4 @@
-"""Whether Asterisk is connected, and up to when it was certainly heard."""
+"""The state of the link: connected or not, and up to when Asterisk was certainly heard."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Linked:
         self._state = (connected, detail)
 
     def state(self) -> tuple[bool, str]:
-        """Whether Asterisk is connected, and why not."""
+        """True if Asterisk is connected, and otherwise the reason."""
         return self._state
 
     def heard_s(self) -> float | None:

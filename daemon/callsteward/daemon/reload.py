@@ -36,7 +36,7 @@ def reloaded(now: Config, new: Config) -> tuple[Config, ConfigState, str]:
 
 
 def _for_callbacks(config: Config) -> tuple[object, ...]:
-    """What decides and carries out callbacks, which is built once."""
+    """The settings on which the callback part depends: it is built once."""
 
     def of_line(line: Line) -> tuple[object, ...]:
         return (
@@ -74,7 +74,7 @@ class Reloads:
         self._state: tuple[ConfigState, str] = ("current", "")
 
     def state(self) -> tuple[ConfigState, str]:
-        """What became of the last one, and its detail."""
+        """The result of the last reload, and its detail."""
         return self._state
 
     async def run(self, take_over: Sequence[Callable[[Config], None]]) -> None:

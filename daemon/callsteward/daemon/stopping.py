@@ -27,7 +27,7 @@ STORE_STOP_S = 0.5
 
 
 class Tasks:
-    """What runs in the daemon until it stops; none of it ends by itself."""
+    """The tasks that run until the daemon stops; none of them ends by itself."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts.runs()

@@ -28,7 +28,7 @@ class Hears(Protocol):
 
 
 class Watched(NamedTuple):
-    """What is looked at."""
+    """The sources of the health, looked at each second."""
 
     counters: Counters
     frames: FrameQueue

@@ -150,5 +150,5 @@ async def take_away(config: Config, prefix: str) -> int:
 
 
 def _refused(answers: Sequence[int | ReasonCode]) -> bool:
-    """Whether a subscription was refused: a reason code of MQTT 5, or the plain number of 3.1.1."""
+    """True if a subscription was refused: a reason code of MQTT 5, or the plain number of 3.1.1."""
     return any((answer if isinstance(answer, int) else answer.value) >= 0x80 for answer in answers)

@@ -291,7 +291,7 @@ class Dialect:
         self.plain = False
 
     def changes(self, error: Exception) -> bool:
-        """Whether the broker may be reached in another variant, which is worth an attempt at once."""
+        """True if the broker may be reached in another variant, which is worth an attempt at once."""
         if self.version != "5":
             return False
         if refuses_version(error):
@@ -304,7 +304,7 @@ class Dialect:
 
 
 def refuses_version(error: Exception) -> bool:
-    """Whether the broker said that it does not speak this version of MQTT."""
+    """True if the broker said that it does not speak this version of MQTT."""
     if not isinstance(error, MqttConnectError):
         return False
     return getattr(error.rc, "value", error.rc) in _WRONG_VERSION

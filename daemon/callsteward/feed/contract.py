@@ -172,7 +172,7 @@ def _as_event(topic: Topic, payload: dict[str, Any], mode: CloudEventsMode) -> d
 
 
 def shipped_files(topics: NamedTopics) -> dict[str, str]:
-    """What the package ships, by file name: the document, and each schema under its name and version.
+    """The files that the package ships, by name: the document, and each schema under its name and version.
 
     The document is there in each way that `mqtt.cloudevents` knows.
     """

@@ -245,7 +245,7 @@ class Delivery:
         return True
 
     def _is_in_step(self, read_s: float) -> bool:
-        """Whether a read to the end, begun at `read_s`, has found every released message."""
+        """True if a read to the end, begun at `read_s`, has found every released message."""
         # A message is stored before it is released: one released before the read is in it, or was gone
         # already.
         self._released = {name: at_s for name, at_s in self._released.items() if at_s >= read_s}

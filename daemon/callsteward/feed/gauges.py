@@ -168,7 +168,7 @@ class Gauges:
 
 
 def _ticks(gauge: Gauge) -> bool:
-    """Whether the gauge changes by itself, as a wait or a hold does."""
+    """True if the gauge changes by itself, as a wait or a hold does."""
     if isinstance(gauge, LineNowMessage):
         return gauge.longest_wait_s is not None
     return gauge.hold_s is not None

@@ -112,7 +112,7 @@ class Feed:
 
     @property
     def connected(self) -> bool:
-        """Whether the broker can be reached at this moment."""
+        """True if the broker can be reached at this moment."""
         return self._session.connected
 
     @property

@@ -29,7 +29,7 @@ M = TypeVar("M", bound=Message)
 
 
 class Post:
-    """What waits for the broker. `room` to `filled` are what the outbox calls (`delivery.Sink`).
+    """The messages that wait for the broker. The outbox calls `room` to `filled` (`delivery.Sink`).
 
     `expires`: whether the broker forgets by itself a message that is past its time (MQTT 5).
     """
@@ -143,7 +143,7 @@ class Post:
         self.backlog.unsent(items)
 
     def left(self) -> tuple[int, int]:
-        """What the broker does not have: how many messages wait on disk, how many are in memory alone."""
+        """The messages that the broker does not have: how many are on disk, and how many in memory only."""
         if self._outbox is None:
             return 0, self.backlog.depth
         return self._outbox.measure.messages, self.backlog.depth - self.backlog.stored

@@ -31,7 +31,7 @@ class Presence:
         self._sent_s = 0.0
 
     def due(self) -> bool:
-        """Whether the status is to be sent: at once (a second) for news, else now and again."""
+        """True if the status is to be sent: at once (a second) for news, else now and again."""
         age_s = time.monotonic() - self._sent_s
         return (self._sent != self._news() and age_s >= 1) or age_s >= STATUS_EVERY_S
 

@@ -38,7 +38,7 @@ LOOK_EVERY_S = 0.2
 
 
 class ResendSpan(msgspec.Struct, frozen=True):
-    """What was made in [from_ms, to_ms), ms since 1970. `line`: None for all."""
+    """The span of the messages to send again, [from_ms, to_ms) in ms since 1970. `line`: None for all."""
 
     from_ms: int
     to_ms: int
@@ -53,7 +53,7 @@ class Again(NamedTuple):
 
 
 LeaveOut = Callable[[], None]
-"""Called for what cannot be made again as it was."""
+"""Called for a message that cannot be made again as it was."""
 ReadAgain = Callable[[Config, Store, ResendSpan, LeaveOut], AsyncIterator[Again]]
 Still = Callable[[AsyncConnection, Sequence[Any]], Awaitable[Sequence[Any]]]
 
@@ -135,7 +135,7 @@ async def resend(
 async def _current(
     connection: AsyncConnection, sources: Mapping[str, ResendSource], chunk: Sequence[_Made]
 ) -> list[Outgoing]:
-    """What may be sent now."""
+    """The messages that may be sent now."""
     left_out: set[int] = set()
     for kind, source in sources.items():
         if source.still is not None:

@@ -1,7 +1,8 @@
-"""How a fact becomes a message: one table, for the transaction that stores the fact and for publishing it.
+"""The table by which facts become messages: used when a fact is stored, and when it is published.
 
-Each feature lists its own facts. A durable message is made in the transaction of its fact and waits in the
-outbox; publishing then needs its name alone. A message sent from memory at once is the one made there.
+Each feature lists its own facts. A durable message is made in the transaction that stores its fact, and waits
+in the outbox; publishing then needs only its message_id. A message that goes from memory at once is that same
+one.
 """
 
 from __future__ import annotations
@@ -50,12 +51,12 @@ class Topic(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Tell(Generic[F]):
-    """The message of one kind of fact. `topic`: its levels below the site; `kind`: whose bound it counts for.
+    """The message of one kind of fact. `topic`: its levels below the site; `kind`: the queue for it.
 
-    `durable`: its kind in the outbox, for what must arrive; such a message has a `message_id` that follows
-    from the fact. `made_ms`: when it was made, None for the moment at which it is stored. `at_once`: it may
-    go from memory while nothing waits before it. `expire_s`: the broker keeps it, so long. `replaces`: the
-    message_id of an earlier one that says less.
+    `durable`: its kind in the outbox, for messages that must arrive; the `message_id` of such a message is
+    derived from the fact. `made_ms`: when it was made, None for the moment at which it is stored. `at_once`:
+    it may go from memory if no message waits before it. `expire_s`: the broker retains it for this many
+    seconds. `replaces`: the message_id of an earlier message that this one makes obsolete.
     """
 
     fact: type[F]
@@ -73,7 +74,7 @@ class Tell(Generic[F]):
 
 @dataclass(frozen=True, kw_only=True)
 class Forget(Generic[F]):
-    """A fact after which a broker that cannot expire messages forgets what it keeps of a topic."""
+    """A fact after which a topic's retained message is deleted, for brokers that cannot expire messages."""
 
     fact: type[F]
     topic: Callable[[F], tuple[str, ...]]
@@ -90,7 +91,7 @@ class Tells:
         self.topics = Topics(config.mqtt.root, self._site)
 
     def of(self, fact: object) -> Tell[Any] | Forget[Any] | None:
-        """The entry of a fact, None where it becomes no message."""
+        """The entry of a fact, None if no message is made of it."""
         return self._by_fact.get(type(fact))
 
     def topic(self, entry: Tell[F] | Forget[F], fact: F) -> str:
@@ -104,7 +105,7 @@ class Tells:
         return entry.message(self._site, fact)
 
     def stored(self, entry: Tell[F], fact: F, message_id: str) -> Message:
-        """A message that is in the outbox: the one made in its fact's transaction, where it is at hand."""
+        """A message that is in the outbox: as its fact's transaction made it, from memory or made again."""
         made = self._made.pop(message_id, None)
         return self.message(entry, fact) if made is None else made
 
@@ -112,7 +113,7 @@ class Tells:
         return None if entry.expire_s is None else entry.expire_s(self._config)
 
     def outgoing(self, fact: object, stored_ms: int | None = None, /) -> Sequence[Outgoing]:
-        """What goes into the outbox in the transaction of a fact; `stored_ms`: that moment, ms since 1970."""
+        """The messages for the outbox in a fact's transaction; `stored_ms`: that moment, ms since 1970."""
         entry = self.of(fact)
         if not isinstance(entry, Tell) or not entry.durable:
             return ()
@@ -137,7 +138,7 @@ class Tells:
 
 
 def announced(config: Config, table: Iterable[Tell[Any] | Forget[Any]]) -> Announce:
-    """Makes the messages that go into the outbox; none with `mqtt.enabled = false`."""
+    """The function that makes the messages for the outbox; it makes none with `mqtt.enabled = false`."""
     return Tells(config, table).outgoing if config.mqtt.enabled else nobody
 
 
@@ -152,7 +153,7 @@ def outgoing(
     expire_s: int | None = None,
     replaces: str | None = None,
 ) -> Outgoing:
-    """A message as the outbox keeps it. `made_ms` becomes its `ts`; the broker keeps one that expires."""
+    """A message as the outbox keeps it. `made_ms` becomes its `ts`; with `expire_s` the broker retains it."""
     stamped = msgspec.structs.replace(message, ts=messages.stamp(made_ms))
     return Outgoing(
         site=site,

@@ -120,7 +120,7 @@ class _Slots:
     def pages(
         self, kind: IntervalKind, name: str | None
     ) -> tuple[Callable[[Store], AsyncIterator[list[IntervalRow]]], int, str]:
-        """What reads the rows a page at a time, how many pages there are, and the slots in words."""
+        """A function that reads the rows a page at a time, the number of pages, and the slots in words."""
         from callsteward.intervals import report as reporting
         from callsteward.intervals.periods import Period, periods
 

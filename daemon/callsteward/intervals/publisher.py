@@ -51,7 +51,7 @@ Made = TypeVar("Made")
 
 
 class Open(NamedTuple):
-    """What may still change an interval.
+    """The calls that may still change an interval.
 
     `since_ms`: when the oldest call that is on began, None if none is on. `settled`: whether every event
     received so far has its results in the store.

@@ -165,7 +165,7 @@ class Journal:
 
     @property
     def grown(self) -> bool:
-        """Whether it is worth compacting."""
+        """True if it is worth compacting."""
         return self._size >= self._compact_at and time.monotonic() - self._since_s >= COMPACT_EVERY_S
 
     def begin_compaction(self, size: int) -> Compaction:
@@ -192,7 +192,7 @@ class Journal:
         return Compaction(source, new, new_path, min(size, self._size), self._cleared)
 
     def emptied_since(self, compaction: Compaction) -> bool:
-        """Whether the bytes being compacted are gone by now."""
+        """True if the bytes being compacted are gone by now."""
         return compaction.cleared != self._cleared
 
     def adopt(self, compaction: Compaction) -> int:

@@ -58,7 +58,7 @@ class Keeping:
 
     @property
     def journal_begins(self) -> bool:
-        """Whether the next frame kept is the first in the journal."""
+        """True if the next frame kept is the first in the journal."""
         return self._journal.keeps and not self._journal.size
 
     @property

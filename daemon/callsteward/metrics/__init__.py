@@ -1,1 +1,1 @@
-"""What Prometheus scrapes: a line's calls as counters and histograms, and how the daemon itself is."""
+"""The metrics for Prometheus: each line's calls as counters and histograms, and the daemon's own health."""

@@ -24,7 +24,7 @@ _OTHER_NAME = frozenset({62, 64})
 
 
 class Cause(NamedTuple):
-    """What is wrong, and what mends it (empty if that is not known)."""
+    """A fault, and how to mend it (empty if that is not known)."""
 
     what: str
     mend: str = ""

@@ -226,7 +226,7 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def connected(self) -> bool:
-        """Whether client and operator were connected, even if nobody saw since when."""
+        """True if client and operator were connected, even if nobody saw since when."""
         return self.answered_at is not None or self.talk_s != 0
 
     def rang(

@@ -45,7 +45,7 @@ class Looked(NamedTuple):
 
     @property
     def ambiguous(self) -> bool:
-        """Whether the digits can be more than one person's number."""
+        """True if the digits can be more than one person's number."""
         return len(self.readings) > 1
 
 

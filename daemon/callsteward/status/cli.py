@@ -23,7 +23,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def status(config_file: ConfigOption, output: PlainOutputOption = None) -> None:
-    """What the daemon is doing now: its links, its outbox, its open work.
+    """Show what the daemon is doing now: its links, its outbox, its open work.
 
     Asked of the daemon itself, over a local socket in its state folder; for root and the daemon's own user.
     Exit code 1 if anything is wrong or no daemon runs.

@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 def with_store(settings: Config, act: Callable[[Store], Awaitable[T]], *, create: bool = False) -> T:
-    """What `act` returns. `create`: the database is made where it is missing, for what puts something in.
+    """Open the store for `act`, and return its result. `create`: make a missing database, for writing.
 
     Raises StoreError.
     """

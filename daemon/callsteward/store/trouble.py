@@ -52,7 +52,7 @@ _CLASS: Final = re.compile(r"^<class '[\w.]+'>: ")
 
 
 def of_database(error: BaseException) -> bool:
-    """Whether a database, or what stands between it and callsteward, raised it, and not a mistake of ours.
+    """True if a database, or what stands between it and callsteward, raised it, and not a mistake of ours.
 
     SQLAlchemy wraps what a driver raises in a statement, but not all of what it raises while a connection is
     made: a server that shuts down at that moment is met by asyncpg's own errors, and by Python's where its
@@ -64,7 +64,7 @@ def of_database(error: BaseException) -> bool:
 
 
 def of_driver(kind: type[BaseException]) -> bool:
-    """Whether a class of errors is a driver's: by name, since asyncpg need not be installed."""
+    """True if a class of errors is a driver's: by name, since asyncpg need not be installed."""
     return any(_package(one.__module__) in _DRIVERS for one in kind.__mro__)
 
 

@@ -1,4 +1,4 @@
-"""Whether the pump makes progress, for the watchdog. No IO."""
+"""Watches whether the pump makes progress, for the watchdog. No IO."""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ class TagBook:
                 return (await connection.execute(query)).scalar_one_or_none() or ""
 
     async def spoken_since(self, call_id: str, number: str) -> bool:
-        """Whether the client has had another call after this one began."""
+        """True if the client has had another call after this one began."""
         this = select(call_clients.c.started_at_ms).where(
             call_clients.c.site == self._site, call_clients.c.call_id == call_id
         )
@@ -157,7 +157,7 @@ class TagBook:
         return None if line is None else readable(call_id, line)
 
     async def decided_later(self, call_ids: Sequence[str]) -> dict[str, CallbackDecision]:
-        """What the ledger has of these calls: where it differs from the record, it was decided after it."""
+        """The decisions in the ledger for these calls. One that differs from the record was made after it."""
         found: dict[str, CallbackDecision] = {}
         for start in range(0, len(call_ids), _AT_ONCE):
             query = select(
@@ -204,5 +204,5 @@ class TagBook:
 
 
 def _took_part(record: CallRecord, operator: str) -> bool:
-    """Whether an operator talked in a call: a phone that only rang is no call of theirs."""
+    """True if an operator talked in a call: a phone that only rang does not count."""
     return record.operator == operator or record.rang(operator, {AttemptResult.ANSWERED}) > 0

@@ -1,4 +1,4 @@
-"""What follows from a tag or a command: the do-not-call list, a callback decided late, one cancelled.
+"""The consequences of a tag or command: do-not-call list, a callback decided late, a callback cancelled.
 
 Everything here may be done twice and is then done once: the ledger has one row per call, the list one per
 number. `lock` keeps it apart from the calls that end meanwhile, so that a client who calls again is

@@ -1,4 +1,4 @@
-"""What the tag `dropped` means for a call whose record is made already. Pure.
+"""The meaning of the tag `dropped` for a call whose record is made already. Pure.
 
 The record stays as it was published; what is decided later stands in the ledger and on the feed. The rule
 is the one of a tag that comes in time (calls/outcome.py): the tag proves that the connection broke, and a
@@ -22,7 +22,7 @@ _ABOUT_CALLBACKS = frozenset({Direction.CALLBACK, Direction.RATING})
 
 
 def dropped(record: CallRecord, profile: Profile) -> CallbackDecision:
-    """Whether a call that is over makes a callback due now that somebody says it broke."""
+    """The decision for a call that is over, after somebody tagged it as dropped."""
     against = _against(record)
     if against is not None:
         return against
@@ -34,7 +34,7 @@ def dropped(record: CallRecord, profile: Profile) -> CallbackDecision:
 
 
 def requested(record: CallRecord) -> CallbackDecision:
-    """Whether the client of a call may be called back since somebody asks for it, however it ended."""
+    """The decision for a call that is over, after somebody asked for a callback; its end does not matter."""
     return _against(record) or CallbackDecision(Decision.DUE, REQUESTED)
 
 

@@ -71,7 +71,7 @@ class Tagging:
         return self._recent.get(call_id) or await self._book.record(call_id)
 
     def expect(self, command: str) -> asyncio.Future[CallTagged]:
-        """What will come of a command that is put into the stream."""
+        """A future for the fact that will follow from a command put into the stream."""
         future: asyncio.Future[CallTagged] = asyncio.get_running_loop().create_future()
         self._waiting[command] = future
         future.add_done_callback(lambda _: self._waiting.pop(command, None))

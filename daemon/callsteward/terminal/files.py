@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Holds(Enum):
-    """What the cells of a column are. Every cell may be None: it was not observed."""
+    """The type of a column's cells. Every cell may be None: not observed."""
 
     TEXT = auto()
     COUNT = auto()
@@ -101,7 +101,7 @@ _RUNS = re.compile(r"[=@]|[+-](?![\d*.,+-]*$)")
 
 
 class _Text:
-    """What csv writes to: text, as UTF-8 bytes."""
+    """A text file for csv, which writes UTF-8 bytes."""
 
     def __init__(self, out: IO[bytes]) -> None:
         self._out = out

@@ -1,4 +1,4 @@
-"""What a module with commands needs to put them where they belong: `add_to(app)` of each calls these."""
+"""Helpers that put commands where they belong; `add_to(app)` of each module with commands calls them."""
 
 from __future__ import annotations
 

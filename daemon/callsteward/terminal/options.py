@@ -49,7 +49,7 @@ OptionalConfigOption = Annotated[
 
 
 def words(choices: type[StrEnum]) -> str:
-    """What may be written for an option, for its help: `a, b or c`."""
+    """The choices of an option, for its help: `a, b or c`."""
     *first, last = (choice.value for choice in choices)
     return f"{', '.join(first)} or {last}"
 
@@ -123,7 +123,7 @@ def load(config_file: Path | None, **how: Any) -> Config:
 
 
 def before_command(context: typer.Context) -> bool:
-    """Whether a command of a group follows. A configuration before it would not count: refused."""
+    """True if a command of a group follows. A configuration before it would not count: refused."""
     if context.invoked_subcommand is None:
         return False
     source = context.get_parameter_source("config_file")

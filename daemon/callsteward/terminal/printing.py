@@ -53,7 +53,7 @@ def on_a_terminal() -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What --output, --file and --excel say together."""
+    """The form that --output, --file and --excel ask for together."""
 
     form: Form
     file: Path | None = None
@@ -80,7 +80,7 @@ def wanted(
 
 @dataclass(frozen=True, slots=True)
 class Listing(Generic[T]):
-    """What one kind of rows is in each form."""
+    """How one kind of rows is printed in each form."""
 
     columns: Columns
     """Of csv, xlsx and parquet: a contract, new ones go to the end."""
@@ -143,7 +143,7 @@ def tell_count(count: int, what: str, more: str = "", *, of: str = "") -> None:
 
 
 def as_table(output: PlainForm | None) -> bool:
-    """Whether people read it: a table was asked for, or nothing was and this is a terminal."""
+    """True if people will read it: a table was asked for, or nothing was and this is a terminal."""
     return output is PlainForm.TABLE if output is not None else on_a_terminal()
 
 

@@ -1,4 +1,4 @@
-"""What others wrote (callers, phones, integrations), so that it can be shown on a terminal."""
+"""Makes text from others (callers, phones, integrations) safe to show on a terminal."""
 
 from __future__ import annotations
 
