@@ -66,7 +66,7 @@ def pytest_sessionfinish(session: pytest.Session) -> object:
 
 @pytest.fixture(autouse=True)
 def _secrets_of_one_test(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What one test's configuration holds back would be missing from what another one says."""
+    """A secret of one test's configuration must not be blotted out of the output of another test."""
     monkeypatch.setattr(secret_words, "_words", set())
 
 

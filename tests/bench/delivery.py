@@ -62,7 +62,7 @@ SETTLE_S = 60.0
 
 @dataclass
 class Figures:
-    """What was done and what came of it. All lists are empty where all is well."""
+    """The figures of one run. All lists are empty if all is well."""
 
     version: str
     calls: int

@@ -24,7 +24,7 @@ _BRIDGE_ID = re.compile(rb"([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9
 
 
 def wanted(line: bytes) -> bool:
-    """Whether the daemon's event filter and subscriptions let a recorded frame through."""
+    """True if the daemon's event filter and subscriptions let a recorded frame through."""
     left_out = (*UNNEEDED_EVENTS, "DeviceStateChanged")
     return not any(f'"type":"{kind}"'.encode() in line for kind in left_out)
 

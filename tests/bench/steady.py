@@ -1,4 +1,4 @@
-"""A steady stream of calls: the recorded ones over and over, so many a second, each shortened.
+"""A steady stream of calls: the recorded ones over and over, at a rate per second, each shortened.
 
 All times within a call are divided by HASTE, in its stamps as on the wire, so that the clock of the stream
 is a true one and soon as many calls end as begin.

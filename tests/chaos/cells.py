@@ -1,4 +1,4 @@
-"""What is tried on callbacks: a fault in a phase of a scene. Pure.
+"""The trials with callbacks: a fault in a phase of a scene. Pure.
 
 A scene is how the phones behave, and how often the client's phone should ring. A point is a place in the
 daemon's code (callsteward.faults); a moment is one of the call.

@@ -49,7 +49,7 @@ class Dashboard:
         self._thread.join(10)
 
     def ended(self, root: str) -> list[dict[str, Any]]:
-        """What came on calls/LINE/ended under a root, in order."""
+        """The messages on calls/LINE/ended under a root, in order."""
         return [
             body
             for topic, body in list(self._bodies)

@@ -24,7 +24,7 @@ class Run(msgspec.Struct, frozen=True):
 
 
 def plan(cells: Sequence[AnyCell], runs: int, seed: int) -> list[Run]:
-    """So many runs: each cell in turn, shuffled, then again with other times."""
+    """The plan of the runs: each cell in turn, shuffled, then again with other times."""
     chance = random.Random(seed)
     rounds = cycle(cells)
     order = [next(rounds) for _ in range(runs)]

@@ -1,4 +1,4 @@
-"""What is tried on rating calls: the daemon is killed at a point of one. Pure."""
+"""The trials with rating calls: the daemon is killed at a point of one. Pure."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def every_rating_cell() -> tuple[RatingCell, ...]:
 def breach(
     scene: RatingScene, *, invites: int, rows: list[dict[str, object]], recorded: bool, score: int
 ) -> str:
-    """What is wrong with a run, empty where all is well."""
+    """The mistakes of a run; empty if there are none."""
     if len(rows) != 1:
         return f"{len(rows)} rows in the ledger"
     row = rows[0]

@@ -85,7 +85,7 @@ class _Play:
         self._back = cast.count()
 
     def _follow(self) -> None:
-        """What the client and the house do once the rating call is scheduled."""
+        """Play the client and the house from the moment the rating call is scheduled."""
         scene = self._cell.scene
         if scene in {RatingScene.LISTED, RatingScene.LATE}:
             self._until(lambda: bool(self._rows()), "the rating to be scheduled")

@@ -25,7 +25,7 @@ _OPEN = {"scheduled", "dialling", "asking"}
 
 
 class Does(StrEnum):
-    """What the client does in the menu."""
+    """The client's behaviour in the menu."""
 
     COMES = "comes under the fault"
     WAITS = "waits"
@@ -35,7 +35,7 @@ class Does(StrEnum):
 
 
 def choices(fault: Outer) -> tuple[Does, ...]:
-    """What they may do under a fault: nobody waits out a menu that works, and a dead PBX hears nothing."""
+    """The behaviours to try under a fault: none that waits until the menu ends; a dead PBX hears no key."""
     if fault is Outer.BROKER:
         return (Does.PRESSES_BEFORE, Does.PRESSES, Does.HANGS_UP)
     if fault in OF_THE_PBX:
@@ -44,7 +44,7 @@ def choices(fault: Outer) -> tuple[Does, ...]:
 
 
 def possible(fault: Outer, does: Does) -> Collection[Told]:
-    """What a record may say of the rating: more than one thing where two were at once."""
+    """The results that a record may have for the rating: several if two events came at once."""
     if does is Does.COMES:
         return (NOT_AVAILABLE, NOT_OBSERVED, INTERRUPTED)
     if does is Does.PRESSES_BEFORE:
@@ -73,7 +73,7 @@ def mistakes(
     allowed: Collection[Told],
     menu: Menu,
 ) -> list[str]:
-    """What is wrong with the rating. `rows`: the ledger's, of this run."""
+    """The mistakes in the rating. `rows`: the ledger's rows of this run."""
     found: list[str] = []
     told = [_told(record) for record in records if record.direction.value == "inbound"]
     found += [f"the record's rating is {_name(one)}" for one in told if one not in allowed]

@@ -53,7 +53,7 @@ class RecordCell(msgspec.Struct, frozen=True):
 
     @property
     def observed(self) -> bool:
-        """Whether nothing may go unobserved in it."""
+        """True if the daemon must observe all of it."""
         return self.connect is Connect.KEPT
 
     @property

@@ -288,7 +288,7 @@ class _Play:
     # --- afterwards ----------------------------------------------------------------------------------
 
     def _with_rating(self, counted: Count, records: list[CallRecord], does: Does) -> Count:
-        """What the record and the ledger say of the rating, and how the client was let go, judged too."""
+        """The count with the rating judged, too: record, ledger, and how the client left the menu."""
         fault, menu = self._cell.fault, Menu(let_go_s=None, thanked=False)
         if fault not in OF_THE_PBX and does is not Does.HANGS_UP:
             since = max(self._let_go_from, 0.0 if fault is Outer.BROKER else self._fault_at or 0.0)
@@ -305,7 +305,7 @@ class _Play:
         )
 
     def _thanked(self) -> bool:
-        """Whether the last thing the client's channel was played is the farewell."""
+        """True if the farewell is the last prompt that was played to the client."""
         mark = f"<PJSIP/{self._cast.lane.outside(1).endpoint}-"
         played = [line for line in self._log()[self._said :] if mark in line and "Playing" in line]
         return bool(played) and "prompts/thanks" in played[-1]
@@ -361,7 +361,7 @@ class _Play:
         return of_this_run([decode(row["record"]) for row in rows], self._began)
 
     def _published(self, records: list[CallRecord]) -> list[dict[str, Any]]:
-        """What the dashboard got, once each record came or too long a time is over."""
+        """The records that the dashboard got, as soon as all have come or the time is up."""
         wanted = {record.call_id for record in records}
         deadline = time.monotonic() + PUBLISH_LIMIT_S
         while True:

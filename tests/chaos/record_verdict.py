@@ -31,7 +31,7 @@ class Placed(msgspec.Struct, frozen=True):
 
 
 class Count(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of the calls of one run. `errors` says in words what is wrong.
+    """The results of the calls of one run. `errors`: the mistakes, in words.
 
     `rating` and `let_go_s`: where the client was in the menu, what the record says of the rating and how soon
     after the fault, or the key, they were thanked and their call over.

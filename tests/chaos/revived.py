@@ -87,7 +87,7 @@ class Revived(Daemon):
         self._trigger.touch()
 
     def until_connected(self, limit_s: float = START_LIMIT_S, *, times: int = 1) -> None:
-        """Wait until it has reported a link to Asterisk so many times, in all its lives."""
+        """Wait until it has reported a link to Asterisk `times` times, in all its lives."""
         deadline = time.monotonic() + limit_s
         while self.connects < times:
             if time.monotonic() > deadline:

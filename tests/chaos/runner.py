@@ -37,7 +37,7 @@ def play_all(
     on_result: Callable[[Result], None] = lambda _: None,
     keep: bool = False,
 ) -> list[Result]:
-    """Play the runs, so many at a time; results in the order of the runs.
+    """Play the runs, several at a time; results in the order of the runs.
 
     One whose phones trip over a busy machine is played again. Raises LabError where no PBX can be started.
     """

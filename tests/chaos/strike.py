@@ -12,7 +12,7 @@ from tests.chaos.revived import Revived
 
 
 def strike(fault: Outer, field: Field, daemon: Revived, *, away_s: float) -> Callable[[], None]:
-    """What does it; over when that returns: everything is back, and the daemon connected.
+    """The function that makes the fault. When it returns, everything is back and the daemon connected.
 
     `away_s`: how long what is cut or killed stays so, where nothing else says it.
     """

@@ -56,12 +56,12 @@ def test_a_rating_as_it_was_is_well() -> None:
         (ANSWERED, [_row(ANSWERED)], Menu(let_go_s=1.0, thanked=False), "not thanked"),
     ],
 )
-def test_what_is_wrong_is_named(told: Told, rows: list[dict[str, Any]], menu: Menu, breach: str) -> None:
+def test_mistakes_are_named(told: Told, rows: list[dict[str, Any]], menu: Menu, breach: str) -> None:
     (found,) = _found(told, *rows, menu=menu)
     assert breach in found
 
 
-def test_who_was_not_asked_has_no_row() -> None:
+def test_a_client_who_was_not_asked_has_no_row() -> None:
     told = ("not_asked", "not_observed", None)
     assert mistakes([_record(told)], [], allowed=[told], menu=THANKED) == []
     assert "1 rows" in mistakes([_record(told)], [_row(INTERRUPTED)], allowed=[told], menu=THANKED)[0]

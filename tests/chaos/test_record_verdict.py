@@ -49,12 +49,12 @@ def test_a_record_of_a_call_nobody_made_is_a_duplicate() -> None:
     assert _counted(_record(), _record(call_id="2", direction=Direction.OUTBOUND)).duplicates == 1
 
 
-def test_whoever_is_wrongly_said_to_have_hung_up() -> None:
+def test_a_wrong_party_in_the_hang_up_is_a_mistake() -> None:
     assert _counted(_record(Party.OPERATOR)).wrong == 1
     assert _counted(_incomplete(Party.OPERATOR)).wrong == 1
 
 
-def test_what_was_not_observed_may_be_unknown_if_the_record_says_so() -> None:
+def test_a_value_may_be_unknown_if_the_record_names_the_unobserved_span() -> None:
     seen = _counted(_incomplete(Party.UNKNOWN))
     assert (seen.wrong, seen.unobserved) == (0, 1)
     assert _counted(_record(Party.UNKNOWN)).wrong == 1
@@ -82,7 +82,7 @@ def test_a_callback_is_a_call_of_its_own() -> None:
     assert _counted(_record(Party.NETWORK), placed=placed).lost == 1
 
 
-def test_what_asterisk_kept_of_an_earlier_run_is_left_out() -> None:
+def test_events_kept_from_an_earlier_run_are_left_out() -> None:
     record = _record()
     assert of_this_run([record], epoch(record.started_at)) == [record]
     assert of_this_run([record], epoch(record.started_at) + 1) == []

@@ -1,4 +1,4 @@
-"""What counts as a breach."""
+"""The breaches that the verdict finds."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _judged(
         ("expired", "nobody_free", 0, False),
     ],
 )
-def test_one_invite_or_none_with_the_reason_is_well(
+def test_one_invite_is_right_and_so_is_none_with_a_reason(
     state: str, reason: str, invites: int, answered: bool
 ) -> None:
     assert _judged(state, reason, invites=invites, answered=answered) == ""

@@ -20,7 +20,7 @@ def modules() -> list[str]:
 
 
 def compiled() -> bool:
-    """Whether this process has the compiled core. Raises RuntimeError for half of each."""
+    """True if this process has the compiled core. Raises RuntimeError if it has only a part of it."""
     files = [str(importlib.import_module(name).__file__) for name in modules()]
     extensions = [file for file in files if file.endswith(tuple(EXTENSION_SUFFIXES))]
     if extensions and len(extensions) < len(files):

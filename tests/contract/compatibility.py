@@ -1,4 +1,4 @@
-"""What of a message's JSON Schema a subscriber builds on, and whether a newer schema still has it.
+"""The parts of a JSON Schema on which a subscriber builds, and a check that a newer one has them still.
 
 A field may be added. Removing one, changing its type (also: letting it be null) or making it one that may be
 missing needs a new schema version: `callsteward.call/2` beside `callsteward.call/1`.
@@ -23,7 +23,7 @@ def shape(schema: dict[str, Any]) -> Shape:
 
 
 def breaks(before: Shape, now: Shape) -> list[str]:
-    """What a subscriber to the older shape would stumble over, in words."""
+    """The changes that would break a subscriber to the older shape, in words."""
     found = []
     for path, kind in before.items():
         if path not in now:

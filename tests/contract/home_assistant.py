@@ -45,12 +45,12 @@ json.dump(problems, sys.stdout)
 
 
 def there() -> bool:
-    """Whether it was fetched."""
+    """True if it was fetched."""
     return PYTHON.exists()
 
 
 def problems(items: list[dict[str, Any]]) -> list[str]:
-    """What Home Assistant has against these: {topic, component, settings}."""
+    """The errors that Home Assistant finds in these: {topic, component, settings}."""
     done = subprocess.run(
         [PYTHON, "-c", _CHECK],
         input=json.dumps(items),

@@ -23,7 +23,7 @@ class NoParserError(Exception):
 
 
 def parse(document: str, folder: Path) -> dict[str, Any]:
-    """What the parser says of a document. Raises NoParserError where it is not to be had."""
+    """The parser's result for a document. Raises NoParserError if there is no parser."""
     modules = _modules()
     file = folder / "asyncapi.json"
     file.write_text(document, encoding="utf-8")

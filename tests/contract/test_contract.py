@@ -1,4 +1,4 @@
-"""What is published is what was promised: shipped files, older versions, AsyncAPI's own parser."""
+"""The published contract: the shipped files, older versions, and AsyncAPI's own parser on it."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ LANES = tuple(Lane(index) for index in range(len(SHOW)))
 
 
 def environment(pbx: Asterisk, broker: Mosquitto, folder: Path) -> dict[str, str]:
-    """What differs from the shipped configuration: addresses, passwords, and the lab's many lines."""
+    """The settings that differ from the shipped configuration: addresses, passwords, the lab's lines."""
     numbers = {
         "name": "support",
         "queues": [lane.queue("support") for lane in LANES],

@@ -1,4 +1,4 @@
-"""What the tests of the shipped monitoring share."""
+"""Fixtures for the tests of the shipped monitoring."""
 
 from __future__ import annotations
 

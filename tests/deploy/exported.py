@@ -1,4 +1,4 @@
-"""What the daemon exports to Prometheus, after one fact of each kind."""
+"""The daemon's metrics for Prometheus after one fact of each kind."""
 
 from __future__ import annotations
 

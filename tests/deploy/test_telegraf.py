@@ -60,7 +60,7 @@ def captured(name: str) -> dict[str, Any]:
 
 
 def found(message: Any, path: str) -> Any:
-    """What a path selects; None where there is nothing or null."""
+    """The value that a path selects; None if there is none, or null."""
     try:
         return gjson.get(message, path)
     except gjson.GJSONError:

@@ -1,4 +1,4 @@
-"""What an admin or an analyst writes: the configuration, the environment, a date, a list of clients' zones.
+"""Texts by an admin or an analyst: the configuration, the environment, a date, a list of clients' zones.
 
 Nobody of them is an enemy, but a file may be anything: cut off, of another program, in another character set.
 It is refused in words, by the errors that the command line shows without a traceback.

@@ -1,4 +1,4 @@
-"""What somebody sends to the port on which the daemon waits for Asterisk, before there is a websocket."""
+"""Bytes sent to the port on which the daemon waits for Asterisk, before there is a websocket."""
 
 from __future__ import annotations
 

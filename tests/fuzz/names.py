@@ -1,4 +1,4 @@
-"""What callers and phones call themselves, and what an admin's patterns make of it."""
+"""Names of callers and phones, and an admin's patterns matched against them."""
 
 from __future__ import annotations
 

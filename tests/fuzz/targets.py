@@ -1,4 +1,4 @@
-"""What is fuzzed: everything that reads what the network, the phone line or a file says.
+"""The targets of the fuzzer: everything that reads bytes from the network, the phone line or a file.
 
 A target takes any bytes. It may refuse them with the error its module promises; anything else that it
 raises is a fault.
@@ -100,7 +100,7 @@ def _replay(data: bytes) -> None:
 
 
 def _journal(data: bytes) -> None:
-    """What a daemon was sent, and what the next one makes of the journal that it left."""
+    """Frames sent to a daemon, then the journal that it left, read by the next daemon."""
     asyncio.run(_taken_up([line for line in data.split(b"\n") if not pretends(line)]))
 
 
@@ -152,7 +152,7 @@ def _lists(data: bytes) -> None:
 
 
 def _mqtt(data: bytes) -> None:
-    """What a broker sends. paho may give up the connection by any exception: aiomqtt takes them all."""
+    """Bytes from a broker. paho may give up the connection with any exception: aiomqtt catches them all."""
     client = mqtt.Client(CallbackAPIVersion.VERSION2, reconnect_on_failure=False)
     near, far = socket.socketpair()
     with near, far:
@@ -173,7 +173,7 @@ def _mqtt(data: bytes) -> None:
 
 
 def _websocket(data: bytes) -> None:
-    """What stands for Asterisk sends on an open websocket."""
+    """Bytes on an open websocket, from a server in Asterisk's place."""
     asyncio.run(_read_frames(data))
 
 
@@ -234,6 +234,6 @@ TARGETS = {
 
 
 def found_once(name: str) -> Iterator[bytes]:
-    """What broke a target once."""
+    """The inputs that once broke a target."""
     for path in sorted((FOUND / name).glob("*")):
         yield path.read_bytes()

@@ -13,7 +13,7 @@ FOUND_ONCE = sorted(path for path in FOUND.glob("*/*") if path.is_file())
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_the_seeds_and_what_was_found_once_are_harmless_inputs_of_their_target(name: str) -> None:
+def test_seeds_and_earlier_findings_are_harmless_inputs_of_their_target(name: str) -> None:
     target = TARGETS[name]
     seeds = list(target.seeds())
     assert seeds
@@ -29,7 +29,7 @@ def test_the_seeds_and_what_was_found_once_are_harmless_inputs_of_their_target(n
                 raise
 
 
-def test_what_was_found_is_of_a_target_that_is_there() -> None:
+def test_each_found_input_belongs_to_an_existing_target() -> None:
     assert {path.parent.name for path in FOUND_ONCE} <= set(TARGETS)
 
 

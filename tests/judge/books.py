@@ -138,7 +138,7 @@ def _cdr_errors(record: CallRecord, books: Books) -> list[str]:
 
 
 def _billed(record: CallRecord, answered: Sequence[Cdr], cel: Sequence[Cel]) -> float:
-    """What the CDRs bill for people: after Answer() or a transfer a row bills the ringing, too."""
+    """The time that the CDRs bill for people: after Answer() or a transfer a row bills the ringing, too."""
     spans, rings = [], 0.0
     for row in answered:
         if row.start is None or row.end is None or row.billsec_s is None:

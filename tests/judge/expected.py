@@ -1,4 +1,4 @@
-"""What each scenario must come to, as the standard and the contract have it."""
+"""The expected result of each scenario, by the standard and the contract."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each scenario must come to on Asterisk 16, by the driver that the phones are on.
+"""The expected result of each scenario on Asterisk 16, by the phones' channel driver.
 
 Nothing is judged more loosely than on 22: what 16 does not tell, or tells with less, is named here with what
 follows from it.

@@ -1,4 +1,4 @@
-"""What the talks over an IAX2 trunk must come to (tests/lab/iax.py). The far end's tone is not speech."""
+"""The expected results of talks over an IAX2 trunk (tests/lab/iax.py). The far end's tone is not speech."""
 
 from __future__ import annotations
 

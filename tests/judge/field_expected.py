@@ -1,4 +1,4 @@
-"""What each call on the field site must come to, by its phones' clock and the contract.
+"""The expected result of each call on the field site, by its phones' clock and the contract.
 
 Answered means that client and operator were connected, and the end is the client's own.
 """

@@ -1,4 +1,4 @@
-"""What the field site's calls must come to on Asterisk 16: the same, but for what it does not tell."""
+"""The expected results of the field site's calls on Asterisk 16: the same, as far as it reports them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _UNTOLD_BY_PJSIP_16: dict[str, FieldExpected] = {
     "bye_sip_408_dial": CLIENT_BYE,
     "bye_sip_503_queue": CLIENT_BYE,
 }
-# chan_sip tells of a status by the cause it stands for: 18 of a 408 or of no answer, 127, which proves
+# chan_sip gives a status as the cause it stands for: 18 for a 408 or for no answer, 127, which proves
 # nothing, of a 481. Of a SIP reason in a BYE it tells nothing.
 _UNTOLD_BY_CHAN_SIP: dict[str, FieldExpected] = {
     "refresh_481_dial": replace(CLIENT_BYE, ended=None),

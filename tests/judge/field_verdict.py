@@ -20,7 +20,7 @@ _NOT_TAKEN = {"no_answer", "rejected", "busy"}
 
 @dataclass(frozen=True)
 class Told:
-    """What somebody says of a call; None where they cannot tell."""
+    """One source's statement about a call; None where it cannot tell."""
 
     began: float | None
     answered: float | None
@@ -68,7 +68,7 @@ def errors(
     *,
     names: Mapping[str, str] | None = None,
 ) -> list[str]:
-    """What is wrong with the records of a scenario, by its phones. `names`: lane 0's to the lane's."""
+    """The mistakes in the records of a scenario, by its phones. `names`: lane 0's names to this lane's."""
     names = names or {}
     found = verdict.fact_errors(records, truth, expected, names=names)
     record = verdict.main_record(records, expected)

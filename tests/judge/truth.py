@@ -30,7 +30,7 @@ def is_client(who: str) -> bool:
 
 @dataclass(frozen=True)
 class Truth:
-    """What the phones did, in order."""
+    """The phones' acts, in order."""
 
     acts: list[dict[str, Any]]
 
@@ -81,7 +81,7 @@ def hold_errors(record: CallRecord, truth: Truth) -> list[str]:
 
 
 def answer_errors(record: CallRecord, truth: Truth, operator: str) -> list[str]:
-    """Whether the answer's moment and latency are those of the phone that answered first."""
+    """The mistakes in the answer's moment and latency, by the phone that answered first."""
     answered, rang = truth.at("answer", operator), None
     for act in truth.acts:
         if act["do"] == "ring" and act.get("who") == operator and answered and act["t"] <= answered:

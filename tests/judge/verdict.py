@@ -33,7 +33,7 @@ def _by_name_where_at_once(attempts: Sequence[Attempt]) -> list[Attempt]:
 
 
 def agrees(value: object, wanted: object) -> bool:
-    """Whether a value is what was wanted, or one of several."""
+    """True if a value is the expected one, or one of several expected ones."""
     if wanted is ANY:
         return True
     if isinstance(wanted, Either):
@@ -44,7 +44,7 @@ def agrees(value: object, wanted: object) -> bool:
 
 
 def named(wanted: Any, names: Mapping[str, str]) -> Any:
-    """What was wanted, with the PBX's names in place of the phones'."""
+    """The expected value, with the PBX's names in place of the phones'."""
     if isinstance(wanted, tuple):
         return type(wanted)(named(item, names) for item in wanted)
     return names.get(wanted, wanted)
@@ -57,7 +57,7 @@ def errors(
     *,
     names: Mapping[str, str] | None = None,
 ) -> list[str]:
-    """What is wrong with the records of a scenario. `names` maps the phones' names to the PBX's."""
+    """The mistakes in the records of a scenario. `names` maps the phones' names to the PBX's."""
     found = fact_errors(records, truth, expected, names=names or {})
     return found + _end_errors(main_record(records, expected), truth)
 

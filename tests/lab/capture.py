@@ -50,7 +50,7 @@ AFTER_S = 10
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Captured:
-    """What Asterisk said of one scenario, and what its phones did."""
+    """Asterisk's events of one scenario, and the acts of its phones."""
 
     name: str
     frames: tuple[str, ...]

@@ -10,7 +10,7 @@ from tests.lab.lanes import PASSWORD, every_lane
 
 
 def sip_templates(sip_port: int, rtp_timeout_s: int, *, talk: bool) -> str:
-    """What goes before the peers of any site: the driver itself, and what phones have in common."""
+    """The part before any site's peers: the driver itself, and the settings that all phones share."""
     heard = ",callsteward-talk" if talk else ""
     return f"""[general]
 context = nobody

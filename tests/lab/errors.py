@@ -1,4 +1,4 @@
-"""What the lab raises."""
+"""The lab's errors."""
 
 
 class LabError(Exception):

@@ -35,7 +35,7 @@ class SetClock:
         self._write()
 
     def step(self, seconds: int) -> float:
-        """Set it by so much, from one moment to the next; returns that moment, Unix seconds."""
+        """Set the clock by this much, all at once. Returns the moment, in Unix seconds."""
         self.ahead_s += seconds
         self._write()
         return time.time()

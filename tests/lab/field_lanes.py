@@ -35,7 +35,7 @@ class FieldLane:
 
     @property
     def technology(self) -> str:
-        """What the names of its phones' channels begin with."""
+        """The first part of its phones' channel names."""
         return TECHNOLOGIES[self.driver]
 
     def operator(self, place: int) -> str:
@@ -67,7 +67,7 @@ class FieldLane:
 
     @property
     def numbers(self) -> tuple[str, ...]:
-        """What else of this lane a record may name, in the same order in every lane."""
+        """The other names of this lane that a record may have, in the same order in every lane."""
         return (self.queue("0"),)
 
     def scripted_address(self, place: int) -> str:

@@ -1,4 +1,4 @@
-"""What is said on a Local half, and the client's end where the h extension takes its time."""
+"""Speech on one half of a Local channel, and the client's end with a slow h extension."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the field site's scenarios play on."""
+"""The stage of the field site's scenarios."""
 
 from __future__ import annotations
 

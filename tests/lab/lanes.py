@@ -39,7 +39,7 @@ class Lane:
 
     @property
     def technology(self) -> str:
-        """What the names of its phones' channels begin with."""
+        """The first part of its phones' channel names."""
         return TECHNOLOGIES[self.driver]
 
     def operator(self, place: int) -> str:
@@ -82,7 +82,7 @@ class Lane:
 
     @property
     def numbers(self) -> tuple[str, ...]:
-        """What else of this lane a record may name, in the same order in every lane."""
+        """The other names of this lane that a record may have, in the same order in every lane."""
         return self.did(20), self.park_extension
 
     @property

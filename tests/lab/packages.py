@@ -18,7 +18,7 @@ Progress = Callable[[str], None]
 
 
 def cache_folder() -> Path:
-    """What the lab keeps: ``CALLSTEWARD_CACHE``, or ``~/.cache/callsteward``."""
+    """The lab's folder: ``CALLSTEWARD_CACHE``, or ``~/.cache/callsteward``."""
     return Path(os.environ.get("CALLSTEWARD_CACHE") or Path.home() / ".cache" / "callsteward")
 
 

@@ -135,7 +135,7 @@ class Outbound:
 
 @dataclass(frozen=True, slots=True)
 class PbxSettings:
-    """What varies from one lab Asterisk to the next."""
+    """The settings in which lab Asterisks differ."""
 
     version: str
     home: str

@@ -136,7 +136,7 @@ class Phones:
         return len(self.acts)
 
     def of(self, do: str, who: str) -> list[Act]:
-        """What a phone did of one kind, in order."""
+        """A phone's acts of one kind, in order."""
         return [act for act in list(self.acts) if act["do"] == do and act.get("who") == who]
 
     @property

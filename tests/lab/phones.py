@@ -405,7 +405,7 @@ class Line(pj.Call):  # type: ignore[misc]
     # --- listening ----------------------------------------------------------------
     @property
     def hears(self) -> bool:
-        """Whether there is sound on the line at this moment."""
+        """True if there is sound on the line at this moment."""
         media = self._media()
         # What comes from the far end: the binding's names are those of the bridge behind it.
         return media is not None and media.getTxLevel() >= AUDIBLE
@@ -477,7 +477,7 @@ class Line(pj.Call):  # type: ignore[misc]
         tell(do, who=self.phone.who, **said)
 
     def release(self) -> None:
-        """What a phone does with its own line once the transfer is on its way."""
+        """The act of a phone on its own line after the transfer has begun."""
         if not self.over:
             self.hangup(pj.CallOpParam(True))
             tell("release", who=self.phone.who)

@@ -1,4 +1,4 @@
-"""What Asterisk itself wrote about the calls: CDR, CEL and queue_log.
+"""Asterisk's own records of the calls: CDR, CEL and queue_log.
 
 They are an independent second opinion on every number callsteward publishes.
 """

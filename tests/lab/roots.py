@@ -28,7 +28,7 @@ STAMP = ".callsteward-root"
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What goes into one root folder."""
+    """The contents of one root folder."""
 
     version: str
     suite: str

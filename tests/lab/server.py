@@ -1,4 +1,4 @@
-"""What the lab's servers share: one process each, in a cached root folder, gone when the tests are."""
+"""The base of the lab's servers: one process each, in a cached root folder, ended with the tests."""
 
 from __future__ import annotations
 

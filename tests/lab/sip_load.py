@@ -28,7 +28,7 @@ _AT_ONCE = 4_000
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What became of the calls, by sipp's count.
+    """The results of the calls, by sipp's count.
 
     `within_ms`: the slowest answer took less, None where that is none of sipp's classes.
     """
@@ -96,5 +96,5 @@ class SipLoad:
         return Account.of(self._sipp.counts(_NAME))
 
     def said(self) -> str:
-        """What it complained of, for a test that fails."""
+        """Its errors, for a test that fails."""
         return self._sipp.said(_NAME)

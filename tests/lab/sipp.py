@@ -84,7 +84,7 @@ class Sipp:
         return dict(zip(lines[0].split(";"), lines[-1].split(";"), strict=False))
 
     def said(self, name: str) -> str:
-        """What it complained of, for a test that fails."""
+        """Its errors, for a test that fails."""
         found: list[str] = []
         for ending in ("err", "out"):
             file: Path = self.folder / f"{name}.{ending}"

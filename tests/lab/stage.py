@@ -1,4 +1,4 @@
-"""What a scenario is, what it is played on, and the process that plays one.
+"""A scenario, the stage that it is played on, and the process that plays one.
 
 A scenario is a function: it is given a `Stage` and moves the phones on it. Each module that has some gathers
 them in a `Scenarios`, and ends with `main`.
@@ -22,7 +22,7 @@ from tests.lab.phones import Exchange, Line, Phone
 
 @dataclass(slots=True)
 class Stage:
-    """What a scenario plays on."""
+    """The stage of a scenario."""
 
     exchange: Exchange
     lane: Lane

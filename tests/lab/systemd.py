@@ -83,7 +83,7 @@ class Systemd:
         self._end()
 
     def control(self, *words: str) -> str:
-        """What `systemctl` says. Raises LabError where it refuses."""
+        """The output of `systemctl`. Raises LabError if it refuses."""
         done = self._ask(*words)
         if done.returncode != 0:
             message = f"systemctl {' '.join(words)}: {done.stderr.decode()}"

@@ -1,4 +1,4 @@
-"""What the phones really did, and when: the truth the call records are held against."""
+"""The phones' real acts and their moments: the truth against which call records are held."""
 
 from __future__ import annotations
 

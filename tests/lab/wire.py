@@ -45,7 +45,7 @@ class Wire:
         self._flows.clear()
 
     def flow(self) -> None:
-        """What was held back is delivered late, as after a network that comes back."""
+        """Deliver late all that was held back, as a network does that comes back."""
         self._flows.set()
 
     def cut(self) -> None:

@@ -1,4 +1,4 @@
-"""What chance decides between the phones and Asterisk, told from the events the daemon got."""
+"""Results that chance decides between the phones and Asterisk, found in the events that the daemon got."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.live.daemon import Daemon
 
 
 def as_it_fell(name: str, expected: Expected, records: Sequence[CallRecord], daemon: Daemon) -> Expected:
-    """What a scenario must come to, the dice being cast."""
+    """The expected result of a scenario, as chance decided it."""
     if name == "both_bye":
         asked_ms = _hang_ups_ms(daemon, records[0])
         if len(asked_ms) == 1 or asked_ms[1] - asked_ms[0] > SIMULTANEOUS_MS:

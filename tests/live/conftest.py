@@ -1,4 +1,4 @@
-"""What the live tests share: one Asterisk 22, one Mosquitto with TLS, one daemon, one dashboard.
+"""Fixtures of the live tests: one Asterisk 22, one Mosquitto with TLS, one daemon, one dashboard.
 
 Where the lab cannot be had the tests are skipped with the reason; with CALLSTEWARD_REQUIRE_LIVE=1 (in CI)
 that is a failure.

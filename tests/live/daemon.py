@@ -112,13 +112,13 @@ class Daemon(Stored):
 
     @property
     def log(self) -> list[dict[str, Any]]:
-        """What it has logged since it was last started."""
+        """Its log since it was last started."""
         if not self.log_file.exists():
             return []
         return self.said_in(self._log_from)
 
     def said_in(self, offset: int) -> list[dict[str, Any]]:
-        """What stands in its log from a byte on; from 0 in all its lives."""
+        """Its log from a byte on; from 0: of all its processes."""
         lines = self.log_file.read_bytes()[offset:].splitlines()
         # The last may be half written.
         return [json.loads(line) for line in lines if line.startswith(b"{") and line.endswith(b"}")]

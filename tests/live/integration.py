@@ -42,7 +42,7 @@ class Client:
         await self.mqtt.publish(f"{self.base}commands/{name}", payload, qos=1, properties=properties)
 
     async def until(self, topic: str, count: int = 1, limit_s: float = 15) -> list[Any]:
-        """The bodies on a topic, once there are so many."""
+        """The bodies on a topic, as soon as there are this many."""
 
         def found() -> list[Any]:
             return [body for at, body, _ in self.received if at == topic]

@@ -1,4 +1,4 @@
-"""What a daemon published, read back as records and call events, and what may be wrong with it."""
+"""A daemon's messages, read back as records and call events, and the mistakes in them."""
 
 from __future__ import annotations
 

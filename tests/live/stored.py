@@ -1,4 +1,4 @@
-"""What a daemon has stored, read from its SQLite database while it runs."""
+"""A daemon's stored data, read from its SQLite database while it runs."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Stored:
         return found
 
     def settled(self, line: str) -> bool:
-        """Whether a line's rating has come to its end."""
+        """True if a line's rating has come to its end."""
         rows = [row for row in self.ratings() if row["line"] == line]
         return bool(rows) and all(row["state"] not in {"scheduled", "dialling", "asking"} for row in rows)
 

@@ -71,7 +71,7 @@ class Subscriber:
         self._thread.join(10)
 
     def of(self, name: str, kind: str = "", *, since: int = 0) -> list[Received]:
-        """What the daemon `name` published, in order of arrival. `kind`: such as `calls/+/ended`."""
+        """The messages of the daemon `name`, in order of arrival. `kind`: such as `calls/+/ended`."""
         assert self._error is None, self._error
         base = Topics(f"callsteward/{name}", SITE).everything.removesuffix("#")
         wanted = kind.split("/") if kind else None

@@ -78,7 +78,7 @@ def answering(asking: Asterisk, port: int, folder: Path) -> Iterator[Daemon]:
 
 
 def ask(pbx: Asterisk, name: str, limit_s: float = ANSWERED_S) -> dict[str, str]:
-    """What the dialplan was told by the time it went on."""
+    """The answers that the dialplan had when it went on."""
     mark = f"m{time.monotonic_ns()}"
     body: dict[str, Any] = {
         "endpoint": f"Local/{name}@asking/n",
@@ -144,7 +144,7 @@ def test_what_cannot_be_answered_fails_and_the_call_goes_on(
 
 
 def test_a_daemon_that_hangs_and_is_killed_lets_the_call_go_on(answering: Daemon, asking: Asterisk) -> None:
-    """What systemd's watchdog does to one that hangs."""
+    """The daemon is stopped and killed, as by systemd's watchdog."""
     process = answering._process
     assert process is not None
     process.send_signal(signal.SIGSTOP)

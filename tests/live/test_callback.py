@@ -143,7 +143,7 @@ def test_no_number_stands_in_the_log(played: Mapping[str, Played], daemon: Daemo
 
 
 def test_the_operators_phone_rings_at_once(played: Mapping[str, Played], daemon: Daemon) -> None:
-    """From the event that tells of the loss to the INVITE at the operator's phone."""
+    """From the event about the loss to the INVITE at the operator's phone."""
     delays = []
     for name in ("network_loss", "not_answered", "busy", "declined"):
         seen = played[name]

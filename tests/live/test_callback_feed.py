@@ -1,4 +1,4 @@
-"""What a dashboard sees: each step of a callback, alerts for one that waits, and how many calls are lost."""
+"""Callbacks on a dashboard: each step, alerts for one that waits, and the number of lost calls."""
 
 from __future__ import annotations
 

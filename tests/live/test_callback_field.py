@@ -74,7 +74,7 @@ def test_the_client_is_called_exactly_as_often_as_the_standard_says(
         assert (record["hangup"]["first"], record["hangup"]["lost_side"]) == ("network", "client")
 
 
-def test_who_is_not_heard_has_no_speech(played: Mapping[str, Played], daemon: Daemon) -> None:
+def test_an_unheard_party_has_no_speech(played: Mapping[str, Played], daemon: Daemon) -> None:
     record = played["operator_unheard"].rows(daemon.records())[0]
     assert record["speech"]["operator_s"] is None
     assert record["speech"]["client_s"] > 0

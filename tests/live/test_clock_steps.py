@@ -38,9 +38,9 @@ HOUR_S = 3600
 WATCHDOG_S = 10
 # A signal of life comes each second.
 ALIVE_S = 4.0
-# A phone tells of its act some ms before Asterisk does, on a busy machine more.
+# A phone reports its act some ms before Asterisk does, on a busy machine more.
 CLOSE_S = 0.4
-# Without the machine's word a jump is believed on a link that has been up for so long.
+# A jump that the machine's clock does not confirm is believed on a link that has been up for this long.
 SETTLED_S = 32.0
 
 

@@ -178,7 +178,7 @@ async def test_a_callback_is_asked_for_over_http_and_cancelled_over_mqtt(
     assert played.invites == 1
 
 
-async def test_what_is_malformed_is_answered_where_an_id_can_be_read(
+async def test_a_malformed_command_is_answered_if_its_id_can_be_read(
     broker: Mosquitto, daemon: Daemon
 ) -> None:
     async with connected(broker, "integration", "replies/#") as crm:

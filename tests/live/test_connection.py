@@ -47,7 +47,7 @@ NAMES = ("still", "wire", "killed", "away")
 
 @dataclass
 class Course:
-    """What happened, with moments in Unix seconds. Calls are named by what happens to them."""
+    """The course of the test, with moments in Unix seconds. Calls are named by what happens to them."""
 
     cut_at: float = 0.0
     mended_at: float = 0.0
@@ -169,7 +169,7 @@ def course(scene: Field) -> Course:
 
 
 def _settle(scene: Field, wanted: int) -> None:
-    """Wait until every daemon has published so many records, and nothing more comes."""
+    """Wait until every daemon has published this many records, and no more come."""
 
     def published_all() -> bool:
         return all(len(scene.subscriber.of(name, "calls/+/ended")) >= wanted for name in NAMES)
@@ -308,7 +308,7 @@ def test_a_stopped_daemon_says_so_itself(course: Course, scene: Field) -> None:
     assert states[-1] == ("online", "running")
 
 
-def test_status_tells_of_the_link_to_asterisk(course: Course, scene: Field) -> None:
+def test_status_shows_the_link_to_asterisk(course: Course, scene: Field) -> None:
     links = [item.body["asterisk"] for item in scene.subscriber.of("wire", "status")]
     changes = [link for index, link in enumerate(links) if index == 0 or links[index - 1] != link]
     assert changes[-3:] == ["connected", "disconnected", "connected"]

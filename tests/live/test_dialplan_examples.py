@@ -1,4 +1,4 @@
-"""What the shipped examples make of a channel's name, evaluated by a real Asterisk."""
+"""The shipped examples, evaluated for a channel's name by a real Asterisk."""
 
 from __future__ import annotations
 

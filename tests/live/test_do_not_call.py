@@ -22,7 +22,7 @@ from tests.live.settings import callback_settings
 pytestmark = [pytest.mark.live, pytest.mark.takes(140)]
 
 PATIENCE_S = 5.0
-"""So long the dialplan waits for the daemon before it gives up by itself."""
+"""The time for which the dialplan waits for the daemon before it gives up by itself."""
 
 
 @pytest.fixture(scope="module")

@@ -38,8 +38,7 @@ def own_pbx(root_22: Path) -> Iterator[Asterisk]:
 
 
 def checked(folder: Path, settings: Settings, check: str) -> tuple[str, str]:
-    """What `check` finds of one thing that failed, and how it says to mend it; what it prints beside that:"
-    " nothing."""
+    """The finding of `check` about one thing that failed, and its advice. Nothing is printed beside them."""
     done = callsteward("check", "-c", write(folder / "check.toml", settings), "--output", "jsonl")
     assert (done.returncode, done.stderr) == (1, b"")
     results = [json.loads(line) for line in done.stdout.splitlines()]
@@ -49,7 +48,7 @@ def checked(folder: Path, settings: Settings, check: str) -> tuple[str, str]:
 
 
 def logged(folder: Path, settings: Settings, action: str) -> dict[str, Any]:
-    """What a daemon that runs so says first of that; it stays, and stops as it should."""
+    """The daemon's first log line on it; the daemon goes on running, and stops as it should."""
     with Daemon(folder, "wrong", settings) as daemon:
         daemon.start(until=action)
         said = daemon.said(action)[0]
@@ -195,7 +194,7 @@ def test_a_broker_that_is_not_as_configured(
     assert "not-the-password" not in found + told
 
 
-def test_tls_where_the_broker_has_none(pbx: Asterisk, plain_broker: Mosquitto, tmp_path: Path) -> None:
+def test_tls_to_a_broker_without_tls(pbx: Asterisk, plain_broker: Mosquitto, tmp_path: Path) -> None:
     settings = merged(lab_settings(tmp_path, pbx, plain_broker, name="plain"), {"mqtt": {"tls": True}})
     said = "the TLS connection failed (unexpected eof while reading): is that its TLS port?"
     assert logged(tmp_path, settings, "mqtt_unreachable")["error"] == said

@@ -46,7 +46,7 @@ NAMES = [
 
 @dataclass
 class Hour:
-    """What Asterisk's log says of the time, and what `callsteward report` says."""
+    """An hour in Asterisk's log and in `callsteward report`."""
 
     log: dict[str, list[QueueEvent]]
     lines: list[dict[str, Any]]

@@ -32,7 +32,7 @@ def _over(played: Played) -> float:
 
 
 def _thanked(pbx: Asterisk, played: Played) -> bool:
-    """Whether the last thing the client's channel was played is the farewell."""
+    """True if the farewell is the last prompt that was played to the client."""
     mark = f"<PJSIP/{played.lane.outside(1).endpoint}-"
     spoken = [line for line in (pbx.log / "full").read_text().splitlines() if mark in line]
     return "prompts/thanks" in spoken[-1]

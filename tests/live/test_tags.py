@@ -1,4 +1,4 @@
-"""What operators say with keys and codes, on a real Asterisk with real RFC 4733 digits."""
+"""Operators' tags by keys and codes, on a real Asterisk with real RFC 4733 digits."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def said(daemon: Daemon, action: str, by: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_the_client_is_called_as_often_as_what_was_said_asks_for(
+def test_the_client_is_called_as_often_as_the_tags_ask_for(
     played: Mapping[str, Played], daemon: Daemon, name: str
 ) -> None:
     invites, state, reason = EXPECTED[name]

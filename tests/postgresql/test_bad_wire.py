@@ -19,7 +19,7 @@ from tests.lab.postgresql import PASSWORD, PostgreSql
 ENDED = "the server ended the connection in the middle: wait a moment, and see its log where that goes on ("
 SHUT_DOWN = "the server was shut down: wait a moment (terminating connection due to administrator command)"
 NO_PROTOCOL = "the server answered what is not PostgreSQL's protocol: what listens there, or stands between?"
-# What follows a fault tells of it, or of the connection that the driver gave up because of it.
+# The error after a fault names it, or the connection that the driver gave up because of it.
 WORDS: dict[str, tuple[str, ...]] = {
     "cut": (ENDED,),
     "shut down": (ENDED, SHUT_DOWN),
@@ -50,7 +50,7 @@ async def url(postgresql: PostgreSql, wire: BadWire) -> str:
 
 
 async def answered(question: Awaitable[object]) -> str:
-    """What came of it: empty for an answer. Anything but an answer and a StoreError fails the test."""
+    """The error, or an empty text for an answer. Anything but an answer or a StoreError fails the test."""
     try:
         async with asyncio.timeout(60):
             await question

@@ -189,7 +189,7 @@ async def test_a_server_that_refuses_at_the_start_says_why(
     assert str(caught.value) == f"cannot open the database {shown}: {WORDS[how]}"
 
 
-async def test_a_database_that_is_not_there_is_said(postgresql: PostgreSql) -> None:
+async def test_a_missing_database_is_reported(postgresql: PostgreSql) -> None:
     with pytest.raises(StoreError) as caught:
         await Store.open(postgresql.url(database="nowhere"))
     assert str(caught.value).endswith(

@@ -1,4 +1,4 @@
-"""What the parts of one record say of each other: outcome, callback, hang-up, standard and times.
+"""How the parts of one record agree: outcome, callback, hang-up, standard and times.
 
 It holds for any record, however little of its call was seen, and knows nothing of the call itself.
 """
@@ -47,13 +47,13 @@ NEAR_S = 0.0015
 
 
 def disagreements(record: CallRecord) -> list[str]:
-    """What in a record contradicts something else in it; empty for a record that agrees with itself."""
+    """The contradictions within a record; empty if it agrees with itself."""
     parts = (_connection, _hangup, _outcome, _callback, _times, _standard, _listened)
     return [f"{part.__name__.strip('_')}: {told}" for part in parts for told in part(record)]
 
 
 def _connection(record: CallRecord) -> Iterator[str]:
-    """Whether client and operator were connected is said in many places."""
+    """All fields that show that client and operator were connected must agree."""
     if record.outcome in UNCONNECTED:
         if record.operator is not None:
             yield f"{record.outcome} with operator {record.operator}"
@@ -219,7 +219,7 @@ def _hangs_up_last(record: CallRecord, check: RuleCheck) -> Iterator[str]:
 
 
 def _listened(record: CallRecord) -> Iterator[str]:
-    """What nobody heard or saw breaks no rule."""
+    """A rule is never broken by something unobserved or unheard."""
     speech = record.speech
     for check in record.standard:
         if check.result is not RuleResult.BROKEN:

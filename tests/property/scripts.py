@@ -73,7 +73,7 @@ class Script:
 
 @dataclass
 class Truth:
-    """What is true of a call, whatever its events tell. Moments in ms since NOON."""
+    """The truth about a call, whatever its events show. Moments in ms since NOON."""
 
     direction: Direction
     started_ms: int = 0
@@ -115,7 +115,7 @@ class Player:
         self._talk_from: int | None = None
 
     def heard(self) -> tuple[Listened, ...]:
-        """What is known of the endpoints before the call."""
+        """The endpoints of the site, as a tracker that has heard them knows them."""
         found = []
         if self.site.operator_heard:
             found += [Listened(f"{self.site.phones}/{name}", True) for name in range(101, 110)]
@@ -233,7 +233,7 @@ class Player:
             s.goes(far)
             s.goes(near)
         elif way == "stasis":
-            # The end of an originated channel is all that tells of it.
+            # Only the end of the originated channel shows it.
             s._cause[phone.id] = 19
             s.goes(phone)
         else:
@@ -492,7 +492,7 @@ class Player:
         asked = end == "admin" or who.id in s.asked
         s.comes_down(who, order=script.order, h_s=script.h_s)
         if who is client and not asked:
-            truth.ended_ms = self.now()  # nothing tells of an earlier end
+            truth.ended_ms = self.now()  # nothing shows an earlier end
         for phone in list(s.phones):
             s.goes(phone)
 

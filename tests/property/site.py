@@ -219,9 +219,9 @@ class SiteStream(Stream):
         self.request(phone, cause, **more)
 
     def comes_down(self, phone: Phone, *, order: int = 0, h_s: float = 0) -> None:
-        """What follows a hang-up: bridges, Local channels and partners go; `order` says which way round.
+        """The events after a hang-up: bridges, Local channels and partners go, in the order `order`.
 
-        The one who hung up stays for so long in the h extension, if they have a dialplan.
+        The channel that hung up stays that long in the h extension, if it has a dialplan.
         """
         left, chain = [phone], [phone]
         rooms: list[Room] = []

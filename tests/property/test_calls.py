@@ -53,7 +53,7 @@ SCRIPTS = st.builds(
 
 
 def played(site: Site, script: Script) -> tuple[Truth, list[events.Event]]:
-    """What is true of a call, and its events, after what is known of the endpoints."""
+    """The truth about a call, and its events, after one that names the endpoints heard before it."""
     player = Player(site, script)
     truth = player.play()
     decoded = (events.decode(frame) for frame in player.s.frames())

@@ -73,7 +73,7 @@ class _Nowhere:
 
 
 def rerun(frames: Sequence[bytes], config: Config = CONFIG) -> tuple[list[CallRecord], Tracker, str]:
-    """What the daemon itself makes of a journal: records, the tracker as it goes on, the last stamp."""
+    """A journal run again by the daemon's own code: records, the tracker as it goes on, the last stamp."""
     tracker = Tracker(config)
     saved: list[CallRecord] = []
 
@@ -149,7 +149,7 @@ def check(
 
 
 def mixed(streams: list[list[bytes]], damages: int, dice: random.Random) -> list[bytes]:
-    """The streams as one, each begun after the one before, with so many events lost or late."""
+    """The streams as one, each begun after the one before, with this many events lost or late."""
     whole: list[bytes] = []
     while streams := [stream for stream in streams if stream]:
         # Mostly from the first: so calls end while others go on.

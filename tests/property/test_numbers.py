@@ -25,7 +25,7 @@ NATIONAL, E164 = NumberFormat("national"), NumberFormat("e164")
 
 
 def valid(written: str, region: str | None) -> str | None:
-    """What phonenumbers itself makes of it, where that is valid."""
+    """The number as phonenumbers itself reads it, if that is valid."""
     try:
         parsed = phonenumbers.parse(written, region)
     except phonenumbers.NumberParseException:

@@ -38,7 +38,7 @@ from tests.unit.store.samples import RECORD
 
 NOW_MS = 1_795_348_800_000
 LINES = ("support", "sales")
-# Some eight records; of what waits, so many in memory.
+# Room for some eight records; and how many of the waiting messages are in memory.
 LIMIT = 10_000
 HELD = 4
 ROW = interval_rows()[0]

@@ -87,7 +87,7 @@ def follow(tracker: Tracker, frames: Iterable[bytes]) -> list[Fact]:
 
 
 def hold_against(whole: Sequence[bytes], cut: int, by_ms: int) -> None:
-    """The clock set by so much before frame `cut`."""
+    """The clock set by this much before frame `cut`."""
     undisturbed, tracker = Tracker(CONFIG), Tracker(CONFIG)
     before = follow(undisturbed, whole[:cut])
     assert told(follow(tracker, whole[:cut])) == told(before)

@@ -118,7 +118,7 @@ def said(*arguments: str) -> str:
 
 
 def leaks(command: tuple[str, ...], place: tuple[str, str], shape: str, word: str) -> str:
-    """What a command says with the secret in it; empty where it keeps it."""
+    """The lines of a command's output that have the secret in them; empty if it is kept."""
     spelled = word if shape == "SECRET" else quote(word, safe="!$()*,-.;^_~ :")
     with tempfile.TemporaryDirectory() as folder:
         value = shape.replace("PORT", str(free_port())).replace("FOLDER", folder).replace("SECRET", spelled)
@@ -131,13 +131,13 @@ def leaks(command: tuple[str, ...], place: tuple[str, str], shape: str, word: st
 
 @settings(deadline=None, max_examples=120)
 @given(st.sampled_from(COMMANDS), st.sampled_from(PLACES), st.sampled_from(URLS), WORDS)
-def test_a_secret_in_a_url_is_never_said(command, place, shape, word):
+def test_a_secret_in_a_url_is_never_printed(command, place, shape, word):
     assert leaks(command, place, shape, word) == ""
 
 
 @settings(deadline=None, max_examples=120)
 @given(st.sampled_from(COMMANDS), st.sampled_from(URLS), WORDS)
-def test_a_secret_in_the_stores_address_is_never_said(command, shape, word):
+def test_a_secret_in_the_stores_address_is_never_printed(command, shape, word):
     assert leaks(command, ("store", "url"), shape, word) == ""
 
 
@@ -147,7 +147,7 @@ def test_a_secret_in_the_stores_address_is_never_said(command, shape, word):
     st.sampled_from([place for place in PLACES if secret_words.is_secret(place[1])]),
     WORDS,
 )
-def test_a_secret_under_a_name_that_says_so_is_never_said(command, place, word):
+def test_a_secret_under_a_telling_name_is_never_printed(command, place, word):
     assert leaks(command, place, "SECRET", word) == ""
 
 
@@ -157,7 +157,7 @@ def test_a_secret_under_a_name_that_says_so_is_never_said(command, place, word):
     st.sampled_from(["{}", "error: {} (x)", "'{}'", "see {}, then"]),
     WORDS,
 )
-def test_a_secret_in_a_librarys_words_is_taken_out_though_nobody_knows_it(shape, around, word):
+def test_an_unknown_secret_in_a_librarys_message_is_taken_out(shape, around, word):
     spelled = quote(word, safe="!$()*,-.;^_~:")
     with patch.object(secret_words, "_words", set()):
         assert spelled not in secret_words.masked(around.format(shape.replace("SECRET", spelled)))

@@ -41,7 +41,7 @@ def finish(tracker: Tracker) -> list[CallRecord]:
 
 
 def check_records(records: list[CallRecord]) -> None:
-    """What holds for any record, however little of its call was seen."""
+    """Check rules that hold for any record, however little of its call was observed."""
     assert len({record.call_id for record in records}) == len(records)
     for record in records:
         encode(record)

@@ -24,7 +24,7 @@ def test_records_agree_with_cdr_cel_and_queue_log(path: Path) -> None:
 
 
 def _errors(name: str, **changes: object) -> list[str]:
-    """What the books say about a stream's record after it was falsified."""
+    """The mistakes that the books find in a stream's record after it was falsified."""
     path = next(path for path in STREAMS if path.stem == name)
     (record,) = records_of(lines_of(path))
     return errors(msgspec.structs.replace(record, **changes), Books.load(path.with_suffix(".pbx.json")))

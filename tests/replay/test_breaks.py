@@ -30,7 +30,7 @@ MOMENT_MS = 150
 MOST_LOST = 8
 # Asterisk tells most changes twice (a state and a dial), a few milliseconds apart.
 NEAR_S = 0.02
-# A phone that nobody tells of any more is not waited for.
+# A phone of which no event comes any more is not waited for.
 LINGER_MS = 6_000
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\dT")
@@ -56,7 +56,7 @@ def name_of(path: Path) -> str:
 
 @functools.cache
 def stamped(path: Path) -> list[events.Event]:
-    """What the tracker takes in of a stream."""
+    """The events of a stream that have a timestamp."""
     found = (events.decode(line) for line in lines_of(path))
     return [event for event in found if event is not None and event.timestamp]
 
@@ -76,7 +76,7 @@ def records(stream: Iterable[events.Event]) -> dict[str, CallRecord]:
 
 
 def broken(stream: Sequence[events.Event], at: int, lost: int) -> list[events.Event]:
-    """The connection breaks before event `at`; so many are lost."""
+    """The connection breaks before event `at`; this many events are lost."""
     rest = stream[at + lost :]
     mark = events.Interrupted(timestamp=rest[0].timestamp, since=stream[at - 1].timestamp)
     return [*stream[:at], mark, *rest]

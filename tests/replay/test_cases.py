@@ -21,7 +21,7 @@ NEAR_S = 0.1
 
 
 def value_at(value: Any, path: str) -> Any:
-    """What stands in a record at a path, None where nothing does."""
+    """The value at a path of a record, None if there is none."""
     if path == "attempts*":
         return [[item["operator"], item["result"]] for item in value["attempts"]]
     if path == "transfers*":

@@ -1,4 +1,4 @@
-"""What another channel driver would have told of the same calls comes to the same records."""
+"""The same calls, reported as another channel driver would report them, give the same records."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from callsteward.record.call import encode
 from tests.replay.streams import CAPTURES, FIELD, STREAMS, lines_of, records_of
 
-# The states by which a driver tells of a channel that calls in; chan_pjsip makes it Ring.
+# The states in which a driver creates a channel that calls in; with chan_pjsip it is Ring.
 STATES = {"chan_sip": ("Down", "Ring"), "dahdi": ("Rsrvd", "Ring")}
 
 

@@ -41,7 +41,7 @@ def _records(path: Path) -> list[CallRecord]:
 
 
 @pytest.mark.parametrize("path", ALL, ids=_name)
-def test_stream_gives_the_record_its_phones_tell_of(path: Path) -> None:
+def test_stream_gives_the_record_that_its_phones_confirm(path: Path) -> None:
     truth = Truth.load(path.with_suffix(".truth.json"))
     assert errors(_records(path), truth, _expected(path)) == []
 
@@ -57,7 +57,7 @@ def test_record_agrees_with_cdr_cel_and_queue_log(path: Path) -> None:
 
 @pytest.mark.parametrize("path", ALL, ids=_name)
 def test_the_phones_and_asterisks_books_tell_the_same(path: Path) -> None:
-    """What a record is held against is itself sure."""
+    """The phones and the books, against which records are held, agree with each other."""
     expected = _expected(path)
     truth = Truth.load(path.with_suffix(".truth.json"))
     books = Books.load(path.with_suffix(".pbx.json"))

@@ -47,7 +47,7 @@ class Case:
         return self.record(heuristic).outcome is Outcome.MID_DIALOGUE_DROP
 
     def phones_did(self, heuristic: Heuristic) -> bool:
-        """Whether the operator's phone spoke (or held) at the end, by its own account."""
+        """True if the operator's phone spoke (or held) at the end, by its own account."""
         begin, end, grain_s = ("talk", "hush", GRAIN_S) if heuristic == "operator_mid_word" else (
             "hold", "unhold", 0.0,
         )  # fmt: skip

@@ -30,25 +30,25 @@ def _name(path: Path) -> str:
 
 
 @pytest.mark.parametrize("path", CAPTURES, ids=_name)
-def test_capture_gives_the_record_its_phones_tell_of(path: Path) -> None:
+def test_capture_gives_the_record_that_its_phones_confirm(path: Path) -> None:
     truth = Truth.load(path.with_suffix(".truth.json"))
     assert errors(records_of(lines_of(path)), truth, EXPECTED_CAPTURES[path.stem]) == []
 
 
 @pytest.mark.parametrize("path", STREAMS, ids=_name)
-def test_stream_gives_the_record_its_phones_tell_of(path: Path) -> None:
+def test_stream_gives_the_record_that_its_phones_confirm(path: Path) -> None:
     truth = Truth.load(path.with_suffix(".truth.json"))
     assert errors(records_of(lines_of(path)), truth, EXPECTED[path.stem]) == []
 
 
 @pytest.mark.parametrize(("driver", "path"), ON_16, ids=lambda item: getattr(item, "stem", item))
-def test_stream_of_asterisk_16_gives_the_record_its_phones_tell_of(driver: Driver, path: Path) -> None:
+def test_stream_of_asterisk_16_gives_the_record_that_its_phones_confirm(driver: Driver, path: Path) -> None:
     truth = Truth.load(path.with_suffix(".truth.json"))
     assert errors(records_of(lines_of(path)), truth, EXPECTED_16[driver][path.stem]) == []
 
 
 @pytest.mark.parametrize("path", STREAMS_IAX, ids=_name)
-def test_stream_over_iax2_gives_the_record_its_phones_tell_of(path: Path) -> None:
+def test_stream_over_iax2_gives_the_record_that_its_phones_confirm(path: Path) -> None:
     """chan_iax2 asks for the hang-up of each channel that Asterisk ends: that is nobody's hang-up."""
     truth = Truth.load(path.with_suffix(".truth.json"))
     assert errors(records_of(lines_of(path)), truth, EXPECTED_IAX[path.stem]) == []
@@ -130,7 +130,7 @@ def test_silence_is_the_pause_the_phones_made() -> None:
 
 
 def test_the_second_of_two_hang_ups_counts_also_after_the_bridge_is_gone() -> None:
-    """Both hang up at once: Asterisk tells of the second one before or after it takes the bridge down."""
+    """Both hang up at once: Asterisk reports the second hang-up before or after it takes the bridge down."""
     path = next(path for path in STREAMS if path.stem == "both_bye")
     lines = lines_of(path)
     asked = [line for line in lines if b'"ChannelHangupRequest"' in line and b'"soft"' not in line]

@@ -87,7 +87,7 @@ class Crowd:
         return placed, failed
 
     def complaints(self) -> str:
-        """What the clients complained of."""
+        """The clients' errors."""
         return "\n".join(f"--- {name}\n{self._sipp.said(name)}" for name in self._clients)
 
 

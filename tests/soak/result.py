@@ -1,4 +1,4 @@
-"""What came of a soak, and what of it is wrong. Pure."""
+"""The result of a soak, and the mistakes in it. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _COME_AND_GO = 3
 
 @dataclass(frozen=True)
 class Soaked:
-    """What came of it. `calls` by Asterisk's CDR; `records` and `messages` count each call_id's.
+    """The result of a soak. `calls` by Asterisk's CDR; `records` and `messages` count each call_id's.
 
     `samples` begin with the warm-up, which lasts until `warm_s` (of their clock). `held` is what the daemon
     held without a call: before, and once the last one was over.

@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-# One second's memory says nothing that the second before did not: only means of so long count as independent.
+# The memory of one second depends on the second before: only means over this long count as independent.
 BLOCK_S = 10.0
 _CONFIDENCE = 0.975
 
@@ -20,7 +20,7 @@ class Slope:
     margin: float
 
     def surely_under(self, limit: float) -> bool:
-        """Whether the true one, too, is under the limit."""
+        """True if the true slope, too, is surely under the limit."""
         return self.per_minute + self.margin < limit
 
 

@@ -48,7 +48,7 @@ CLEAN = Soaked(
 
 
 def but(**changes: Any) -> list[str]:
-    """What is wrong with a clean soak that differs in these."""
+    """The mistakes in a soak that is clean but for these changes."""
     return dataclasses.replace(CLEAN, **changes).faults()
 
 

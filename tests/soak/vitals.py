@@ -1,4 +1,4 @@
-"""What a process takes: memory, descriptors and threads once a second; what it holds without work."""
+"""The resources of a process: memory, descriptors, threads; the objects that it holds without work."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Watch:
 
 @dataclass(frozen=True)
 class Held:
-    """What a daemon without a call holds.
+    """The objects that a daemon without a call holds.
 
     `tasks`: asyncio's, by its own count. `descriptors`: all but the database's, whose connections (five at
     most stay open in SQLAlchemy's pool) are made when several are wanted at once, be it in the last minute.
@@ -86,7 +86,7 @@ class Held:
     descriptors: int
 
     def no_more_than(self, other: Held) -> bool:
-        """Whether nothing has been added."""
+        """True if nothing has been added."""
         return self.tasks <= other.tasks and self.descriptors <= other.descriptors
 
 
@@ -110,13 +110,13 @@ class Metrics:
 
 
 def held(pid: int, metrics: Metrics) -> Held:
-    """What a process holds at this moment."""
+    """The objects that a process holds at this moment."""
     tasks = int(metrics.read("callsteward_asyncio_tasks"))
     return Held(tasks, sum(".db" not in target for target in _targets(pid)))
 
 
 def least(hold: Callable[[], Held], for_s: float) -> Held:
-    """The least it holds in so many seconds: what belongs to a moment's work is left out."""
+    """The fewest objects that it holds within `for_s` seconds: those of a moment's work are left out."""
     until = time.monotonic() + for_s
     found = [hold()]
     while time.monotonic() < until:

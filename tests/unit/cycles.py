@@ -1,4 +1,4 @@
-"""What is left to the garbage collector, which a busy daemon sees minutes later."""
+"""Objects left to the garbage collector, which in a busy daemon runs minutes later."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ async def a_page(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 
 
 async def asked(url: str, ca_file: Path | None = None) -> str:
-    """What is said of an Asterisk at this URL."""
+    """The message about an Asterisk at this URL."""
     settings = Asterisk(url=url, ca_file=ca_file)
     async with open_session(settings) as session:
         with pytest.raises(AriError) as error:
@@ -141,7 +141,7 @@ async def test_a_certificate_that_is_refused(tmp_path, name, expired, trusted, s
     assert found.endswith(said)
 
 
-def test_a_ca_file_that_is_none(tmp_path):
+def test_a_file_that_is_no_ca(tmp_path):
     (tmp_path / "ca.pem").write_text("nothing")
     for file, why in (
         ("ca.pem", "there is no certificate (PEM) in it"),
@@ -219,14 +219,14 @@ async def test_a_database_in_memory(url):
         ("mysql://u@db/calls", "sqlite:///… or postgresql://…"),
     ],
 )
-def test_a_url_that_is_none_is_said_by_the_configuration(tmp_path, url, said):
+def test_a_text_that_is_no_url_is_refused_by_the_configuration(tmp_path, url, said):
     file = tmp_path / "c.toml"
     file.write_text(f'[store]\nurl = "{url}"\n')
     with pytest.raises(ConfigError, match=re.escape(f"store.url: {said}")):
         load(file)
 
 
-def test_a_port_of_asterisk_that_is_no_number_is_said_by_the_configuration(tmp_path):
+def test_a_port_of_asterisk_that_is_no_number_is_refused_by_the_configuration(tmp_path):
     file = tmp_path / "c.toml"
     file.write_text('[asterisk]\nurl = "http://127.0.0.1:http"\n')
     with pytest.raises(ConfigError, match=r"asterisk.url: the port after the host's colon must be a number"):

@@ -1,4 +1,4 @@
-"""What is logged of a broker, a disk or a port that refuses is an admin's words, with what to do."""
+"""Log lines about a broker, a disk or a port that refuses are in an admin's words and say what to do."""
 
 import asyncio
 import errno
@@ -34,7 +34,7 @@ def answer(code: int, version: str):
 
 
 async def feed_says(port: int, version: str = "5", host: str = "127.0.0.1") -> str:
-    """What the daemon logs of a broker there, first."""
+    """The daemon's first log line about a broker at this address."""
     config = Config(mqtt=Mqtt(host=host, port=port, version=version, username="u"))
     with structlog.testing.capture_logs() as logged:
         feed = asyncio.create_task(Feed(config, boot_id="b", tells=features.tells(config)).run())
@@ -64,7 +64,7 @@ LOGIN = "the broker refused the user name or password: compare mqtt.username and
         ("5", 138, "the broker has banned this client: see the broker's log"),
     ],
 )
-async def test_what_a_broker_answers_is_logged_in_words(version, code, said):
+async def test_a_brokers_refusal_is_logged_in_words(version, code, said):
     async with serving(answer(code, version)) as port:
         assert await feed_says(port, version) == said
 
@@ -79,7 +79,7 @@ async def test_a_broker_that_is_not_there_is_logged_in_words():
 
 
 @pytest.mark.parametrize("other", [hang_up, chatter])
-async def test_what_is_no_broker_is_logged_in_words(other):
+async def test_a_server_that_is_no_broker_is_logged_in_words(other):
     async with serving(other) as port:
         assert await feed_says(port, "3.1.1") in {
             (
@@ -151,6 +151,6 @@ async def test_commands_without_a_broker_say_why_in_words():
         (errno.EACCES, "Permission denied"),
     ],
 )
-def test_what_a_disk_refuses_is_said_in_words(number, said):
+def test_a_disks_refusal_is_reported_in_words(number, said):
     assert of_disk(OSError(number, os.strerror(number))) == said
     assert of_disk(StoreError("the journal is locked")) == "the journal is locked"

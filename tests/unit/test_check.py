@@ -39,7 +39,7 @@ def armed(**other: str) -> dict[str, str]:
 
 @dataclass
 class Pbx:
-    """What an Asterisk would answer, in the form of its ARI (22.10)."""
+    """An Asterisk's answers, in the form of its ARI (22.10)."""
 
     version: str = "22.10.1"
     modules: tuple[str, ...] = MODULES

@@ -46,7 +46,7 @@ def test_a_country_of_one_zone_has_the_day():
     assert "09:00 to 20:00 in every zone a number can be in, or the client's own" in found
 
 
-def test_hours_that_never_come_are_said():
+def test_calling_hours_that_never_come_are_reported():
     status, found = said(hours_from=time(9), hours_to=time(17), exempt_s=0)
     assert status is Status.WARNING
     assert found.endswith("can be in 16: never")

@@ -54,7 +54,7 @@ def test_numbers_that_can_be_two_peoples_are_warned_of_with_the_line_to_write() 
     )
 
 
-def test_a_trunk_that_mixes_formats_gets_none_proposed() -> None:
+def test_no_format_is_proposed_for_a_trunk_that_mixes_them() -> None:
     result = judged(Config(), {TRUNK: {"prefixed": 40, "code": 2, "ambiguous": 3}})
     assert result.status is Status.WARNING
     assert str(result.mend).startswith(
@@ -126,7 +126,7 @@ def test_names_that_callers_choose_do_not_fill_the_memory() -> None:
     assert deliveries.take() == []
 
 
-def test_which_numbers_are_called_is_said_with_what_is_left_out() -> None:
+def test_the_callable_numbers_are_named_with_the_exceptions() -> None:
     result = callable_numbers(Config())
     assert (result.status, result.found) == (
         Status.OK,

@@ -121,7 +121,7 @@ def dnc_of(tmp_path: Path, ways: str) -> tuple[object, ...]:
 
 
 @pytest.mark.parametrize("way", ["add", "import"])
-def test_who_is_put_on_the_list_is_not_called_back_any_more(ledger_with_two, tmp_path, way):
+def test_a_client_put_on_the_list_is_not_called_back(ledger_with_two, tmp_path, way):
     """Told on the feed, too: what a daemon is to publish lies in the outbox."""
     result = callsteward(*dnc_of(tmp_path, way), "-c", ledger_with_two)
     assert result.stderr.decode().strip().endswith("on the list already 0; cancelled: callbacks 1")
@@ -162,7 +162,7 @@ def test_do_not_call_knows_a_number_however_it_is_written(config, tmp_path):
 
 
 @pytest.mark.parametrize("number", ["anonymous", "12", "7903&1234567", ""])
-def test_what_is_no_number_is_named(config, tmp_path, number):
+def test_texts_that_are_no_numbers_are_named(config, tmp_path, number):
     result = callsteward("dnc", "add", "79031234567", number, "-c", config)
     assert result.returncode == 2
     assert b"no telephone number" in result.stderr
@@ -227,7 +227,7 @@ def test_a_number_that_can_be_two_is_asked_about(config, tmp_path):
         assert callsteward("dnc", "remove", "9613123456", "--numbers", style, "-c", config).returncode == 0
 
 
-def test_a_list_of_numbers_without_country_code_is_imported_once_that_is_said(config, tmp_path):
+def test_a_list_without_country_codes_is_imported_with_its_style_given(config, tmp_path):
     file = tmp_path / "list.csv"
     file.write_text("number\n9031234567\n9613123456\n8 (495) 000-00-00\n")
     result = callsteward("dnc", "import", file, "-c", config)

@@ -92,7 +92,7 @@ def test_a_line_and_a_kind_are_sent_again_alone(config: Path) -> None:
     assert result.stderr.decode().strip() == "nothing was made then"
 
 
-def test_what_is_no_longer_what_was_published_is_left_out_and_told(config: Path) -> None:
+def test_changed_messages_are_left_out_and_reported(config: Path) -> None:
     """The half hour of a thousand calls, of which none is there any more."""
 
     async def publish() -> None:
@@ -129,7 +129,7 @@ def test_a_wrong_span_is_refused(config: Path, arguments: list[str], said: str) 
     assert said in " ".join(result.stderr.decode().replace("│", " ").split())
 
 
-def test_with_mqtt_off_nothing_is_queued_for_nobody(config: Path) -> None:
+def test_with_mqtt_off_nothing_is_queued(config: Path) -> None:
     config.write_text(config.read_text() + "enabled = false\n")
     result = callsteward("feed", "resend", "-c", config, "--from", "2020-01-01")
     assert (result.returncode, b"mqtt.enabled" in result.stderr) == (1, True)

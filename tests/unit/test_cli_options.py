@@ -116,7 +116,7 @@ def test_what_says_the_same_is_called_the_same() -> None:
     assert {help_: found for help_, found in names.items() if len(found) > 1} == {}
 
 
-def test_whoever_lists_rows_lists_them_in_every_form_and_into_a_file() -> None:
+def test_every_listing_command_has_every_form_and_writes_into_a_file() -> None:
     forms = {"--output", "--file", "--excel"}
     for path, command in COMMANDS.items():
         here = forms & set(options(command))
@@ -237,7 +237,7 @@ def test_a_recording_was_named_by_an_option(
     assert result.stderr.startswith(f"warning: {old} is an old name: write its value alone\nrecording to x")
 
 
-def test_what_follows_two_dashes_is_no_option() -> None:
+def test_arguments_after_two_dashes_are_no_options() -> None:
     result = ran("schema", "--", "--to")
     assert result.exit_code == 2
     assert "no message '--to'" in text_of(result)

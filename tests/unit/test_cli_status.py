@@ -66,7 +66,7 @@ async def test_beside_a_daemon_that_is_well(tmp_path: Path) -> None:
     assert said.rstrip().endswith("all is well")
 
 
-async def test_what_is_wrong_is_said_and_the_exit_code_is_1(tmp_path: Path) -> None:
+async def test_problems_are_listed_and_the_exit_code_is_1(tmp_path: Path) -> None:
     file = written(tmp_path, "http://127.0.0.1:1")
     async with running(file) as feed:
         async with asyncio.timeout(60):
@@ -78,7 +78,7 @@ async def test_what_is_wrong_is_said_and_the_exit_code_is_1(tmp_path: Path) -> N
     assert "all is well" not in result.stdout.decode()
 
 
-def test_where_nobody_runs_it_says_so(tmp_path: Path) -> None:
+def test_without_a_daemon_status_says_so(tmp_path: Path) -> None:
     file = written(tmp_path, "http://127.0.0.1:1")
     result = callsteward("status", "-c", file)
     assert result.returncode == 1

@@ -12,7 +12,7 @@ SHIPPED = Path(__file__).parents[2] / "config" / "callsteward.toml"
 
 @pytest.fixture
 def complaint(tmp_path, monkeypatch):
-    """What load() says about a wrong file, the file's folder left out."""
+    """The message of load() about a wrong file, without the file's folder."""
 
     def of(text: str) -> str:
         file = tmp_path / "callsteward.toml"
@@ -169,14 +169,14 @@ def test_a_file_that_is_not_toml_is_said_with_the_line(complaint):
     assert "line 2" in complaint('[site]\nname = "x\n')
 
 
-def test_a_file_that_is_not_text_is_said(tmp_path):
+def test_a_file_that_is_not_text_is_reported(tmp_path):
     file = tmp_path / "c.toml"
     file.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigError, match=r"not TOML"):
         load(file)
 
 
-def test_a_missing_file_is_said(tmp_path):
+def test_a_missing_file_is_reported(tmp_path):
     with pytest.raises(ConfigError, match=r"none.toml: no such file: name the configuration with -c FILE"):
         load(tmp_path / "none.toml")
 
@@ -197,7 +197,7 @@ def test_a_wrong_environment_variable_is_named(monkeypatch):
         load(SHIPPED)
 
 
-def test_an_environment_variable_that_is_not_json_is_said(monkeypatch):
+def test_an_environment_variable_that_is_not_json_is_reported(monkeypatch):
     monkeypatch.setenv("CALLSTEWARD_LINES", "[{")
     with pytest.raises(ConfigError) as error:
         load(SHIPPED)
@@ -217,7 +217,7 @@ def test_a_secret_comes_from_its_file_without_the_line_end(tmp_path):
     assert config.privacy.key == b"s3cret"
 
 
-def test_an_unreadable_secret_file_is_said(tmp_path):
+def test_an_unreadable_secret_file_is_reported(tmp_path):
     file = tmp_path / "c.toml"
     file.write_text('[mqtt]\npassword_file = "/nonexistent/secret"\n')
     with pytest.raises(ConfigError, match=r"cannot read the secret file /nonexistent/secret: No such file"):

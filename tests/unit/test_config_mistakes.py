@@ -15,7 +15,7 @@ Complaints = Callable[..., list[str]]
 
 @pytest.fixture
 def complaints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Complaints:
-    """What is said of a configuration, a line for each mistake, without the file's name."""
+    """The message about a configuration, a line for each mistake, without the file's name."""
     for name in ("CALLSTEWARD_ASTERISK__PASSWORD", "CALLSTEWARD_MQTT__PORT"):
         monkeypatch.delenv(name, raising=False)
 
@@ -135,7 +135,7 @@ def test_a_misspelt_variable_is_named(complaints, variable, said):
     assert complaints("", **{variable: "1"}) == [f"environment variable {variable}: {said}"]
 
 
-def test_a_variable_of_something_else_is_nobodys_business(complaints):
+def test_a_variable_of_another_program_is_ignored(complaints):
     assert (
         complaints("", CALLSTEWARD_REQUIRE_LIVE="1", CALLSTEWARD_HARM_RATE="1", CALLSTEWARD_CACHE="x") == []
     )
@@ -276,7 +276,7 @@ def test_another_character_set_is_said_with_the_line(tmp_path):
         load(file)
 
 
-def test_a_text_without_quotes_is_said(complaints):
+def test_a_text_without_quotes_is_reported(complaints):
     assert complaints("[site]\nname = main\n") == [
         "not TOML: Invalid value (at line 2, column 8): put the text in quotes"
     ]

@@ -166,7 +166,7 @@ async def test_in_the_daemon_it_judges_hears_publishes_and_runs(
     assert part.heard_of == feed.facts
 
 
-async def test_switched_off_it_is_not_there(ari: FakeAri, tmp_path: Path) -> None:
+async def test_a_feature_that_is_switched_off_has_no_part(ari: FakeAri, tmp_path: Path) -> None:
     class Off(Toy):
         def wanted(self, config: Config) -> bool:
             return False
@@ -200,7 +200,7 @@ async def test_its_message_is_made_by_the_one_table(toy: Toy, tmp_path: Path) ->
     await store.close()
 
 
-def test_it_is_in_the_contract(toy: Toy) -> None:
+def test_the_features_messages_are_in_the_contract(toy: Toy) -> None:
     topics = features.topics((*FEATURES, toy))
     assert contract.asyncapi(topics)["channels"]["toys"]["address"] == "callsteward/{site}/toys/{line}"
     schema = contract.json_schemas(topics)["callsteward.toy/1"]
@@ -215,7 +215,7 @@ def test_it_has_commands(toy: Toy) -> None:
     assert CliRunner().invoke(app, ["toys"]).stdout == "a ball\n"
 
 
-async def test_it_is_checked(toy: Toy, tmp_path: Path) -> None:
+async def test_the_features_checks_are_run(toy: Toy, tmp_path: Path) -> None:
     file = tmp_path / "callsteward.toml"
     file.write_text('[asterisk]\nurl = "http://127.0.0.1:1"\npassword = "x"\n[mqtt]\nenabled = false\n')
     results: list[Result] = []

@@ -136,7 +136,7 @@ def entry(process: subprocess.Popen[str], action: str) -> dict[str, str]:
 
 
 def told(result: subprocess.CompletedProcess[str]) -> str:
-    """What is said, without the frame that typer draws."""
+    """The message, without the frame that typer draws."""
     assert "Traceback" not in result.stderr
     return " ".join(re.sub(r"[│╭╮╰╯─]", " ", result.stderr).split())
 
@@ -632,7 +632,7 @@ def test_a_list_from_excel_is_taken_whole_or_not_at_all(admin: Admin) -> None:
     [("calls",), ("lost",), ("complaints", "list"), ("report", "ratings", "--from", "today")],
     ids=" ".join,
 )
-def test_a_line_that_the_configuration_does_not_have_is_said(admin: Admin, command: tuple[str, ...]) -> None:
+def test_an_unknown_line_is_reported(admin: Admin, command: tuple[str, ...]) -> None:
     assert admin.run("dnc", "add", "+7 903 123-45-67", "-c", CONFIG).returncode == 0
     result = admin.run(*command, "--line", "supprt", "-c", CONFIG)
     assert result.returncode == 0

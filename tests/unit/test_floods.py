@@ -1,4 +1,4 @@
-"""What a PBX does on a bad day, through the whole daemon: floods, steps of the clock, a disk that hangs."""
+"""A PBX on a bad day, through the whole daemon: floods, steps of the clock, a disk that hangs."""
 
 import asyncio
 import re

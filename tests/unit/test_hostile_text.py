@@ -1,4 +1,4 @@
-"""What callers, phones and integrations call themselves, as far as a terminal, a spreadsheet or a topic.
+"""Names that callers, phones and integrations give themselves, shown on terminals, in tables, in topics.
 
 The streams are real ones with hostile words put in place of names and numbers. A name reaches people in
 tables, files, logs and topics; there it must be a text that nobody's program carries out.

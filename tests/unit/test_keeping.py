@@ -264,7 +264,7 @@ async def test_a_disk_that_does_not_sync_at_the_stop_is_said_and_stops_nothing(t
     assert (tmp_path / "j").read_bytes() == b"frame\n"
 
 
-def test_a_recording_that_cannot_be_begun_or_ended_is_said(tmp_path):
+def test_a_recording_that_cannot_be_begun_or_ended_is_reported(tmp_path):
     with (
         pytest.raises(StoreError, match=r"cannot record to .*/none/r\.jsonl: No such file"),
         Recorder(tmp_path / "none" / "r.jsonl"),

@@ -13,7 +13,7 @@ def record(text: str) -> logging.LogRecord:
     return logging.LogRecord("callsteward", logging.INFO, "", 0, text, (), None)
 
 
-def test_a_pipe_nobody_reads_stops_nobody():
+def test_a_pipe_that_nobody_reads_stops_no_other_output():
     reading, writing = os.pipe()
     with os.fdopen(writing, "w") as stream:
         writer = LogWriter(stream, limit=100)
@@ -34,7 +34,7 @@ def test_a_pipe_nobody_reads_stops_nobody():
     assert lines == 5000 - dropped
 
 
-def test_what_was_logged_last_is_written_before_the_process_ends():
+def test_the_last_log_lines_are_written_before_the_process_ends():
     code = (
         "import logging, sys; from callsteward.daemon.log_writer import LogWriter;"
         "logging.getLogger().addHandler(LogWriter(sys.stderr));"

@@ -100,7 +100,7 @@ async def test_a_list_that_is_filled_again_is_judged_again(store: Store) -> None
     assert asked == [("only", ["1"]), ("only", ["2"])]
 
 
-async def test_what_was_told_before_passes_the_judges_and_is_not_told_again(store: Store) -> None:
+async def test_a_repeated_fact_passes_the_judges_and_is_not_told_again(store: Store) -> None:
     asked: list[tuple[str, list[str]]] = []
     site = StandIn(store, Config(), [Judge("only", asked)])
     assert await site.judge([tagged("1", repeated=True), tagged("1")]) == [tagged("1")]

@@ -46,7 +46,7 @@ async def test_a_call_is_recorded_as_it_was_also_after_a_kill(tmp_path: Path, ho
 
 
 @pytest.mark.parametrize("year", ["0001", "1969", "2200", "9999"])
-async def test_a_moment_that_no_clock_shows_moves_none(tmp_path: Path, year: str) -> None:
+async def test_a_moment_that_no_clock_shows_moves_no_other(tmp_path: Path, year: str) -> None:
     s = Stream()
     client, _ = s.talk()
     site = Site(tmp_path / "j")
@@ -55,7 +55,7 @@ async def test_a_moment_that_no_clock_shows_moves_none(tmp_path: Path, year: str
     far = f'{{"type": "ChannelVarset", "timestamp": "{year}-12-31T23:59:59.999+0000"}}'.encode()
     await site.pump._work([(far, 1010.0)])
     assert site.clock.now_ms(1010.0) == now_ms
-    # What the journal is told of a quiet time is a moment that can be written.
+    # The moment that a quiet journal notes is one that can be written.
     site.pump._heard_s = lambda: 1030.0
     await site.pump._heard()
     site.journal.close()

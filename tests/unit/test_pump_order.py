@@ -1,4 +1,4 @@
-"""What the pump publishes when: at once what nobody judges, the rest as it was judged, all in order."""
+"""The order in which the pump publishes: unjudged facts at once, the others as judged, all in order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a journal tells the next process of how the one before went."""
+"""How a journal shows the next process the end of the process before it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.unit.pump_site import Site
 
 
 async def leave(path: Path, stream: Stream, *, closed_gracefully: bool) -> None:
-    """What a process leaves that took the stream in and stopped."""
+    """Leave the journal of a process that took the stream in and stopped."""
     site = Site(path)
     await site.arrive(stream)
     site.pump.finish(closed_gracefully=closed_gracefully)
@@ -142,7 +142,7 @@ async def test_a_call_in_doubt_is_in_doubt_after_the_next_kill_as_well(tmp_path:
     await leave(path, s, closed_gracefully=False)
     second = Site(path)
     await second.pump.rerun()
-    # The operator's hold is not told of.
+    # Asterisk reported nothing about the operator's hold.
     await second.pump._work([(interrupted("", timestamp(NOON + 5_000)), 1005.0)])
     second.journal.append(advanced(NOON + 6_000))
     second.journal.append(seen(NOON + 7_000))

@@ -34,7 +34,7 @@ def _config(tmp_path: Path) -> Path:
 
 
 def ran(*arguments: object) -> tuple[bytes, str]:
-    """What went to stdout and to stderr."""
+    """The outputs on stdout and on stderr."""
     result = CliRunner().invoke(cli.app, [str(item) for item in arguments], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return result.stdout_bytes, result.stderr
@@ -126,7 +126,7 @@ def test_a_workbook_goes_into_a_pipe_and_not_to_a_terminal(config, monkeypatch):
     assert "xlsx is binary" in result.output
 
 
-def test_without_xlsxwriter_it_is_said_what_to_install(monkeypatch):
+def test_without_xlsxwriter_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "xlsxwriter", None)
     with pytest.raises(CallstewardError, match=r"pip install 'callsteward\[xlsx\]'"):
         Workbook(io.BytesIO(), {"site": Holds.TEXT}, UTC)

@@ -82,7 +82,7 @@ def test_a_credential_that_is_not_there_leaves_the_value(tmp_path, monkeypatch):
     assert config.load(None).asterisk.secret == "by the environment"
 
 
-def test_what_is_not_text_is_no_secret(tmp_path):
+def test_bytes_that_are_not_text_are_no_secret(tmp_path):
     file = tmp_path / "c.toml"
     secret = tmp_path / "secret"
     secret.write_bytes(b"\xff\xfe")
@@ -91,7 +91,7 @@ def test_what_is_not_text_is_no_secret(tmp_path):
         _ = config.load(file).mqtt.secret
 
 
-def test_a_configuration_from_a_pipe_is_nobody_elses(tmp_path):
+def test_a_configuration_from_a_pipe_is_not_readable_by_others(tmp_path):
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo, 0o644)
     if os.fork() == 0:

@@ -147,7 +147,7 @@ def test_a_mistake_is_told_without_the_secret(tmp_path, text):
          " and without a question mark; the password has its own key (is 'http://h:8088/?x=1')")),
     ],
 )  # fmt: skip
-def test_where_a_secret_does_not_belong_is_said(tmp_path, text, said):
+def test_a_secret_in_the_wrong_place_is_reported(tmp_path, text, said):
     file = tmp_path / "c.toml"
     file.write_text(text)
     file.chmod(0o600)
@@ -180,5 +180,5 @@ def test_one_function_serves_check_log_status_and_store():
 def test_a_hostile_text_costs_no_time(piece):
     began = time.thread_time()
     masked(piece * (200_000 // len(piece)))
-    # Of this thread's own work; the square of so many letters would be hours.
+    # This thread's own time; work with the square of the letters would take hours.
     assert time.thread_time() - began < 20

@@ -44,7 +44,7 @@ def refused(config: Path) -> subprocess.CompletedProcess[str]:
     return done
 
 
-async def test_whatever_the_umask_all_that_a_run_makes_is_its_owners_alone(tmp_path: Path) -> None:
+async def test_with_any_umask_all_files_of_a_run_are_the_owners_alone(tmp_path: Path) -> None:
     recording = tmp_path / "recording.jsonl"
     async with FakeAri(password="hidden words") as ari:
         config = configured(tmp_path, ari.url)

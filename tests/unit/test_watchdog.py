@@ -82,7 +82,7 @@ async def test_a_stuck_pump_is_reported_once_and_gets_no_watchdog_ping(capsys):
     assert capsys.readouterr().out.count("works at one batch") == 1
 
 
-async def test_a_clock_that_is_set_is_counted_and_said(capsys):
+async def test_a_clock_that_is_set_is_counted_and_logged(capsys):
     wall = [1000.0]
     clock = WallClock(lambda: wall[0], lambda: 5.0)
     told: list[bool] = []

@@ -1,4 +1,4 @@
-"""What a dialplan is told, from a database with calls, callbacks and a do-not-call list in it."""
+"""The answers to a dialplan, from a database with calls, callbacks and a do-not-call list in it."""
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -146,7 +146,7 @@ async def test_a_callback_that_is_over_is_not(store, questions, state, reason, a
     assert (await questions.arrival(asked()))["CALLSTEWARD_OPEN_CALLBACK"] == told
 
 
-async def test_another_sites_callback_is_none_of_ours(store: Store) -> None:
+async def test_another_sites_callback_does_not_count(store: Store) -> None:
     await dropped(store)
     known = await Lookups(store.engine, "branch").caller(NUMBER, None, since_ms=0, now_ms=NOW_MS)
     assert known.callback is None

@@ -1,4 +1,4 @@
-"""What Asterisk sends over FastAGI, and what somebody else may send."""
+"""Requests over FastAGI: by Asterisk, and by others."""
 
 import re
 import string
@@ -49,7 +49,7 @@ def test_a_request_as_asterisk_sends_it() -> None:
     )
 
 
-def test_a_withheld_number_is_none() -> None:
+def test_a_withheld_number_is_read_as_no_number() -> None:
     assert parse(BLOCK.replace(b"79031234567", b"unknown")).caller is None
     assert parse(BLOCK.replace(b"agi_callerid: 79031234567\n", b"")).caller is None
 

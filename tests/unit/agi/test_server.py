@@ -40,7 +40,7 @@ SCRIPTS = {"answer": answer, "slow": slow, "refusing": refusing, "faulty": fault
 
 
 async def failures(server: Server, count: int) -> None:
-    """Wait until so many questions have failed."""
+    """Wait until this many questions have failed."""
     async with asyncio.timeout(LIMIT_S):
         while server.failed < count:  # noqa: ASYNC110 - the server has no reason to tell anybody
             await asyncio.sleep(0.01)
@@ -73,7 +73,7 @@ async def serving(**limits: Any) -> AsyncIterator[tuple[Server, int]]:
 
 
 async def converse(port: int, said: bytes, *replies: bytes) -> list[bytes]:
-    """What the server sent until it closed; each of its commands is answered by the next of `replies`."""
+    """All that the server sent until it closed; each of its commands is answered by the next of `replies`."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     heard: list[bytes] = []
     try:
@@ -192,7 +192,7 @@ async def test_a_crowd_that_is_silent_keeps_nobody_out() -> None:
                 await writer.wait_closed()
 
 
-async def test_a_taken_port_is_said() -> None:
+async def test_a_taken_port_is_reported() -> None:
     async with serving() as (_, port):
         with pytest.raises(CallstewardError, match=f"cannot listen for FastAGI on 127.0.0.1:{port}"):
             await Server("127.0.0.1", port, SCRIPTS).run()

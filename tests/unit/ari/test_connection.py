@@ -12,7 +12,7 @@ from tests.lab.fd_store import FdStore
 
 @pytest.fixture
 def left(monkeypatch):
-    """What systemd kept of a process before, and its store."""
+    """The descriptors that systemd kept of an earlier process, and the store for them."""
     with FdStore() as store:
         notify = Notify(store.address)
         file = os.memfd_create("left")

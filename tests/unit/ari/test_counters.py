@@ -1,4 +1,4 @@
-"""What is counted by a name that comes from outside stays bounded."""
+"""Counters by names from outside are bounded."""
 
 from __future__ import annotations
 

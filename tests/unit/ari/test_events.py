@@ -65,7 +65,7 @@ def test_a_frame_may_be_text_or_bytes():
         frame(type=""),
     ],
 )
-def test_an_event_of_an_unknown_type_is_none(raw: bytes):
+def test_an_event_of_an_unknown_type_decodes_to_none(raw: bytes):
     assert events.decode(raw) is None
 
 
@@ -100,7 +100,7 @@ def test_a_frame_that_is_no_event_is_malformed(raw: bytes | str):
 
 
 @given(st.binary(max_size=60) | st.text(st.characters(exclude_categories=["Cs"]), max_size=60))
-def test_noise_is_malformed_or_none_and_nothing_else(raw: bytes | str):
+def test_noise_is_malformed_or_decodes_to_none(raw: bytes | str):
     with contextlib.suppress(MalformedEventError):
         assert events.decode(raw) is None
 

@@ -118,7 +118,7 @@ class Pbx:
         return web.json_response({"name": app})
 
     async def _fence(self, request: web.Request) -> web.Response:
-        """What waits in an application's queue comes before the fence."""
+        """Send the events that wait in the application's queue, then the fence."""
         app = request.query["application"]
         self.requests.append(f"fence {app}")
         socket = self._first if app == APP else self._second

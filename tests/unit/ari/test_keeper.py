@@ -42,7 +42,7 @@ def pair():
 
 
 async def send(port: int, count: int, rng: random.Random) -> None:
-    """Asterisk's part: so many messages of all sizes over one connection, whatever becomes of its reader."""
+    """Asterisk's part: `count` messages of all sizes over one connection, whatever happens to its reader."""
     async with aiohttp.ClientSession() as session:
         async with asyncio.timeout(60):
             while True:

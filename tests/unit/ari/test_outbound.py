@@ -210,7 +210,7 @@ async def test_a_reconnect_at_which_list_and_events_agree_makes_no_snapshot():
         assert daemon.frames.counters.connects == 2
 
 
-async def test_before_what_asterisk_kept_over_a_break_it_is_said_that_something_may_be_lost():
+async def test_a_mark_before_the_events_kept_over_a_break_says_that_some_may_be_lost():
     async with listening() as daemon:
         for frames in ((REGISTERED, created("1")), (created("2"), REGISTERED)):
             daemon.requests.clear()
@@ -349,7 +349,7 @@ async def test_a_new_socket_replaces_one_that_died_unnoticed():
         assert first.closed
 
 
-async def test_on_a_stop_what_asterisk_sent_before_its_goodbye_is_kept():
+async def test_on_a_stop_events_before_asterisks_goodbye_are_kept():
     async with listening() as daemon, aiohttp.ClientSession() as session:
         socket = await session.ws_connect(
             f"http://127.0.0.1:{daemon.port}/ari",

@@ -1,4 +1,4 @@
-"""What comes off a socket goes into the queue as it is; but for what only the daemon itself may say."""
+"""Frames off a socket go into the queue as they are, except types that only the daemon itself may use."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ async def test_an_asterisk_that_is_not_there_is_named():
             await Rest(HttpTransport(session, config)).info()
 
 
-def test_a_ca_file_that_is_none_is_a_configuration_error(tmp_path):
+def test_a_file_that_is_no_ca_is_a_configuration_error(tmp_path):
     with pytest.raises(ConfigError, match="ca_file"):
         open_session(Asterisk(ca_file=tmp_path / "none.pem"))
 

@@ -1,4 +1,4 @@
-"""What was read last, and what the next process makes of it."""
+"""The frames that were read last, and how the next process uses them."""
 
 import os
 import random

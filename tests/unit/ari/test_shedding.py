@@ -58,7 +58,7 @@ def event(kind: str, second: int, channel: str = "1.0", padding: int = 0) -> byt
 
 
 def filled(counters: Counters, share: float, limit: int = 100_000) -> FrameQueue:
-    """A queue in which so much waits."""
+    """A queue that is filled to this share."""
     frames = FrameQueue(counters, limit_bytes=limit)
     frames._pack_from = limit
     while frames.bytes_waiting < share * limit:

@@ -1,4 +1,4 @@
-"""What a frame is and of when; of what is no frame at all, nothing, whoever wrote it."""
+"""The type and timestamp of a frame; neither for text that is no frame, whoever wrote it."""
 
 from __future__ import annotations
 

@@ -125,7 +125,7 @@ async def test_asterisks_goodbye_is_answered():
             await ours.send_str("too late")
 
 
-async def test_on_our_goodbye_what_comes_before_the_answer_is_read():
+async def test_after_our_goodbye_events_before_the_answer_are_read():
     async with by_hand() as (server, reader, writer):
         writer.write(UPGRADE)
         await reader.readuntil(b"\r\n\r\n")
@@ -229,7 +229,7 @@ async def test_while_a_request_is_half_written_no_other_process_may_go_on():
         b"GET /" + b"a" * 10_000,
     ],
 )
-async def test_a_request_for_no_websocket_gets_none(asked: bytes):
+async def test_a_request_without_an_upgrade_gets_no_websocket(asked: bytes):
     async with by_hand() as (server, reader, writer):
         writer.write(asked)
         assert await reader.read() == b""
@@ -300,7 +300,7 @@ async def upgraded():
 
 
 async def until_ended(one: WebSocket, writer: asyncio.StreamWriter, flood: bytes, most: int) -> None:
-    """Send a flood until the other side ends the connection, or so many bytes are sent."""
+    """Send a flood until the other side ends the connection, or the limit of bytes is sent."""
     sent = 0
     with suppress(ConnectionError):
         while not one.ended.is_set() and sent < most:

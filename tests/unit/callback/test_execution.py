@@ -366,7 +366,7 @@ async def test_after_a_restart_a_phone_that_still_rings_is_followed(hotline):
 @pytest.mark.parametrize(
     ("result", "state"), [("ANSWER", CallbackState.REACHED), ("NOANSWER", CallbackState.NOT_REACHED)]
 )
-async def test_after_a_restart_the_fence_tells_what_became_of_it(hotline, result, state):
+async def test_after_a_restart_the_fence_shows_the_result(hotline, result, state):
     await hotline.drop()
     await hotline.work()
     hotline.pbx.alive.clear()
@@ -393,7 +393,7 @@ async def test_after_a_restart_a_fence_nobody_claimed_lets_it_be_tried_again(hot
     ]
 
 
-async def test_one_that_was_being_dialled_is_never_offered_again_whatever_the_fence_says(hotline):
+async def test_a_callback_that_was_being_dialled_is_never_offered_again(hotline):
     await hotline.drop()
     await hotline.work()
     hotline.says("dialling")

@@ -244,7 +244,7 @@ def test_a_hostile_caller_id_is_refused_with_its_reason(raw, reason):
     assert checked.refusal is reason
 
 
-def test_what_a_catch_all_line_is_called_by_is_not_its_own_number():
+def test_the_dialled_number_of_a_catch_all_line_is_not_its_own_number():
     assert guard.check("+74951234567").number == "+74951234567"
 
 
@@ -255,7 +255,7 @@ def test_another_region_can_be_allowed(raw):
     assert guard.check(raw).number is None
 
 
-def test_what_is_not_plainly_domestic_can_be_allowed_again():
+def test_numbers_that_are_not_plainly_domestic_can_be_allowed_again():
     allowed = Guard(Config(callback=CallbackSettings(allowed_prefixes=("+7840", "+96"))))
     assert allowed.check("+78402345678").number == "+78402345678"
     assert allowed.check("+79401234567").refusal is Refusal.REGION
@@ -309,7 +309,7 @@ _texts = st.one_of(
 @given(_texts)
 @example("79031234567\n")
 @example("+7 (903) 123-45-67")
-def test_what_goes_out_is_a_number_or_nothing_goes_out(raw):
+def test_the_guard_gives_a_valid_number_or_none(raw):
     checked = guard.check(raw)
     assert (checked.number is None) is (checked.refusal is not None)
     if checked.number is not None:

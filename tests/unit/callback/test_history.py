@@ -121,7 +121,7 @@ async def test_a_step_that_is_not_made_is_not_told(told: Told) -> None:
     assert (await told.outbox.measure()).messages == len(told.moves) == 2
 
 
-async def test_what_was_told_is_told_again_word_for_word(told: Told) -> None:
+async def test_resent_messages_equal_the_published_ones(told: Told) -> None:
     await _busy_day(told)
     assert await told.again() == told.first
 

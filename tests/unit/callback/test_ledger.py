@@ -92,7 +92,7 @@ async def test_the_whole_way_is_told_with_time_actor_and_evidence(ledger):
 @pytest.mark.parametrize(
     "final", [CallbackState.REACHED, CallbackState.NOT_REACHED, CallbackState.SUPPRESSED]
 )
-async def test_what_is_over_stays_over(ledger, final):
+async def test_a_final_state_stays(ledger, final):
     callback = await opened(ledger)
     if final is CallbackState.SUPPRESSED:
         callback = await moved(ledger, callback, final)
@@ -145,7 +145,7 @@ def test_every_open_state_can_end_and_no_final_one_opens_again():
     assert set(CallbackState) == OPEN | FINAL
 
 
-async def test_limits_count_what_was_dialled_or_may_be(ledger):
+async def test_limits_count_callbacks_that_were_dialled_or_may_be(ledger):
     await opened(ledger, "1.1", NOW - DAY_MS - 1)
     await opened(ledger, "1.2", NOW - DAY_MS + 1)
     await opened(ledger, "1.3", NOW - HOUR_MS + 1)

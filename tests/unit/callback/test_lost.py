@@ -81,7 +81,7 @@ async def test_a_talk_settles_the_lost_calls_of_the_same_number_without_any_key(
         (Outcome.COMPLETED, Direction.RATING),
     ],
 )
-async def test_who_was_not_spoken_to_stays_listed(hotline, outcome, direction):
+async def test_a_client_who_was_not_spoken_to_stays_listed(hotline, outcome, direction):
     await hotline.ends(call("1", 0, Outcome.ABANDONED))
     await hotline.ends(call("2", 1, outcome, direction=direction))
     assert await hotline.listed() == ["1"]
@@ -175,7 +175,7 @@ async def test_the_watch_counts_at_once_and_outlives_a_store_that_fails(hotline,
 
 
 async def _left(store: Store, site: str) -> tuple[list[str], list[tuple[str, str]]]:
-    """What is on a site's list, and what was settled by which call."""
+    """The calls on a site's list, and the settled calls, each with the call that settled it."""
     async with store.engine.connect() as connection:
         listed = select(lost_calls.c.call_id).where(lost_calls.c.site == site).order_by(lost_calls.c.id)
         settled = select(lost_calls_settled.c.call_id, lost_calls_settled.c.comment)
@@ -186,7 +186,7 @@ async def _left(store: Store, site: str) -> tuple[list[str], list[tuple[str, str
 
 
 @pytest.mark.parametrize("seed", range(10))
-async def test_calls_that_end_together_leave_what_they_leave_one_by_one(store, seed):
+async def test_calls_that_end_together_leave_the_same_list_as_one_by_one(store, seed):
     chance = random.Random(seed)
     outcomes = [Outcome.ABANDONED, Outcome.NO_ANSWER, Outcome.COMPLETED, Outcome.MID_DIALOGUE_DROP]
     facts = []
@@ -239,12 +239,12 @@ async def test_a_client_who_waited_in_vain_after_a_talk_is_listed_until_spoken_t
     assert await hotline.listed() == []
 
 
-async def test_the_talk_before_the_wait_settles_what_was_lost_earlier_and_itself_nothing(hotline):
+async def test_a_talk_settles_earlier_lost_calls_but_not_the_wait_after_it(hotline):
     await hotline.ends(call("1", 0, Outcome.ABANDONED))
     await hotline.ends(call("2", 1, Outcome.COMPLETED, left_waiting_s=7.0))
     assert await hotline.listed() == ["2"]
 
 
-async def test_colleagues_who_wait_are_nobodys_clients(hotline):
+async def test_waiting_colleagues_are_no_clients(hotline):
     await hotline.ends(call("1", 0, Outcome.COMPLETED, direction=Direction.INTERNAL, left_waiting_s=7.0))
     assert await hotline.listed() == []

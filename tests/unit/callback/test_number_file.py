@@ -109,7 +109,7 @@ def test_files_as_offices_have_them(tmp_path, content):
     ],
     ids=["workbook", "binary", "damaged utf-8", "neither"],
 )
-def test_what_is_no_list_is_said(tmp_path, content, said):
+def test_a_file_that_is_no_list_is_reported(tmp_path, content, said):
     file = tmp_path / "list.csv"
     file.write_bytes(content)
     with pytest.raises(CallstewardError) as error:
@@ -118,19 +118,19 @@ def test_what_is_no_list_is_said(tmp_path, content, said):
 
 
 @pytest.mark.parametrize("text", ["", "\n \n", "\ufeff"])
-def test_an_empty_file_is_said(text, tmp_path):
+def test_an_empty_file_is_reported(text, tmp_path):
     file = tmp_path / "list.csv"
     file.write_text(text)
     assert refused(office_file.text_of(file).text) == ["list.csv: the file is empty"]
 
 
-def test_a_heading_may_have_a_digit_and_a_number_none_too_few():
+def test_a_heading_may_have_a_digit_and_a_number_too_few_of_them():
     assert listed("Телефон 1;Причина\n89031234567;просил\n") == {A: "просил"}
     for first in ("12", "8-903-123", "7903l234567"):
         assert refused(f"{first}\n89031234567\n") == [f"list.csv:1: {first!r} is no telephone number"]
 
 
-def test_a_heading_alone_is_said():
+def test_a_heading_without_rows_is_reported():
     assert refused("Телефон;Причина\n") == ["list.csv: there is no telephone number in it"]
 
 
@@ -182,7 +182,7 @@ def test_two_columns_that_may_hold_the_numbers_are_asked_about():
     assert listed("Телефон;ИНН\n89031234567;7707083893\n") == {A: "7707083893"}
 
 
-def test_the_comment_is_what_the_heading_calls_so():
+def test_the_comment_is_the_cell_with_such_a_heading():
     text = "Телефон;Дата;Причина\n89031234567;29.11.2026;просил\n89000000001;29.11.2026;\n"
     assert listed(text) == {A: "просил", B: ""}
 

@@ -55,7 +55,7 @@ def test_nobody_is_free():
     assert asked(busy=set(LINE), waited_s=60) is None
 
 
-def test_a_call_nobody_is_known_to_have_had_goes_to_the_line():
+def test_without_a_known_operator_the_callback_goes_to_the_line():
     assert asked(operator=None) == "101"
 
 

@@ -42,7 +42,7 @@ async def answered(hotline: Hotline) -> None:
     hotline.says("may_call")
 
 
-async def test_no_operator_is_rung_for_a_client_who_is_on_the_list_by_now(hotline: Hotline) -> None:
+async def test_no_operator_is_rung_for_a_client_who_has_come_onto_the_list(hotline: Hotline) -> None:
     await hotline.drop()
     await listed(hotline)
     for _ in range(3):
@@ -142,7 +142,7 @@ async def test_a_callback_that_was_given_up_meanwhile_lets_nobody_through(hotlin
 
 
 @pytest.mark.parametrize("rings", [True, False])
-async def test_who_asks_about_a_client_who_was_dialled_already_is_not_let_through(
+async def test_an_operator_is_not_let_through_to_a_client_dialled_already(
     hotline: Hotline, rings: bool
 ) -> None:
     """Another operator's phone, or a journal that is run again under the talk: nobody is cut off."""
@@ -256,7 +256,9 @@ async def test_a_client_who_may_be_talking_is_not_cut_off(hotline: Hotline) -> N
     assert await ended(hotline) == (CallbackState.REACHED, "answered")
 
 
-async def test_a_daemon_that_starts_finds_who_came_onto_the_list_while_none_ran(hotline: Hotline) -> None:
+async def test_a_starting_daemon_finds_clients_who_came_onto_the_list_while_none_ran(
+    hotline: Hotline,
+) -> None:
     await hotline.drop()
     await listed(hotline)
     hotline.restart()

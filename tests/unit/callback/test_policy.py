@@ -37,7 +37,7 @@ def test_a_talk_that_broke_is_called_back():
 
 
 @pytest.mark.parametrize("reason", ["early_drop", "client_hung_up", "operator_hung_up", "not_answered"])
-def test_a_call_that_makes_none_due_keeps_its_reason(reason):
+def test_a_call_that_makes_no_callback_due_keeps_its_reason(reason):
     kept = CallbackDecision(Decision.NOT_DUE, reason)
     assert decided(decision=kept, client=LISTED) == (Decision.NOT_DUE, reason)
 
@@ -100,7 +100,7 @@ def test_a_client_who_called_first_is_told_so_in_that_calls_record():
     st.integers(min_value=0, max_value=100),
     st.integers(min_value=0, max_value=100),
 )
-def test_it_is_total_and_never_makes_one_due_that_was_not(
+def test_every_case_is_decided_and_none_becomes_due_that_was_not(
     base, client, dropped_ms, now_ms, again, today, hour
 ):
     config = Config(callback=CallbackSettings())

@@ -97,7 +97,7 @@ def test_the_guard_decides(number, decision):
         ("e164", "9031234567", "90***67", ("suppressed", "invalid_number")),
     ],
 )
-def test_what_a_trunk_delivers_is_read_in_its_format(style, number, masked, decision):
+def test_a_trunks_numbers_are_read_in_its_format(style, number, masked, decision):
     s = Stream()
     drop(s, number=number)
     (record,) = records(
@@ -151,7 +151,7 @@ def test_who_calls_after_they_were_dialled_forestalls_nothing():
 
 
 @pytest.mark.parametrize("state", ["operator_answered", "declined", "locked", "nonsense"])
-def test_an_operator_who_was_asked_is_no_dial(state):
+def test_asking_an_operator_does_not_count_as_a_dial(state):
     s = Stream()
     client = drop(s)
     says(s, client.id, state)
@@ -170,7 +170,7 @@ def test_a_fence_that_was_claimed_was_a_dial():
     assert told(s)[1] == ("not_due", "client_hung_up")
 
 
-def test_an_expired_callback_is_forestalled_by_nobody():
+def test_an_expired_callback_is_not_forestalled():
     s = Stream()
     drop(s)
     s.wait(1801)

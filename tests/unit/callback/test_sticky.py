@@ -49,7 +49,7 @@ async def test_for_a_client_who_calls_again_it_stays_until_it_counts_no_more(hot
     assert told(hotline) == {}
 
 
-async def test_when_it_is_cancelled_or_done_it_is_taken_back(hotline):
+async def test_the_global_of_a_callback_that_is_over_is_removed(hotline):
     await hotline.drop()
     await hotline.work()
     callback = await hotline.ledger.find("1.1")
@@ -58,7 +58,7 @@ async def test_when_it_is_cancelled_or_done_it_is_taken_back(hotline):
     assert told(hotline) == {}
 
 
-async def test_after_a_restart_of_asterisk_it_is_told_again(hotline):
+async def test_after_a_restart_of_asterisk_the_globals_are_set_again(hotline):
     await hotline.drop()
     await hotline.work()
     hotline.pbx.globals.clear()
@@ -70,7 +70,7 @@ async def test_after_a_restart_of_asterisk_it_is_told_again(hotline):
     assert told(hotline).keys() == KEYS
 
 
-async def test_an_asterisk_that_does_not_take_it_is_told_later(hotline):
+async def test_a_global_that_asterisk_refuses_is_set_later(hotline):
     await hotline.drop()
     hotline.pbx.refuse = AriError("Asterisk does not answer")
     await hotline.work()
@@ -107,7 +107,7 @@ def test_a_number_of_elsewhere_has_its_country_code():
     assert written("+493012345678", "RU") == ["493012345678"]
 
 
-def test_digits_that_may_be_somebody_elses_bring_nobody_to_the_clients_operator():
+def test_ambiguous_digits_do_not_lead_to_the_clients_operator():
     assert written("+79613123456", "RU") == ["79613123456", "89613123456"]
     assert written("+79613123456", "RU", [NumberFormat("national")])[-1] == "9613123456"
     assert written("+4930123456", "RU") == []

@@ -65,12 +65,12 @@ def test_a_list_without_end_is_refused(monkeypatch):
         read_list(text, "z.csv", read)
 
 
-def test_what_is_no_csv_is_said():
+def test_a_file_that_is_no_csv_is_reported():
     with pytest.raises(CallstewardError, match=r"z\.csv:1: not CSV"):
         read_list('79031234567,"' + "x" * 200_000, "z.csv", read)
 
 
-async def test_an_import_changes_whom_it_names_and_nobody_else(store):
+async def test_an_import_changes_only_the_clients_it_names(store):
     listed = ClientZones(store.engine)
     await listed.put({MOBILE: "Asia/Omsk", "+79000000001": "Europe/Samara"}, by="admin")
     await listed.put({MOBILE: "Asia/Vladivostok"}, by="other")

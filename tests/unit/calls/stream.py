@@ -366,7 +366,7 @@ class Stream:
         self.fall(phone, 44)
 
     def fall(self, phone: Phone, cause: int) -> None:
-        """What follows a hang-up: both leave the bridge, it is destroyed, the channels go."""
+        """The events after a hang-up: both leave the bridge, it is destroyed, the channels go."""
         room = phone.room
         others = [item for item in (room.members if room else []) if item is not phone]
         if room is not None:
@@ -465,7 +465,7 @@ class Stream:
         *,
         order: Sequence[Phone] | None = None,
     ) -> None:
-        """What the daemon finds when it connects: every phone and bridge there is, listed in any order."""
+        """The snapshot that the daemon takes when it connects: all phones and bridges, in any order."""
         frame = {
             "type": "CallstewardSnapshot",
             "timestamp": events.timestamp(self.ms),

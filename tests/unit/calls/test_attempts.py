@@ -218,7 +218,7 @@ def test_a_phone_whose_refusal_shows_in_its_end_only_is_rejected(cause: int, res
 
 
 @pytest.mark.parametrize("status", ["NOANSWER", "CHANUNAVAIL", "CONGESTION"])
-def test_a_client_we_call_who_declines_is_busy_whatever_the_status(status: str):
+def test_a_called_client_who_declines_is_busy_with_any_status(status: str):
     s = Stream()
     phone = s.dials("101", exten="79031234567")
     client = s.dial(phone, "trunk", number="79031234567")

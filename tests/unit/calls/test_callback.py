@@ -241,7 +241,7 @@ def test_an_operator_who_was_speaking_when_asterisk_died_spoke_until_the_link_we
 
 @pytest.mark.parametrize("numbers", [{}, {"PJSIP/trunk": {"format": "national"}}])
 @pytest.mark.parametrize("digits", ["84912675888", "4740057948", "79613123456"])
-def test_what_the_daemon_dials_has_its_country_code(digits, numbers):
+def test_the_daemon_dials_numbers_with_their_country_code(digits, numbers):
     """Read as a trunk's callers are, the client of a callback to Vietnam would be in Ryazan."""
     s = Stream()
     operator = s.originated("101", CHANNEL)
@@ -268,7 +268,7 @@ def test_what_the_daemon_dials_has_its_country_code(digits, numbers):
         ("e164", "89031234567", "+7903***4567"),
     ],
 )
-def test_what_an_operator_dials_is_read_in_the_trunks_format(style, digits, masked):
+def test_a_number_dialled_by_an_operator_is_read_in_the_trunks_format(style, digits, masked):
     s = Stream()
     operator = s.dials("102", digits)
     client = s.dial(operator, "trunk", number=digits)

@@ -94,9 +94,7 @@ def test_an_operator_who_gives_up_on_the_second_trunk_hung_up() -> None:
         ("904", "", "904"),
     ],
 )
-def test_the_clients_number_is_what_was_dialled_on_the_trunk(
-    exten: str, dialstring: str, masked: str
-) -> None:
+def test_the_clients_number_is_the_one_dialled_on_the_trunk(exten: str, dialstring: str, masked: str) -> None:
     s = Stream()
     operator = dials_out(s, exten)
     operator.app = ("Dial", "")

@@ -19,7 +19,7 @@ def _outbound(s: Stream) -> tuple[Phone, Phone]:
 
 
 def _echo(s: Stream, leg: Phone) -> None:
-    """What the driver says: Asterisk notes no hangupsource for it."""
+    """The driver's own hang-up request, for which Asterisk notes no hangupsource."""
     s.emit("ChannelHangupRequest", channel=leg, cause=16)
 
 

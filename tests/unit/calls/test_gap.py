@@ -1,4 +1,4 @@
-"""What was said while nobody listened is not known: it is neither speech nor silence."""
+"""Time in a gap is neither speech nor silence: it is not known."""
 
 from __future__ import annotations
 

@@ -283,7 +283,7 @@ def lost_sight(s: Stream, tracker: Tracker) -> None:
 
 @pytest.mark.parametrize("hangs_up", [False, True])
 def test_a_talk_that_ended_unobserved_has_an_unknown_end(hangs_up: bool) -> None:
-    """What the client does in the menu, or the menu's own end, does not tell."""
+    """Neither the client's hang-up in the menu nor the menu's own end shows who ended the talk."""
     s = Stream()
     client, operator = talked(s)
     tracker = Tracker(asking())

@@ -1,4 +1,4 @@
-"""What could not be heard is null: known per endpoint, and held against nobody."""
+"""Durations that could not be heard are null: decided per endpoint, and held against nobody."""
 
 from typing import Any
 
@@ -47,7 +47,7 @@ NOTHING_JUDGED = dict.fromkeys(("greeting", "silence_limit", "interruptions"), N
 
 
 def heard_before(*endpoints: str, quiet: int = 0) -> Tracker:
-    """A tracker that was told of endpoints that earlier talk events were of."""
+    """A tracker that knows the endpoints of earlier talk events."""
     tracker = Tracker(config())
     listened = tuple(events.Listened(endpoint, heard=True, quiet=quiet) for endpoint in endpoints)
     assert list(tracker.handle(events.Heard(endpoints=listened, whole=True))) == []

@@ -28,7 +28,7 @@ class Broken:
 
     @contextmanager
     def loses(self) -> Iterator[None]:
-        """What happens within is lost in a break of 0.1 s."""
+        """Lose the events that are made within the block, in a break of 0.1 s."""
         since = (self.s.ms - NOON) / 1000
         self.play()
         yield

@@ -204,7 +204,7 @@ def test_behind_a_local_channel_too() -> None:
     assert lost(stream.record()) == (6, IN_VAIN)
 
 
-def test_a_call_that_nobody_answered_is_lost_as_it_was() -> None:
+def test_an_unanswered_call_is_lost_as_before() -> None:
     stream = Stream()
     client = stream.incoming()
     stream.enter(client, "support")

@@ -52,7 +52,7 @@ def test_a_queue_entered_behind_a_local_channel_is_the_calls_line() -> None:
     assert (record.line, record.outcome, record.wait_s) == ("support", Outcome.ABANDONED, 9)
 
 
-def test_nobody_has_to_ring_for_it() -> None:
+def test_no_phone_has_to_ring_for_the_line() -> None:
     stream, client, far = put_through("600", "from-internal")
     far.app = ("Queue", "600")
     assert gives_up(stream, client, far).line == "support"

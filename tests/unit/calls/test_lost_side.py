@@ -1,6 +1,6 @@
 """Whose connection was lost where both legs end with the same abnormal cause and nobody asked for it.
 
-chan_sip tells of an RTP timeout by the cause of the leg's end alone, and Asterisk copies that cause to the
+chan_sip shows an RTP timeout only by the cause of the leg's end, and Asterisk copies that cause to the
 other leg (seen on a real 16.28: tests/replay/streams_sip16).
 """
 

@@ -131,7 +131,7 @@ def test_a_call_observed_from_the_beginning_is_judged_by_its_greeting() -> None:
     assert record.callback == CallbackDecision(Decision.NOT_DUE, "early_drop")
 
 
-def test_an_interval_does_not_take_an_unknown_talk_for_none() -> None:
+def test_an_interval_does_not_count_an_unknown_talk_as_none() -> None:
     stream, client, _ = met_midway()
     stream.wait(20)
     stream.bye(client)

@@ -204,7 +204,7 @@ def test_a_number_or_a_pattern_is_taken(number: str) -> None:
     assert Operator(numbers=(number,)).numbers == (number,)
 
 
-def test_a_number_of_two_operators_is_said() -> None:
+def test_a_number_of_two_operators_is_reported() -> None:
     twice = {name: Operator(numbers=(f"+{MOBILE}",)) for name in ("201", "202")}
     with pytest.raises(ValidationError, match=r"operators\.202\.numbers.*belongs to operator '201' already"):
         Config(operators=twice)

@@ -120,7 +120,7 @@ def test_a_talk_among_colleagues_is_never_a_drop():
         (Outcome.COMPLETED, Party.UNKNOWN, "end_not_observed"),
     ],
 )
-def test_no_callback_is_due_and_the_reason_is_said(outcome: Outcome, first: Party, reason: str):
+def test_no_callback_is_due_and_the_reason_is_given(outcome: Outcome, first: Party, reason: str):
     assert callback(IN, outcome, hangup(first)) == CallbackDecision(Decision.NOT_DUE, reason)
 
 

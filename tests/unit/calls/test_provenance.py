@@ -70,9 +70,7 @@ def test_an_end_with_a_status_that_no_person_sends_is_a_lost_connection(cause: i
 @pytest.mark.parametrize(
     ("cause", "status"), [(16, None), (16, 487), (19, 480), (127, 500), (31, 480), (0, 603)]
 )
-def test_a_status_that_says_nothing_of_the_connection_leaves_a_plain_end(
-    cause: int, status: int | None
-) -> None:
+def test_a_status_unrelated_to_the_connection_leaves_a_plain_end(cause: int, status: int | None) -> None:
     """Of cause 127 (a BYE with `Reason: Q.850;cause=127`) Asterisk makes a 500 of its own."""
     s = Stream()
     client, operator = s.talk()
@@ -163,7 +161,7 @@ def test_an_old_cause_that_proves_nothing_anyway_leaves_the_client_certain(cause
 
 
 @pytest.mark.parametrize("cause", [38, 44])
-def test_an_old_cause_at_the_legs_end_proves_nothing_either(cause: int) -> None:
+def test_an_old_cause_at_the_legs_end_proves_nothing(cause: int) -> None:
     s, client, _ = after_a_refusal(cause)
     s.request(client, None)
     s.fall(client, cause)
@@ -326,7 +324,7 @@ def test_an_agent_who_stays_on_the_line_does_not_carry_a_clients_cause_into_the_
     assert verdict(second) == (Party.OPERATOR, None, Outcome.COMPLETED, Decision.NOT_DUE)
 
 
-def test_a_phone_that_transferred_the_client_says_nothing_of_who_hung_up_later() -> None:
+def test_a_phone_that_transferred_the_client_does_not_show_who_hung_up_later() -> None:
     """chan_sip: the BYE that follows a transfer may be noted as the source of the client's hang-up."""
     s = Stream()
     client, first = s.talk()

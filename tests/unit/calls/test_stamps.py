@@ -53,7 +53,7 @@ def test_the_same_second_in_another_zone_is_another_moment():
         "2026-11-22T12:00:00.001+9999",
     ],
 )
-def test_text_that_is_no_timestamp_gives_none_and_spoils_nothing(wrong: str):
+def test_text_that_is_no_timestamp_gives_none_and_keeps_the_cache_right(wrong: str):
     stamps = Stamps()
     assert stamps.ms(wrong) is None
     assert stamps.ms("2026-11-22T12:00:00.001+0000") == NOON + 1

@@ -523,7 +523,7 @@ def test_a_pause_of_ten_seconds_is_too_long(pause_s: float, found: tuple[Silence
     assert rule(record, "silence_limit").result is result
 
 
-def test_a_pause_on_hold_is_no_silence_nor_are_its_two_ends_together():
+def test_a_pause_on_hold_is_no_silence_and_its_ends_do_not_add_up():
     s = Stream()
     client, phone = s.talk()
     s.speak(phone, 3)

@@ -71,7 +71,7 @@ def test_silences_are_the_pauses_of_at_least_the_limit(talk: list[Span], speech:
     assert found == [(start, end) for start, end in runs if end - start >= limit]
 
 
-def test_a_pause_of_exactly_the_limit_is_a_silence_and_a_shorter_one_is_none():
+def test_a_pause_counts_as_silence_from_exactly_the_limit_on():
     talk = [(0, 30_000)]
     assert timeline.silences(talk, [(0, 20_000)], 10_000) == [(20_000, 30_000)]
     assert timeline.silences(talk, [(0, 20_001)], 10_000) == []

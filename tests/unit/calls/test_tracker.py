@@ -548,7 +548,7 @@ def test_a_client_handed_to_somebody_outside_who_hangs_up_first():
     assert THIRD_PARTY not in text(record)
 
 
-def test_a_transfer_of_channels_nobody_knows_any_more_is_nothing():
+def test_a_transfer_of_unknown_channels_changes_nothing():
     s = Stream()
     client, phone = s.talk()
     s.bye(client)
@@ -987,7 +987,7 @@ def test_a_third_voice_in_the_talk_is_neither_a_transfer_nor_an_end():
     assert (record.talk_s, record.duration_s) == (9.0, 13.0)
 
 
-def test_a_machine_in_the_bridge_is_nobody():
+def test_a_machine_in_the_bridge_is_no_party():
     s = Stream()
     client = s.incoming()
     s.up(client)

@@ -128,7 +128,7 @@ async def test_a_good_command_does_not_wait_behind_bad_ones(desk: FrontDesk, bro
     # Sending the bad ones tells how busy the machine is: it takes less than a second otherwise.
     assert took_s < 5 + 5 * bad_s
     assert len([entry for entry in logs if entry["log_level"] == "warning"]) <= 3
-    # Of the bad ones only so many are answered as may come in a minute.
+    # Only as many bad commands are answered as may come in a minute.
     assert len({reply["id"] for reply in heard.on("")}) <= 310
 
 
@@ -268,7 +268,7 @@ async def test_a_port_in_use_is_told(desk: FrontDesk):
     await taken.wait_closed()
 
 
-def test_it_is_not_opened_without_a_token_worth_the_name(desk: FrontDesk, tmp_path: Any):
+def test_the_door_is_not_opened_without_a_strong_token(desk: FrontDesk, tmp_path: Any):
     with pytest.raises(ValidationError, match="needs a token"):
         Web(enabled=True)
     with pytest.raises(ValidationError, match="fewer than 16"):

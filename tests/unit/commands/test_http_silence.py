@@ -49,7 +49,7 @@ async def open_door(store: Store) -> AsyncIterator[int]:
 
 
 async def answered(port: int, said: bytes) -> tuple[bytes, float]:
-    """What comes until the connection ends, and after how many seconds that is."""
+    """All bytes until the connection ends, and the seconds until then."""
     began = asyncio.get_running_loop().time()
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     heard = b""
@@ -126,7 +126,7 @@ async def test_a_crowd_that_is_silent_keeps_no_command_out(store: Store) -> None
                 with suppress(OSError):
                     await writer.wait_closed()
     said = sorted(entry["action"] for entry in logs)
-    # Where so many take their time to come, the first ones have been silent for too long by then.
+    # If it takes long until all have connected, the first ones have been silent for too long by then.
     assert said in (["command", "gate_silent"], ["command", "gate_silent", "web_silent"])
 
 
@@ -138,7 +138,7 @@ async def test_a_crowd_that_is_silent_keeps_no_command_out(store: Store) -> None
         ("Content-Encoding: deflate\r\n", zlib.compress(COMMAND)[:-6]),
     ],
 )
-async def test_a_body_in_an_encoding_that_it_is_not_in_is_the_sender_s_mistake(
+async def test_a_body_with_a_wrong_encoding_is_the_senders_mistake(
     store: Store, more: str, body: bytes
 ) -> None:
     async with open_door(store) as port:
@@ -148,7 +148,7 @@ async def test_a_body_in_an_encoding_that_it_is_not_in_is_the_sender_s_mistake(
     assert not [entry for entry in logs if "exc_info" in entry]
 
 
-async def test_a_chunked_body_that_is_none_is_the_sender_s_mistake(store: Store) -> None:
+async def test_a_broken_chunked_body_is_the_senders_mistake(store: Store) -> None:
     said = f"POST /api/v1/dnc HTTP/1.1\r\n{HEAD}Transfer-Encoding: chunked\r\n\r\nzz\r\nrubbish\r\n".encode()
     async with open_door(store) as port:
         heard, _ = await answered(port, said)

@@ -143,7 +143,7 @@ async def sent(http: aiohttp.ClientSession, path: str, body: dict[str, Any]) -> 
 
 
 async def final(http: aiohttp.ClientSession, path: str, body: dict[str, Any]) -> dict[str, Any]:
-    """What the same command is answered once nothing of it is on its way any more."""
+    """The reply to the same command after the first one has come to its end."""
     async with asyncio.timeout(60):
         while True:
             _, reply = await sent(http, path, body)
@@ -212,7 +212,7 @@ async def test_a_number_under_a_lock_is_on_the_list_where_the_answer_says_so_and
 
 
 async def rows_seen(url: str, table: str) -> list[tuple[Any, ...]] | None:
-    """What others see of a table; None where the lock keeps them from looking."""
+    """The rows of a table that others see; None if the lock keeps them from reading."""
     if not url.startswith("sqlite"):
         return None
     return await rows(url, f"SELECT * FROM {table}")

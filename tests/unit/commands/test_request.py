@@ -75,7 +75,7 @@ def test_a_malformed_command_is_refused_by_its_id_if_it_has_one(name, body, comm
     assert str(error)
 
 
-def test_what_is_no_command_and_what_is_too_large():
+def test_no_command_and_too_large_a_body_are_refused():
     error = refused("reboot", b'{"id":"a"}')
     assert (error.reason, error.id) == ("unknown_command", "a")
     error = refused("tag", b'{"id":"a","call_id":"1.1","tag":"dropped"' + b" " * LARGEST + b"}")
@@ -98,7 +98,7 @@ bodies = (
 
 
 @given(st.sampled_from([*KINDS, "", "other", "tag/x"]), bodies)
-def test_whatever_comes_in_is_a_command_or_refused(name, body):
+def test_any_input_is_a_command_or_refused(name, body):
     refusal: MalformedCommandError | None = None
     try:
         command = parse(name, body)

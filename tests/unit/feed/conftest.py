@@ -131,7 +131,7 @@ TOLD_CHARACTERS = 500
 
 
 class Heard:
-    """What a subscriber heard, in order."""
+    """The messages that a subscriber got, in order."""
 
     def __init__(self) -> None:
         self.messages: list[tuple[str, dict[str, Any], bool]] = []

@@ -141,7 +141,7 @@ def test_a_subscriber_finds_the_message_in_either_shape() -> None:
 
 
 @pytest.mark.parametrize("payload", [b"{}", b"[]", b"null", b'{"schema": 1}'])
-def test_what_is_no_message_is_refused(payload: bytes) -> None:
+def test_a_payload_that_is_no_message_is_refused(payload: bytes) -> None:
     with pytest.raises(msgspec.DecodeError):
         told("structured", "5", payload)
 

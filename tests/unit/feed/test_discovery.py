@@ -1,4 +1,4 @@
-"""What Home Assistant is told: that it takes it, and that every entity reads a field its message has."""
+"""The announcements to Home Assistant: it accepts them, and each entity reads a field of its message."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from tests.unit.feed.conftest import AnyBroker, config_for
 NOW = 1_795_314_131_000
 
 
-async def test_the_broker_forgets_who_has_rested_longest(
+async def test_the_gauge_that_has_rested_longest_is_deleted(
     broker: AnyBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gauges, "STRANGERS", 1)
@@ -29,7 +29,7 @@ async def test_the_broker_forgets_who_has_rested_longest(
             taken_back: list[str] = []
 
             async def until(topic: str) -> None:
-                """Read on until a topic is told of. What is taken back may come before it or behind it."""
+                """Read until a message comes on the topic. Deletions may come before or after it."""
                 async for message in client.messages:
                     if message.payload == b"":
                         taken_back.append(message.topic.value)

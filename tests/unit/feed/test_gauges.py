@@ -31,7 +31,7 @@ def _operator(due: list[tuple[str, Gauge]]) -> OperatorNowMessage:
     return found
 
 
-def test_what_is_configured_is_there_from_the_start() -> None:
+def test_configured_lines_and_operators_have_gauges_from_the_start() -> None:
     due = dict(_gauges().due(NOW, 0))
     line, operator = due[LINE], due[OPERATOR]
     assert isinstance(line, LineNowMessage)

@@ -97,7 +97,7 @@ def test_the_longest_topic_of_mqtt_is_still_read(reader: Reader) -> None:
     assert reader.heard[0][0] == topic.decode()
 
 
-def test_an_unknown_paho_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_paho_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(mqtt.Client, "_sock_recv")
     with structlog.testing.capture_logs() as logs:
         inlet = Inlet(mqtt.Client(CallbackAPIVersion.VERSION2))

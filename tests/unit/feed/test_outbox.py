@@ -320,7 +320,7 @@ async def test_a_payload_that_is_no_message_blocks_nothing(
 
 
 async def test_an_interval_is_retained_and_a_rating_is_not(broker: AnyBroker, tmp_path: Path) -> None:
-    """What other makers put in: any message with an id of its own."""
+    """Messages that others put in: each has an id of its own."""
     config = config_for(broker.port)
     told = callback_messages.callback("main", MOVED)
     now_ms = time.time_ns() // 1_000_000

@@ -75,7 +75,7 @@ class Site:
         await self.intervals._publisher.step()
 
     async def take(self) -> list[Body]:
-        """What waits, in order; then it is gone, as if the broker had it."""
+        """The messages that wait, in order; they are then deleted, as if the broker had them."""
         waiting = await self.outbox.after(0, 10_000)
         await self.outbox.remove([item.message_id for item in waiting])
         bodies: list[Body] = [msgspec.json.decode(item.payload) for item in waiting]
@@ -152,7 +152,7 @@ async def test_a_line_and_a_span_are_sent_again_alone(site: Site) -> None:
 
 
 async def test_an_interval_whose_calls_changed_is_left_to_the_daemon(site: Site) -> None:
-    """What would be sent is neither the revision that was published nor the next one."""
+    """A row made now would be neither the revision that was published nor the next one."""
     await site.until(START + HALF_MS + 3000)
     await site.take()
     await site.store.save([late("1", 5)])

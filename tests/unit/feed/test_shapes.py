@@ -40,7 +40,7 @@ ENTITIES = 2 * 11 + 2 + 4
 
 
 class Raw:
-    """What came, as it came."""
+    """The messages as they came."""
 
     def __init__(self) -> None:
         self.messages: list[aiomqtt.Message] = []
@@ -81,7 +81,7 @@ async def hearing(port: int, topic: str, version: str = "3.1.1") -> AsyncIterato
 
 
 async def kept(port: int, topic: str, seconds: float = 0.5) -> dict[str, bytes]:
-    """What the broker has retained."""
+    """The messages that the broker has retained."""
     async with hearing(port, topic) as raw:
         await asyncio.sleep(seconds)
     return {message.topic.value: bytes(message.payload) for message in raw.messages if message.retain}

@@ -1,4 +1,4 @@
-"""What a scrape says after some facts."""
+"""A scrape after some facts."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ async def test_callbacks_and_rating_calls_that_are_open_are_cancelled(
     assert [item.state.value for item in others if item is not None] == [state.value, "scheduled"]
 
 
-async def test_who_was_on_the_list_already_has_nothing_open_either(store: Store) -> None:
+async def test_open_calls_of_clients_on_the_list_already_are_cancelled_too(store: Store) -> None:
     ledger = CallbackLedger(store.engine, "main")
     await DoNotCall(store.engine).add([NUMBER], by="an earlier version")
     await callback(ledger, "1.1", NUMBER)

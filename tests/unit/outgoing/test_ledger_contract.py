@@ -1,4 +1,4 @@
-"""What every ledger of calls to clients must keep, whatever the calls are for, on each database."""
+"""The rules for every ledger of calls to clients, whatever the calls are for, on each database."""
 
 from __future__ import annotations
 
@@ -238,7 +238,7 @@ class TestLedgerContract:
 
     # --- what is open, and what is over -------------------------------------------------------------------
 
-    async def test_what_is_open_is_found(self, side: Side, store: Store) -> None:
+    async def test_open_rows_are_found(self, side: Side, store: Store) -> None:
         ledger = side.ledger(store.engine)
         for state in side.states:
             await self._put(store, side, await side.open_(ledger, f"{state}.1"), state)
@@ -255,7 +255,9 @@ class TestLedgerContract:
         numbers = [(await ledger.find(call_id)).number for call_id in ("1.1", "1.2", "1.3")]
         assert numbers == [None, NUMBER, NUMBER]
 
-    async def test_a_fence_is_asked_about_until_it_is_said_to_be_gone(self, side: Side, store: Store) -> None:
+    async def test_a_fence_is_asked_for_until_asterisk_confirms_that_it_is_gone(
+        self, side: Side, store: Store
+    ) -> None:
         ledger = side.ledger(store.engine)
         rows = []
         for call_id in ("1.1", "1.2", "1.3"):

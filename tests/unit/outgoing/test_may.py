@@ -1,4 +1,4 @@
-"""Whether a client may be called, asked in one place for callbacks and rating calls."""
+"""May a client be called? Asked in one place for callbacks and rating calls."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def may(store: Store) -> May:
     ("raw", "never"),
     [("", "no_number"), ("112", "emergency_number"), ("+79540000000", "denied_prefix")],
 )
-async def test_what_the_guard_refuses_is_never_called(store: Store, raw: str, never: str) -> None:
+async def test_a_number_that_the_guard_refuses_is_never_called(store: Store, raw: str, never: str) -> None:
     assert await may(store).call(raw, "support", at_ms=AFTERNOON) == Standing(None, never, now=False)
 
 
-async def test_who_is_on_the_list_is_never_called_whatever_the_hour(store: Store) -> None:
+async def test_a_client_on_the_list_is_never_called_at_any_hour(store: Store) -> None:
     from callsteward.outgoing.do_not_call import DoNotCall
 
     await DoNotCall(store.engine).add([NUMBER], by="cli")

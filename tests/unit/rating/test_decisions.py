@@ -188,12 +188,14 @@ async def test_a_menu_that_is_open_is_not_interrupted(house: House) -> None:
         ({"handed_over": False}, "connection_broke"),
     ],
 )
-async def test_who_comes_and_is_not_asked(house: House, changes: dict[str, Any], why: str) -> None:
+async def test_clients_who_come_to_the_menu_and_are_not_asked(
+    house: House, changes: dict[str, Any], why: str
+) -> None:
     assert await house.comes(**changes) == why
     assert house.told == []
 
 
-async def test_who_is_called_back_is_not_asked(house: House) -> None:
+async def test_a_client_who_is_called_back_is_not_asked(house: House) -> None:
     callbacks = CallbackLedger(house.store.engine, "main")
     due = CallbackDecision(Decision.DUE, "mid_dialogue_drop")
     other = msgspec.structs.replace(RECORD, call_id="9.9")
@@ -208,7 +210,7 @@ async def test_a_tag_that_comes_in_time_keeps_the_question_away(house: House) ->
     assert await house.ends() == Rating("not_asked", "atypical")
 
 
-async def test_who_was_asked_is_left_alone_for_the_quiet_days(house: House) -> None:
+async def test_a_client_who_was_asked_is_left_alone_for_the_quiet_days(house: House) -> None:
     assert isinstance(await house.comes(), RatingRow)
     assert await house.comes("1.2") == "asked_recently"
     assert await house.ends("1.2") == Rating("not_asked", "asked_recently")
@@ -311,7 +313,7 @@ async def test_a_rating_call_that_could_not_be_made_is_not_scheduled(store: Stor
     assert await house.ends("1.3") == Rating("not_asked", "do_not_call")
 
 
-async def test_who_is_called_is_asked_once_and_both_records_know(store: Store) -> None:
+async def test_a_called_client_is_asked_once_and_both_records_have_the_score(store: Store) -> None:
     house = House(store, rating="call")
     await house.ends()
     (scheduled,) = await house.ledger.opened()
@@ -369,7 +371,7 @@ async def test_a_tagged_complaint_reaches_a_supervisor_and_is_told_once(house: H
     assert [(item.reason, item.score) for item in raised] == [("tagged", None)]
 
 
-async def test_the_second_score_of_one_menu_is_none(house: House) -> None:
+async def test_the_second_score_of_one_menu_is_not_kept(house: House) -> None:
     rating = await house.comes()
     assert isinstance(rating, RatingRow)
     await house.decisions.keep(rating, score=5)

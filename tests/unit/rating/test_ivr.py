@@ -220,7 +220,7 @@ async def test_silence_to_the_end(house: House, monkeypatch: pytest.MonkeyPatch)
     assert await house.state() == (RatingState.UNANSWERED, "silence")
 
 
-async def test_who_is_not_asked_hears_nothing_but_the_farewell(house: House) -> None:
+async def test_a_client_who_is_not_asked_hears_only_the_farewell(house: House) -> None:
     await house.start()
     await house.enters(direction=Direction.INTERNAL)
     await until(lambda: bool(house.asterisk.sent_on))
@@ -372,7 +372,7 @@ async def test_a_socket_that_is_lost_sends_everybody_on_and_comes_back(house: Ho
     await until(lambda: len(house.asterisk.sockets) == 2)
 
 
-async def test_who_comes_in_with_the_connection_is_not_taken_for_left_over(house: House) -> None:
+async def test_a_client_who_comes_in_with_the_connection_is_not_sent_on_as_left_over(house: House) -> None:
     house.asterisk.at_once = True
     await house.decisions.judge([came(CHANNEL)])
     await house.start()
@@ -443,5 +443,5 @@ async def test_the_beat_goes_on_while_somebody_is_in_the_menu(
     await until(lambda: bool(house.asterisk.sent_on))
 
 
-def test_an_event_that_is_not_used_is_none() -> None:
+def test_an_unused_event_decodes_to_none() -> None:
     assert decode('{"type":"ChannelVarset"}') is None

@@ -58,7 +58,7 @@ async def test_the_first_score_stays(ledger: RatingLedger) -> None:
     assert await ledger.move(rating, RatingState.UNANSWERED, at_ms=NOW + 4000, reason="hung_up") is None
 
 
-async def test_what_comes_with_the_score_is_kept_beside_it(ledger: RatingLedger) -> None:
+async def test_question_and_comment_are_kept_beside_the_score(ledger: RatingLedger) -> None:
     rating = await opened(ledger)
     # Nothing is written beside a score that is not there.
     assert await ledger.keep(rating, at_ms=NOW, question=1) is None
@@ -100,7 +100,7 @@ async def _put(store: Store, rating: RatingRow, state: RatingState) -> None:
         )
 
 
-def test_who_was_asked_is_never_called_again() -> None:
+def test_a_client_who_was_asked_is_never_called_again() -> None:
     for state in ASKED:
         assert not ALLOWED[state] & {RatingState.SCHEDULED, RatingState.DIALLING}
     assert sources(ALLOWED, RatingState.DIALLING) == {RatingState.SCHEDULED}
@@ -166,7 +166,9 @@ async def test_numbers_and_comments_are_forgotten_but_not_the_score(ledger: Rati
     assert await ledger.kept_until(NOW + DAY_MS, limit=20) == []
 
 
-async def test_a_fence_is_kept_until_it_is_said_to_be_gone(ledger: RatingLedger) -> None:
+async def test_a_row_is_kept_for_its_fence_until_asterisk_confirms_that_it_is_gone(
+    ledger: RatingLedger,
+) -> None:
     for call_id in ("1.1", "1.2", "1.3"):
         rating = await opened(ledger, call_id, mode=Mode.CALL, due_ms=NOW)
         if call_id != "1.2":
@@ -246,7 +248,7 @@ async def test_by_command_an_acknowledgement_that_comes_again_is_done_already(co
     assert not await by_command.acknowledge("1.2", by="boss", comment="", at_ms=NOW)
 
 
-async def test_what_is_asked_for_each_call_leaves_nothing_for_the_garbage_collector(
+async def test_queries_made_for_each_call_leave_nothing_to_the_garbage_collector(
     store: Store, ledger: RatingLedger
 ) -> None:
     callbacks = CallbackLedger(store.engine, "main")

@@ -115,7 +115,7 @@ def test_a_comment_that_ends_with_hanging_up_is_kept() -> None:
     assert acts[-1] == Leave(End.ANSWERED)
 
 
-def test_a_comment_that_failed_is_none() -> None:
+def test_a_comment_that_failed_is_not_kept() -> None:
     acts = played(Menu(comment=True), Digit("1"), PromptOver(2), CommentOver(None))
     assert acts[-2:] == [Record(), Leave(End.ANSWERED)]
 
@@ -131,7 +131,7 @@ def test_keys_during_the_comment_change_nothing() -> None:
     assert [act for act in acts if isinstance(act, Keep)] == [Keep(score=4), Keep(comment_s=3.0)]
 
 
-def test_a_recording_that_nobody_asked_for_is_nothing() -> None:
+def test_a_recording_outside_the_comment_changes_nothing() -> None:
     assert played(Menu(comment=True), CommentOver(3.0)) == [GREETING]
 
 
@@ -141,13 +141,13 @@ def test_a_prompt_that_cannot_be_played_ends_the_menu_rather_than_leave_silence(
     assert acts[-1] == Leave(End.ANSWERED)
 
 
-def test_what_comes_late_is_nothing() -> None:
+def test_late_events_change_nothing() -> None:
     # The end of the prompt that a digit stopped, and the time that ran out as the digit came.
     acts = played(Menu(question=True), Digit("3"), PromptOver(1), TimeOver(1), PromptOver(1, failed=True))
     assert acts == [GREETING, Hush(1), Keep(score=3), Play(("question",), 2)]
 
 
-def test_who_is_called_is_told_what_it_is_about() -> None:
+def test_a_called_client_hears_what_the_call_is_about() -> None:
     assert Menu(called=True).begin() == [Play(("survey", "greeting", "ask"), 1)]
 
 

@@ -53,7 +53,7 @@ def test_a_tone_keeps_its_pitch_and_loudness(rate: int) -> None:
     assert loudness(samples) == pytest.approx(8000 / math.sqrt(2), rel=0.05)
 
 
-def test_what_a_telephone_cannot_carry_is_not_folded_back() -> None:
+def test_sound_above_the_telephones_band_is_not_folded_back() -> None:
     samples = heard(prompts.to_telephone(sound(6000)))
     assert loudness(samples) < 100
 
@@ -98,7 +98,7 @@ def test_they_are_made_once_and_a_recording_stays(tmp_path: Path) -> None:
     assert len(prompts.generate(tmp_path, ["en"], force=True)) == len(prompts.NAMES)
 
 
-def test_what_cannot_be_made_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_prompt_that_cannot_be_made_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(CallstewardError, match="no prompts in tlh; there are ru, en"):
         prompts.generate(tmp_path, ["tlh"])
     monkeypatch.setattr(shutil, "which", lambda _: None)

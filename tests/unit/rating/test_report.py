@@ -41,7 +41,7 @@ def test_mean_distribution_and_shares() -> None:
     assert list(row.not_asked.items()) == [("client_hung_up", 2), ("atypical", 1), ("not_in_sample", 1)]
 
 
-def test_what_is_not_there_is_null_and_not_0() -> None:
+def test_missing_values_are_null_and_not_0() -> None:
     (row,) = tallied(call("not_asked", "atypical"))
     assert (row.mean, row.share_asked, row.share_answered) == (None, 0.0, None)
     assert RatingSums(key="x").share_asked is None
@@ -68,7 +68,7 @@ def test_by_line_and_for_nobody() -> None:
     assert row.key == NOBODY
 
 
-def test_calls_nobody_could_be_asked_about_are_left_out() -> None:
+def test_calls_whose_client_cannot_be_asked_are_left_out() -> None:
     assert tallied(call("not_asked", "not_connected", answered_at=None)) == []
     assert tallied(call("not_asked", "outbound", direction=Direction.OUTBOUND)) == []
     assert tallied(call("answered", "call", 5, direction=Direction.RATING)) == []

@@ -263,7 +263,7 @@ async def test_a_clock_that_is_set_back_delays_no_question(store: Store) -> None
     assert len(house.pbx.questions) == 2
 
 
-async def test_what_is_too_late_is_given_up(store: Store) -> None:
+async def test_a_rating_call_that_is_too_late_is_given_up(store: Store) -> None:
     house = House(store, expire_h=1)
     await house.due()
     house.on_a_call = [NUMBER]
@@ -343,7 +343,7 @@ async def test_without_a_link_nobody_is_called(house: House) -> None:
         ("", "x", "result_unknown"),
     ],
 )
-async def test_who_is_not_reached_is_not_called_again(
+async def test_a_client_who_is_not_reached_is_not_called_again(
     house: House, status: str, cause: str, reason: str
 ) -> None:
     await house.due()
@@ -409,7 +409,7 @@ async def test_after_a_restart_a_fence_nobody_claimed_lets_it_be_tried_again(hou
         ("ANSWER", (RatingState.UNANSWERED, "interrupted")),
     ],
 )
-async def test_after_a_restart_the_fence_tells_what_became_of_it(
+async def test_after_a_restart_the_fence_shows_the_result(
     house: House, result: str, expected: tuple[RatingState, str]
 ) -> None:
     await house.due()
@@ -509,7 +509,7 @@ async def test_where_asterisk_does_not_say_nothing_is_decided(house: House) -> N
     assert house.pbx.questions == []
 
 
-async def test_what_is_past_the_retention_is_forgotten_everywhere(store: Store) -> None:
+async def test_data_past_the_retention_is_deleted_everywhere(store: Store) -> None:
     house = House(store, retention_days=1)
     rating = await house.due()
     await house.work()
@@ -536,7 +536,7 @@ async def answered(house: House, call_id: str, comment: str | None = None) -> No
 
 
 async def kept(house: House, call_id: str = "1.1") -> tuple[str | None, str | None, bool]:
-    """What the ledger has left of a rating: number, comment's name, and whether its fence may be there."""
+    """A rating's data in the ledger: number, comment's name, and whether its fence may still exist."""
     found = await house.ledger.of_call(call_id)
     assert found is not None
     return found.number, found.comment_file, found.fence_gone_at_ms is None
@@ -569,7 +569,7 @@ async def test_a_comment_that_asterisk_does_not_have_is_gone(store: Store) -> No
     assert house.pbx.deleted == ["c"]
 
 
-async def test_a_fence_is_removed_again_and_again_until_asterisk_says_that_it_is_gone(store: Store) -> None:
+async def test_a_fence_is_removed_until_asterisk_confirms_that_it_is_gone(store: Store) -> None:
     house = House(store, retention_days=1)
     await answered(house, "1.1")
     await house.work(2 * DAY_MS / 1000)
@@ -609,7 +609,7 @@ async def test_no_fence_of_an_open_rating_call_is_believed_to_be_gone(house: Hou
     assert await kept(house) == (NUMBER, None, True)
 
 
-async def test_what_asterisk_refuses_is_in_nobodys_way(store: Store) -> None:
+async def test_a_row_that_asterisk_refuses_does_not_hold_up_the_others(store: Store) -> None:
     house = House(store, retention_days=1)
     for number in range(50):
         await answered(house, f"1.{number:02}", f"c{number:02}")
@@ -686,11 +686,11 @@ def said(**fields: object) -> ari.ChannelUserevent:
         (ari.ChannelCreated(channel=ari.Channel(CHANNEL, "Local/x")), None),
     ],
 )
-def test_what_asterisk_says_of_a_rating_call(event: ari.Event, expected: RatingReport | None) -> None:
+def test_reports_about_a_rating_call_are_read(event: ari.Event, expected: RatingReport | None) -> None:
     assert signals.read(event) == expected
 
 
-async def test_who_comes_onto_the_list_is_told_of_before_the_call_is_due(house: House) -> None:
+async def test_a_client_who_comes_onto_the_list_is_suppressed_before_the_call_is_due(house: House) -> None:
     await house.due(after_s=3600)
     await house.dnc.add([NUMBER], by="cli")
     await house.work(1)

@@ -71,7 +71,7 @@ def test_each_default_is_the_one_in_force(page: str) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES.values(), ids=PAGES)
-def test_what_is_named_without_a_default_is_there(page: str) -> None:
+def test_settings_named_without_a_default_exist(page: str) -> None:
     assert default(Profile, "interruptions_limit") is None
     assert "`interruptions_limit`" in page
     assert default(CallbackSettings, "hours_from") == time(9)

@@ -1,4 +1,4 @@
-"""What the daemon says of itself, and which of it is wrong now."""
+"""The daemon's report on itself, and the problems in it."""
 
 from __future__ import annotations
 

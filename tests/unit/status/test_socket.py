@@ -69,7 +69,7 @@ async def test_a_socket_that_a_killed_daemon_left_is_taken_over(tmp_path: Path) 
                     return
 
 
-async def test_a_file_in_its_place_stays_and_is_said(tmp_path: Path) -> None:
+async def test_a_file_in_place_of_the_socket_stays_and_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "calls.sock"
     path.write_text("somebody's")
     with capture_logs() as logs:
@@ -94,7 +94,7 @@ async def test_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
             await asyncio.to_thread(ask, path)
 
 
-def test_whoever_started_the_daemon_may_ask() -> None:
+def test_the_user_who_started_the_daemon_may_ask() -> None:
     ours, theirs = socket.socketpair(socket.AF_UNIX)
     with ours, theirs:
         assert socket_module._may_ask(ours)

@@ -24,7 +24,7 @@ ROWS = 3
 
 @pytest.fixture
 def uncollected() -> Iterator[None]:
-    """What only the garbage collector would let go of stays."""
+    """Switch the garbage collector off: objects that only it would free stay."""
     gc.disable()
     yield
     gc.enable()

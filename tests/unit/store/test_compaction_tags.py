@@ -1,4 +1,4 @@
-"""What tags rest on outlives compaction: whom an operator left last, for a code dialled after the call.
+"""Compaction keeps what tags need: the client whom an operator left last, for a code dialled after the call.
 
 A tag given by a command stays in a compacted journal for as long as its call's frames do."""
 
@@ -71,7 +71,7 @@ def test_a_code_after_a_crash_means_the_call_left_last_though_its_frames_are_gon
     second, _ = s.talk()
     s.at(30)
     s.bye(second)
-    # So long that compaction knows nothing of the second call any more.
+    # Long enough for compaction to have forgotten the second call.
     s.at(30 + compaction.GRACE_MS / 1000 + 60)
     s.speak(first, 2)
     before = s.frames()
@@ -91,7 +91,7 @@ def test_a_code_after_a_crash_means_the_call_left_last_though_its_frames_are_gon
     assert (said.call_id, said.ended, said.refused) == (second.id, True, "")
 
 
-def test_only_what_a_code_may_still_mean_is_marked() -> None:
+def test_only_calls_that_a_code_may_still_mean_are_marked() -> None:
     s = Stream()
     client, _ = s.talk()
     s.at(30)

@@ -1,4 +1,4 @@
-"""What a compacted journal says of time is what the whole one says, whatever of it went."""
+"""A compacted journal gives the same times as the whole one, whichever frames were removed."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ async def test_flipped_bits_give_a_store_error_or_no_error(whole: bytes, tmp_pat
     assert all(text.isprintable() for text in told)
 
 
-async def test_a_name_in_the_schema_that_is_no_unicode_is_said(whole: bytes, tmp_path: Path) -> None:
+async def test_a_name_in_the_schema_that_is_no_unicode_is_reported(whole: bytes, tmp_path: Path) -> None:
     """SQLite puts it into its message, and Python cannot read that."""
     file = tmp_path / "calls.db"
     file.write_bytes(

@@ -224,7 +224,7 @@ class _OfDriverError(Exception):
         ),
     ],
 )
-def test_what_a_driver_raises_itself_is_a_store_error(error: Exception, said: str) -> None:
+def test_an_error_of_the_driver_itself_is_a_store_error(error: Exception, said: str) -> None:
     with pytest.raises(StoreError) as caught, failing("read"):
         raise error
     assert str(caught.value) == f"cannot read the database: {said}"

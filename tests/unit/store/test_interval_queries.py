@@ -1,4 +1,4 @@
-"""What intervals are summed from is read a page at a time, and never by way of every call there is."""
+"""The calls of an interval are read a page at a time, and never by a scan of all calls."""
 
 from __future__ import annotations
 

@@ -204,7 +204,7 @@ def test_a_new_file_that_cannot_be_written_keeps_the_old_journal(
     assert [item.name for item in path.parent.iterdir()] == [path.name]
 
 
-def test_a_new_file_that_cannot_be_made_is_said(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_file_that_cannot_be_made_is_reported(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _left_by(path, b"old")
     journal = Journal(path)
     real = os.open

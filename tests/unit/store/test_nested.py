@@ -35,7 +35,9 @@ async def _seen(engine: AsyncEngine) -> list[str]:
         return list(await connection.scalars(text("SELECT what FROM seen ORDER BY rowid")))
 
 
-async def test_it_is_refused_with_what_to_do_and_the_outer_one_is_rolled_back(engine: AsyncEngine) -> None:
+async def test_a_nested_transaction_is_refused_with_advice_and_the_outer_one_rolled_back(
+    engine: AsyncEngine,
+) -> None:
     async def nested() -> None:
         async with writing(engine) as connection:
             await connection.execute(text("INSERT INTO seen VALUES ('outer')"))
@@ -49,14 +51,16 @@ async def test_it_is_refused_with_what_to_do_and_the_outer_one_is_rolled_back(en
     assert await _seen(engine) == ["after"]
 
 
-async def test_it_is_refused_behind_a_method_that_hides_it(engine: AsyncEngine) -> None:
+async def test_a_nested_transaction_is_refused_behind_a_method_that_hides_it(engine: AsyncEngine) -> None:
     async with asyncio.timeout(PATIENCE_S):
         with pytest.raises(RuntimeError, match="inside another one"):
             async with writing(engine):
                 await Outbox(engine, "main").remove(["1"])
 
 
-async def test_it_is_refused_in_a_task_that_the_outer_one_waits_for(engine: AsyncEngine) -> None:
+async def test_a_nested_transaction_is_refused_in_a_task_that_the_outer_one_waits_for(
+    engine: AsyncEngine,
+) -> None:
     """`asyncio.gather` and Python 3.11's `wait_for` make one."""
     async with asyncio.timeout(PATIENCE_S):
         with pytest.raises(RuntimeError, match="inside another one"):

@@ -38,7 +38,7 @@ E164 = "+79031234567"
 
 
 class FrontDesk:
-    """What a daemon has, less Asterisk: facts go in at `judge`, commands at `send`."""
+    """A daemon without Asterisk: facts go in at `judge`, commands at `send`."""
 
     def __init__(
         self,
@@ -106,7 +106,7 @@ class FrontDesk:
 
     @property
     def answers(self) -> list[tuple[str, bool]]:
-        """What phones were answered."""
+        """The replies that phones got."""
         assert self._phones is not None
         self._answers += taken_out(self._phones)
         return self._answers

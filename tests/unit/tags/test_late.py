@@ -43,7 +43,7 @@ def said(**changes: Any) -> CallbackDecision:
         ({"direction": Direction.RATING}, Decision.SUPPRESSED, "was_rating"),
     ],
 )
-def test_what_the_tag_makes_of_a_call_that_is_over(changes, decision, reason):
+def test_the_decision_after_the_tag_on_a_call_that_is_over(changes, decision, reason):
     assert said(**changes) == CallbackDecision(decision, reason)
 
 

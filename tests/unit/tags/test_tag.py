@@ -1,4 +1,4 @@
-"""What is a tag, whoever wrote it."""
+"""Reading a tag from text that anybody may have written."""
 
 import pytest
 from hypothesis import given
@@ -23,7 +23,7 @@ from callsteward.record.tag import Given, Tag, TagError, parse, read
         ("comment=" + "x" * 500, Tag.COMMENT, "x" * 500),
     ],
 )
-def test_what_is_a_tag(written, tag, value):
+def test_texts_that_are_a_tag(written, tag, value):
     assert parse(written) == Given(tag, value)
     assert parse(str(parse(written))) == Given(tag, value)
 
@@ -62,14 +62,14 @@ def test_what_is_a_tag(written, tag, value):
         "tag\u0000=1",
     ],
 )
-def test_what_is_none_is_refused_with_words(written):
+def test_texts_that_are_no_tag_are_refused_in_words(written):
     with pytest.raises(TagError) as error:
         parse(written)
     assert str(error.value).isprintable()
 
 
 @given(st.text(max_size=40), st.text(max_size=600))
-def test_whatever_comes_in_is_a_tag_or_refused(name, value):
+def test_any_input_is_a_tag_or_refused(name, value):
     try:
         found = read(name, value)
     except TagError:

@@ -1,4 +1,4 @@
-"""What follows from a tag, once."""
+"""The consequences of a tag, each of them once."""
 
 import asyncio
 
@@ -128,7 +128,7 @@ async def test_a_client_who_called_again_meanwhile_is_not_called(desk: FrontDesk
     assert await desk.states() == [("suppressed", "client_called_again")] * 2
 
 
-async def test_with_callbacks_off_it_is_noted_alone(store: Store):
+async def test_with_callbacks_off_the_tag_is_only_noted(store: Store):
     desk = FrontDesk(store, callbacks=False)
     await desk.talk()
     (said,) = await desk.tag(Tag.DROPPED)
@@ -167,7 +167,7 @@ async def test_dnc_cancels_a_rating_call_that_is_to_be_made(desk: FrontDesk, by:
     assert (rating.state.value, rating.reason) == ("suppressed", "do_not_call")
 
 
-async def test_of_a_client_whose_number_can_be_two_neither_is_listed_nor_called(desk: FrontDesk):
+async def test_a_client_with_an_ambiguous_number_is_neither_listed_nor_called(desk: FrontDesk):
     await desk.talk(number="9613123456")
     (said,) = await desk.tag(Tag.DNC)
     assert said.refused == "ambiguous_number"
@@ -256,7 +256,7 @@ async def test_a_daemon_that_has_not_seen_the_call_finds_it_in_the_store(desk: F
     assert [said.refused for said in await desk.tag(Tag.COMPLAINT, "")] == ["no_call_to_tag"]
 
 
-async def test_what_the_tracker_refused_is_told_and_does_nothing(desk: FrontDesk):
+async def test_a_tag_that_the_tracker_refused_is_published_and_does_nothing(desk: FrontDesk):
     await desk.talk()
     (said,) = await desk.tag(Tag.DROPPED, refused="wrap_up_over")
     assert said.refused == "wrap_up_over"
