@@ -35,7 +35,7 @@ _PHONES: dict[Scene, dict[str, dict[str, object]]] = {
     Scene.REACHED: {},
     Scene.BUSY: {"client": {"reject_with": 486, "reject_after_s": 0.4}},
     Scene.SECOND: {"op1": {"answer_after_s": None}},
-    # The operator is slow: the client, and then the daemon in its next life, has time to be faster.
+    # The operator is slow, so that the client, or the daemon in its next life, can be faster.
     Scene.AGAIN: {"op1": {"answer_after_s": 8.0}, "op2": {"answer_after_s": 8.0}},
     Scene.AGAIN_UNNOTICED: {},
     Scene.NOBODY: {"op1": {"answer_after_s": None}, "op2": {"answer_after_s": None}},
@@ -44,7 +44,7 @@ _CALLBACK: dict[Scene, dict[str, object]] = {
     Scene.AGAIN: {"operator_ring_s": 12},
     Scene.NOBODY: {"operator_ring_s": 2, "expire_s": 5},
 }
-# How long after its moment a fault may come, seconds.
+# The longest time, in seconds, from a moment to its fault.
 _LATEST_S = {
     Moment.DIALOGUE: 0.5,
     Moment.LOSS: 1.8,
@@ -56,7 +56,7 @@ _LATEST_S = {
 
 
 def play_callback(field: Field, cell: Cell, seed: int, folder: Path) -> dict[str, Any]:
-    """Play one run and judge it: what a Result says of it. Raises LabError where it cannot be played."""
+    """Play one run and judge it. Raises LabError if it cannot be played."""
     return _Play(field, cell, seed, folder).play()
 
 
@@ -149,7 +149,7 @@ class _Play:
         self._at(Moment.LOSS)
 
     def _follow(self) -> None:
-        """The callback, as far as the fault is to come in it."""
+        """The callback, up to the fault if that comes in it."""
         cast = self._cast
         if self._cell.scene is Scene.AGAIN:
             self._wait("ring", "1", "the operator's phone to ring")
@@ -214,7 +214,7 @@ class _Play:
     # --- afterwards ----------------------------------------------------------------------------------
 
     def _settle(self) -> None:
-        """Until the ledger is done with it and no phone does anything any more."""
+        """Wait until the ledger's row is final and no phone does anything any more."""
         deadline = time.monotonic() + SETTLE_LIMIT_S
         unseen = time.monotonic() + UNSEEN_S
         while time.monotonic() < deadline:
@@ -232,7 +232,7 @@ class _Play:
         return time.monotonic() > unseen and bool(self._daemon.records())
 
     def _in_time(self) -> None:
-        """No daemon, and nobody else, stops a phone that was answered before the daemon was back."""
+        """Raise LabError if the operator answered before the daemon was back, which nobody can prevent."""
         answers = [act["t"] for act in self._cast.acts[self._back :] if act["do"] == "answer"]
         back = self._daemon.connected_at[-1]
         if self._cell.scene is Scene.AGAIN and answers and back > min(answers) - MARGIN_S:

@@ -52,7 +52,7 @@ INVITES = {
     Scene.AGAIN_UNNOTICED: 0,
     Scene.NOBODY: 0,
 }
-"""What the client's phone receives where nothing fails."""
+"""The INVITEs that the client's phone receives if nothing fails."""
 
 
 class Cell(msgspec.Struct, frozen=True):
@@ -80,7 +80,7 @@ def _around(name: str, scene: Scene = Scene.REACHED, moment: Moment | None = Non
 
 
 def every_cell() -> tuple[Cell, ...]:
-    """All of them: each named fault point, then each outer fault in each phase."""
+    """All cells: each named fault point, then each outer fault in each phase."""
     cells: list[Cell] = []
     for name in (
         "due",

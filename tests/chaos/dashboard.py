@@ -15,7 +15,7 @@ from tests.lab.broker import Mosquitto
 from tests.lab.errors import LabError
 
 AGAIN_S = 0.05
-# A broker that is killed is what is tried here, and no news.
+# Killing the broker is the purpose here: its errors are no news.
 _quiet = logging.getLogger("callsteward.tests.dashboard")
 _quiet.setLevel(logging.CRITICAL)
 

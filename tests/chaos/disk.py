@@ -1,4 +1,4 @@
-"""A small disk for the daemon's database and journal, which can be full in earnest."""
+"""A small disk for the daemon's database and journal, which really gets full."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _CHUNK = bytes(64 * 1024)
 class Disk:
     """A folder on a tmpfs of its own; use as a context manager.
 
-    Raises LabUnavailable where this user may not mount one: then nothing can be said about full disks.
+    Raises LabUnavailable if this user may not mount one: then full disks cannot be tested.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Where a worker plays its runs: a PBX, a wire between it and the daemon, a broker where one is wanted."""
+"""The place where a worker plays its runs: a PBX, a wire between it and the daemon, a broker if needed."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class Field:
             wire.mend()
 
     def tidy(self) -> None:
-        """As at the beginning, whatever the run before left."""
+        """Bring everything back to its beginning, after whatever the last run left."""
         self.wire.flow()
         self.cut()
         self.mend()

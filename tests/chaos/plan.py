@@ -1,4 +1,4 @@
-"""Which cells are played, how often, in which order. Pure: a seed plays the same again."""
+"""The choice of cells, their number and order. Pure: the same seed gives the same plan."""
 
 from __future__ import annotations
 

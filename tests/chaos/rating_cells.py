@@ -11,7 +11,7 @@ FAULT = "SIGKILL at a point of a rating call"
 
 
 class RatingScene(StrEnum):
-    """How the client behaves, or what becomes of them."""
+    """The client's behaviour, or what happens to them."""
 
     ANSWERS = "presses a key"
     MORE = "answers the second question"
@@ -35,7 +35,7 @@ INVITES = {
 
 INTERRUPTED = ("unanswered", "interrupted")
 ENDS: dict[RatingScene, frozenset[tuple[str, str]]] = {
-    # A menu whose daemon dies thanks the client and is over.
+    # If the daemon dies, the dialplan thanks the client and the menu is over.
     RatingScene.ANSWERS: frozenset({("answered", ""), INTERRUPTED}),
     RatingScene.MORE: frozenset({("answered", "")}),
     RatingScene.SILENT: frozenset({("unanswered", "hung_up"), INTERRUPTED}),

@@ -21,7 +21,7 @@ _RINGS_ON = {RatingScene.LISTED_LATE}
 
 
 def play_rating(field: Field, cell: RatingCell, seed: int, folder: Path) -> dict[str, Any]:
-    """Play one run and judge it: what a Result says of it. Raises LabError where it cannot be played."""
+    """Play one run and judge it. Raises LabError if it cannot be played."""
     chance = random.Random(seed)
     values = rating_settings(
         field.pbx, folder / "chaos.db", rating={"ring_s": 8}, rating_delay_min=0.06, rating_question=True
@@ -105,7 +105,7 @@ class _Play:
         self._in_the_menu()
 
     def _in_the_menu(self) -> None:
-        """The client is asked, or thanked where the daemon has just died."""
+        """The client is asked, or thanked if the daemon has just died."""
         cast = self._cast
         try:
             self._until(lambda: self._state() not in {"scheduled", "dialling"}, "the menu to begin")
@@ -136,7 +136,7 @@ class _Play:
             time.sleep(0.02)
 
     def _settle(self) -> None:
-        """Until the ledger is done with it and no phone does anything any more."""
+        """Wait until the ledger's row is final and no phone does anything any more."""
         deadline = time.monotonic() + SETTLE_LIMIT_S
         while time.monotonic() < deadline:
             if self._state() in _OVER:

@@ -1,4 +1,4 @@
-"""The rating of a client whom a fault met in the menu: what is true of it, and how they were let go. Pure."""
+"""The rating of a client who was in the menu during a fault: its result, and how the client left. Pure."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def mistakes(
     found: list[str] = []
     told = [_told(record) for record in records if record.direction.value == "inbound"]
     found += [f"the record's rating is {_name(one)}" for one in told if one not in allowed]
-    # Who was not asked has none.
+    # A client who was not asked has no row.
     if len(rows) != sum(one[0] != "not_asked" for one in told):
         found.append(f"{len(rows)} rows in the ledger")
     for row in rows:

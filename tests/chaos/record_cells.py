@@ -1,4 +1,4 @@
-"""Faults in the phases of a call, and what must not go wrong there: its record. Pure."""
+"""Faults in the phases of a call, whose record must be right all the same. Pure."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def every_record_cell() -> tuple[RecordCell, ...]:
         for connect in Connect
         for fault in Outer
         for phase in Phase
-        # Kept is what ends with the daemon.
+        # What ends with the daemon is kept.
         if connect is not Connect.KEPT or fault in OF_THE_DAEMON
     )
 

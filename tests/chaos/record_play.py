@@ -52,7 +52,7 @@ MENU_LIMIT_S = 10.0
 
 
 def play_records(field: Field, cell: RecordCell, seed: int, folder: Path) -> dict[str, Any]:
-    """Play one run and judge it: what a Result says of it. Raises LabError where it cannot be played."""
+    """Play one run and judge it. Raises LabError if it cannot be played."""
     return _Play(field, cell, seed, folder).play()
 
 
@@ -66,7 +66,7 @@ class _Play:
         self._cell = cell
         self._chance = random.Random(seed)
         self._folder = folder
-        # Its own, so that nothing an earlier daemon said is taken for this one's.
+        # A folder of its own, so that no message of an earlier daemon is taken for this one's.
         self._root = f"callsteward/{secrets.token_hex(4)}"
         self._began = 0.0
         self._fault_at: float | None = None
@@ -192,7 +192,7 @@ class _Play:
             cast.do("until_idle", who)
 
     def _called_back(self) -> None:
-        """The client's phone vanishes; the fault comes while they are called back."""
+        """The client's phone vanishes; the fault comes during their callback."""
         cast = self._cast
         cast.do("mobile", "mobile")
         cast.do("habits", "op1", {"answer_after_s": 0.3})
@@ -210,7 +210,7 @@ class _Play:
         cast.do("until_idle", "op1")
 
     def _rated(self) -> None:
-        """The operator hangs up and the client is asked for a rating; the fault comes while they are."""
+        """The operator hangs up and the client is asked for a rating; the fault comes in the menu."""
         cast, chance = self._cast, self._chance
         does = self._does = chance.choice(rating_verdict.choices(self._cell.fault))
         cast.do("habits", "op1", {"answer_after_s": 0.3})
@@ -231,7 +231,7 @@ class _Play:
         if does is Does.PRESSES_BEFORE:
             time.sleep(chance.uniform(0.3, 3.0))
             cast.do("if_up", "client", ("press", str(SCORE)))
-            # At times before Asterisk has told the daemon of the key.
+            # Sometimes before Asterisk has reported the key to the daemon.
             self._let_go_from = time.time()
             self._at(Phase.IVR, within_s=0.05)
         else:
@@ -342,7 +342,7 @@ class _Play:
         return placed
 
     def _settle(self, wanted: int) -> list[CallRecord]:
-        """The records of this run, once they are there and nothing more comes."""
+        """The records of this run, as soon as all are there and no more come."""
         deadline = time.monotonic() + SETTLE_LIMIT_S
         records = self._records()
         while time.monotonic() < deadline:

@@ -16,7 +16,7 @@ BOOKS = "by Asterisk's books: "
 
 
 class Placed(msgspec.Struct, frozen=True):
-    """A call as the phones know it: of which direction, and who ended it (network: a phone vanished).
+    """A call as the phones know it: its direction, and who ended it (network: a phone vanished).
 
     `or_party`: who may have been first as well, where two were at the same moment.
     """
@@ -102,7 +102,7 @@ def _mistakes(record: CallRecord, call: Placed, asterisk: books.Books | None) ->
     first = record.hangup.first.value
     if not record.complete:
         errors = [] if record.unobserved else [f"{record.call_id} is incomplete and names no span"]
-        # What was not observed may be unknown; what is said must be so.
+        # A value that was not observed may be unknown; a value that is given must be right.
         return errors + ([] if first in call.parties | {UNKNOWN} else [_party(record, call)])
     errors = [] if first in call.parties else [_party(record, call)]
     if asterisk is not None and call.direction == "inbound":
@@ -128,5 +128,5 @@ def slowest_s(asterisk: books.Books) -> float:
 
 
 def of_this_run(records: Iterable[CallRecord], began: float) -> list[CallRecord]:
-    """Without what Asterisk kept for the daemon from the run before."""
+    """The records of this run, without those of events that Asterisk had kept from the run before."""
     return [item for item in records if item.started_at is None or epoch(item.started_at) >= began]

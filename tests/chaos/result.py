@@ -11,7 +11,7 @@ from tests.chaos.record_verdict import Count
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """One run. `trouble`: why it could not be played, which says nothing of the daemon.
+    """One run. `trouble`: why it could not be played, which is no fault of the daemon.
 
     A callback's run has `invites` and `ended`, a record's has `count`. `lives`: exit codes of the daemon.
     """

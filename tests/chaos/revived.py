@@ -114,7 +114,7 @@ class Revived(Daemon):
             process.send_signal(how)
 
     def until_ended(self, times: int, limit_s: float) -> None:
-        """Wait until it has ended so often."""
+        """Wait until it has ended this often."""
         deadline = time.monotonic() + limit_s
         while len(self.lives) < times:
             if time.monotonic() > deadline:

@@ -39,7 +39,7 @@ def play_all(
 ) -> list[Result]:
     """Play the runs, several at a time; results in the order of the runs.
 
-    One whose phones trip over a busy machine is played again. Raises LabError where no PBX can be started.
+    A run whose phones fail on a busy machine is played again. Raises LabError if no PBX can be started.
     """
     ensure_root("22")
     waiting: queue.SimpleQueue[Run] = queue.SimpleQueue()
@@ -73,7 +73,7 @@ def play_all(
 
 
 def _needs(cell: AnyCell) -> tuple[bool, str]:
-    """Which field: with a broker or without, and who dials whom."""
+    """The kind of field that a run needs: with a broker or without, and which side dials."""
     if isinstance(cell, Cell | RatingCell):
         return (False, Connect.CLIENT.value)
     return (True, cell.connect.value)

@@ -14,7 +14,7 @@ from tests.chaos.revived import Revived
 def strike(fault: Outer, field: Field, daemon: Revived, *, away_s: float) -> Callable[[], None]:
     """The function that makes the fault. When it returns, everything is back and the daemon connected.
 
-    `away_s`: how long what is cut or killed stays so, where nothing else says it.
+    `away_s`: how long a cut connection or a killed process stays away, unless the fault says otherwise.
     """
     connects = daemon.connects
 

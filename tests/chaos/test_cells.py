@@ -1,4 +1,4 @@
-"""The list of what is tried has everything in it, and a seed plays the same again."""
+"""The list of trials is complete, and the same seed gives the same plan."""
 
 from __future__ import annotations
 

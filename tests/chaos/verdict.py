@@ -11,7 +11,7 @@ from callsteward.callback.states import FINAL, CallbackState
 from tests.chaos.cells import INVITES, Scene
 
 _GIVEN_UP = {CallbackState.SUPPRESSED.value, CallbackState.CANCELLED.value, CallbackState.EXPIRED.value}
-# Asterisk itself was lost while it dialled: what came of it nobody could say.
+# Asterisk itself died while it dialled: the result cannot be known.
 _UNKNOWN = {"result_unknown"}
 
 Row = Mapping[str, Any]
@@ -27,7 +27,7 @@ class Verdict(msgspec.Struct, frozen=True):
 def judge(
     scene: Scene, *, invites: int, answered: bool, rows: Sequence[Row], records: Sequence[Row]
 ) -> Verdict:
-    """Exactly one INVITE, or none with the ledger saying why; and the ledger says what happened.
+    """Exactly one INVITE, or none with the reason in the ledger; and the ledger has the true result.
 
     `answered`: the client picked the callback up. `rows` and `records`: the ledger's and the store's.
     """

@@ -1,4 +1,4 @@
-"""Calls on other people's configurations, and whether their clients are called back.
+"""Calls on other people's configurations, with callbacks where they are due.
 
 Each ``ring`` of the client is one INVITE their phone received.
 """

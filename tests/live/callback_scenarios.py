@@ -1,4 +1,4 @@
-"""Calls that break, or do not, and what the client's phone then gets.
+"""Calls that break, or do not, and the calls that the client's phone then gets.
 
 Each ``ring`` of the client is one INVITE their phone received.
 """
@@ -133,7 +133,7 @@ def declined(stage: Stage) -> None:
 
 @scenario
 def second_operator(stage: Stage) -> None:
-    """Who had the client does not answer their phone, a colleague does."""
+    """The operator who had the client does not answer their phone, a colleague does."""
     operator = stage.operator(1, answer_after_s=0.5)
     other = stage.operator(2, answer_after_s=0.5)
     _broken(stage, operator)
@@ -307,7 +307,7 @@ def pbx_restarted_in_the_greeting(stage: Stage) -> None:
 
 @scenario
 def sticky(stage: Stage) -> None:
-    """Operator 2 had the client; who calls again comes to operator 2, anybody else to the queue."""
+    """Operator 2 had the client; when they call again they come to operator 2, others to the queue."""
     first = stage.operator(1, answer_after_s=None)
     second = stage.operator(2, answer_after_s=0.5)
     with client_who_vanishes(stage) as client:

@@ -193,7 +193,7 @@ def operator_lost(stage: Stage) -> None:
 
 @scenario
 def forever(stage: Stage) -> None:
-    """In the menu until something happens to it."""
+    """The client stays in the menu until the test ends it."""
     _, line = _handed_over(stage)
     tell("in_menu", who="client")
     _until_over(stage, line, limit_s=60)

@@ -1,4 +1,4 @@
-"""The client is spoken to otherwise than by their callback; and what is left of a callback afterwards."""
+"""The client is spoken to before their callback; and nothing is left of the callback afterwards."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def pbx() -> Iterator[Asterisk]:
 @pytest.fixture(scope="module")
 def daemon(pbx: Asterisk, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     folder: Path = tmp_path_factory.mktemp("first")
-    # On with the operator who had the client: these scenarios are about what comes in between.
+    # Only the operator who had the client is asked: the scenarios are about other calls in between.
     values = callback_settings(pbx, folder / "first.db", sticky=True, same_operator_s=20)
     for line in values["lines"]:
         line["dids"].append(line["dids"][0].replace("10", "13", 1))

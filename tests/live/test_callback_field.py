@@ -1,4 +1,4 @@
-"""Exactly one callback where nobody built for it: the one that is due is made, no other. INVITEs are counted.
+"""Exactly one callback on PBXs that were not built for it: only the one that is due. INVITEs are counted.
 
 The same on Asterisk 16 and with chan_sip: test_callback16.py.
 """
@@ -33,7 +33,7 @@ EXPECTED: dict[str, tuple[int, str | None, str]] = {
 def daemon(tmp_path_factory: pytest.TempPathFactory, pbx: Asterisk) -> Iterator[Daemon]:
     folder: Path = tmp_path_factory.mktemp("field")
     values = callback_settings(pbx, folder / "field.db")
-    # Who is heard is found out, call by call.
+    # The tracker learns call by call which phones can be heard.
     values["asterisk"]["talk_detect"] = "auto"
     for index, line in enumerate(values["lines"]):
         lane = Lane(index, pbx.driver)

@@ -64,7 +64,7 @@ def test_each_client_of_a_pbx_that_died_is_called_back_once(pbx: Asterisk, tmp_p
 
 
 def _paced_and_newest_first(daemon: Daemon) -> None:
-    """From the ledger: who was asked in which order, and how many at once."""
+    """By the ledger: the order in which callbacks were offered, and how many at once."""
     rows = daemon.callbacks()
     changes, asked = [], []
     for row in rows:

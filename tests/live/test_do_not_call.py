@@ -1,4 +1,4 @@
-"""A number that comes onto the do-not-call list while its callback is open: their phone gets no INVITE.
+"""A number that comes onto the do-not-call list while its callback is open: the phone gets no INVITE.
 
 `callsteward dnc add` runs in a process of its own, and another site may write into the same table.
 """
@@ -120,7 +120,7 @@ def test_the_list_is_asked_between_the_operators_answer_and_the_dial(
         daemon.freeze()
         try:
             if by == "command":
-                # A process takes its time, and the dialplan's patience counts from the answer.
+                # Starting a process takes time, and the dialplan waits from the answer on.
                 _forbid(daemon, number)
             playing.cue()
             daemon.until(lambda: _operator_is_up(pbx), 10, "leave the operator's phone alone")

@@ -45,7 +45,7 @@ def _thanked(pbx: Asterisk, played: Played) -> bool:
 def test_a_client_in_the_menu_of_a_daemon_that_dies_is_thanked_within_5_s(
     pbx: Asterisk, tmp_path: Path, lane: int, how: signal.Signals, into_s: float
 ) -> None:
-    """Killed in the greeting and while a key is waited for; stopped dead; asked to end."""
+    """Killed in the greeting, and while the menu waits for a key; frozen; asked to stop."""
     with Daemon(tmp_path, "dies", rating_settings(pbx, tmp_path / "dies.db")) as daemon:
         daemon.start()
         playing = Playing(pbx, "forever", lane, RATINGS)

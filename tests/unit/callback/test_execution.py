@@ -1,4 +1,4 @@
-"""Callbacks carried out, against an Asterisk that does as it is told here."""
+"""Callbacks carried out, against a stand-in for Asterisk that does what a test tells it."""
 
 import asyncio
 from collections.abc import Mapping
@@ -38,7 +38,7 @@ NUMBER = "79031234567"
 
 
 class Pbx:
-    """Stands for `Rest`: keeps what it is asked, and says what a test has it say."""
+    """Stands for `Rest`: keeps the requests, and gives the answers that a test sets."""
 
     def __init__(self) -> None:
         self.originated: list[tuple[dict[str, str], dict[str, str]]] = []
@@ -100,7 +100,7 @@ class Hotline:
 
     def __init__(self, store: Store, **settings: Any) -> None:
         self.now_ms = NOON
-        # By how much the clock was set so far.
+        # The sum of all steps by which the clock was set.
         self.set_ms = 0
         self.config = Config(
             lines=(Line(name="support", operators=("101", "102")),),
@@ -117,7 +117,7 @@ class Hotline:
         self.restart()
 
     def restart(self) -> None:
-        """The daemon, as new."""
+        """A new process of the daemon."""
         may = May.of(self.config, self.store.engine)
         self.decisions = CallbackDecisions(
             may=may,
@@ -442,7 +442,7 @@ async def test_without_its_dialplan_no_operator_is_rung_for_nothing(hotline):
     assert len(hotline.pbx.offers) == 1
 
 
-# --- what forbids it -------------------------------------------------------------------------------------
+# --- reasons against it ----------------------------------------------------------------------------------
 
 
 async def test_a_client_who_calls_again_is_not_called_and_the_phone_stops_ringing(hotline):
@@ -554,7 +554,7 @@ async def test_no_more_at_once_and_a_minute_than_allowed_and_the_newest_first(st
 
 
 async def test_while_a_batch_is_judged_nobody_is_asked(hotline, monkeypatch):
-    """A PBX that dies drops many at once: the newest of all is the first, not the first written down."""
+    """A PBX that dies drops many calls at once: the newest is called back first, not the first one judged."""
     opened = hotline.ledger.open
     states = []
 
@@ -594,7 +594,7 @@ async def test_after_an_operators_own_loss_the_others_are_asked_first(hotline):
 
 
 async def cancelled_while_it_rings(hotline: Hotline) -> str:
-    """The client calls while the operator's phone rings, and that is written down. The channel that rings."""
+    """The client calls while the operator's phone rings: the callback is cancelled. The ringing channel."""
     await hotline.drop()
     await hotline.work()
     (offer,) = hotline.pbx.offers
@@ -752,7 +752,7 @@ async def test_a_callback_that_reaches_the_client_cancels_another_and_not_itself
 async def test_past_the_exemption_the_clients_own_zone_counts(hotline):
     hotline.busy = ["101", "102"]
     await hotline.zones.put({"+79031234567": "Europe/Moscow"}, by="admin")
-    # 13:20 in Moscow, night in Kamchatka where a mobile can be as well.
+    # 13:20 in Moscow, night in Kamchatka, where a mobile may be, too.
     hotline.now_ms = NOON + 80 * 60_000
     await hotline.drop()
     await hotline.work(1200)
@@ -770,7 +770,7 @@ async def test_a_drop_told_late_is_decided_in_the_clients_own_zone(store):
     assert (record.callback.decision, record.callback.reason) == (Decision.SUPPRESSED, "calling_hours")
 
 
-# --- what is past the retention --------------------------------------------------------------------------
+# --- past the retention ----------------------------------------------------------------------------------
 
 
 async def test_fences_past_the_retention_are_removed(store):
@@ -785,7 +785,7 @@ async def test_fences_past_the_retention_are_removed(store):
     callback = await hotline.ledger.find("1.1")
     assert callback is not None
     assert callback.number is None
-    # Until Asterisk says so it is asked again.
+    # Asterisk is asked again until it confirms.
     await hotline.work(3600)
     assert len(hotline.pbx.questions) == 2
     hotline.says("forgotten", attempt=9)
@@ -864,7 +864,7 @@ async def test_the_task_goes_on_when_the_store_fails(hotline, monkeypatch):
 
 @pytest.mark.parametrize("hours", [1, -1, 9])
 async def test_a_clock_that_is_set_between_two_steps_changes_none_of_them(store, hours):
-    """An hour ahead it expired unasked, and nine ahead the calling hours forbade it."""
+    """Set an hour ahead, the callback expired without any operator asked; nine ahead, it was out of hours."""
     hotline = Hotline(store, zones="line", same_operator_s=0)
     hotline.busy = ["101", "102"]
     await hotline.drop()

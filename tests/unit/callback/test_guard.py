@@ -1,4 +1,4 @@
-"""The caller id is the attacker's: what may be dialled, and that nothing else ever is."""
+"""An attacker may choose the caller id: the numbers that may be dialled, and no others."""
 
 import re
 import time
@@ -62,7 +62,7 @@ HOSTILE: dict[Refusal, list[str]] = {
         *(f"7903{char}{char}1234567" for char in _METACHARACTERS),
         *(f"79031234567{char}" for char in _METACHARACTERS),
         *(f"{char}79031234567" for char in _METACHARACTERS if char != "+"),
-        # What a dial string can be made to do.
+        # Attempts to make a dial string do something else.
         "79031234567&PJSIP/88091234567@trunk",
         "79031234567@trunk,60,g",
         "79031234567,60,U(evil)",
@@ -75,7 +75,7 @@ HOSTILE: dict[Refusal, list[str]] = {
         "PJSIP/101",
         "79031234567;rm -rf /",
         "79031234567' OR '1'='1",
-        # Control characters and their company.
+        # Control characters and similar ones.
         "79031234567\n",
         "\n79031234567",
         "7903\n1234567",
@@ -86,7 +86,7 @@ HOSTILE: dict[Refusal, list[str]] = {
         "7903\t1234567",
         "79031234567\x1b[2J",
         "79031234567\x7f",
-        # Digits that are none, blanks that are others, marks that turn the text round.
+        # Digits of other scripts, other blanks, marks that reverse the text.
         "٧٩٠٣١٢٣٤٥٦٧",
         "७९०३१२३४५६७",
         "７９０３１２３４５６７",
@@ -324,5 +324,5 @@ def test_no_input_takes_long():
     began = time.thread_time()
     for raw in ("1" * 31 + "x", "1 " * 16, "1-1" * 10 + "(", "+" + "9" * 31, "1(1)" * 8, "9" * 10_000_000):
         guard.check(raw)
-    # Of this thread's own work; an expression that goes back and forth would take years.
+    # This thread's own time; an expression that backtracks would take years.
     assert time.thread_time() - began < 5

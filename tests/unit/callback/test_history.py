@@ -1,4 +1,4 @@
-"""A step of a callback is told in the transaction that makes it, and can be told again word for word."""
+"""A callback's step and its message share a transaction, and the same message can be made again."""
 
 from collections.abc import Sequence
 
@@ -27,7 +27,7 @@ NOT = CallbackDecision(Decision.SUPPRESSED, "do_not_call")
 
 
 class Told:
-    """A ledger whose steps are noted as they are told."""
+    """A ledger, with a list of its steps as they are published."""
 
     def __init__(self, store: Store) -> None:
         self.store = store

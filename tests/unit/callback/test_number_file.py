@@ -84,7 +84,7 @@ def test_a_comment_of_two_lines_is_one_comment():
         "sep=;\r\nТелефон;Причина\r\n89031234567;просил\r\n89000000001;спам".encode(),
         'Причина,Телефон\n"просил","89031234567"\n"спам",89000000001\n'.encode(),
         "89031234567\tпросил\r89000000001\tспам\r".encode("cp1251"),
-        # What spreadsheets and address books put around a number.
+        # Characters that spreadsheets and address books put around a number.
         'Телефон;Причина\n="89031234567";просил\n'.encode()
         + "\u202a8\u00a0900\u00a0000\u201100\u201101\u202c;спам\n".encode(),
         "Телефон;Причина\n79031234567.0;просил\n'79000000001;спам\n".encode(),
@@ -177,7 +177,7 @@ def test_two_columns_that_may_hold_the_numbers_are_asked_about():
         "list.csv: telephone numbers may stand in column 1, column 2: say which with --column, such as"
         " --column 1"
     )
-    # The heading settles it; it is proposed all the same.
+    # The heading decides; the option is proposed all the same.
     assert refused("ИНН;Телефон\n" + body)[0].endswith("add --column 2")
     assert listed("Телефон;ИНН\n89031234567;7707083893\n") == {A: "7707083893"}
 

@@ -1,4 +1,4 @@
-"""Who is asked to call back: who had the client, then whoever is free."""
+"""The operator asked to call back: first the one who had the client, then any free one."""
 
 from callsteward.callback.operators import choose
 from callsteward.callback.states import CallbackRow, CallbackState

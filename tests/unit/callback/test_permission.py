@@ -1,4 +1,4 @@
-"""A client who comes onto the do-not-call list is not called, wherever their callback stands by then.
+"""A client who comes onto the do-not-call list is not called, in whichever state their callback is.
 
 The list is changed here behind the daemon's back, as the command line or another site does it.
 """
@@ -70,7 +70,7 @@ async def test_the_number_is_guarded_once_more_before_an_operator_is_rung(store:
 
 
 async def test_the_list_is_read_in_the_step_that_allows_the_ring(hotline: Hotline) -> None:
-    """Whoever comes onto it after the daemon has looked is not rung for either."""
+    """No phone rings for a client who comes onto the list after the daemon has read it."""
     await hotline.drop()
     (callback,) = await hotline.ledger.opened()
     await listed(hotline)
@@ -175,7 +175,7 @@ async def test_while_the_store_fails_nobody_is_let_through(
         with pytest.raises(StoreError):
             await hotline.work()
     assert hotline.pbx.globals == {}
-    # What the dialplan asked is not lost.
+    # The dialplan's question is not lost.
     await hotline.work()
     assert hotline.pbx.globals == {GO: "1"}
 
@@ -242,7 +242,7 @@ async def test_a_client_whose_phone_rings_is_rung_no_longer(hotline: Hotline) ->
 
 
 async def test_a_client_who_may_be_talking_is_not_cut_off(hotline: Hotline) -> None:
-    """The link was lost while their phone rang: whether they have answered, nobody heard."""
+    """The link was lost while the client's phone rang: they may have answered meanwhile."""
     await answered(hotline)
     hotline.says("dialling")
     await hotline.work()

@@ -1,4 +1,4 @@
-"""The decision: total, and always with the reason that weighs most."""
+"""The decision: for every case, and always with the strongest reason."""
 
 from datetime import datetime
 from typing import Any
@@ -82,7 +82,7 @@ def test_the_limit_of_a_number_is_what_the_configuration_says(today, expected):
 def test_a_client_who_called_first_is_told_so_in_that_calls_record():
     ended = CallbackDecision(Decision.NOT_DUE, "client_hung_up")
     assert decided(decision=ended, forestalled=True) == (Decision.NOT_DUE, "instead_of_callback")
-    # When that call broke too, it is that one that is called back.
+    # If the second call broke, too, that one makes the callback.
     assert decided(forestalled=True) == (Decision.DUE, "mid_dialogue_drop")
 
 

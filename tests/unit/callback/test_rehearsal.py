@@ -1,4 +1,4 @@
-"""A replay decides on callbacks as the daemon did, as far as the stream tells."""
+"""A replay decides on callbacks as the daemon did, as far as the stream has the facts."""
 
 from typing import Any
 
@@ -70,7 +70,7 @@ def test_with_callbacks_off_nothing_is_weighed():
         ("anonymous", ("suppressed", "no_number")),
         ("+4930123456", ("suppressed", "region_not_allowed")),
         ("79031234567&PJSIP/1", ("suppressed", "not_a_number")),
-        # Norway's, Lebanon's, Vietnam's: each is a Russian number, too, and nobody is called.
+        # Numbers of Norway, Lebanon, Vietnam: each may be a Russian one, too, and none is called.
         ("4740057948", ("suppressed", "ambiguous_number")),
         ("9613123456", ("suppressed", "ambiguous_number")),
         ("84912675888", ("suppressed", "ambiguous_number")),
@@ -127,7 +127,7 @@ def test_an_operator_who_dials_one_of_two_numbers_has_called_both():
     drop(s, number="+79613123456")
     assert told(s) == [
         ("due", "mid_dialogue_drop"),
-        # Whom the operator reached nobody can tell: they are not called back, and the client was spoken to.
+        # The operator's digits are ambiguous: the client counts as spoken to, and is not called back.
         ("suppressed", "ambiguous_number"),
         ("due", "mid_dialogue_drop"),
     ]
@@ -164,7 +164,7 @@ def test_a_fence_that_was_claimed_was_a_dial():
     s = Stream()
     client = drop(s)
     says(s, client.id, "fence", at="1795348800", result="ANSWER")
-    # Told twice, it is what it is.
+    # The same report twice changes nothing.
     says(s, client.id, "operator_answered")
     calls_again(s)
     assert told(s)[1] == ("not_due", "client_hung_up")
@@ -176,7 +176,7 @@ def test_an_expired_callback_is_not_forestalled():
     s.wait(1801)
     calls_again(s)
     assert told(s, zones="line")[1] == ("not_due", "client_hung_up")
-    # 12:00 in UTC is 15:00 in Moscow: too late for a number that can be in Kamchatka.
+    # 12:00 in UTC is 15:00 in Moscow: too late for a number that may be in Kamchatka.
     assert told(s, expire_s=3600)[1] == ("not_due", "client_hung_up")
     assert told(s, expire_s=3600, zones="line")[1] == ("not_due", "instead_of_callback")
 

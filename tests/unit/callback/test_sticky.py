@@ -1,4 +1,4 @@
-"""Which operator a client had, told to the dialplan for one who calls again first."""
+"""The globals that lead a client who calls again to the operator they had."""
 
 import pytest
 

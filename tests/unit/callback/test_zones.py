@@ -1,4 +1,4 @@
-"""Clients' own zones: imported whole or not at all, and winning over what the number says."""
+"""Clients' own zones: imported whole or not at all, and stronger than the zones of the number."""
 
 from datetime import datetime
 from zoneinfo import ZoneInfo

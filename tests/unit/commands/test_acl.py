@@ -1,4 +1,4 @@
-"""The shipped ACL on a real Mosquitto: who reads, who commands, who publishes."""
+"""The shipped ACL on a real Mosquitto: who may read, command, publish."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ async def publish(port: int, name: str, topic: str, body: object) -> None:
 
 
 async def answered(port: int, command_id: str) -> list[str]:
-    """An integration commands until it hears its reply; the topics it heard."""
+    """An integration commands until it gets its reply. Returns the topics that it got."""
     async with listening(port, "#", **user("integration")) as heard:
         for _ in range(40):
             body = {"id": command_id, "action": "cancel", "call_id": "9.9"}
@@ -96,7 +96,7 @@ async def test_a_dashboard_reads_what_is_measured_and_cannot_command(port: int, 
         await answered(port, "acl-2")
         await heard.until(lambda: len(heard.messages) >= 5)
         told = [topic.removeprefix(BASE) for topic, _, _ in heard.messages]
-    # Neither commands, which may hold a number, nor replies.
+    # It gets neither commands, which may hold a number, nor replies.
     assert told == ["status", "lines/a/now", "calls/a/ended", "alerts/a/b", "callbacks/a"]
     desk = FrontDesk(store)
     assert await desk.numbers() == []

@@ -70,7 +70,7 @@ async def test_with_tags_off_there_is_nothing_to_tag(store: Store):
 
 
 async def test_a_command_in_the_stream_is_pending_until_its_id_is_asked_again(store: Store):
-    """Answered `failed` it was carried out all the same, once the store could be written."""
+    """It was answered with `failed`, but carried out as soon as the store could be written."""
     desk = FrontDesk(store, patience_s=0.05)
     await desk.talk()
     desk.stuck = True
@@ -166,12 +166,12 @@ async def test_a_store_that_fails_is_told_and_nothing_is_remembered(desk: FrontD
         assert (await desk.send("dnc", **body)).reason == "internal"
     with monkeypatch.context() as patched:
         patched.setattr(CommandsDone, "keep", fail)
-        # It is done, whatever is remembered of it.
+        # The command is done, even if its reply is not remembered.
         reply = await desk.send("dnc", **body)
         assert (reply.status, reply.result) == ("done", "added")
         patched.setattr(CommandsDone, "keep", break_down)
         assert (await desk.send("dnc", **body)).result == "was_listed"
-    # Nothing was remembered: the next try says what it finds.
+    # The reply was not remembered: the next try reports what it finds.
     assert (await desk.send("dnc", **body)).result == "was_listed"
 
 

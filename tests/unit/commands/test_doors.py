@@ -1,4 +1,4 @@
-"""The two doors: what comes in by them, and what they let out."""
+"""The two doors, MQTT and HTTP: the commands that come in, and the replies that go out."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ async def test_a_command_is_answered_by_a_message_of_the_contract(desk: FrontDes
         wrong = await _answered(heard, send, "tag", {"id": "w1", "tag": "dropped"})
         assert (wrong["status"], wrong["reason"]) == ("refused", "malformed")
         jsonschema.Draft202012Validator(schema).validate(wrong)
-        # Nothing to answer to, and nothing that stops what comes next.
+        # There is nothing to reply to, and the next command is carried out.
         for body in (b"", b"\xff", b"{" + b" " * (LARGEST + 10) + b"}"):
             await send("tag", body)
         added = await _answered(heard, send, "dnc", {"id": "w2", "action": "add", "number": E164})
@@ -125,7 +125,7 @@ async def test_a_good_command_does_not_wait_behind_bad_ones(desk: FrontDesk, bro
             await send("dnc", good)
             await heard.until(lambda: heard.on("replies/good"))
             took_s = time.monotonic() - began
-    # Sending the bad ones tells how busy the machine is: it takes less than a second otherwise.
+    # The time to send the bad ones shows how busy the machine is; otherwise it is less than a second.
     assert took_s < 5 + 5 * bad_s
     assert len([entry for entry in logs if entry["log_level"] == "warning"]) <= 3
     # Only as many bad commands are answered as may come in a minute.
@@ -192,7 +192,7 @@ async def test_a_broker_without_mqtt_5_is_spoken_to_in_3(
 def test_a_reply_goes_only_below_the_reply_topics(topic: str | None, taken: bool):
     asked = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
     if topic is not None:
-        # As it came off the wire: paho checks only what it sends.
+        # As it came off the wire: paho checks only messages that it sends.
         object.__setattr__(asked, "ResponseTopic", topic)
     door = MqttDoor.__new__(MqttDoor)
     door._topics = Topics("callsteward", "main")
@@ -230,7 +230,7 @@ async def test_the_same_commands_over_http(desk: FrontDesk):
         status, reply = await post("/api/v1/calls/1.1/tags", {"id": "a", "tag": "ticket", "value": "7"})
         assert (status, reply["status"], reply["call_id"]) == (200, "done", "1.1")
         assert (await post("/api/v1/calls/1.1/tags", {"id": "a", "tag": "ticket", "value": "7"}))[1] == reply
-        # Over the other door it is the same command too.
+        # Through the other door, too, it is the same command.
         same = await desk.send("tag", id="a", call_id="1.1", tag="ticket", value="7")
         assert same.at == reply["at"]
         assert (await post("/api/v1/calls/9.9/tags", {"tag": "dropped"}))[0] == 404

@@ -1,4 +1,4 @@
-"""A web page in the browser of somebody who may reach `[web]`, and who has a token of it or none."""
+"""A hostile web page in a browser that can reach `[web]`, with a token or without one."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ async def served(store: Records) -> AsyncIterator[tuple[FrontDesk, TestClient[An
         {"Cookie": f"token={TOKEN}; Authorization=Bearer {TOKEN}"},
         {"Authorization": f"Basic {TOKEN}"},
         {"X-Api-Key": TOKEN},
-        # What a form of another site can send without being asked about.
+        # A form of another site can send this without a preflight request.
         {"Origin": "http://evil.invalid", "Content-Type": "text/plain"},
         {"Origin": "null", "Content-Type": "application/x-www-form-urlencoded"},
-        # A name that was made to lead to loopback.
+        # A host name that was made to point to loopback.
         {"Host": "evil.invalid", "Origin": "http://evil.invalid"},
     ],
 )
@@ -54,7 +54,7 @@ async def test_a_page_of_another_site_commands_nothing(store: Records, headers: 
         for path in ("/api/v1/dnc", f"/api/v1/dnc?token={TOKEN}&access_token={TOKEN}"):
             answer = await client.post(path, data=body, headers=headers)
             assert answer.status == 401
-            # A browser is told nothing that would let its page read the answer.
+            # No header lets the page read the answer.
             assert not [name for name in answer.headers if name.lower().startswith("access-control")]
             assert TOKEN not in await answer.text()
         asked = await client.options(
@@ -88,7 +88,7 @@ async def test_no_path_leads_to_a_file(store: Records, path: str, headers: dict[
                 text = await answer.text()
                 assert answer.status in ({401} if not headers else {400, 404, 405})
                 assert "root:" not in text
-                # Nor is what was sent given back to be read by whoever sees the answer.
+                # The answer does not repeat the request's content either.
                 assert "passwd" not in text
 
 

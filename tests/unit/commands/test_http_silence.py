@@ -1,4 +1,4 @@
-"""[web] against those who say nothing, half of something, or no HTTP; over real sockets."""
+"""[web] against clients that send nothing, half a request, or no HTTP; over real sockets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A command's answer is what will be, also where another process holds the store's lock.
+"""The reply to a command is true even if another process holds the store's lock.
 
 The daemon runs as a process of its own, beside a real SQLite file or a real PostgreSQL, whose tables somebody
 else has locked: a backup, an admin's transaction left open. What the answer says is held against what
@@ -179,10 +179,10 @@ async def test_a_tag_under_a_lock_is_pending_and_then_done_once(url: str, tmp_pa
         with locked(url):
             status, reply = await sent(http, path, body)
             assert (status, reply["status"], reply["reason"]) == (202, "pending", "in_progress")
-            # Of its own ten seconds; it would wait for the lock, which is held until it has answered.
+            # It replies within its ten seconds: the lock is held until it has replied.
             assert time.monotonic() - began > 9
             assert await rows_seen(url, "call_tags") in ([], None)
-            # Asked again meanwhile it is the same command, not a second one.
+            # Sent again meanwhile it is the same command, not a second one.
             again = asyncio.create_task(sent(http, path, body))
             await asyncio.sleep(1)
         assert (await again)[1]["status"] in {"pending", "done"}
@@ -206,7 +206,7 @@ async def test_a_number_under_a_lock_is_on_the_list_where_the_answer_says_so_and
         await asyncio.sleep(2)
         listed = await rows(url, "SELECT number FROM do_not_call")
         assert listed == ([(NUMBER,)] if reply["status"] == "done" else [])
-        # Whoever tries again, as an integration does, has it done once.
+        # An integration that tries again has it done once.
         assert (await final(http, "dnc", {**body, "id": "dnc-2"}))["status"] == "done"
         assert await rows(url, "SELECT number FROM do_not_call") == [(NUMBER,)]
 

@@ -121,6 +121,6 @@ def test_so_many_a_minute_and_as_many_at_once():
     assert not rate.take(100.5)
     assert rate.take(101.1)
     assert not rate.take(101.2)
-    # A clock that goes back gives nothing away.
+    # A clock that goes back allows no more commands.
     assert not rate.take(50.0)
     assert [rate.take(10_000.0) for _ in range(61)] == [True] * 60 + [False]

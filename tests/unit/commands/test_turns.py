@@ -1,4 +1,4 @@
-"""Who sends many commands waits behind the own ones."""
+"""A sender of many commands waits behind their own, not in front of others."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def test_the_busiest_sender_makes_room_for_others() -> None:
     turns: Turns[str] = Turns(4, 3)
     assert [turns.put("a", f"a{number}") for number in range(4)] == [True, True, True, False]
     assert turns.put("b", "b0")
-    # Full: the newest of a goes.
+    # It is full: the newest item of `a` makes room.
     assert turns.put("c", "c0")
     assert turns.put("d", "d0")
     assert not turns.put("a", "a9")
@@ -41,7 +41,7 @@ def test_a_rate_for_each_sender_and_one_for_all() -> None:
     rates = Rates(2, 2, known=10)
     assert [rates.take("mqtt", "a", 0.0) for _ in range(3)] == [True, True, False]
     assert [rates.take("mqtt", "b", 0.0) for _ in range(3)] == [True, True, False]
-    # Four together: names made up anew get no further.
+    # Four in all: made-up names get no more room.
     assert not rates.take("mqtt", "c", 0.0)
     assert rates.take("http", "c", 0.0)
     assert rates.take("mqtt", "a", 30.0)

@@ -1,4 +1,4 @@
-"""Messages as CloudEvents: what the official SDK reads of them is what was said."""
+"""Messages as CloudEvents: the official SDK reads them back unchanged."""
 
 from __future__ import annotations
 

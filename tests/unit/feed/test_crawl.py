@@ -1,4 +1,4 @@
-"""A broker whose TLS handshake crawls, a byte now and then: it is given up, and delays no stop."""
+"""A broker whose TLS handshake crawls, a byte at a time: the daemon gives up, and can stop at any time."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ async def test_a_handshake_that_crawls_is_given_up(monkeypatch: pytest.MonkeyPat
     with pytest.raises(aiomqtt.MqttError):
         async with broker.connected(broker.client(config, identifier="x")):
             pass
-    # All that it has to say would take it 50 s.
+    # All its bytes would take it 50 s.
     assert time.monotonic() - began < 25
-    # Given up in the middle of it nobody waits, and the thread ends by itself.
+    # After giving up, the daemon does not wait, and the thread ends by itself.
     connecting = asyncio.create_task(broker.connected(broker.client(config, identifier="x")).__aenter__())
     await asyncio.sleep(0.2)
     connecting.cancel()
@@ -60,7 +60,7 @@ async def test_a_handshake_that_crawls_is_given_up(monkeypatch: pytest.MonkeyPat
     async with asyncio.timeout(60):
         await asyncio.gather(*(task for task in crawling if task is not None))
     assert broker.CONNECT_S == 1.0
-    # Idle ones of the event loop's own pool connect the next client.
+    # Idle threads of the event loop's own pool connect the next client.
     assert not [thread for thread in set(threading.enumerate()) - before if "asyncio" not in thread.name]
 
 

@@ -1,4 +1,4 @@
-"""From the outbox to the feed and away again, with a feed that only keeps."""
+"""From the outbox to the feed and out of it again, with a feed that only collects."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ async def test_a_new_message_is_sent_directly_while_nothing_waits(outbox: Outbox
         await outbox.put([message(1, age_s=0), message(2, age_s=0)])
         assert delivery.release("id 1", room=1)
         assert delivery.release("id 2", room=1)
-        # Neither the looks that follow nor its age make it come from the disk too.
+        # Neither later reads nor its age bring it from the disk a second time.
         await asyncio.sleep(3.2)
         assert sink.topics == []
         delivery.sent(["id 1", "id 2"])
@@ -163,7 +163,7 @@ async def test_without_room_new_messages_wait_on_disk_in_order(outbox: Outbox) -
         assert by_hand == [True, True, False, False, False]
         await until(lambda: sink.topics == [2, 3, 4])
         assert not delivery.release("id 5", room=sink.room())
-        # The room there is again belongs to those who wait.
+        # The room that is free again belongs to the waiting messages.
         assert not delivery.release("id 6", room=9)
         sink.limit = 100
         delivery.go_on()
@@ -206,7 +206,7 @@ async def test_a_message_of_another_process_holds_up_nobody(outbox: Outbox) -> N
         delivery.release("id 2", room=0)
         await until(lambda: sink.topics == [2])
         assert delivery.in_step
-        # It goes when it has waited a moment.
+        # It is sent after it has waited a moment.
         await until(lambda: sink.topics == [2, 1])
         assert time.monotonic() - begun > 1.2
 

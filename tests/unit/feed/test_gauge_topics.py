@@ -1,4 +1,4 @@
-"""An operator's retained gauge is taken back where operators' names have no end."""
+"""An operator's retained gauge is deleted if there is no end of operators' names."""
 
 from __future__ import annotations
 

@@ -124,7 +124,7 @@ def test_an_operator_nobody_configured_appears_with_the_first_call() -> None:
 
 
 def test_names_without_end_are_forgotten_by_the_broker_too() -> None:
-    """A pattern that takes whoever calls for an operator: those at rest the longest go, nobody on a call."""
+    """A pattern that takes every caller for an operator: those at rest longest go, none on a call."""
     gauges = _gauges()
     gauges.due(NOW, 0)
     for second in range(STRANGERS + 10):

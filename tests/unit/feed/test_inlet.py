@@ -91,7 +91,7 @@ def test_the_bound_itself(reader: Reader, more: int, cut: int) -> None:
 
 
 def test_the_longest_topic_of_mqtt_is_still_read(reader: Reader) -> None:
-    """It is what a retained message is taken away by."""
+    """A retained message is deleted by its topic."""
     topic = b"t" * 65_535
     reader.read(publish(topic, b"x" * 1_000_000))
     assert reader.heard[0][0] == topic.decode()

@@ -236,7 +236,7 @@ async def test_records_wait_for_the_broker_and_arrive_in_order(
 
 
 async def test_a_message_has_the_same_id_and_number_on_every_try(record: Build) -> None:
-    """A broker that reads and never acknowledges: what it got twice is the same, byte for byte."""
+    """A broker that reads and never acknowledges gets the same message twice, byte for byte."""
     got: list[bytes] = []
     thrice = asyncio.Event()
 
@@ -283,7 +283,7 @@ async def test_another_client_sees_the_will_of_a_daemon_that_was_killed(broker: 
         will = heard.on("main/status")[-1]
         assert (will["boot_id"], will["reason"]) == ("killed", "connection_lost")
         assert (will["asterisk"], will["queue_depth"], will["last_seq"]) == (None, None, None)
-        # and its successor says that it is there
+        # and its successor reports that it is running
         async with _running(config_for(broker.port)):
             await heard.until(lambda: heard.on("main/status")[-1]["state"] == "online")
             assert heard.on("main/status")[-1]["boot_id"] == "boot-1"

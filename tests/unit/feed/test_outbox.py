@@ -1,4 +1,4 @@
-"""The feed with an outbox, against brokers: what must arrive does, whoever was away."""
+"""The feed with an outbox, against brokers: durable messages arrive, whichever side was down."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ async def test_ratings_complaints_and_intervals_go_through_the_outbox(
         there.feed.publish(RatingMoved(rating))
         kept = await ledger.keep(rating, at_ms=2, score=1)
         assert kept is not None
-        # Not told by its maker, as if it died here: in the outbox all the same.
+        # Its maker does not publish it, as if it had died here: it is in the outbox all the same.
         more = await ledger.keep(kept, at_ms=2, question=2)
         assert more is not None
         raised = await complaints.raise_(

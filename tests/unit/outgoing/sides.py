@@ -1,4 +1,4 @@
-"""The two ledgers as their common contract sees them: what is called how in each."""
+"""The two ledgers as their common contract sees them, with the names of things in each."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DUE = CallbackDecision(Decision.DUE, "mid_dialogue_drop")
 
 
 class Side:
-    """One of the two. `first`: the state a row begins with; `rings`: the one that lets a phone ring."""
+    """One of the two. `first`: the state in which a row begins; `rings`: the state that lets a phone ring."""
 
     name: str
     table: Table
@@ -36,18 +36,18 @@ class Side:
     rings: Any
     # From the first state to one in which Asterisk has a fence and nothing is open any more.
     way: tuple[Any, ...]
-    # Goes before a state in the name of its fault point.
+    # The part before a state in the name of its fault point.
     prefix: str
 
     def ledger(self, engine: AsyncEngine, announce: Announce = nobody, site: str = "main") -> Any:
         raise NotImplementedError
 
     async def open_(self, ledger: Any, call_id: str, number: str | None = NUMBER) -> Any:
-        """The row of a call, None where the call has one already."""
+        """The row of a call, None if the call has one already."""
         raise NotImplementedError
 
     async def move(self, ledger: Any, row: Any, to: StrEnum, at_ms: int = NOW) -> Any:
-        """The row after the step, None where it may not be made."""
+        """The row after the step, None if the step is not allowed."""
         raise NotImplementedError
 
     def call_id(self, row: Any) -> str:

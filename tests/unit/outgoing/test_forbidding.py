@@ -1,4 +1,4 @@
-"""Onto the do-not-call list: what is open for a client is cancelled, whoever puts them on it."""
+"""The way onto the do-not-call list: all open calls to a client are cancelled, whoever puts them on it."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ async def test_a_client_whose_phone_rings_is_left_to_the_daemon_that_has_them_ru
 
 
 async def test_another_sites_callbacks_are_left_to_its_daemon(store: Store) -> None:
-    """They share the database, and with it the list."""
+    """The sites share the database, and with it the list."""
     ledger = CallbackLedger(store.engine, "other")
     await callback(ledger, "1.1", NUMBER)
     forbidding = Forbidding(store.engine, "main", plans=PLANS, now_ms=lambda: NOW)

@@ -24,7 +24,7 @@ from tests.unit.outgoing.sides import NOW, NUMBER, SIDES, Side
 OTHER = "+79000000001"
 ROWS = 20
 
-# Moves each of the rows once, as one of two processes that both want to; prints which ones it moved.
+# Moves each of the rows once, as one of two processes that both try to; prints those that it moved.
 _MOVER = """
 import asyncio, sys
 from callsteward.store.records import Store
@@ -144,7 +144,7 @@ class TestLedgerContract:
         ledger = side.ledger(elsewhere.engine)
         row = await side.open_(ledger, "1.1")
         async with writing(store.engine) as connection:
-            # Another process's transaction, not committed yet.
+            # The transaction of another process, not committed yet.
             await connection.execute(update(side.table).values(state="cancelled"))
             late = asyncio.create_task(side.move(ledger, row, side.rings))
             await asyncio.sleep(0.3)
@@ -236,7 +236,7 @@ class TestLedgerContract:
         found = [side.call_id(row) for row in await ledger.forbidden()]
         assert sorted(found) == sorted(f"{state}.1" for state in side.open)
 
-    # --- what is open, and what is over -------------------------------------------------------------------
+    # --- open rows, and final ones ------------------------------------------------------------------------
 
     async def test_open_rows_are_found(self, side: Side, store: Store) -> None:
         ledger = side.ledger(store.engine)
@@ -265,7 +265,7 @@ class TestLedgerContract:
             for state in side.way:
                 row = await side.move(ledger, row, state)
             rows.append(row)
-        # Nobody was rung: it never had a fence. And what is open needs its own.
+        # No client was rung: this row never had a fence. And open rows need theirs.
         await self._put(store, side, await side.open_(ledger, "1.4"), side.states("cancelled"))
         await side.move(ledger, await side.open_(ledger, "1.5"), side.rings)
         assert [row.id for row in await ledger.kept_until(NOW + 1, limit=20)] == ["1.1", "1.2", "1.3"]

@@ -53,6 +53,6 @@ async def test_the_clients_own_zone_counts(store: Store) -> None:
     asked = may(store)
     evening = AFTERNOON + 3 * HOUR  # 17:00 in Moscow
     assert await asked.call(NUMBER, "support", at_ms=evening) == Standing(NUMBER)
-    # Where it is midnight by then.
+    # It is midnight in the client's zone by then.
     await ClientZones(store.engine).put({NUMBER: "Asia/Vladivostok"}, by="cli")
     assert await asked.call(NUMBER, "support", at_ms=evening) == Standing(NUMBER, now=False)

@@ -1,4 +1,4 @@
-"""Who is asked, decided on real tables: as clients come to the rating and as calls end."""
+"""The decision who is asked, on real tables: as clients come to the menu and as calls end."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class House:
         )
 
     async def ends(self, call_id: str = "1.1", number: str = NUMBER, **changes: Any) -> Rating:
-        """A call ended; what its record says of the rating."""
+        """A call ended. Returns the rating in its record."""
         record: CallRecord = msgspec.structs.replace(
             RECORD, **({"call_id": call_id, "unobserved": (), "hangup": OPERATOR_LEFT} | changes)
         )
@@ -126,7 +126,7 @@ async def test_the_score_is_in_the_record(house: House) -> None:
     house.decisions.menu_over(rating)
     assert await house.ends() == Rating("answered", "stay", 4)
     assert house.states == ["asking", "answered"]
-    # A journal that is run again says the same.
+    # A journal that is run again gives the same.
     house.restart()
     assert await house.ends() == Rating("answered", "stay", 4)
 

@@ -1,4 +1,4 @@
-"""Who is asked for a rating: each rule alone, and each pair in the order of their weight."""
+"""The rules that forbid asking for a rating: each alone, and each pair in its order."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ ASKED: dict[str, Any] = {
     "client": NUMBER,
 }
 
-# The rules in the order of their weight: what they say, and a change of the talk, the profile or the
-# switch that makes them say it.
+# The rules in their order: the word for each, and a change of the talk, the profile or the
+# switch that brings it up.
 RULES: list[tuple[str, dict[str, Any], dict[str, Any], bool]] = [
     ("not_configured", {}, {}, False),
     ("line_does_not_ask", {}, {"rating": "off"}, True),
@@ -88,12 +88,12 @@ PAIRS = [pair for pair in itertools.combinations(RULES, 2) if _can_be_together(*
 @pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: f"{pair[0][0]}+{pair[1][0]}")
 def test_of_two_rules_the_weightier_says_why(pair: Any) -> None:
     assert decided(*pair) == pair[0][0]
-    # In whichever order they came about.
+    # Whichever change came first.
     assert decided(*reversed(pair)) == pair[0][0]
 
 
 def test_every_pair_that_can_be_is_in_the_table() -> None:
-    # 17 rules make 136 pairs; four directions make 6 that cannot be, two states of a number make 1.
+    # 17 rules make 136 pairs; of these, 6 pairs of directions and 1 pair of number states cannot occur.
     assert len(PAIRS) == 136 - 7
 
 
@@ -121,13 +121,13 @@ def test_the_share_is_drawn_by_the_call_and_by_nothing_else() -> None:
         asked = [call for call in calls if drawn(call, share)]
         assert abs(len(asked) / len(calls) - share) < 0.01
         assert asked == [call for call in calls if drawn(call, share)]
-    # Who is asked at a small share is asked at every larger one.
+    # A client who is asked at a small share is asked at every larger one.
     assert all(drawn(call, 0.5) for call in calls if drawn(call, 0.1))
     assert all(drawn(call, 1.0) and not drawn(call, 0.0) for call in calls[:1000])
 
 
 def test_the_draw_of_a_call_never_changes() -> None:
-    # Another result here would ask in a re-run whom the first run did not ask.
+    # With another result here, a re-run would ask a client whom the first run did not ask.
     assert [drawn(f"1795313835.{number}", 0.5) for number in range(10)] == [
         True,
         True,

@@ -1,4 +1,4 @@
-"""The IVR against an ARI that does as it is told here: whatever goes wrong, the client is sent on."""
+"""The IVR against a stand-in for ARI: whatever goes wrong, the client is sent on."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ DISK_FULL = StoreError("disk full")
 
 
 class Asking:
-    """Asterisk's side: what was asked of it, and what it says."""
+    """Asterisk's side: the requests that it got, and its events."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, str, dict[str, str], Any]] = []
@@ -184,7 +184,7 @@ async def test_a_client_is_asked_under_guard_and_sent_on_with_their_score(house:
     (play,) = house.asterisk.plays
     assert play == {"media": f"sound:{folder}/greeting,sound:{folder}/ask", "lang": "en"}
     asked = [(method, path) for method, path, _, _ in house.asterisk.asked]
-    # The guard is there before a word is said.
+    # The guard is there before the first prompt.
     guard = asked.index(("POST", "channels"))
     assert guard < asked.index(("POST", f"channels/{CHANNEL}/play/callsteward-rt-{CHANNEL}-1"))
     assert house.asterisk.asked[guard][2]["endpoint"] == "Local/s@callsteward-rating-guard/n"
@@ -367,7 +367,7 @@ async def test_a_socket_that_is_lost_sends_everybody_on_and_comes_back(house: Ho
     await house.asterisk.sockets[0].close()
     await until(lambda: f"channels/{CHANNEL}/continue" in house.asterisk.sent_on)
     assert await house.state() == (RatingState.UNANSWERED, "interrupted")
-    # Whoever was left in the menu, by this process or one before.
+    # Clients who were left in the menu, by this process or an earlier one.
     await until(lambda: "channels/9.9/continue" in house.asterisk.sent_on)
     await until(lambda: len(house.asterisk.sockets) == 2)
 

@@ -54,13 +54,13 @@ async def test_the_first_score_stays(ledger: RatingLedger) -> None:
     assert kept is not None
     assert (kept.state, kept.score, kept.answer_s) == (RatingState.ANSWERED, 4, 2.5)
     assert await ledger.keep(rating, at_ms=NOW + 3000, score=1) is None
-    # And no later end of the menu takes it back.
+    # And a later end of the menu does not undo it.
     assert await ledger.move(rating, RatingState.UNANSWERED, at_ms=NOW + 4000, reason="hung_up") is None
 
 
 async def test_question_and_comment_are_kept_beside_the_score(ledger: RatingLedger) -> None:
     rating = await opened(ledger)
-    # Nothing is written beside a score that is not there.
+    # Without a score nothing is written beside it.
     assert await ledger.keep(rating, at_ms=NOW, question=1) is None
     await ledger.keep(rating, at_ms=NOW, score=5)
     await ledger.keep(rating, at_ms=NOW + 1, question=2)
@@ -153,13 +153,13 @@ async def test_numbers_and_comments_are_forgotten_but_not_the_score(ledger: Rati
     await opened(ledger, "1.2", mode=Mode.CALL, due_ms=NOW)
     await ledger.forget_numbers(NOW + DAY_MS)
     (kept,) = await ledger.kept_until(NOW + DAY_MS, limit=20)
-    # Asterisk has the comment until it says otherwise.
+    # The comment counts as kept until Asterisk confirms that it is gone.
     assert (kept.call_id, kept.number, kept.comment_file) == ("1.1", None, "c")
     await ledger.comment_gone(kept)
     after = await ledger.of_call("1.1")
     assert after is not None
     assert (after.number, after.comment_file, after.score) == (None, None, 5)
-    # A rating call that is to be made needs its number.
+    # A rating call that is still to be made needs its number.
     waiting = await ledger.of_call("1.2")
     assert waiting is not None
     assert waiting.number == NUMBER
@@ -176,7 +176,7 @@ async def test_a_row_is_kept_for_its_fence_until_asterisk_confirms_that_it_is_go
             await ledger.move(rating, RatingState.NOT_REACHED, at_ms=NOW)
         else:
             await ledger.move(rating, RatingState.EXPIRED, at_ms=NOW)
-    # Nobody was called for the second: it never had a fence.
+    # No client was called for the second: it never had a fence.
     assert [item.call_id for item in await ledger.kept_until(NOW + 1, limit=20)] == ["1.1", "1.3"]
     assert [item.call_id for item in await ledger.kept_until(NOW + 1, limit=1)] == ["1.1"]
     assert [item.call_id for item in await ledger.kept_until(NOW + 1, after="1.1", limit=20)] == ["1.3"]

@@ -1,4 +1,4 @@
-"""The menu of the rating: each way through it, and that no order of happenings leaves a client in silence."""
+"""The menu of the rating: each way through it, and no order of events that leaves a client in silence."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_a_comment_is_recorded_after_its_prompt() -> None:
 def test_a_comment_that_ends_with_hanging_up_is_kept() -> None:
     acts = played(Menu(comment=True), Digit("1"), PromptOver(2), Gone(), CommentOver(4.0))
     assert acts[-3:] == [Wait(2), Keep(comment_s=4.0), Leave(End.ANSWERED)]
-    # And where no end of the recording is heard of, the menu ends all the same.
+    # If no event about the recording's end comes, the menu ends all the same.
     acts = played(Menu(comment=True), Digit("1"), PromptOver(2), Gone(), TimeOver(2))
     assert acts[-1] == Leave(End.ANSWERED)
 
@@ -142,7 +142,7 @@ def test_a_prompt_that_cannot_be_played_ends_the_menu_rather_than_leave_silence(
 
 
 def test_late_events_change_nothing() -> None:
-    # The end of the prompt that a digit stopped, and the time that ran out as the digit came.
+    # The end of a prompt that a digit stopped, and a time-out that came with the digit.
     acts = played(Menu(question=True), Digit("3"), PromptOver(1), TimeOver(1), PromptOver(1, failed=True))
     assert acts == [GREETING, Hush(1), Keep(score=3), Play(("question",), 2)]
 

@@ -67,7 +67,7 @@ def test_the_silence_at_the_end_is_cut() -> None:
         target.setframerate(8000)
         target.writeframes(speech.tobytes() + bytes(2 * 8000))
     assert len(heard(prompts.to_telephone(quiet.getvalue()))) == pytest.approx(4000 + 800, abs=5)
-    # Nothing but silence stays what it is.
+    # A file of silence alone stays unchanged.
     assert len(heard(prompts.to_telephone(sound(0, rate=8000)))) == 4000
 
 

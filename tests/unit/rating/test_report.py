@@ -1,4 +1,4 @@
-"""The report: sums by operator or line, of records and of what became of rating calls."""
+"""The report: sums by operator or line, of records and of the results of rating calls."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_calls_whose_client_cannot_be_asked_are_left_out() -> None:
     assert tallied(call("not_asked", "not_connected", answered_at=None)) == []
     assert tallied(call("not_asked", "outbound", direction=Direction.OUTBOUND)) == []
     assert tallied(call("answered", "call", 5, direction=Direction.RATING)) == []
-    # But a callback's end that was asked about counts.
+    # A callback whose client was asked counts.
     assert len(tallied(call("answered", score=5, direction=Direction.CALLBACK))) == 1
 
 

@@ -1,4 +1,4 @@
-"""Rating calls, against an Asterisk that does as it is told here."""
+"""Rating calls, against a stand-in for Asterisk that does what a test tells it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ DISK_FULL = StoreError("disk full")
 
 
 class Pbx:
-    """Stands for `Rest`: keeps what it is asked, and says what a test has it say."""
+    """Stands for `Rest`: keeps the requests, and gives the answers that a test sets."""
 
     def __init__(self) -> None:
         self.originated: list[tuple[dict[str, str], dict[str, str]]] = []
@@ -196,7 +196,7 @@ async def test_the_client_is_called_when_it_is_due_and_not_before(house: House) 
 
 async def test_a_client_on_a_call_is_waited_for(house: House) -> None:
     await house.due()
-    # As the line delivers it, which is not how the ledger has it.
+    # In the line's format, which is not the ledger's.
     house.on_a_call = ["89031234567"]
     for _ in range(3):
         await house.work(60)
@@ -366,7 +366,7 @@ async def test_a_dialplan_that_refuses_ends_it(house: House) -> None:
     assert await house.state() == (RatingState.NOT_REACHED, "refused_by_dialplan")
 
 
-# --- restarts, and what nobody said -----------------------------------------------------------------------
+# --- restarts, and events that never came -----------------------------------------------------------------
 
 
 async def test_after_a_restart_a_phone_that_still_rings_is_waited_for(house: House) -> None:
@@ -390,7 +390,7 @@ async def test_after_a_restart_a_fence_nobody_claimed_lets_it_be_tried_again(hou
     assert [fact.rating.state.value for fact in house.told] == ["dialling", "scheduled", "dialling"]
     assert house.told[1].rating.reason == "not_dialled"
     assert house.pbx.calls == [CHANNEL, "callsteward-rt-1.1-2-support"]
-    # Where that comes to nothing, too, the next try is not at once.
+    # If that fails, too, the next try is not at once.
     house.pbx.alive.clear()
     house.says("fence", at="", result="")
     await house.work(1)
@@ -405,7 +405,7 @@ async def test_after_a_restart_a_fence_nobody_claimed_lets_it_be_tried_again(hou
     [
         ("NOANSWER", (RatingState.NOT_REACHED, "no_answer")),
         ("", (RatingState.NOT_REACHED, "result_unknown")),
-        # They answered, and heard the farewell alone: nobody was there to ask.
+        # The client answered and heard only the farewell: no daemon was there to ask.
         ("ANSWER", (RatingState.UNANSWERED, "interrupted")),
     ],
 )
@@ -429,7 +429,7 @@ async def test_after_a_restart_the_fence_shows_the_result(
 async def test_a_client_who_has_just_answered_is_given_the_time_to_come_into_the_menu(house: House) -> None:
     rating = await house.due()
     await house.work()
-    # Rung for long: the dial is long ago, the answer is not.
+    # The phone rang for long: the dial was long ago, the answer was not.
     await house.work(25)
     house.says("over", status="ANSWER", cause="0")
     house.gone()
@@ -460,7 +460,7 @@ async def test_a_call_of_which_nothing_is_heard_is_asked_about(house: House) -> 
     house.gone()
     await house.work(1)
     assert house.pbx.questions == ["Local/1.1@callsteward-rating-ask"]
-    # Not all the time.
+    # Asterisk is not asked all the time.
     await house.work(1)
     assert len(house.pbx.questions) == 1
     await house.work(10)
@@ -470,7 +470,7 @@ async def test_a_call_of_which_nothing_is_heard_is_asked_about(house: House) -> 
 async def test_a_second_attempt_that_meets_the_fence_dials_nobody(house: House) -> None:
     await house.due()
     await house.work()
-    # The first is still at it: its own end will tell.
+    # The first attempt is still going on: its own end will show the result.
     house.says("fence", at="1795345201", result="")
     await house.work()
     assert await house.state() == (RatingState.DIALLING, "")
@@ -550,7 +550,7 @@ async def test_a_comment_that_asterisk_did_not_delete_is_asked_for_again_until_i
     house.pbx.kept.add("c")
     for _ in range(3):
         await house.work(2 * DAY_MS / 1000)
-        # The number does not wait for Asterisk.
+        # The number is deleted without waiting for Asterisk.
         assert await kept(house) == (None, "c", True)
     house.restart()
     house.pbx.kept.clear()
@@ -652,7 +652,7 @@ async def test_a_store_that_fails_is_tried_again(house: House, monkeypatch: pyte
         await task
 
 
-# --- what is read off the wire ----------------------------------------------------------------------------
+# --- reports read off the wire ----------------------------------------------------------------------------
 
 
 def said(**fields: object) -> ari.ChannelUserevent:

@@ -1,4 +1,4 @@
-"""The local socket: who may ask, what stands in its way, and that it costs the daemon nothing."""
+"""The local socket: who may ask, files in its place, and that it does not hold the daemon up."""
 
 from __future__ import annotations
 

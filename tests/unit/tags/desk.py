@@ -77,7 +77,7 @@ class FrontDesk:
         self.restart()
 
     def restart(self) -> None:
-        """The daemon, as new."""
+        """A new process of the daemon."""
         if self._phones is not None:
             self._answers += taken_out(self._phones)
         self.site = StandIn(
@@ -112,7 +112,7 @@ class FrontDesk:
         return self._answers
 
     def _put(self, frame: bytes) -> bool:
-        """The stream: what is put into it comes out of the tracker and to the judge."""
+        """The stream: a frame put into it goes through the tracker to the judge."""
         if self.full:
             return False
         event = events.decode(frame)
@@ -125,7 +125,7 @@ class FrontDesk:
         return True
 
     async def go_on(self) -> None:
-        """The stream is worked on again."""
+        """The stream goes on."""
         self.stuck = False
         facts, self._waiting = self._waiting, []
         await self._judge(facts)
@@ -161,7 +161,7 @@ class FrontDesk:
         await self.site.judge([started])
 
     async def tag(self, tag: Tag | None, call_id: str = "1.1", **changes: Any) -> list[CallTagged]:
-        """An operator dials a code after the call; what is news of it."""
+        """An operator dials a code after the call. Returns the facts that are published."""
         values: dict[str, Any] = {
             "call_id": call_id,
             "line": "support",
@@ -191,5 +191,5 @@ def stamp(ms: int) -> str:
 
 
 def taken_out(phones: PhoneAnswers) -> list[tuple[str, bool]]:
-    """The answers that nobody has given to Asterisk yet."""
+    """The answers that have not been given to Asterisk yet."""
     return [phones._queue.get_nowait() for _ in range(phones._queue.qsize())]

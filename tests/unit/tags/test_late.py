@@ -1,4 +1,4 @@
-"""A call of which somebody says afterwards that it broke."""
+"""A call that somebody tags as dropped after its end."""
 
 from typing import Any
 
@@ -35,7 +35,7 @@ def said(**changes: Any) -> CallbackDecision:
         ({"talk_s": None}, Decision.NOT_DUE, "early_drop"),
         ({"outcome": Outcome.EARLY_DROP}, Decision.NOT_DUE, "early_drop"),
         ({"answered_at": None, "talk_s": 0.0}, Decision.NOT_DUE, "not_answered"),
-        # Joined midway: answered before anybody watched.
+        # Joined midway: it was answered before the daemon began to watch.
         ({"answered_at": None, "talk_s": 40.0}, Decision.DUE, "tagged_dropped"),
         ({"direction": Direction.OUTBOUND}, Decision.DUE, "tagged_dropped"),
         ({"direction": Direction.INTERNAL}, Decision.NOT_DUE, "internal"),

@@ -35,7 +35,7 @@ async def test_dropped_after_the_call_makes_one_callback_due(desk: FrontDesk):
     (due,) = await desk.ledger.story(moved.callback)
     assert due.evidence.endswith("tag dropped by 101 (wrap_up)")
     assert desk.answers == [("PJSIP/101-0000001c", True)]
-    # Again, by phone and after a restart: nothing more, and the phone hears yes all the same.
+    # Again, by phone and after a restart: nothing more happens, and the phone gets a yes all the same.
     assert await desk.tag(Tag.DROPPED) == []
     desk.restart()
     assert await desk.tag(Tag.DROPPED) == []
@@ -119,7 +119,7 @@ async def test_a_client_who_called_again_meanwhile_is_not_called(desk: FrontDesk
     await desk.calls("2.1")
     (said,) = await desk.tag(Tag.DROPPED, "1.1")
     assert said.result == "callback_suppressed: client_called_again"
-    # Also where a daemon that was restarted since knows of it by the book alone.
+    # Also if a restarted daemon knows the tag from the database only.
     await desk.talk("3.1", number="79000000001", started_at=stamp(desk.now_ms - 100_000))
     await desk.talk("3.2", number="79000000001", started_at=stamp(desk.now_ms - 50_000))
     desk.restart()
@@ -144,7 +144,7 @@ async def test_dnc_lists_the_number_and_cancels_what_waits(desk: FrontDesk):
     assert await desk.numbers() == [E164]
     assert await desk.states() == [("cancelled", "do_not_call")]
     assert desk.moves[-1].actor is Actor.OPERATOR
-    # An admin takes it off the list again: a journal that is run again does not put it back.
+    # An admin takes the number off the list: a journal that is run again does not put it back.
     await desk.dnc.remove(E164)
     assert await desk.tag(Tag.DNC) == []
     assert await desk.numbers() == []
@@ -200,7 +200,7 @@ async def test_dnc_without_a_number_is_refused_and_not_written_down(desk: FrontD
 
 
 class _Behind(Feature):
-    """A part that judges behind the tags, as the rating does."""
+    """A part that judges after the tags, as the rating does."""
 
     name = "behind"
 
@@ -248,7 +248,7 @@ async def test_a_daemon_that_has_not_seen_the_call_finds_it_in_the_store(desk: F
     desk.restart()
     desk.now_ms += 30_000
     assert [said.call_id for said in await desk.tag(Tag.ATYPICAL, "")] == ["1.1"]
-    # Who handed the client on had the call too; whose phone only rang had not.
+    # An operator who handed the client on had the call, too; one whose phone only rang had not.
     assert [said.call_id for said in await desk.tag(Tag.ATYPICAL, "", by="103")] == ["1.2"]
     assert [said.refused for said in await desk.tag(Tag.ATYPICAL, "", by="104")] == ["no_call_to_tag"]
     assert [said.refused for said in await desk.tag(Tag.ATYPICAL, "", by='10"_%')] == ["no_call_to_tag"]
