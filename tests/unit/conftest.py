@@ -1,4 +1,4 @@
-"""What unit tests share: the store, on each database there is, and files that nobody else can read."""
+"""Fixtures of the unit tests: the store, on each database there is, and files that nobody else can read."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from callsteward.part import Part
 
 
 class Log:
-    """What ended, in order; the daemon's own work, reduced to that."""
+    """Notes which work ended, in order."""
 
     closed_gracefully = True
 

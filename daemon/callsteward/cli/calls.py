@@ -28,6 +28,7 @@ from callsteward.terminal.options import (
     load,
     report_span,
     span,
+    tell_expired,
     tell_unknown_line,
     words,
 )
@@ -90,11 +91,17 @@ def report_calls(
 
 
 def _print_calls(settings: Config, query: CallQuery, asked: Wanted, zone: ZoneInfo) -> None:
+    from callsteward.store.expired import said_expired
     from callsteward.store.once import with_store
 
-    count, ended = with_store(settings, lambda store: _put_out(settings, store, query, asked, zone))
+    async def put(store: Store) -> tuple[int, str, str]:
+        expired = await said_expired(store.engine, settings.site.name, query.from_ms, zone)
+        return (*await _put_out(settings, store, query, asked, zone), expired)
+
+    count, ended, expired = with_store(settings, put)
     times = f"; times are of {zone.key}" if asked.excel or asked.form is Form.XLSX else ""
     tell_count(count, "calls", ended + times)
+    tell_expired(expired)
     tell_unknown_line(settings, query.line)
 
 

@@ -1,1 +1,1 @@
-"""What is held of one client: handed out to them, or erased at their wish."""
+"""The data held of one client: handed out to them, or erased at their wish."""

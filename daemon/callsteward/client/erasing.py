@@ -21,7 +21,6 @@ from callsteward.outgoing.ledger import Ledger
 from callsteward.outgoing.plan import Plan
 from callsteward.outgoing.words import Actor
 from callsteward.rating.ledger import RatingLedger
-from callsteward.rating.states import RatingState
 from callsteward.store.engine import failing, writing
 from callsteward.store.holdings import HOLDINGS, Holding
 from callsteward.store.message import Announce
@@ -37,7 +36,7 @@ Deleted = Callable[[str], Awaitable[str]]
 
 
 class Erasing(msgspec.Struct, kw_only=True):
-    """What came of it. `changed`: rows by table; `cancelled`: calls to the client by kind.
+    """The result of an erasure. `changed`: rows by table; `cancelled`: calls to the client by kind.
 
     `left`: what could not be erased now, and would be by the same command later.
     """
@@ -155,23 +154,18 @@ class Eraser:
         """A row that a worker or the menu still needs stays as it is until that is over."""
         for plan in self._plans:
             if plan.table is holding.table:
-                busy = {state.value for state in plan.open}
-                if plan.table is ratings:
-                    # A comment that Asterisk still has leads to its row, by number or reference.
-                    asking = RatingState.ASKING.value
-                    return and_(
-                        plan.table.c.state.not_in(sorted({*busy, asking})), ratings.c.comment_file.is_(None)
-                    )
-                return plan.table.c.state.not_in(sorted(busy))
+                over = plan.table.c.state.not_in(sorted(state.value for state in plan.unfinished))
+                # What Asterisk still has leads to its row by number or reference alone.
+                return over if plan.kept is None else and_(over, ~plan.kept)
         return None
 
     async def _busy(self, found: Found) -> list[str]:
-        """What is still there of the client, in words."""
+        """The rows of the client that are still there, in words."""
         again = await find(self._engine, self._site, found.numbers, found.refs)
         said = []
         for plan in self._plans:
             rows = again.rows.get(plan.table.name, ())
-            open_ = [row for row in rows if row["state"] in {*plan.open, RatingState.ASKING.value}]
+            open_ = [row for row in rows if row["state"] in plan.unfinished]
             if open_:
                 names = ", ".join(str(row[plan.name]) for row in open_)
                 said.append(f"{plan.what} under way: {names}: run this again when they are over")
@@ -179,7 +173,7 @@ class Eraser:
 
 
 def _without_ref(holding: Holding, row: RowMapping, found: Found) -> Mapping[str, object]:
-    """What a message's column says without the client's reference; nothing where it is not in it."""
+    """A message's column without the client's reference; nothing where it is not in it."""
     assert holding.body is not None
     try:
         said = msgspec.json.decode(row[holding.body.name])

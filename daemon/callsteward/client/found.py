@@ -1,4 +1,4 @@
-"""What the database holds of one client, found by number, by reference and by the calls that these lead to.
+"""The rows of one client, found by number, by reference and by the calls that these lead to.
 
 One row leads to others: a callback has number and reference, and names the call that broke. So a client is
 also found under a reference that was made with an earlier key.
@@ -29,7 +29,7 @@ _LEADING = [item for item in HOLDINGS if item.number is not None or item.ref is 
 
 
 class Found(msgspec.Struct, kw_only=True):
-    """What is there. `numbers` are E.164; `calls` are ids of the client's calls."""
+    """The rows found. `numbers` are E.164; `calls` are ids of the client's calls."""
 
     numbers: set[str]
     refs: set[str]
@@ -46,7 +46,7 @@ class Found(msgspec.Struct, kw_only=True):
 
 
 def key_of(table: Table, row: RowMapping) -> tuple[Any, ...]:
-    """What tells a row of a table from all others."""
+    """The key that tells a row of a table from all others."""
     return tuple(row[column.name] for column in table.primary_key)
 
 
@@ -130,7 +130,7 @@ async def _about(
 
 
 def is_about(text: str, found: Found) -> bool:
-    """Whether a message is about the client."""
+    """True if a message is about the client."""
     try:
         said = msgspec.json.decode(text)
     except NOT_JSON:

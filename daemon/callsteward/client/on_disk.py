@@ -1,4 +1,4 @@
-"""What the journal on disk has of a client: the events of calls in progress, with full numbers.
+"""The journal's share of a client's data: the events of calls in progress, with full numbers.
 
 Only the daemon writes it. It empties it when no call is on, and takes finished calls out when it has grown.
 """
@@ -34,7 +34,7 @@ class InJournal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def in_journal(path: Path, config: Config, numbers: Collection[str], refs: Collection[str]) -> InJournal:
-    """What the journal has of the client with these E.164 numbers or references. Raises StoreError."""
+    """The journal's events of the client with these E.164 numbers or references. Raises StoreError."""
     # A caller id as it was delivered may have separators between the digits.
     written = re.compile(b"|".join(map(_spelled, numbers))) if numbers else None
     count = 0

@@ -34,7 +34,7 @@ class SoughtClient(msgspec.Struct, frozen=True):
 
 
 class Held(msgspec.Struct, frozen=True, kw_only=True):
-    """What is held of a client."""
+    """The data held of a client."""
 
     database: str
     found: Found
@@ -98,7 +98,7 @@ async def erase(
 
 
 def beyond(config: Config, held: Held) -> list[str]:
-    """What callsteward cannot erase, or cannot know to be the client's, in words."""
+    """The places that callsteward cannot erase, or cannot know to be the client's, in words."""
     said = [
         "messages that were published over MQTT: subscribers and the broker have them",
         "Asterisk's own books, logs and recordings of calls (CDR, CEL, queue_log)",

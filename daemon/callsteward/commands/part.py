@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-
-import structlog
-
 from callsteward.commands.core import Commands
 from callsteward.commands.done import CommandsDone
-from callsteward.exceptions import StoreError
 from callsteward.network.waiting import together
 from callsteward.part import Part, Site
 from callsteward.rating.complaints import ByCommand
 from callsteward.rating.part import RatingPart
+from callsteward.store.forgetting import hourly
 from callsteward.tags.part import TagsPart
-
-log = structlog.get_logger(__name__)
-
-FORGET_EVERY_S = 3600.0
 
 
 class CommandsPart(Part):
@@ -45,7 +37,7 @@ class CommandsPart(Part):
 
     async def run(self) -> None:
         config = self._site.config
-        works = [self._forget()]
+        works = [hourly(self._forget, failing="old answers are not forgotten", action="commands_forget")]
         if config.commands.mqtt and config.mqtt.enabled:
             from callsteward.commands.mqtt import MqttDoor
 
@@ -54,9 +46,4 @@ class CommandsPart(Part):
 
     async def _forget(self) -> None:
         """Answers that are past their time."""
-        while True:
-            try:
-                await self.commands.forget_old(self._site.now_ms())
-            except StoreError as error:
-                log.warning("old answers are not forgotten", action="commands_forget", error=str(error))
-            await asyncio.sleep(FORGET_EVERY_S)
+        await self.commands.forget_old(self._site.now_ms())

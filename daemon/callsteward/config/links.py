@@ -143,6 +143,13 @@ class StoreSettings(Section):
         description="sqlite:///relative.db (relative to systemd's state folder, else to the"
         " configuration file), sqlite:////absolute.db or postgresql://…",
     )
+    retention_days: int | None = Field(
+        None,
+        ge=40,
+        le=36_500,
+        description="Days for which call records are kept, with their tags and settled work; unset: for ever."
+        " At least 40, since intervals of the last 35 days may still be summed again.",
+    )
     _folder: Path = PrivateAttr(default_factory=Path)
     _warning: str = PrivateAttr("")
 

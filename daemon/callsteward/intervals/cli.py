@@ -22,6 +22,7 @@ from callsteward.terminal.options import (
     UtcOption,
     load,
     report_span,
+    tell_expired,
     tell_unknown_line,
     words,
 )
@@ -113,7 +114,7 @@ class _Slots:
     def __init__(self, settings: Config, from_: str, to: str, every: Every | None, *, utc: bool) -> None:
         self.zone = ZoneInfo("UTC") if utc else settings.site.zone
         self._settings = settings
-        self._from_ms, self._to_ms = report_span(from_, to, self.zone)
+        self.from_ms, self._to_ms = report_span(from_, to, self.zone)
         self._every = every
         self.start_form = "%H:%M" if every is None else _STARTS.get(every, "%H:%M")
 
@@ -124,7 +125,7 @@ class _Slots:
         from callsteward.intervals import report as reporting
         from callsteward.intervals.periods import Period, periods
 
-        from_ms, to_ms, every = self._from_ms, self._to_ms, self._every
+        from_ms, to_ms, every = self.from_ms, self._to_ms, self._every
         if every in _STARTS:
             spans = periods(from_ms, to_ms, Period(every.value), self.zone)
             return (
@@ -146,6 +147,7 @@ def _print_sums(kind: IntervalKind, settings: Config, asked: Wanted, slots: _Slo
 
     from callsteward.intervals import report as reporting
     from callsteward.intervals import table as report_table
+    from callsteward.store.expired import said_expired
     from callsteward.store.once import with_store
 
     read, steps, words = slots.pages(kind, name)
@@ -165,7 +167,7 @@ def _print_sums(kind: IntervalKind, settings: Config, asked: Wanted, slots: _Slo
     )
     stderr = Console(stderr=True)
 
-    async def put(store: Store) -> int:
+    async def put(store: Store) -> tuple[int, str]:
         # The heading comes when there is a database to read.
         with (
             printer(listing, asked, slots.zone) as out,
@@ -175,9 +177,10 @@ def _print_sums(kind: IntervalKind, settings: Config, asked: Wanted, slots: _Slo
             async for rows in read(store):
                 out.write(rows)
                 progress.advance(task)
-        return out.count
+        return out.count, await said_expired(store.engine, settings.site.name, slots.from_ms, slots.zone)
 
-    count = with_store(settings, put)
+    count, expired = with_store(settings, put)
     if outside:
         words += f", {len(outside)} of them empty before the first call or after the last and not shown"
+    tell_expired(expired)
     typer.echo(f"{count} rows: {words}, {slots.zone.key}" if count else "no rows", err=True)

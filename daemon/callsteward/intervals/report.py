@@ -18,6 +18,7 @@ from callsteward.intervals.measures import MEASURES, Unit
 from callsteward.intervals.row import IntervalKind, IntervalRow
 from callsteward.intervals.scheme import scheme
 from callsteward.intervals.store import IntervalStore
+from callsteward.store.expired import deleted_before_ms
 from callsteward.store.records import Store
 from callsteward.terminal.files import Cells, Columns, Holds
 
@@ -42,7 +43,7 @@ async def intervals(
     Lines and operators are those of the configuration and those that had calls then. `name`: only this one.
     Raises StoreError.
     """
-    source = IntervalStore(store.engine, config.site.name)
+    source = await _source(config, store)
     wanted = await _wanted(config, source, from_ms, to_ms, minutes)
     starts = grid.slots(from_ms, to_ms, minutes)
     a_day = CHUNK_MS // (minutes * grid.MINUTE_MS)
@@ -65,7 +66,7 @@ async def of_periods(
     name: str | None = None,
 ) -> AsyncIterator[list[IntervalRow]]:
     """The rows of each span [from, to), one span at a time: days, weeks, months. Otherwise as `intervals`."""
-    source = IntervalStore(store.engine, config.site.name)
+    source = await _source(config, store)
     if not spans:
         return
     wanted = await _wanted(config, source, spans[0][0], spans[-1][1], 0)
@@ -79,6 +80,11 @@ async def of_periods(
             summing.take_spans(on)
         known = await source.around(from_ms, to_ms, wanted.operators)
         yield [row for row in summing.rows(known) if row.kind is kind and name in {None, row.name}]
+
+
+async def _source(config: Config, store: Store) -> IntervalStore:
+    since_ms = await deleted_before_ms(store.engine, config.site.name)
+    return IntervalStore(store.engine, config.site.name, since_ms=since_ms)
 
 
 async def _wanted(

@@ -58,9 +58,11 @@ class IntervalStore:
     Every method raises StoreError when the database fails; times are ms since 1970.
     """
 
-    def __init__(self, engine: AsyncEngine, site: str) -> None:
+    def __init__(self, engine: AsyncEngine, site: str, *, since_ms: int = 0) -> None:
+        """`since_ms`: of the time before it records are deleted, and so nothing is known."""
         self._engine = engine
         self._site = site
+        self._since_ms = since_ms
         # Made once: SQLAlchemy leaves such an expression behind in a cycle.
         self._call_of_site = _any_of(calls.c.site) == site
         self._callback_of_site = _any_of(callbacks.c.site) == site
@@ -97,7 +99,12 @@ class IntervalStore:
                     operator: await self._presence(connection, operator, from_ms, to_ms)
                     for operator in operators
                 }
-        return Known(watched=seen, watched_since_ms=since, presence=presence)
+        if since is not None:
+            since = max(since, self._since_ms)
+        return Known(watched=self._known_of(seen), watched_since_ms=since, presence=presence)
+
+    def _known_of(self, spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+        return [(max(begins, self._since_ms), ends) for begins, ends in spans if ends > self._since_ms]
 
     async def contacts(self, from_ms: int, to_ms: int) -> AsyncIterator[list[Contact]]:
         """The calls that arrived in [from_ms, to_ms), some at a time.
@@ -105,7 +112,7 @@ class IntervalStore:
         So a busy interval's calls are never all in memory, and the loop that reads Asterisk's socket does not
         wait long. A call that is stored meanwhile may be missing: it is news.
         """
-        after = (from_ms, 0)
+        after = (max(from_ms, self._since_ms), 0)
         while True:
             with failing("read"):
                 async with self._engine.connect() as connection:
@@ -122,7 +129,7 @@ class IntervalStore:
 
     async def spans(self, from_ms: int, to_ms: int) -> AsyncIterator[list[tuple[str, int, int]]]:
         """(line, from, to) of the calls that were on in [from_ms, to_ms), some at a time."""
-        after = (from_ms - LONGEST_CALL_MS, 0)
+        after = (max(from_ms - LONGEST_CALL_MS, self._since_ms), 0)
         while True:
             with failing("read"):
                 async with self._engine.connect() as connection:
@@ -187,7 +194,7 @@ class IntervalStore:
         """Lines that had calls in [from_ms, to_ms), and operators who served some."""
         where = (
             self._call_of_site,
-            calls.c.at_ms >= from_ms,
+            calls.c.at_ms >= max(from_ms, self._since_ms),
             calls.c.at_ms < to_ms,
             calls.c.direction != Direction.INTERNAL.value,
         )

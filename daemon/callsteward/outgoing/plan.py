@@ -62,6 +62,14 @@ class Plan(msgspec.Struct, Generic[R, S], frozen=True, kw_only=True):
     kept: ColumnElement[bool] | None = None
     """True for rows of which Asterisk may still have data besides the fence."""
 
+    later: frozenset[S] = frozenset()
+    """States that are not open any more, and still wait for something: the client is in the menu."""
+
+    @property
+    def unfinished(self) -> frozenset[S]:
+        """The states in which a row is still needed by whoever works at it."""
+        return self.open | self.later
+
     @property
     def over(self) -> frozenset[S]:
         return frozenset(self.states) - self.open

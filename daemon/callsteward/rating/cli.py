@@ -27,6 +27,7 @@ from callsteward.terminal.options import (
     ToOption,
     load,
     span,
+    tell_expired,
     tell_unknown_line,
     words,
 )
@@ -185,19 +186,25 @@ def ratings(
     from_ms, to_ms = span(from_, to, zone)
     from callsteward.rating.ledger import RatingLedger
     from callsteward.rating.report import RatingTally
+    from callsteward.store.expired import deleted_before_ms, said_expired
     from callsteward.store.once import with_store
     from callsteward.store.records import CallQuery
 
-    async def read(store: Store) -> list[RatingSums]:
-        # The ledger knows when a call ended, which is after it started: so the span has no end here.
+    async def read(store: Store) -> tuple[list[RatingSums], str]:
+        site = settings.site.name
+        # Of a time that is not complete any more nothing is counted.
+        since_ms = max(from_ms or 0, await deleted_before_ms(store.engine, site))
+        # By the moment the call ended, which is after it started: the later end of the span stays open.
         known = await RatingLedger(store.engine, settings.site.name).between(from_ms, None, line=line)
         tally = RatingTally(by.value, known)
-        async for record in store.calls(CallQuery(line=line, from_ms=from_ms, to_ms=to_ms)):
-            if record.site == settings.site.name:
+        async for record in store.calls(CallQuery(line=line, from_ms=since_ms, to_ms=to_ms)):
+            if record.site == site:
                 tally.add(record)
-        return tally.rows()
+        return tally.rows(), await said_expired(store.engine, site, from_ms, zone)
 
-    print_rows(with_store(settings, read), _ratings(by), asked, zone, what="rows", of="calls")
+    rows, expired = with_store(settings, read)
+    print_rows(rows, _ratings(by), asked, zone, what="rows", of="calls")
+    tell_expired(expired)
     tell_unknown_line(settings, line)
 
 

@@ -42,6 +42,7 @@ PLAN = Plan(
     allowed=ALLOWED,
     open=OPEN,
     under_way=frozenset({RatingState.DIALLING}),
+    later=frozenset({RatingState.ASKING}),
     rings=RatingState.DIALLING,
     stopped=RatingState.SUPPRESSED,
     stoppable=frozenset({RatingState.SCHEDULED}),

@@ -1,4 +1,4 @@
-"""What each table holds of a client, for `callsteward client`, which hands it out or erases it.
+"""The columns of each table that hold something of a client, for `callsteward client`.
 
 A test compares this list with the tables: a new one has to say here what of a client is in it, or that
 nothing is.
@@ -180,6 +180,7 @@ NOTHING: Final[Mapping[str, str]] = {
     "watched": "when the daemon received events",
     "phone_states": "operators' phones",
     "outbox_drops": "how many messages were given up",
+    "records_deleted": "until when records are deleted",
     "endpoints": "phones and trunks",
     "trunk_numbers": "how often a trunk wrote numbers in which form",
 }

@@ -1,4 +1,4 @@
-"""What is deleted from an SQLite file is gone from its pages, too, not only out of reach.
+"""Rows deleted from an SQLite file are gone from its pages, too, not only out of reach.
 
 SQLite leaves the bytes of a deleted row where they were until the page is used again, and the write-ahead log
 has older copies of pages. (PostgreSQL has its own: autovacuum, and the server's log.)

@@ -347,6 +347,14 @@ outbox_drops = Table(
     Index(None, "site", "at_ms"),
 )
 
+# Until when the records of each site are deleted, by the time their calls arrived (store.retention_days).
+records_deleted = Table(
+    "records_deleted",
+    metadata,
+    Column("site", Text, primary_key=True),
+    Column("before_ms", BigInteger, nullable=False),
+)
+
 # Endpoints that take part in talks, and whether a talk event of theirs was ever seen. Bounded by the tracker.
 endpoints = Table(
     "endpoints",

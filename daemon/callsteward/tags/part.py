@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
-
-import structlog
 
 from callsteward.callback.ledger import CallbackLedger
 from callsteward.callback.part import CallbackPart
-from callsteward.exceptions import StoreError
 from callsteward.network.waiting import together
 from callsteward.part import Part, Site
 from callsteward.record.call import CallRecord
 from callsteward.record.facts import Fact
+from callsteward.store.forgetting import hourly
 from callsteward.tags.answers import PhoneAnswers
 from callsteward.tags.book import TagBook
 from callsteward.tags.consequences import Consequences
 from callsteward.tags.tagging import Tagging
-
-log = structlog.get_logger(__name__)
-
-FORGET_EVERY_S = 3600.0
 
 
 class TagsPart(Part):
@@ -56,13 +49,9 @@ class TagsPart(Part):
         return await self.tagging.judge(facts)
 
     async def run(self) -> None:
-        await together(self.answers.run(), self._forget())
+        forgetting = hourly(self._forget, failing="old tags are not forgotten", action="tags_forget")
+        await together(self.answers.run(), forgetting)
 
     async def _forget(self) -> None:
         """Numbers that are past their time."""
-        while True:
-            try:
-                await self._book.forget(self._now_ms() - self._late_ms)
-            except StoreError as error:
-                log.warning("old tags are not forgotten", action="tags_forget", error=str(error))
-            await asyncio.sleep(FORGET_EVERY_S)
+        await self._book.forget(self._now_ms() - self._late_ms)

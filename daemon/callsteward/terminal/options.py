@@ -167,6 +167,12 @@ def report_span(from_: str, to: str, zone: ZoneInfo) -> tuple[int, int]:
     return from_ms, to_ms
 
 
+def tell_expired(said: str) -> None:
+    """Say that records of the time that was asked for are deleted, where some are."""
+    if said:
+        typer.echo(f"warning: {said}", err=True)
+
+
 def tell_unknown_line(settings: Config, line: str | None) -> None:
     """Say that the configuration has no such line: an earlier one may have had it, so it is no error."""
     from callsteward.config.nearest import meant

@@ -1,4 +1,4 @@
-"""What is held of one client is found whole and erased whole, on each database."""
+"""The data held of one client is found whole and erased whole, on each database."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ async def erased(
 
 
 def traces(dump: dict[str, list[dict[str, Any]]], number: str, *, texts: bool = True) -> dict[str, list[str]]:
-    """What of a client is in which table; `texts`: also what was said of any client."""
+    """The words of a client that are in each table; `texts`: also what was said of any client."""
     words = [number[1:], number[2:], str(NUMBERS.ref(number)), *(SAID if texts else ())]
     found = {table: [word for word in words if word in str(rows)] for table, rows in dump.items()}
     return {table: words for table, words in found.items() if words}

@@ -1,0 +1,53 @@
+"""Calls of a given age, and what deletes them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from callsteward import features
+from callsteward.config import Config
+from callsteward.outgoing.expiry import Expiry
+from callsteward.record.call import CallbackDecision, CallRecord, Decision
+from callsteward.store.records import CallQuery, Store
+from tests.unit.store.samples import RECORD
+
+CONFIG = Config()
+ZONE = ZoneInfo("Europe/Moscow")
+NUMBER = "+79031234567"
+KEEP_DAYS = 40
+DUE = CallbackDecision(Decision.DUE, "mid_dialogue_drop")
+# 22 November 2026, 05:00 in Moscow. The oldest day that is kept is 13 October.
+NOW_MS = 1_795_312_800_000
+KEPT_MS = round(datetime(2026, 10, 13, tzinfo=ZONE).timestamp() * 1000)
+OLD_MS = KEPT_MS - 1
+
+
+def record(call_id: str, at_ms: int = OLD_MS, **changes: Any) -> CallRecord:
+    """A call that arrived then and was on for a minute."""
+    moments = [datetime.fromtimestamp(at_ms / 1000, UTC) + timedelta(seconds=s) for s in (0, 5, 60)]
+    started, answered, ended = [
+        moment.isoformat(timespec="milliseconds").replace("+00:00", "Z") for moment in moments
+    ]
+    changes = {"started_at": started, "answered_at": answered, "ended_at": ended, **changes}
+    return msgspec.structs.replace(RECORD, call_id=call_id, **changes)
+
+
+def expiry(store: Store, now_ms: int = NOW_MS, machine_ms: int = NOW_MS) -> Expiry:
+    plans = [plan for feature in features.FEATURES for plan in feature.plans()]
+    return Expiry(
+        store.engine,
+        "main",
+        KEEP_DAYS,
+        plans,
+        zone=ZONE,
+        now_ms=lambda: now_ms,
+        machine_ms=lambda: machine_ms,
+    )
+
+
+async def left(store: Store) -> list[str]:
+    return [item.call_id async for item in store.calls(CallQuery())]
