@@ -235,7 +235,8 @@ class _Round:
 class Site:
     """All that the parts of one daemon share; each thing is built once.
 
-    `publish` tells a fact to the feed and to the parts. `now_ms` is Asterisk's clock, ms since 1970.
+    `publish` tells a fact to the feed and to the parts. `now_ms` is Asterisk's clock, ms since 1970;
+    `steady_ms` is one that nobody sets.
     `announce` makes a fact's messages for the outbox, in the transaction that stores the fact.
     """
 
@@ -247,6 +248,7 @@ class Site:
     tracker: Tracker
     frames: FrameQueue
     now_ms: Callable[[], int]
+    steady_ms: Callable[[], int]
     publish: Callable[[object], None]
     announce: Announce
     may: May

@@ -10,7 +10,6 @@ from callsteward.callback.execution import Execution
 from callsteward.callback.ledger import CallbackLedger
 from callsteward.callback.policy import Policy
 from callsteward.callback.states import CallbackMoved
-from callsteward.clock import steady_ms
 from callsteward.part import Part, Site
 from callsteward.record.facts import Fact
 
@@ -18,24 +17,24 @@ from callsteward.record.facts import Fact
 class CallbackPart(Part):
     def __init__(self, site: Site) -> None:
         engine = site.store.engine
-        ledger = CallbackLedger(engine, site.name, site.announce)
+        self.ledger = CallbackLedger(engine, site.name, site.announce)
         self.decisions = CallbackDecisions(
             may=site.may,
             policy=Policy(site.config),
-            ledger=ledger,
+            ledger=self.ledger,
             now_ms=site.now_ms,
             publish=site.publish,
         )
-        self._execution = Execution(
+        self.execution = Execution(
             site.config,
             may=site.may,
             decisions=self.decisions,
-            ledger=ledger,
+            ledger=self.ledger,
             rest=site.rest,
             operators_now=site.tracker.operators_now,
             now_ms=site.now_ms,
             publish=site.publish,
-            steady_ms=steady_ms,
+            steady_ms=site.steady_ms,
         )
 
     async def load(self) -> None:
@@ -45,16 +44,16 @@ class CallbackPart(Part):
         return await self.decisions.judge(facts)
 
     def hear(self, event: Event) -> None:
-        self._execution.hear(event)
+        self.execution.hear(event)
 
     def told(self, fact: object) -> None:
         # A command or the do-not-call list may have moved a callback, too.
         if isinstance(fact, CallbackMoved):
-            self._execution.told(fact)
+            self.execution.told(fact)
 
     def link(self, connected: bool, why: str) -> None:
         del why
-        self._execution.link(connected)
+        self.execution.link(connected)
 
     async def run(self) -> None:
-        await self._execution.run()
+        await self.execution.run()

@@ -17,6 +17,7 @@ from callsteward.ari.connection import open_keeper
 from callsteward.ari.link import OnChange
 from callsteward.ari.recorder import Recorder
 from callsteward.ari.rest import HttpTransport, Rest, open_session
+from callsteward.clock import steady_ms
 from callsteward.config import Config
 from callsteward.daemon.core import Core, spare_the_collector
 from callsteward.daemon.linked import Linked
@@ -147,6 +148,7 @@ class Daemon:
             tracker=core.tracker,
             frames=core.frames,
             now_ms=now_ms,
+            steady_ms=steady_ms,
             publish=outlet.publish,
             announce=announce,
             may=May.of(config, store.engine),

@@ -12,14 +12,14 @@ from callsteward.record.facts import Fact, LineNow
 
 class LostPart(Part):
     def __init__(self, site: Site) -> None:
-        lost = LostCalls(site.store.engine, site.name)
-        self._counts = LostCounts(site.config, lost, read=site.guard.read, changed=site.changed)
+        self.lost = LostCalls(site.store.engine, site.name)
+        self.counts = LostCounts(site.config, self.lost, read=site.guard.read, changed=site.changed)
 
     async def judge(self, facts: Sequence[Fact]) -> Sequence[Fact]:
-        return await self._counts.judge(facts)
+        return await self.counts.judge(facts)
 
     def lines_now(self, lines: list[LineNow]) -> list[LineNow]:
-        return self._counts.on(lines)
+        return self.counts.on(lines)
 
     async def run(self) -> None:
-        await self._counts.run()
+        await self.counts.run()

@@ -7,7 +7,6 @@ from typing import ClassVar
 
 from callsteward.ari.events import Event
 from callsteward.callback.ledger import CallbackLedger
-from callsteward.clock import steady_ms
 from callsteward.network.waiting import together
 from callsteward.part import Part, Site
 from callsteward.rating.complaints import TAGGED, Complaints
@@ -27,13 +26,13 @@ class RatingPart(Part):
 
     def __init__(self, site: Site) -> None:
         engine = site.store.engine
-        ledger = RatingLedger(engine, site.name, site.announce)
+        self.ledger = RatingLedger(engine, site.name, site.announce)
         callback_open = CallbackLedger(engine, site.name).open_to
         self._tags = site.part(TagsPart)
         self.complaints = Complaints(engine, site.name, site.announce)
         self.decisions = RatingDecisions(
             site.config,
-            ledger=ledger,
+            ledger=self.ledger,
             complaints=self.complaints,
             may=site.may,
             now_ms=site.now_ms,
@@ -42,16 +41,16 @@ class RatingPart(Part):
             tags_of=no_tags if self._tags is None else self._tags.of,
         )
         self._ivr = Ivr(site.config, session=site.session, rest=site.rest, decisions=self.decisions)
-        self._surveys = Surveys(
+        self.surveys = Surveys(
             site.config,
-            ledger=ledger,
+            ledger=self.ledger,
             rest=site.rest,
             may=site.may,
             client_numbers=site.tracker.client_numbers,
             callback_open=callback_open,
             now_ms=site.now_ms,
             publish=site.publish,
-            steady_ms=steady_ms,
+            steady_ms=site.steady_ms,
         )
 
     async def judge(self, facts: Sequence[Fact]) -> Sequence[Fact]:
@@ -70,15 +69,15 @@ class RatingPart(Part):
             await self.decisions.escalation.of_call(record, TAGGED)
 
     def hear(self, event: Event) -> None:
-        self._surveys.hear(event)
+        self.surveys.hear(event)
 
     def told(self, fact: object) -> None:
         if isinstance(fact, RatingMoved) and fact.rating.state is RatingState.SCHEDULED:
-            self._surveys.wake()
+            self.surveys.wake()
 
     def link(self, connected: bool, why: str) -> None:
         del why
-        self._surveys.link(connected)
+        self.surveys.link(connected)
 
     async def run(self) -> None:
-        await together(self._ivr.run(), self._surveys.run())
+        await together(self._ivr.run(), self.surveys.run())

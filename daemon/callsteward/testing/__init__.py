@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar, cast
 
+from callsteward import clock
 from callsteward.ari.frames import FrameQueue
 from callsteward.ari.rest import Rest
 from callsteward.calls.tracker import Tracker
@@ -44,6 +45,7 @@ class StandIn:
         features: Sequence[Feature],
         *,
         now_ms: Callable[[], int] = wall_ms,
+        steady_ms: Callable[[], int] = clock.steady_ms,
         rest: object = None,
         session: object = None,
         announce: Announce = nobody,
@@ -64,6 +66,7 @@ class StandIn:
             tracker=tracker,
             frames=frames,
             now_ms=now_ms,
+            steady_ms=steady_ms,
             publish=self.publish,
             announce=announce,
             may=May.of(config, store.engine),

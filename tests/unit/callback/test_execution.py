@@ -2,21 +2,20 @@
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
 
 from callsteward.ari import events as ari
-from callsteward.callback.decisions import CallbackDecisions
-from callsteward.callback.execution import Execution
+from callsteward.callback.feature import CallbackFeature
 from callsteward.callback.ledger import CallbackLedger
-from callsteward.callback.policy import Policy
+from callsteward.callback.part import CallbackPart
 from callsteward.callback.states import CallbackMoved, CallbackState
+from callsteward.calls.tracker import Tracker
 from callsteward.config import CallbackSettings, Config, Line, Operator
 from callsteward.exceptions import AriError, StoreError
 from callsteward.outgoing.do_not_call import DoNotCall
-from callsteward.outgoing.may import May
 from callsteward.outgoing.words import Actor
 from callsteward.outgoing.zones import ClientZones
 from callsteward.record.call import (
@@ -31,6 +30,7 @@ from callsteward.record.call import (
 )
 from callsteward.record.facts import Alert, CallEnded, CallHappened, Happening, OperatorNow, OperatorState
 from callsteward.store.records import Store
+from callsteward.testing import StandIn
 from tests.unit.store.samples import RECORD
 
 NOON = 1_795_345_200_000  # 2026-11-22 12:00 in Moscow
@@ -108,44 +108,37 @@ class Hotline:
             callback=CallbackSettings(enabled=True, **settings),
         )
         self.store = store
-        self.ledger = CallbackLedger(store.engine, "main")
         self.dnc = DoNotCall(store.engine)
         self.zones = ClientZones(store.engine)
         self.pbx = Pbx()
-        self.told: list[CallbackMoved | Alert] = []
+        self.told: list[object] = []
         self.busy: list[str] = []
         self.restart()
 
     def restart(self) -> None:
         """A new process of the daemon."""
-        may = May.of(self.config, self.store.engine)
-        self.decisions = CallbackDecisions(
-            may=may,
-            policy=Policy(self.config),
-            ledger=self.ledger,
-            now_ms=lambda: self.now_ms,
-            publish=self._publish,
-        )
-        self.execution = Execution(
+        site = StandIn(
+            self.store,
             self.config,
-            may=may,
-            decisions=self.decisions,
-            ledger=self.ledger,
-            rest=self.pbx,  # type: ignore[arg-type]
-            operators_now=lambda: [
-                OperatorNow(operator=name, state=OperatorState.TALKING, since_ms=0) for name in self.busy
-            ],
+            [CallbackFeature()],
             now_ms=lambda: self.now_ms,
-            publish=self._publish,
             steady_ms=lambda: self.now_ms - self.set_ms,
+            rest=self.pbx,
+            tracker=cast("Tracker", self),
+        )
+        # Across restarts.
+        site.told = self.told
+        part = site.part(CallbackPart)
+        self.ledger, self.decisions, self.execution = (
+            part.ledger,
+            part.decisions,
+            part.execution,
         )
         self.execution.link(True)
 
-    def _publish(self, fact: CallbackMoved | Alert) -> None:
-        """To the feed, and to the part itself, as in the daemon."""
-        self.told.append(fact)
-        if isinstance(fact, CallbackMoved):
-            self.execution.told(fact)
+    def operators_now(self) -> list[OperatorNow]:
+        """The tracker's answer."""
+        return [OperatorNow(operator=name, state=OperatorState.TALKING, since_ms=0) for name in self.busy]
 
     def set_clock(self, seconds: float) -> None:
         """An admin, or NTP, sets Asterisk's clock: no time passes."""

@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from callsteward.ari import events as ari
 from callsteward.callback.ledger import CallbackLedger
+from callsteward.calls.tracker import Tracker
 from callsteward.clock import DAY_MS
 from callsteward.config import CallbackSettings, Config, Line, RatingSettings
 from callsteward.exceptions import AriError, StoreError
 from callsteward.outgoing.ages import Ages
 from callsteward.outgoing.do_not_call import DoNotCall
-from callsteward.outgoing.may import May
 from callsteward.outgoing.zones import ClientZones
 from callsteward.rating import signals
-from callsteward.rating.ledger import RatingLedger
+from callsteward.rating.feature import RatingFeature
+from callsteward.rating.part import RatingPart
 from callsteward.rating.signals import RatingReport, RatingSignal
-from callsteward.rating.states import Mode, RatingMoved, RatingRow, RatingState
-from callsteward.rating.surveys import Surveys
+from callsteward.rating.states import Mode, RatingRow, RatingState
 from callsteward.record.call import CallbackDecision, Decision
 from callsteward.store.records import Store
+from callsteward.testing import StandIn
 from tests.unit.store.samples import RECORD
 
 NOON = 1_795_345_200_000  # 2026-11-22 12:00 in Moscow
@@ -104,25 +105,32 @@ class House:
             rating=RatingSettings(enabled=True, **settings),
         )
         self.store = store
-        self.ledger = RatingLedger(store.engine, "main")
         self.dnc = DoNotCall(store.engine)
         self.pbx = Pbx()
-        self.told: list[RatingMoved] = []
+        self.told: list[Any] = []
         self.on_a_call: list[str] = []
         self.restart()
 
     def restart(self) -> None:
-        self.surveys = Surveys(
+        """A new process of the daemon."""
+        site = StandIn(
+            self.store,
             self.config,
-            ledger=self.ledger,
-            rest=self.pbx,  # type: ignore[arg-type]
-            may=May.of(self.config, self.store.engine),
-            callback_open=CallbackLedger(self.store.engine, "main").open_to,
-            client_numbers=lambda: self.on_a_call,
+            [RatingFeature()],
             now_ms=lambda: self.now_ms,
-            publish=self.told.append,
+            steady_ms=lambda: self.now_ms,
+            rest=self.pbx,
+            tracker=cast("Tracker", self),
         )
+        # Across restarts.
+        site.told = self.told
+        part = site.part(RatingPart)
+        self.ledger, self.surveys = part.ledger, part.surveys
         self.surveys.link(connected=True)
+
+    def client_numbers(self) -> list[str]:
+        """The tracker's answer."""
+        return self.on_a_call
 
     async def due(self, call_id: str = "1.1", number: str | None = NUMBER, after_s: float = 0) -> RatingRow:
         rating = await self.ledger.open(

@@ -11,13 +11,14 @@ from sqlalchemy import select
 from callsteward.config import Config
 from callsteward.exceptions import StoreError
 from callsteward.lost.calls import LostCalls
-from callsteward.lost.counts import LostCounts
+from callsteward.lost.feature import LostFeature
+from callsteward.lost.part import LostPart
 from callsteward.network.waiting import cancelled
-from callsteward.outgoing.guard import Guard
 from callsteward.record.call import CallRecord, Direction, Outcome
 from callsteward.record.facts import CallEnded, LineNow
 from callsteward.store.records import Store
 from callsteward.store.tables import lost_calls, lost_calls_settled
+from callsteward.testing import StandIn
 from tests.unit.cycles import left_in_cycles
 from tests.unit.store.samples import RECORD
 
@@ -38,25 +39,24 @@ def call(call_id: str, minute: int, outcome: Outcome, **more: Any) -> CallRecord
 class Hotline:
     def __init__(self, store: Store) -> None:
         self.store = store
-        self.lost = LostCalls(store.engine, "main")
-        self.changes = 0
-        self.changed = asyncio.Event()
-        self.watch = LostCounts(Config(), self.lost, read=Guard(Config()).read, changed=self._changed)
+        self.site = StandIn(store, Config(), [LostFeature()])
+        part = self.site.part(LostPart)
+        self.lost, self.counts = part.lost, part.counts
 
-    def _changed(self) -> None:
-        self.changes += 1
-        self.changed.set()
+    @property
+    def changes(self) -> int:
+        return self.site.changes
 
     async def ends(self, record: CallRecord, number: str = MARIA) -> None:
-        await self.watch.judge([CallEnded(record, number)])
+        await self.counts.judge([CallEnded(record, number)])
         await self.store.save([record])
 
     async def listed(self) -> list[str]:
         return [record.call_id for record in await self.lost.listed()]
 
     async def shown(self, *lines: LineNow) -> dict[str, int]:
-        await self.watch.count()
-        return {line.line: line.lost for line in self.watch.on(lines)}
+        await self.counts.count()
+        return {line.line: line.lost for line in self.counts.on(lines)}
 
 
 @pytest.fixture
@@ -128,7 +128,7 @@ async def test_the_gauge_counts_by_line_and_lasts_over_a_restart(hotline, store)
     again = Hotline(store)
     busy = LineNow(line="support", waiting=1)
     assert await again.shown(busy, LineNow(line="quiet")) == {"support": 2, "quiet": 0, "sales": 1}
-    (first, *_) = again.watch.on([busy])
+    (first, *_) = again.counts.on([busy])
     assert (first.waiting, busy.lost) == (1, 0)
     assert again.changes == 1
     # Somebody settles one in another process.
@@ -161,7 +161,7 @@ async def test_the_watch_counts_at_once_and_outlives_a_store_that_fails(hotline,
         raise StoreError(message)
 
     monkeypatch.setattr(hotline.lost, "counts", failing)
-    task = asyncio.create_task(hotline.watch.run())
+    task = asyncio.create_task(hotline.counts.run())
     async with asyncio.timeout(60):
         while not failures:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
@@ -169,8 +169,9 @@ async def test_the_watch_counts_at_once_and_outlives_a_store_that_fails(hotline,
     monkeypatch.setattr(hotline.lost, "counts", count)
     await hotline.ends(call("1", 0, Outcome.ABANDONED))
     async with asyncio.timeout(60):
-        await hotline.changed.wait()
-    assert [line.lost for line in hotline.watch.on([])] == [1]
+        while not hotline.changes:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    assert [line.lost for line in hotline.counts.on([])] == [1]
     await cancelled(task)
 
 
