@@ -1,7 +1,7 @@
-"""Erasing what is held of one client, beside a running daemon.
+"""Erasing the data of one client, beside a running daemon.
 
-What is open for the client ends by the ledger's own step, which the daemon notices; a row that is being
-worked at is left and named. What is done may be done again: each statement changes what is still there, and
+Open calls to the client are ended by a step of the ledger, which the daemon notices; a row that is being
+worked on is left and named. Erasing may be repeated: each statement changes only what is still there, and
 the rows by which the client is found go last.
 """
 
@@ -27,18 +27,18 @@ from callsteward.store.message import Announce
 from callsteward.store.tables import do_not_call, lost_calls, outbox, ratings
 
 ERASED = "erased"
-"""The reason of a callback or rating call that ended since its client is erased."""
+"""The reason of a callback or rating call that ended because its client was erased."""
 _COMMENT = "the client was erased"
 _AT_ONCE = 200
 
 Deleted = Callable[[str], Awaitable[str]]
-"""Has Asterisk delete a recording; why it did not, empty where it is gone."""
+"""Makes Asterisk delete a recording. Returns why it did not, or an empty text."""
 
 
 class Erasing(msgspec.Struct, kw_only=True):
     """The result of an erasure. `changed`: rows by table; `cancelled`: calls to the client by kind.
 
-    `left`: what could not be erased now, and would be by the same command later.
+    `left`: data that could not be erased now; the same command will erase them later.
     """
 
     changed: dict[str, int] = {}
@@ -47,7 +47,7 @@ class Erasing(msgspec.Struct, kw_only=True):
 
 
 class Eraser:
-    """One site's. `by`: who erases, for the books."""
+    """For one site. `by`: who erases, for the books."""
 
     def __init__(
         self,
@@ -106,7 +106,7 @@ class Eraser:
         return count
 
     async def _comments(self, found: Found) -> list[str]:
-        """Have the spoken comments deleted; why not, for each that Asterisk still has."""
+        """Delete the spoken comments. Returns the reason for each that Asterisk still has."""
         ledger = RatingLedger(self._engine, self._site)
         kept = []
         for row in found.rows.get(ratings.name, ()):

@@ -37,7 +37,7 @@ class Found(msgspec.Struct, kw_only=True):
     rows: dict[str, list[RowMapping]] = msgspec.field(default_factory=dict)
     """By the table's name, oldest first."""
     elsewhere: list[str] = msgspec.field(default_factory=list)
-    """Other sites in the same database that hold something of the client."""
+    """Other sites in the same database that have data of the client."""
 
     @property
     def known(self) -> int:

@@ -1,4 +1,4 @@
-"""One client, as a command asks for them: what is held, in the database, on disk and in Asterisk."""
+"""One client, as a command asks for them: their data in the database, on disk and in Asterisk."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class SoughtClient(msgspec.Struct, frozen=True):
-    """Who is meant: a number (E.164), or a reference as the records have it."""
+    """The client who is meant: by a number (E.164), or by a reference as the records have it."""
 
     number: str | None = None
     ref: str | None = None
@@ -75,7 +75,7 @@ async def erase(
 
         async def deleted(name: str) -> str:
             try:
-                # Where there was none of that name it is gone, too.
+                # If there is none of that name, the request succeeds, too.
                 await rest.delete_recording(name)
             except AriError as error:
                 return str(error)
