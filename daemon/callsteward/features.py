@@ -18,6 +18,7 @@ from callsteward.lost.feature import LostFeature
 from callsteward.metrics.feature import MetricsFeature
 from callsteward.part import Feature
 from callsteward.rating.feature import RatingFeature
+from callsteward.retention.feature import RetentionFeature
 from callsteward.status.feature import StatusFeature
 from callsteward.store.message import Announce
 from callsteward.tags.feature import TagsFeature
@@ -38,6 +39,7 @@ FEATURES: tuple[Feature, ...] = (
     TagsFeature(),
     RatingFeature(),
     IntervalsFeature(),
+    RetentionFeature(),
     CommandsFeature(),
     MetricsFeature(),
     WebFeature(),

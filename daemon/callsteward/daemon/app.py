@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime
-from typing import Any
 
 import structlog
 from aiohttp import ClientSession
@@ -30,7 +29,6 @@ from callsteward.feed.output import NoFeed, Output
 from callsteward.feed.tell import Tells
 from callsteward.health import Counters, Readings
 from callsteward.notify import Notify
-from callsteward.outgoing.expiry import Expiry
 from callsteward.outgoing.may import May
 from callsteward.part import Feature, Parts, Site
 from callsteward.store.engine import shown
@@ -108,7 +106,6 @@ class Daemon:
                 kinds=kinds.run(),
                 link=link.run(),
                 watch=watch(watched, feed, notify, clock_set=pump.machine_clock_set),
-                **self._expiry(store, core),
                 reload=reloads.run([core.tracker.reconfigure, feed.reconfigure]),
             )
             notify.ready()
@@ -119,15 +116,6 @@ class Daemon:
                 await tasks.wind_down(link, pump, feed)
                 await kinds.last()
                 log.info("stopped", action="daemon_stop", counters=counters.summary())
-
-    def _expiry(self, store: Store, core: Core) -> dict[str, Coroutine[Any, Any, None]]:
-        """The deletion of old records; no task where they are kept for ever."""
-        config, days = self._config, self._config.store.retention_days
-        if days is None:
-            return {}
-        plans = [plan for feature in self._features for plan in feature.plans()]
-        name, zone, now_ms = config.site.name, config.site.zone, core.clock.asterisk_ms
-        return {"expiry": Expiry(store.engine, name, days, plans, zone=zone, now_ms=now_ms).run()}
 
     def _site(
         self,

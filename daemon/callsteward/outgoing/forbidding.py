@@ -46,6 +46,7 @@ class Forbidding:
         told: Callable[[object], None] = lambda _: None,
     ) -> None:
         self._list = DoNotCall(engine)
+        self.plans = plans
         self._ledgers = [(plan, Ledger(plan, engine, site, announce)) for plan in plans]
         self._now_ms = now_ms
         self._told = told

@@ -17,7 +17,7 @@ from callsteward.daemon.app import Daemon
 from callsteward.demo.ari_server import FakeAri
 from callsteward.exceptions import ConfigError
 from callsteward.store.records import Store
-from tests.unit.outgoing.aged import KEPT_MS, expiry, left, record
+from tests.unit.retention.aged import KEPT_MS, expiry, left, record
 from tests.unit.test_cli import callsteward
 
 SECRET = "of the tests"

@@ -18,13 +18,13 @@ from callsteward.intervals import report
 from callsteward.intervals.periods import Period, periods
 from callsteward.intervals.row import IntervalKind
 from callsteward.lost.calls import LostCalls
-from callsteward.outgoing.expiry import AT_ONCE
 from callsteward.rating.complaints import Complaints
 from callsteward.rating.ledger import RatingLedger
 from callsteward.rating.states import Mode, RatingState
 from callsteward.record.call import Outcome
 from callsteward.record.facts import CallEnded, CallTagged
 from callsteward.record.tag import Given, Source, Tag
+from callsteward.retention.expiry import AT_ONCE
 from callsteward.store.expired import deleted_before_ms, said_expired
 from callsteward.store.records import Store
 from callsteward.store.tables import (
@@ -39,7 +39,7 @@ from callsteward.store.tables import (
     watched,
 )
 from callsteward.tags.book import TagBook
-from tests.unit.outgoing.aged import (
+from tests.unit.retention.aged import (
     CONFIG,
     DUE,
     KEPT_MS,

@@ -10,8 +10,8 @@ import msgspec
 
 from callsteward import features
 from callsteward.config import Config
-from callsteward.outgoing.expiry import Expiry
 from callsteward.record.call import CallbackDecision, CallRecord, Decision
+from callsteward.retention.expiry import Expiry
 from callsteward.store.records import CallQuery, Store
 from tests.unit.store.samples import RECORD
 

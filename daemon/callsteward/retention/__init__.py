@@ -1,0 +1,1 @@
+"""The end of old records: deleted, with what belongs to them."""
