@@ -33,7 +33,7 @@ FLOORS = (
         "status",
     },
     {"features"},
-    {"daemon", "recording", "demo", "check", "client", "testing"},
+    {"daemon", "recording", "demo", "check", "client", "backup", "testing"},
     {"cli"},
 )
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}

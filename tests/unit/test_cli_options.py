@@ -69,7 +69,7 @@ def test_every_command_is_there() -> None:
         "lost", "lost settle",
         "callbacks", "callbacks show", "callbacks cancel",
         "dnc", "dnc add", "dnc remove", "dnc list", "dnc import",
-        "client", "client export", "client erase",
+        "backup", "restore", "client", "client export", "client erase",
         "zones", "zones import", "zones list", "zones remove",
         "complaints", "complaints list", "complaints ack",
         "feed", "feed status", "feed resend", "feed undiscover",
@@ -90,7 +90,13 @@ SAID = {
         "table or jsonl. Default: a table on a terminal, jsonl in a pipe.": {
             "callbacks show", "check", "client erase", "client export", "demo", "feed status", "status",
         },
-    }
+    },
+    # What is there is another thing each time.
+    "--force": {
+        "Put a database that is there aside, and its journal.": {"restore"},
+        "Replace a file that is there.": {"backup"},
+        "Write over files that are there, recordings included.": {"prompts"},
+    },
 }  # fmt: skip
 
 

@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from callsteward import __version__
-from callsteward.cli import calls, client, dnc, feed, recordings, run, schema, trial, zones
+from callsteward.cli import backup, calls, client, dnc, feed, recordings, run, schema, trial, zones
 from callsteward.daemon import crash
 from callsteward.exceptions import CallstewardError
 from callsteward.features import FEATURES
@@ -60,7 +60,7 @@ def build(features: Sequence[Feature] = FEATURES) -> typer.Typer:
         own.add_to(app)
     for feature in features:
         feature.commands(app)
-    for own in (dnc, zones, client, feed, schema):
+    for own in (dnc, zones, client, backup, feed, schema):
         own.add_to(app)
     return app
 
