@@ -137,6 +137,11 @@ delivery: lab ## 2,000 calls while broker and daemon are killed ten times each: 
 soak: setup ## 10 minutes at the highest rate this machine carries: nothing lost, doubled or leaked (MINUTES=, RATE=)
 	@$(PY) -m tests.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(RATE),--rate $(RATE))
 
+.PHONY: cost
+cost: lab ## What a call costs beside Asterisk, and where it goes: 25, 50, 100 calls/s (5 minutes; COST='--compiled')
+	@$(PY) -m pip install --quiet --constraint constraints.txt --group cost
+	@$(PY) -m tests.cost $(COST)
+
 .PHONY: fuzz
 fuzz: setup ## A million hostile inputs for every reader of what comes from outside (some minutes)
 	@$(PY) -m pip install --quiet --constraint constraints.txt --group fuzz
@@ -166,7 +171,7 @@ harm: setup ## The PBX is never harmed: disk and broker frozen under 100 calls a
 
 .PHONY: pins
 pins: setup ## After new releases: install the newest of everything, and write down what the tests run with
-	@$(PY) -m pip install --quiet --upgrade --upgrade-strategy eager --editable . --group dev --group fuzz --group pins
+	@$(PY) -m pip install --quiet --upgrade --upgrade-strategy eager --editable . --group dev --group cost --group fuzz --group pins
 	@{ sed -n '/^#/p' constraints.txt; $(PY) -m pip freeze --exclude-editable --exclude pip --exclude setuptools --exclude uv; } > $(VENV)/pins
 	@mv $(VENV)/pins constraints.txt
 	@scripts/lowest --write

@@ -122,14 +122,6 @@ class Asterisk(Server):
     def log(self) -> Path:
         return self.folder / "log"
 
-    @property
-    def pid(self) -> int:
-        """The process's id. Raises LabError where there is none."""
-        if self._process is None:
-            message = "it was not started"
-            raise LabError(message)
-        return self._process.pid
-
     def start(self) -> None:
         """Start and wait until ARI answers and every module is loaded."""
         if self.running:

@@ -11,6 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tests.lab.errors import LabError
+
 
 class Server(ABC):
     """One process with a folder of its own inside a root. Context manager: started, then removed."""
@@ -43,6 +45,14 @@ class Server(ABC):
     def home(self) -> str:
         """Its folder as it sees it, inside the root."""
         return f"/lab/{self.name}"
+
+    @property
+    def pid(self) -> int:
+        """The process's id. Raises LabError where there is none."""
+        if self._process is None:
+            message = "it was not started"
+            raise LabError(message)
+        return self._process.pid
 
     @property
     def running(self) -> bool:

@@ -18,7 +18,7 @@ from tests.soak.scenarios import OPERATOR_ENDS
 _NAME = "load"
 # Upper ends, in ms, of the classes in which sipp counts how long an answer took.
 _ANSWERED_WITHIN_MS = (5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
-_SCENARIO = OPERATOR_ENDS.replace(
+_SCENARIO = OPERATOR_ENDS.replace("[field0]", "79000000001").replace(
     "</scenario>",
     f'<ResponseTimeRepartition value="{", ".join(map(str, _ANSWERED_WITHIN_MS))}"/>\n</scenario>',
 )

@@ -75,6 +75,11 @@ class Sipp:
         self._running.append(process)
         return process
 
+    def file(self, name: str, text: str) -> str:
+        """Write a file for a scenario's options; its path as sipp sees it."""
+        (self.folder / name).write_text(text)
+        return f"/lab/{self.name}/{name}"
+
     def counts(self, name: str) -> Mapping[str, str]:
         """The last line of a scenario's statistics, by column; empty before there is one."""
         file = self.folder / f"{name}.csv"

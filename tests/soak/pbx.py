@@ -22,8 +22,12 @@ _CLIENTS_AT = "127.0.5.1"
 _OPERATORS_AT = "127.0.5.2"
 _NUMBER = "800{}"
 _OPERATOR = "90{}"
+NAMES = [_OPERATOR.format(kind) for kind in KINDS]
+"""The operators' endpoints."""
 # More than any machine that runs this carries at once.
 _AT_ONCE = 4_000
+# Clients, each with a number: who calls again is one whose call was lost, or whose talk is over.
+_NUMBERS = [f"79000000{client:03}" for client in range(1_000)]
 
 
 class Crowd:
@@ -58,9 +62,11 @@ class Crowd:
         share_ms = round(1000 * len(KINDS) / rate)
         for kind, scenario in CLIENTS.items():
             name = f"client{kind}_{self._round}"
+            numbers = self._sipp.file(f"{name}.numbers", _numbers(kind))
             self._clients[name] = self._sipp.start(
                 name, scenario, _CLIENTS_AT, self._client_ports[kind],
                 "-r", "1", "-rp", str(share_ms), "-l", str(_AT_ONCE), "-s", _NUMBER.format(kind),
+                "-inf", numbers,
                 f"127.0.0.1:{self._pbx.sip_port}",
             )  # fmt: skip
 
@@ -89,6 +95,12 @@ class Crowd:
     def complaints(self) -> str:
         """The clients' errors."""
         return "\n".join(f"--- {name}\n{self._sipp.said(name)}" for name in self._clients)
+
+
+def _numbers(kind: int) -> str:
+    """A sequence of callers as sipp reads it; each kind of call begins at another one."""
+    first = kind * len(_NUMBERS) // (len(KINDS) + 1)
+    return "\n".join(["SEQUENTIAL", *_NUMBERS[first:], *_NUMBERS[:first], ""])
 
 
 def prepare(pbx: Asterisk, ports: dict[int, int]) -> None:
@@ -130,7 +142,9 @@ def _append(file: Path, text: str) -> None:
     file.write_text(file.read_text() + text)
 
 
-def prepare_settings(folder: Path, pbx: Asterisk, broker: Mosquitto, **more: Any) -> Settings:
-    """The daemon's."""
+def prepare_settings(
+    folder: Path, pbx: Asterisk, broker: Mosquitto, *, name: str = "soak", **more: Any
+) -> Settings:
+    """The daemon's. `name`: of its ARI application and MQTT root."""
     lines = [{"name": LINE, "dids": [_NUMBER.format(kind) for kind in KINDS], "profile": "standard"}]
-    return merged(lab_settings(folder, pbx, broker, name="soak"), {"lines": lines} | more)
+    return merged(lab_settings(folder, pbx, broker, name=name), {"lines": lines} | more)

@@ -1,7 +1,8 @@
 """The calls of the soak, as sipp plays them: clients, and the operators who answer them.
 
 The last digit of the number dialled says what becomes of a call: 1 and 2 are talks that the client ends, 3
-one that the operator ends, 4 one that the client gives up while it rings, 5 an operator who is busy.
+one that the operator ends, 4 one that the client gives up while it rings, 5 an operator who is busy. Of a
+client's file of values (-inf), field 0 is the caller's number.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ m=audio [media_port] RTP/AVP 0
 a=rtpmap:0 PCMU/8000"""
 
 _REQUEST = """Via: SIP/2.0/UDP [local_ip]:[local_port];branch=[branch]
-From: "client" <sip:79000000001@[local_ip]:[local_port]>;tag=[call_number]
+From: "client" <sip:[field0]@[local_ip]:[local_port]>;tag=[call_number]
 To: <sip:[service]@[remote_ip]:[remote_port]>[peer_tag_param]
 Call-ID: [call_id]
 Max-Forwards: 70"""
