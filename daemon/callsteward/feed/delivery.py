@@ -106,6 +106,8 @@ class Delivery:
         self._removed: set[str] = set()
         self._released: dict[str, float] = {}
         self._sent: list[str] = []
+        # Acknowledged, and to be removed by the next transaction, whatever it is for.
+        self._leaving: set[str] = set()
         self._refused: list[str] = []
         self._news = asyncio.Event()
         self._acknowledged = asyncio.Event()
@@ -261,9 +263,11 @@ class Delivery:
         return not 0 <= time.time() * 1000 - message.made_at_ms <= UNRELEASED_MS
 
     async def _tidy(self, sink: Sink) -> None:
-        if self._sent:
+        if self._sent or self._leaving:
+            # On a busy PBX the next record comes sooner, and takes them along.
+            await self._let_go()
             await asyncio.sleep(GATHER_S)
-            await self._remove_sent()
+            await self._outbox.settle()
         now_s = time.monotonic()
         if now_s - self._measured_s < MEASURE_EVERY_S:
             return
@@ -271,18 +275,36 @@ class Delivery:
         await self._keep_bounds(sink)
 
     async def _remove_sent(self) -> None:
-        if not self._sent:
+        await self._drop_refused()
+        if not (self._sent or self._leaving):
             return
         names, self._sent = self._sent, []
-        refused, self._refused = self._refused, []
         try:
-            if refused:
-                await self._outbox.drop(refused)
             await self._outbox.remove(names)
         except StoreError:
             self._sent = names + self._sent
-            self._refused = refused + self._refused
             raise
+        self._removed.update(names)
+
+    async def _let_go(self) -> None:
+        """Have acknowledged messages removed along with whatever is written next."""
+        await self._drop_refused()
+        if self._sent:
+            names, self._sent = self._sent, []
+            self._leaving.update(names)
+            self._outbox.remove_along(names, lambda: self._left(names))
+
+    async def _drop_refused(self) -> None:
+        if self._refused:
+            refused, self._refused = self._refused, []
+            try:
+                await self._outbox.drop(refused)
+            except StoreError:
+                self._refused = refused + self._refused
+                raise
+
+    def _left(self, names: Sequence[str]) -> None:
+        self._leaving.difference_update(names)
         self._removed.update(names)
 
     async def _keep_bounds(self, sink: Sink) -> None:
@@ -311,7 +333,7 @@ class Delivery:
         """Give up the oldest messages that are not being sent, at least `size` bytes of them."""
 
         def spared() -> set[str]:
-            return {*sink.on_the_way(), *self._sent}
+            return {*sink.on_the_way(), *self._sent, *self._leaving}
 
         async with self._turn:
             oldest = await self._outbox.oldest(size, spare=spared())

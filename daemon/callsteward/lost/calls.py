@@ -11,12 +11,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sqlalchemy import BindParameter, and_, bindparam, delete, exists, func, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy import BindParameter, and_, bindparam, delete, func, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callsteward.record.call import CallRecord, Direction, Outcome, ms_of
 from callsteward.record.facts import CallEnded, Fact
+from callsteward.store.direct import Sql, along, read, write
 from callsteward.store.engine import failing, insert_into, writing
+from callsteward.store.prepared import Prepared
 from callsteward.store.stored import all_readable
 from callsteward.store.tables import calls, lost_calls, lost_calls_settled
 
@@ -66,8 +68,7 @@ def _one_of(name: str) -> BindParameter[list[str]]:
     return bindparam(name, expanding=True)
 
 
-# Made once: each in_() that is executed leaves reference cycles, and these run for every call that ends.
-_MET = (
+_MET = Prepared(
     select(*(lost_calls.c[name] for name in _Lost._fields))
     .where(
         lost_calls.c.site == bindparam("site"),
@@ -79,11 +80,20 @@ _MET = (
     )
     .order_by(lost_calls.c.id)
 )
-_SETTLED = select(lost_calls_settled.c.call_id).where(
-    lost_calls_settled.c.site == bindparam("site"), lost_calls_settled.c.call_id.in_(_one_of("ids"))
+_SETTLED = Prepared(
+    select(lost_calls_settled.c.call_id).where(
+        lost_calls_settled.c.site == bindparam("site"), lost_calls_settled.c.call_id.in_(_one_of("ids"))
+    )
 )
-_OFF = delete(lost_calls).where(
-    lost_calls.c.site == bindparam("off_site"), lost_calls.c.call_id.in_(_one_of("ids"))
+_OFF = Prepared(
+    delete(lost_calls).where(
+        lost_calls.c.site == bindparam("off_site"), lost_calls.c.call_id.in_(_one_of("ids"))
+    )
+)
+_COUNTS = Prepared(
+    select(lost_calls.c.line, func.count())
+    .where(lost_calls.c.site == bindparam("site"))
+    .group_by(lost_calls.c.line)
 )
 
 
@@ -97,36 +107,41 @@ class LostCalls:
     def __init__(self, engine: AsyncEngine, site: str) -> None:
         self._engine = engine
         self._site = site
-        self._add = insert_into(engine, lost_calls).on_conflict_do_nothing(index_elements=["site", "call_id"])
-        self._settle = insert_into(engine, lost_calls_settled).on_conflict_do_nothing(
-            index_elements=["site", "call_id"]
+        once = ["site", "call_id"]
+        self._add = Prepared(
+            insert_into(engine, lost_calls).on_conflict_do_nothing(index_elements=once),
+            (*once, "line", *(name for name in _Lost._fields if name != "call_id")),
+        )
+        self._settle = Prepared(
+            insert_into(engine, lost_calls_settled).on_conflict_do_nothing(index_elements=once),
+            (*once, "at_ms", "settled_by", "comment"),
         )
 
-    async def note(self, facts: Sequence[Fact], read: Callable[[str], str | None]) -> bool:
+    async def note(self, facts: Sequence[Fact], e164: Callable[[str], str | None]) -> bool:
         """Take calls that ended into account, in their order. True if one was lost or settled.
 
-        `read` makes a number E.164. A call that is noted again, when a journal is run again, changes nothing.
+        `e164` makes a number E.164. A call that is noted again, when a journal is run again, changes nothing.
         """
-        ended = [
-            _Ended(fact.record, _at_ms(fact.record), read(fact.client_number))
-            for fact in facts
-            if isinstance(fact, CallEnded) and _counts(fact.record)
-        ]
+        ended = _those_that_count(facts, e164)
         if not ended:
             return False
-        if not any(call.is_lost for call in ended):
-            with failing("read"):
-                async with self._engine.connect() as connection:
-                    if not await self._met(connection, ended):
-                        return False  # the usual case, and no write
         with failing("write to"):
-            async with writing(self._engine) as connection:
-                return await self._write(connection, ended)
+            return await write(self._engine, lambda sql: self._write(sql, ended))
 
-    async def _write(self, connection: AsyncConnection, ended: Sequence[_Ended]) -> bool:
+    def note_along(
+        self, facts: Sequence[Fact], e164: Callable[[str], str | None], changed: Callable[[], None]
+    ) -> None:
+        """The same in the transaction that stores the calls' records; `changed` is called then."""
+        ended = _those_that_count(facts, e164)
+        if ended:
+            along(self._engine, lambda sql: self._write(sql, ended), lambda new: changed() if new else None)
+
+    def _write(self, sql: Sql, ended: Sequence[_Ended]) -> bool:
         """A fixed number of statements, however many calls ended together."""
-        there = await self._met(connection, ended)
-        known = {row.call_id for row in there} | await self._settled(connection, ended)
+        there = self._met(sql, ended)
+        if not there and not any(call.is_lost for call in ended):
+            return False  # the usual case
+        known = {row.call_id for row in there} | self._settled(sql, ended)
         new: list[_Lost] = []
         closed: dict[str, str] = {}
         for call in ended:
@@ -144,13 +159,11 @@ class LostCalls:
                 if row.call_id not in closed
             ]
             if rows:
-                await connection.execute(self._add, rows)
-        await self._close(
-            connection, {call_id: f"call {talk_id}" for call_id, talk_id in closed.items()}, by=TALK
-        )
+                sql.many(self._add, rows)
+        self._close(sql, {call_id: f"call {talk_id}" for call_id, talk_id in closed.items()}, by=TALK)
         return bool(new or closed)
 
-    async def _met(self, connection: AsyncConnection, ended: Sequence[_Ended]) -> list[_Lost]:
+    def _met(self, sql: Sql, ended: Sequence[_Ended]) -> list[_Lost]:
         """The calls on the list that these concern: the same calls, or earlier ones of a client spoken to."""
         talks = [call for call in ended if call.is_talk]
         about = {
@@ -159,14 +172,14 @@ class LostCalls:
             "numbers": sorted({call.number for call in talks if call.number is not None}),
             "refs": sorted({call.record.client_ref for call in talks if call.record.client_ref is not None}),
         }
-        return [_Lost(*row) for row in await connection.execute(_MET, about)]
+        return [_Lost(*row) for row in sql.rows(_MET, about)]
 
-    async def _settled(self, connection: AsyncConnection, ended: Sequence[_Ended]) -> set[str]:
+    def _settled(self, sql: Sql, ended: Sequence[_Ended]) -> set[str]:
         """Those of the unanswered calls that have been settled before."""
         ids = [call.record.call_id for call in ended if call.is_lost]
-        return set((await connection.execute(_SETTLED, {"site": self._site, "ids": ids})).scalars())
+        return {call_id for (call_id,) in sql.rows(_SETTLED, {"site": self._site, "ids": ids})}
 
-    async def _close(self, connection: AsyncConnection, comments: Mapping[str, str], *, by: str) -> None:
+    def _close(self, sql: Sql, comments: Mapping[str, str], *, by: str) -> None:
         """Take calls off the list, each with its comment."""
         if not comments:
             return
@@ -175,8 +188,8 @@ class LostCalls:
             {"site": self._site, "call_id": call_id, "at_ms": now_ms, "settled_by": by, "comment": comment}
             for call_id, comment in comments.items()
         ]
-        await connection.execute(self._settle, rows)
-        await connection.execute(_OFF, {"off_site": self._site, "ids": list(comments)})
+        sql.many(self._settle, rows)
+        sql.count(_OFF, {"off_site": self._site, "ids": list(comments)})
 
     async def listed(self, line: str | None = None) -> list[CallRecord]:
         """The lost calls, oldest first."""
@@ -198,24 +211,24 @@ class LostCalls:
 
     async def counts(self) -> dict[str, int]:
         """The number of calls on the list by line; lines without one are left out."""
-        query = (
-            select(lost_calls.c.line, func.count().label("calls"))
-            .where(lost_calls.c.site == self._site)
-            .group_by(lost_calls.c.line)
-        )
         with failing("read"):
-            async with self._engine.connect() as connection:
-                return {row.line: row.calls for row in await connection.execute(query)}
+            rows = await read(self._engine, lambda sql: sql.rows(_COUNTS, {"site": self._site}))
+        return {line: count for line, count in rows}  # noqa: C416  # rows of any kind
 
     async def settle(self, call_id: str, *, by: str, comment: str) -> bool:
         """Take a call off the list. False if it is not on it."""
+        one = Prepared(
+            select(lost_calls.c.id).where(lost_calls.c.site == self._site, lost_calls.c.call_id == call_id)
+        )
+
+        def work(sql: Sql) -> bool:
+            if not sql.rows(one):
+                return False
+            self._close(sql, {call_id: comment}, by=by)
+            return True
+
         with failing("write to"):
-            async with writing(self._engine) as connection:
-                one = exists().where(lost_calls.c.site == self._site, lost_calls.c.call_id == call_id)
-                if not (await connection.execute(select(one))).scalar_one():
-                    return False
-                await self._close(connection, {call_id: comment}, by=by)
-        return True
+            return await write(self._engine, work)
 
     async def forget_numbers(self, before_ms: int) -> None:
         """Delete the numbers of calls lost before a moment; from then on only a comment can settle them."""
@@ -227,6 +240,14 @@ class LostCalls:
         with failing("write to"):
             async with writing(self._engine) as connection:
                 await connection.execute(update(lost_calls).where(*old).values(number=None))
+
+
+def _those_that_count(facts: Sequence[Fact], read: Callable[[str], str | None]) -> list[_Ended]:
+    return [
+        _Ended(fact.record, _at_ms(fact.record), read(fact.client_number))
+        for fact in facts
+        if isinstance(fact, CallEnded) and _counts(fact.record)
+    ]
 
 
 def _counts(record: CallRecord) -> bool:

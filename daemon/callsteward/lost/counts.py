@@ -19,6 +19,8 @@ log = structlog.get_logger(__name__)
 
 # Another process may settle a call, and the daemon is not notified.
 LOOK_EVERY_S = 5.0
+# A gauge is shown once a second at most.
+REST_S = 1.0
 
 
 class LostCounts:
@@ -44,9 +46,8 @@ class LostCounts:
         self._look = asyncio.Event()
 
     async def judge(self, facts: Sequence[Fact]) -> Sequence[Fact]:
-        """Take calls that ended into account. Raises StoreError; may be called again with the same facts."""
-        if await self._lost.note(facts, self._read):
-            self._look.set()
+        """Take calls that ended into account, in the transaction that stores their records."""
+        self._lost.note_along(facts, self._read, self._look.set)
         return facts
 
     def on(self, lines: Iterable[LineNow]) -> list[LineNow]:
@@ -68,8 +69,9 @@ class LostCounts:
                 if not failing:
                     log.warning("lost calls cannot be counted", action="lost_uncounted", error=str(error))
                 failing = True
+            await asyncio.sleep(REST_S)
             try:
-                async with asyncio.timeout(LOOK_EVERY_S):
+                async with asyncio.timeout(LOOK_EVERY_S - REST_S):
                     await self._look.wait()
             except TimeoutError:
                 pass

@@ -7,11 +7,15 @@ import types
 from collections.abc import Mapping, Sequence
 
 import msgspec
-from sqlalchemy import delete, select
+from sqlalchemy import bindparam, delete, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from callsteward.store.direct import read
 from callsteward.store.engine import failing, insert_into, writing
+from callsteward.store.prepared import Prepared
 from callsteward.store.tables import do_not_call
+
+_HAS = Prepared(select(do_not_call.c.number).where(do_not_call.c.number == bindparam("number")))
 
 
 class Listed(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,10 +74,8 @@ class DoNotCall:
                 )
 
     async def has(self, number: str) -> bool:
-        query = select(do_not_call.c.number).where(do_not_call.c.number == number)
         with failing("read"):
-            async with self._engine.connect() as connection:
-                return (await connection.execute(query)).first() is not None
+            return bool(await read(self._engine, lambda sql: sql.rows(_HAS, {"number": number})))
 
     async def listed(self) -> list[Listed]:
         """All numbers on the list, latest first."""

@@ -10,16 +10,18 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any, Generic
 
-from sqlalchemy import ColumnElement, RowMapping, Select, and_, exists, or_, select, update
+from sqlalchemy import ColumnElement, RowMapping, Select, and_, bindparam, exists, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from callsteward import faults
 from callsteward.outgoing.plan import Plan, R, S, sources
 from callsteward.outgoing.words import Actor
 from callsteward.store.clauses import one_of
+from callsteward.store.direct import read
 from callsteward.store.engine import failing, insert_into, writing
 from callsteward.store.message import Announce, nobody
 from callsteward.store.outbox import enqueue
+from callsteward.store.prepared import Prepared
 from callsteward.store.tables import do_not_call
 
 
@@ -44,6 +46,15 @@ class Ledger(Generic[R, S]):
         self._one_more = plan.table.c.attempts + 1
         self._forbidden = exists().where(do_not_call.c.number == plan.table.c.number)
         self._not_forbidden = ~self._forbidden
+        opened = self._mine().where(one_of(plan.table.c.state, plan.open))
+        self._named = Prepared(
+            self._mine().where(
+                or_(plan.table.c[plan.name] == bindparam("about"), self._call == bindparam("about"))
+            )
+        )
+        self._of_call = Prepared(self._mine().where(self._call == bindparam("about")))
+        self._opened = Prepared(opened.order_by(*plan.order))
+        self._open_to = Prepared(opened.where(plan.table.c.number == bindparam("about")).limit(1))
 
     # --- steps ----------------------------------------------------------------------------------------
 
@@ -173,22 +184,19 @@ class Ledger(Generic[R, S]):
 
     async def find(self, name: str) -> R | None:
         """A row by its name or by the call that it is about."""
-        named = self._table.c[self.plan.name] == name
-        return next(iter(await self._read(self._mine().where(named | (self._call == name)))), None)
+        return next(iter(await self._found(self._named, name)), None)
+
+    async def of_call(self, call_id: str) -> R | None:
+        """The row of a call, None where it has none."""
+        return next(iter(await self._found(self._of_call, call_id)), None)
 
     async def opened(self) -> list[R]:
         """The rows that are open, in the order in which they are worked on."""
-        query = self._mine().where(one_of(self._table.c.state, self.plan.open))
-        return await self._read(query.order_by(*self.plan.order))
+        return await self._found(self._opened)
 
     async def open_to(self, number: str | None) -> bool:
         """True if a call to this client is open."""
-        if number is None:
-            return False
-        query = self._mine().where(
-            self._table.c.number == number, one_of(self._table.c.state, self.plan.open)
-        )
-        return bool(await self._read(query.limit(1)))
+        return number is not None and bool(await self._found(self._open_to, number))
 
     async def forbidden(self) -> list[R]:
         """The open rows whose client is on the do-not-call list."""
@@ -241,6 +249,14 @@ class Ledger(Generic[R, S]):
 
     def _mine(self) -> Select[Any]:
         return select(self._table).where(self._of_site)
+
+    async def _found(self, statement: Prepared, about: str = "") -> list[R]:
+        with failing("read"):
+            rows = await read(
+                self._engine, lambda sql: sql.rows(statement, {"about": about} if about else {})
+            )
+        columns = self._table.columns.keys()
+        return [self.plan.read(dict(zip(columns, row, strict=True))) for row in rows]
 
     async def _read(self, query: Select[Any]) -> list[R]:
         with failing("read"):

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
 import msgspec
-from sqlalchemy import Column, ColumnElement, RowMapping, Table
+from sqlalchemy import Column, ColumnElement, Table
 
 from callsteward.outgoing.ledger_row import LedgerRow
 from callsteward.outgoing.words import Actor
@@ -74,7 +74,7 @@ class Plan(msgspec.Struct, Generic[R, S], frozen=True, kw_only=True):
     def over(self) -> frozenset[S]:
         return frozenset(self.states) - self.open
 
-    def read(self, row: RowMapping) -> R:
+    def read(self, row: Mapping[Any, Any]) -> R:
         """A row of the table. Columns are named like the fields, except the one of the row's name."""
         fields = self.row.__struct_fields__
         values = {field: row[self.name if field == "id" else field] for field in fields}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-from sqlalchemy import func, or_, select, tuple_
+from sqlalchemy import Text, bindparam, func, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callsteward.outgoing import ledger
@@ -14,8 +14,10 @@ from callsteward.outgoing.words import Actor
 from callsteward.rating.states import ALLOWED, ASKED, OPEN, Mode, RatingMoved, RatingRow, RatingState
 from callsteward.record.rating_id import rating_id
 from callsteward.store.clauses import one_of
+from callsteward.store.direct import read
 from callsteward.store.engine import failing
 from callsteward.store.message import Announce, nobody
+from callsteward.store.prepared import Prepared
 from callsteward.store.tables import ratings
 
 _PAGE = 500
@@ -58,6 +60,18 @@ class RatingLedger(ledger.Ledger[RatingRow, RatingState]):
 
     def __init__(self, engine: AsyncEngine, site: str, announce: Announce = nobody) -> None:
         super().__init__(PLAN, engine, site, announce)
+        # Nothing equals NULL: a client without a number is known by the reference alone, and the other way.
+        self._last_asked = Prepared(
+            select(func.max(ratings.c.created_at_ms)).where(
+                self._of_site,
+                ratings.c.call_id != bindparam("but"),
+                one_of(ratings.c.state, ASKED | OPEN),
+                or_(
+                    ratings.c.number == bindparam("number", type_=Text),
+                    ratings.c.client_ref == bindparam("client_ref", type_=Text),
+                ),
+            )
+        )
 
     async def open(
         self,
@@ -121,10 +135,6 @@ class RatingLedger(ledger.Ledger[RatingRow, RatingState]):
             changes |= {"comment_file": comment_file, "comment_ms": comment_ms}
         return await self._change(rating, None, {RatingState.ANSWERED}, changes)
 
-    async def of_call(self, call_id: str) -> RatingRow | None:
-        """The rating of a call, None if its client was not asked."""
-        return next(iter(await self._read(self._mine().where(ratings.c.call_id == call_id))), None)
-
     async def asking(self) -> list[RatingRow]:
         """Ratings whose client is in the menu, or was in it when a daemon died."""
         return await self._read(self._mine().where(ratings.c.state == RatingState.ASKING.value))
@@ -162,23 +172,13 @@ class RatingLedger(ledger.Ledger[RatingRow, RatingState]):
 
     async def last_asked_ms(self, *, number: str | None, client_ref: str | None, but: str) -> int | None:
         """When a client was last asked, or will be; None for never. `but`: a call that does not count."""
-        known = []
-        if number is not None:
-            known.append(ratings.c.number == number)
-        if client_ref is not None:
-            known.append(ratings.c.client_ref == client_ref)
-        if not known:
+        if number is None and client_ref is None:
             return None
-        query = select(func.max(ratings.c.created_at_ms)).where(
-            ratings.c.site == self._site,
-            ratings.c.call_id != but,
-            one_of(ratings.c.state, ASKED | OPEN),
-            or_(*known),
-        )
+        values = {"but": but, "number": number, "client_ref": client_ref}
         with failing("read"):
-            async with self._engine.connect() as connection:
-                last: int | None = (await connection.execute(query)).scalar_one()
-        return last
+            rows = await read(self._engine, lambda sql: sql.rows(self._last_asked, values))
+        ((last,),) = rows
+        return None if last is None else int(last)
 
     async def comment_gone(self, rating: RatingRow) -> None:
         """Asterisk has no recording of a rating's comment any more."""

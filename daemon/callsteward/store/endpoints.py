@@ -6,12 +6,20 @@ import time
 from collections.abc import Sequence
 
 import msgspec
-from sqlalchemy import delete, select
+from sqlalchemy import bindparam, delete, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callsteward.ari.events import Listened
-from callsteward.store.engine import failing, insert_into, writing
+from callsteward.store.direct import Sql, write
+from callsteward.store.engine import failing, insert_into
+from callsteward.store.prepared import Prepared
 from callsteward.store.tables import endpoints
+
+_GONE = Prepared(
+    delete(endpoints).where(
+        endpoints.c.site == bindparam("of_site"), endpoints.c.endpoint == bindparam("of_endpoint")
+    )
+)
 
 
 class KnownEndpoint(msgspec.Struct, frozen=True):
@@ -28,9 +36,12 @@ class HeardEndpoints:
         self._engine = engine
         self._site = site
         statement = insert_into(engine, endpoints)
-        self._put = statement.on_conflict_do_update(
-            index_elements=["site", "endpoint"],
-            set_={name: statement.excluded[name] for name in ("heard", "quiet", "changed_at_ms")},
+        state = ("heard", "quiet", "changed_at_ms")
+        self._put = Prepared(
+            statement.on_conflict_do_update(
+                index_elements=["site", "endpoint"], set_={name: statement.excluded[name] for name in state}
+            ),
+            ("site", "endpoint", *state),
         )
 
     async def keep(self, anew: Sequence[tuple[str, Listened | None]]) -> None:
@@ -48,16 +59,15 @@ class HeardEndpoints:
             if item is not None
         ]
         gone = [endpoint for endpoint, item in anew if item is None]
+
+        def work(sql: Sql) -> None:
+            if rows:
+                sql.many(self._put, rows)
+            for endpoint in gone:
+                sql.count(_GONE, {"of_site": self._site, "of_endpoint": endpoint})
+
         with failing("write to"):
-            async with writing(self._engine) as connection:
-                if rows:
-                    await connection.execute(self._put, rows)
-                for endpoint in gone:
-                    await connection.execute(
-                        delete(endpoints).where(
-                            endpoints.c.site == self._site, endpoints.c.endpoint == endpoint
-                        )
-                    )
+            await write(self._engine, work)
 
     async def known(self) -> list[KnownEndpoint]:
         """All endpoints, the one whose state has lasted longest first."""

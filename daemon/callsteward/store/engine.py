@@ -29,14 +29,11 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from callsteward.config.secret_words import masked
 from callsteward.exceptions import StoreError
 from callsteward.store.database_file import BUSY_TIMEOUT_MS, file_of, prepare
-from callsteward.store.sqlite import opened
+from callsteward.store.sqlite import opened, settle_in
 from callsteward.store.trouble import DAMAGED, NOT_UNDERSTOOD, of_database, of_driver, reason
 from callsteward.store.url import StoreUrlError, store_url
 
 MIGRATIONS = Path(__file__).with_name("migrations")
-# A connection's page cache. SQLite's own 2 MiB for each fill over minutes without use: another connection's
-# commit empties them, and the operating system has the pages anyway (as fast with 256 KiB, measured).
-PAGE_CACHE_KIB = 512
 # Any constant will do: it tells the advisory lock of our migrations from other programs'.
 _MIGRATION_LOCK = 0x63737477
 _NO_OPTION = "store.url: the database's driver does not accept what follows the question mark: {}"
@@ -156,8 +153,8 @@ async def writing(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     Raises RuntimeError inside another transaction on the same engine, which would wait for its own end for
     ever.
     """
-    around = _around(engine)
-    async with _turn(engine), engine.connect() as connection:
+    around = alone(engine)
+    async with turn(engine), engine.connect() as connection:
         await connection.execution_options(**{_WRITES: True})
         async with connection.begin():
             own = _Written(engine, around)
@@ -169,8 +166,8 @@ async def writing(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
                 _within.set(around)
 
 
-def _around(engine: AsyncEngine) -> _Written | None:
-    """The transaction in which this one begins: another engine's, or RuntimeError."""
+def alone(engine: AsyncEngine) -> _Written | None:
+    """The transaction in which a new one begins: another engine's. Raises RuntimeError for this one's."""
     inmost = _within.get()
     while inmost is not None and inmost.over:
         inmost = inmost.around
@@ -186,7 +183,8 @@ def _around(engine: AsyncEngine) -> _Written | None:
     return inmost
 
 
-def _turn(engine: AsyncEngine) -> AbstractAsyncContextManager[object]:
+def turn(engine: AsyncEngine) -> AbstractAsyncContextManager[object]:
+    """Around a transaction that writes."""
     if engine.dialect.name != "sqlite":
         return nullcontext()
     return _turns.setdefault(engine, asyncio.Lock())
@@ -281,15 +279,7 @@ def _engine(url: URL) -> AsyncEngine:
 
     @event.listens_for(engine.sync_engine, "connect")
     def _pragmas(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
-        # sqlite3 opens transactions by its own rules, none around DDL; None leaves them to us (below).
-        connection.isolation_level = None
-        cursor = connection.cursor()
-        cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-        # NORMAL, usual with the write-ahead log, may lose the last commits when the power goes.
-        cursor.execute("PRAGMA synchronous = FULL")
-        cursor.execute("PRAGMA foreign_keys = ON")
-        cursor.execute(f"PRAGMA cache_size = -{PAGE_CACHE_KIB}")
-        cursor.close()
+        settle_in(connection)
 
     @event.listens_for(engine.sync_engine, "begin")
     def _begin(connection: Connection) -> None:

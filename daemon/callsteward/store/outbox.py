@@ -8,13 +8,11 @@ the messages back in that order, removes acknowledged ones, and drops the oldest
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import msgspec
 from sqlalchemy import (
-    BindParameter,
     ColumnElement,
-    Insert,
     bindparam,
     delete,
     func,
@@ -26,8 +24,10 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from callsteward.store.direct import OfSqlAlchemy, Sql, along, flush, read, write
 from callsteward.store.engine import failing, writing
 from callsteward.store.message import Outgoing
+from callsteward.store.prepared import Prepared
 from callsteward.store.tables import outbox, outbox_drops
 
 # Any constant will do: with the site's name it makes the advisory lock of a site's outbox.
@@ -38,11 +38,45 @@ _AT_ONCE = 500
 _SAME_DROP_MS = 600_000
 
 
+_COLUMNS = tuple(column.name for column in outbox.columns if column.name != "id")
 _ONE = ("site", "message_id")
-_insert: dict[str, Insert] = {
-    "postgresql": postgresql.insert(outbox).on_conflict_do_nothing(index_elements=_ONE),
-    "sqlite": sqlite.insert(outbox).on_conflict_do_nothing(index_elements=_ONE),
+_insert: dict[str, Prepared] = {
+    "postgresql": Prepared(postgresql.insert(outbox).on_conflict_do_nothing(index_elements=_ONE), _COLUMNS),
+    "sqlite": Prepared(sqlite.insert(outbox).on_conflict_do_nothing(index_elements=_ONE), _COLUMNS),
 }
+_replace = Prepared(
+    delete(outbox).where(
+        outbox.c.site == bindparam("of_site"), outbox.c.message_id == bindparam("of_message")
+    )
+)
+_remove = Prepared(
+    delete(outbox).where(
+        outbox.c.site == bindparam("of_site"), outbox.c.message_id.in_(bindparam("names", expanding=True))
+    )
+)
+_lock = Prepared(text(f"SELECT pg_advisory_xact_lock({_LOCK}, hashtext(:site))"))
+_measure = Prepared(
+    select(func.count(), func.coalesce(func.sum(outbox.c.size), 0), func.min(outbox.c.made_at_ms)).where(
+        outbox.c.site == bindparam("of_site")
+    )
+)
+# Written so that no index is used: with an index that begins with the site SQLite would sort all waiting
+# messages for each page.
+_after = Prepared(
+    select(
+        outbox.c.id,
+        outbox.c.message_id,
+        outbox.c.kind,
+        outbox.c.topic,
+        outbox.c.payload,
+        outbox.c.retain,
+        outbox.c.expire_s,
+        outbox.c.made_at_ms,
+    )
+    .where((outbox.c.site + "") == bindparam("of_site"), outbox.c.id > bindparam("last"))
+    .order_by(outbox.c.id)
+    .limit(bindparam("most"))
+)
 
 
 class Stored(msgspec.Struct, frozen=True):
@@ -83,20 +117,26 @@ async def enqueue(connection: AsyncConnection, messages: Sequence[Outgoing]) -> 
     """
     if not messages:
         return 0
-    if connection.dialect.name == "postgresql":
+    return await connection.run_sync(
+        lambda sync: put_in(OfSqlAlchemy(sync), connection.dialect.name, messages)
+    )
+
+
+def put_in(sql: Sql, dialect: str, messages: Sequence[Outgoing]) -> int:
+    """The same in a piece of work (`store.direct`). `dialect`: the engine's name for it."""
+    if not messages:
+        return 0
+    if dialect == "postgresql":
         # Ids are assigned before the commit: without this a later one could be visible before an earlier one.
         # (SQLite has one writer at a time.)
         for site in sorted({message.site for message in messages}):
-            await connection.execute(
-                text("SELECT pg_advisory_xact_lock(:key, hashtext(:site))"), {"key": _LOCK, "site": site}
-            )
-    await connection.execute(_insert[connection.dialect.name], [_row(message) for message in messages])
-    replaced = 0
-    for message in messages:
-        if message.replaces is not None:
-            these = (outbox.c.site == message.site, outbox.c.message_id == message.replaces)
-            replaced += (await connection.execute(delete(outbox).where(*these))).rowcount
-    return replaced
+            sql.rows(_lock, {"site": site})
+    sql.many(_insert[dialect], [_row(message) for message in messages])
+    return sum(
+        sql.count(_replace, {"of_site": message.site, "of_message": message.replaces})
+        for message in messages
+        if message.replaces is not None
+    )
 
 
 class Outbox:
@@ -106,41 +146,15 @@ class Outbox:
         self._engine = engine
         self._site = site
         self._mine: ColumnElement[bool] = outbox.c.site == site
-        # Written so that no index is used: with an index that begins with the site SQLite would sort all
-        # waiting messages for each page.
-        self._walked = (outbox.c.site + "") == site
-        # Made once: each in_() leaves ten objects in cycles behind, and this runs ten times a second.
-        names: BindParameter[list[str]] = bindparam("names", expanding=True)
-        self._remove = delete(outbox).where(self._mine, outbox.c.message_id.in_(names))
 
     async def after(self, last: int, limit: int) -> list[Stored]:
         """The next messages after the one with id `last`, in order."""
-        columns = (
-            outbox.c.id,
-            outbox.c.message_id,
-            outbox.c.kind,
-            outbox.c.topic,
-            outbox.c.payload,
-            outbox.c.retain,
-            outbox.c.expire_s,
-            outbox.c.made_at_ms,
-        )
-        query = select(*columns).where(self._walked, outbox.c.id > last).order_by(outbox.c.id).limit(limit)
+        values = {"of_site": self._site, "last": last, "most": limit}
         with failing("read"):
-            async with self._engine.connect() as connection:
-                rows = (await connection.execute(query)).all()
+            rows = await read(self._engine, lambda sql: sql.rows(_after, values))
         return [
-            Stored(
-                row.id,
-                row.message_id,
-                row.kind,
-                row.topic,
-                row.payload.encode(),
-                row.retain,
-                row.expire_s,
-                row.made_at_ms,
-            )
-            for row in rows
+            Stored(number, message_id, kind, topic, payload.encode(), bool(retain), expire_s, made_at_ms)
+            for number, message_id, kind, topic, payload, retain, expire_s, made_at_ms in rows
         ]
 
     async def newest(self) -> int:
@@ -153,19 +167,30 @@ class Outbox:
     async def remove(self, names: Sequence[str]) -> None:
         """Remove acknowledged messages, by message_id, in one transaction."""
         with failing("write to"):
-            async with writing(self._engine) as connection:
-                for start in range(0, len(names), _AT_ONCE):
-                    some = names[start : start + _AT_ONCE]
-                    await connection.execute(self._remove, {"names": some})
+            await write(self._engine, self._removal(names))
+
+    def remove_along(self, names: Sequence[str], gone: Callable[[], None]) -> None:
+        """Remove acknowledged messages in the next transaction, whatever it is for; `gone` is called then."""
+        along(self._engine, self._removal(names), lambda _: gone())
+
+    async def settle(self) -> None:
+        """Make a transaction for what was to be removed along, where none has come."""
+        with failing("write to"):
+            await flush(self._engine)
+
+    def _removal(self, names: Sequence[str]) -> Callable[[Sql], None]:
+        def work(sql: Sql) -> None:
+            for start in range(0, len(names), _AT_ONCE):
+                some = names[start : start + _AT_ONCE]
+                sql.count(_remove, {"of_site": self._site, "names": some})
+
+        return work
 
     async def measure(self) -> OutboxSize:
         """The outbox's size at this moment."""
-        query = select(
-            func.count(), func.coalesce(func.sum(outbox.c.size), 0), func.min(outbox.c.made_at_ms)
-        ).where(self._mine)
         with failing("read"):
-            async with self._engine.connect() as connection:
-                messages, size, oldest = (await connection.execute(query)).one()
+            rows = await read(self._engine, lambda sql: sql.rows(_measure, {"of_site": self._site}))
+        ((messages, size, oldest),) = rows
         return OutboxSize(messages, int(size), oldest)
 
     async def waiting(self) -> list[tuple[str, str, int]]:

@@ -12,12 +12,15 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callsteward.record.call import CallRecord, Outcome, encode, ms_of
 from callsteward.record.facts import CallEnded
+from callsteward.store.direct import Sql, write
 from callsteward.store.engine import connect, failing, insert_into, writing
 from callsteward.store.message import Announce, nobody
-from callsteward.store.outbox import enqueue
+from callsteward.store.outbox import put_in
+from callsteward.store.prepared import Prepared
 from callsteward.store.stored import all_readable, readable
 from callsteward.store.tables import calls
 
+_COLUMNS = tuple(column.name for column in calls.columns if column.name != "id")
 # Records read at a time: a listing holds no transaction open while its reader pauses.
 _PAGE = 500
 
@@ -44,7 +47,8 @@ class Store:
     def __init__(self, engine: AsyncEngine, announce: Announce = nobody) -> None:
         self._engine = engine
         self._announce = announce
-        self._insert = insert_into(engine, calls).on_conflict_do_nothing(index_elements=["site", "call_id"])
+        new = insert_into(engine, calls).on_conflict_do_nothing(index_elements=["site", "call_id"])
+        self._insert = Prepared(new.returning(calls.c.site, calls.c.call_id), _COLUMNS)
 
     @classmethod
     async def open(cls, url: str, announce: Announce = nobody, *, create: bool = True) -> Self:
@@ -64,14 +68,19 @@ class Store:
             first.setdefault((record.site, record.call_id), record)
         now_ms = time.time_ns() // 1_000_000
         rows = [_row(record, now_ms) for record in first.values()]
-        insert = self._insert.returning(calls.c.site, calls.c.call_id)
+        # On the loop, where whoever announces has its other work; for a record that is there it is in vain.
+        told = {key: self._announce(CallEnded(record), now_ms) for key, record in first.items()}
+        dialect = self._engine.dialect.name
+
+        def work(sql: Sql) -> set[tuple[str, str]]:
+            stored = {(site, call_id) for site, call_id in sql.each(self._insert, rows)}
+            messages = [message for key, of_call in told.items() if key in stored for message in of_call]
+            put_in(sql, dialect, messages)
+            return stored
+
         with failing("write to"):
-            async with writing(self._engine) as connection:
-                stored = {(row.site, row.call_id) for row in await connection.execute(insert, rows)}
-                new = [record for key, record in first.items() if key in stored]
-                told = [self._announce(CallEnded(record), now_ms) for record in new]
-                await enqueue(connection, [message for messages in told for message in messages])
-        return new
+            stored = await write(self._engine, work)
+        return [record for key, record in first.items() if key in stored]
 
     async def calls(self, query: CallQuery) -> AsyncIterator[CallRecord]:
         """The calls that match, oldest first. Reads a page at a time: a year of calls needs no memory."""

@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Select, delete, exists, or_, select
+from sqlalchemy import Select, bindparam, delete, exists, or_, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callsteward.clock import DAY_MS
 from callsteward.record.call import AttemptResult, CallbackDecision, CallRecord, Decision, ms_of
 from callsteward.record.facts import CallTagged
 from callsteward.record.tag import Given, Tag
+from callsteward.store.direct import along, flush, read
 from callsteward.store.engine import failing, insert_into, writing
+from callsteward.store.prepared import Prepared
 from callsteward.store.stored import all_readable, readable
 from callsteward.store.tables import call_clients, call_tags, callbacks, calls
 
@@ -44,8 +46,12 @@ class TagBook:
         self._tag = insert_into(engine, call_tags).on_conflict_do_nothing(
             index_elements=["site", "call_id", "tag", "value"]
         )
-        self._client = insert_into(engine, call_clients).on_conflict_do_nothing(
-            index_elements=["site", "call_id"]
+        self._client = Prepared(
+            insert_into(engine, call_clients).on_conflict_do_nothing(index_elements=["site", "call_id"]),
+            [column.name for column in call_clients.columns],
+        )
+        self._of = Prepared(
+            self._mine().where(call_tags.c.call_id == bindparam("call")).order_by(call_tags.c.id)
         )
 
     async def add(self, fact: CallTagged, given: Given) -> bool:
@@ -74,7 +80,9 @@ class TagBook:
 
     async def of(self, call_id: str) -> list[Kept]:
         """The tags of a call, oldest first."""
-        return await self._kept(self._mine().where(call_tags.c.call_id == call_id).order_by(call_tags.c.id))
+        with failing("read"):
+            rows = await read(self._engine, lambda sql: sql.rows(self._of, {"call": call_id}))
+        return [Kept(**dict(zip(Kept.__struct_fields__, row, strict=True))) for row in rows]
 
     async def listed(
         self, call_id: str | None = None, tag: Tag | None = None, limit: int = 100
@@ -103,6 +111,14 @@ class TagBook:
 
     async def remember(self, ended: Sequence[tuple[CallRecord, str]]) -> None:
         """Keep E.164 numbers beside the calls they belong to, until `forget`; all in one write."""
+        self.remember_along(ended)
+        await self._stored()
+
+    def remember_along(self, ended: Sequence[tuple[CallRecord, str]]) -> None:
+        """Keep E.164 numbers from the next transaction on, which is that of the calls' records.
+
+        A number that is asked for before is stored first.
+        """
         rows = []
         for record, number in ended:
             ended_ms = ms_of(record.ended_at or record.started_at)
@@ -116,14 +132,12 @@ class TagBook:
                         "ended_at_ms": ended_ms,
                     }
                 )
-        if not rows:
-            return
-        with failing("write to"):
-            async with writing(self._engine) as connection:
-                await connection.execute(self._client, rows)
+        if rows:
+            along(self._engine, lambda sql: sql.many(self._client, rows))
 
     async def number(self, call_id: str) -> str:
         """The client's number of a call, empty where it is not kept (any more)."""
+        await self._stored()
         query = select(call_clients.c.number).where(
             call_clients.c.site == self._site, call_clients.c.call_id == call_id
         )
@@ -133,6 +147,7 @@ class TagBook:
 
     async def spoken_since(self, call_id: str, number: str) -> bool:
         """True if the client has had another call after this one began."""
+        await self._stored()
         this = select(call_clients.c.started_at_ms).where(
             call_clients.c.site == self._site, call_clients.c.call_id == call_id
         )
@@ -147,6 +162,10 @@ class TagBook:
         with failing("read"):
             async with self._engine.connect() as connection:
                 return bool((await connection.execute(query)).scalar_one())
+
+    async def _stored(self) -> None:
+        with failing("write to"):
+            await flush(self._engine)
 
     async def record(self, call_id: str) -> CallRecord | None:
         """The record of a call."""

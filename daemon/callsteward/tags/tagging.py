@@ -55,15 +55,14 @@ class Tagging:
         numbers: list[tuple[CallRecord, str]] = []
         for fact in facts:
             if isinstance(fact, CallTagged):
-                await self._book.remember(numbers)
+                self._book.remember_along(numbers)
                 numbers.clear()
                 judged.append(await self._tagged(fact))
                 continue
             if isinstance(fact, CallEnded):
                 numbers += self._remember(fact)
             judged.append(fact)
-        # One write for all: calls end together when a PBX goes down.
-        await self._book.remember(numbers)
+        self._book.remember_along(numbers)
         return judged
 
     async def record(self, call_id: str) -> CallRecord | None:

@@ -22,6 +22,9 @@ from callsteward.health import Counters, Health, Readings
 from callsteward.network.openings import Openings
 from callsteward.outgoing.may import May
 from callsteward.part import Feature, Part, Parts, Site
+from callsteward.record.facts import Fact
+from callsteward.store.direct import flush
+from callsteward.store.engine import failing
 from callsteward.store.message import Announce, nobody
 from callsteward.store.records import Store
 
@@ -90,7 +93,14 @@ class StandIn:
             parts=parts,
         )
         parts.open(features, self.site)
-        self.judge = parts.judge()
+        self._judge = parts.judge()
+
+    async def judge(self, facts: Sequence[Fact]) -> Sequence[Fact]:
+        """The facts as they are to be told; what the parts store with the records is stored, too."""
+        judged = await self._judge(facts)
+        with failing("write to"):
+            await flush(self.site.store.engine)
+        return judged
 
     def part(self, kind: type[P]) -> P:
         """A part that was opened. Raises LookupError where the configuration switches it off."""

@@ -240,11 +240,12 @@ def test_a_mistake_of_callstewards_own_is_not_the_databases(error: Exception) ->
 
 
 def test_nothing_asks_a_database_where_its_failure_is_not_turned_into_a_store_error() -> None:
-    """Every `engine.connect()` and `writing(engine)` is within a `with failing(…)` of the same function."""
+    """Every `engine.connect()`, `writing(engine)`, `read(engine, …)`, `write(…)` and `flush(…)` is within a
+    `with failing(…)` of the same function."""
     asked = [
         (file.name, node.lineno, guarded)
         for file in sorted(PACKAGE.rglob("*.py"))
-        if "migrations" not in file.parts and file.name != "engine.py"
+        if "migrations" not in file.parts and file.name not in {"engine.py", "direct.py"}
         for node, guarded in _asked(ast.parse(file.read_text()), guarded=False)
     ]
     assert len(asked) > 60
@@ -260,5 +261,9 @@ def _asked(node: ast.AST, *, guarded: bool) -> Iterator[tuple[ast.expr, bool]]:
             if re.search(r"engine\.connect\(|^writing\(", ast.unparse(item.context_expr)):
                 yield item.context_expr, guarded
             guarded = guarded or ast.unparse(item.context_expr).startswith("failing(")
+    if isinstance(node, ast.Await) and re.match(
+        r"(read|write|flush)\([\w.]*engine\b", ast.unparse(node.value)
+    ):
+        yield node, guarded
     for child in ast.iter_child_nodes(node):
         yield from _asked(child, guarded=guarded)
