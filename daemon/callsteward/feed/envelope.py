@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import uuid
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -37,7 +38,17 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
 def identity(kind: str, *parts: object) -> str:
     """A message's id made from its content: the same on every try."""
     # JSON keeps ("a", "b") and ("a,b",) apart.
-    return str(uuid.uuid5(_NAMESPACE, msgspec.json.encode([kind, *parts]).decode()))
+    return uuid5(msgspec.json.encode([kind, *parts]))
+
+
+def uuid5(name: bytes) -> str:
+    """The text of `uuid.uuid5` for a name, without the object that it makes: several times as fast."""
+    digest = bytearray(hashlib.sha1(_NAMESPACE.bytes + name, usedforsecurity=False).digest()[:16])
+    # RFC 9562: version 5, variant 10.
+    digest[6] = digest[6] & 0x0F | 0x50
+    digest[8] = digest[8] & 0x3F | 0x80
+    text = digest.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def stamp(ms: float) -> str:

@@ -122,10 +122,11 @@ class Gauges:
             self.show(list(self._lines.values()), [], now_ms)
         due: list[tuple[str, Gauge]] = []
         for key in sorted(self._changed):
-            topic, gauge = self._gauge(key, now_ms)
+            topic = self._topic(*key)
             sent = self._sent.setdefault(topic, _Sent())
             if now_s - sent.at_s < EVERY_S and not at_once:
                 continue
+            gauge = self._gauge(key, now_ms)
             if gauge != sent.gauge:
                 due.append((topic, gauge))
                 sent.gauge = gauge
@@ -151,15 +152,14 @@ class Gauges:
             self._today.forget_before(day)
             self._changed.update((True, name) for name in self._lines)
 
-    def _gauge(self, key: tuple[bool, str], now_ms: int) -> tuple[str, Gauge]:
+    def _gauge(self, key: tuple[bool, str], now_ms: int) -> Gauge:
         is_line, name = key
-        topic = self._topic(is_line, name)
         if not is_line:
-            return topic, gauge_messages.operator_now(self._site, self._operators[name], now_ms)
+            return gauge_messages.operator_now(self._site, self._operators[name], now_ms)
         day = self._today.day(now_ms)
         counts = self._today.counts(name, day)
         threshold_s = self._today.threshold_s
-        return topic, gauge_messages.line_now(
+        return gauge_messages.line_now(
             self._site, self._lines[name], day.isoformat(), counts, threshold_s, now_ms
         )
 

@@ -9,8 +9,11 @@ hangs up on it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import structlog
 from paho.mqtt import client as mqtt
+from paho.mqtt.enums import MQTTErrorCode
 
 log = structlog.get_logger(__name__)
 
@@ -18,6 +21,8 @@ LARGEST_PACKET = 72 * 1024
 """Bytes. A command with the longest topic that MQTT has (64 KiB), which names what is refused."""
 
 _CHUNK = 64 * 1024
+# Read at once, since acknowledgements come many at a time.
+_AHEAD = 4096
 # Chunks thrown away before other tasks have their turn.
 _AT_ONCE = 16
 
@@ -27,40 +32,65 @@ class Inlet:
 
     def __init__(self, client: mqtt.Client) -> None:
         self._client = client
-        self._receive = getattr(client, "_sock_recv", None)
+        receive: Callable[[int], bytes] | None = getattr(client, "_sock_recv", None)
         self._cut = 0
-        if self._receive is None or not isinstance(getattr(client, "_in_packet", None), dict):
+        # Read off the socket, and not asked for by paho yet.
+        self._ahead = b""
+        self._at = 0
+        if receive is None or not isinstance(getattr(client, "_in_packet", None), dict):
             log.error(
                 "this release of paho-mqtt is not known: messages of any size are read; install"
                 " the release that callsteward names",
                 action="mqtt_unbounded",
             )
             return
+        self._receive = receive
+        self._read_packets = client.loop_read
         client._sock_recv = self._bounded  # type: ignore[method-assign]  # noqa: SLF001
+        client.loop_read = self._read_all  # type: ignore[method-assign]
 
     def cut(self) -> int:
         """How many bytes the packet being handled had, 0 if all of it was read."""
         return self._cut
+
+    def _read_all(self, max_packets: int = 1) -> MQTTErrorCode:
+        """Paho's reading, until nothing of what was read ahead is left: nobody would call again for that."""
+        while True:
+            result = self._read_packets(max_packets)
+            if result != MQTTErrorCode.MQTT_ERR_SUCCESS or self._at >= len(self._ahead):
+                return result
+
+    def _take(self, bufsize: int) -> bytes:
+        """Bytes for paho, which asks for each packet's first ones singly: over TLS that is slow."""
+        left = len(self._ahead) - self._at
+        if not left:
+            if bufsize >= _AHEAD:
+                return bytes(self._receive(bufsize))
+            self._ahead = bytes(self._receive(_AHEAD))
+            self._at = 0
+            left = len(self._ahead)
+        taken = self._ahead[self._at : self._at + bufsize]
+        self._at += len(taken)
+        return taken
 
     def _bounded(self, bufsize: int) -> bytes:
         """The bytes that paho asks for, up to the bound; then only the packet's last byte.
 
         Raises what paho expects, BlockingIOError, if nothing is there yet or other tasks are to have a turn.
         """
-        assert self._receive is not None
         packet = self._client._in_packet  # noqa: SLF001
         if not packet["have_remaining"] or packet["remaining_length"] <= LARGEST_PACKET:
             self._cut = 0
-            return bytes(self._receive(bufsize))
+            return self._take(bufsize)
         kept = len(packet["packet"])
         if kept < LARGEST_PACKET:
-            return bytes(self._receive(min(bufsize, LARGEST_PACKET - kept)))
+            return self._take(min(bufsize, LARGEST_PACKET - kept))
         for _ in range(_AT_ONCE):
             if packet["to_process"] == 1:
-                last = bytes(self._receive(1))
+                last = self._take(1)
                 self._cut = packet["remaining_length"]
                 return last
-            gone = self._receive(min(packet["to_process"] - 1, _CHUNK))
+            gone = self._take(min(packet["to_process"] - 1, _CHUNK))
             if not gone:
                 return b""
             packet["to_process"] -= len(gone)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import time
 from collections.abc import Callable, Coroutine, Iterable
 
@@ -34,6 +35,7 @@ GAUGES_AT_ONCE = 20
 # Changes close together become one gauge.
 COALESCE_S = 0.1
 GOODBYE_S = 2.0
+_IMPOSSIBLE = (ValueError, msgspec.DecodeError)
 
 
 class Session:
@@ -139,24 +141,44 @@ class Session:
         """Send in order, as many at a time as the broker accepts; unacknowledged messages wait again."""
         # By identity: messages that clear a topic have no number of their own.
         under_way: dict[int, Waiting] = {}
+        failed: list[aiomqtt.MqttError] = []
+
+        def answered(item: Waiting, why: str | aiomqtt.MqttError) -> None:
+            if isinstance(why, aiomqtt.MqttError):
+                failed.append(why)
+                self._post.news.set()
+            elif under_way.pop(id(item), None) is not None:
+                if why:
+                    self._refused(item.topic, why, item)
+                self._post.acknowledged(item)
+
+        opened.on_room = self._post.news.set
         try:
-            async with asyncio.TaskGroup() as group:
-                while True:
-                    for item in self._post.next(opened.window - len(under_way)):
-                        under_way[id(item)] = item
-                        group.create_task(self._deliver_waiting(opened, item, under_way))
-                    await self._post.news.wait()
-        except* aiomqtt.MqttError as failed:
-            raise aiomqtt.MqttError(str(failed.exceptions[0])) from failed
+            while not failed:
+                batch = self._post.next(opened.room)
+                under_way.update((id(item), item) for item in batch)
+                for item in batch:
+                    try:
+                        body, properties = self._wire.publish(
+                            item.topic, item.payload, self._version, expiry_s=item.expire_s
+                        )
+                        opened.send(
+                            item.topic,
+                            body,
+                            retain=item.retain,
+                            properties=properties,
+                            answered=functools.partial(answered, item),
+                        )
+                    except _IMPOSSIBLE as error:
+                        del under_way[id(item)]
+                        self._impossible(item.topic, error, item)
+                        self._post.acknowledged(item)
+                await self._post.news.wait()
+            raise failed[0]
         finally:
             self._post.unsent(under_way.values())
-
-    async def _deliver_waiting(
-        self, opened: broker.Client, item: Waiting, under_way: dict[int, Waiting]
-    ) -> None:
-        await self._deliver(opened, item.topic, item.payload, item)
-        del under_way[id(item)]
-        self._post.acknowledged(item)
+            # An answer that comes later changes nothing any more.
+            under_way.clear()
 
     async def _send_gauges(self, opened: broker.Client) -> None:
         while True:
@@ -186,24 +208,21 @@ class Session:
     async def _send(self, opened: broker.Client, topic: str, message: Message) -> None:
         await self._deliver(opened, topic, messages.encode(self._post.stamped(message)))
 
-    async def _deliver(
-        self, opened: broker.Client, topic: str, payload: bytes, item: Waiting | None = None
-    ) -> None:
-        """Return once the broker has the message; without an `item` it is a gauge or status, and retained."""
-        expire_s = None if item is None else item.expire_s
-        retain = item is None or item.retain
+    async def _deliver(self, opened: broker.Client, topic: str, payload: bytes) -> None:
+        """Return once the broker has a message that it keeps: a gauge, the status, or that one is gone."""
         try:
-            body, properties = self._wire.publish(topic, payload, self._version, expiry_s=expire_s)
-            await opened.deliver(topic, body, retain=retain, properties=properties)
+            body, properties = self._wire.publish(topic, payload, self._version)
+            await opened.deliver(topic, body, retain=True, properties=properties)
         except broker.RefusedError as error:
-            self._refused(topic, str(error), item)
-        except (ValueError, msgspec.DecodeError) as error:
-            # MQTT cannot carry it. If it were tried again it would block all messages after it for ever.
-            log.warning(
-                "not a message MQTT can carry", action="mqtt_impossible", topic=topic, error=str(error)
-            )
-            if item is not None:
-                self._post.refused(item)
+            self._refused(topic, str(error), None)
+        except _IMPOSSIBLE as error:
+            self._impossible(topic, error, None)
+
+    def _impossible(self, topic: str, error: Exception, item: Waiting | None) -> None:
+        """MQTT cannot carry a message. If it were tried again it would block all after it for ever."""
+        log.warning("not a message MQTT can carry", action="mqtt_impossible", topic=topic, error=str(error))
+        if item is not None:
+            self._post.refused(item)
 
     def _refused(self, topic: str, why: str, item: Waiting | None) -> None:
         """The broker has refused a message. If it were tried again it would block the waiting ones."""

@@ -67,7 +67,19 @@ def _properties(
     return made
 
 
+class _Packed(Properties):
+    """Properties that are not changed any more: their bytes are made once, and not for every message."""
+
+    def __init__(self, made: Properties) -> None:
+        super().__init__(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+        self.__dict__.update(made.__dict__)
+        self.__dict__["_bytes"] = made.pack()  # type: ignore[no-untyped-call]
+
+    def pack(self) -> bytes:
+        return bytes(self.__dict__["_bytes"])
+
+
 @functools.lru_cache(maxsize=64)
 def _json(expiry_s: int | None) -> Properties:
     """The same for most messages, and only read."""
-    return _properties(cloudevents.JSON, expiry_s)
+    return _Packed(_properties(cloudevents.JSON, expiry_s))

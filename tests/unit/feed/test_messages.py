@@ -1,4 +1,5 @@
 import re
+import uuid
 from collections.abc import Callable
 
 import jsonschema
@@ -9,7 +10,7 @@ from callsteward import features
 from callsteward.callback import messages as callback_messages
 from callsteward.commands import messages as command_messages
 from callsteward.commands.reply import Reply
-from callsteward.feed import contract, gauge_messages, messages, status_message
+from callsteward.feed import contract, envelope, gauge_messages, messages, status_message
 from callsteward.feed.messages import Message
 from callsteward.feed.today import DayCounts
 from callsteward.intervals import messages as interval_messages
@@ -239,3 +240,9 @@ def test_each_refused_try_is_a_message_of_its_own_and_a_tag_is_one_however_often
     refused_again = msgspec.structs.replace(REFUSED, **later)
     first, second = messages.call_tag("main", REFUSED), messages.call_tag("main", refused_again)
     assert first.message_id != second.message_id
+
+
+@pytest.mark.parametrize("parts", [("ended", "main", "1.1"), ("events", "main", None, 7, "Ё"), ("", "")])
+def test_the_id_of_a_message_is_the_uuid_that_python_makes_of_it(parts: tuple[object, ...]) -> None:
+    name = msgspec.json.encode(parts).decode()
+    assert envelope.identity(str(parts[0]), *parts[1:]) == str(uuid.uuid5(envelope._NAMESPACE, name))
