@@ -88,6 +88,8 @@ class FrameQueue:
         self._logged_s = 0.0
         self._arrived = asyncio.Event()
         self._progress = asyncio.Condition()
+        # How many wait for it.
+        self._settling = 0
         self.overflowed = asyncio.Event()
         """Set while all frames are left out (`ignore`)."""
 
@@ -222,11 +224,14 @@ class FrameQueue:
     async def done(self, count: int) -> None:
         """This many more of the frames taken are dealt with."""
         self._taken += count
-        async with self._progress:
-            self._progress.notify_all()
+        if self._settling:
+            async with self._progress:
+                self._progress.notify_all()
 
     async def wait(self, timeout_s: float | None) -> bool:
         """True once there is a frame, False after the timeout."""
+        if self._arrived.is_set():
+            return True
         try:
             async with asyncio.timeout(timeout_s):
                 await self._arrived.wait()
@@ -237,8 +242,12 @@ class FrameQueue:
     async def settled(self) -> None:
         """Return once every frame put before this call is dealt with."""
         goal = self._put
-        async with self._progress:
-            await self._progress.wait_for(lambda: self._taken >= goal)
+        self._settling += 1
+        try:
+            async with self._progress:
+                await self._progress.wait_for(lambda: self._taken >= goal)
+        finally:
+            self._settling -= 1
 
     def wake(self) -> None:
         """Let `wait` return although no frame has come: the daemon stops."""

@@ -74,7 +74,8 @@ class Execution(Work[CallbackRow, CallbackState]):
                 self._unreachable.add(name)
             else:
                 self._unreachable.discard(name)
-                self.wake()
+                # Of every call several such events come.
+                self.wake_for_open()
             return
         self.said(signals.read(event))
 

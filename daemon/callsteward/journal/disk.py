@@ -33,7 +33,7 @@ class Disk:
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
-    async def do(self, work: Callable[[], T]) -> T:
+    def do(self, work: Callable[[], T]) -> asyncio.Future[T]:
         """The result or exception of `work`, which runs in the thread. Once begun it runs to its end."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
@@ -58,7 +58,7 @@ class Disk:
                 loop.call_soon_threadsafe(settle, result, error)
 
         self._work.put(piece)
-        return await future
+        return future
 
     @property
     def busy_s(self) -> float:

@@ -201,15 +201,20 @@ class Keeping:
     async def _do(self, work: Callable[[], T]) -> T:
         if self._disk is None:
             self._disk = Disk("journal")
-        doing = asyncio.ensure_future(self._disk.do(work))
+        doing = self._disk.do(work)
+        stalled = False
+
+        def stalls() -> None:
+            nonlocal stalled
+            stalled = True
+            self._counters.disk_stalls += 1
+            log.error("the disk hangs: events are received and wait", action="disk_stalled")
+
+        # A timer costs less than a task that waits with a limit, and this is done for every batch of frames.
+        stall = asyncio.get_running_loop().call_later(STALL_S, stalls)
         try:
-            await asyncio.wait({doing}, timeout=STALL_S)
-            if not doing.done():
-                self._counters.disk_stalls += 1
-                log.error("the disk hangs: events are received and wait", action="disk_stalled")
-                await asyncio.wait({doing})
+            return await doing
+        finally:
+            stall.cancel()
+            if stalled and not doing.cancelled():
                 log.warning("the disk works again", action="disk_resumed")
-        except asyncio.CancelledError:
-            doing.cancel()
-            raise
-        return doing.result()

@@ -6,7 +6,9 @@ store and in the intervals on MQTT.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import functools
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
@@ -25,110 +27,145 @@ _TALK = (10, 30, 60, 120, 180, 300, 450, 600, 900, 1200, 1800, 3600)
 # switches them for a whole process; these are the only metrics of this one.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
+M = TypeVar("M", Counter, Gauge, Histogram)
+
+
+def _series(metric: M) -> Callable[..., M]:
+    """The metric's series by their labels, each looked for once: twenty are counted for every call."""
+    return functools.cache(metric.labels)
+
 
 class CallMetrics:
     """Counts facts. Every series of a configured line exists from the start, at 0."""
 
     def __init__(self, registry: CollectorRegistry, lines: Iterable[str]) -> None:
-        self._ended = Counter(
-            "callsteward_calls",
-            "Ended calls, by outcome.",
-            ("line", "direction", "outcome"),
-            registry=registry,
+        self._ended = _series(
+            Counter(
+                "callsteward_calls",
+                "Ended calls, by outcome.",
+                ("line", "direction", "outcome"),
+                registry=registry,
+            )
         )
-        self._hangups = Counter(
-            "callsteward_first_hangups",
-            "Who hung up first, of connected calls (network: the connection was lost).",
-            ("line", "party"),
-            registry=registry,
+        self._hangups = _series(
+            Counter(
+                "callsteward_first_hangups",
+                "Who hung up first, of connected calls (network: the connection was lost).",
+                ("line", "party"),
+                registry=registry,
+            )
         )
-        self._rules = Counter(
-            "callsteward_rule_checks",
-            "Rules of the service standard held against ended calls; only those that applied.",
-            ("line", "rule", "result"),
-            registry=registry,
+        self._rules = _series(
+            Counter(
+                "callsteward_rule_checks",
+                "Rules of the service standard held against ended calls; only those that applied.",
+                ("line", "rule", "result"),
+                registry=registry,
+            )
         )
-        self._alerts = Counter(
-            "callsteward_alerts",
-            "Rules that were broken while the call was still on.",
-            ("line", "rule"),
-            registry=registry,
+        self._alerts = _series(
+            Counter(
+                "callsteward_alerts",
+                "Rules that were broken while the call was still on.",
+                ("line", "rule"),
+                registry=registry,
+            )
         )
-        self._callbacks = Counter(
-            "callsteward_callback_transitions",
-            "Steps of callbacks, by the new state.",
-            ("line", "state"),
-            registry=registry,
+        self._callbacks = _series(
+            Counter(
+                "callsteward_callback_transitions",
+                "Steps of callbacks, by the new state.",
+                ("line", "state"),
+                registry=registry,
+            )
         )
-        self._ratings = Counter(
-            "callsteward_ratings",
-            "Ended calls, by the result of their rating.",
-            ("line", "status"),
-            registry=registry,
+        self._ratings = _series(
+            Counter(
+                "callsteward_ratings",
+                "Ended calls, by the result of their rating.",
+                ("line", "status"),
+                registry=registry,
+            )
         )
-        self._scores = Histogram(
-            "callsteward_rating_score",
-            "Scores that clients gave, 1 to 5.",
-            ("line",),
-            buckets=(1, 2, 3, 4, 5),
-            registry=registry,
+        self._scores = _series(
+            Histogram(
+                "callsteward_rating_score",
+                "Scores that clients gave, 1 to 5.",
+                ("line",),
+                buckets=(1, 2, 3, 4, 5),
+                registry=registry,
+            )
         )
-        self._incomplete = Counter(
-            "callsteward_incomplete_calls",
-            "Calls that were not completely observed.",
-            ("line",),
-            registry=registry,
+        self._incomplete = _series(
+            Counter(
+                "callsteward_incomplete_calls",
+                "Calls that were not completely observed.",
+                ("line",),
+                registry=registry,
+            )
         )
-        self._answer = Histogram(
-            "callsteward_answer_latency_seconds",
-            "From the first ring of the phone that answered to its answer.",
-            ("line",),
-            buckets=_ANSWER,
-            registry=registry,
+        self._answer = _series(
+            Histogram(
+                "callsteward_answer_latency_seconds",
+                "From the first ring of the phone that answered to its answer.",
+                ("line",),
+                buckets=_ANSWER,
+                registry=registry,
+            )
         )
-        self._wait = Histogram(
-            "callsteward_wait_seconds",
-            "From the arrival of inbound calls to their answer, or to their end if nobody answered.",
-            ("line", "answered"),
-            buckets=_WAIT,
-            registry=registry,
+        self._wait = _series(
+            Histogram(
+                "callsteward_wait_seconds",
+                "From the arrival of inbound calls to their answer, or to their end if nobody answered.",
+                ("line", "answered"),
+                buckets=_WAIT,
+                registry=registry,
+            )
         )
-        self._talk = Histogram(
-            "callsteward_talk_seconds",
-            "Client connected with an operator, holds taken out.",
-            ("line",),
-            buckets=_TALK,
-            registry=registry,
+        self._talk = _series(
+            Histogram(
+                "callsteward_talk_seconds",
+                "Client connected with an operator, holds taken out.",
+                ("line",),
+                buckets=_TALK,
+                registry=registry,
+            )
         )
-        self._hold = Histogram(
-            "callsteward_hold_seconds",
-            "Each hold of an ended call.",
-            ("line",),
-            buckets=_HOLD,
-            registry=registry,
+        self._hold = _series(
+            Histogram(
+                "callsteward_hold_seconds",
+                "Each hold of an ended call.",
+                ("line",),
+                buckets=_HOLD,
+                registry=registry,
+            )
         )
-        self._now = Gauge(
-            "callsteward_line_calls",
-            "Calls at this moment, by what their client is doing.",
-            ("line", "state"),
-            registry=registry,
+        self._now = _series(
+            Gauge(
+                "callsteward_line_calls",
+                "Calls at this moment, by what their client is doing.",
+                ("line", "state"),
+                registry=registry,
+            )
         )
-        self._longest_wait = Gauge(
-            "callsteward_line_longest_wait_seconds",
-            "How long the client who waits longest has waited; 0 while nobody waits.",
-            ("line",),
-            registry=registry,
+        self._longest_wait = _series(
+            Gauge(
+                "callsteward_line_longest_wait_seconds",
+                "How long the client who waits longest has waited; 0 while nobody waits.",
+                ("line",),
+                registry=registry,
+            )
         )
         self._lines = set(lines)
         for line in self._lines:
             self._show(LineNow(line=line), 0)
-            self._answer.labels(line)
-            self._talk.labels(line)
-            self._hold.labels(line)
-            self._scores.labels(line)
-            self._incomplete.labels(line)
+            self._answer(line)
+            self._talk(line)
+            self._hold(line)
+            self._scores(line)
+            self._incomplete(line)
             for answered in ("true", "false"):
-                self._wait.labels(line, answered)
+                self._wait(line, answered)
 
     def observe(self, fact: object) -> None:
         """Count a fact; a fact without a metric is ignored."""
@@ -136,11 +173,11 @@ class CallMetrics:
             case CallEnded(record):
                 self._count(record)
             case Alert():
-                self._alerts.labels(fact.line, fact.rule).inc()
+                self._alerts(fact.line, fact.rule).inc()
             case ComplaintRaised(complaint):
-                self._alerts.labels(complaint.line, "complaint_escalated").inc()
+                self._alerts(complaint.line, "complaint_escalated").inc()
             case CallbackMoved():
-                self._callbacks.labels(fact.callback.line, fact.callback.state.value).inc()
+                self._callbacks(fact.callback.line, fact.callback.state.value).inc()
 
     def gauges(self, lines: Iterable[LineNow], now_ms: int) -> None:
         """Show this moment; a line that is not named has no call. `now_ms` is Asterisk's clock."""
@@ -151,35 +188,35 @@ class CallMetrics:
 
     def _show(self, line: LineNow, now_ms: int) -> None:
         name = line.line
-        self._now.labels(name, "waiting").set(line.waiting)
-        self._now.labels(name, "ringing").set(line.ringing)
-        self._now.labels(name, "talking").set(line.talking)
-        self._now.labels(name, "on_hold").set(line.on_hold)
+        self._now(name, "waiting").set(line.waiting)
+        self._now(name, "ringing").set(line.ringing)
+        self._now(name, "talking").set(line.talking)
+        self._now(name, "on_hold").set(line.on_hold)
         since_ms = line.longest_wait_since_ms
         waited_s = 0.0 if since_ms is None else max(0, now_ms - since_ms) / 1000
-        self._longest_wait.labels(name).set(waited_s)
+        self._longest_wait(name).set(waited_s)
 
     def _count(self, record: CallRecord) -> None:
         line = record.line
-        self._ended.labels(line, record.direction.value, record.outcome.value).inc()
+        self._ended(line, record.direction.value, record.outcome.value).inc()
         if not record.complete:
-            self._incomplete.labels(line).inc()
+            self._incomplete(line).inc()
         if record.answered_at is not None:
-            self._hangups.labels(line, record.hangup.first.value).inc()
-        self._ratings.labels(line, record.rating.status).inc()
+            self._hangups(line, record.hangup.first.value).inc()
+        self._ratings(line, record.rating.status).inc()
         if record.rating.score is not None:
-            self._scores.labels(line).observe(record.rating.score)
+            self._scores(line).observe(record.rating.score)
         for check in record.standard:
             # "not_applicable" says nothing about anybody's work.
             if check.result.value != "not_applicable":
-                self._rules.labels(line, check.rule, check.result.value).inc()
+                self._rules(line, check.rule, check.result.value).inc()
         if record.wait_s is not None and record.direction is Direction.INBOUND:
             answered = "false" if record.answered_at is None else "true"
-            self._wait.labels(line, answered).observe(record.wait_s)
+            self._wait(line, answered).observe(record.wait_s)
         # A value that was not observed is null and is not counted, least of all as 0.
         if record.answer_latency_s is not None:
-            self._answer.labels(line).observe(record.answer_latency_s)
+            self._answer(line).observe(record.answer_latency_s)
         if record.talk_s is not None and record.answered_at is not None:
-            self._talk.labels(line).observe(record.talk_s)
+            self._talk(line).observe(record.talk_s)
         for hold in record.holds:
-            self._hold.labels(line).observe(hold.duration_s)
+            self._hold(line).observe(hold.duration_s)

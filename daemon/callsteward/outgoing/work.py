@@ -66,6 +66,7 @@ class Work(Generic[R, S]):
         self._heard: deque[AnyReport] = deque()
         self._begun_ms: deque[int] = deque()
         self._under_way = 0
+        self._any_open = True
         self._stopped: set[str] = set()
         self.linked = False
         self.looked_after: set[str] = set()
@@ -126,6 +127,11 @@ class Work(Generic[R, S]):
         """There may be something to do."""
         self._wake.set()
 
+    def wake_for_open(self) -> None:
+        """There may be something to do for a call that is open. Where none was, whoever opens one wakes."""
+        if self._any_open:
+            self.wake()
+
     # --- the work ------------------------------------------------------------------------------------
 
     async def run(self) -> None:
@@ -151,6 +157,7 @@ class Work(Generic[R, S]):
             await self._take(self._heard[0])
             self._heard.popleft()
         opened = await self._without_listed(await self._ledger.opened())
+        self._any_open = bool(opened)
         await self._prepare(opened)
         under_way = [row for row in opened if row.state in self._plan.under_way]
         if self.linked:

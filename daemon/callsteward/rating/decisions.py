@@ -19,7 +19,7 @@ from callsteward.config import Config
 from callsteward.config.profile import Profile
 from callsteward.outgoing.may import May
 from callsteward.rating.complaints import TAGGED, Complaints
-from callsteward.rating.eligibility import COMPLAINT, Talk, against
+from callsteward.rating.eligibility import COMPLAINT, WHATEVER_IS_KNOWN, Talk, against
 from callsteward.rating.escalation import Escalation
 from callsteward.rating.ledger import RatingLedger
 from callsteward.rating.states import ComplaintRaised, Mode, RatingMoved, RatingRow, RatingState
@@ -284,7 +284,6 @@ class RatingDecisions:
         checked = self._guard.check(fact.client_number)
         # A number that may not be dialled still says who the client is.
         number = checked.number or self._guard.read(fact.client_number)
-        # The database is asked only if neither the configuration nor the call itself forbids it.
         talk = Talk(
             call_id=record.call_id,
             direction=record.direction,
@@ -296,7 +295,8 @@ class RatingDecisions:
             client=checked,
         )
         why = against(talk, profile, enabled=config.rating.enabled)
-        if why is None or talk.connected:
+        # The database is asked only if neither the configuration nor the call itself forbids it.
+        if why not in WHATEVER_IS_KNOWN:
             talk = msgspec.structs.replace(
                 talk,
                 callback_pending=await self._callback_open(number),

@@ -43,6 +43,22 @@ class Why(StrEnum):
     NOT_IN_SAMPLE = "not_in_sample"
 
 
+WHATEVER_IS_KNOWN = frozenset(
+    {
+        Why.NOT_CONFIGURED,
+        Why.LINE_DOES_NOT_ASK,
+        Why.INTERNAL,
+        Why.OUTBOUND,
+        Why.RATING_CALL,
+        Why.AFTER_CALLBACK,
+        Why.NOT_CONNECTED,
+        Why.NO_DIALOGUE,
+        Why.CALLBACK_DUE,
+    }
+)
+"""The rules that come before all that is known of the client: where one of them forbids, nobody looks."""
+
+
 class Talk(msgspec.Struct, frozen=True, kw_only=True):
     """A call and its client, with all that the decision needs.
 
