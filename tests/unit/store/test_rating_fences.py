@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from callsteward.rating.ledger import RatingLedger
-from callsteward.store.engine import migrate, writing
+from callsteward.store.engine import async_url, migrate
 from callsteward.store.records import Store
 
 INSERT = (
@@ -17,15 +18,13 @@ INSERT = (
 
 async def test_a_forgotten_comment_has_its_name_again(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/calls.db"
-    store = await Store.open(url)
-    async with writing(store.engine) as connection:
-        await connection.execute(text("DELETE FROM alembic_version"))
-        await connection.execute(text("ALTER TABLE ratings DROP COLUMN fence_gone_at_ms"))
-        await connection.execute(text("DROP TABLE trunk_numbers"))
-        await connection.execute(text("INSERT INTO alembic_version VALUES ('0009')"))
+    engine = create_async_engine(async_url(url))
+    async with engine.begin() as connection:
+        await connection.run_sync(migrate, "0009")
         for call_id, file, ms in (("1.1", None, 4200), ("1.2", None, None), ("1.3", "kept", 100)):
             await connection.execute(text(INSERT), {"id": call_id, "file": file, "ms": ms})
-        await connection.run_sync(migrate)
+    await engine.dispose()
+    store = await Store.open(url)
     ledger = RatingLedger(store.engine, "main")
     left = await ledger.kept_until(1, limit=20)
     assert [(item.call_id, item.comment_file) for item in left] == [
