@@ -252,74 +252,76 @@ async def away(server: PostgreSql, how: str) -> AsyncIterator[None]:
             yield
 
 
+@asynccontextmanager
+async def asterisk_for(database: str, folder: Path) -> AsyncIterator[tuple[FakeAri, Config]]:
+    """An Asterisk, and the configuration of a daemon for both; its journal is in the folder."""
+    async with FakeAri(password=SECRET) as ari:
+        ari.now_ms = epoch_ms("2026-11-22T02:00:00.000+0000")
+        yield (
+            ari,
+            Config(
+                asterisk=Asterisk(url=ari.url, password=SecretStr(SECRET)),
+                mqtt=Mqtt(enabled=False),
+                store=StoreSettings(url=database).placed(folder, daemon=True),
+            ),
+        )
+
+
+@asynccontextmanager
+async def running(daemon: Daemon) -> AsyncIterator[asyncio.Task[None]]:
+    stop = asyncio.Event()
+    task = asyncio.create_task(daemon.run(stop))
+    try:
+        yield task
+    finally:
+        stop.set()
+        async with asyncio.timeout(60):
+            await task
+
+
+async def recorded(database: str) -> list[tuple[str, bool]]:
+    """Outcome and completeness of the records, as soon as there are any."""
+    store = await Store.open(database, create=False)
+    try:
+        async with asyncio.timeout(60):
+            while not (found := await read(store)):  # noqa: ASYNC110
+                await asyncio.sleep(0.1)
+    finally:
+        await store.close()
+    return [(record.outcome, record.complete) for record in found]
+
+
+CALL = (CAPTURES / "client_bye.jsonl").read_bytes().splitlines()
+
+
 @pytest.mark.parametrize("how", [*REFUSALS, "read-only", "frozen"])
 async def test_a_daemon_whose_database_goes_away_in_a_call_records_it_when_it_is_back(
     postgresql: PostgreSql, database: str, tmp_path: Path, how: str
 ) -> None:
-    async with FakeAri(password=SECRET) as ari:
-        ari.now_ms = epoch_ms("2026-11-22T02:00:00.000+0000")
-        config = Config(
-            asterisk=Asterisk(url=ari.url, password=SecretStr(SECRET)),
-            mqtt=Mqtt(enabled=False),
-            # The journal's place.
-            store=StoreSettings(url=database).placed(tmp_path, daemon=True),
-        )
-        stop = asyncio.Event()
+    async with asterisk_for(database, tmp_path) as (ari, config):
         daemon = Daemon(config)
-        running = asyncio.create_task(daemon.run(stop))
-        frames = (CAPTURES / "client_bye.jsonl").read_bytes().splitlines()
-        try:
+        async with running(daemon) as task:
             await ari.connected()
             async with away(postgresql, how):
-                await ari.play(frames)
+                await ari.play(CALL)
                 await asyncio.sleep(3)
-                assert not running.done()
+                assert not task.done()
                 # The call was followed to its end meanwhile.
-                assert daemon.counters.frames == sum(event_type(frame) in KNOWN_TYPES for frame in frames)
-            store = await Store.open(database, create=False)
-            try:
-                async with asyncio.timeout(60):
-                    while not (found := await read(store)):  # noqa: ASYNC110
-                        await asyncio.sleep(0.1)
-            finally:
-                await store.close()
-        finally:
-            stop.set()
-            async with asyncio.timeout(60):
-                await running
-    assert [(record.outcome, record.complete) for record in found] == [("completed", True)]
+                assert daemon.counters.frames == sum(event_type(frame) in KNOWN_TYPES for frame in CALL)
+            assert await recorded(database) == [("completed", True)]
 
 
 async def test_a_daemon_stopped_beside_a_hanging_database_records_the_call_when_it_is_back(
     postgresql: PostgreSql, database: str, tmp_path: Path
 ) -> None:
-    async with FakeAri(password=SECRET) as ari:
-        ari.now_ms = epoch_ms("2026-11-22T02:00:00.000+0000")
-        config = Config(
-            asterisk=Asterisk(url=ari.url, password=SecretStr(SECRET)),
-            mqtt=Mqtt(enabled=False),
-            store=StoreSettings(url=database).placed(tmp_path, daemon=True),
-        )
-        stop = asyncio.Event()
-        running = asyncio.create_task(Daemon(config).run(stop))
-        await ari.connected()
-        with postgresql.frozen():
-            await ari.play((CAPTURES / "client_bye.jsonl").read_bytes().splitlines())
+    async with asterisk_for(database, tmp_path) as (ari, config):
+        async with contextlib.AsyncExitStack() as held, running(Daemon(config)):
+            await ari.connected()
+            held.enter_context(postgresql.frozen())
+            await ari.play(CALL)
             await asyncio.sleep(1)
-            stop.set()
-            async with asyncio.timeout(60):
-                await running
         store = await Store.open(database)
-        try:
-            assert await read(store) == []
-            stop = asyncio.Event()
-            running = asyncio.create_task(Daemon(config).run(stop))
-            async with asyncio.timeout(60):
-                while not (found := await read(store)):  # noqa: ASYNC110
-                    await asyncio.sleep(0.1)
-            stop.set()
-            async with asyncio.timeout(60):
-                await running
-        finally:
-            await store.close()
-    assert [(record.outcome, record.complete) for record in found] == [("completed", True)]
+        assert await read(store) == []
+        await store.close()
+        async with running(Daemon(config)):
+            assert await recorded(database) == [("completed", True)]
