@@ -117,4 +117,7 @@ async def _cancelled_twice(folder: Path, chance: random.Random) -> None:
 
 if __name__ == "__main__":
     for _seed in range(40):
-        asyncio.run(_cancelled_twice(Path(sys.argv[1]), random.Random(_seed)))
+        # A database for each: the threads of a loop that has ended may still be closing theirs.
+        _folder = Path(sys.argv[1]) / str(_seed)
+        _folder.mkdir()
+        asyncio.run(_cancelled_twice(_folder, random.Random(_seed)))
