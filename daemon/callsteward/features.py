@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from callsteward.config import Config
     from callsteward.feed.resend import ResendSource
     from callsteward.outgoing.forbidding import Forbidding
+    from callsteward.outgoing.plan import Plan
 
 Features = Sequence[Feature]
 
@@ -86,6 +87,11 @@ def sources(features: Features = FEATURES) -> Mapping[str, ResendSource]:
     return found
 
 
+def plans(features: Features = FEATURES) -> list[Plan[Any, Any]]:
+    """Every kind of calls to clients."""
+    return [plan for feature in features for plan in feature.plans()]
+
+
 def forbidding(
     engine: AsyncEngine,
     site: str,
@@ -98,5 +104,4 @@ def forbidding(
     """The way onto the do-not-call list, by which every feature's open calls to the client end."""
     from callsteward.outgoing.forbidding import Forbidding
 
-    plans = [plan for feature in features for plan in feature.plans()]
-    return Forbidding(engine, site, now_ms=now_ms, plans=plans, announce=announce, told=told)
+    return Forbidding(engine, site, now_ms=now_ms, plans=plans(features), announce=announce, told=told)

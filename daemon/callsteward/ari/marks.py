@@ -36,6 +36,9 @@ SEEN = "CallstewardSeen"
 CLOSED_GRACEFULLY = "CallstewardHandedOver"
 """The daemon closed its connection gracefully: no event was on its way."""
 
+NO_EVENTS = frozenset({ADVANCED, SEEN, CLOSED_GRACEFULLY})
+"""Marks that say something of the journal, and are nothing that the tracker takes."""
+
 CLOCK_SET = "CallstewardClockSet"
 SNAPSHOT = str(Snapshot.__struct_config__.tag)
 

@@ -17,8 +17,9 @@ import msgspec
 from alembic.script import ScriptDirectory
 
 from callsteward.exceptions import StoreError
+from callsteward.journal.journal import synced
 from callsteward.store.database_file import BUSY_TIMEOUT_MS
-from callsteward.store.engine import MIGRATIONS
+from callsteward.store.engine import MIGRATIONS, written_by_newer
 from callsteward.store.tables import metadata
 from callsteward.store.trouble import reason
 
@@ -56,7 +57,7 @@ def copy(source: Path, target: Path, *, in_use: bool) -> Contents:
         # Read and write: who only reads leaves the files beside the database that SQLite made for it.
         _copy_pages(source, _uri(source, "mode=rw" if in_use else _AT_REST), target)
         contents = checked(target)
-        _sync(target)
+        synced(target)
     except BaseException:
         for path in (target, *companions(target)):
             path.unlink(missing_ok=True)
@@ -119,17 +120,12 @@ def checked(file: Path) -> Contents:
 
 
 def _schema(connection: sqlite3.Connection, file: Path) -> str:
-    scripts = ScriptDirectory(str(MIGRATIONS))
-    known = {script.revision for script in scripts.walk_revisions()}
     found = sorted(str(name) for (name,) in connection.execute("SELECT version_num FROM alembic_version"))
     if not found:
         message = f"{file}: {_FOREIGN}"
         raise StoreError(message)
-    if not known.issuperset(found):
-        message = (
-            f"{file} was written by a newer callsteward (schema {', '.join(found)}; this one knows up to"
-            f" {scripts.get_current_head()}): upgrade callsteward first"
-        )
+    if newer := written_by_newer(str(file), found, ScriptDirectory(str(MIGRATIONS))):
+        message = f"{newer}: upgrade callsteward first"
         raise StoreError(message)
     return ", ".join(found)
 
@@ -173,19 +169,6 @@ def companions(file: Path) -> list[Path]:
     return [file.with_name(file.name + suffix) for suffix in COMPANIONS]
 
 
-def _sync(file: Path) -> None:
-    handle = os.open(file, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make new names in a folder survive a power cut."""
-    _sync(folder)
-
-
 def back_up(source: Path, target: Path, *, force: bool = False) -> Contents:
     """Copy a database that may be in use to `target`. `force`: a file that is there is replaced.
 
@@ -211,5 +194,5 @@ def back_up(source: Path, target: Path, *, force: bool = False) -> Contents:
         new.unlink(missing_ok=True)
         message = f"cannot make {target}: {error.strerror}"
         raise StoreError(message) from error
-    sync_folder(target.absolute().parent)
+    synced(target.absolute().parent)
     return contents

@@ -19,11 +19,11 @@ from typing import Any
 import msgspec
 
 from callsteward import features
-from callsteward.backup.copying import HEADER, Contents, checked, companions, copy, sync_folder
+from callsteward.backup.copying import HEADER, Contents, checked, companions, copy
 from callsteward.config import Config
 from callsteward.daemon.core import journal_path
 from callsteward.exceptions import StoreError
-from callsteward.journal.journal import Journal
+from callsteward.journal.journal import Journal, synced
 from callsteward.outgoing.ledger import Ledger
 from callsteward.outgoing.plan import Plan
 from callsteward.outgoing.words import Actor
@@ -119,7 +119,7 @@ async def _ended(config: Config, file: Path, *, by: str, now_ms: Callable[[], in
     store = await Store.open(url, announce, create=False)
     ended: dict[str, list[str]] = {}
     try:
-        for plan in [plan for feature in features.FEATURES for plan in feature.plans()]:
+        for plan in features.plans():
             ledger: Ledger[Any, Any] = Ledger(plan, store.engine, config.site.name, announce)
             names = [row.id for row in await ledger.opened() if await _end(ledger, plan, row, by, now_ms())]
             if names:
@@ -171,7 +171,7 @@ def _put(new: Path, target: Path, journal: Journal, events: Path) -> list[str]:
             message = f"cannot put the backup at {target}: {error.strerror}"
             raise StoreError(message) from error
         undo.pop_all()
-    sync_folder(target.parent)
+    synced(target.parent)
     return aside
 
 

@@ -46,7 +46,7 @@ class Execution(Work[CallbackRow, CallbackState]):
         operators_now: Callable[[], Iterable[OperatorNow]],
         now_ms: Callable[[], int],
         publish: Callable[[CallbackMoved | Alert], None],
-        steady_ms: Callable[[], int] | None = None,
+        steady_ms: Callable[[], int],
     ) -> None:
         self._config = config
         self._settings = config.callback

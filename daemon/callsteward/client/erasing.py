@@ -21,6 +21,7 @@ from callsteward.outgoing.ledger import Ledger
 from callsteward.outgoing.plan import Plan
 from callsteward.outgoing.words import Actor
 from callsteward.rating.ledger import RatingLedger
+from callsteward.store.clauses import one_of
 from callsteward.store.engine import failing, writing
 from callsteward.store.holdings import HOLDINGS, Holding
 from callsteward.store.message import Announce
@@ -154,7 +155,7 @@ class Eraser:
         """A row that a worker or the menu still needs stays as it is until that is over."""
         for plan in self._plans:
             if plan.table is holding.table:
-                over = plan.table.c.state.not_in(sorted(state.value for state in plan.unfinished))
+                over = ~one_of(plan.table.c.state, plan.unfinished)
                 # What Asterisk still has leads to its row by number or reference alone.
                 return over if plan.kept is None else and_(over, ~plan.kept)
         return None

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from callsteward.ari import events
-from callsteward.ari.marks import ADVANCED, CLOSED_GRACEFULLY, SEEN
+from callsteward.ari.marks import ADVANCED, NO_EVENTS
 from callsteward.ari.stamp import stamp
 from callsteward.calls.tracker import Tracker
 from callsteward.config import Config
@@ -22,7 +22,6 @@ from callsteward.record.number import Numbers
 
 # Behind a country code and a trunk prefix the last digits of a number are the same in every spelling.
 _SAME = 9
-_NO_EVENTS = frozenset({ADVANCED, SEEN, CLOSED_GRACEFULLY})
 
 
 class InJournal(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,7 +74,7 @@ def _on_now(frames: Iterable[bytes], config: Config) -> set[str]:
         now_ms = events.epoch_ms(moment) if kind == ADVANCED else None
         if now_ms is not None:
             tracker.advance(now_ms)
-        if kind in _NO_EVENTS:
+        if kind in NO_EVENTS:
             continue
         try:
             event = events.decode(frame)

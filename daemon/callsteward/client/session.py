@@ -84,7 +84,7 @@ async def erase(
         eraser = Eraser(
             store.engine,
             config.site.name,
-            plans=[plan for feature in features.FEATURES for plan in feature.plans()],
+            plans=features.plans(),
             announce=features.announce(config),
             deleted=deleted,
             now_ms=now_ms,

@@ -225,7 +225,7 @@ class Journal:
         self._size = os.fstat(new).st_size
         self._left = 0
         self._compact_at = max(COMPACT_FROM, 2 * self._size)
-        _sync_folder(self._path.parent)
+        synced(self._path.parent)
         return before - self._size
 
     def close(self) -> None:
@@ -351,9 +351,9 @@ def _open_locked(path: Path) -> int:
         os.close(file)
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make a rename in the folder survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
+def synced(path: Path) -> None:
+    """Make the bytes of a file, or the names in a folder, survive a power cut."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

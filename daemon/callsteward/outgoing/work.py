@@ -50,7 +50,7 @@ class Work(Generic[R, S]):
         settings: Settings,
         *,
         now_ms: Callable[[], int],
-        steady_ms: Callable[[], int] | None,
+        steady_ms: Callable[[], int],
         publish: Callable[[Any], None],
     ) -> None:
         """`steady_ms`: a clock that nobody sets; `now_ms` is Asterisk's clock, which may be set."""
@@ -59,7 +59,7 @@ class Work(Generic[R, S]):
         self._fence = fence
         self._limits = settings
         self._now_ms = now_ms
-        self.steady_ms = steady_ms or now_ms
+        self.steady_ms = steady_ms
         self.ages = Ages(now_ms, self.steady_ms)
         self._publish = publish
         self._wake = asyncio.Event()

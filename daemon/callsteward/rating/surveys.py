@@ -42,7 +42,7 @@ class Surveys(Work[RatingRow, RatingState]):
         client_numbers: Callable[[], Collection[str]],
         now_ms: Callable[[], int],
         publish: Callable[[RatingMoved], None],
-        steady_ms: Callable[[], int] | None = None,
+        steady_ms: Callable[[], int],
     ) -> None:
         self._settings = config.rating
         self._may = may

@@ -162,7 +162,7 @@ class Expiry:
         no_fence = or_(table.c.attempts == 0, table.c.fence_gone_at_ms.is_not(None))
         old = [
             table.c.changed_at_ms < before_ms,
-            table.c.state.not_in(sorted(state.value for state in plan.unfinished)),
+            ~one_of(table.c.state, plan.unfinished),
             table.c.number.is_(None),
             no_fence,
         ]

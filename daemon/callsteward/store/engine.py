@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from contextvars import ContextVar
 from pathlib import Path
@@ -217,17 +217,23 @@ def migrate(connection: Connection, revision: str = "head") -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
     alembic = alembic_config(connection)
     scripts = ScriptDirectory.from_config(alembic)
-    known = {script.revision for script in scripts.walk_revisions()}
     current = set(MigrationContext.configure(connection).get_current_heads())
-    if newer := current - known:
-        message = (
-            f"the database was written by a newer callsteward (schema {', '.join(sorted(newer))};"
-            f" this one knows up to {scripts.get_current_head()}): upgrade callsteward,"
-            " or restore the copy made before the upgrade"
-        )
+    if newer := written_by_newer("the database", current, scripts):
+        message = f"{newer}: upgrade callsteward, or restore the copy made before the upgrade"
         raise StoreError(message)
     if current != {scripts.get_current_head()} or revision != "head":
         command.upgrade(alembic, revision)
+
+
+def written_by_newer(name: str, current: Collection[str], scripts: ScriptDirectory) -> str:
+    """The sentence about a database whose schema this callsteward does not know; empty if it does."""
+    newer = set(current) - {script.revision for script in scripts.walk_revisions()}
+    if not newer:
+        return ""
+    return (
+        f"{name} was written by a newer callsteward (schema {', '.join(sorted(newer))}; this one knows up to"
+        f" {scripts.get_current_head()})"
+    )
 
 
 def _refuse_empty(connection: Connection, name: str) -> None:

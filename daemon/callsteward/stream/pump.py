@@ -23,7 +23,7 @@ from callsteward.ari.marks import (
     ADVANCED,
     CLOCK_SET,
     CLOSED_GRACEFULLY,
-    SEEN,
+    NO_EVENTS,
     advanced,
     closed_gracefully,
     moved,
@@ -168,7 +168,7 @@ class Pump:
                 now = events.epoch_ms(moment)
                 facts += self._tracker.advance(now) if now is not None else ()
             ended_well = kind == CLOSED_GRACEFULLY
-            if kind in {ADVANCED, SEEN, CLOSED_GRACEFULLY}:
+            if kind in NO_EVENTS:
                 continue
             recent.add(raw)
             self._keeping.record_left(raw)

@@ -96,7 +96,7 @@ def test_a_disk_without_room_leaves_no_half_of_a_backup(site: Path, monkeypatch:
     def full(_file: Path) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(copying, "_sync", full)
+    monkeypatch.setattr(copying, "synced", full)
     (site / "backup").write_bytes(b"the last one")
     with pytest.raises(OSError, match="No space left"):
         back_up(site / "calls.db", site / "backup", force=True)

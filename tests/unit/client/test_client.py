@@ -74,7 +74,7 @@ async def erased(
     eraser = Eraser(
         store.engine,
         "main",
-        plans=[plan for feature in features.FEATURES for plan in feature.plans()],
+        plans=features.plans(),
         announce=features.announce(CONFIG),
         deleted=(asterisk or Asterisk()).deleted,
         now_ms=lambda: AT_MS,

@@ -37,12 +37,11 @@ def record(call_id: str, at_ms: int = OLD_MS, **changes: Any) -> CallRecord:
 
 
 def expiry(store: Store, now_ms: int = NOW_MS, machine_ms: int = NOW_MS) -> Expiry:
-    plans = [plan for feature in features.FEATURES for plan in feature.plans()]
     return Expiry(
         store.engine,
         "main",
         KEEP_DAYS,
-        plans,
+        features.plans(),
         zone=ZONE,
         now_ms=lambda: now_ms,
         machine_ms=lambda: machine_ms,
