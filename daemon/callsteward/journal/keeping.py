@@ -17,9 +17,9 @@ from callsteward.ari.recorder import Recorder
 from callsteward.exceptions import StoreError
 from callsteward.health import Counters
 from callsteward.journal import compactor
-from callsteward.journal.disk import Disk
 from callsteward.journal.journal import COMPACTED_LIMIT, Journal
 from callsteward.network.causes import of_disk
+from callsteward.network.worker import Worker
 
 log = structlog.get_logger(__name__)
 
@@ -46,7 +46,7 @@ class Keeping:
         self._journal = journal
         self._recorder = recorder
         self._counters = counters
-        self._disk: Disk | None = None
+        self._disk: Worker | None = None
         self._compacting: asyncio.Task[None] | None = None
         self.trouble = ""
         """The disk's last error, empty while it works."""
@@ -200,7 +200,7 @@ class Keeping:
 
     async def _do(self, work: Callable[[], T]) -> T:
         if self._disk is None:
-            self._disk = Disk("journal")
+            self._disk = Worker("journal")
         doing = self._disk.do(work)
         stalled = False
 

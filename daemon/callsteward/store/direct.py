@@ -11,9 +11,7 @@ Work that nobody has to wait for is done `along` with the next transaction.
 from __future__ import annotations
 
 import asyncio
-import queue
 import sqlite3
-import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 from weakref import WeakKeyDictionary
@@ -21,6 +19,7 @@ from weakref import WeakKeyDictionary
 from sqlalchemy import Connection, event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from callsteward.network.worker import Worker
 from callsteward.store.engine import alone, turn, writing
 from callsteward.store.prepared import Bound, Prepared
 from callsteward.store.sqlite import connected
@@ -109,54 +108,29 @@ class _Thread:
     def __init__(self, name: str, connect: Callable[[], sqlite3.Connection]) -> None:
         self._connect = connect
         self._connection: sqlite3.Connection | None = None
-        self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        # A daemon thread: a process that is told to stop does not wait for a disk that never answers.
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self._thread.start()
+        self._worker = Worker(name, at_end=self._close)
 
     def do(
         self,
         work: Piece[T],
         *,
         writes: bool,
-        done: Callable[[T], None] = lambda _: None,
-        failed: Callable[[], None] = lambda: None,
+        after: Callable[[Any, BaseException | None], None] | None = None,
     ) -> asyncio.Future[T]:
-        """The result of `work`, which once begun runs to its end.
+        """The result of `work`, which once begun runs to its end. `after`: see `Worker.do`."""
 
-        `done` or `failed` is called on the loop even where nobody waits for it any more.
-        """
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[T] = loop.create_future()
+        def piece() -> T:
+            return self._written(work) if writes else work(_OfSqlite(self._opened()))
 
-        def settle(result: Any, error: BaseException | None) -> None:
-            if not future.cancelled():
-                if error is None:
-                    future.set_result(result)
-                else:
-                    future.set_exception(error)
-            # Whoever waits goes on behind this.
-            if error is None:
-                done(result)
-            else:
-                failed()
-
-        def piece() -> None:
-            result, error = None, None
-            try:
-                result = self._written(work) if writes else work(_OfSqlite(self._opened()))
-            except BaseException as raised:  # noqa: BLE001  # whoever awaits it gets it
-                error = raised
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(settle, result, error)
-
-        self._work.put(piece)
-        return future
+        return self._worker.do(piece, after=after)
 
     def end(self) -> None:
         """Close the connection and end, behind what was asked before."""
-        self._work.put(None)
-        self._thread.join(_END_S)
+        self._worker.close(_END_S)
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
 
     def _opened(self) -> sqlite3.Connection:
         if self._connection is None:
@@ -184,12 +158,6 @@ class _Thread:
                 # A connection that cannot is of no use any more.
                 self._connection = None
                 connection.close()
-
-    def _run(self) -> None:
-        while (piece := self._work.get()) is not None:
-            piece()
-        if self._connection is not None:
-            self._connection.close()
 
 
 class _Direct:
@@ -249,11 +217,17 @@ async def write(engine: AsyncEngine, work: Piece[T]) -> T:
     def failed() -> None:
         direct.along[:0] = taken
 
+    def after(found: Any, error: BaseException | None) -> None:
+        if error is None:
+            done(found)
+        else:
+            failed()
+
     if engine.dialect.name == "sqlite":
         alone(engine)
         async with turn(engine):
             taken, direct.along = direct.along, []
-            return (await direct.thread("writer").do(together, writes=True, done=done, failed=failed))[1]
+            return (await direct.thread("writer").do(together, writes=True, after=after))[1]
     try:
         async with writing(engine) as connection:
             taken, direct.along = direct.along, []
