@@ -7,8 +7,8 @@ store and in the intervals on MQTT.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
@@ -30,131 +30,106 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 M = TypeVar("M", Counter, Gauge, Histogram)
 
 
-def _series(metric: M) -> Callable[..., M]:
-    """The metric's series by their labels, each looked for once: twenty are counted for every call."""
-    return functools.cache(metric.labels)
+def _series(
+    registry: CollectorRegistry, kind: type[M], name: str, text: str, labels: Sequence[str], **options: Any
+) -> Callable[..., M]:
+    """A metric's series by their labels, each looked for once: twenty are counted for every call."""
+    return functools.cache(kind(name, text, labels, registry=registry, **options).labels)
 
 
 class CallMetrics:
     """Counts facts. Every series of a configured line exists from the start, at 0."""
 
     def __init__(self, registry: CollectorRegistry, lines: Iterable[str]) -> None:
-        self._ended = _series(
-            Counter(
-                "callsteward_calls",
-                "Ended calls, by outcome.",
-                ("line", "direction", "outcome"),
-                registry=registry,
-            )
+        series = functools.partial(_series, registry)
+        self._ended = series(
+            Counter,
+            "callsteward_calls",
+            "Ended calls, by outcome.",
+            ("line", "direction", "outcome"),
         )
-        self._hangups = _series(
-            Counter(
-                "callsteward_first_hangups",
-                "Who hung up first, of connected calls (network: the connection was lost).",
-                ("line", "party"),
-                registry=registry,
-            )
+        self._hangups = series(
+            Counter,
+            "callsteward_first_hangups",
+            "Who hung up first, of connected calls (network: the connection was lost).",
+            ("line", "party"),
         )
-        self._rules = _series(
-            Counter(
-                "callsteward_rule_checks",
-                "Rules of the service standard held against ended calls; only those that applied.",
-                ("line", "rule", "result"),
-                registry=registry,
-            )
+        self._rules = series(
+            Counter,
+            "callsteward_rule_checks",
+            "Rules of the service standard held against ended calls; only those that applied.",
+            ("line", "rule", "result"),
         )
-        self._alerts = _series(
-            Counter(
-                "callsteward_alerts",
-                "Rules that were broken while the call was still on.",
-                ("line", "rule"),
-                registry=registry,
-            )
+        self._alerts = series(
+            Counter,
+            "callsteward_alerts",
+            "Rules that were broken while the call was still on.",
+            ("line", "rule"),
         )
-        self._callbacks = _series(
-            Counter(
-                "callsteward_callback_transitions",
-                "Steps of callbacks, by the new state.",
-                ("line", "state"),
-                registry=registry,
-            )
+        self._callbacks = series(
+            Counter,
+            "callsteward_callback_transitions",
+            "Steps of callbacks, by the new state.",
+            ("line", "state"),
         )
-        self._ratings = _series(
-            Counter(
-                "callsteward_ratings",
-                "Ended calls, by the result of their rating.",
-                ("line", "status"),
-                registry=registry,
-            )
+        self._ratings = series(
+            Counter,
+            "callsteward_ratings",
+            "Ended calls, by the result of their rating.",
+            ("line", "status"),
         )
-        self._scores = _series(
-            Histogram(
-                "callsteward_rating_score",
-                "Scores that clients gave, 1 to 5.",
-                ("line",),
-                buckets=(1, 2, 3, 4, 5),
-                registry=registry,
-            )
+        self._scores = series(
+            Histogram,
+            "callsteward_rating_score",
+            "Scores that clients gave, 1 to 5.",
+            ("line",),
+            buckets=(1, 2, 3, 4, 5),
         )
-        self._incomplete = _series(
-            Counter(
-                "callsteward_incomplete_calls",
-                "Calls that were not completely observed.",
-                ("line",),
-                registry=registry,
-            )
+        self._incomplete = series(
+            Counter,
+            "callsteward_incomplete_calls",
+            "Calls that were not completely observed.",
+            ("line",),
         )
-        self._answer = _series(
-            Histogram(
-                "callsteward_answer_latency_seconds",
-                "From the first ring of the phone that answered to its answer.",
-                ("line",),
-                buckets=_ANSWER,
-                registry=registry,
-            )
+        self._answer = series(
+            Histogram,
+            "callsteward_answer_latency_seconds",
+            "From the first ring of the phone that answered to its answer.",
+            ("line",),
+            buckets=_ANSWER,
         )
-        self._wait = _series(
-            Histogram(
-                "callsteward_wait_seconds",
-                "From the arrival of inbound calls to their answer, or to their end if nobody answered.",
-                ("line", "answered"),
-                buckets=_WAIT,
-                registry=registry,
-            )
+        self._wait = series(
+            Histogram,
+            "callsteward_wait_seconds",
+            "From the arrival of inbound calls to their answer, or to their end if nobody answered.",
+            ("line", "answered"),
+            buckets=_WAIT,
         )
-        self._talk = _series(
-            Histogram(
-                "callsteward_talk_seconds",
-                "Client connected with an operator, holds taken out.",
-                ("line",),
-                buckets=_TALK,
-                registry=registry,
-            )
+        self._talk = series(
+            Histogram,
+            "callsteward_talk_seconds",
+            "Client connected with an operator, holds taken out.",
+            ("line",),
+            buckets=_TALK,
         )
-        self._hold = _series(
-            Histogram(
-                "callsteward_hold_seconds",
-                "Each hold of an ended call.",
-                ("line",),
-                buckets=_HOLD,
-                registry=registry,
-            )
+        self._hold = series(
+            Histogram,
+            "callsteward_hold_seconds",
+            "Each hold of an ended call.",
+            ("line",),
+            buckets=_HOLD,
         )
-        self._now = _series(
-            Gauge(
-                "callsteward_line_calls",
-                "Calls at this moment, by what their client is doing.",
-                ("line", "state"),
-                registry=registry,
-            )
+        self._now = series(
+            Gauge,
+            "callsteward_line_calls",
+            "Calls at this moment, by what their client is doing.",
+            ("line", "state"),
         )
-        self._longest_wait = _series(
-            Gauge(
-                "callsteward_line_longest_wait_seconds",
-                "How long the client who waits longest has waited; 0 while nobody waits.",
-                ("line",),
-                registry=registry,
-            )
+        self._longest_wait = series(
+            Gauge,
+            "callsteward_line_longest_wait_seconds",
+            "How long the client who waits longest has waited; 0 while nobody waits.",
+            ("line",),
         )
         self._lines = set(lines)
         for line in self._lines:
