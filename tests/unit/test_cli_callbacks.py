@@ -15,6 +15,7 @@ from callsteward.lost.calls import LostCalls
 from callsteward.outgoing.words import Actor
 from callsteward.record.call import CallbackDecision, Decision, Direction, Outcome
 from callsteward.record.facts import CallEnded
+from callsteward.store.direct import flush
 from callsteward.store.records import Store
 from tests.unit.store.samples import RECORD
 from tests.unit.test_cli import callsteward
@@ -293,7 +294,8 @@ def hotline(config: Path, tmp_path: Path) -> Path:
             call("7", 6, None, Outcome.ABANDONED),
             call("8", 7, "ee", Outcome.NO_ANSWER, direction=Direction.OUTBOUND),
         ]
-        await LostCalls(store.engine, "main").note([CallEnded(record) for record in records], lambda _: None)
+        LostCalls(store.engine, "main").note([CallEnded(record) for record in records], lambda _: None)
+        await flush(store.engine)
         await store.save(records)
         await store.close()
 

@@ -19,6 +19,7 @@ from callsteward.rating.complaints import Complaints
 from callsteward.record.call import Outcome
 from callsteward.record.facts import CallEnded
 from callsteward.record.tag import Tag
+from callsteward.store.direct import flush
 from callsteward.store.records import Store
 from callsteward.terminal.tables import CSV_COLUMNS
 from tests.unit.store.samples import RECORD
@@ -49,7 +50,8 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
         await desk.tag(Tag.DROPPED, "1.1")
         await desk.tag(Tag.COMMENT, "1.1", value="=1+1")
         missed = msgspec.structs.replace(RECORD, call_id="1.2", outcome=Outcome.ABANDONED, answered_at=None)
-        await LostCalls(store.engine, "main").note([CallEnded(missed)], lambda _: None)
+        LostCalls(store.engine, "main").note([CallEnded(missed)], lambda _: None)
+        await flush(store.engine)
         await store.save([missed])
         await Complaints(store.engine, "main").raise_(
             call_id="1.1", line="support", operator="101", client_masked="+7903***4567", client_ref=None,

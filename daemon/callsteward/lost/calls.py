@@ -117,21 +117,17 @@ class LostCalls:
             (*once, "at_ms", "settled_by", "comment"),
         )
 
-    async def note(self, facts: Sequence[Fact], e164: Callable[[str], str | None]) -> bool:
-        """Take calls that ended into account, in their order. True if one was lost or settled.
-
-        `e164` makes a number E.164. A call that is noted again, when a journal is run again, changes nothing.
-        """
-        ended = _those_that_count(facts, e164)
-        if not ended:
-            return False
-        with failing("write to"):
-            return await write(self._engine, lambda sql: self._write(sql, ended))
-
-    def note_along(
-        self, facts: Sequence[Fact], e164: Callable[[str], str | None], changed: Callable[[], None]
+    def note(
+        self,
+        facts: Sequence[Fact],
+        e164: Callable[[str], str | None],
+        changed: Callable[[], None] = lambda: None,
     ) -> None:
-        """The same in the transaction that stores the calls' records; `changed` is called then."""
+        """Take calls that ended into account, in their order, in the transaction that stores their records.
+
+        `e164` makes a number E.164; `changed` is called once a call is lost or settled. A call that is noted
+        again, when a journal is run again, changes nothing.
+        """
         ended = _those_that_count(facts, e164)
         if ended:
             along(self._engine, lambda sql: self._write(sql, ended), lambda new: changed() if new else None)

@@ -47,7 +47,7 @@ class LostCounts:
 
     async def judge(self, facts: Sequence[Fact]) -> Sequence[Fact]:
         """Take calls that ended into account, in the transaction that stores their records."""
-        self._lost.note_along(facts, self._read, self._look.set)
+        self._lost.note(facts, self._read, self._look.set)
         return facts
 
     def on(self, lines: Iterable[LineNow]) -> list[LineNow]:

@@ -109,15 +109,11 @@ class TagBook:
 
     # --- calls that are over ---------------------------------------------------------------------------
 
-    async def remember(self, ended: Sequence[tuple[CallRecord, str]]) -> None:
-        """Keep E.164 numbers beside the calls they belong to, until `forget`; all in one write."""
-        self.remember_along(ended)
-        await self._stored()
+    def remember(self, ended: Sequence[tuple[CallRecord, str]]) -> None:
+        """Keep E.164 numbers beside the calls they belong to, until `forget`.
 
-    def remember_along(self, ended: Sequence[tuple[CallRecord, str]]) -> None:
-        """Keep E.164 numbers from the next transaction on, which is that of the calls' records.
-
-        A number that is asked for before is stored first.
+        They are stored in the next transaction, which is that of the calls' records; if a number is asked for
+        before, they are stored first.
         """
         rows = []
         for record, number in ended:

@@ -55,14 +55,14 @@ class Tagging:
         numbers: list[tuple[CallRecord, str]] = []
         for fact in facts:
             if isinstance(fact, CallTagged):
-                self._book.remember_along(numbers)
+                self._book.remember(numbers)
                 numbers.clear()
                 judged.append(await self._tagged(fact))
                 continue
             if isinstance(fact, CallEnded):
                 numbers += self._remember(fact)
             judged.append(fact)
-        self._book.remember_along(numbers)
+        self._book.remember(numbers)
         return judged
 
     async def record(self, call_id: str) -> CallRecord | None:

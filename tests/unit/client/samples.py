@@ -24,6 +24,7 @@ from callsteward.record.call import CallbackDecision, CallRecord, Decision, Outc
 from callsteward.record.facts import CallEnded, CallTagged
 from callsteward.record.number import Numbers
 from callsteward.record.tag import Given, Source, Tag
+from callsteward.store.direct import flush
 from callsteward.store.records import Store
 from callsteward.tags.book import TagBook
 from tests.unit.store.samples import RECORD
@@ -57,14 +58,16 @@ async def fill(store: Store, number: str, name: str) -> None:
     called = of(number, f"callsteward-cb-{name}.1-1-support", client_ref=None)
     await store.save([told, lost, settled, called])
     book = TagBook(engine, "main")
-    await book.remember([(told, number)])
+    book.remember([(told, number)])
+    await flush(store.engine)
     for tag, value in ((Tag.COMMENT, SAID[0]), (Tag.TICKET, SAID[1]), (Tag.COMPLAINT, "")):
         fact = CallTagged(
             call_id=f"{name}.1", line="support", tag=tag, at_ms=AT_MS, by="101", source=Source.PHONE
         )
         await book.add(fact, Given(tag, value))
     list_ = LostCalls(engine, "main")
-    await list_.note([CallEnded(lost, number), CallEnded(settled, number)], NUMBERS.e164)
+    list_.note([CallEnded(lost, number), CallEnded(settled, number)], NUMBERS.e164)
+    await flush(store.engine)
     assert await list_.settle(f"{name}.3", by="admin", comment=SAID[2])
     complaints = Complaints(engine, "main", announce)
     await complaints.raise_(

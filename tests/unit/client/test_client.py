@@ -22,6 +22,7 @@ from callsteward.rating.ledger import RatingLedger
 from callsteward.rating.states import RatingState
 from callsteward.record.call import Outcome
 from callsteward.record.facts import CallEnded
+from callsteward.store.direct import flush
 from callsteward.store.engine import writing
 from callsteward.store.holdings import HOLDINGS
 from callsteward.store.records import CallQuery, Store
@@ -132,14 +133,16 @@ class TestClient:
     async def test_without_a_key_the_calls_are_found_that_a_number_was_kept_for(self, store: Store) -> None:
         named, unnamed = of(NUMBER, "a.1", client_ref=None), of(NUMBER, "a.2", client_ref=None)
         await store.save([named, unnamed])
-        await TagBook(store.engine, "main").remember([(named, NUMBER)])
+        TagBook(store.engine, "main").remember([(named, NUMBER)])
+        await flush(store.engine)
         found = await find(store.engine, "main", [NUMBER], [])
         assert [row["call_id"] for row in found.rows["calls"]] == ["a.1"]
 
     async def test_digits_that_can_be_two_peoples_lead_to_nobody(self, store: Store) -> None:
         record = of(NUMBER, "a.1", client_ref=None)
         await store.save([record])
-        await TagBook(store.engine, "main").remember([(record, "4740057948")])
+        TagBook(store.engine, "main").remember([(record, "4740057948")])
+        await flush(store.engine)
         for reading in ("+74740057948", "+4740057948"):
             assert (await find(store.engine, "main", [reading], [])).rows == {}
 
@@ -264,8 +267,10 @@ class TestClient:
         told = of(NUMBER, "a.1")
         lost = of(NUMBER, "a.2", outcome=Outcome.ABANDONED, started_at="2026-11-22T03:00:00.000Z")
         await store.save([told, lost])
-        await TagBook(store.engine, "main").remember([(told, NUMBER)])
-        await LostCalls(store.engine, "main").note([CallEnded(lost, NUMBER)], NUMBERS.e164)
+        TagBook(store.engine, "main").remember([(told, NUMBER)])
+        await flush(store.engine)
+        LostCalls(store.engine, "main").note([CallEnded(lost, NUMBER)], NUMBERS.e164)
+        await flush(store.engine)
         ledger = CallbackLedger(store.engine, "main")
         assert await ledger.open(told, DUE, number=NUMBER, dropped_ms=AT_MS, at_ms=AT_MS) is None
         assert await everything(store) == before

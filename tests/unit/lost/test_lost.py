@@ -16,6 +16,7 @@ from callsteward.lost.part import LostPart
 from callsteward.network.waiting import cancelled
 from callsteward.record.call import CallRecord, Direction, Outcome
 from callsteward.record.facts import CallEnded, LineNow
+from callsteward.store.direct import flush
 from callsteward.store.records import Store
 from callsteward.store.tables import lost_calls, lost_calls_settled
 from callsteward.testing import StandIn
@@ -205,8 +206,10 @@ async def test_calls_that_end_together_leave_the_same_list_as_one_by_one(store, 
         count = chance.randrange(1, 9)
         batch, rest = rest[:count], rest[count:]
         for fact in batch:
-            await singly.note([fact], lambda number: number or None)
-        await together.note(batch, lambda number: number or None)
+            singly.note([fact], lambda number: number or None)
+            await flush(store.engine)
+        together.note(batch, lambda number: number or None)
+        await flush(store.engine)
     left = await _left(store, "together")
     assert left == await _left(store, "singly")
     assert left[0]
@@ -219,7 +222,8 @@ async def test_ended_calls_leave_nothing_for_the_garbage_collector(store):
     async def note(number: int) -> None:
         outcome = Outcome.COMPLETED if number % 5 else Outcome.ABANDONED
         record = call(str(number), number % 60, outcome, client_ref=f"ref{number % 7}")
-        await lost.note([CallEnded(record, MARIA)], lambda number: number)
+        lost.note([CallEnded(record, MARIA)], lambda number: number)
+        await flush(store.engine)
 
     assert await left_in_cycles(note) < 1
 

@@ -25,6 +25,7 @@ from callsteward.record.call import Outcome
 from callsteward.record.facts import CallEnded, CallTagged
 from callsteward.record.tag import Given, Source, Tag
 from callsteward.retention.expiry import AT_ONCE
+from callsteward.store.direct import flush
 from callsteward.store.expired import deleted_before_ms, said_expired
 from callsteward.store.records import Store
 from callsteward.store.tables import (
@@ -83,8 +84,9 @@ class TestExpiry:
                 call_id=name, line="support", tag=Tag.COMMENT, at_ms=at_ms, by="101", source=Source.PHONE
             )
             await book.add(fact, Given(Tag.COMMENT, "said"))
-            await book.remember([(call, NUMBER)])
-            await lost.note([CallEnded(call, NUMBER)], str)
+            book.remember([(call, NUMBER)])
+            lost.note([CallEnded(call, NUMBER)], str)
+            await flush(store.engine)
             await lost.settle(name, by="admin", comment="called")
         elsewhere = msgspec.structs.replace(record("south"), site="south")
         await store.save([elsewhere])
@@ -104,7 +106,8 @@ class TestExpiry:
         await store.save(list(found.values()))
         lost = LostCalls(store.engine, "main")
         abandoned = msgspec.structs.replace(found["lost"], outcome=Outcome.ABANDONED)
-        await lost.note([CallEnded(abandoned, NUMBER)], str)
+        lost.note([CallEnded(abandoned, NUMBER)], str)
+        await flush(store.engine)
         ledger = CallbackLedger(store.engine, "main")
         callback = await ledger.open(found["callback"], DUE, number=NUMBER, dropped_ms=OLD_MS, at_ms=OLD_MS)
         assert callback is not None
@@ -183,7 +186,8 @@ class TestExpiry:
         # Open for ever: one call of a day whose others are deleted makes no figures of it.
         lost = record("lost", days[0], outcome=Outcome.ABANDONED)
         await store.save([lost])
-        await LostCalls(store.engine, "main").note([CallEnded(lost, NUMBER)], str)
+        LostCalls(store.engine, "main").note([CallEnded(lost, NUMBER)], str)
+        await flush(store.engine)
         seen = {"site": "main", "from_ms": days[0] - DAY_MS, "to_ms": NOW_MS}
         await change(store, insert(watched).values(seen))
         before = await self._rows(store, days[0], days[-1] + DAY_MS)

@@ -13,6 +13,7 @@ from callsteward.outgoing.words import Actor
 from callsteward.record.call import CallbackDecision, Decision, Outcome
 from callsteward.record.facts import CallEnded
 from callsteward.status.work import open_work
+from callsteward.store.direct import flush
 from callsteward.store.records import Store
 from tests.unit.store.samples import RECORD
 
@@ -35,7 +36,8 @@ async def test_each_kind_is_counted(store: Store) -> None:
     lost = msgspec.structs.replace(
         RECORD, call_id="2.1", outcome=Outcome.ABANDONED, answered_at=None, operator=None, line="support"
     )
-    await LostCalls(store.engine, "main").note([CallEnded(lost, "+79031234567")], lambda number: number)
+    LostCalls(store.engine, "main").note([CallEnded(lost, "+79031234567")], lambda number: number)
+    await flush(store.engine)
     assert await open_work(store.engine, "main") == {
         "callbacks": {"offered": 1, "due": 1},
         "ratings": {},
