@@ -64,7 +64,7 @@ def test_this_process_is_seen_and_one_that_is_gone_is_not() -> None:
         ([f"run ({OURS}/stream/pump.py:1)", f"_handled ({OURS}/calls/tracker.py:2)"], "tracker"),
         ([f"run ({OURS}/stream/pump.py:1)", f"decode ({OURS}/ari/events.py:2)"], "tracker"),
         ([f"_take ({OURS}/ari/reader.py:1)", f"put ({OURS}/ari/frames.py:2)"], "socket"),
-        ([f"deliver ({OURS}/feed/broker.py:1)", f"publish ({PACKAGE}/paho/mqtt/client.py:2)"], "MQTT"),
+        ([f"deliver ({OURS}/feed/broker_client.py:1)", f"publish ({PACKAGE}/paho/mqtt/client.py:2)"], "MQTT"),
         # The engine serves whoever called it.
         ([f"note ({OURS}/lost/calls.py:1)", f"writing ({OURS}/store/engine.py:2)"], "judges"),
         ([f"remove ({OURS}/store/outbox.py:1)", f"writing ({OURS}/store/engine.py:2)"], "outbox"),

@@ -14,6 +14,7 @@ from callsteward.config import Config
 from callsteward.config.secret_words import masked
 from callsteward.exceptions import CallstewardError, FeedError, StoreError
 from callsteward.feed import broker as mqtt_broker
+from callsteward.feed.broker_client import BrokerClient
 from callsteward.feed.discovery import own, probe
 from callsteward.feed.topics import Topics
 from callsteward.network.causes import cause
@@ -69,7 +70,7 @@ async def broker(config: Config) -> Result:
     return ok(check, f"{where}: a message to {topic} went out and came back")
 
 
-async def _discovers(client: mqtt_broker.Client, config: Config) -> bool:
+async def _discovers(client: BrokerClient, config: Config) -> bool:
     """True if announcements reach the broker. Home Assistant ignores this one."""
     assert config.mqtt.discovery_prefix is not None
     topic = probe(config.mqtt.discovery_prefix, config.site.name, secrets.token_hex(4))

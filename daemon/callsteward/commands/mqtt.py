@@ -27,6 +27,7 @@ from callsteward.commands.request import MalformedCommandError, parse
 from callsteward.commands.turns import Turns
 from callsteward.exceptions import CallstewardError
 from callsteward.feed import broker, messages
+from callsteward.feed.broker_client import BrokerClient
 from callsteward.feed.topics import Topics
 from callsteward.feed.wire import Wire
 from callsteward.network.backoff import Backoff
@@ -59,14 +60,14 @@ class _Session:
         with contextlib.suppress(asyncio.QueueFull):
             self.replies.put_nowait((reply, asked))
 
-    def take_away(self, opened: broker.Client, topic: str, retained: bool) -> None:
+    def take_away(self, opened: BrokerClient, topic: str, retained: bool) -> None:
         """Have the broker forget what it retains on a topic of commands."""
         if retained and self._taken_away < RETAINED_AT_ONCE:
             self._taken_away += 1
             opened.forget(topic)
 
 
-async def _lost(opened: broker.Client) -> None:
+async def _lost(opened: BrokerClient) -> None:
     """Raise MqttError when the connection is lost: all messages are admitted elsewhere."""
     async for _ in opened.messages:
         pass
@@ -128,7 +129,7 @@ class MqttDoor:
             except* aiomqtt.MqttError as failed:
                 raise aiomqtt.MqttError(str(failed.exceptions[0])) from failed
 
-    def _admit(self, session: _Session, opened: broker.Client, message: aiomqtt.Message) -> bool:
+    def _admit(self, session: _Session, opened: BrokerClient, message: aiomqtt.Message) -> bool:
         """Put a command into its sender's queue; what is none is refused here, at little cost."""
         topic = message.topic.value
         name = topic.rpartition("/")[2][:32]
@@ -159,19 +160,19 @@ class MqttDoor:
                     )
         return False
 
-    async def _work(self, opened: broker.Client, session: _Session) -> None:
+    async def _work(self, opened: BrokerClient, session: _Session) -> None:
         while True:
             name, body, asked = await session.turns.get()
             later = functools.partial(session.say, asked=asked)
             reply = await self._commands.handle(name, body, Source.MQTT, later=later)
             await self._answer(opened, reply, asked)
 
-    async def _say(self, opened: broker.Client, session: _Session) -> None:
+    async def _say(self, opened: BrokerClient, session: _Session) -> None:
         while True:
             reply, asked = await session.replies.get()
             await self._answer(opened, reply, asked)
 
-    async def _answer(self, opened: broker.Client, reply: Reply, asked: Properties | None) -> None:
+    async def _answer(self, opened: BrokerClient, reply: Reply, asked: Properties | None) -> None:
         """On `replies/ID`, and where MQTT 5 says the sender listens."""
         topics = [self._topics.of("replies", reply.id)] if reply.id else []
         response = self._response_topic(asked)

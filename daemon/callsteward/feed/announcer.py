@@ -19,6 +19,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from callsteward.config import Config
 from callsteward.exceptions import FeedError
 from callsteward.feed import broker
+from callsteward.feed.broker_client import BrokerClient, RefusedError
 from callsteward.feed.discovery import announcements, own
 from callsteward.feed.topics import Topics
 from callsteward.network.causes import told
@@ -80,7 +81,7 @@ class Announcer:
             self._stale.add(topic)
             self._changed.set()
 
-    async def run(self, opened: broker.Client, send: Send) -> None:
+    async def run(self, opened: BrokerClient, send: Send) -> None:
         """Keep a connection's announcements until it is cancelled. Raises MqttError with the connection."""
         if self._prefix is None:
             await asyncio.Event().wait()
@@ -143,7 +144,7 @@ async def take_away(config: Config, prefix: str) -> int:
     except TimeoutError as error:
         text = f"the broker has not answered within {TAKE_AWAY_S:.0f} s which announcements it has"
         raise FeedError(text) from error
-    except (aiomqtt.MqttError, broker.RefusedError, OSError, ssl.SSLError) as error:
+    except (aiomqtt.MqttError, RefusedError, OSError, ssl.SSLError) as error:
         text = f"the broker at {config.mqtt.host}:{config.mqtt.port}: {told(error, 'mqtt')}"
         raise FeedError(text) from error
     return len(there)

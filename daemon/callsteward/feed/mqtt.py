@@ -24,6 +24,7 @@ from callsteward.exceptions import CallstewardError
 from callsteward.feed import broker, messages
 from callsteward.feed.announcer import Announcer
 from callsteward.feed.backlog import MessageKind
+from callsteward.feed.broker_client import BrokerClient
 from callsteward.feed.delivery import Delivery
 from callsteward.feed.gauges import Gauges
 from callsteward.feed.post import Post
@@ -269,7 +270,7 @@ class Feed:
         if since_s is not None and time.monotonic() - since_s >= STABLE_S:
             self._backoff.reset()
 
-    def _client(self) -> broker.Client:
+    def _client(self) -> BrokerClient:
         will = messages.encode(self._post.stamped(self._presence.will()))
         payload, properties = self._wire.publish(self.topics.status, will, self._dialect.version, will=True)
         return broker.client(

@@ -17,9 +17,10 @@ import aiomqtt
 import msgspec
 import structlog
 
-from callsteward.feed import broker, messages
+from callsteward.feed import messages
 from callsteward.feed.announcer import Announcer, Send
 from callsteward.feed.backlog import MessageKind, Waiting
+from callsteward.feed.broker_client import BrokerClient, RefusedError
 from callsteward.feed.delivery import Delivery
 from callsteward.feed.gauges import Gauges
 from callsteward.feed.messages import Message
@@ -72,7 +73,7 @@ class Session:
         self.connected = False
         """Whether the broker can be reached at this moment."""
 
-    async def serve(self, opened: broker.Client, version: str) -> None:
+    async def serve(self, opened: BrokerClient, version: str) -> None:
         """Publish on a connection until it is lost (MqttError) or the feed closes. `version`: of MQTT."""
         self._version = version
         lost = False
@@ -111,7 +112,7 @@ class Session:
                     async with asyncio.timeout(GOODBYE_S):
                         await self._say_goodbye(opened)
 
-    async def _say_goodbye(self, opened: broker.Client) -> None:
+    async def _say_goodbye(self, opened: BrokerClient) -> None:
         """The last gauges, then that the daemon stopped: after a clean DISCONNECT no will is published."""
         await self._send_due_gauges(opened, at_once=True)
         if self._outbox is not None:
@@ -121,23 +122,23 @@ class Session:
     async def _wait_for_closing(self) -> None:
         await self._closing.wait()
 
-    async def _watch(self, opened: broker.Client) -> None:
+    async def _watch(self, opened: BrokerClient) -> None:
         """Raise MqttError when the connection is lost; a publish alone would notice only by its timeout."""
         async for message in opened.messages:
             self._announcer.heard(message)
 
-    def _announce(self, opened: broker.Client) -> Send:
+    def _announce(self, opened: BrokerClient) -> Send:
         async def send(topic: str, payload: bytes) -> None:
             # Not a message of ours: Home Assistant's own form, even if ours are CloudEvents.
             properties = self._plain.publish(topic, payload, self._version)[1]
             try:
                 await opened.deliver(topic, payload, retain=True, properties=properties)
-            except broker.RefusedError as error:
+            except RefusedError as error:
                 self._refused(topic, str(error), None)
 
         return send
 
-    async def _send_backlog(self, opened: broker.Client) -> None:
+    async def _send_backlog(self, opened: BrokerClient) -> None:
         """Send in order, as many at a time as the broker accepts; unacknowledged messages wait again."""
         # By identity: messages that clear a topic have no number of their own.
         under_way: dict[int, Waiting] = {}
@@ -180,7 +181,7 @@ class Session:
             # An answer that comes later changes nothing any more.
             under_way.clear()
 
-    async def _send_gauges(self, opened: broker.Client) -> None:
+    async def _send_gauges(self, opened: BrokerClient) -> None:
         while True:
             self.moved.clear()
             await self._send_due_gauges(opened)
@@ -191,7 +192,7 @@ class Session:
                 async with asyncio.timeout(wait_s):
                     await self.moved.wait()
 
-    async def _send_due_gauges(self, opened: broker.Client, *, at_once: bool = False) -> None:
+    async def _send_due_gauges(self, opened: BrokerClient, *, at_once: bool = False) -> None:
         due = self._gauges.due(self._asterisk_now_ms(), time.monotonic(), at_once=at_once)
         for start in range(0, len(due), GAUGES_AT_ONCE):
             some = due[start : start + GAUGES_AT_ONCE]
@@ -201,19 +202,19 @@ class Session:
             await self._deliver(opened, gone[-1], b"")
             gone.pop()
 
-    async def _send_due_status(self, opened: broker.Client) -> None:
+    async def _send_due_status(self, opened: BrokerClient) -> None:
         if self._presence.due():
             await self._send(opened, self._topics.status, self._presence.status(self._post.seq))
 
-    async def _send(self, opened: broker.Client, topic: str, message: Message) -> None:
+    async def _send(self, opened: BrokerClient, topic: str, message: Message) -> None:
         await self._deliver(opened, topic, messages.encode(self._post.stamped(message)))
 
-    async def _deliver(self, opened: broker.Client, topic: str, payload: bytes) -> None:
+    async def _deliver(self, opened: BrokerClient, topic: str, payload: bytes) -> None:
         """Return once the broker has a message that it keeps: a gauge, the status, or that one is gone."""
         try:
             body, properties = self._wire.publish(topic, payload, self._version)
             await opened.deliver(topic, body, retain=True, properties=properties)
-        except broker.RefusedError as error:
+        except RefusedError as error:
             self._refused(topic, str(error), None)
         except _IMPOSSIBLE as error:
             self._impossible(topic, error, None)

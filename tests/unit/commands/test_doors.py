@@ -23,8 +23,7 @@ from callsteward.commands.mqtt import MqttDoor
 from callsteward.commands.request import LARGEST
 from callsteward.config import CommandsSettings, Mqtt, Web
 from callsteward.exceptions import ConfigError
-from callsteward.feed import broker as mqtt_broker
-from callsteward.feed import contract
+from callsteward.feed import broker_client, contract
 from callsteward.feed.topics import Topics
 from callsteward.network.backoff import Backoff
 from callsteward.network.gate import CannotListenError
@@ -165,7 +164,7 @@ async def test_a_broker_without_mqtt_5_is_spoken_to_in_3(
     desk: FrontDesk, broker: AnyBroker, monkeypatch: pytest.MonkeyPatch
 ):
     # This one takes the properties of CONNECT for the length of a name, and waits for the rest of it.
-    monkeypatch.setattr(mqtt_broker, "ANSWER_S", 0.5)
+    monkeypatch.setattr(broker_client, "ANSWER_S", 0.5)
     async with (
         _open(desk, broker.port, "5"),
         listening(broker.port, "callsteward/main/replies/#") as heard,

@@ -11,7 +11,7 @@ import aiomqtt
 import pytest
 
 from callsteward.config import Config, Mqtt
-from callsteward.feed import broker
+from callsteward.feed import broker, broker_client
 from tests.lab.ports import free_port
 
 # A record of 16 KB has begun, with a message in it that goes on.
@@ -21,7 +21,7 @@ HELLO = b"\x16\x03\x03\x40\x00\x02\x00\x3f\xfc" + bytes(1_000)
 # paho leaves the socket of a handshake that failed to the collector of garbage.
 @pytest.mark.filterwarnings("ignore:.*SSLSocket:pytest.PytestUnraisableExceptionWarning")
 async def test_a_handshake_that_crawls_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(broker, "CONNECT_S", 1.0)
+    monkeypatch.setattr(broker_client, "CONNECT_S", 1.0)
     port = free_port()
     before = set(threading.enumerate())
     crawling: set[asyncio.Task[None] | None] = set()
@@ -59,11 +59,11 @@ async def test_a_handshake_that_crawls_is_given_up(monkeypatch: pytest.MonkeyPat
     await server.wait_closed()
     async with asyncio.timeout(60):
         await asyncio.gather(*(task for task in crawling if task is not None))
-    assert broker.CONNECT_S == 1.0
+    assert broker_client.CONNECT_S == 1.0
     # Idle threads of the event loop's own pool connect the next client.
     assert not [thread for thread in set(threading.enumerate()) - before if "asyncio" not in thread.name]
 
 
 def test_a_connection_takes_no_longer_than_a_stop_may() -> None:
     """The thread that connects cannot be interrupted, and the process waits for it."""
-    assert broker.CONNECT_S < 4.8
+    assert broker_client.CONNECT_S < 4.8

@@ -14,7 +14,8 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
 from callsteward.config import Config
-from callsteward.feed import broker
+from callsteward.feed import broker, broker_client
+from callsteward.feed.broker_client import RefusedError
 from callsteward.feed.outflow import join
 
 PATIENCE_S = 5
@@ -136,14 +137,14 @@ async def test_each_is_told_what_the_broker_says_to_its_message(monkeypatch: pyt
     opened.answer("b", 135)
     opened.answer("a")
     await accepted
-    with pytest.raises(broker.RefusedError, match="Not authorized"):
+    with pytest.raises(RefusedError, match="Not authorized"):
         await refused
 
 
 async def test_a_broker_that_does_not_answer_is_given_up_for_all_that_wait(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(broker, "ANSWER_S", 0.2)
+    monkeypatch.setattr(broker_client, "ANSWER_S", 0.2)
     opened = Opened(monkeypatch, window=10)
     first = opened.deliver("a")
     await asyncio.sleep(0.1)
