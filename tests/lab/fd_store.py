@@ -5,6 +5,7 @@ Beside the real one (`systemd.py`), which runs whole units.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
 import tempfile
@@ -16,6 +17,8 @@ from typing import Self
 
 _FIRST = 3
 _LIMIT = 4
+# Kept files are above all that a process is handed down, so that putting one in its place closes none.
+_KEPT_FROM = 100
 
 
 class FdStore:
@@ -107,9 +110,10 @@ class FdStore:
 
     def _listen(self) -> None:
         while True:
-            text, files, _, _ = socket.recv_fds(self._socket, 4096, _LIMIT)
+            text, low, _, _ = socket.recv_fds(self._socket, 4096, _LIMIT)
             if not text:
                 return
+            files = [_moved_up(file) for file in low]
             said = dict(line.partition("=")[::2] for line in text.decode().splitlines())
             name = said.get("FDNAME", "stored")
             with self._lock:
@@ -123,3 +127,9 @@ class FdStore:
                     self._files = [entry for entry in self._files if entry[0] != name]
             for file in files:
                 os.close(file)
+
+
+def _moved_up(file: int) -> int:
+    moved = fcntl.fcntl(file, fcntl.F_DUPFD_CLOEXEC, _KEPT_FROM)
+    os.close(file)
+    return moved

@@ -37,6 +37,9 @@ _ESTABLISHED, _CLOSE_WAIT = 1, 8
 # no more than 128 KB, unless it is asked for more once; it takes the memory only if it is needed.
 _ROOM_BYTES = 8 * 1024 * 1024
 
+# How often two counts of the kernel are asked for until nothing comes in between them: microseconds each.
+_TRIES = 10_000
+
 
 class Resumed(NamedTuple):
     """The connection of the previous process."""
@@ -142,13 +145,26 @@ def _cookie(connection: socket.socket) -> int:
 
 def _consumed(connection: socket.socket) -> int | None:
     """How many bytes were read off a connection by the kernel's count; None if it cannot say."""
+    received = _received(connection)
+    for _ in range(_TRIES):
+        if received is None:
+            return None
+        (unread,) = struct.unpack("@i", fcntl.ioctl(connection, termios.FIONREAD, b"\0\0\0\0"))
+        before, received = received, _received(connection)
+        # Asterisk goes on writing: the two counts belong together if nothing came between them.
+        if received == before:
+            return before - int(unread)
+    return None
+
+
+def _received(connection: socket.socket) -> int | None:
+    """How many bytes have come in on a connection; None if it is over, or the kernel cannot say."""
     info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
     if len(info) < _TCP_INFO_RECEIVED_AT + 8 or info[0] not in {_ESTABLISHED, _CLOSE_WAIT}:
         return None
     (received,) = struct.unpack_from("@Q", info, _TCP_INFO_RECEIVED_AT)
-    (unread,) = struct.unpack("@i", fcntl.ioctl(connection, termios.FIONREAD, b"\0\0\0\0"))
     # The end of the stream counts as one.
-    return int(received) - int(unread) - (info[0] == _CLOSE_WAIT)
+    return int(received) - (info[0] == _CLOSE_WAIT)
 
 
 def make_room(connection: socket.socket) -> None:

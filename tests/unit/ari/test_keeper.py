@@ -1,6 +1,7 @@
 """A connection that outlives its process: killed anywhere, nothing is lost, doubled or out of order."""
 
 import asyncio
+import fcntl
 import os
 import random
 import socket
@@ -63,26 +64,26 @@ async def send(port: int, count: int, rng: random.Random) -> None:
 async def test_a_reader_killed_anywhere_loses_nothing(store: FdStore, tmp_path, seed: int):
     rng = random.Random(seed)
     port, path, count = free_port(), tmp_path / "read", 4000
-    sending = asyncio.create_task(send(port, count, rng))
     lives = []
-    for life in range(KILLS + 1):
-        lines = 0 if life == KILLS else rng.randrange(1, 9000)
-        arguments = ["-m", "tests.unit.ari.kept_reader", str(port), str(path), str(lines)]
-        command, environment, files = store.command([sys.executable, *arguments])
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            cwd=REPOSITORY,
-            env={**os.environ, **environment},
-            pass_fds=files,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        # A life lasts a second or two: one that hears nothing any more is a failure, not a wait without end.
-        async with asyncio.timeout(90):
-            _, said = await process.communicate()
-        lives.append((process.returncode, said.decode()))
-        if process.returncode == 0:
-            break
-    await sending
+    async with asyncio.TaskGroup() as group:
+        group.create_task(send(port, count, rng))
+        for life in range(KILLS + 1):
+            lines = 0 if life == KILLS else rng.randrange(1, 9000)
+            arguments = ["-m", "tests.unit.ari.kept_reader", str(port), str(path), str(lines)]
+            command, environment, files = store.command([sys.executable, *arguments])
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                cwd=REPOSITORY,
+                env={**os.environ, **environment},
+                pass_fds=files,
+                stderr=asyncio.subprocess.PIPE,
+            )
+            # A life lasts a second or two: one that hears nothing any more is a failure, no endless wait.
+            async with asyncio.timeout(90):
+                _, said = await process.communicate()
+            lives.append((process.returncode, said.decode()))
+            if process.returncode == 0:
+                break
     assert lives[0] == (-9, "listens\n")
     assert {said for _, said in lives[1:]} == {"resumed\n"}
     assert [int(line) for line in path.read_text().split()] == list(range(count))
@@ -119,6 +120,31 @@ def test_a_connection_that_ended_meanwhile_is_read_to_its_end(store: FdStore, no
     assert after.resumed is not None
     assert after.resumed.unread == b"read"
     assert [bytes(after.ring.receive(after.resumed.connection)) for _ in range(2)] == [b"unread", b""]
+    after.resumed.connection.close()
+    after.close()
+    keeper.close()
+
+
+def test_bytes_that_come_while_the_kernel_is_asked_change_nothing(store: FdStore, notify, pair, monkeypatch):
+    ours, theirs = pair
+    keeper = Keeper(notify, {})
+    keeper.begin(ours, 0)
+    theirs.sendall(b"read by one process, ")
+    assert len(keeper.ring.receive(ours)) == 21
+    late = [b"one more, ", b"and one more"]
+
+    def asked(*arguments):
+        if late:
+            theirs.sendall(late.pop(0))
+        return ioctl(*arguments)
+
+    ioctl = fcntl.ioctl
+    monkeypatch.setattr(fcntl, "ioctl", asked)
+    after = Keeper(notify, store.files)
+    assert late == []
+    assert after.resumed is not None
+    assert after.resumed.unread == b"read by one process, "
+    assert bytes(after.ring.receive(after.resumed.connection)) == b"one more, and one more"
     after.resumed.connection.close()
     after.close()
     keeper.close()
