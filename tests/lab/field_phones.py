@@ -47,7 +47,7 @@ password = {PASSWORD}
 [{user}]
 type = aor
 max_contacts = {2 if place == TWO_PHONES else 1}
-remove_existing = {"no" if place == TWO_PHONES else "yes"}
+remove_existing = yes
 """
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from callsteward.calls import attempts, origin, provenance
+from callsteward.calls import attempts, origin, provenance, transfers
 from callsteward.calls.hangup import SIMULTANEOUS_MS, HangupRequest, requester, simultaneous
 from callsteward.record.call import Direction, Side
 from callsteward.record.facts import Happening
@@ -47,6 +47,8 @@ def _note(desk: Desk, call: Call, leg: Leg, event: ChannelHangupRequest, ms: int
     if side is None and leg in call.last_contact and simultaneous(call.requests, ms):
         side = _OPERATOR  # both hung up at once; the bridge went between the two requests
     if side is None or (call.handed_over_ms is not None and side is _CLIENT):
+        return
+    if side is _OPERATOR and transfers.given_away(call, leg):
         return
     passed_back = not leg.up and side is _CLIENT and _is_answer(call, leg, event, ms)
     third_party = leg.outsider and side is _OPERATOR

@@ -268,7 +268,7 @@ class Tracker:
                     if leg.dialled:  # after several tries the last one counts
                         call.ends = tuple([end for end in call.ends if end.side is not _CLIENT])
                     call.ends += (_end(desk, leg, _CLIENT, event, passed_back),)
-            elif call.contact or _given_away(call, leg):
+            elif call.contact or transfers.given_away(call, leg):
                 pass  # the talk went on without it, or the client was transferred
             elif leg in call.last_contact or not (leg.dialled or call.talks):
                 call.ends += (_end(desk, leg, _OPERATOR, event),)
@@ -503,12 +503,6 @@ class Tracker:
     def _shed(self, event: ari.Shed) -> None:
         """Speech on a channel was left out: its calls say so, as after a gap."""
         unseen.speech(self._roster, event, self.last_event_ms)
-
-
-def _given_away(call: Call, leg: Leg) -> bool:
-    """True if an operator who is gone has just transferred the client to somebody who is not there yet."""
-    last = call.transfers[-1] if call.transfers else None
-    return last is not None and last.result is None and last.by == leg.operator
 
 
 def _end(desk: Desk, leg: Leg, side: Side, event: ari.ChannelDestroyed, passed_back: bool = False) -> LegEnd:

@@ -12,7 +12,7 @@ from callsteward.record.facts import Happening
 if TYPE_CHECKING:
     from callsteward.ari.events import BridgeAttendedTransfer, BridgeBlindTransfer
     from callsteward.calls.desk import Desk
-    from callsteward.calls.model import Leg
+    from callsteward.calls.model import Call, Leg
     from callsteward.calls.roster import Roster
 
 
@@ -36,6 +36,16 @@ def attended(desk: Desk, roster: Roster, event: BridgeAttendedTransfer, ms: int)
     _note(desk, ours, theirs, TransferKind.ATTENDED, target, event.result, ms)
     if event.result == "Success" and ours.call is not theirs.call:
         linking.merge(desk, ours.call, theirs.call)
+
+
+def given_away(call: Call, leg: Leg) -> bool:
+    """True if an operator has just transferred the client to somebody who is not there yet.
+
+    The end of that operator's channel ends no talk, in whatever order Asterisk reports it: chan_sip may
+    report the phone's BYE before it takes the channel out of the bridge.
+    """
+    last = call.transfers[-1] if call.transfers else None
+    return last is not None and last.result is None and last.by == leg.operator
 
 
 def _note(desk: Desk, leg: Leg, other: Leg, kind: TransferKind, to: str | None, result: str, ms: int) -> None:

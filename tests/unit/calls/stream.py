@@ -405,8 +405,10 @@ class Stream:
 
     # --- transfers and reconnects ------------------------------------------------------------------
 
-    def blind(self, phone: Phone, client: Phone, exten: str, result: str = "Success") -> None:
-        """A REFER to an extension; the transferer is gone with it."""
+    def blind(
+        self, phone: Phone, client: Phone, exten: str, result: str = "Success", *, bye: bool = False
+    ) -> None:
+        """A REFER to an extension; the transferer is gone with it, or hangs up (`bye`) at once."""
         self.unhold(phone)
         self._emit(
             "BridgeBlindTransfer",
@@ -421,6 +423,8 @@ class Stream:
             room = phone.room
             assert room is not None
             client.context, client.exten = "from-internal", exten
+            if bye:
+                self.request(phone, 16)
             self.leaves(phone)
             self.leaves(client)
             self.destroy(phone)

@@ -444,6 +444,24 @@ def test_a_blind_transfer_nobody_answers_failed():
     assert (record.operator, record.duration_s) == ("101", 14.0)
 
 
+def test_a_giver_who_hangs_up_before_the_bridge_is_left_did_not_end_the_talk():
+    s = Stream()
+    client, phone = s.talk()
+    s.speak(phone, 4)
+    # chan_sip on a busy machine: the REFER and the BYE are handled before the bridge lets the channel go.
+    s.blind(phone, client, "102", bye=True)
+    second = s.dial(client, "102")
+    s.ring(second)
+    s.wait(3)
+    s.bye(client)
+    record = s.record()
+    assert (record.hangup.first, record.hangup.evidence[0]) == (
+        Party.CLIENT,
+        f"hang-up request on {client.name} (cause 16)",
+    )
+    assert [item.result for item in record.transfers] == [TransferResult.FAILED]
+
+
 def test_a_blind_transfer_that_comes_back_to_its_giver_failed():
     s = Stream()
     client = blind(s)
