@@ -388,7 +388,7 @@ class Player:
             s.wait(1)
         elif script.after in {"blind", "blind_abandon"} and direct and script.way not in _OUTBOUND:
             self._part()
-            s.blind(operator, client, "105")
+            s.blind(operator, client, "105", bye=bool(script.order))
             s.wait(0.1)
             phone = s.calls(client, "105")
             s.ring(phone)
