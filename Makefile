@@ -13,6 +13,9 @@ STAMP := $(VENV)/.callsteward-setup
 
 # What needs no Asterisk runs on all cores, a module's tests together.
 PARALLEL := -n auto --dist loadscope
+# Releases of PostgreSQL (tests/lab/postgresql.py): Debian's runs beside the live tests.
+OLDEST := 13
+NEWEST := 18
 PROPERTIES := tests/property tests/fuzz
 OTHERS := $(addprefix --ignore=,tests/unit tests/replay $(PROPERTIES))
 
@@ -61,16 +64,16 @@ test-roots: setup
 .PHONY: test-units
 test-units: setup
 	@echo "==> unit and replay tests"
-	@$(PY) -m pytest $(PARALLEL) --cov --cov-report= tests/unit tests/replay
+	@CALLSTEWARD_POSTGRESQL=$(NEWEST) $(PY) -m pytest $(PARALLEL) --cov --cov-report= tests/unit tests/replay
 	@echo "==> how much of the pure core they cover"
 	@$(PY) -m coverage report --include='*/callsteward/calls/*,*/callsteward/record/*,*/callsteward/standard/*' --fail-under=95
 
 # What an older installation has: the bounds in pyproject.toml are of releases that these tests ran with.
-# Of PostgreSQL the tests for it alone: test-units has had each test of a store on it, with the newest driver.
 .PHONY: test-lowest
 test-lowest: setup ## Unit, replay and PostgreSQL tests with the lowest releases that pyproject.toml allows
 	@python=$$(scripts/lowest) && echo "==> unit, replay and PostgreSQL tests with the lowest releases" && \
-		PYTHONPATH=$(CURDIR)/daemon $$python -m pytest $(PARALLEL) -m 'not live' tests/unit tests/replay tests/postgresql
+		PYTHONPATH=$(CURDIR)/daemon CALLSTEWARD_POSTGRESQL=$(OLDEST) \
+			$$python -m pytest $(PARALLEL) tests/unit tests/replay tests/postgresql
 
 .PHONY: test-properties
 test-properties: setup

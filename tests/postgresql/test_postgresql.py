@@ -189,6 +189,23 @@ async def test_a_server_that_refuses_at_the_start_says_why(
     assert str(caught.value) == f"cannot open the database {shown}: {WORDS[how]}"
 
 
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+async def test_a_database_that_cannot_hold_every_name_is_refused(
+    postgresql: PostgreSql, encoding: str
+) -> None:
+    await administer(
+        postgresql, f"CREATE DATABASE narrow ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0"
+    )
+    url = postgresql.url(database="narrow")
+    with pytest.raises(StoreError, match=f"has the encoding {encoding}, which cannot hold every name"):
+        await Store.open(url)
+    connection = await asyncpg.connect(url)
+    tables = await connection.fetch("SELECT * FROM pg_tables WHERE schemaname = 'public'")
+    await connection.close()
+    assert tables == []
+    await administer(postgresql, "DROP DATABASE narrow")
+
+
 async def test_a_missing_database_is_reported(postgresql: PostgreSql) -> None:
     with pytest.raises(StoreError) as caught:
         await Store.open(postgresql.url(database="nowhere"))

@@ -110,6 +110,18 @@ class Running:
                 await asyncio.sleep(0.01)
 
 
+async def knocked(port: int) -> asyncio.StreamWriter:
+    """A connection to a port that somebody opens soon."""
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except ConnectionRefusedError:
+                await asyncio.sleep(0.01)
+            else:
+                return writer
+
+
 def config_for(url: str, folder: Path) -> Config:
     return Config(
         asterisk=Asterisk(url=url, password=SecretStr(SECRET)),
@@ -535,8 +547,8 @@ async def test_a_taken_port_for_asterisk_stops_nothing_and_is_said_until_asteris
     async with running(config) as live:
         await live.until(lambda: live.feed.links and live.feed.healths)
         assert f"cannot listen on 127.0.0.1 port {ports[0]} for Asterisk" in live.feed.links[-1][1]
-        # The other parts are there.
-        _, writer = await asyncio.open_connection("127.0.0.1", ports[1])
+        # The other parts are there, or will be in a moment.
+        writer = await knocked(ports[1])
         writer.close()
         await writer.wait_closed()
         taken.close()

@@ -29,6 +29,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from callsteward.config.secret_words import masked
 from callsteward.exceptions import StoreError
 from callsteward.store.database_file import BUSY_TIMEOUT_MS, file_of, prepare
+from callsteward.store.foreign import refuse_foreign, refuse_incomplete
 from callsteward.store.sqlite import opened, settle_in
 from callsteward.store.trouble import DAMAGED, NOT_UNDERSTOOD, of_database, of_driver, reason
 from callsteward.store.url import StoreUrlError, store_url
@@ -117,9 +118,11 @@ async def connect(url: str, *, create: bool = True) -> AsyncEngine:
         raise StoreError(message) from error
     try:
         async with writing(engine) as connection:
+            await connection.run_sync(refuse_foreign, name)
             if not create:
                 await connection.run_sync(_refuse_empty, name)
             await connection.run_sync(migrate)
+            await connection.run_sync(refuse_incomplete, name)
     except StoreError:
         await engine.dispose()
         raise
