@@ -19,6 +19,7 @@ from callsteward.metrics.feature import MetricsFeature
 from callsteward.part import Feature
 from callsteward.rating.feature import RatingFeature
 from callsteward.retention.feature import RetentionFeature
+from callsteward.sites.feature import SitesFeature
 from callsteward.status.feature import StatusFeature
 from callsteward.store.message import Announce
 from callsteward.tags.feature import TagsFeature
@@ -36,6 +37,7 @@ Features = Sequence[Feature]
 
 FEATURES: tuple[Feature, ...] = (
     LostFeature(),
+    SitesFeature(),
     CallbackFeature(),
     TagsFeature(),
     RatingFeature(),

@@ -26,6 +26,7 @@ FLOORS = (
         "rating",
         "intervals",
         "retention",
+        "sites",
         "commands",
         "metrics",
         "web",

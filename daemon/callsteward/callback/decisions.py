@@ -8,13 +8,14 @@ decision.
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
 from callsteward.callback.book import Book
 from callsteward.callback.policy import Case, Policy, Reason
 from callsteward.callback.states import CANCELLABLE, CallbackMoved, CallbackRow, CallbackState
+from callsteward.outgoing.contacts import ClientContact
 from callsteward.outgoing.may import May, Standing
 from callsteward.outgoing.words import Actor
 from callsteward.record.call import (
@@ -37,6 +38,10 @@ _RINGS_MS = 120_000
 _SPOKEN_TO = frozenset({Outcome.COMPLETED, Outcome.MID_DIALOGUE_DROP})
 
 
+async def _nowhere(_number: str, _after_ms: int) -> None:
+    """For a replay, and a site alone."""
+
+
 def _to_nobody(_moved: CallbackMoved) -> None:
     """For a replay, which publishes nothing."""
 
@@ -52,9 +57,14 @@ class CallbackDecisions:
         ledger: Book,
         now_ms: Callable[[], int],
         publish: Callable[[CallbackMoved], None] = _to_nobody,
+        elsewhere: Callable[[str, int], Awaitable[ClientContact | None]] = _nowhere,
     ) -> None:
-        """`publish` gets each callback that was written down or cancelled, once all facts are judged."""
+        """`publish` gets each callback that was written down or cancelled, once all facts are judged.
+
+        `elsewhere`: a client's last contact with another site after a moment.
+        """
         self._publish = publish
+        self._elsewhere = elsewhere
         self._may = may
         self._guard = may.guard
         self._policy = policy
@@ -217,6 +227,9 @@ class CallbackDecisions:
             if last_call != record.call_id and last_ms > (started_ms or 0):
                 again = why
                 self._forestalled_by(last_call)
+            if again is None:
+                met = await self._elsewhere(number, dropped_ms if started_ms is None else started_ms)
+                again = None if met is None else Reason(met.reason.value)
         return Case(
             decision=base,
             line=record.line,

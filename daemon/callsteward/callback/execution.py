@@ -13,6 +13,7 @@ from callsteward.ari.rest import Rest
 from callsteward.callback import signals
 from callsteward.callback.decisions import CallbackDecisions
 from callsteward.callback.dialplan import CallbackDialplan
+from callsteward.callback.elsewhere import Elsewhere
 from callsteward.callback.hearing import Hearing
 from callsteward.callback.ledger import CallbackLedger
 from callsteward.callback.operators import choose
@@ -23,6 +24,7 @@ from callsteward.callback.steps import Steps
 from callsteward.callback.sticky import Sticky
 from callsteward.callback.strays import Strays
 from callsteward.config import Config
+from callsteward.outgoing.contacts import Contacts
 from callsteward.outgoing.may import May
 from callsteward.outgoing.words import Actor, Against
 from callsteward.outgoing.work import Work
@@ -42,6 +44,7 @@ class Execution(Work[CallbackRow, CallbackState]):
         may: May,
         decisions: CallbackDecisions,
         ledger: CallbackLedger,
+        contacts: Contacts,
         rest: Rest,
         operators_now: Callable[[], Iterable[OperatorNow]],
         now_ms: Callable[[], int],
@@ -60,7 +63,8 @@ class Execution(Work[CallbackRow, CallbackState]):
             ledger, self._dialplan, config.callback, now_ms=now_ms, steady_ms=steady_ms, publish=self._say
         )
         self._steps = Steps(self, decisions, self._say)
-        self._permission = Permission(self, ledger, self._dialplan)
+        self._elsewhere = Elsewhere(self, ledger, contacts)
+        self._permission = Permission(self, ledger, self._dialplan, self._elsewhere)
         self._hearing = Hearing(self, ledger, self._steps, self._dialplan, self._permission)
         self._sticky = Sticky(config, ledger, self._dialplan, now_ms=now_ms)
         self._strays = Strays(ledger, rest, self._dialplan, self._steps, self._say)
@@ -112,6 +116,10 @@ class Execution(Work[CallbackRow, CallbackState]):
         # If this process has not followed the dial from its beginning, operator and client may be talking:
         # nobody is cut off.
         return row.id in self._steps.dialled
+
+    async def _callable(self, opened: list[CallbackRow]) -> list[CallbackRow]:
+        opened = await super()._callable(opened)
+        return await self._ledger.opened() if opened and await self._elsewhere.cancel() else opened
 
     async def _prepare(self, opened: Sequence[CallbackRow]) -> None:
         if self.linked:

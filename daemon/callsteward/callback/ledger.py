@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callsteward.callback.states import (
@@ -20,6 +20,7 @@ from callsteward.callback.states import (
 )
 from callsteward.clock import DAY_MS, HOUR_MS
 from callsteward.outgoing import ledger
+from callsteward.outgoing.contacts import shared
 from callsteward.outgoing.plan import Plan
 from callsteward.outgoing.words import Actor
 from callsteward.record.call import CallbackDecision, CallRecord, Decision
@@ -27,7 +28,7 @@ from callsteward.record.callback_id import callback_id
 from callsteward.store.clauses import one_of
 from callsteward.store.engine import failing
 from callsteward.store.message import Announce, nobody
-from callsteward.store.tables import callback_transitions, callbacks
+from callsteward.store.tables import callback_transitions, callbacks, calls, client_contacts
 
 # A callback that never rang a client counts towards no limit.
 _COUNTED = frozenset(CallbackState) - {CallbackState.SUPPRESSED, CallbackState.CANCELLED}
@@ -60,11 +61,33 @@ PLAN = Plan(
 )
 
 
+def _met_elsewhere(site: str) -> ColumnElement[bool]:
+    """The condition on a site's callbacks that another site had the client after the broken call began.
+
+    From its beginning on, as for calls at the same site: the client may have called again before the loss of
+    the connection was noticed.
+    """
+    began = (
+        select(calls.c.started_at_ms)
+        .where(calls.c.site == callbacks.c.site, calls.c.call_id == callbacks.c.origin_call_id)
+        .correlate(callbacks)
+        .scalar_subquery()
+    )
+    return exists().where(
+        client_contacts.c.number == callbacks.c.number,
+        client_contacts.c.site != site,
+        client_contacts.c.at_ms > func.coalesce(began, callbacks.c.dropped_at_ms),
+    )
+
+
 class CallbackLedger(ledger.Ledger[CallbackRow, CallbackState]):
     """One site's callbacks."""
 
     def __init__(self, engine: AsyncEngine, site: str, announce: Announce = nobody) -> None:
         super().__init__(PLAN, engine, site, announce)
+        self._met_elsewhere = _met_elsewhere(site) if shared(engine) else None
+        if self._met_elsewhere is not None:
+            self._may_ring = (*self._may_ring, ~self._met_elsewhere)
 
     async def decided(self, call_id: str) -> CallbackDecision | None:
         """The decision written down for a call, None if there is none yet. A journal may be run again."""
@@ -105,6 +128,13 @@ class CallbackLedger(ledger.Ledger[CallbackRow, CallbackState]):
         state = CallbackState.DUE if decision.decision is Decision.DUE else CallbackState.SUPPRESSED
         return await self._open(state, values, evidence=evidence)
 
+    async def met_elsewhere(self) -> list[CallbackRow]:
+        """The open callbacks whose client has had contact with another site since."""
+        if self._met_elsewhere is None:
+            return []
+        query = self._mine().where(one_of(callbacks.c.state, CANCELLABLE), self._met_elsewhere)
+        return await self._read(query.order_by(callbacks.c.id))
+
     async def listed(
         self, *, states: Collection[CallbackState] = (), limit: int | None = None
     ) -> list[CallbackRow]:
@@ -139,10 +169,17 @@ class CallbackLedger(ledger.Ledger[CallbackRow, CallbackState]):
         ]
 
     async def counts(self, number: str, line: str, at_ms: int) -> tuple[int, int]:
-        """Callbacks to the number in the 24 hours before, and of the line in the hour before."""
-        counted = (callbacks.c.site == self._site, one_of(callbacks.c.state, _COUNTED))
+        """Callbacks to the number in the 24 hours before, and of the line in the hour before.
+
+        A number's callbacks are those of all sites with the same database: it is one client's phone.
+        """
+        counted = (one_of(callbacks.c.state, _COUNTED),)
         by_number = (callbacks.c.number == number, callbacks.c.created_at_ms > at_ms - DAY_MS)
-        by_line = (callbacks.c.line == line, callbacks.c.created_at_ms > at_ms - HOUR_MS)
+        by_line = (
+            self._of_site,
+            callbacks.c.line == line,
+            callbacks.c.created_at_ms > at_ms - HOUR_MS,
+        )
         with failing("read"):
             async with self._engine.connect() as connection:
                 found = [

@@ -10,6 +10,7 @@ from callsteward.callback.execution import Execution
 from callsteward.callback.ledger import CallbackLedger
 from callsteward.callback.policy import Policy
 from callsteward.callback.states import CallbackMoved
+from callsteward.outgoing.contacts import Contacts
 from callsteward.part import Part, Site
 from callsteward.record.facts import Fact
 
@@ -18,18 +19,21 @@ class CallbackPart(Part):
     def __init__(self, site: Site) -> None:
         engine = site.store.engine
         self.ledger = CallbackLedger(engine, site.name, site.announce)
+        contacts = Contacts(engine, site.name)
         self.decisions = CallbackDecisions(
             may=site.may,
             policy=Policy(site.config),
             ledger=self.ledger,
             now_ms=site.now_ms,
             publish=site.publish,
+            elsewhere=contacts.elsewhere,
         )
         self.execution = Execution(
             site.config,
             may=site.may,
             decisions=self.decisions,
             ledger=self.ledger,
+            contacts=contacts,
             rest=site.rest,
             operators_now=site.tracker.operators_now,
             now_ms=site.now_ms,

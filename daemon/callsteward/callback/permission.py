@@ -8,23 +8,33 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import structlog
+
 from callsteward.callback.dialplan import GO, CallbackDialplan
+from callsteward.callback.elsewhere import Elsewhere
 from callsteward.callback.ledger import CallbackLedger
 from callsteward.callback.signals import CallbackReport
 from callsteward.callback.states import CANCELLABLE, GIVEN_UP, CallbackRow, CallbackState
 from callsteward.outgoing.work import Work
 from callsteward.record.callback_id import callback_of
 
+log = structlog.get_logger(__name__)
+
 
 class Permission:
     """Lets operators through to clients who may be called."""
 
     def __init__(
-        self, work: Work[CallbackRow, CallbackState], ledger: CallbackLedger, dialplan: CallbackDialplan
+        self,
+        work: Work[CallbackRow, CallbackState],
+        ledger: CallbackLedger,
+        dialplan: CallbackDialplan,
+        elsewhere: Elsewhere,
     ) -> None:
         self._work = work
         self._ledger = ledger
         self._dialplan = dialplan
+        self._elsewhere = elsewhere
         # By callback: the globals that let operators through. A killed daemon leaves at most one behind, and
         # no other attempt reads it.
         self._let_through: dict[str, set[str]] = {}
@@ -38,6 +48,8 @@ class Permission:
             return
         if await self._ledger.forbids(callback):
             await self._work.stop(callback)
+        elif callback.state in CANCELLABLE and callback.id in await self._elsewhere.cancel():
+            log.info("the client had another site", action="callback_elsewhere", callback=callback.id)
         elif callback.state in CANCELLABLE:
             name = f"{GO}{callback.id}_{item.attempt}"
             self._let_through.setdefault(callback.id, set()).add(name)

@@ -96,7 +96,7 @@ def _print_calls(settings: Config, query: CallQuery, asked: Wanted, zone: ZoneIn
 
     async def put(store: Store) -> tuple[int, str, str]:
         expired = await said_expired(store.engine, settings.site.name, query.from_ms, zone)
-        return (*await _put_out(settings, store, query, asked, zone), expired)
+        return (*await _put_out(store, query, asked, zone), expired)
 
     count, ended, expired = with_store(settings, put)
     times = f"; times are of {zone.key}" if asked.excel or asked.form is Form.XLSX else ""
@@ -105,9 +105,7 @@ def _print_calls(settings: Config, query: CallQuery, asked: Wanted, zone: ZoneIn
     tell_unknown_line(settings, query.line)
 
 
-async def _put_out(
-    settings: Config, store: Store, query: CallQuery, asked: Wanted, zone: tzinfo
-) -> tuple[int, str]:
+async def _put_out(store: Store, query: CallQuery, asked: Wanted, zone: tzinfo) -> tuple[int, str]:
     """How many calls were printed, and of those in a table how they ended."""
     from callsteward.terminal import tables
 
@@ -118,15 +116,23 @@ async def _put_out(
                 found.append(record)
             else:
                 out.write([record])
-        out.write(await _with_later(settings, store, found))
+        out.write(await _with_later(store, found))
     return out.count, f" ({tables.outcomes(found)})" if found else ""
 
 
-async def _with_later(settings: Config, store: Store, found: list[CallRecord]) -> list[CallRecord]:
+async def _with_later(store: Store, found: list[CallRecord]) -> list[CallRecord]:
     """A table is for people: it has what was decided after the record was made."""
     import msgspec
 
     from callsteward.tags.book import TagBook
 
-    later = await TagBook(store.engine, settings.site.name).decided_later([item.call_id for item in found])
-    return [msgspec.structs.replace(item, callback=later.get(item.call_id, item.callback)) for item in found]
+    later = {
+        site: await TagBook(store.engine, site).decided_later(
+            [item.call_id for item in found if item.site == site]
+        )
+        for site in {item.site for item in found}
+    }
+    return [
+        msgspec.structs.replace(item, callback=later[item.site].get(item.call_id, item.callback))
+        for item in found
+    ]

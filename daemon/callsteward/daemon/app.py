@@ -182,7 +182,7 @@ def _each(listeners: Sequence[OnChange]) -> OnChange:
 async def _recall(store: Store, config: Config, feed: Output) -> None:
     """The calls of this day so far: today's counts go on where an earlier process left them."""
     midnight = datetime.now(config.site.zone).replace(hour=0, minute=0, second=0, microsecond=0)
-    query = CallQuery(from_ms=int(midnight.timestamp() * 1000))
+    query = CallQuery(site=config.site.name, from_ms=int(midnight.timestamp() * 1000))
     # One by one: all of a busy day at once would be hundreds of megabytes, and the heap keeps them.
     async for record in store.calls(query):
         feed.recall((record,))

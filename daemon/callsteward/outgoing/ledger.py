@@ -45,7 +45,8 @@ class Ledger(Generic[R, S]):
         self._of_site = plan.table.c.site == site
         self._one_more = plan.table.c.attempts + 1
         self._forbidden = exists().where(do_not_call.c.number == plan.table.c.number)
-        self._not_forbidden = ~self._forbidden
+        # The conditions for the step that lets a phone ring, read in its own transaction.
+        self._may_ring: tuple[ColumnElement[bool], ...] = (~self._forbidden,)
         opened = self._mine().where(one_of(plan.table.c.state, plan.open))
         self._named = Prepared(
             self._mine().where(
@@ -54,7 +55,12 @@ class Ledger(Generic[R, S]):
         )
         self._of_call = Prepared(self._mine().where(self._call == bindparam("about")))
         self._opened = Prepared(opened.order_by(*plan.order))
-        self._open_to = Prepared(opened.where(plan.table.c.number == bindparam("about")).limit(1))
+        # Whichever site's it is: it is one client's phone.
+        self._open_to = Prepared(
+            select(plan.table)
+            .where(one_of(plan.table.c.state, plan.open), plan.table.c.number == bindparam("about"))
+            .limit(1)
+        )
 
     # --- steps ----------------------------------------------------------------------------------------
 
@@ -136,7 +142,7 @@ class Ledger(Generic[R, S]):
         faults.reached(f"before:{point}")
         where = (*self._one(row), one_of(self._table.c.state, allowed))
         if to is self.plan.rings:
-            where = (*where, self._not_forbidden)
+            where = (*where, *self._may_ring)
         with failing("write to"):
             async with writing(self._engine) as connection:
                 # PostgreSQL waits here for another process's step, and then reads the state after it.
@@ -195,7 +201,7 @@ class Ledger(Generic[R, S]):
         return await self._found(self._opened)
 
     async def open_to(self, number: str | None) -> bool:
-        """True if a call to this client is open."""
+        """True if a call to this client is open, at any site with the same database."""
         return number is not None and bool(await self._found(self._open_to, number))
 
     async def forbidden(self) -> list[R]:

@@ -22,3 +22,10 @@ class Against(StrEnum):
     NO_NUMBER = "no_number"
     DO_NOT_CALL = "do_not_call"
     CALLING_HOURS = "calling_hours"
+
+
+class Met(StrEnum):
+    """How a client had another contact, which is the reason against calling them back."""
+
+    CALLED_AGAIN = "client_called_again"
+    SPOKEN_TO = "client_spoken_to"

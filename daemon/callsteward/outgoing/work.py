@@ -156,7 +156,7 @@ class Work(Generic[R, S]):
             # A report is taken off only after its step is stored: if the store fails, it comes again.
             await self._take(self._heard[0])
             self._heard.popleft()
-        opened = await self._without_listed(await self._ledger.opened())
+        opened = await self._callable(await self._ledger.opened())
         self._any_open = bool(opened)
         await self._prepare(opened)
         under_way = [row for row in opened if row.state in self._plan.under_way]
@@ -168,8 +168,8 @@ class Work(Generic[R, S]):
         await self._retention.work(linked=self.linked)
         return len(opened)
 
-    async def _without_listed(self, opened: list[R]) -> list[R]:
-        """The open calls without those whose client is on the do-not-call list by now.
+    async def _callable(self, opened: list[R]) -> list[R]:
+        """The open calls whose client may still be called. The others are ended.
 
         Other processes put numbers on the list, too (the command line, another site with the same database),
         so it is read each time.

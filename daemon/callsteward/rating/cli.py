@@ -197,9 +197,8 @@ def ratings(
         # By the moment the call ended, which is after it started: the later end of the span stays open.
         known = await RatingLedger(store.engine, settings.site.name).between(from_ms, None, line=line)
         tally = RatingTally(by.value, known)
-        async for record in store.calls(CallQuery(line=line, from_ms=since_ms, to_ms=to_ms)):
-            if record.site == site:
-                tally.add(record)
+        async for record in store.calls(CallQuery(site=site, line=line, from_ms=since_ms, to_ms=to_ms)):
+            tally.add(record)
         return tally.rows(), await said_expired(store.engine, site, from_ms, zone)
 
     rows, expired = with_store(settings, read)

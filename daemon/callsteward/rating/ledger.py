@@ -63,8 +63,8 @@ class RatingLedger(ledger.Ledger[RatingRow, RatingState]):
         # Nothing equals NULL: a client without a number is known by the reference alone, and the other way.
         self._last_asked = Prepared(
             select(func.max(ratings.c.created_at_ms)).where(
-                self._of_site,
-                ratings.c.call_id != bindparam("but"),
+                # At whichever site with the same database: it is one client.
+                or_(ratings.c.site != site, ratings.c.call_id != bindparam("but")),
                 one_of(ratings.c.state, ASKED | OPEN),
                 or_(
                     ratings.c.number == bindparam("number", type_=Text),
@@ -171,7 +171,10 @@ class RatingLedger(ledger.Ledger[RatingRow, RatingState]):
             after = (rows[-1]["changed_at_ms"], rows[-1]["id"])
 
     async def last_asked_ms(self, *, number: str | None, client_ref: str | None, but: str) -> int | None:
-        """When a client was last asked, or will be; None for never. `but`: a call that does not count."""
+        """When a client was last asked, or will be, at any site with the same database; None for never.
+
+        `but`: a call of this site that does not count.
+        """
         if number is None and client_ref is None:
             return None
         values = {"but": but, "number": number, "client_ref": client_ref}

@@ -148,6 +148,14 @@ HOLDINGS: Final = (
         blank={"number": ""},
     ),
     Holding(
+        table=tables.client_contacts,
+        what="the last contact, for the other sites of the same database",
+        number=tables.client_contacts.c.number,
+        call=tables.client_contacts.c.call_id,
+        erased="deleted",
+        deleted=True,
+    ),
+    Holding(
         table=tables.ratings,
         what="ratings, with spoken comments",
         number=tables.ratings.c.number,

@@ -31,6 +31,7 @@ class CallQuery(msgspec.Struct, frozen=True, kw_only=True):
     A call whose start nobody saw is found by its end.
     """
 
+    site: str | None = None
     line: str | None = None
     from_ms: int | None = None
     to_ms: int | None = None
@@ -147,6 +148,9 @@ def _select(query: CallQuery, after: tuple[int, int] | None) -> Select[tuple[int
     statement = select(calls.c.at_ms, calls.c.id, calls.c.call_id, calls.c.record).order_by(
         calls.c.at_ms, calls.c.id
     )
+    if query.site is not None:
+        # By the index on the time, as in the intervals: a site has most of the rows.
+        statement = statement.where((calls.c.site + "") == query.site)
     if query.line is not None:
         statement = statement.where(calls.c.line == query.line)
     if query.from_ms is not None:

@@ -231,6 +231,20 @@ call_clients = Table(
     Index(None, "ended_at_ms"),
 )
 
+# Each site's last contact with a client, for the other sites: they do not call this client back any more.
+client_contacts = Table(
+    "client_contacts",
+    metadata,
+    # E.164.
+    Column("number", Text, primary_key=True),
+    Column("site", Text, primary_key=True),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("call_id", Text, nullable=False),
+    # The reason that it gives against a callback.
+    Column("reason", Text, nullable=False),
+    Index(None, "site", "at_ms"),
+)
+
 # Commands that were carried out, with their answers: a repeated one changes nothing.
 commands_done = Table(
     "commands_done",

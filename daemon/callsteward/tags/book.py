@@ -17,7 +17,7 @@ from callsteward.store.direct import along, flush, read
 from callsteward.store.engine import failing, insert_into, writing
 from callsteward.store.prepared import Prepared
 from callsteward.store.stored import all_readable, readable
-from callsteward.store.tables import call_clients, call_tags, callbacks, calls
+from callsteward.store.tables import call_clients, call_tags, callbacks, calls, client_contacts
 
 # No call that an operator may still tag began longer ago.
 _LONGEST_CALL_MS = DAY_MS
@@ -142,19 +142,23 @@ class TagBook:
                 return (await connection.execute(query)).scalar_one_or_none() or ""
 
     async def spoken_since(self, call_id: str, number: str) -> bool:
-        """True if the client has had another call after this one began."""
+        """True if the client has had another call after this one began, also at another site."""
         await self._stored()
         this = select(call_clients.c.started_at_ms).where(
             call_clients.c.site == self._site, call_clients.c.call_id == call_id
         )
-        query = select(
-            exists().where(
-                call_clients.c.site == self._site,
-                call_clients.c.number == number,
-                call_clients.c.call_id != call_id,
-                call_clients.c.started_at_ms > this.scalar_subquery(),
-            )
+        here = exists().where(
+            call_clients.c.site == self._site,
+            call_clients.c.number == number,
+            call_clients.c.call_id != call_id,
+            call_clients.c.started_at_ms > this.scalar_subquery(),
         )
+        elsewhere = exists().where(
+            client_contacts.c.site != self._site,
+            client_contacts.c.number == number,
+            client_contacts.c.at_ms > this.scalar_subquery(),
+        )
+        query = select(or_(here, elsewhere))
         with failing("read"):
             async with self._engine.connect() as connection:
                 return bool((await connection.execute(query)).scalar_one())

@@ -14,8 +14,9 @@ from callsteward.commands.done import CommandsDone
 from callsteward.commands.reply import Reply
 from callsteward.config import Config, Privacy
 from callsteward.lost.calls import LostCalls
+from callsteward.outgoing.contacts import ClientContact, Contacts
 from callsteward.outgoing.do_not_call import DoNotCall
-from callsteward.outgoing.words import Actor
+from callsteward.outgoing.words import Actor, Met
 from callsteward.outgoing.zones import ClientZones
 from callsteward.rating.complaints import Complaints
 from callsteward.rating.ledger import RatingLedger
@@ -65,6 +66,8 @@ async def fill(store: Store, number: str, name: str) -> None:
             call_id=f"{name}.1", line="support", tag=tag, at_ms=AT_MS, by="101", source=Source.PHONE
         )
         await book.add(fact, Given(tag, value))
+    met = ClientContact(number=number, site="main", at_ms=AT_MS, call_id=f"{name}.1", reason=Met.CALLED_AGAIN)
+    await Contacts(engine, "main").note([met])
     list_ = LostCalls(engine, "main")
     list_.note([CallEnded(lost, number), CallEnded(settled, number)], NUMBERS.e164)
     await flush(store.engine)

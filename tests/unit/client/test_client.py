@@ -109,7 +109,7 @@ class TestClient:
         assert {name: len(rows) for name, rows in found.rows.items()} == {
             "outbox": 12, "commands_done": 1, "call_tags": 3, "callback_transitions": 4,
             "lost_calls_settled": 1, "calls": 4, "complaints": 1, "client_zones": 1, "lost_calls": 1,
-            "call_clients": 1, "ratings": 1, "callbacks": 1, "do_not_call": 1,
+            "call_clients": 1, "client_contacts": 1, "ratings": 1, "callbacks": 1, "do_not_call": 1,
         }  # fmt: skip
         assert OTHER not in str(found.rows)
         assert '"b.' not in str(found.rows)
