@@ -50,6 +50,11 @@ class Backlog:
         """Messages not yet acknowledged, including those being sent."""
         return self._in_flight + sum(map(len, self._queues.values()))
 
+    @property
+    def waits(self) -> bool:
+        """True if a message waits that is not being sent."""
+        return any(self._queues.values())
+
     def waiting(self, kind: MessageKind) -> int:
         """How many of a kind wait, without those being sent."""
         return len(self._queues[kind])

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import aiomqtt
 import structlog
@@ -26,9 +27,25 @@ CONNECT_S = 4.0
 # Messages sent before the first is acknowledged, unless the broker asks for fewer: a busy PBX's second in a
 # few round trips, and no more than a broken connection may reasonably send twice.
 WINDOW = 100
+# What MQTT can carry: see `paho.mqtt.client.Client.publish`.
+_LARGEST_PAYLOAD = 268_435_455
+_LONGEST_TOPIC = 65_535
 
 # The name under which an admin knows these lines.
 log = structlog.get_logger("callsteward.feed.broker")
+
+
+@functools.lru_cache(maxsize=4096)
+def _valid(topic: str) -> bytes:
+    """A topic as it is sent. Raises ValueError if it is none to publish on."""
+    if not topic or "+" in topic or "#" in topic:
+        message = f"not a topic to publish on: {topic[:80]!r}"
+        raise ValueError(message)
+    encoded = topic.encode()
+    if len(encoded) > _LONGEST_TOPIC:
+        message = f"a topic of {len(encoded)} bytes is too long"
+        raise ValueError(message)
+    return encoded
 
 
 class UnansweredError(aiomqtt.MqttError):
@@ -69,7 +86,11 @@ class BrokerClient(aiomqtt.Client):
         """Called when there is room for a message again, and nobody waits in `deliver` for it."""
         # paho's own limit of 20 is off: it would hide in its queue what it has not sent.
         super().__init__(*arguments, max_inflight_messages=0, **options)
-        self._inlet = Inlet(self._client)
+        self._inlet = Inlet(self._client, self._accepted)
+        self._read_acknowledgement: Callable[[Any], MQTTErrorCode] | None = getattr(
+            self._client, "_handle_pubackcomp", None
+        )
+        self._by_itself = self._takes_packets()
         self._outflow = Outflow(self._client)
         self._thread = threading.get_ident()
         self._waits_to_write = False
@@ -116,12 +137,62 @@ class BrokerClient(aiomqtt.Client):
         the message, why it has not (MQTT 5), or an MqttError if it does not answer. Raises ValueError if MQTT
         cannot carry it, MqttError.
         """
-        sent = self._client.publish(topic, payload, 1, retain, properties)
-        if sent.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
-            raise aiomqtt.MqttCodeError(sent.rc, "Could not publish message")
-        self._answers[sent.mid] = _Sent(self._loop.time() + ANSWER_S, answered)
+        if self._by_itself:
+            mid, code = self._put(topic, payload, retain=retain, properties=properties)
+        else:
+            sent = self._client.publish(topic, payload, 1, retain, properties)
+            mid, code = sent.mid, sent.rc
+        if code != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            raise aiomqtt.MqttCodeError(code, "Could not publish message")
+        self._answers[mid] = _Sent(self._loop.time() + ANSWER_S, answered)
         if self._overdue is None:
             self._overdue = self._loop.call_later(ANSWER_S, self._look_for_overdue)
+
+    def _takes_packets(self) -> bool:
+        """Keep the account of messages here instead of in paho, where this release of paho allows it.
+
+        For each message paho keeps an object with a lock and a condition, to send it again on a later
+        connection and for threads that wait for it. Neither is of use here: each connection has a client of
+        its own, and the feed sends again what was not acknowledged.
+        """
+        parts = ("_send_publish", "_mid_generate", "_out_messages")
+        if not self._inlet.known or self._read_acknowledgement is None:
+            return False
+        if not all(hasattr(self._client, part) for part in parts):
+            return False
+        self._client._handle_pubackcomp = self._acknowledged  # type: ignore[method-assign]  # noqa: SLF001
+        return True
+
+    def _put(
+        self, topic: str, payload: bytes, *, retain: bool, properties: Properties | None
+    ) -> tuple[int, MQTTErrorCode]:
+        """Have paho make the packet of a message and write it; the packet's id, and what paho says to it."""
+        if len(payload) > _LARGEST_PAYLOAD:
+            message = f"a payload of {len(payload)} bytes is too large"
+            raise ValueError(message)
+        client = self._client
+        mid = client._mid_generate()  # noqa: SLF001
+        return mid, client._send_publish(  # noqa: SLF001
+            mid, _valid(topic), payload, 1, retain, dup=False, info=None, properties=properties
+        )
+
+    def _acknowledged(self, cmd: Literal["PUBACK", "PUBCOMP"]) -> MQTTErrorCode:
+        """An acknowledgement that paho reads, since it says more: paho is to know its message."""
+        assert self._read_acknowledgement is not None
+        packet = self._client._in_packet["packet"]  # noqa: SLF001
+        mid = int.from_bytes(packet[:2], "big")
+        if mid in self._answers:
+            self._client._out_messages[mid] = mqtt.MQTTMessage(mid)  # noqa: SLF001
+        return self._read_acknowledgement(cmd)
+
+    def _accepted(self, mid: int) -> bool:
+        """The broker has accepted a message; False if it is none of those sent here."""
+        sent = self._answers.pop(mid, None)
+        if sent is None:
+            return False
+        sent.answered("")
+        self._let_one_go()
+        return True
 
     async def deliver(
         self, topic: str, payload: bytes, *, retain: bool, properties: Properties | None

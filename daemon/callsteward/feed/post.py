@@ -126,7 +126,10 @@ class Post:
     def acknowledged(self, item: Waiting) -> None:
         """The broker has it."""
         self.backlog.sent([item])
-        self.news.set()
+        if self.backlog.waits:
+            self.news.set()
+        else:
+            self._note_emptied()
         if self._outbox is not None and item.message_id is not None:
             self._outbox.sent([item.message_id])
             if self.backlog.waiting(MessageKind.RECORD) < HELD // 2:
