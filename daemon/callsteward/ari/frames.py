@@ -17,6 +17,7 @@ import msgspec
 import structlog
 
 from callsteward.ari.events import Shed
+from callsteward.ari.pacing import Pacing
 from callsteward.ari.packing import PACK_FRAMES, Frame, Packed, pack, unpack
 from callsteward.ari.shedding import USELESS_FROM, ShedKind, shed
 from callsteward.exceptions import NOT_JSON
@@ -90,6 +91,8 @@ class FrameQueue:
         self._progress = asyncio.Condition()
         # How many wait for it.
         self._settling = 0
+        self.pacing = Pacing()
+        """The rests of the socket that events come from."""
         self.overflowed = asyncio.Event()
         """Set while all frames are left out (`ignore`)."""
 

@@ -9,6 +9,7 @@ import structlog
 
 from callsteward.ari.frames import FrameQueue
 from callsteward.ari.marks import pretends
+from callsteward.ari.pacing import transport_of
 from callsteward.ari.stamp import stamp
 from callsteward.health import LONGEST_TYPE
 
@@ -41,6 +42,14 @@ class Reader:
 
     async def drain(self) -> str:
         """Read until the socket ends, or the queue is full; returns why."""
+        pacing = self._frames.pacing
+        pacing.begin(transport_of(self._socket))
+        try:
+            return await self._drained()
+        finally:
+            pacing.end()
+
+    async def _drained(self) -> str:
         socket, frames = self._socket, self._frames
         while True:
             message = await socket.receive()

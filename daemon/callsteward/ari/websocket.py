@@ -196,6 +196,16 @@ class WebSocket:
         self._protocol.send_text(data.encode())
         self._send()
 
+    def pause_reading(self) -> None:
+        """Leave what comes to the kernel for a moment."""
+        if self._over is None:
+            self._loop.remove_reader(self._connection)
+
+    def resume_reading(self) -> None:
+        """Read again."""
+        if self._over is None:
+            self._loop.add_reader(self._connection, self._readable)
+
     def say_goodbye(self, code: int = _GOING_AWAY) -> None:
         """Ask for the end: messages sent before the answer still come."""
         if self._protocol.state is State.OPEN:

@@ -56,7 +56,7 @@ SENDERS = 1_000
 # What all senders by one way may send together, in rates of one.
 ALL_SENDERS = 5
 # An event stamped before a command may still be on its way (as in the pump).
-_LAG_MS = 20
+_LAG_MS = 30
 
 
 Later = Callable[[Reply], None]

@@ -52,7 +52,7 @@ BATCH = 256
 GATHER_S = 0.01
 
 # An event stamped before a limit may still be on its way when the limit is reached.
-LAG_MS = 20
+LAG_MS = 30
 
 # Marks that the daemon itself puts into the stream: their stamps are its own.
 _NOT_ASTERISKS = (events.Snapshot, events.TagCommanded)
@@ -204,6 +204,8 @@ class Pump:
             began_s = time.monotonic()
             batch = self._frames.take(BATCH)
             if batch:
+                if len(batch) < BATCH and not self._finishing:
+                    self._frames.pacing.rest(GATHER_S)
                 await self._work([(frame.raw, frame.received_s) for frame in batch], _position(batch))
                 await self._frames.done(len(batch))
                 # Neither of the two above need have yielded to other tasks.
