@@ -111,8 +111,10 @@ def _installed() -> Path | None:
 class PostgreSql:
     """The server, from `start` to `stop`. Its superuser is `postgres`, with a password over TCP."""
 
-    def __init__(self, release: str | None = None) -> None:
+    def __init__(self, release: str | None = None, *, connections: int = 20) -> None:
+        """`connections`: the most at once."""
         release = os.environ.get("CALLSTEWARD_POSTGRESQL", "") if release is None else release
+        self._connections = connections
         self._programs = programs(release)
         self._is_ready = _of_debian() / "pg_isready"  # packages of npm have none
         # Not in pytest's folder, which only root may enter.
@@ -177,7 +179,7 @@ class PostgreSql:
         log = (self._folder / "log").open("ab")
         command: list[str | Path] = [
             self._programs / "postgres", "-D", self._data, "-h", "127.0.0.1", "-p", str(self.port),
-            "-k", self._folder, "-c", "fsync=off", "-c", "max_connections=20",
+            "-k", self._folder, "-c", "fsync=off", "-c", f"max_connections={self._connections}",
         ]  # fmt: skip
         with log:
             server: subprocess.Popen[bytes] = subprocess.Popen(

@@ -170,6 +170,30 @@ def calls_again_first(stage: Stage) -> None:
 
 
 @scenario
+def calls_elsewhere(stage: Stage) -> None:
+    """The client calls another PBX while the operator's phone rings for the callback: it stops."""
+    operator = stage.operator(1, answer_after_s=0.5)
+    _broken(stage, operator)
+    operator.answer_after_s = None
+    _back(stage, answer_after_s=0.5)
+    stage.exchange.until(operator.is_idle, 20, "the drop to be noticed")
+    stage.until_ringing(operator)
+    stage.exchange.until(operator.is_idle, 40, "the operator's phone to stop ringing")
+    tell("stopped", who="operator")
+    stage.wait(AFTERWARDS_S)
+
+
+@scenario
+def not_called_back(stage: Stage) -> None:
+    """The client's network, and nobody calls them."""
+    operator = stage.operator(1, answer_after_s=0.5)
+    _broken(stage, operator)
+    _back(stage, answer_after_s=0.5)
+    stage.exchange.until(operator.is_idle, 20, "the drop to be noticed")
+    stage.wait(AFTERWARDS_S)
+
+
+@scenario
 def calls_again_before_it_is_noticed(stage: Stage) -> None:
     """The client is back before the PBX has noticed that they were gone."""
     operator = stage.operator(1, answer_after_s=0.5)

@@ -70,10 +70,10 @@ class Subscriber:
             self._loop.call_soon_threadsafe(self._task.cancel)
         self._thread.join(10)
 
-    def of(self, name: str, kind: str = "", *, since: int = 0) -> list[Received]:
+    def of(self, name: str, kind: str = "", *, since: int = 0, site: str = SITE) -> list[Received]:
         """The messages of the daemon `name`, in order of arrival. `kind`: such as `calls/+/ended`."""
         assert self._error is None, self._error
-        base = Topics(f"callsteward/{name}", SITE).everything.removesuffix("#")
+        base = Topics(f"callsteward/{name}", site).everything.removesuffix("#")
         wanted = kind.split("/") if kind else None
         return [
             message

@@ -31,6 +31,7 @@ from callsteward.health import Counters, Readings
 from callsteward.notify import Notify
 from callsteward.outgoing.may import May
 from callsteward.part import Feature, Parts, Site
+from callsteward.store.claim import SiteClaim
 from callsteward.store.engine import shown
 from callsteward.store.message import Announce, nobody
 from callsteward.store.outbox import Outbox
@@ -75,7 +76,10 @@ class Daemon:
             # The journal's lock first: a second daemon must not touch the store.
             core = Core(config, self._recorder, counters)
             stack.push_async_callback(core.keeping.close)
-            store = await Store.open(config.store.url, announce)
+            # A second daemon of the site on another machine must not either.
+            claim = SiteClaim(config.site.name)
+            stack.push_async_callback(claim.close)
+            store = await Store.open(config.store.url, announce, claim=claim)
             stack.push_async_callback(closed, store)
             _say_where(config)
             session = await stack.enter_async_context(open_session(config.asterisk))
@@ -104,6 +108,7 @@ class Daemon:
                 pump=pump.run(),
                 gauges=outlet.gauges(core.tracker, core.clock.asterisk_ms),
                 kinds=kinds.run(),
+                claim=claim.keep(),
                 link=link.run(),
                 watch=watch(watched, feed, notify, clock_set=pump.machine_clock_set),
                 reload=reloads.run([core.tracker.reconfigure, feed.reconfigure]),

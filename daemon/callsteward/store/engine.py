@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import sqlite3
-from collections.abc import AsyncIterator, Collection, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from contextvars import ContextVar
 from pathlib import Path
@@ -47,6 +47,7 @@ CONNECT_S = 5.0
 # When a connection without any answer counts as lost (tcp(7)); the kernel's default is a quarter of an hour.
 _SILENT_S = 10
 _WRITES = "callsteward_writes"
+First = Callable[[AsyncEngine], Awaitable[None]]
 _turns: WeakKeyDictionary[AsyncEngine, asyncio.Lock] = WeakKeyDictionary()
 
 
@@ -90,11 +91,17 @@ def shown(url: str) -> str:
     return masked(url, whole=True) if file is None else str(file)
 
 
-async def connect(url: str, *, create: bool = True) -> AsyncEngine:
+async def _nothing(_engine: AsyncEngine) -> None:
+    """For whoever needs nothing before the schema is looked at."""
+
+
+async def connect(url: str, *, create: bool = True, first: First = _nothing) -> AsyncEngine:
     """An engine on the database at `url`, migrated to this version.
 
     A missing one is created, or refused if `create` is false: a command that only reads must not leave an
-    empty database behind, and answer from that. Raises StoreError, whose message says what to mend.
+    empty database behind, and answer from that. `first` is done before anything is written.
+
+    Raises StoreError, whose message says what to mend.
     """
     parsed = async_url(url)
     name = shown(url)
@@ -117,6 +124,7 @@ async def connect(url: str, *, create: bool = True) -> AsyncEngine:
         message = f"cannot open the database {name}: {reason(error)}"
         raise StoreError(message) from error
     try:
+        await first(engine)
         async with writing(engine) as connection:
             await connection.run_sync(refuse_foreign, name)
             if not create:

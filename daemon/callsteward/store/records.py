@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callsteward.record.call import CallRecord, Outcome, encode, ms_of
 from callsteward.record.facts import CallEnded
+from callsteward.store.claim import SiteClaim
 from callsteward.store.direct import Sql, write
 from callsteward.store.engine import connect, failing, insert_into, writing
 from callsteward.store.message import Announce, nobody
@@ -52,9 +53,21 @@ class Store:
         self._insert = Prepared(new.returning(calls.c.site, calls.c.call_id), _COLUMNS)
 
     @classmethod
-    async def open(cls, url: str, announce: Announce = nobody, *, create: bool = True) -> Self:
-        """The store at `url` (config key store.url), migrated where needed; see `connect`."""
-        return cls(await connect(url, create=create), announce)
+    async def open(
+        cls,
+        url: str,
+        announce: Announce = nobody,
+        *,
+        create: bool = True,
+        claim: SiteClaim | None = None,
+    ) -> Self:
+        """The store at `url` (config key store.url), migrated where needed; see `connect`.
+
+        `claim`: taken before anything is written.
+        """
+        if claim is None:
+            return cls(await connect(url, create=create), announce)
+        return cls(await connect(url, create=create, first=claim.take), announce)
 
     async def save(self, records: Sequence[CallRecord]) -> list[CallRecord]:
         """Store records; returns the new ones in the order given. All are on disk when this returns.
