@@ -21,6 +21,7 @@ from callsteward.terminal.options import (
     LimitOption,
     OutputOption,
     PlainOutputOption,
+    SiteOption,
     before_command,
     load,
     words,
@@ -56,6 +57,7 @@ def list_callbacks(
             metavar="STATE", help=f"Only these; may be given several times: {words(CallbackState)}."
         ),
     ] = None,
+    site: SiteOption = None,
     limit: LimitOption = 100,
     output: OutputOption = None,
     file: FileOption = None,
@@ -67,12 +69,22 @@ def list_callbacks(
     settings = load(config_file)
     asked = wanted(output, file, excel=excel)
 
-    async def read(ledger: CallbackLedger) -> list[CallbackRow]:
-        return await ledger.listed(states=state or (), limit=limit)
+    from callsteward.store.once import sites_asked, with_store
+
+    async def read(store: Store) -> list[CallbackRow]:
+        from callsteward.callback.ledger import CallbackLedger
+
+        rows = [
+            row
+            for name in await sites_asked(store, settings, site)
+            for row in await CallbackLedger(store.engine, name).listed(states=state or (), limit=limit)
+        ]
+        # Each site's are in order already.
+        return rows if site is None else sorted(rows, key=lambda row: -row.created_at_ms)[:limit]
 
     zone = settings.site.zone
     listing: Listing[CallbackRow] = plain_listing(_COLUMNS, _HEADS, zone)
-    print_rows(_with_ledger(settings, read), listing, asked, zone, what="callbacks")
+    print_rows(with_store(settings, read), listing, asked, zone, what="callbacks")
 
 
 def show(callback_id: CallbackArgument, config_file: ConfigOption, output: PlainOutputOption = None) -> None:

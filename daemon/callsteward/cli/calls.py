@@ -13,6 +13,7 @@ import typer
 from callsteward.record.call import CallRecord, Outcome
 from callsteward.terminal.groups import renamed, report
 from callsteward.terminal.options import (
+    ALL_SITES,
     ConfigOption,
     ExcelOption,
     FileOption,
@@ -23,6 +24,7 @@ from callsteward.terminal.options import (
     OptionalLimitOption,
     OutputOption,
     ReportOutputOption,
+    SiteOption,
     ToOption,
     UtcOption,
     load,
@@ -30,6 +32,7 @@ from callsteward.terminal.options import (
     span,
     tell_expired,
     tell_unknown_line,
+    tell_unknown_site,
     words,
 )
 from callsteward.terminal.printing import Form, Wanted, printer, tell_count, wanted
@@ -51,6 +54,7 @@ def calls(
     from_: FromOption = None,
     to: ToOption = None,
     line: LineOption = None,
+    site: SiteOption = None,
     outcome: Annotated[
         Outcome | None, typer.Option(metavar="OUTCOME", help=f"Only calls that ended so: {words(Outcome)}.")
     ] = None,
@@ -66,7 +70,7 @@ def calls(
     from_ms, to_ms = span(from_, to, zone)
     from callsteward.store.records import CallQuery
 
-    query = CallQuery(line=line, from_ms=from_ms, to_ms=to_ms, outcome=outcome, limit=limit)
+    query = CallQuery(site=_one(site), line=line, from_ms=from_ms, to_ms=to_ms, outcome=outcome, limit=limit)
     _print_calls(settings, query, asked, zone)
 
 
@@ -75,6 +79,7 @@ def report_calls(
     from_: GivenFromOption = "today",
     to: GivenToOption = "today",
     line: LineOption = None,
+    site: SiteOption = None,
     utc: UtcOption = False,
     output: ReportOutputOption = None,
     file: FileOption = None,
@@ -87,7 +92,12 @@ def report_calls(
     from_ms, to_ms = report_span(from_, to, zone)
     from callsteward.store.records import CallQuery
 
-    _print_calls(settings, CallQuery(line=line, from_ms=from_ms, to_ms=to_ms), asked, zone)
+    _print_calls(settings, CallQuery(site=_one(site), line=line, from_ms=from_ms, to_ms=to_ms), asked, zone)
+
+
+def _one(site: str | None) -> str | None:
+    """The one site that was asked for; None for all."""
+    return None if site == ALL_SITES else site
 
 
 def _print_calls(settings: Config, query: CallQuery, asked: Wanted, zone: ZoneInfo) -> None:
@@ -95,7 +105,8 @@ def _print_calls(settings: Config, query: CallQuery, asked: Wanted, zone: ZoneIn
     from callsteward.store.once import with_store
 
     async def put(store: Store) -> tuple[int, str, str]:
-        expired = await said_expired(store.engine, settings.site.name, query.from_ms, zone)
+        tell_unknown_site(await store.sites() if query.site else (), query.site)
+        expired = await said_expired(store.engine, query.site or settings.site.name, query.from_ms, zone)
         return (*await _put_out(store, query, asked, zone), expired)
 
     count, ended, expired = with_store(settings, put)

@@ -11,6 +11,7 @@ import typer
 
 from callsteward.terminal.groups import renamed, report
 from callsteward.terminal.options import (
+    ALL_SITES,
     ConfigOption,
     ExcelOption,
     FileOption,
@@ -19,6 +20,7 @@ from callsteward.terminal.options import (
     LineOption,
     OperatorOption,
     ReportOutputOption,
+    SiteOption,
     UtcOption,
     load,
     report_span,
@@ -70,6 +72,7 @@ def intervals(
     to: GivenToOption = "today",
     every: EveryOption = None,
     line: LineOption = None,
+    site: SiteOption = None,
     utc: UtcOption = False,
     output: ReportOutputOption = None,
     file: FileOption = None,
@@ -79,13 +82,15 @@ def intervals(
 
     Every slot of the time asked for has its row, also an empty one: zeros where nobody called, empty cells
     where nothing was observed. Slots are aligned to UTC. Rows hold sums, so that they can be added up; only
-    the table has averages.
+    the table has averages. Over all sites the table names lines SITE/NAME.
     """
     from callsteward.intervals.row import IntervalKind
 
     settings = load(config_file)
     asked = wanted(output, file, excel=excel, in_a_pipe=Form.CSV)
-    _print_sums(IntervalKind.LINE, settings, asked, _Slots(settings, from_, to, every, utc=utc), line)
+    _print_sums(
+        IntervalKind.LINE, settings, asked, _Slots(settings, from_, to, every, utc=utc, site=site), line
+    )
     tell_unknown_line(settings, line)
 
 
@@ -95,6 +100,7 @@ def operators(
     to: GivenToOption = "today",
     every: EveryOption = None,
     operator: OperatorOption = None,
+    site: SiteOption = None,
     utc: UtcOption = False,
     output: ReportOutputOption = None,
     file: FileOption = None,
@@ -105,23 +111,27 @@ def operators(
 
     settings = load(config_file)
     asked = wanted(output, file, excel=excel, in_a_pipe=Form.CSV)
-    _print_sums(IntervalKind.OPERATOR, settings, asked, _Slots(settings, from_, to, every, utc=utc), operator)
+    slots = _Slots(settings, from_, to, every, utc=utc, site=site)
+    _print_sums(IntervalKind.OPERATOR, settings, asked, slots, operator)
 
 
 class _Slots:
     """The slots that were asked for: how many, how long, and how their rows are read."""
 
-    def __init__(self, settings: Config, from_: str, to: str, every: Every | None, *, utc: bool) -> None:
+    def __init__(
+        self, settings: Config, from_: str, to: str, every: Every | None, *, utc: bool, site: str | None
+    ) -> None:
         self.zone = ZoneInfo("UTC") if utc else settings.site.zone
         self._settings = settings
+        self.site = site
         self.from_ms, self._to_ms = report_span(from_, to, self.zone)
         self._every = every
         self.start_form = "%H:%M" if every is None else _STARTS.get(every, "%H:%M")
 
     def pages(
         self, kind: IntervalKind, name: str | None
-    ) -> tuple[Callable[[Store], AsyncIterator[list[IntervalRow]]], int, str]:
-        """A function that reads the rows a page at a time, the number of pages, and the slots in words."""
+    ) -> tuple[Callable[[Store, Config], AsyncIterator[list[IntervalRow]]], int, str]:
+        """A function that reads the rows of a site a page at a time, their number, and the slots in words."""
         from callsteward.intervals import report as reporting
         from callsteward.intervals.periods import Period, periods
 
@@ -129,32 +139,35 @@ class _Slots:
         if every in _STARTS:
             spans = periods(from_ms, to_ms, Period(every.value), self.zone)
             return (
-                lambda store: reporting.of_periods(self._settings, store, kind, spans, name),
+                lambda store, settings: reporting.of_periods(settings, store, kind, spans, name),
                 len(spans),
                 f"{len(spans)} slots of a {every}",
             )
         minutes = self._settings.intervals.minutes if every is None else int(every.value.removesuffix("m"))
         return (
-            lambda store: reporting.intervals(self._settings, store, kind, from_ms, to_ms, minutes, name),
+            lambda store, settings: reporting.intervals(settings, store, kind, from_ms, to_ms, minutes, name),
             -(-(to_ms - from_ms) // reporting.CHUNK_MS),
             f"{(to_ms - from_ms) // (minutes * 60_000)} slots of {minutes} min",
         )
 
 
 def _print_sums(kind: IntervalKind, settings: Config, asked: Wanted, slots: _Slots, name: str | None) -> None:
+    import msgspec
     from rich.console import Console
     from rich.progress import Progress
 
     from callsteward.intervals import report as reporting
     from callsteward.intervals import table as report_table
     from callsteward.store.expired import said_expired
-    from callsteward.store.once import with_store
+    from callsteward.store.once import of_site, sites_asked, with_store
 
     read, steps, words = slots.pages(kind, name)
     outside: frozenset[int] = frozenset()
 
     def table(rows: Sequence[IntervalRow], width: int) -> Table:
         nonlocal outside
+        if slots.site == ALL_SITES:
+            rows = [msgspec.structs.replace(row, name=f"{row.site}/{row.name}") for row in rows]
         outside = report_table.outside(rows)
         return report_table.interval_table(
             rows, kind, slots.zone, width, left_out=outside, form=slots.start_form
@@ -173,11 +186,15 @@ def _print_sums(kind: IntervalKind, settings: Config, asked: Wanted, slots: _Slo
             printer(listing, asked, slots.zone) as out,
             Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as progress,
         ):
-            task = progress.add_task("days", total=steps)
-            async for rows in read(store):
-                out.write(rows)
-                progress.advance(task)
-        return out.count, await said_expired(store.engine, settings.site.name, slots.from_ms, slots.zone)
+            sites = await sites_asked(store, settings, slots.site)
+            task = progress.add_task("days", total=steps * len(sites))
+            said = ""
+            for one in sites:
+                async for rows in read(store, of_site(settings, one)):
+                    out.write(rows)
+                    progress.advance(task)
+                said = said or await said_expired(store.engine, one, slots.from_ms, slots.zone)
+        return out.count, said
 
     count, expired = with_store(settings, put)
     if outside:

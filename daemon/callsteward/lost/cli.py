@@ -14,6 +14,7 @@ from callsteward.terminal.options import (
     FileOption,
     LineOption,
     OutputOption,
+    SiteOption,
     before_command,
     load,
     tell_unknown_line,
@@ -22,6 +23,7 @@ from callsteward.terminal.printing import print_rows, wanted
 from callsteward.terminal.said import who
 
 if TYPE_CHECKING:
+    from callsteward.record.call import CallRecord
     from callsteward.store.records import Store
 
 
@@ -39,6 +41,7 @@ def list_lost(
     context: typer.Context,
     config_file: ConfigOption,
     line: LineOption = None,
+    site: SiteOption = None,
     output: OutputOption = None,
     file: FileOption = None,
     excel: ExcelOption = False,
@@ -49,10 +52,19 @@ def list_lost(
     settings = load(config_file)
     asked = wanted(output, file, excel=excel)
     from callsteward.lost.calls import LostCalls
-    from callsteward.store.once import with_store
+    from callsteward.store.once import sites_asked, with_store
     from callsteward.terminal.tables import records_listing
 
-    found = with_store(settings, lambda store: LostCalls(store.engine, settings.site.name).listed(line))
+    async def read(store: Store) -> list[CallRecord]:
+        rows = [
+            record
+            for name in await sites_asked(store, settings, site)
+            for record in await LostCalls(store.engine, name).listed(line)
+        ]
+        # Each site's are in order already.
+        return rows if site is None else sorted(rows, key=lambda row: row.started_at or row.ended_at or "")
+
+    found = with_store(settings, read)
     zone = settings.site.zone
     print_rows(found, records_listing(zone), asked, zone, what="lost calls")
     tell_unknown_line(settings, line)

@@ -15,6 +15,7 @@ from callsteward.terminal.files import Holds
 from callsteward.terminal.groups import group, renamed, report
 from callsteward.terminal.listings import plain_listing
 from callsteward.terminal.options import (
+    ALL_SITES,
     CommentOption,
     ConfigOption,
     ExcelOption,
@@ -24,6 +25,7 @@ from callsteward.terminal.options import (
     LimitOption,
     LineOption,
     OutputOption,
+    SiteOption,
     ToOption,
     load,
     span,
@@ -65,6 +67,7 @@ def add_to(app: typer.Typer) -> None:
 def list_complaints(
     config_file: ConfigOption,
     line: LineOption = None,
+    site: SiteOption = None,
     everything: Annotated[
         bool, typer.Option("--all", help="Also those that somebody has acknowledged.")
     ] = False,
@@ -77,13 +80,17 @@ def list_complaints(
     settings = load(config_file)
     asked = wanted(output, file, excel=excel)
     from callsteward.rating.complaints import Complaints
-    from callsteward.store.once import with_store
+    from callsteward.store.once import sites_asked, with_store
 
     async def read(store: Store) -> list[Complaint]:
-        listed = Complaints(store.engine, settings.site.name).listed(
-            line=line, everything=everything, limit=limit
-        )
-        return await listed
+        rows = [
+            complaint
+            for name in await sites_asked(store, settings, site)
+            for complaint in await Complaints(store.engine, name).listed(
+                line=line, everything=everything, limit=limit
+            )
+        ]
+        return rows if site is None else sorted(rows, key=lambda row: row.raised_at_ms)[:limit]
 
     zone = settings.site.zone
     listing: Listing[Complaint] = plain_listing(_COLUMNS, _HEADS, zone)
@@ -172,6 +179,7 @@ def ratings(
     from_: FromOption = None,
     to: ToOption = None,
     line: LineOption = None,
+    site: SiteOption = None,
     output: OutputOption = None,
     file: FileOption = None,
     excel: ExcelOption = False,
@@ -179,27 +187,33 @@ def ratings(
     """Ratings of answered inbound calls: mean, distribution, who was asked, who answered, why not.
 
     A call counts by the time it started. A rating call that came later counts with the call it is about.
+    Over all sites the rows are named SITE/NAME.
     """
     settings = load(config_file)
     asked = wanted(output, file, excel=excel)
     zone = settings.site.zone
     from_ms, to_ms = span(from_, to, zone)
     from callsteward.rating.ledger import RatingLedger
-    from callsteward.rating.report import RatingTally
+    from callsteward.rating.report import RatingTally, with_total
     from callsteward.store.expired import deleted_before_ms, said_expired
-    from callsteward.store.once import with_store
+    from callsteward.store.once import sites_asked, with_store
     from callsteward.store.records import CallQuery
 
     async def read(store: Store) -> tuple[list[RatingSums], str]:
-        site = settings.site.name
-        # Of a time that is not complete any more nothing is counted.
-        since_ms = max(from_ms or 0, await deleted_before_ms(store.engine, site))
-        # By the moment the call ended, which is after it started: the later end of the span stays open.
-        known = await RatingLedger(store.engine, settings.site.name).between(from_ms, None, line=line)
-        tally = RatingTally(by.value, known)
-        async for record in store.calls(CallQuery(site=site, line=line, from_ms=since_ms, to_ms=to_ms)):
-            tally.add(record)
-        return tally.rows(), await said_expired(store.engine, site, from_ms, zone)
+        sites = await sites_asked(store, settings, site)
+        rows: list[RatingSums] = []
+        said = ""
+        for name in sites:
+            # Of a time that is not complete any more nothing is counted.
+            since_ms = max(from_ms or 0, await deleted_before_ms(store.engine, name))
+            # By the moment the call ended, which is after it started: the later end of the span stays open.
+            known = await RatingLedger(store.engine, name).between(from_ms, None, line=line)
+            tally = RatingTally(by.value, known)
+            async for record in store.calls(CallQuery(site=name, line=line, from_ms=since_ms, to_ms=to_ms)):
+                tally.add(record)
+            rows += tally.each(f"{name}/" if site == ALL_SITES else "")
+            said = said or await said_expired(store.engine, name, from_ms, zone)
+        return with_total(rows), said
 
     rows, expired = with_store(settings, read)
     print_rows(rows, _ratings(by), asked, zone, what="rows", of="calls")

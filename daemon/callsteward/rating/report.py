@@ -87,10 +87,20 @@ class RatingTally:
 
     def rows(self) -> list[RatingSums]:
         """A row for each operator or line, by name; if there are several, their sum comes last."""
+        return with_total(self.each())
+
+    def each(self, before: str = "") -> list[RatingSums]:
+        """A row for each operator or line, by name. `before`: what stands before each name."""
         rows = sorted(self._rows.values(), key=lambda row: row.key)
         for row in rows:
             row.not_asked = dict(self._reasons.get(row.key, Counter()).most_common())
-        return rows if len(rows) < 2 else [*rows, total(rows)]
+            row.key = before + row.key
+        return rows
+
+
+def with_total(rows: list[RatingSums]) -> list[RatingSums]:
+    """The rows; if there are several, their sum comes last."""
+    return rows if len(rows) < 2 else [*rows, total(rows)]
 
 
 def total(rows: Iterable[RatingSums]) -> RatingSums:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Self
 
 import msgspec
-from sqlalchemy import Select, select, text, tuple_
+from sqlalchemy import Select, func, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callsteward.record.call import CallRecord, Outcome, encode, ms_of
@@ -140,6 +140,21 @@ class Store:
             if len(rows) < _PAGE:
                 return
             after = rows[-1].id
+
+    async def sites(self) -> list[str]:
+        """The sites that have calls here, by name."""
+        found: list[str] = []
+        last = ""
+        while True:
+            # One step of the index for each site, however many calls each has.
+            query = select(func.min(calls.c.site)).where(calls.c.site > last)
+            with failing("read"):
+                async with self._engine.connect() as connection:
+                    following = (await connection.execute(query)).scalar_one_or_none()
+            if following is None:
+                return found
+            found.append(following)
+            last = following
 
     async def writable(self) -> None:
         """Return once a write has reached the disk, else raise StoreError."""

@@ -6,6 +6,7 @@ How an option was called before stands in `renamed` where its command is registe
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -55,6 +56,19 @@ def words(choices: type[StrEnum]) -> str:
 
 
 LineOption = Annotated[str | None, typer.Option("--line", metavar="NAME", help="Only this line.")]
+ALL_SITES = "all"
+"""The value of --site that stands for every site of the database."""
+
+
+SiteOption = Annotated[
+    str | None,
+    typer.Option(
+        "--site",
+        metavar="NAME",
+        help="Only this site of a database that several share, or all of them. Default: all for calls and"
+        " report calls, else the configuration's own.",
+    ),
+]
 OperatorOption = Annotated[str | None, typer.Option("--operator", metavar="NAME", help="Only this operator.")]
 _FROM = typer.Option(
     "--from",
@@ -171,6 +185,14 @@ def tell_expired(said: str) -> None:
     """Say that records of the time that was asked for are deleted, where some are."""
     if said:
         typer.echo(f"warning: {said}", err=True)
+
+
+def tell_unknown_site(known: Sequence[str], site: str | None) -> None:
+    """Say that the database has no call of such a site: it may be new, so it is no error."""
+    from callsteward.config.nearest import meant
+
+    if site is not None and site not in {*known, ALL_SITES}:
+        typer.echo(f"warning: the database has no call of the site {site!r}{meant(site, known)}", err=True)
 
 
 def tell_unknown_line(settings: Config, line: str | None) -> None:
