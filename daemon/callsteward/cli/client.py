@@ -12,7 +12,7 @@ from callsteward.cli.numbers import NumbersOption, NumberStyle, read_numbers
 from callsteward.exceptions import CallstewardError
 from callsteward.record.moments import rfc3339
 from callsteward.terminal.groups import group
-from callsteward.terminal.options import ConfigOption, PlainOutputOption, load
+from callsteward.terminal.options import ConfigOption, PlainOutputOption, SiteOption, load
 from callsteward.terminal.printing import print_thing
 from callsteward.terminal.said import now_ms, who
 from callsteward.terminal.wrong import wrong
@@ -46,16 +46,17 @@ def export(
     number: ClientArgument,
     config_file: ConfigOption,
     style: NumbersOption = None,
+    site: SiteOption = None,
     output: PlainOutputOption = None,
 ) -> None:
     """Everything that is held of a client, with the place where it stands.
 
     It is for the client: their number stands there in full, in contrast to all other commands. Found are all
     rows under the number or its client_ref, and those of the calls that these name. The sound of spoken
-    comments is in Asterisk, under the names given here.
+    comments is in Asterisk, under the names given here. The journal is always our own site's.
     """
     settings = load(config_file)
-    held = _looked(settings, _wanted(settings, number, style))
+    held = _looked(settings, _wanted(settings, number, style), site)
     from callsteward.client.session import beyond
 
     told = _export(settings, held)
@@ -116,11 +117,14 @@ def _wanted(settings: Config, number: str, style: NumberStyle | None) -> SoughtC
     return SoughtClient(number=read)
 
 
-def _looked(settings: Config, wanted: SoughtClient) -> Held:
+def _looked(settings: Config, wanted: SoughtClient, site: str | None = None) -> Held:
     from callsteward.client.session import look
-    from callsteward.store.once import with_store
+    from callsteward.store.once import sites_asked, with_store
 
-    return with_store(settings, lambda store: look(settings, store, wanted))
+    async def read(store: Store) -> Held:
+        return await look(settings, store, wanted, await sites_asked(store, settings, site))
+
+    return with_store(settings, read)
 
 
 def _ask(settings: Config, held: Held, *, also_do_not_call: bool) -> None:

@@ -75,6 +75,28 @@ async def find(engine: AsyncEngine, site: str, numbers: Iterable[str], refs: Ite
     return found
 
 
+async def find_at(
+    engine: AsyncEngine, sites: Sequence[str], numbers: Iterable[str], refs: Iterable[str]
+) -> Found:
+    """The same at several sites. A reference that one of them leads to is sought at the next, too.
+
+    Raises StoreError.
+    """
+    whole = Found(numbers=set(numbers), refs=set(refs))
+    for site in sites:
+        found = await find(engine, site, whole.numbers, whole.refs)
+        whole.numbers |= found.numbers
+        whole.refs |= found.refs
+        whole.calls |= found.calls
+        for holding in HOLDINGS:
+            rows = found.rows.get(holding.name, [])
+            of_all_sites = "site" not in holding.table.c and holding.parent is None
+            if rows and not (of_all_sites and holding.name in whole.rows):
+                whole.rows.setdefault(holding.name, []).extend(rows)
+        whole.elsewhere = [name for name in found.elsewhere if name not in sites]
+    return whole
+
+
 async def _learn(connection: AsyncConnection, site: str, holding: Holding, found: Found) -> None:
     """Take in the numbers, references and calls that the rows of one table lead to."""
     for row in await _rows(connection, site, holding, found):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ import msgspec
 from callsteward import features
 from callsteward.ari.rest import HttpTransport, Rest, open_session
 from callsteward.client.erasing import Eraser, Erasing
-from callsteward.client.found import Found, find
+from callsteward.client.found import Found, find_at
 from callsteward.client.on_disk import InJournal, in_journal
 from callsteward.daemon.core import journal_path
 from callsteward.exceptions import AriError
@@ -46,14 +46,16 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
         return [row["comment_file"] for row in self.found.rows.get(ratings.name, ()) if row["comment_file"]]
 
 
-async def look(config: Config, store: Store, wanted: SoughtClient) -> Held:
-    """Look everywhere for a client. Raises StoreError."""
+async def look(
+    config: Config, store: Store, wanted: SoughtClient, sites: Sequence[str] | None = None
+) -> Held:
+    """Look everywhere for a client. `sites`: of the database; None for our own. Raises StoreError."""
     numbers = {wanted.number} if wanted.number is not None else set()
     refs = {wanted.ref} if wanted.ref is not None else set()
     if wanted.number is not None:
         ref = Numbers(config.site.region, config.privacy.key).ref(wanted.number)
         refs |= {ref} if ref is not None else set()
-    found = await find(store.engine, config.site.name, numbers, refs)
+    found = await find_at(store.engine, sites or [config.site.name], numbers, refs)
     path = journal_path(config)
     journal = None if path is None else in_journal(path, config, found.numbers, found.refs)
     return Held(database=shown(config.store.url), found=found, journal=journal)

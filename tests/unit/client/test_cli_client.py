@@ -20,6 +20,7 @@ from callsteward import features
 from callsteward.store.records import Store
 from tests.lab.pbx_config import REPOSITORY
 from tests.unit.client.samples import CONFIG, NUMBER, NUMBERS, OTHER, fill, rated
+from tests.unit.sites import neighbour
 from tests.unit.test_cli import COMMAND, callsteward
 
 CAPTURE = REPOSITORY / "tests" / "replay" / "captures" / "client_bye.jsonl"
@@ -79,6 +80,23 @@ def test_an_export_has_everything_with_its_place_and_the_full_number(site: Path)
     assert OTHER not in json.dumps(found)
     said = callsteward("client", "export", NUMBER, "-c", site).stderr.decode()
     assert said.startswith("rows: 33; the client's number is in full here\nnot here: messages that were pub")
+
+
+def test_an_export_over_all_sites_has_their_rows_too(site: Path) -> None:
+    async def run() -> None:
+        store = await Store.open(f"sqlite:///{site.parent}/calls.db")
+        await neighbour.settle(store)
+        await store.close()
+
+    asyncio.run(run())
+
+    def calls(*more: str) -> list[str]:
+        found = told("export", NUMBER, *more, "-c", site)
+        return [row["site"] for row in by_table(found, "rows")["calls"]]
+
+    assert set(calls()) == {"main"}
+    assert calls("--site", "south") == ["south", "south"]
+    assert sorted(calls("--site", "all")) == ["main"] * 4 + ["south"] * 2
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from callsteward import features
 from callsteward.callback.ledger import CallbackLedger
 from callsteward.callback.states import CallbackState
 from callsteward.client.erasing import Eraser, Erasing
-from callsteward.client.found import Found, find
+from callsteward.client.found import Found, find, find_at
 from callsteward.intervals import report
 from callsteward.intervals.row import IntervalKind
 from callsteward.lost.calls import LostCalls
@@ -30,6 +30,7 @@ from callsteward.store.stored import decode
 from callsteward.store.tables import calls, metadata, outbox, ratings
 from callsteward.tags.book import TagBook
 from tests.unit.client.samples import AT_MS, CONFIG, DUE, NUMBER, NUMBERS, OTHER, SAID, fill, of, rated
+from tests.unit.sites import neighbour
 
 
 class Gone(Exception):  # noqa: N818
@@ -152,6 +153,21 @@ class TestClient:
         found = await looked(store)
         assert "calls" not in found.rows
         assert found.elsewhere == ["south"]
+
+    async def test_several_sites_rows_are_found_together_and_lists_of_all_sites_once(
+        self, store: Store
+    ) -> None:
+        await fill(store, NUMBER, "a")
+        await neighbour.settle(store)
+        found = await find_at(store.engine, ["main", "south"], [NUMBER], [])
+        alone = await find(store.engine, "main", [NUMBER], [])
+        theirs = await find(store.engine, "south", [NUMBER], [])
+        for name, rows in found.rows.items():
+            both = [*alone.rows[name], *theirs.rows.get(name, [])]
+            assert rows == (alone.rows[name] if name in {"do_not_call", "client_zones"} else both), name
+        assert {row["site"] for row in found.rows["callbacks"]} == {"main", "south"}
+        assert len(found.rows["callback_transitions"]) > len(alone.rows["callback_transitions"])
+        assert (alone.elsewhere, found.elsewhere) == (["south"], [])
 
     # --- erased -----------------------------------------------------------------------------------------
 

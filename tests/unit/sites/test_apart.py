@@ -343,6 +343,7 @@ ALL_SITES = {
     "Contacts.elsewhere": "this is what the others' contacts are written down for",
     "CallbackLedger.met_elsewhere": "our own callbacks, whose clients another site had since",
     "IntervalStore.newest": "the end of the tables' numbering, from which on a site's own news are read",
+    "found.find_at": "asked for several sites by name (`client export --site all`)",
     "found.find": "names the other sites that have something of a client, and reads nothing of theirs",
 }
 """What looks at other sites' rows, on purpose, and why. None of these changes them."""
