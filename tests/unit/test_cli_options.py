@@ -65,7 +65,7 @@ def test_every_command_is_there() -> None:
     assert set(COMMANDS) == {
         "", "run", "status", "check", "demo", "record", "replay", "calls", "tags", "prompts", "schema",
         "config-schema",
-        "report", "report calls", "report intervals", "report operators", "report ratings",
+        "report", "report calls", "report intervals", "report operators", "report ratings", "report rebuild",
         "lost", "lost settle",
         "callbacks", "callbacks show", "callbacks cancel",
         "dnc", "dnc add", "dnc remove", "dnc list", "dnc import",

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import csv
 import io
 import itertools
 import json
 import os
+import re
+import sqlite3
 import subprocess
 import sys
 from datetime import datetime, timedelta
@@ -315,3 +318,36 @@ def test_schema_prints_the_document_a_schema_and_their_names(tmp_path: Path, con
     own = json.loads(callsteward("schema", "-c", config).stdout)
     assert own["channels"]["status"]["address"] == "callsteward/main/status"
     assert "parameters" not in own["channels"]["status"]
+
+
+def test_stored_sums_are_made_again_and_give_the_same_report(config: Path) -> None:
+    asked = ("intervals", "-c", config, "--from", "2026-11-22", "--to", "2026-11-22", "--utc")
+    before = _csv(*asked)
+    done = callsteward("report", "rebuild", "-c", config)
+    assert (done.returncode, done.stdout) == (0, b"")
+    assert re.fullmatch(rb"sums of \d+ days made in \d+ s\n", done.stderr)
+    with contextlib.closing(sqlite3.connect(config.parent / "calls.db")) as database:
+        # From the start of the first day to now: every quarter of an hour, and each day that is over.
+        first, slots = database.execute(
+            "SELECT min(start_ms), count(*) FROM slot_sums WHERE minutes = 15"
+        ).fetchone()
+        days = database.execute("SELECT count(*) FROM slot_sums WHERE minutes = 1440").fetchone()[0]
+        assert first == DAY_MS
+        assert slots >= 96 * days >= 96
+        stale = database.execute("SELECT count(*) FROM slot_changes WHERE summed IS NOT changes").fetchone()[
+            0
+        ]
+    assert stale == 0
+    assert _csv(*asked) == before
+    again = callsteward("report", "rebuild", "--missing", "-c", config)
+    assert again.stderr.startswith(b"sums of 0 days made")
+
+
+def test_a_day_is_read_from_its_sums_where_these_are_made(config: Path) -> None:
+    callsteward("report", "rebuild", "-c", config)
+    with contextlib.closing(sqlite3.connect(config.parent / "calls.db")) as database, database:
+        database.execute("DELETE FROM calls")
+    rows = _csv(
+        "operators", "-c", config, "--from", "2026-11-22", "--to", "2026-11-22", "--every", "day", "--utc"
+    )
+    assert [(row["operator"], row["answered"], row["staffed_s"]) for row in rows] == [("101", "3", "50400.0")]

@@ -132,8 +132,9 @@ async def stored_by(
     tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
     counted = {name: connection.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0] for name in tables}
     connection.close()
-    # The time that was observed, not of a client: written or not, as the run happens to be quick or slow.
-    del counted["watched"]
+    # The time that was observed, and sums, not of a client: written or not, as the run happens to be quick.
+    for name in ("watched", "slot_changes", "slot_sums"):
+        del counted[name]
     return counted, statuses
 
 

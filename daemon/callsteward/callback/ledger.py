@@ -58,6 +58,7 @@ PLAN = Plan(
     cancelled="operator_hung_up",
     also=_nobody_asked,
     story=callback_transitions.c.callback,
+    summed=True,
 )
 
 

@@ -64,6 +64,7 @@ def add_to(app: typer.Typer) -> None:
     reports = report(app)
     reports.command("intervals", cls=renamed({"--only": "--line"}))(intervals)
     reports.command("operators", cls=renamed({"--only": "--operator"}))(operators)
+    reports.command("rebuild")(rebuild)
 
 
 def intervals(
@@ -115,6 +116,56 @@ def operators(
     _print_sums(IntervalKind.OPERATOR, settings, asked, slots, operator)
 
 
+def rebuild(
+    config_file: ConfigOption,
+    missing: Annotated[
+        bool, typer.Option("--missing", help="Only sums that are not made yet, or were left by a rebuild.")
+    ] = False,
+) -> None:
+    """Make all stored sums from the records again, beside a running daemon.
+
+    Reports are right meanwhile: what is not made yet they read from the records. It may be broken off; the
+    daemon makes the rest in its course, `--missing` at once. Sums of a time whose records are deleted stay.
+    """
+    import time
+
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from callsteward.intervals.keeping import SumsKeeper
+    from callsteward.store.once import with_store
+
+    settings = load(config_file)
+    stderr = Console(stderr=True)
+    days = 0
+
+    async def work(store: Store) -> None:
+        keeper = SumsKeeper(store.engine, settings.site.name)
+        now_ms = time.time_ns() // 1_000_000
+        if not missing:
+            await keeper.stored.doubt()
+        with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
+            task = progress.add_task("days", total=None)
+
+            def step(done: int, of: int) -> None:
+                nonlocal days
+                days = of
+                progress.update(task, completed=done, total=of)
+
+            await keeper.complete(now_ms, step)
+
+    began_s = time.monotonic()
+    try:
+        with_store(settings, work)
+    except KeyboardInterrupt:
+        typer.echo(
+            "broken off: the daemon makes the rest in its course, report rebuild --missing at once",
+            err=True,
+        )
+        raise typer.Exit(130) from None
+    typer.echo(f"sums of {days} days made in {time.monotonic() - began_s:.0f} s", err=True)
+
+
 class _Slots:
     """The slots that were asked for: how many, how long, and how their rows are read."""
 
@@ -158,7 +209,8 @@ def _print_sums(kind: IntervalKind, settings: Config, asked: Wanted, slots: _Slo
 
     from callsteward.intervals import report as reporting
     from callsteward.intervals import table as report_table
-    from callsteward.store.expired import said_expired
+    from callsteward.intervals.stored_sums import StoredSums
+    from callsteward.store.expired import sentence
     from callsteward.store.once import of_site, sites_asked, with_store
 
     read, steps, words = slots.pages(kind, name)
@@ -193,7 +245,9 @@ def _print_sums(kind: IntervalKind, settings: Config, asked: Wanted, slots: _Slo
                 async for rows in read(store, of_site(settings, one)):
                     out.write(rows)
                     progress.advance(task)
-                said = said or await said_expired(store.engine, one, slots.from_ms, slots.zone)
+                # Sums outlive the records that they were made of.
+                known_ms = await StoredSums(store.engine, one).known_since_ms()
+                said = said or sentence(known_ms, slots.from_ms, slots.zone)
         return out.count, said
 
     count, expired = with_store(settings, put)

@@ -1,13 +1,16 @@
-"""Intervals in the daemon: who is there is watched, rows are summed and published."""
+"""Intervals in the daemon: who is there is watched, rows are summed, kept and published."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callsteward.ari.events import Event
 from callsteward.ari.link import devices
+from callsteward.intervals.catching_up import REST, CatchingUp
+from callsteward.intervals.keeping import SumsKeeper
 from callsteward.intervals.observed import Observed
 from callsteward.intervals.publisher import Open, Publisher
 from callsteward.intervals.row import IntervalRow
@@ -35,6 +38,9 @@ class IntervalsPart(Part):
             expire_s=config.intervals.expire_hours * 3600,
         )
 
+        keeper = SumsKeeper(site.store.engine, site.name, rest=REST)
+        self._catching_up = CatchingUp(keeper, site.now_ms)
+
     def hear(self, event: Event) -> None:
         self._observed.hear(event)
 
@@ -43,7 +49,9 @@ class IntervalsPart(Part):
         self._observed.link(connected, self._site.now_ms())
 
     async def run(self) -> None:
-        await self._publisher.run()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._publisher.run())
+            tasks.create_task(self._catching_up.run())
 
     async def _enqueue(self, connection: AsyncConnection, rows: Sequence[IntervalRow], at_ms: int) -> None:
         messages = [message for row in rows for message in self._site.announce(row, at_ms)]

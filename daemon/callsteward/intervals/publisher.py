@@ -1,28 +1,28 @@
 """Publishes each interval when it is over, and again when anything in it changed.
 
-Everything is summed from the stored calls each time. The store keeps the digest of the last published row,
-and its revision: a restart neither repeats a row nor goes back to a lower revision.
+Everything is summed from the stored calls, and these sums are kept until something in them changes. The store
+keeps the digest of the last published row, and its revision: a restart neither repeats a row nor goes back to
+a lower revision.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import NamedTuple, TypeVar
 
 import msgspec
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from callsteward.callback.states import OPEN
 from callsteward.clock import HOUR_MS
 from callsteward.exceptions import StoreError
 from callsteward.intervals import grid
 from callsteward.intervals.grid import MINUTE_MS
+from callsteward.intervals.keeping import SumsKeeper
 from callsteward.intervals.observed import Observed
 from callsteward.intervals.row import IntervalExpired, IntervalRow
-from callsteward.intervals.scope import Contact
 from callsteward.intervals.slot import Scheme, Summing
 from callsteward.intervals.store import Cursor, IntervalStore
 
@@ -87,6 +87,7 @@ class Publisher:
     ) -> None:
         self._scheme = scheme
         self._store = store
+        self._sums = SumsKeeper(store.engine, store.site, rest=PAUSE)
         self._observed = observed
         self._now_ms = now_ms
         self._still_open = still_open
@@ -199,17 +200,12 @@ class Publisher:
         """Sum and publish; returns the seconds of processor time that the sums took."""
         end_ms = start_ms + self._length_ms
         summing = Summing(self._scheme, start_ms)
-        took_s, waits = 0.0, False
-        # Some milliseconds each time: not on the loop that reads Asterisk's socket.
-        async for contacts in _with_pauses(self._store.contacts(start_ms, end_ms)):
-            _, page_s = await asyncio.to_thread(_timed, summing.take, contacts)
-            took_s += page_s
-            waits = waits or any(map(_awaits_callback, contacts))
-        async for spans in _with_pauses(self._store.spans(start_ms, end_ms)):
-            summing.take_spans(spans)
-        around = await self._store.around(start_ms, end_ms, self._scheme.operators)
+        took_s = self._sums.took_s
+        sums = await self._sums.sums(start_ms, end_ms)
+        summing.take_sums(sums)
+        around = await self._store.around(start_ms, end_ms, ())
         rows, rows_s = await asyncio.to_thread(_timed, summing.rows, around)
-        final = end_ms <= final_before_ms and not waits
+        final = end_ms <= final_before_ms and not sums.waits
         revised = await self._revise(rows, final=final, now_ms=now_ms)
         for row in revised:
             self._publish(row)
@@ -217,7 +213,7 @@ class Publisher:
             self._unfinished.discard(start_ms)
         elif revised:
             self._unfinished.add(start_ms)
-        return took_s + rows_s
+        return self._sums.took_s - took_s + rows_s
 
     async def _revise(self, rows: Sequence[IntervalRow], *, final: bool, now_ms: int) -> list[IntervalRow]:
         """The rows that differ from the last published ones, with their new revision, which is on disk.
@@ -239,19 +235,7 @@ class Publisher:
         return revised
 
 
-async def _with_pauses(pages: AsyncIterator[Argument]) -> AsyncIterator[Argument]:
-    began_s = time.monotonic()
-    async for page in pages:
-        yield page
-        await asyncio.sleep(PAUSE * (time.monotonic() - began_s))
-        began_s = time.monotonic()
-
-
 def _timed(work: Callable[[Argument], Made], given: Argument) -> tuple[Made, float]:
     began = time.thread_time()
     made = work(given)
     return made, time.thread_time() - began
-
-
-def _awaits_callback(contact: Contact) -> bool:
-    return contact.callback is not None and contact.callback in OPEN

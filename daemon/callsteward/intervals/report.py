@@ -8,17 +8,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, tzinfo
+from typing import Self
 
 import msgspec
 
 from callsteward.clock import DAY_MS
 from callsteward.config import Config
 from callsteward.intervals import grid, slot
+from callsteward.intervals.keeping import SumsKeeper
 from callsteward.intervals.measures import MEASURES, Unit
 from callsteward.intervals.row import IntervalKind, IntervalRow
 from callsteward.intervals.scheme import scheme
+from callsteward.intervals.slot_sums import SlotSums, merged
 from callsteward.intervals.store import IntervalStore
-from callsteward.store.expired import deleted_before_ms
+from callsteward.intervals.stored_sums import StoredSums
 from callsteward.store.records import Store
 from callsteward.terminal.files import Cells, Columns, Holds
 
@@ -43,17 +46,18 @@ async def intervals(
     Lines and operators are those of the configuration and those that had calls then. `name`: only this one.
     Raises StoreError.
     """
-    source = await _source(config, store)
-    wanted = await _wanted(config, source, from_ms, to_ms, minutes)
+    source = await ReportSource.of(config, store)
+    wanted = await source.wanted(config, from_ms, to_ms, minutes)
     starts = grid.slots(from_ms, to_ms, minutes)
     a_day = CHUNK_MS // (minutes * grid.MINUTE_MS)
     for first in range(0, len(starts), a_day):
         some = starts[first : first + a_day]
-        known = await source.known(some[0], some[-1] + starts.step, wanted.operators)
+        known = await source.around(some[0], some[-1] + starts.step)
+        parts = [part async for part in source.keeper.parts(some[0], some[-1] + starts.step, days=False)]
         yield [
             row
             for start_ms in some
-            for row in slot.rows(wanted, start_ms, known.within(start_ms, start_ms + starts.step))
+            for row in _rows(wanted, start_ms, parts, known)
             if row.kind is kind and name in {None, row.name}
         ]
 
@@ -66,37 +70,58 @@ async def of_periods(
     name: str | None = None,
 ) -> AsyncIterator[list[IntervalRow]]:
     """The rows of each span [from, to), one span at a time: days, weeks, months. Otherwise as `intervals`."""
-    source = await _source(config, store)
+    source = await ReportSource.of(config, store)
     if not spans:
         return
-    wanted = await _wanted(config, source, spans[0][0], spans[-1][1], 0)
+    wanted = await source.wanted(config, spans[0][0], spans[-1][1], 0)
     for from_ms, to_ms in spans:
-        summing = slot.Summing(
-            msgspec.structs.replace(wanted, minutes=(to_ms - from_ms) // grid.MINUTE_MS), from_ms
+        scheme = msgspec.structs.replace(wanted, minutes=(to_ms - from_ms) // grid.MINUTE_MS)
+        known = await source.around(from_ms, to_ms)
+        parts = [part async for part in source.keeper.parts(from_ms, to_ms, days=True)]
+        yield [
+            row
+            for row in _rows(scheme, from_ms, parts, known)
+            if row.kind is kind and name in {None, row.name}
+        ]
+
+
+def _rows(
+    wanted: slot.Scheme, start_ms: int, parts: Sequence[tuple[int, SlotSums]], known: slot.Known
+) -> list[IntervalRow]:
+    """The rows of one interval, from those of the parts that are in it."""
+    end_ms = start_ms + wanted.minutes * grid.MINUTE_MS
+    mine = [sums for at_ms, sums in parts if start_ms <= at_ms < end_ms]
+    summing = slot.Summing(wanted, start_ms)
+    summing.take_sums(mine[0] if len(mine) == 1 else merged(mine))
+    return summing.rows(known)
+
+
+class ReportSource:
+    """A site's stored sums, and its records where there are none."""
+
+    def __init__(self, store: Store, site: str, known_since_ms: int) -> None:
+        self.keeper = SumsKeeper(store.engine, site)
+        self._intervals = IntervalStore(store.engine, site, since_ms=known_since_ms)
+
+    @classmethod
+    async def of(cls, config: Config, store: Store) -> Self:
+        """The one of the configuration's site. Raises StoreError."""
+        site = config.site.name
+        return cls(store, site, await StoredSums(store.engine, site).known_since_ms())
+
+    async def around(self, from_ms: int, to_ms: int) -> slot.Known:
+        """When the daemon watched; what it saw is in the sums."""
+        return await self._intervals.around(from_ms, to_ms, ())
+
+    async def wanted(self, config: Config, from_ms: int, to_ms: int, minutes: int) -> slot.Scheme:
+        """The rows to make: also of lines and operators that are only in the calls."""
+        lines, operators = await self.keeper.names(from_ms, to_ms)
+        wanted = scheme(config, minutes)
+        return msgspec.structs.replace(
+            wanted,
+            lines=tuple(dict.fromkeys((*(wanted.lines if config.lines else ()), *lines))) or wanted.lines,
+            operators=tuple(dict.fromkeys((*wanted.operators, *operators))),
         )
-        async for contacts in source.contacts(from_ms, to_ms):
-            summing.take(contacts)
-        async for on in source.spans(from_ms, to_ms):
-            summing.take_spans(on)
-        known = await source.around(from_ms, to_ms, wanted.operators)
-        yield [row for row in summing.rows(known) if row.kind is kind and name in {None, row.name}]
-
-
-async def _source(config: Config, store: Store) -> IntervalStore:
-    since_ms = await deleted_before_ms(store.engine, config.site.name)
-    return IntervalStore(store.engine, config.site.name, since_ms=since_ms)
-
-
-async def _wanted(
-    config: Config, source: IntervalStore, from_ms: int, to_ms: int, minutes: int
-) -> slot.Scheme:
-    lines, operators = await source.names(from_ms, to_ms)
-    wanted = scheme(config, minutes)
-    return msgspec.structs.replace(
-        wanted,
-        lines=tuple(dict.fromkeys((*(wanted.lines if config.lines else ()), *lines))) or wanted.lines,
-        operators=tuple(dict.fromkeys((*wanted.operators, *operators))),
-    )
 
 
 def cells(row: IntervalRow, zone: tzinfo) -> Cells:

@@ -6,7 +6,7 @@ lines; the shares (`service_level_…`) cannot, and are there for a glance.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
 from callsteward.intervals.scope import Group
@@ -50,36 +50,43 @@ def share_key(formula: Formula, threshold_s: int) -> str:
 
 
 class Waits:
-    """The waits of answered and abandoned calls, counted against the thresholds.
+    """The waits of answered and abandoned calls, counted by whole seconds, rounded up.
 
-    A call whose wait nobody saw is in no numerator and no denominator: an unknown wait is not late.
+    Thresholds are whole seconds, so these counts give the exact number within any of them. A call whose wait
+    nobody saw is in no numerator and no denominator: an unknown wait is not late.
     """
 
     def __init__(self, thresholds_s: Sequence[int]) -> None:
         self._thresholds_s = thresholds_s
-        self._answered = 0
-        self._abandoned = 0
-        self._short = 0
-        self._answered_le = dict.fromkeys(thresholds_s, 0)
-        self._abandoned_le = dict.fromkeys(thresholds_s, 0)
+        self.answered: dict[int, int] = {}
+        self.abandoned: dict[int, int] = {}
+        self.short = 0
 
     def add(self, group: Group, wait_ms: int | None, *, short: bool) -> None:
         """One call; `group` is ANSWERED or ABANDONED."""
         if wait_ms is None:
             return
-        within = self._answered_le if group is Group.ANSWERED else self._abandoned_le
-        if group is Group.ANSWERED:
-            self._answered += 1
-        else:
-            self._abandoned += 1
-            self._short += short
-        for threshold_s in self._thresholds_s:
-            within[threshold_s] += wait_ms <= threshold_s * 1000
+        seconds = -(-wait_ms // 1000)
+        counts = self.answered if group is Group.ANSWERED else self.abandoned
+        counts[seconds] = counts.get(seconds, 0) + 1
+        if group is not Group.ANSWERED:
+            self.short += short
+
+    def add_counts(self, answered: Mapping[int, int], abandoned: Mapping[int, int], short: int) -> None:
+        """Calls that were counted before."""
+        for counts, more in ((self.answered, answered), (self.abandoned, abandoned)):
+            for seconds, count in more.items():
+                counts[seconds] = counts.get(seconds, 0) + count
+        self.short += short
 
     def thresholds_row(self) -> dict[str, int]:
         """`answered_le_T` and `abandoned_le_T` for each T."""
-        return {answered_key(threshold_s): count for threshold_s, count in self._answered_le.items()} | {
-            abandoned_key(threshold_s): count for threshold_s, count in self._abandoned_le.items()
+        return {
+            answered_key(threshold_s): _within(self.answered, threshold_s)
+            for threshold_s in self._thresholds_s
+        } | {
+            abandoned_key(threshold_s): _within(self.abandoned, threshold_s)
+            for threshold_s in self._thresholds_s
         }
 
     def denominators_row(self) -> dict[str, int]:
@@ -95,19 +102,24 @@ class Waits:
         }
 
     def _denominator(self, formula: Formula) -> int:
+        answered, abandoned = sum(self.answered.values()), sum(self.abandoned.values())
         match formula:
             case Formula.ANSWERED:
-                return self._answered
+                return answered
             case Formula.SHORT_LEFT_OUT:
-                return self._answered + self._abandoned - self._short
+                return answered + abandoned - self.short
             case _:
-                return self._answered + self._abandoned
+                return answered + abandoned
 
     def _numerator(self, formula: Formula, threshold_s: int) -> int:
-        within = self._answered_le[threshold_s]
+        within = _within(self.answered, threshold_s)
         if formula is Formula.ABANDONS_POSITIVE:
-            within += self._abandoned_le[threshold_s]
+            within += _within(self.abandoned, threshold_s)
         return within
+
+
+def _within(counts: Mapping[int, int], threshold_s: int) -> int:
+    return sum(count for seconds, count in counts.items() if seconds <= threshold_s)
 
 
 def shares_row(

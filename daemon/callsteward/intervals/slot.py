@@ -12,6 +12,7 @@ from callsteward.intervals.measures import LINE_MEASURES, OPERATOR_MEASURES
 from callsteward.intervals.presence import Change, overlap_ms, staffed_and_available_ms
 from callsteward.intervals.row import IntervalKind, IntervalRow, Value
 from callsteward.intervals.scope import Contact
+from callsteward.intervals.slot_sums import SlotSums
 from callsteward.intervals.sums import Concurrency, Sums, unobserved_row
 
 
@@ -59,6 +60,8 @@ class Summing:
         self._lines = {name: self._of_line() for name in scheme.lines}
         self._operators = {name: self._of_operator(name) for name in scheme.operators}
         self._concurrency: dict[str, Concurrency] = {}
+        self._most: dict[str, int] = {}
+        self._staffed: Mapping[str, tuple[int, int]] | None = None
 
     def take(self, contacts: Iterable[Contact]) -> None:
         """Add calls that arrived in the interval."""
@@ -79,6 +82,18 @@ class Summing:
                 self._concurrency[line] = Concurrency(self._start_ms, self._end_ms)
             self._concurrency[line].add(begins_ms, ends_ms)
 
+    def take_sums(self, sums: SlotSums) -> None:
+        """Take the sums over the whole interval, instead of its calls; the phones are in them, too."""
+        for line, kept in sums.lines.items():
+            if line not in self._lines:
+                self._lines[line] = self._of_line()
+            self._lines[line].add_kept(kept)
+        for operator, kept in sums.operators.items():
+            if operator not in self._operators:
+                self._operators[operator] = self._of_operator(operator)
+            self._operators[operator].add_kept(kept)
+        self._most, self._staffed = sums.most, sums.staffed
+
     def rows(self, known: Known) -> list[IntervalRow]:
         """The rows: lines, then operators, each by name.
 
@@ -98,22 +113,31 @@ class Summing:
 
     def _line_row(self, name: str, observed_ms: int | None) -> IntervalRow:
         sums = self._lines[name]
-        concurrency = self._concurrency.get(name)
-        if not observed_ms and sums.empty and concurrency is None:
+        most = self._most_of(name)
+        if not observed_ms and sums.empty and most is None:
             unknown = unobserved_row(LINE_MEASURES, self._scheme.thresholds_s)
             return self._row(IntervalKind.LINE, name, observed_ms, {"concurrent_max": None, **unknown})
-        most = 0 if concurrency is None else concurrency.most()
-        return self._row(IntervalKind.LINE, name, observed_ms, {"concurrent_max": most, **sums.row()})
+        return self._row(IntervalKind.LINE, name, observed_ms, {"concurrent_max": most or 0, **sums.row()})
+
+    def _most_of(self, line: str) -> int | None:
+        """The most calls at once; None if no call was on."""
+        concurrency = self._concurrency.get(line)
+        return self._most.get(line) if concurrency is None else concurrency.most()
 
     def _operator_row(self, name: str, observed_ms: int | None, known: Known) -> IntervalRow:
-        changes = known.presence.get(name, ())
-        staffed, available = staffed_and_available_ms(changes, known.watched, self._start_ms, self._end_ms)
+        staffed, available = self._presence_of(name, known)
         presence = {"staffed_s": _seconds(staffed), "available_s": _seconds(available)}
         sums = self._operators[name]
         if not observed_ms and sums.empty:
             unknown = unobserved_row(OPERATOR_MEASURES, self._scheme.thresholds_s)
             return self._row(IntervalKind.OPERATOR, name, observed_ms, {**presence, **unknown})
         return self._row(IntervalKind.OPERATOR, name, observed_ms, {**presence, **sums.row()})
+
+    def _presence_of(self, operator: str, known: Known) -> tuple[int | None, int | None]:
+        if self._staffed is not None:
+            return self._staffed.get(operator, (None, None))
+        changes = known.presence.get(operator, ())
+        return staffed_and_available_ms(changes, known.watched, self._start_ms, self._end_ms)
 
     def _row(
         self, kind: IntervalKind, name: str, observed_ms: int | None, values: Mapping[str, Value]

@@ -5,7 +5,7 @@ The stored calls are the source: a row can be summed again at any time, so a cra
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -13,12 +13,12 @@ from sqlalchemy import ColumnElement, Select, delete, func, insert, select, tupl
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from callsteward.callback.states import CallbackState
-from callsteward.clock import DAY_MS
 from callsteward.intervals.presence import Change
 from callsteward.intervals.row import IntervalExpired, IntervalKind, IntervalRow
 from callsteward.intervals.scope import Contact
 from callsteward.intervals.slot import Known
 from callsteward.record.call import Direction
+from callsteward.store.changed_slots import LONGEST_CALL_MS, changed_again
 from callsteward.store.engine import failing, insert_into, writing
 from callsteward.store.stored import readable
 from callsteward.store.tables import (
@@ -30,11 +30,10 @@ from callsteward.store.tables import (
     watched,
 )
 
-# A call that was on longer than this before an interval is not counted among its concurrent calls.
-LONGEST_CALL_MS = DAY_MS
 # Records decoded at a time: a millisecond or two, and about 300 KB in each of the heaps they pass through. A
 # heap keeps memory it once took: with 500 at a time the daemon grew by 8 MiB at the first interval's end.
 _PAGE = 100
+_ANY_TIME_MS = 2**62
 
 
 class Revision(msgspec.Struct, frozen=True):
@@ -60,8 +59,8 @@ class IntervalStore:
 
     def __init__(self, engine: AsyncEngine, site: str, *, since_ms: int = 0) -> None:
         """`since_ms`: of the time before it records are deleted, and so nothing is known."""
-        self._engine = engine
-        self._site = site
+        self.engine = engine
+        self.site = site
         self._since_ms = since_ms
         # Made once: SQLAlchemy leaves such an expression behind in a cycle.
         self._call_of_site = _any_of(calls.c.site) == site
@@ -79,13 +78,13 @@ class IntervalStore:
     async def around(self, from_ms: int, to_ms: int, operators: Iterable[str]) -> Known:
         """The store's knowledge of [from_ms, to_ms) except its calls."""
         with failing("read"):
-            async with self._engine.connect() as connection:
+            async with self.engine.connect() as connection:
                 seen = [
                     (row.from_ms, row.to_ms)
                     for row in await connection.execute(
                         select(watched.c.from_ms, watched.c.to_ms)
                         .where(
-                            watched.c.site == self._site,
+                            watched.c.site == self.site,
                             watched.c.to_ms > from_ms,
                             watched.c.from_ms < to_ms,
                         )
@@ -93,7 +92,7 @@ class IntervalStore:
                     )
                 ]
                 since = await connection.scalar(
-                    select(func.min(watched.c.from_ms)).where(watched.c.site == self._site)
+                    select(func.min(watched.c.from_ms)).where(watched.c.site == self.site)
                 )
                 presence = {
                     operator: await self._presence(connection, operator, from_ms, to_ms)
@@ -106,8 +105,12 @@ class IntervalStore:
     def _known_of(self, spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
         return [(max(begins, self._since_ms), ends) for begins, ends in spans if ends > self._since_ms]
 
-    async def contacts(self, from_ms: int, to_ms: int) -> AsyncIterator[list[Contact]]:
+    async def contacts(
+        self, from_ms: int, to_ms: int, unreadable: Callable[[int], None] = lambda _: None
+    ) -> AsyncIterator[list[Contact]]:
         """The calls that arrived in [from_ms, to_ms), some at a time.
+
+        `unreadable` gets the arrival of each call whose record cannot be read.
 
         So a busy interval's calls are never all in memory, and the loop that reads Asterisk's socket does not
         wait long. A call that is stored meanwhile may be missing: it is news.
@@ -115,9 +118,12 @@ class IntervalStore:
         after = (max(from_ms, self._since_ms), 0)
         while True:
             with failing("read"):
-                async with self._engine.connect() as connection:
+                async with self.engine.connect() as connection:
                     rows = (await connection.execute(self._calls_from(after, to_ms).limit(_PAGE))).all()
             records = [(row, readable(row.call_id, row.record)) for row in rows]
+            for row, record in records:
+                if record is None:
+                    unreadable(row.at_ms)
             yield [
                 Contact(record, None if row.state is None else CallbackState(row.state), row.at_ms)
                 for row, record in records
@@ -132,10 +138,15 @@ class IntervalStore:
         after = (max(from_ms - LONGEST_CALL_MS, self._since_ms), 0)
         while True:
             with failing("read"):
-                async with self._engine.connect() as connection:
+                async with self.engine.connect() as connection:
                     query = self._spans_from(after, from_ms, to_ms).limit(_PAGE)
                     rows = (await connection.execute(query)).all()
-            yield [(row.line, row.at_ms, row.ended_at_ms) for row in rows]
+            until = [min(row.ended_at_ms, row.at_ms + LONGEST_CALL_MS) for row in rows]
+            yield [
+                (row.line, row.at_ms, end_ms)
+                for row, end_ms in zip(rows, until, strict=True)
+                if end_ms > from_ms
+            ]
             if len(rows) < _PAGE:
                 return
             after = (rows[-1].at_ms, rows[-1].id)
@@ -178,7 +189,7 @@ class IntervalStore:
     async def _presence(
         self, connection: AsyncConnection, operator: str, from_ms: int, to_ms: int
     ) -> list[Change]:
-        mine = (phone_states.c.site == self._site, phone_states.c.operator == operator)
+        mine = (phone_states.c.site == self.site, phone_states.c.operator == operator)
         columns = select(phone_states.c.at_ms, phone_states.c.state)
         # The last change before gives the state with which the span begins.
         before = columns.where(*mine, phone_states.c.at_ms <= from_ms)
@@ -190,6 +201,20 @@ class IntervalStore:
         ]
         return [Change(row.at_ms, row.state) for row in rows]
 
+    async def phones(self) -> list[str]:
+        """The operators whose phones were ever watched."""
+        found: list[str] = []
+        # One by one, each by the index: all distinct values would take a walk through all states.
+        query = select(func.min(phone_states.c.operator)).where(phone_states.c.site == self.site)
+        with failing("read"):
+            async with self.engine.connect() as connection:
+                while True:
+                    after = phone_states.c.operator > (found[-1] if found else "")
+                    name = await connection.scalar(query.where(after))
+                    if name is None:
+                        return found
+                    found.append(name)
+
     async def names(self, from_ms: int, to_ms: int) -> tuple[list[str], list[str]]:
         """Lines that had calls in [from_ms, to_ms), and operators who served some."""
         where = (
@@ -199,7 +224,7 @@ class IntervalStore:
             calls.c.direction != Direction.INTERNAL.value,
         )
         with failing("read"):
-            async with self._engine.connect() as connection:
+            async with self.engine.connect() as connection:
                 lines = await connection.scalars(select(calls.c.line).where(*where).distinct())
                 served = select(calls.c.operator).where(*where, calls.c.operator.is_not(None)).distinct()
                 return list(lines), [name for name in await connection.scalars(served) if name is not None]
@@ -209,7 +234,7 @@ class IntervalStore:
     async def newest(self) -> Cursor:
         """The end of the store at this moment."""
         with failing("read"):
-            async with self._engine.connect() as connection:
+            async with self.engine.connect() as connection:
                 call = await connection.scalar(select(func.max(calls.c.id)))
                 step = await connection.scalar(select(func.max(callback_transitions.c.id)))
         return Cursor(call or 0, step or 0)
@@ -225,7 +250,7 @@ class IntervalStore:
             .where(self._callback_of_site, callback_transitions.c.id > since.step)
         )
         with failing("read"):
-            async with self._engine.connect() as connection:
+            async with self.engine.connect() as connection:
                 new_calls = (await connection.execute(stored)).all()
                 new_steps = (await connection.execute(moved)).all()
         cursor = Cursor(
@@ -243,7 +268,7 @@ class IntervalStore:
     async def writing(self) -> AsyncIterator[AsyncConnection]:
         """A transaction in which revisions are stored, together with their messages."""
         with failing("write to"):
-            async with writing(self._engine) as connection:
+            async with writing(self.engine) as connection:
                 yield connection
 
     async def revisions(
@@ -252,7 +277,7 @@ class IntervalStore:
         """The rows of an interval that were published, by kind and name."""
         found = await connection.execute(
             select(interval_revisions).where(
-                interval_revisions.c.site == self._site,
+                interval_revisions.c.site == self.site,
                 interval_revisions.c.start_ms == start_ms,
                 interval_revisions.c.minutes == minutes,
             )
@@ -265,7 +290,7 @@ class IntervalStore:
         """Store rows that are about to be published."""
         if not rows:
             return
-        statement = insert_into(self._engine, interval_revisions)
+        statement = insert_into(self.engine, interval_revisions)
         changed = ("revision", "final", "digest", "changed_at_ms")
         await connection.execute(
             statement.on_conflict_do_update(
@@ -291,12 +316,12 @@ class IntervalStore:
     async def published(self, from_ms: int, to_ms: int) -> list[IntervalExpired]:
         """The rows of intervals that began in [from_ms, to_ms)."""
         with failing("read"):
-            async with self._engine.connect() as connection:
+            async with self.engine.connect() as connection:
                 found = await connection.execute(
                     select(
                         interval_revisions.c.kind, interval_revisions.c.name, interval_revisions.c.start_ms
                     ).where(
-                        interval_revisions.c.site == self._site,
+                        interval_revisions.c.site == self.site,
                         interval_revisions.c.start_ms >= from_ms,
                         interval_revisions.c.start_ms < to_ms,
                     )
@@ -305,9 +330,9 @@ class IntervalStore:
 
     async def unfinished(self, minutes: int) -> tuple[list[int], tuple[int, int] | None]:
         """Starts of published intervals that are not final; and the oldest and the newest of all, if any."""
-        mine = (interval_revisions.c.site == self._site, interval_revisions.c.minutes == minutes)
+        mine = (interval_revisions.c.site == self.site, interval_revisions.c.minutes == minutes)
         with failing("read"):
-            async with self._engine.connect() as connection:
+            async with self.engine.connect() as connection:
                 open_ones = await connection.scalars(
                     select(interval_revisions.c.start_ms)
                     .where(*mine, interval_revisions.c.final.is_(False))
@@ -323,10 +348,10 @@ class IntervalStore:
     async def forget(self, before_ms: int) -> None:
         """Delete revisions of intervals that began before; changes to those are now too late."""
         with failing("write to"):
-            async with writing(self._engine) as connection:
+            async with writing(self.engine) as connection:
                 await connection.execute(
                     delete(interval_revisions).where(
-                        interval_revisions.c.site == self._site, interval_revisions.c.start_ms < before_ms
+                        interval_revisions.c.site == self.site, interval_revisions.c.start_ms < before_ms
                     )
                 )
 
@@ -338,24 +363,28 @@ class IntervalStore:
         `kept_since_ms`: Asterisk has kept every event since then, so a span that lasted until then goes on.
         """
         with failing("write to"):
-            async with writing(self._engine) as connection:
+            async with writing(self.engine) as connection:
                 if kept_since_ms is not None:
                     last = await connection.scalar(
                         select(watched.c.id)
-                        .where(watched.c.site == self._site, watched.c.to_ms >= kept_since_ms)
+                        .where(watched.c.site == self.site, watched.c.to_ms >= kept_since_ms)
                         .order_by(watched.c.to_ms.desc())
                         .limit(1)
                     )
                     if last is not None:
                         return int(last)
-                values = {"site": self._site, "from_ms": at_ms, "to_ms": at_ms}
+                values = {"site": self.site, "from_ms": at_ms, "to_ms": at_ms}
                 row = await connection.execute(insert(watched).values(values).returning(watched.c.id))
                 return int(row.scalar_one())
 
     async def watch_until(self, span: int, at_ms: int) -> None:
         """The span lasted at least until then."""
         with failing("write to"):
-            async with writing(self._engine) as connection:
+            async with writing(self.engine) as connection:
+                # What was summed as not watched was watched, where Asterisk kept the events.
+                before_ms = await connection.scalar(select(watched.c.to_ms).where(watched.c.id == span))
+                if before_ms is not None and before_ms < at_ms:
+                    await changed_again(connection, self.site, before_ms, at_ms)
                 await connection.execute(
                     update(watched).where(watched.c.id == span, watched.c.to_ms < at_ms).values(to_ms=at_ms)
                 )
@@ -365,12 +394,12 @@ class IntervalStore:
         if not changes:
             return
         with failing("write to"):
-            async with writing(self._engine) as connection:
+            async with writing(self.engine) as connection:
                 await connection.execute(
                     insert(phone_states),
                     [
                         {
-                            "site": self._site,
+                            "site": self.site,
                             "operator": operator,
                             "at_ms": change.at_ms,
                             "state": change.state,
@@ -378,16 +407,20 @@ class IntervalStore:
                         for operator, change in changes
                     ],
                 )
+                # A phone has its new state in every slot since.
+                await changed_again(
+                    connection, self.site, min(change.at_ms for _, change in changes), _ANY_TIME_MS
+                )
 
     async def phone_states(self) -> dict[str, str | None]:
         """The last known state of each phone."""
         newest = (
             select(func.max(phone_states.c.id))
-            .where(phone_states.c.site == self._site)
+            .where(phone_states.c.site == self.site)
             .group_by(phone_states.c.operator)
         )
         with failing("read"):
-            async with self._engine.connect() as connection:
+            async with self.engine.connect() as connection:
                 found = await connection.execute(
                     select(phone_states.c.operator, phone_states.c.state).where(phone_states.c.id.in_(newest))
                 )

@@ -8,6 +8,8 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Sequence
 
+import msgspec
+
 from callsteward.intervals import scope
 from callsteward.intervals.measures import Measure, Unit, wait_ms
 from callsteward.intervals.row import Value
@@ -25,6 +27,30 @@ from callsteward.intervals.service_level import (
 from callsteward.record.call import Outcome
 
 Row = dict[str, Value]
+# Their order is part of what is stored: a new one goes to the end.
+_GROUPS = (
+    Group.OFFERED,
+    Group.ANSWERED,
+    Group.ABANDONED,
+    Group.SERVED,
+    Group.SHARED,
+    Group.OWN,
+    Group.OUTBOUND,
+)
+
+
+class KeptSums(msgspec.Struct, array_like=True):
+    """The sums of one line or operator over some calls, as they are stored.
+
+    `groups` has a bit for each group that had a call; `totals` are those of the measures, in their order.
+    `answered` and `abandoned`: how many calls waited for how many seconds, rounded up.
+    """
+
+    groups: int
+    totals: list[int | None]
+    answered: dict[int, int]
+    abandoned: dict[int, int]
+    short: int
 
 
 class Sums:
@@ -55,6 +81,26 @@ class Sums:
             if group in groups:
                 short = contact.record.outcome is Outcome.SHORT_ABANDONED
                 self._waits.add(group, wait_ms(contact), short=short)
+
+    def kept(self) -> KeptSums:
+        """All that was added, to be kept."""
+        return KeptSums(
+            groups=sum(1 << number for number, group in enumerate(_GROUPS) if group in self._groups),
+            totals=list(self._totals),
+            answered=dict(self._waits.answered),
+            abandoned=dict(self._waits.abandoned),
+            short=self._waits.short,
+        )
+
+    def add_kept(self, kept: KeptSums) -> None:
+        """Add the calls of which these sums were made."""
+        self.empty = False
+        self._groups.update(group for number, group in enumerate(_GROUPS) if kept.groups >> number & 1)
+        self._totals = [
+            new if old is None else old if new is None else old + new
+            for old, new in zip(self._totals, kept.totals, strict=True)
+        ]
+        self._waits.add_counts(kept.answered, kept.abandoned, kept.short)
 
     def row(self) -> Row:
         """The sums: zeros without calls, null if there were calls and none showed the value."""

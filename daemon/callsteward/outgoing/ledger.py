@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from callsteward import faults
 from callsteward.outgoing.plan import Plan, R, S, sources
 from callsteward.outgoing.words import Actor
+from callsteward.store.changed_slots import ChangedSlots
 from callsteward.store.clauses import one_of
 from callsteward.store.direct import read
 from callsteward.store.engine import failing, insert_into, writing
@@ -41,6 +42,7 @@ class Ledger(Generic[R, S]):
         self._insert = insert_into(engine, plan.table).on_conflict_do_nothing(
             index_elements=["site", plan.call]
         )
+        self._changed = ChangedSlots(engine)
         # Made once, as `one_of` is.
         self._of_site = plan.table.c.site == site
         self._one_more = plan.table.c.attempts + 1
@@ -182,6 +184,8 @@ class Ledger(Generic[R, S]):
                 "evidence": evidence,
             }
             await connection.execute(story.table.insert().values(**step))
+        if self.plan.summed:
+            await self._changed.count_call(connection, self._site, row[self.plan.call])
         after = self.plan.read(row)
         await enqueue(connection, self._announce(self.plan.fact(after, actor)))
         return after

@@ -62,6 +62,9 @@ class Plan(msgspec.Struct, Generic[R, S], frozen=True, kw_only=True):
     kept: ColumnElement[bool] | None = None
     """True for rows of which Asterisk may still have data besides the fence."""
 
+    summed: bool = False
+    """True if the sums of intervals have something of a row's state."""
+
     later: frozenset[S] = frozenset()
     """States that are not open any more, and still wait for something: the client is in the menu."""
 

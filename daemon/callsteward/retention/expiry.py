@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, tzinfo
 from typing import Any
 
@@ -45,6 +45,10 @@ _BELONGING = (call_tags, call_clients, lost_calls_settled)
 _ACKNOWLEDGED = complaints.c.acknowledged_at_ms.is_not(None)
 
 
+async def _nothing(_before_ms: int) -> None:
+    """Nothing is made."""
+
+
 class Expiry:
     """One site's. Every method but `run` raises StoreError when the database fails.
 
@@ -61,7 +65,9 @@ class Expiry:
         zone: tzinfo,
         now_ms: Callable[[], int],
         machine_ms: Callable[[], int] = wall_ms,
+        before: Callable[[int], Awaitable[None]] = _nothing,
     ) -> None:
+        """`before` makes what outlives the records that arrived before a moment; then they are deleted."""
         self._engine = engine
         self._site = site
         self._keep_ms = days * DAY_MS
@@ -69,6 +75,7 @@ class Expiry:
         self._zone = zone
         self._now_ms = now_ms
         self._machine_ms = machine_ms
+        self._before = before
 
     async def run(self) -> None:
         """Delete until cancelled, each hour what has become old. A store that fails is tried again."""
@@ -77,6 +84,7 @@ class Expiry:
     async def work(self) -> int:
         """Delete all that is old, step by step; how many records there were."""
         before_ms = self._before_ms()
+        await self._before(before_ms)
         # First: a report that is made meanwhile knows that the time is not complete any more.
         await delete_before(self._engine, self._site, before_ms)
         count, after = 0, (0, 0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from callsteward.intervals.catching_up import REST
+from callsteward.intervals.keeping import SumsKeeper
 from callsteward.part import Part, Site
 from callsteward.retention.expiry import Expiry
 
@@ -17,6 +19,8 @@ class RetentionPart(Part):
             site.forbidding.plans,
             zone=site.config.site.zone,
             now_ms=site.now_ms,
+            # Reports of a year go on when its records are gone.
+            before=SumsKeeper(site.store.engine, site.name, rest=REST).complete,
         )
 
     async def run(self) -> None:

@@ -24,7 +24,11 @@ async def said_expired(engine: AsyncEngine, site: str, from_ms: int | None, zone
 
     Raises StoreError.
     """
-    before_ms = await deleted_before_ms(engine, site)
+    return sentence(await deleted_before_ms(engine, site), from_ms, zone)
+
+
+def sentence(before_ms: int, from_ms: int | None, zone: tzinfo) -> str:
+    """The same, where it is known until when nothing is left."""
     if before_ms <= (from_ms or 0):
         return ""
     day = datetime.fromtimestamp(before_ms / 1000, zone)

@@ -185,6 +185,8 @@ HOLDINGS: Final = (
 
 NOTHING: Final[Mapping[str, str]] = {
     "interval_revisions": "sums of many calls",
+    "slot_changes": "when something changed in which quarter of an hour",
+    "slot_sums": "sums of many calls",
     "watched": "when the daemon received events",
     "phone_states": "operators' phones",
     "outbox_drops": "how many messages were given up",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Sequence
-from typing import Self
+from typing import Any, Self
 
 import msgspec
 from sqlalchemy import Select, func, select, text, tuple_
@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callsteward.record.call import CallRecord, Outcome, encode, ms_of
 from callsteward.record.facts import CallEnded
+from callsteward.store.changed_slots import ChangedSlots, touched
 from callsteward.store.claim import SiteClaim
 from callsteward.store.direct import Sql, write
 from callsteward.store.engine import connect, failing, insert_into, writing
@@ -50,6 +51,7 @@ class Store:
         self._engine = engine
         self._announce = announce
         new = insert_into(engine, calls).on_conflict_do_nothing(index_elements=["site", "call_id"])
+        self._changed = ChangedSlots(engine)
         self._insert = Prepared(new.returning(calls.c.site, calls.c.call_id), _COLUMNS)
 
     @classmethod
@@ -82,6 +84,13 @@ class Store:
             first.setdefault((record.site, record.call_id), record)
         now_ms = time.time_ns() // 1_000_000
         rows = [_row(record, now_ms) for record in first.values()]
+        slots = {
+            key: [
+                (record.site, start_ms)
+                for start_ms in touched(record.direction.value, row["at_ms"], row["ended_at_ms"])
+            ]
+            for (key, record), row in zip(first.items(), rows, strict=True)
+        }
         # On the loop, where whoever announces has its other work; for a record that is there it is in vain.
         told = {key: self._announce(CallEnded(record), now_ms) for key, record in first.items()}
         dialect = self._engine.dialect.name
@@ -90,6 +99,7 @@ class Store:
             stored = {(site, call_id) for site, call_id in sql.each(self._insert, rows)}
             messages = [message for key, of_call in told.items() if key in stored for message in of_call]
             put_in(sql, dialect, messages)
+            self._changed.count(sql, [slot for key in stored for slot in slots[key]])
             return stored
 
         with failing("write to"):
@@ -192,7 +202,7 @@ def _select(query: CallQuery, after: tuple[int, int] | None) -> Select[tuple[int
     return statement
 
 
-def _row(record: CallRecord, now_ms: int) -> dict[str, object]:
+def _row(record: CallRecord, now_ms: int) -> dict[str, Any]:
     started = ms_of(record.started_at)
     ended = ms_of(record.ended_at)
     return {

@@ -9,10 +9,12 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 metadata = MetaData(
@@ -174,6 +176,36 @@ interval_revisions = Table(
     Column("digest", Text, nullable=False),
     Column("changed_at_ms", BigInteger, nullable=False),
     UniqueConstraint("site", "start_ms", "kind", "name", "minutes"),
+)
+
+# How often something changed in each quarter of an hour, and at which count its sums were made: other than
+# `changes`, or null, they are not those of the records any more.
+slot_changes = Table(
+    "slot_changes",
+    metadata,
+    Column("site", Text, primary_key=True),
+    Column("start_ms", BigInteger, primary_key=True),
+    Column("changes", BigInteger, nullable=False),
+    Column("summed", BigInteger),
+    Index(
+        "ix_slot_changes_to_sum",
+        "site",
+        "start_ms",
+        sqlite_where=text("summed IS NULL OR summed <> changes"),
+        postgresql_where=text("summed IS NULL OR summed <> changes"),
+    ),
+)
+
+# The sums of each quarter of an hour, and of each day in UTC; they stay when the records are deleted.
+slot_sums = Table(
+    "slot_sums",
+    metadata,
+    Column("site", Text, primary_key=True),
+    # 15 or 1440.
+    Column("minutes", Integer, primary_key=True),
+    Column("start_ms", BigInteger, primary_key=True),
+    # See intervals/slot_sums.py.
+    Column("sums", LargeBinary, nullable=False),
 )
 
 # The spans in which the daemon received events: outside of them, no calls means nothing.

@@ -6,8 +6,12 @@ import contextlib
 import sqlite3
 from pathlib import Path
 
+from alembic import command
+from sqlalchemy import create_engine
+
 from callsteward.backup.restoring import Restored, restore
 from callsteward.config import Config, SiteSettings, StoreSettings
+from callsteward.store.engine import MIGRATIONS, alembic_config
 from callsteward.store.records import CallQuery, Store
 from tests.unit.client.samples import AT_MS
 
@@ -39,6 +43,19 @@ def names(folder: Path) -> list[str]:
 def dump(file: Path) -> list[str]:
     with contextlib.closing(sqlite3.connect(file)) as connection:
         return list(connection.iterdump())
+
+
+def schemas() -> list[str]:
+    """The names of all schemas, the oldest first."""
+    return sorted(path.name[1:5] for path in (MIGRATIONS / "versions").glob("r*.py"))
+
+
+def downgraded(file: Path, schema: str) -> None:
+    """Give a database an older schema, by its migrations."""
+    engine = create_engine(f"sqlite:///{file}")
+    with engine.begin() as connection:
+        command.downgrade(alembic_config(connection), schema)
+    engine.dispose()
 
 
 def sql(file: Path, *statements: str) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from callsteward.callback.ledger import CallbackLedger
 from callsteward.store.records import Store
+from tests.unit.backup.sites import schemas
 from tests.unit.client.samples import AT_MS, DUE, NUMBER
 from tests.unit.store.samples import RECORD
 from tests.unit.test_cli import callsteward
@@ -41,7 +42,7 @@ def test_there_and_back_again(config: Path, tmp_path: Path) -> None:
     backup = tmp_path / "calls.backup"
     told = said("backup", backup, "-c", config)
     assert told.startswith(f"backup: {backup}, 0.")
-    assert told.endswith(" MB, schema 0012, newest call of 2026-11-22T02:22:11.654Z")
+    assert told.endswith(f" MB, schema {schemas()[-1]}, newest call of 2026-11-22T02:22:11.654Z")
     again = said("backup", backup, "-c", config, code=1)
     assert again == (
         f"callsteward: {backup} is there already: name another file, or add --force to replace it"

@@ -13,13 +13,17 @@ import pytest
 from callsteward.backup import copying
 from callsteward.backup.copying import back_up, checked
 from callsteward.exceptions import StoreError
-from tests.unit.backup.sites import dump, names
+from tests.unit.backup.sites import dump, names, schemas
 
 
 async def test_a_backup_is_one_file_of_its_owner_alone_with_all_that_the_database_has(site: Path) -> None:
     backup = site / "backup"
     contents = back_up(site / "calls.db", backup)
-    assert (contents.schema, contents.sites, contents.newest_ms) == ("0012", ("main",), 1_795_316_400_000)
+    assert (contents.schema, contents.sites, contents.newest_ms) == (
+        schemas()[-1],
+        ("main",),
+        1_795_316_400_000,
+    )
     assert contents.size == backup.stat().st_size
     assert stat.S_IMODE(backup.stat().st_mode) == 0o600
     assert dump(backup) == dump(site / "calls.db")
@@ -72,7 +76,7 @@ def test_a_file_that_is_there_is_replaced_only_where_that_is_asked_for(site: Pat
         back_up(site / "calls.db", backup)
     back_up(site / "calls.db", backup, force=True)
     assert not backup.is_symlink()
-    assert checked(backup).schema == "0012"
+    assert checked(backup).schema == schemas()[-1]
     assert not (site / "elsewhere").exists()
 
 

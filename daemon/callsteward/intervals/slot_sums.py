@@ -1,0 +1,186 @@
+"""The sums of a quarter of an hour, or of a day made of such, as they are stored. Pure.
+
+Sums over a longer time are made by merging these: counts and durations are added, of the most concurrent
+calls the highest number counts, and an operator's phone is known where it is known in each part that was
+watched. Thresholds of waits may be changed later, since waits are counted by the second.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+from callsteward.intervals import scope
+from callsteward.intervals.measures import LINE_MEASURES, OPERATOR_MEASURES, Measure
+from callsteward.intervals.presence import Change, staffed_and_available_ms
+from callsteward.intervals.scope import Contact
+from callsteward.intervals.sums import Concurrency, KeptSums, Sums
+
+SLOT_MINUTES = 15
+DAY_MINUTES = 24 * 60
+
+LINE_NAMES = [measure.name for measure in LINE_MEASURES]
+OPERATOR_NAMES = [measure.name for measure in OPERATOR_MEASURES]
+
+
+class SlotSums(msgspec.Struct):
+    """The sums of each line and operator.
+
+    `served` are operators who had a client, `most` the concurrent calls of each line. `staffed`: by operator,
+    the milliseconds in which the phone could be reached and in which it was free; an operator who is not
+    there has a phone whose state was not known, if `watched`. `unreadable`: some record could not be read.
+    """
+
+    lines: dict[str, KeptSums]
+    operators: dict[str, KeptSums]
+    served: list[str]
+    most: dict[str, int]
+    staffed: dict[str, tuple[int, int]]
+    watched: bool
+    unreadable: bool = False
+    line_measures: list[str] = []
+    operator_measures: list[str] = []
+
+    @property
+    def waits(self) -> bool:
+        """True if a callback of one of the calls is not over yet."""
+        return any((sums.totals[_OPEN] or 0) > 0 for sums in self.lines.values())
+
+    def encoded(self) -> bytes:
+        self.line_measures, self.operator_measures = LINE_NAMES, OPERATOR_NAMES
+        return zlib.compress(_encoder.encode(self))
+
+
+_OPEN = LINE_NAMES.index("callbacks_open")
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(SlotSums)
+
+
+def decoded(stored: bytes) -> SlotSums:
+    """Stored sums. A measure that did not exist when they were made has no value in them."""
+    sums = _decoder.decode(zlib.decompress(stored))
+    _arranged(sums.lines.values(), sums.line_measures, LINE_NAMES)
+    _arranged(sums.operators.values(), sums.operator_measures, OPERATOR_NAMES)
+    return sums
+
+
+def of_present_measures(sums: SlotSums) -> bool:
+    """True if sums were made of the measures of today."""
+    return sums.line_measures == LINE_NAMES and sums.operator_measures == OPERATOR_NAMES
+
+
+def _arranged(kept: Iterable[KeptSums], then: Sequence[str], now: Sequence[str]) -> None:
+    if then == now:
+        return
+    for sums in kept:
+        values = dict(zip(then, sums.totals, strict=True))
+        sums.totals = [values.get(name) for name in now]
+
+
+class Around(Protocol):
+    """The store's knowledge of a time, except its calls."""
+
+    @property
+    def watched(self) -> Sequence[tuple[int, int]]: ...
+
+    @property
+    def presence(self) -> Mapping[str, Sequence[Change]]: ...
+
+
+class SlotSumming:
+    """Sums the calls of one slot, or merges sums of several."""
+
+    def __init__(self, start_ms: int, end_ms: int) -> None:
+        self._start_ms = start_ms
+        self._end_ms = end_ms
+        self._lines: dict[str, Sums] = {}
+        self._operators: dict[str, Sums] = {}
+        self._served: set[str] = set()
+        self._concurrency: dict[str, Concurrency] = {}
+        self._most: dict[str, int] = {}
+        self._staffed: dict[str, tuple[int, int]] = {}
+        self._watched = False
+        self.unreadable = False
+
+    def take(self, contacts: Iterable[Contact]) -> None:
+        """Add calls that arrived in the slot."""
+        for contact in contacts:
+            record = contact.record
+            _of(self._lines, record.line, LINE_MEASURES).add(contact)
+            for operator in scope.operators_of(record):
+                _of(self._operators, operator, OPERATOR_MEASURES, operator).add(contact)
+            if record.operator is not None:
+                self._served.add(record.operator)
+
+    def take_span(self, line: str, begins_ms: int, ends_ms: int) -> None:
+        """A call with a client that was on in the slot."""
+        if line not in self._concurrency:
+            self._concurrency[line] = Concurrency(self._start_ms, self._end_ms)
+        self._concurrency[line].add(begins_ms, ends_ms)
+
+    def take_presence(self, around: Around) -> None:
+        """When the daemon received events, and how the operators' phones changed."""
+        self._watched = any(
+            max(begins, self._start_ms) < min(ends, self._end_ms) for begins, ends in around.watched
+        )
+        for operator, changes in around.presence.items():
+            staffed, available = staffed_and_available_ms(
+                changes, around.watched, self._start_ms, self._end_ms
+            )
+            if staffed is not None and available is not None:
+                self._staffed[operator] = staffed, available
+
+    def merge(self, sums: SlotSums) -> None:
+        """Add the calls of another part of the time."""
+        for line, kept in sums.lines.items():
+            _of(self._lines, line, LINE_MEASURES).add_kept(kept)
+        for operator, kept in sums.operators.items():
+            _of(self._operators, operator, OPERATOR_MEASURES, operator).add_kept(kept)
+        self._served.update(sums.served)
+        for line, most in sums.most.items():
+            self._most[line] = max(self._most.get(line, 0), most)
+        if sums.watched:
+            if self._watched:
+                self._staffed = {
+                    operator: (before[0] + now[0], before[1] + now[1])
+                    for operator, before in self._staffed.items()
+                    if (now := sums.staffed.get(operator)) is not None
+                }
+            else:
+                self._staffed = dict(sums.staffed)
+            self._watched = True
+        self.unreadable = self.unreadable or sums.unreadable
+
+    def sums(self) -> SlotSums:
+        most = dict(self._most)
+        for line, concurrency in self._concurrency.items():
+            most[line] = max(most.get(line, 0), concurrency.most())
+        return SlotSums(
+            lines={name: sums.kept() for name, sums in self._lines.items()},
+            operators={name: sums.kept() for name, sums in self._operators.items()},
+            served=sorted(self._served),
+            most=most,
+            staffed=self._staffed,
+            watched=self._watched,
+            unreadable=self.unreadable,
+            line_measures=LINE_NAMES,
+            operator_measures=OPERATOR_NAMES,
+        )
+
+
+def merged(parts: Iterable[SlotSums]) -> SlotSums:
+    """The sums over several parts of the time, none of which overlap."""
+    summing = SlotSumming(0, 0)
+    for part in parts:
+        summing.merge(part)
+    return summing.sums()
+
+
+def _of(found: dict[str, Sums], name: str, measures: Sequence[Measure], operator: str | None = None) -> Sums:
+    if name not in found:
+        # Waits are kept by the second: no thresholds are needed for that.
+        found[name] = Sums(measures, (), operator)
+    return found[name]
