@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy import bindparam, delete, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from callsteward.store.direct import read
+from callsteward.store.direct import Sql, read
 from callsteward.store.engine import failing, insert_into, writing
 from callsteward.store.prepared import Prepared
 from callsteward.store.tables import do_not_call
@@ -75,7 +75,11 @@ class DoNotCall:
 
     async def has(self, number: str) -> bool:
         with failing("read"):
-            return bool(await read(self._engine, lambda sql: sql.rows(_HAS, {"number": number})))
+            return await read(self._engine, lambda sql: self.has_in(sql, number))
+
+    def has_in(self, sql: Sql, number: str) -> bool:
+        """The same in a piece of work (`store.direct`)."""
+        return bool(sql.rows(_HAS, {"number": number}))
 
     async def listed(self) -> list[Listed]:
         """All numbers on the list, latest first."""

@@ -7,7 +7,7 @@ after that. A step is made only from a state that it may follow: if two processe
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Generic
 
 from sqlalchemy import ColumnElement, RowMapping, Select, and_, bindparam, exists, or_, select, update
@@ -18,7 +18,7 @@ from callsteward.outgoing.plan import Plan, R, S, sources
 from callsteward.outgoing.words import Actor
 from callsteward.store.changed_slots import ChangedSlots
 from callsteward.store.clauses import one_of
-from callsteward.store.direct import read
+from callsteward.store.direct import Sql, read
 from callsteward.store.engine import failing, insert_into, writing
 from callsteward.store.message import Announce, nobody
 from callsteward.store.outbox import enqueue
@@ -208,6 +208,14 @@ class Ledger(Generic[R, S]):
         """True if a call to this client is open, at any site with the same database."""
         return number is not None and bool(await self._found(self._open_to, number))
 
+    def of_call_in(self, sql: Sql, call_id: str) -> R | None:
+        """The row of a call, in a piece of work (`store.direct`)."""
+        return next(iter(self._rows(sql.rows(self._of_call, {"about": call_id}))), None)
+
+    def open_to_in(self, sql: Sql, number: str | None) -> bool:
+        """Whether a call to this client is open, in a piece of work (`store.direct`)."""
+        return number is not None and bool(sql.rows(self._open_to, {"about": number}))
+
     async def forbidden(self) -> list[R]:
         """The open rows whose client is on the do-not-call list."""
         query = self._mine().where(one_of(self._table.c.state, self.plan.open), self._forbidden)
@@ -265,6 +273,9 @@ class Ledger(Generic[R, S]):
             rows = await read(
                 self._engine, lambda sql: sql.rows(statement, {"about": about} if about else {})
             )
+        return self._rows(rows)
+
+    def _rows(self, rows: Sequence[Sequence[Any]]) -> list[R]:
         columns = self._table.columns.keys()
         return [self.plan.read(dict(zip(columns, row, strict=True))) for row in rows]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 import structlog
@@ -17,10 +17,12 @@ import structlog
 from callsteward.clock import DAY_MS
 from callsteward.config import Config
 from callsteward.config.profile import Profile
+from callsteward.outgoing.guard import Checked
 from callsteward.outgoing.may import May
 from callsteward.rating.complaints import TAGGED, Complaints
 from callsteward.rating.eligibility import COMPLAINT, WHATEVER_IS_KNOWN, Talk, against
 from callsteward.rating.escalation import Escalation
+from callsteward.rating.known import Concerned, Known, LookUp
 from callsteward.rating.ledger import RatingLedger
 from callsteward.rating.states import ComplaintRaised, Mode, RatingMoved, RatingRow, RatingState
 from callsteward.record.call import CallRecord, Direction, Outcome, Party, Rating, ms_of, spoken_s
@@ -34,13 +36,6 @@ _REMEMBERED = 10_000
 SETTLE_S = 0.7
 
 Publish = Callable[[RatingMoved | ComplaintRaised], None]
-TagsOf = Callable[[str], Awaitable[frozenset[str]]]
-"""The tags that a call has at this moment, by its call_id. May raise StoreError."""
-
-
-async def no_tags(_call_id: str) -> frozenset[str]:
-    """For a daemon without tags."""
-    return frozenset()
 
 
 class RatingDecisions:
@@ -53,19 +48,16 @@ class RatingDecisions:
         ledger: RatingLedger,
         complaints: Complaints,
         may: May,
-        callback_open: Callable[[str | None], Awaitable[bool]],
+        look_up: LookUp,
         now_ms: Callable[[], int],
         publish: Publish,
-        tags_of: TagsOf = no_tags,
     ) -> None:
         self._config = config
         self._ledger = ledger
-        self._may = may
         self._guard = may.guard
-        self._callback_open = callback_open
+        self._look_up = look_up
         self._now_ms = now_ms
         self._publish = publish
-        self._tags_of = tags_of
         self.escalation = Escalation(complaints, now_ms, publish)
         # By channel: clients who have come to the rating by the tracker's word, and menus that wait for it.
         self._arrived: OrderedDict[str, HandOver] = OrderedDict()
@@ -111,15 +103,16 @@ class RatingDecisions:
             return rating, "already_asked"
         number = self._guard.read(client.client_number)
         profile = self._config.profile(client.line)
+        (known,) = await self._look_up.of([Concerned(client.call_id, number, client.client_ref)])
         talk = Talk(
             call_id=client.call_id,
             direction=client.direction,
             connected=client.connected,
             dialogue=client.dialogue,
             broke=not client.handed_over,
-            callback_pending=await self._callback_open(number),
-            tags=await self._tags_of(client.call_id),
-            asked_days_ago=await self._asked_days_ago(number, client.client_ref, client.call_id),
+            callback_pending=known.callback_pending,
+            tags=known.tags,
+            asked_days_ago=self._days_ago(known.asked_ms),
         )
         why = against(talk, _in_the_menu(profile), enabled=self._config.rating.enabled)
         if why is not None:
@@ -144,14 +137,15 @@ class RatingDecisions:
         """
         number = self._guard.read(caller)
         profile = self._config.profile(line)
+        (known,) = await self._look_up.of([Concerned(call_id, number)])
         talk = Talk(
             call_id=call_id,
             direction=Direction.INBOUND,
             connected=True,
             dialogue=True,
-            callback_pending=await self._callback_open(number),
-            tags=await self._tags_of(call_id),
-            asked_days_ago=await self._asked_days_ago(number, None, call_id),
+            callback_pending=known.callback_pending,
+            tags=known.tags,
+            asked_days_ago=self._days_ago(known.asked_ms),
         )
         return against(talk, _in_the_menu(profile), enabled=self._config.rating.enabled)
 
@@ -213,11 +207,18 @@ class RatingDecisions:
     async def judge(self, facts: Sequence[Fact]) -> Sequence[Fact]:
         """The facts with each ended call's rating in its record. Raises StoreError; may be asked again."""
         judged: list[Fact] = []
-        for fact in facts:
+        known: dict[str, Known] = {}
+        for number, fact in enumerate(facts):
             if isinstance(fact, HandOver):
                 self._arrive(fact)
             elif isinstance(fact, CallEnded):
-                told = await self._ended(fact)
+                call_id = fact.record.call_id
+                if call_id not in known:
+                    known = await self._known(facts[number:])
+                told = await self._ended(fact, known.pop(call_id))
+                if told.status != "not_asked":
+                    # A rating was written down, perhaps of a client of the next calls.
+                    known.clear()
                 judged.append(
                     msgspec.structs.replace(fact, record=msgspec.structs.replace(fact.record, rating=told))
                 )
@@ -241,16 +242,34 @@ class RatingDecisions:
         if len(self._came) > _REMEMBERED:
             self._came.popitem(last=False)
 
-    async def _ended(self, fact: CallEnded) -> Rating:
+    async def _known(self, facts: Sequence[Fact]) -> dict[str, Known]:
+        """What is known of the calls that ended, by call: asked for once for all that ended together."""
+        calls = [self._concerned(fact) for fact in facts if isinstance(fact, CallEnded)]
+        found = await self._look_up.of(calls)
+        return {call.call_id: known for call, known in zip(calls, found, strict=True)}
+
+    def _concerned(self, fact: CallEnded) -> Concerned:
         record = fact.record
-        tags = await self._tags_of(record.call_id)
-        if COMPLAINT in tags and record.direction is not Direction.RATING:
+        profile = self._config.profile(record.line)
+        talk = _talk(record, profile)
+        # The database is asked only if neither the configuration nor the call itself forbids it.
+        if against(talk, profile, enabled=self._config.rating.enabled) in WHATEVER_IS_KNOWN:
+            return Concerned(record.call_id, None)
+        return Concerned(record.call_id, self._number(fact), record.client_ref)
+
+    def _number(self, fact: CallEnded) -> str | None:
+        """Who the client is, whether or not their number may be dialled."""
+        return self._guard.read(fact.client_number.strip(" "))
+
+    async def _ended(self, fact: CallEnded, known: Known) -> Rating:
+        record = fact.record
+        if COMPLAINT in known.tags and record.direction is not Direction.RATING:
             await self.escalation.of_call(record, TAGGED)
         if record.direction is Direction.RATING:
             return await self._of_rating_call(record)
-        rating = await self._ledger.of_call(record.call_id)
+        rating = known.rating
         if rating is None:
-            return await self._not_asked(fact, tags)
+            return await self._not_asked(fact, known)
         if rating.mode is Mode.CALL:
             return _SCHEDULED
         return await self._outcome(rating)
@@ -277,40 +296,21 @@ class RatingDecisions:
             return Rating("answered", now.mode.value, now.score)
         return Rating("unanswered", now.reason or "hung_up")
 
-    async def _not_asked(self, fact: CallEnded, tags: frozenset[str]) -> Rating:
+    async def _not_asked(self, fact: CallEnded, known: Known) -> Rating:
         record = fact.record
-        config = self._config
-        profile = config.profile(record.line)
-        checked = self._guard.check(fact.client_number)
-        # A number that may not be dialled still says who the client is.
-        number = checked.number or self._guard.read(fact.client_number)
-        talk = Talk(
-            call_id=record.call_id,
-            direction=record.direction,
-            connected=record.connected,
-            dialogue=_dialogue(record, profile.greeting_s),
-            broke=record.outcome is Outcome.MID_DIALOGUE_DROP,
-            callback=record.callback.decision,
-            tags=tags,
-            client=checked,
-        )
-        why = against(talk, profile, enabled=config.rating.enabled)
-        # The database is asked only if neither the configuration nor the call itself forbids it.
-        if why not in WHATEVER_IS_KNOWN:
-            talk = msgspec.structs.replace(
-                talk,
-                callback_pending=await self._callback_open(number),
-                do_not_call=await self._may.forbidden(number),
-                asked_days_ago=await self._asked_days_ago(number, record.client_ref, record.call_id),
-            )
-            why = against(talk, profile, enabled=config.rating.enabled)
+        profile = self._config.profile(record.line)
+        # Whether the number may be dialled matters only where they would be called.
+        client = self._guard.check(fact.client_number) if profile.rating == "call" else None
+        talk = _talk(record, profile, known, client)
+        talk = msgspec.structs.replace(talk, asked_days_ago=self._days_ago(known.asked_ms))
+        why = against(talk, profile, enabled=self._config.rating.enabled)
         if why is not None:
             return Rating("not_asked", why)
         refused = self._came.get(record.call_id)
         if refused is not None:
             return Rating("not_asked", refused)
         if profile.rating == "call":
-            return await self._schedule(record, number, profile.rating_delay_min)
+            return await self._schedule(record, self._number(fact), profile.rating_delay_min)
         if record.call_id in self._came:
             return Rating("not_asked", "not_available")
         if record.hangup.first is Party.CLIENT:
@@ -338,8 +338,7 @@ class RatingDecisions:
             self._publish(RatingMoved(rating))
         return _SCHEDULED
 
-    async def _asked_days_ago(self, number: str | None, client_ref: str | None, call_id: str) -> float | None:
-        last_ms = await self._ledger.last_asked_ms(number=number, client_ref=client_ref, but=call_id)
+    def _days_ago(self, last_ms: int | None) -> float | None:
         return None if last_ms is None else max(0, self._now_ms() - last_ms) / DAY_MS
 
 
@@ -349,6 +348,26 @@ _SCHEDULED = Rating("scheduled", Mode.CALL.value)
 def _in_the_menu(profile: Profile) -> Profile:
     """The profile for a client in the menu, which does not depend on whether their number may be dialled."""
     return profile.model_copy(update={"rating": "stay"}) if profile.rating == "call" else profile
+
+
+_NOTHING = Known(None, frozenset(), callback_pending=False, do_not_call=False, asked_ms=None)
+
+
+def _talk(
+    record: CallRecord, profile: Profile, known: Known = _NOTHING, client: Checked | None = None
+) -> Talk:
+    return Talk(
+        call_id=record.call_id,
+        direction=record.direction,
+        connected=record.connected,
+        dialogue=_dialogue(record, profile.greeting_s),
+        broke=record.outcome is Outcome.MID_DIALOGUE_DROP,
+        callback=record.callback.decision,
+        callback_pending=known.callback_pending,
+        tags=known.tags,
+        do_not_call=known.do_not_call,
+        client=client,
+    )
 
 
 def _dialogue(record: CallRecord, greeting_s: float) -> bool:

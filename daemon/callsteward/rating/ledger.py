@@ -14,7 +14,7 @@ from callsteward.outgoing.words import Actor
 from callsteward.rating.states import ALLOWED, ASKED, OPEN, Mode, RatingMoved, RatingRow, RatingState
 from callsteward.record.rating_id import rating_id
 from callsteward.store.clauses import one_of
-from callsteward.store.direct import read
+from callsteward.store.direct import Sql
 from callsteward.store.engine import failing
 from callsteward.store.message import Announce, nobody
 from callsteward.store.prepared import Prepared
@@ -170,17 +170,15 @@ class RatingLedger(ledger.Ledger[RatingRow, RatingState]):
                 return
             after = (rows[-1]["changed_at_ms"], rows[-1]["id"])
 
-    async def last_asked_ms(self, *, number: str | None, client_ref: str | None, but: str) -> int | None:
+    def last_asked_in(self, sql: Sql, *, number: str | None, client_ref: str | None, but: str) -> int | None:
         """When a client was last asked, or will be, at any site with the same database; None for never.
 
-        `but`: a call of this site that does not count.
+        `but`: a call of this site that does not count. In a piece of work (`store.direct`).
         """
         if number is None and client_ref is None:
             return None
         values = {"but": but, "number": number, "client_ref": client_ref}
-        with failing("read"):
-            rows = await read(self._engine, lambda sql: sql.rows(self._last_asked, values))
-        ((last,),) = rows
+        ((last,),) = sql.rows(self._last_asked, values)
         return None if last is None else int(last)
 
     async def comment_gone(self, rating: RatingRow) -> None:

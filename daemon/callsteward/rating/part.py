@@ -10,8 +10,9 @@ from callsteward.callback.ledger import CallbackLedger
 from callsteward.network.waiting import together
 from callsteward.part import Part, Site
 from callsteward.rating.complaints import TAGGED, Complaints
-from callsteward.rating.decisions import RatingDecisions, no_tags
+from callsteward.rating.decisions import RatingDecisions
 from callsteward.rating.ivr import Ivr
+from callsteward.rating.known import LookUp, no_tags
 from callsteward.rating.ledger import RatingLedger
 from callsteward.rating.states import RatingMoved, RatingState
 from callsteward.rating.surveys import Surveys
@@ -27,7 +28,6 @@ class RatingPart(Part):
     def __init__(self, site: Site) -> None:
         engine = site.store.engine
         self.ledger = RatingLedger(engine, site.name, site.announce)
-        callback_open = CallbackLedger(engine, site.name).open_to
         self._tags = site.part(TagsPart)
         self.complaints = Complaints(engine, site.name, site.announce)
         self.decisions = RatingDecisions(
@@ -37,8 +37,9 @@ class RatingPart(Part):
             may=site.may,
             now_ms=site.now_ms,
             publish=site.publish,
-            callback_open=callback_open,
-            tags_of=no_tags if self._tags is None else self._tags.of,
+            look_up=LookUp(
+                engine, site.name, self.ledger, no_tags if self._tags is None else self._tags.names_in
+            ),
         )
         self._ivr = Ivr(site.config, session=site.session, rest=site.rest, decisions=self.decisions)
         self.surveys = Surveys(
@@ -47,7 +48,7 @@ class RatingPart(Part):
             rest=site.rest,
             may=site.may,
             client_numbers=site.tracker.client_numbers,
-            callback_open=callback_open,
+            callback_open=CallbackLedger(engine, site.name).open_to,
             now_ms=site.now_ms,
             publish=site.publish,
             steady_ms=site.steady_ms,

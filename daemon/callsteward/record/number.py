@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import hmac
 import re
 from typing import Final, NamedTuple
@@ -189,4 +188,4 @@ class Numbers:
         number = self.e164(raw)
         if number is None:
             return None
-        return hmac.new(self._key, number.encode(), hashlib.sha256).hexdigest()[:32]
+        return hmac.digest(self._key, number.encode(), "sha256").hex()[:32]

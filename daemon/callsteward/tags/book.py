@@ -13,7 +13,7 @@ from callsteward.clock import DAY_MS
 from callsteward.record.call import AttemptResult, CallbackDecision, CallRecord, Decision, ms_of
 from callsteward.record.facts import CallTagged
 from callsteward.record.tag import Given, Tag
-from callsteward.store.direct import along, flush, read
+from callsteward.store.direct import Sql, along, flush, read
 from callsteward.store.engine import failing, insert_into, writing
 from callsteward.store.prepared import Prepared
 from callsteward.store.stored import all_readable, readable
@@ -81,7 +81,14 @@ class TagBook:
     async def of(self, call_id: str) -> list[Kept]:
         """The tags of a call, oldest first."""
         with failing("read"):
-            rows = await read(self._engine, lambda sql: sql.rows(self._of, {"call": call_id}))
+            return await read(self._engine, lambda sql: self._of_in(sql, call_id))
+
+    def names_in(self, sql: Sql, call_id: str) -> frozenset[str]:
+        """The names of a call's tags, in a piece of work (`store.direct`)."""
+        return frozenset(kept.tag for kept in self._of_in(sql, call_id))
+
+    def _of_in(self, sql: Sql, call_id: str) -> list[Kept]:
+        rows = sql.rows(self._of, {"call": call_id})
         return [Kept(**dict(zip(Kept.__struct_fields__, row, strict=True))) for row in rows]
 
     async def listed(

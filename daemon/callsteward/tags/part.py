@@ -24,6 +24,8 @@ class TagsPart(Part):
         self._now_ms = site.now_ms
         self._late_ms = int(site.config.tags.late_s * 1000)
         self._book = TagBook(engine, site.name)
+        self.names_in = self._book.names_in
+        """The names of a call's tags at this moment, in a piece of work (`store.direct`)."""
         self.answers = PhoneAnswers(site.rest)
         self.consequences = Consequences(
             guard=site.guard,
@@ -36,10 +38,6 @@ class TagsPart(Part):
             lock=site.parts.deciding,
         )
         self.tagging = Tagging(site.config, self.consequences, answer=self.answers.say)
-
-    async def of(self, call_id: str) -> frozenset[str]:
-        """The names of a call's tags at this moment. Raises StoreError."""
-        return frozenset(kept.tag for kept in await self._book.of(call_id))
 
     async def record(self, call_id: str) -> CallRecord | None:
         """The record of a call that has ended. Raises StoreError."""

@@ -24,9 +24,11 @@ from callsteward.outgoing.may import May
 from callsteward.outgoing.words import Actor
 from callsteward.rating.complaints import Complaints
 from callsteward.rating.decisions import RatingDecisions
+from callsteward.rating.known import LookUp
 from callsteward.rating.ledger import RatingLedger
 from callsteward.record.call import CallbackDecision, Decision
 from callsteward.record.number import Numbers
+from callsteward.store.direct import Sql
 from callsteward.store.message import nobody
 from callsteward.store.records import Store
 from tests.unit.store.samples import RECORD
@@ -230,18 +232,18 @@ async def test_eligibility_for_a_rating_is_answered(store: Store) -> None:
     )
     told_of: list[object] = []
 
-    async def tags_of(call_id: str) -> frozenset[str]:
+    def tags_in(_sql: Sql, call_id: str) -> frozenset[str]:
         return frozenset({"atypical"}) if call_id == "17.2" else frozenset()
 
+    ledger = RatingLedger(store.engine, "main")
     decisions = RatingDecisions(
         config,
-        ledger=RatingLedger(store.engine, "main"),
+        ledger=ledger,
         complaints=Complaints(store.engine, "main"),
         may=May.of(config, store.engine),
-        callback_open=CallbackLedger(store.engine, "main").open_to,
+        look_up=LookUp(store.engine, "main", ledger, tags_in),
         now_ms=lambda: NOW_MS,
         publish=told_of.append,
-        tags_of=tags_of,
     )
     questions = _questions(config, store, ratings=decisions)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callsteward.ari import events as ari
 from callsteward.callback.ledger import CallbackLedger
@@ -15,8 +16,10 @@ from callsteward.config import Config, RatingSettings
 from callsteward.config.profile import Profile
 from callsteward.outgoing.do_not_call import DoNotCall
 from callsteward.outgoing.may import May
+from callsteward.rating import known
 from callsteward.rating.complaints import Complaints
 from callsteward.rating.decisions import RatingDecisions
+from callsteward.rating.known import Known, LookUp
 from callsteward.rating.ledger import RatingLedger
 from callsteward.rating.states import ComplaintRaised, Mode, RatingMoved, RatingRow, RatingState
 from callsteward.record.call import (
@@ -31,6 +34,7 @@ from callsteward.record.call import (
     Rating,
 )
 from callsteward.record.facts import Alert, CallEnded, HandOver
+from callsteward.store.direct import Piece, Sql, read
 from callsteward.store.records import Store
 from tests.unit.store.samples import RECORD
 
@@ -59,7 +63,7 @@ class House:
             profiles={"standard": Profile.model_validate(self.profile)},
         )
 
-        async def tags_of(call_id: str) -> frozenset[str]:
+        def tags_in(_sql: Sql, call_id: str) -> frozenset[str]:
             return self.tags.get(call_id, frozenset())
 
         self.decisions = RatingDecisions(
@@ -67,10 +71,9 @@ class House:
             ledger=self.ledger,
             complaints=self.complaints,
             may=May.of(config, self.store.engine),
-            callback_open=CallbackLedger(self.store.engine, "main").open_to,
+            look_up=LookUp(self.store.engine, "main", self.ledger, tags_in),
             now_ms=lambda: self.now_ms,
             publish=self.told.append,
-            tags_of=tags_of,
         )
 
     async def ends(self, call_id: str = "1.1", number: str = NUMBER, **changes: Any) -> Rating:
@@ -379,3 +382,46 @@ async def test_the_second_score_of_one_menu_is_not_kept(house: House) -> None:
     await house.decisions.add(rating, question=2)
     assert await house.complaints.listed() == []
     assert house.states == ["asking", "answered", "answered"]
+
+
+def ended(call_id: str, number: str = NUMBER, ref: str | None = "5f0c") -> CallEnded:
+    record: CallRecord = msgspec.structs.replace(
+        RECORD, call_id=call_id, unobserved=(), hangup=OPERATOR_LEFT, client_ref=ref
+    )
+    return CallEnded(record, number)
+
+
+async def results(house: House, *facts: CallEnded) -> list[Rating]:
+    judged = await house.decisions.judge(facts)
+    return [fact.record.rating for fact in judged if isinstance(fact, CallEnded)]
+
+
+async def test_a_client_whose_two_calls_end_together_is_called_for_a_rating_once(store: Store) -> None:
+    house = House(store, rating="call")
+    both = (ended("1.1"), ended("1.2"), ended("1.3", "79000000001", "2"))
+    assert await results(house, *both) == [
+        Rating("scheduled", "call"),
+        Rating("not_asked", "asked_recently"),
+        Rating("scheduled", "call"),
+    ]
+
+
+async def test_the_database_is_asked_once_for_all_calls_that_end_together(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    visits: list[int] = []
+
+    async def counted(engine: AsyncEngine, work: Piece[list[Known]]) -> list[Known]:
+        found = await read(engine, work)
+        visits.append(len(found))
+        return found
+
+    monkeypatch.setattr(known, "read", counted)
+    house.tags["1.2"] = frozenset({"atypical"})
+    three = (ended("1.1"), ended("1.2", "79000000001", "2"), ended("1.3", "79000000002", "3"))
+    assert await results(house, *three) == [
+        Rating("not_asked", "not_handed_over"),
+        Rating("not_asked", "atypical"),
+        Rating("not_asked", "not_handed_over"),
+    ]
+    assert visits == [3]

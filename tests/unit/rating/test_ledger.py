@@ -14,6 +14,7 @@ from callsteward.rating.complaints import ByCommand, Complaints
 from callsteward.rating.ledger import RatingLedger
 from callsteward.rating.states import ALLOWED, ASKED, OPEN, Mode, RatingRow, RatingState
 from callsteward.record.call import CallbackDecision, Decision
+from callsteward.store.direct import Sql, read
 from callsteward.store.records import Store
 from tests.unit.cycles import left_in_cycles
 from tests.unit.store.samples import RECORD
@@ -120,14 +121,23 @@ async def test_rating_calls_come_in_the_order_they_are_due(ledger: RatingLedger)
     assert [rating.call_id for rating in await ledger.asking()] == ["1.4"]
 
 
-async def test_a_client_is_known_again_by_number_or_reference(ledger: RatingLedger) -> None:
+async def last_asked(
+    store: Store, ledger: RatingLedger, number: str | None, ref: str | None, but: str
+) -> int | None:
+    def work(sql: Sql) -> int | None:
+        return ledger.last_asked_in(sql, number=number, client_ref=ref, but=but)
+
+    return await read(store.engine, work)
+
+
+async def test_a_client_is_known_again_by_number_or_reference(store: Store, ledger: RatingLedger) -> None:
     await opened(ledger, "1.1", at_ms=NOW, client_ref="a")
     await opened(ledger, "1.2", at_ms=NOW + 5, number=None, client_ref="b")
     never = await opened(ledger, "1.3", at_ms=NOW + 9, mode=Mode.CALL, due_ms=NOW + 9)
     await ledger.move(never, RatingState.SUPPRESSED, at_ms=NOW, reason="do_not_call")
 
     async def last(number: str | None, ref: str | None, but: str = "9") -> int | None:
-        return await ledger.last_asked_ms(number=number, client_ref=ref, but=but)
+        return await last_asked(store, ledger, number, ref, but)
 
     assert await last(NUMBER, None) == NOW
     assert await last(None, "b") == NOW + 5
@@ -255,7 +265,7 @@ async def test_queries_made_for_each_call_leave_nothing_to_the_garbage_collector
 
     async def ask(number: int) -> None:
         assert not await callbacks.open_to(NUMBER)
-        await ledger.last_asked_ms(number=NUMBER, client_ref="5f0c", but="none")
+        await last_asked(store, ledger, NUMBER, "5f0c", "none")
         rating = await opened(ledger, f"1.{number}")
         assert await ledger.keep(rating, at_ms=NOW, score=4) is not None
         await ledger.opened()
