@@ -17,13 +17,13 @@ from tests.bench.row import Row
 from tests.compiled.build import ROOT, NoCompiledCoreError, compiled_core, environment
 
 
-def rows_of(core: Path | None, arguments: argparse.Namespace) -> list[Row]:
-    """The measures of one core, in a process of its own: None is plain Python."""
+def rows_of(core: Path | None, arguments: argparse.Namespace) -> tuple[list[Row], list[str]]:
+    """The measures of one core, in a process of its own, and what was not measured. None: plain Python."""
     command = [sys.executable, "-m", "tests.bench.one", str(arguments.calls), str(arguments.rounds)]
     done = subprocess.run(command, check=True, cwd=ROOT, env=environment(core), stdout=subprocess.PIPE)
     told = json.loads(done.stdout)
     assert told["compiled"] is (core is not None), "the wrong core was measured"
-    return [Row(**row) for row in told["rows"]]
+    return [Row(**row) for row in told["rows"]], told["said"]
 
 
 def main() -> None:
@@ -39,10 +39,12 @@ def main() -> None:
         console.print(f"no compiled core, plain Python is judged: {error}")
     judged = "compiled" if "compiled" in cores else "plain Python"
     console.print(f"Python {platform.python_version()}, {platform.machine()}, CPU time of one core")
+    said: list[str] = []
     table = Table("core", "what", "measured", "beside", "ratio", "target", "")
     for name, core in cores.items():
         console.print(f"measuring: {name} …", style="dim")
-        for row in rows_of(core, arguments):
+        rows, said = rows_of(core, arguments)
+        for row in rows:
             verdict = "ok" if row.met else "MISSED" if name == judged else "below"
             table.add_row(name, row.what, row.measured, row.beside, row.ratio, row.target, verdict)
         table.add_section()
@@ -51,6 +53,8 @@ def main() -> None:
         "either", row.what, row.measured, row.beside, row.ratio, row.target, "ok" if row.met else "MISSED"
     )
     console.print(table)
+    for text in said:
+        console.print(text)
     console.print(f"The targets are for the core that a big site runs (make wheel): {judged}.")
 
 

@@ -25,6 +25,7 @@ from callsteward.calls.tracker import Tracker
 from callsteward.config import Config
 from callsteward.daemon.core import spare_the_collector
 from callsteward.record.facts import CallEnded
+from tests.bench import peers
 from tests.bench.load import interleaved
 from tests.bench.row import Row
 
@@ -100,7 +101,8 @@ def _floor(frame: bytes | str) -> None:
     events.decode(frame)
 
 
-def measure(calls: int, rounds: int) -> Row:
+def measure(calls: int, rounds: int) -> tuple[list[Row], list[str]]:
+    """The rows, and in words which of the other clients is not measured, and why."""
     ours, theirs = multiprocessing.Pipe()
     cores = sorted(os.sched_getaffinity(0))
     server = multiprocessing.get_context("fork").Process(target=_serve, args=(calls, theirs), daemon=True)
@@ -110,16 +112,22 @@ def measure(calls: int, rounds: int) -> Row:
     if len(cores) > 1:
         os.sched_setaffinity(server.pid or 0, set(cores[1:]))
         os.sched_setaffinity(0, {cores[0]})
+    floor: list[float] = []
+    full: list[float] = []
+    beside: dict[str, list[float]] = {}
     try:
-        spare_the_collector()
-        asyncio.run(_read(url, _floor))  # warm-up
-        floor, full = [], []
-        for _ in range(rounds):
-            floor.append(asyncio.run(_read(url, _floor)))
-            daemon = _Daemon()
-            full.append(asyncio.run(_read(url, daemon)))
-            assert daemon.records == calls, (daemon.records, calls)
-            gc.collect()
+        with peers.all_there_are(cores[0] if len(cores) > 1 else None) as (running, said):
+            spare_the_collector()
+            asyncio.run(_read(url, _floor))  # warm-up
+            others = [other for other in running if _warm(other, url, count, said)]
+            for _ in range(rounds):
+                floor.append(asyncio.run(_read(url, _floor)))
+                daemon = _Daemon()
+                full.append(asyncio.run(_read(url, daemon)))
+                assert daemon.records == calls, (daemon.records, calls)
+                gc.collect()
+                for other in others:
+                    beside.setdefault(other.peer.name, []).append(other.take(url, count))
     finally:
         server.terminate()
         server.join()
@@ -127,7 +135,8 @@ def measure(calls: int, rounds: int) -> Row:
     floor_rate = count / statistics.median(floor)
     full_rate = count / statistics.median(full)
     ratio = statistics.median(bare / whole for bare, whole in zip(floor, full, strict=True))
-    return Row(
+    rows = [peers.row(other.peer, full, beside[other.peer.name], count) for other in others]
+    own = Row(
         "decode + track + record, events/s",
         f"{full_rate:,.0f}",
         f"{floor_rate:,.0f} decoding only",
@@ -135,3 +144,13 @@ def measure(calls: int, rounds: int) -> Row:
         "at least 0.50",
         ratio >= 0.5,
     )
+    return [own, *rows], said
+
+
+def _warm(other: peers.Running, url: str, count: int, said: list[str]) -> bool:
+    try:
+        other.take(url, count)
+    except peers.NoPeerError as error:
+        said.append(f"{other.peer.name} {other.peer.version} is not measured: {error}")
+        return False
+    return True
