@@ -25,7 +25,11 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], 
     """Lets a program of a test stand for every client."""
     monkeypatch.setattr(peers, "_environment", lambda _peer: Path(sys.executable))
     monkeypatch.setattr(peers, "_PROGRAM", tmp_path / "peer.py")
-    return lambda text: (tmp_path / "peer.py").write_text(text) and None
+
+    def write(text: str) -> None:
+        (tmp_path / "peer.py").write_text(text)
+
+    return write
 
 
 def test_clients_that_run_are_measured(program: Callable[[str], None]) -> None:

@@ -23,6 +23,7 @@ from callsteward.tags.book import TagBook
 from callsteward.testing import StandIn
 from tests.lab.postgresql import PostgreSql
 from tests.unit.callback.test_execution import NOON, NUMBER, Hotline, stamp
+from tests.unit.rating.test_ledger import last_asked
 from tests.unit.store.samples import RECORD
 
 pytestmark = pytest.mark.live
@@ -251,8 +252,8 @@ async def test_a_client_is_not_asked_for_a_rating_by_two_sites(store: Store) -> 
         client_ref=None, at_ms=NOON,
     )  # fmt: skip
     # The same id at both sites is not the same call.
-    assert await main.last_asked_ms(number=E164, client_ref=None, but="1.1") == NOON
-    assert await south.last_asked_ms(number=E164, client_ref=None, but="1.1") is None
+    assert await last_asked(store, main, E164, None, "1.1") == NOON
+    assert await last_asked(store, south, E164, None, "1.1") is None
 
 
 async def test_a_client_who_is_to_be_called_back_is_not_called_for_a_rating_by_another_site(
