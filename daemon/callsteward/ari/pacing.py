@@ -52,7 +52,7 @@ class Pacing:
 
 
 def transport_of(socket: Any) -> Restful | None:
-    """What can rest: our own websocket itself, of aiohttp's its transport; None where there is none."""
+    """The part of a socket that can rest: our own websocket itself, of aiohttp's the transport, else None."""
     if hasattr(socket, "pause_reading"):
         found: Restful = socket
         return found

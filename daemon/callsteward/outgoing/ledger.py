@@ -213,7 +213,7 @@ class Ledger(Generic[R, S]):
         return next(iter(self._rows(sql.rows(self._of_call, {"about": call_id}))), None)
 
     def open_to_in(self, sql: Sql, number: str | None) -> bool:
-        """Whether a call to this client is open, in a piece of work (`store.direct`)."""
+        """True if a call to this client is open, in a piece of work (`store.direct`)."""
         return number is not None and bool(sql.rows(self._open_to, {"about": number}))
 
     async def forbidden(self) -> list[R]:

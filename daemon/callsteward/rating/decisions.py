@@ -22,8 +22,8 @@ from callsteward.outgoing.may import May
 from callsteward.rating.complaints import TAGGED, Complaints
 from callsteward.rating.eligibility import COMPLAINT, WHATEVER_IS_KNOWN, Talk, against
 from callsteward.rating.escalation import Escalation
-from callsteward.rating.known import Concerned, Known, LookUp
 from callsteward.rating.ledger import RatingLedger
+from callsteward.rating.standing import ClientStanding, Concerned, LookUp
 from callsteward.rating.states import ComplaintRaised, Mode, RatingMoved, RatingRow, RatingState
 from callsteward.record.call import CallRecord, Direction, Outcome, Party, Rating, ms_of, spoken_s
 from callsteward.record.facts import CallEnded, Fact, HandOver
@@ -207,7 +207,7 @@ class RatingDecisions:
     async def judge(self, facts: Sequence[Fact]) -> Sequence[Fact]:
         """The facts with each ended call's rating in its record. Raises StoreError; may be asked again."""
         judged: list[Fact] = []
-        known: dict[str, Known] = {}
+        known: dict[str, ClientStanding] = {}
         for number, fact in enumerate(facts):
             if isinstance(fact, HandOver):
                 self._arrive(fact)
@@ -242,8 +242,8 @@ class RatingDecisions:
         if len(self._came) > _REMEMBERED:
             self._came.popitem(last=False)
 
-    async def _known(self, facts: Sequence[Fact]) -> dict[str, Known]:
-        """What is known of the calls that ended, by call: asked for once for all that ended together."""
+    async def _known(self, facts: Sequence[Fact]) -> dict[str, ClientStanding]:
+        """The standing of the clients whose calls ended, by call: asked for in one go."""
         calls = [self._concerned(fact) for fact in facts if isinstance(fact, CallEnded)]
         found = await self._look_up.of(calls)
         return {call.call_id: known for call, known in zip(calls, found, strict=True)}
@@ -261,7 +261,7 @@ class RatingDecisions:
         """Who the client is, whether or not their number may be dialled."""
         return self._guard.read(fact.client_number.strip(" "))
 
-    async def _ended(self, fact: CallEnded, known: Known) -> Rating:
+    async def _ended(self, fact: CallEnded, known: ClientStanding) -> Rating:
         record = fact.record
         if COMPLAINT in known.tags and record.direction is not Direction.RATING:
             await self.escalation.of_call(record, TAGGED)
@@ -296,7 +296,7 @@ class RatingDecisions:
             return Rating("answered", now.mode.value, now.score)
         return Rating("unanswered", now.reason or "hung_up")
 
-    async def _not_asked(self, fact: CallEnded, known: Known) -> Rating:
+    async def _not_asked(self, fact: CallEnded, known: ClientStanding) -> Rating:
         record = fact.record
         profile = self._config.profile(record.line)
         # Whether the number may be dialled matters only where they would be called.
@@ -350,11 +350,11 @@ def _in_the_menu(profile: Profile) -> Profile:
     return profile.model_copy(update={"rating": "stay"}) if profile.rating == "call" else profile
 
 
-_NOTHING = Known(None, frozenset(), callback_pending=False, do_not_call=False, asked_ms=None)
+_NOTHING = ClientStanding(None, frozenset(), callback_pending=False, do_not_call=False, asked_ms=None)
 
 
 def _talk(
-    record: CallRecord, profile: Profile, known: Known = _NOTHING, client: Checked | None = None
+    record: CallRecord, profile: Profile, known: ClientStanding = _NOTHING, client: Checked | None = None
 ) -> Talk:
     return Talk(
         call_id=record.call_id,

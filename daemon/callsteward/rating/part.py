@@ -12,8 +12,8 @@ from callsteward.part import Part, Site
 from callsteward.rating.complaints import TAGGED, Complaints
 from callsteward.rating.decisions import RatingDecisions
 from callsteward.rating.ivr import Ivr
-from callsteward.rating.known import LookUp, no_tags
 from callsteward.rating.ledger import RatingLedger
+from callsteward.rating.standing import LookUp, no_tags
 from callsteward.rating.states import RatingMoved, RatingState
 from callsteward.rating.surveys import Surveys
 from callsteward.record.facts import CallTagged, Fact

@@ -24,8 +24,8 @@ from callsteward.outgoing.may import May
 from callsteward.outgoing.words import Actor
 from callsteward.rating.complaints import Complaints
 from callsteward.rating.decisions import RatingDecisions
-from callsteward.rating.known import LookUp
 from callsteward.rating.ledger import RatingLedger
+from callsteward.rating.standing import LookUp
 from callsteward.record.call import CallbackDecision, Decision
 from callsteward.record.number import Numbers
 from callsteward.store.direct import Sql

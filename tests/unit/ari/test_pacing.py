@@ -78,7 +78,7 @@ async def test_the_end_of_a_connection_is_noticed_after_a_rest(opened_by: str) -
 
 @either_way
 async def test_who_stops_reading_ends_the_rest(opened_by: str) -> None:
-    """What comes then is for whoever closes the connection."""
+    """Later frames are for whoever closes the connection."""
     async with drained(opened_by) as (frames, far, reading):
         frames.pacing.rest(60)
         await cancelled(reading)

@@ -16,11 +16,11 @@ from callsteward.config import Config, RatingSettings
 from callsteward.config.profile import Profile
 from callsteward.outgoing.do_not_call import DoNotCall
 from callsteward.outgoing.may import May
-from callsteward.rating import known
+from callsteward.rating import standing
 from callsteward.rating.complaints import Complaints
 from callsteward.rating.decisions import RatingDecisions
-from callsteward.rating.known import Known, LookUp
 from callsteward.rating.ledger import RatingLedger
+from callsteward.rating.standing import ClientStanding, LookUp
 from callsteward.rating.states import ComplaintRaised, Mode, RatingMoved, RatingRow, RatingState
 from callsteward.record.call import (
     CallbackDecision,
@@ -411,12 +411,12 @@ async def test_the_database_is_asked_once_for_all_calls_that_end_together(
 ) -> None:
     visits: list[int] = []
 
-    async def counted(engine: AsyncEngine, work: Piece[list[Known]]) -> list[Known]:
+    async def counted(engine: AsyncEngine, work: Piece[list[ClientStanding]]) -> list[ClientStanding]:
         found = await read(engine, work)
         visits.append(len(found))
         return found
 
-    monkeypatch.setattr(known, "read", counted)
+    monkeypatch.setattr(standing, "read", counted)
     house.tags["1.2"] = frozenset({"atypical"})
     three = (ended("1.1"), ended("1.2", "79000000001", "2"), ended("1.3", "79000000002", "3"))
     assert await results(house, *three) == [

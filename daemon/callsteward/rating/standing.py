@@ -1,4 +1,4 @@
-"""What the database knows of calls and their clients when it is decided who is asked: read in one go."""
+"""The standing of clients in the database when it is decided who is asked: read in one go."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Concerned(NamedTuple):
     client_ref: str | None = None
 
 
-class Known(NamedTuple):
+class ClientStanding(NamedTuple):
     """`rating`: that of the call. `asked_ms`: when the client was last asked about another one, or will be.
 
     `callback_pending`: a callback to the client is open, whichever call it comes from.
@@ -56,13 +56,13 @@ class LookUp:
         self._do_not_call = DoNotCall(engine)
         self._tags_in = tags_in
 
-    async def of(self, calls: Sequence[Concerned]) -> list[Known]:
-        """What is known at this moment, in the order of the calls."""
+    async def of(self, calls: Sequence[Concerned]) -> list[ClientStanding]:
+        """Each client's standing at this moment, in the order of the calls."""
         with failing("read"):
             return await read(self._engine, lambda sql: [self._known(sql, call) for call in calls])
 
-    def _known(self, sql: Sql, call: Concerned) -> Known:
-        return Known(
+    def _known(self, sql: Sql, call: Concerned) -> ClientStanding:
+        return ClientStanding(
             rating=self._ledger.of_call_in(sql, call.call_id),
             tags=self._tags_in(sql, call.call_id),
             callback_pending=self._callbacks.open_to_in(sql, call.number),
