@@ -78,7 +78,9 @@ class SiteClaim:
                 if self._connection is not None:
                     await self._connection.execute(text("SELECT 1"))
                     continue
-                if await self._taken():
+                with failing("use"):
+                    taken = await self._taken()
+                if taken:
                     lost_s = None
                     log.info("claimed the site again", action="site_claimed", site=self._site)
                     continue
@@ -99,17 +101,17 @@ class SiteClaim:
         await self._let_go()
 
     async def _taken(self) -> bool:
+        """Try to take the lock. Raises whatever the driver raises: `connect` names the database with it."""
         assert self._engine is not None
-        with failing("use"):
-            connection = await self._engine.connect()
-            try:
-                await connection.execution_options(isolation_level="AUTOCOMMIT")
-                for setting in _KEEPALIVE:
-                    await connection.execute(text(f"SET {setting}"))
-                taken = bool(await connection.scalar(_TAKE, self._lock))
-            except BaseException:
-                await connection.close()
-                raise
+        connection = await self._engine.connect()
+        try:
+            await connection.execution_options(isolation_level="AUTOCOMMIT")
+            for setting in _KEEPALIVE:
+                await connection.execute(text(f"SET {setting}"))
+            taken = bool(await connection.scalar(_TAKE, self._lock))
+        except BaseException:
+            await connection.close()
+            raise
         if taken:
             self._connection = connection
         else:

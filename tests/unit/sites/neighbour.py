@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from sqlalchemy import BigInteger, Boolean, Integer, Table, select
+from sqlalchemy import BigInteger, Boolean, Integer, LargeBinary, Table, select
 
+from callsteward.intervals.slot_sums import merged
 from callsteward.record.call import encode
 from callsteward.store.engine import writing
 from callsteward.store.records import Store
@@ -65,6 +66,12 @@ async def settle(store: Store) -> None:
         await connection.execute(callback_transitions.insert(), steps)
 
 
+_BYTES = {
+    "sums": merged([]).encoded(),
+    "packed": None,
+}
+
+
 def _row(table: Table, place: int) -> dict[str, Any]:
     row: dict[str, Any] = {}
     for column in table.c:
@@ -83,6 +90,8 @@ def _row(table: Table, place: int) -> dict[str, Any]:
             row[column.name] = (None, AT_MS)[place]
         elif column.name == "fence_gone_at_ms":
             row[column.name] = None
+        elif isinstance(column.type, LargeBinary):
+            row[column.name] = _BYTES[column.name]
         elif isinstance(column.type, BigInteger):
             row[column.name] = AT_MS + place
         elif isinstance(column.type, Boolean):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC
 from typing import Any
 
@@ -24,11 +24,15 @@ from callsteward.callback.ledger import CallbackLedger
 from callsteward.calls.deliveries import Delivered
 from callsteward.client.erasing import Eraser
 from callsteward.client.found import Found, find
+from callsteward.clock import DAY_MS
 from callsteward.commands.done import CommandsDone
 from callsteward.commands.reply import Reply
 from callsteward.feed.resend import ResendSpan, resend
+from callsteward.intervals.keeping import SumsKeeper
 from callsteward.intervals.presence import Change
+from callsteward.intervals.slot_sums import merged
 from callsteward.intervals.store import Cursor, IntervalStore
+from callsteward.intervals.stored_sums import StoredSums
 from callsteward.lost.calls import LostCalls
 from callsteward.outgoing.contacts import ClientContact, Contacts
 from callsteward.outgoing.do_not_call import DoNotCall
@@ -42,6 +46,7 @@ from callsteward.record.facts import CallEnded, CallTagged
 from callsteward.record.tag import Given, Source, Tag
 from callsteward.retention.expiry import Expiry
 from callsteward.status.work import open_work
+from callsteward.store.changed_slots import SLOT_MS
 from callsteward.store.direct import flush
 from callsteward.store.endpoints import HeardEndpoints
 from callsteward.store.expired import delete_before, deleted_before_ms, said_expired
@@ -72,6 +77,10 @@ def ratings(store: Store) -> RatingLedger:
 
 def outbox(store: Store) -> Outbox:
     return Outbox(store.engine, SITE)
+
+
+async def _pairs(parts: AsyncIterator[Any]) -> list[Any]:
+    return [part async for part in parts]
 
 
 def intervals(store: Store) -> IntervalStore:
@@ -234,6 +243,25 @@ WORK: dict[str, Work] = {
     "CommandsDone.find": lambda store: CommandsDone(store.engine, SITE).find(f"{NEIGHBOUR} command_id 0"),
     "CommandsDone.keep": lambda store: CommandsDone(store.engine, SITE).keep("x", REPLY, AT_MS),
     "CommandsDone.forget": lambda store: CommandsDone(store.engine, SITE).forget(LATER_MS),
+    "IntervalStore.phones": lambda store: intervals(store).phones(),
+    "StoredSums.records_since_ms": lambda store: StoredSums(store.engine, SITE).records_since_ms(),
+    "StoredSums.known_since_ms": lambda store: StoredSums(store.engine, SITE).known_since_ms(),
+    "StoredSums.kept": lambda store: StoredSums(store.engine, SITE).kept(0, LATER_MS, days=True),
+    "StoredSums.stale": lambda store: StoredSums(store.engine, SITE).stale(0, LATER_MS, 99),
+    "StoredSums.good_by_day": lambda store: StoredSums(store.engine, SITE).good_by_day(0),
+    "StoredSums.summed_days": lambda store: StoredSums(store.engine, SITE).summed_days(),
+    "StoredSums.doubt": lambda store: StoredSums(store.engine, SITE).doubt(),
+    "StoredSums.begin": lambda store: StoredSums(store.engine, SITE).begin([SLOT_MS]),
+    "StoredSums.store": lambda store: StoredSums(store.engine, SITE).store({0: merged([])}, {0: 0}),
+    "StoredSums.store_day": lambda store: StoredSums(store.engine, SITE).store_day(0, merged([])),
+    "SumsKeeper.parts": lambda store: _pairs(SumsKeeper(store.engine, SITE).parts(0, 2 * SLOT_MS, days=True)),
+    "SumsKeeper.names": lambda store: SumsKeeper(store.engine, SITE).names(0, LATER_MS),
+    "SumsKeeper.made": lambda store: SumsKeeper(store.engine, SITE).made(0, SLOT_MS),
+    "SumsKeeper.keep": lambda store: SumsKeeper(store.engine, SITE).keep(0, SLOT_MS),
+    "SumsKeeper.sums": lambda store: SumsKeeper(store.engine, SITE).sums(0, SLOT_MS),
+    "SumsKeeper.keep_day": lambda store: SumsKeeper(store.engine, SITE).keep_day(0),
+    "SumsKeeper.missing": lambda store: SumsKeeper(store.engine, SITE).missing(DAY_MS),
+    "SumsKeeper.complete": lambda store: SumsKeeper(store.engine, SITE).complete(SLOT_MS),
     "IntervalStore.known": lambda store: intervals(store).known(0, LATER_MS, ["101"]),
     "IntervalStore.around": lambda store: intervals(store).around(0, LATER_MS, ["101"]),
     "IntervalStore.contacts": lambda store: _all(intervals(store).contacts(0, LATER_MS)),
@@ -335,6 +363,7 @@ READING = tuple(
 """They change nothing, so that their answers before and after the neighbour came can be compared."""
 
 ALL_SITES = {
+    "StoredSums.first_ms": "a day without calls of this site has its sums, too",
     "CallbackLedger.counts": "callbacks to one number are limited per client, whichever site calls",
     "CallbackLedger.open_to": "a client with an open callback is not called for a rating by another site",
     "RatingLedger.open_to": "the same method of the same ledger; nobody asks it",
