@@ -45,6 +45,7 @@ from callsteward.store.endpoints import HeardEndpoints
 from callsteward.store.engine import writing
 from callsteward.store.stored import decode
 from tests.lab.ports import free_port
+from tests.unit.running import running as kept_running
 
 CAPTURES = Path(__file__).parents[1] / "replay" / "captures"
 SECRET = "s3cret"
@@ -134,14 +135,8 @@ def config_for(url: str, folder: Path) -> Config:
 async def running(config: Config, recorder: Recorder | None = None):
     feed = KeptFeed()
     daemon = Daemon(config, recorder=recorder, feed=feed)
-    stop = asyncio.Event()
-    task = asyncio.create_task(daemon.run(stop))
-    try:
+    async with kept_running(daemon):
         yield Running(daemon, feed)
-    finally:
-        stop.set()
-        async with asyncio.timeout(60):
-            await task
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from callsteward.config import load
 from callsteward.daemon.app import Daemon
 from callsteward.demo.ari_server import FakeAri
 from callsteward.terminal import options as cli_options
+from tests.unit.running import running as kept_running
 from tests.unit.test_app import SECRET, KeptFeed, capture
 from tests.unit.test_cli import callsteward
 
@@ -31,17 +32,11 @@ def written(folder: Path, url: str) -> Path:
 @asynccontextmanager
 async def running(file: Path):
     feed = KeptFeed()
-    stop = asyncio.Event()
-    task = asyncio.create_task(Daemon(load(file), feed=feed).run(stop))
-    try:
+    async with kept_running(Daemon(load(file), feed=feed)):
         async with asyncio.timeout(60):
             while not (file.parent / "calls.sock").exists():  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         yield feed
-    finally:
-        stop.set()
-        async with asyncio.timeout(60):
-            await task
 
 
 async def test_beside_a_daemon_that_is_well(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ from callsteward.store.outbox import Outbox
 from callsteward.store.records import Store
 from tests.unit.backup.sites import calls_in, downgraded, dump, names, restored, schemas, settings
 from tests.unit.client.samples import AT_MS, DUE, NUMBER, rated
+from tests.unit.running import running
 from tests.unit.store.samples import RECORD
 
 SECRET = "of the tests"
@@ -132,26 +133,20 @@ async def test_a_running_daemon_is_backed_up_and_refuses_a_restore(tmp_path: Pat
             mqtt=Mqtt(enabled=False),
             store=settings(folder).store,
         )
-        stop = asyncio.Event()
-        daemon = asyncio.create_task(Daemon(config).run(stop))
-        await ari.connected()
-        store = await Store.open(config.store.url)
-        await store.save([RECORD])
-        await store.close()
-        contents = await asyncio.to_thread(back_up, folder / "calls.db", tmp_path / "backup")
-        assert contents.newest_ms == AT_MS
-        for force in (False, True):
-            with pytest.raises(StoreError, match="another callsteward runs with it; stop that one first"):
-                await restored(tmp_path / "backup", folder, force=force)
-        stop.set()
-        await daemon
+        async with running(Daemon(config)):
+            await ari.connected()
+            store = await Store.open(config.store.url)
+            await store.save([RECORD])
+            await store.close()
+            contents = await asyncio.to_thread(back_up, folder / "calls.db", tmp_path / "backup")
+            assert contents.newest_ms == AT_MS
+            for force in (False, True):
+                with pytest.raises(StoreError, match="another callsteward runs with it; stop that one first"):
+                    await restored(tmp_path / "backup", folder, force=force)
         # The daemon starts on what was restored.
         await restored(tmp_path / "backup", folder, force=True)
-        stop.clear()
-        daemon = asyncio.create_task(Daemon(config).run(stop))
-        await ari.connected()
-        stop.set()
-        await daemon
+        async with running(Daemon(config)):
+            await ari.connected()
     assert await calls_in(folder / "calls.db") == [RECORD.call_id]
 
 

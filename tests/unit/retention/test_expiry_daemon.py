@@ -18,6 +18,7 @@ from callsteward.demo.ari_server import FakeAri
 from callsteward.exceptions import ConfigError
 from callsteward.store.records import Store
 from tests.unit.retention.aged import KEPT_MS, expiry, left, record
+from tests.unit.running import running
 from tests.unit.test_cli import callsteward
 
 SECRET = "of the tests"
@@ -35,14 +36,10 @@ async def test_the_daemon_deletes_old_records_where_it_is_asked_to(tmp_path: Pat
                 mqtt=Mqtt(enabled=False),
                 store=StoreSettings(url=url, retention_days=days),
             )
-            stop = asyncio.Event()
-            daemon = asyncio.create_task(Daemon(settings).run(stop))
-            await ari.connected()
-            async with asyncio.timeout(10):
+            async with running(Daemon(settings)), asyncio.timeout(60):
+                await ari.connected()
                 while await left(store) != expected:  # noqa: ASYNC110
                     await asyncio.sleep(0.05)
-            stop.set()
-            await daemon
     await store.close()
 
 
