@@ -74,6 +74,6 @@ def _secrets_of_one_test(monkeypatch: pytest.MonkeyPatch) -> None:
 def postgresql() -> Iterator[PostgreSql]:
     """A real PostgreSQL: one for all tests of this process."""
     with lab_or_skip():
-        made = PostgreSql()
+        made = PostgreSql(connections=60)
     with made as server:
         yield server

@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import random
-import sqlite3
 import ssl
 import tempfile
 import time
@@ -41,6 +40,7 @@ from tests.bench.listener import Listener
 from tests.bench.load import interleaved
 from tests.lab.broker import Mosquitto
 from tests.live.daemon import Daemon
+from tests.live.stored import Stored
 
 SITE = "main"
 SECRET = "s3cret"
@@ -140,7 +140,7 @@ class Player:
         self._go.set()
 
 
-def settings_for(folder: Path, ari: FakeAri, broker: Mosquitto, version: str) -> dict[str, Any]:
+def settings_for(store: str, ari: FakeAri, broker: Mosquitto, version: str) -> dict[str, Any]:
     return {
         "site": {"name": SITE},
         "asterisk": {"url": ari.url, "password": SECRET},
@@ -159,7 +159,7 @@ def settings_for(folder: Path, ari: FakeAri, broker: Mosquitto, version: str) ->
             "ca_file": str(broker.ca_file),
             "version": version,
         },
-        "store": {"url": f"sqlite:///{folder}/calls.db"},
+        "store": {"url": store},
         "callback": {"enabled": True},
         "privacy": {"hmac_key": "bench"},
     }
@@ -170,9 +170,14 @@ async def measure(
     calls: int,
     kills: int,
     say: Callable[[str], None] = lambda _: None,
+    *,
+    store: str = "",
     **mqtt: Any,
 ) -> Figures:
-    """Play, kill, and look what arrived. `mqtt`: settings besides the usual ones."""
+    """Play, kill, and look what arrived. `mqtt`: settings besides the usual ones.
+
+    `store`: the address of an empty database; without one it is an SQLite file.
+    """
     figures = Figures(version, calls)
     say(f"MQTT {version}: making {calls} calls")
     frames = list(interleaved(calls, AT_ONCE))
@@ -184,9 +189,10 @@ async def measure(
         ) as broker,
     ):
         folder = Path(name)
+        store = store or f"sqlite:///{folder}/calls.db"
         async with FakeAri(password=SECRET) as ari:
             ari.now_ms = _ms(frames[0])
-            settings = settings_for(folder, ari, broker, version)
+            settings = settings_for(store, ari, broker, version)
             settings["mqtt"] |= mqtt
             with (
                 Daemon(folder, "main", settings) as daemon,
@@ -207,12 +213,12 @@ async def measure(
                 await asyncio.gather(playing, *killers)
                 figures.seconds = time.monotonic() - began_s
                 say("played; waiting for the last messages")
-                await _settle(folder / "calls.db", ear)
+                await _settle(daemon, ear)
                 await asyncio.to_thread(daemon.terminate)
                 await asyncio.sleep(0.5)
                 heard = ear.heard()
                 figures.announced = await _announced(broker)
-        await _judge(figures, folder / "calls.db", heard)
+        await _judge(figures, store, heard)
     return figures
 
 
@@ -299,22 +305,19 @@ async def _announced(broker: Mosquitto) -> set[str]:
     return found
 
 
-async def _settle(file: Path, ear: Listener) -> None:
+async def _settle(daemon: Daemon, ear: Listener) -> None:
     """Until the outbox is empty and the subscriber hears no more."""
     give_up_s = time.monotonic() + SETTLE_S
     size = -1
     while time.monotonic() < give_up_s:
-        with sqlite3.connect(file) as database:
-            (left,) = database.execute("SELECT count(*) FROM outbox").fetchone()
-        database.close()
-        if left == 0 and ear.size() == size:
+        if await asyncio.to_thread(daemon.waiting) == 0 and ear.size() == size:
             return
         size = ear.size()
         await asyncio.sleep(1.5)
 
 
-async def _judge(figures: Figures, file: Path, heard: list[dict[str, Any]]) -> None:
-    store = await Store.open(f"sqlite:///{file}")
+async def _judge(figures: Figures, url: str, heard: list[dict[str, Any]]) -> None:
+    store = await Store.open(url)
     made: dict[str, list[str]] = defaultdict(list)
     async for _, record in store.stored(SITE, from_ms=0, to_ms=2**62):
         made[f"callsteward/{SITE}/calls/{record.line}/ended"].append(messages.call_ended(record).message_id)
@@ -326,9 +329,7 @@ async def _judge(figures: Figures, file: Path, heard: list[dict[str, Any]]) -> N
         figures.callbacks += 1
         assert told.callback_id == callback_id(told.origin_call_id)
     await store.close()
-    with sqlite3.connect(file) as database:
-        (figures.left,) = database.execute("SELECT count(*) FROM outbox").fetchone()
-    database.close()
+    figures.left = await asyncio.to_thread(Stored(url).waiting)
     came: dict[str, list[str]] = defaultdict(list)
     by_id: Counter[str] = Counter()
     for message in heard:

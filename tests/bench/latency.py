@@ -78,7 +78,9 @@ async def measure(rate: int, seconds: float) -> Figures:
         folder = Path(name)
         async with QuickAri(password=SECRET) as ari:
             ari.now_ms = start_ms
-            settings = settings_for(folder, ari, broker, "5") | {"callback": {"enabled": False}}
+            settings = settings_for(f"sqlite:///{folder}/calls.db", ari, broker, "5") | {
+                "callback": {"enabled": False}
+            }
             with (
                 Daemon(folder, "main", settings) as daemon,
                 Listener(broker, LISTENER, "5", folder) as ear,

@@ -45,7 +45,7 @@ MATRICES: dict[str, tuple[AnyCell, ...]] = {
 PIPE_WIDTH = 150
 
 
-def _shown(runs: Sequence[Run], folder: Path, workers: int, console: Console, *, keep: bool) -> list[Result]:
+def _shown(runs: Sequence[Run], folder: Path, workers: int, console: Console, **how: bool) -> list[Result]:
     """Played, with progress on the terminal and a line for each run that went wrong."""
     columns = (
         TextColumn("{task.description}"),
@@ -67,7 +67,7 @@ def _shown(runs: Sequence[Run], folder: Path, workers: int, console: Console, *,
             elif not console.is_terminal:
                 progress.print(f"{what}: {result.summary} ({result.seconds:.0f} s)", markup=False)
 
-        return play_all(runs, folder, workers=workers, on_result=told, keep=keep)
+        return play_all(runs, folder, workers=workers, on_result=told, **how)
 
 
 def _arguments() -> argparse.Namespace:
@@ -87,6 +87,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--list", action="store_true", help="name the cells and play nothing")
     parser.add_argument("--folder", type=Path, default=None, help="for the evidence of what went wrong")
     parser.add_argument("--keep", action="store_true", help="keep the evidence of every run")
+    parser.add_argument(
+        "--postgresql",
+        action="store_true",
+        help="on PostgreSQL; where a disk would be full, its server hangs",
+    )
     arguments = parser.parse_args()
     arguments.cells = chosen(MATRICES[arguments.matrix], arguments.only)
     if not arguments.cells:
@@ -106,7 +111,9 @@ def main() -> int:
     runs = plan(cells, arguments.runs or len(cells), seed)
     say(f"{len(runs)} runs over {len(cells)} cells, seed {seed}")
     try:
-        played = _shown(runs, folder, arguments.workers, console, keep=arguments.keep)
+        played = _shown(
+            runs, folder, arguments.workers, console, keep=arguments.keep, postgresql=arguments.postgresql
+        )
     except LabError as error:
         print(f"no lab on this machine: {error}", file=sys.stderr)
         return 2

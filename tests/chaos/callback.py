@@ -13,7 +13,7 @@ from typing import Any
 from callsteward.callback.states import FINAL, CallbackState
 from callsteward.stream.pump import STORE_PATIENCE_S
 from tests.chaos.cells import Cell, Fault, Moment, Scene
-from tests.chaos.disk import Disk
+from tests.chaos.disk import Disk, HangingServer
 from tests.chaos.field import Field
 from tests.chaos.revived import Revived
 from tests.chaos.verdict import judge
@@ -73,7 +73,7 @@ class _Play:
     def play(self) -> dict[str, Any]:
         cell, chance = self._cell, self._chance
         with (
-            Disk(self._folder / "disk") as disk,
+            self._field.disk(self._folder / "disk") as disk,
             Revived(
                 self._folder,
                 self._settings(disk),
@@ -102,10 +102,10 @@ class _Play:
                     if file.is_file():
                         shutil.copy(file, self._folder / file.name)
 
-    def _settings(self, disk: Disk) -> dict[str, Any]:
+    def _settings(self, disk: Disk | HangingServer) -> dict[str, Any]:
         values = callback_settings(
             self._pbx,
-            disk.folder / "chaos.db",
+            disk.database(),
             **{
                 "ring_s": 5,
                 "operator_ring_s": 4,

@@ -1,15 +1,17 @@
-"""A small disk for the daemon's database and journal, which really gets full."""
+"""Where the daemon's database lies: on a small disk that really gets full, or on a server that hangs."""
 
 from __future__ import annotations
 
 import errno
 import os
 import subprocess
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from tests.lab.errors import LabUnavailable
+from tests.lab.postgresql import PostgreSql
 
 SIZE_MB = 16
 _CHUNK = bytes(64 * 1024)
@@ -46,6 +48,10 @@ class Disk:
     ) -> None:
         subprocess.run(["umount", "--lazy", self.folder], capture_output=True, check=False)
 
+    def database(self) -> Path | str:
+        """A new database, as the settings of the lab take it."""
+        return self.folder / "chaos.db"
+
     def fill(self) -> None:
         """Write until the kernel says that no space is left."""
         file = os.open(self._filler, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -64,3 +70,38 @@ class Disk:
 
     def free(self) -> None:
         self._filler.unlink(missing_ok=True)
+
+
+class HangingServer:
+    """A PostgreSQL server with the database: where a disk would be full, it does not answer.
+
+    `folder` is for what a run leaves.
+    """
+
+    def __init__(self, folder: Path, server: PostgreSql) -> None:
+        self.folder = folder
+        self._server = server
+        self._held = ExitStack()
+
+    def __enter__(self) -> Self:
+        self.folder.mkdir(parents=True)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.free()
+
+    def database(self) -> Path | str:
+        """A new database, as the settings of the lab take it."""
+        return self._server.new_database("chaos")
+
+    def fill(self) -> None:
+        """Answer no more."""
+        self._held.enter_context(self._server.frozen())
+
+    def free(self) -> None:
+        self._held.close()

@@ -9,11 +9,13 @@ from types import TracebackType
 from typing import Any, Self
 
 from tests.chaos.dashboard import Dashboard
+from tests.chaos.disk import Disk, HangingServer
 from tests.chaos.record_cells import Connect
 from tests.lab.asterisk import Asterisk
 from tests.lab.broker import Mosquitto
 from tests.lab.pbx_config import Outbound
 from tests.lab.ports import free_port
+from tests.lab.postgresql import PostgreSql
 from tests.lab.wire import Wire
 
 RTP_TIMEOUT_S = 2
@@ -24,10 +26,17 @@ class Field:
 
     `connect`: which side dials; `wire` lies in that connection. Where Asterisk dials, what the daemon asks
     over HTTP has one of its own: `cut` and `mend` are for whatever there is between the two. `broker`: with
-    a Mosquitto and a dashboard.
+    a Mosquitto and a dashboard. `postgresql`: the daemon's database is on a server of the field's own.
     """
 
-    def __init__(self, folder: Path, *, connect: Connect = Connect.CLIENT, broker: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        connect: Connect = Connect.CLIENT,
+        broker: bool = False,
+        postgresql: bool = False,
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.connect = connect
@@ -48,6 +57,7 @@ class Field:
         self._http = self.wire if self._outbound is None else Wire(self.pbx.http_port)
         self._broker = Mosquitto() if broker else None
         self._dashboard = None if self._broker is None else Dashboard(self._broker)
+        self._server = PostgreSql() if postgresql else None
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -57,6 +67,8 @@ class Field:
             if self._broker is not None and self._dashboard is not None:
                 stack.enter_context(self._broker)
                 stack.enter_context(self._dashboard)
+            if self._server is not None:
+                stack.enter_context(self._server)
             self._stack = stack.pop_all()
         return self
 
@@ -77,6 +89,14 @@ class Field:
     def dashboard(self) -> Dashboard:
         assert self._dashboard is not None, "this field has no dashboard"
         return self._dashboard
+
+    def disk(self, folder: Path) -> Disk | HangingServer:
+        """The place of a run's database: a small disk, or the server."""
+        return Disk(folder) if self._server is None else HangingServer(folder, self._server)
+
+    def database(self, file: Path) -> Path | str:
+        """A new database for a run whose disk does not get full."""
+        return file if self._server is None else self._server.new_database(file.stem)
 
     @property
     def _wires(self) -> tuple[Wire, ...]:

@@ -24,7 +24,11 @@ def play_rating(field: Field, cell: RatingCell, seed: int, folder: Path) -> dict
     """Play one run and judge it. Raises LabError if it cannot be played."""
     chance = random.Random(seed)
     values = rating_settings(
-        field.pbx, folder / "chaos.db", rating={"ring_s": 8}, rating_delay_min=0.06, rating_question=True
+        field.pbx,
+        field.database(folder / "chaos.db"),
+        rating={"ring_s": 8},
+        rating_delay_min=0.06,
+        rating_question=True,
     )
     values["asterisk"] = field.asterisk_settings()
     pause_s = round(chance.uniform(0.05, 1.5), 2)

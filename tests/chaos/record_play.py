@@ -133,7 +133,7 @@ class _Play:
 
     def _settings(self) -> dict[str, Any]:
         broker = self._field.broker
-        pbx, database = self._field.pbx, self._folder / "records.db"
+        pbx, database = self._field.pbx, self._field.database(self._folder / "records.db")
         if self._cell.phase is Phase.IVR:
             values = rating_settings(pbx, database)
         else:

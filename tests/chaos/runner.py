@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+import asyncpg
 import msgspec
 
 from tests.chaos import result as results
@@ -36,8 +37,11 @@ def play_all(
     workers: int,
     on_result: Callable[[Result], None] = lambda _: None,
     keep: bool = False,
+    postgresql: bool = False,
 ) -> list[Result]:
     """Play the runs, several at a time; results in the order of the runs.
+
+    `postgresql`: the daemons' databases are on PostgreSQL servers.
 
     A run whose phones fail on a busy machine is played again. Raises LabError if no PBX can be started.
     """
@@ -51,7 +55,7 @@ def play_all(
 
     def work(place: int) -> None:
         try:
-            _work(waiting, folder / f"worker-{place}", failed, told, keep=keep)
+            _work(waiting, folder / f"worker-{place}", failed, told, keep=keep, postgresql=postgresql)
         except BaseException as error:  # noqa: BLE001 - raised again by who waits for the workers
             failed.append(error)
 
@@ -86,6 +90,7 @@ def _work(
     told: Callable[[Result], None],
     *,
     keep: bool,
+    postgresql: bool,
 ) -> None:
     has: tuple[bool, str] | None = None
     field: Field | None = None
@@ -98,7 +103,8 @@ def _work(
             needs = _needs(run.cell)
             if field is None or needs != has:
                 stack.close()
-                field, has = Field(folder, connect=Connect(needs[1]), broker=needs[0]), needs
+                field = Field(folder, connect=Connect(needs[1]), broker=needs[0], postgresql=postgresql)
+                has = needs
                 stack.enter_context(field)
             for _ in range(1 + MORE_TRIES):
                 result = _play(field, run, keep=keep)
@@ -122,7 +128,7 @@ def _play(field: Field, run: Run, *, keep: bool) -> Result:
             changes = play_rating(field, run.cell, run.seed, folder)
         else:
             changes = play_records(field, run.cell, run.seed, folder)
-    except (LabError, AssertionError, OSError, sqlite3.Error) as error:
+    except (LabError, AssertionError, OSError, sqlite3.Error, asyncpg.PostgresError) as error:
         changes = {"trouble": f"{type(error).__name__}: {error}"}
     if keep or changes.get("breach") or changes.get("trouble"):
         changes["evidence"] = str(folder)

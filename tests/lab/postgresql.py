@@ -6,6 +6,7 @@ Debian's release, or another one of `RELEASES`, which a package of the npm regis
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import signal
@@ -166,6 +167,13 @@ class PostgreSql:
             yield url
         finally:
             self._made = await _emptied(url)
+
+    def new_database(self, name: str) -> str:
+        """The address of a new, empty database; the one of this name is removed."""
+        asyncio.run(
+            self._administer(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)', f'CREATE DATABASE "{name}"')
+        )
+        return self.url(database=name)
 
     async def _administer(self, *statements: str) -> None:
         connection = await asyncpg.connect(self.url())

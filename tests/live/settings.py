@@ -49,8 +49,11 @@ def lab_settings(folder: Path, pbx: Asterisk, broker: Mosquitto | None, *, name:
     )
 
 
-def callback_settings(pbx: Asterisk, database: Path, **callback: object) -> Settings:
-    """For a daemon that calls back: a line for each lane, with operators and an outside line of its own."""
+def callback_settings(pbx: Asterisk, database: Path | str, **callback: object) -> Settings:
+    """For a daemon that calls back: a line for each lane, with operators and an outside line of its own.
+
+    `database`: an SQLite file, or the address of a database.
+    """
     technology = TECHNOLOGIES[pbx.driver]
     lines = [
         {"name": f"lane{lane.index}", "dids": [lane.did(10)], "profile": "quick", **_calls_out(lane)}
@@ -67,7 +70,7 @@ def callback_settings(pbx: Asterisk, database: Path, **callback: object) -> Sett
         "lines": lines,
         "profiles": {"quick": {"greeting_s": 1}},
         "mqtt": {"enabled": False},
-        "store": {"url": f"sqlite:///{database}"},
+        "store": {"url": database if isinstance(database, str) else f"sqlite:///{database}"},
         "privacy": {"hmac_key": HMAC_KEY},
         "callback": {
             "enabled": True,
@@ -85,7 +88,7 @@ def callback_settings(pbx: Asterisk, database: Path, **callback: object) -> Sett
 
 def rating_settings(
     pbx: Asterisk,
-    database: Path,
+    database: Path | str,
     broker: Mosquitto | None = None,
     *,
     name: str = "rating",

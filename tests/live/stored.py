@@ -1,29 +1,41 @@
-"""A daemon's stored data, read from its SQLite database while it runs."""
+"""A daemon's stored data, read from its database while it runs."""
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import json
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import asyncpg
+
 Row = dict[str, Any]
 
 
 class Stored:
-    """The database of one daemon; `url` as in its settings."""
+    """The database of one daemon; `url` as in its settings. `database`: the file, if it is SQLite's."""
 
     def __init__(self, url: str) -> None:
+        self._server = "" if url.startswith("sqlite") else url
         self.database = Path(url.removeprefix("sqlite:///"))
 
     def rows(self, query: str, *values: object) -> list[Row]:
+        """The rows of a query; its values stand in it as question marks."""
+        if self._server:
+            return asyncio.run(_asked(self._server, query, values))
         with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True, timeout=10)) as connection:
             connection.row_factory = sqlite3.Row
             return [dict(row) for row in connection.execute(query, values)]
 
     def execute(self, statement: str, *values: object) -> None:
         """Change something behind the daemon's back."""
+        if self._server:
+            asyncio.run(_asked(self._server, statement, values))
+            return
         with closing(sqlite3.connect(self.database, timeout=10)) as connection, connection:
             connection.execute(statement, values)
 
@@ -68,5 +80,20 @@ class Stored:
         rows = [row for row in self.ratings() if row["line"] == line]
         return bool(rows) and all(row["state"] not in {"scheduled", "dialling", "asking"} for row in rows)
 
+    def waiting(self) -> int:
+        """How many messages the outbox has."""
+        return int(self.rows("SELECT count(*) AS waiting FROM outbox")[0]["waiting"])
+
     def complaints(self) -> list[Row]:
         return self.rows("SELECT * FROM complaints ORDER BY id")
+
+
+async def _asked(url: str, query: str, values: tuple[object, ...]) -> list[Row]:
+    """The rows that a PostgreSQL server answers with."""
+    number = itertools.count(1)
+    connection = await asyncpg.connect(url)
+    try:
+        found = await connection.fetch(re.sub(r"\?", lambda _: f"${next(number)}", query), *values)
+        return [dict(row) for row in found]
+    finally:
+        await connection.close()

@@ -1,5 +1,6 @@
 """Every scenario on Asterisk 16.28, the oldest that callsteward works with: newer fields are missing there,
-the records are the same. Once with the phones on chan_pjsip, once with the same phones on chan_sip.
+the records are the same. Once with the phones on chan_pjsip and SQLite, once with the same phones on chan_sip
+and PostgreSQL.
 
 All scenarios can be played there, on either driver. What 16 does not tell, and what follows, stands in
 tests/judge/expected16.py.
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from tests.judge.expected16 import ARMED_16
 from tests.lab.asterisk import Asterisk
 from tests.lab.broker import Mosquitto
 from tests.lab.lanes import Driver
+from tests.lab.postgresql import PostgreSql
 from tests.live import published
 from tests.live.by_chance import as_it_fell
 from tests.live.daemon import Daemon, until_all_have_gone
@@ -52,14 +55,20 @@ class Session:
 
 @pytest.fixture(scope="module", params=["pjsip", "sip"])
 def session(
-    request: pytest.FixtureRequest, root_16: Path, broker: Mosquitto, subscriber: Subscriber, folder: Path
+    request: pytest.FixtureRequest,
+    root_16: Path,
+    broker: Mosquitto,
+    subscriber: Subscriber,
+    postgresql: PostgreSql,
+    folder: Path,
 ) -> Iterator[Session]:
     driver: Driver = request.param
     called = f"sixteen-{driver}"
-    with (
-        Asterisk("16", driver=driver) as pbx,
-        Daemon(folder, called, lab_settings(folder, pbx, broker, name=called), record=True) as daemon,
-    ):
+    with Asterisk("16", driver=driver) as pbx, ExitStack() as stack:
+        settings = lab_settings(folder, pbx, broker, name=called)
+        if driver == "sip":
+            settings["store"]["url"] = postgresql.new_database(called)
+        daemon = stack.enter_context(Daemon(folder, called, settings, record=True))
         daemon.start()
         subscriber.wait(called, "status", lambda body: body["asterisk"] == "connected")
         played = play(pbx, longest_first(NAMES), LANES)

@@ -1,4 +1,4 @@
-"""Exactly one callback on Asterisk 16 too, with the phones on chan_pjsip and on chan_sip."""
+"""Exactly one callback on Asterisk 16 too, with the phones on chan_pjsip and on chan_sip; on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab.asterisk import Asterisk
+from tests.lab.postgresql import PostgreSql
 from tests.live.availability import lab_or_skip
 from tests.live.daemon import Daemon
 from tests.live.play import Played, play_each
@@ -38,12 +39,15 @@ class Session:
 
 
 @pytest.fixture(scope="module", params=["pjsip", "sip"])
-def session(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
+def session(
+    request: pytest.FixtureRequest, postgresql: PostgreSql, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Session]:
     folder: Path = tmp_path_factory.mktemp("callback16")
+    database = postgresql.new_database("calls-back")
     with (
         lab_or_skip(),
         Asterisk("16", driver=request.param, rtp_timeout_s=3) as pbx,
-        Daemon(folder, "calls-back", callback_settings(pbx, folder / "calls-back.db")) as daemon,
+        Daemon(folder, "calls-back", callback_settings(pbx, database)) as daemon,
     ):
         daemon.start()
         yield Session(daemon, play_each(pbx, list(EXPECTED), at_once=5))

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from tests.lab.asterisk import Asterisk
+from tests.lab.postgresql import PostgreSql
 from tests.live.availability import lab_or_skip
 from tests.live.daemon import Daemon
 from tests.live.play import Playing
 from tests.live.settings import callback_settings
 
-pytestmark = [pytest.mark.live, pytest.mark.takes(60)]
+pytestmark = [pytest.mark.live, pytest.mark.takes(110)]
 
 LANES = (0, 1, 2)
 GREETING_LANE = 3
@@ -29,8 +30,12 @@ def pbx() -> Iterator[Asterisk]:
         yield started
 
 
-def test_each_client_of_a_pbx_that_died_is_called_back_once(pbx: Asterisk, tmp_path: Path) -> None:
-    values = callback_settings(pbx, tmp_path / "restart.db", max_parallel=AT_ONCE)
+@pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
+def test_each_client_of_a_pbx_that_died_is_called_back_once(
+    pbx: Asterisk, postgresql: PostgreSql, tmp_path: Path, engine: str
+) -> None:
+    database = tmp_path / "restart.db" if engine == "sqlite" else postgresql.new_database("restart")
+    values = callback_settings(pbx, database, max_parallel=AT_ONCE)
     with Daemon(tmp_path, "restart", values) as daemon:
         daemon.start()
         talking = [Playing(pbx, "pbx_restarted", lane) for lane in LANES]

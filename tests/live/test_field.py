@@ -26,6 +26,7 @@ from tests.lab.broker import Mosquitto
 from tests.lab.field_lanes import FIELD_LANES, FieldLane
 from tests.lab.field_site import field_files
 from tests.lab.pbx_config import REPOSITORY
+from tests.lab.postgresql import PostgreSql
 from tests.live import published
 from tests.live.daemon import Daemon, until_all_have_gone
 from tests.live.play import Played, longest_first, play
@@ -95,8 +96,13 @@ def field_pbx(root_22: Path) -> Iterator[Asterisk]:
 
 
 @pytest.fixture(scope="module")
-def session(field_pbx: Asterisk, broker: Mosquitto, subscriber: Subscriber, folder: Path) -> Session:
-    with Daemon(folder, NAME, _settings(folder, field_pbx, broker), record=True) as daemon:
+def session(
+    field_pbx: Asterisk, broker: Mosquitto, subscriber: Subscriber, postgresql: PostgreSql, folder: Path
+) -> Session:
+    """The site's daemon has PostgreSQL."""
+    store = {"store": {"url": postgresql.new_database(NAME)}}
+    settings = merged(_settings(folder, field_pbx, broker), store)
+    with Daemon(folder, NAME, settings, record=True) as daemon:
         daemon.start()
         played = play(field_pbx, longest_first(FIELD_EXPECTED), LANES, FieldLane)
         until_all_have_gone(field_pbx)

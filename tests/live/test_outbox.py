@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.bench.delivery import measure
+from tests.lab.postgresql import PostgreSql
 
 pytestmark = [pytest.mark.live, pytest.mark.takes(300)]
 
@@ -19,11 +20,12 @@ CALLS = 2_000
 KILLS = 10
 
 
-@pytest.mark.parametrize("version", ["3.1.1", "5"])
+@pytest.mark.parametrize(("version", "engine"), [("3.1.1", "sqlite"), ("5", "postgresql")])
 def test_every_record_arrives_though_broker_and_daemon_are_killed_ten_times(
-    root_22: Path, version: str
+    root_22: Path, postgresql: PostgreSql, version: str, engine: str
 ) -> None:
-    figures = asyncio.run(measure(version, CALLS, KILLS))
+    store = "" if engine == "sqlite" else postgresql.new_database("delivery")
+    figures = asyncio.run(measure(version, CALLS, KILLS, store=store))
     print(figures)
     assert (figures.broker_kills, figures.daemon_kills) == (KILLS, KILLS)
     assert figures.boots == KILLS + 1

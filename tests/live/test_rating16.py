@@ -1,4 +1,7 @@
-"""The rating on the oldest Asterisk callsteward works with (16): each way to ask, and a daemon that dies."""
+"""The rating on the oldest Asterisk callsteward works with (16): each way to ask, and a daemon that dies.
+
+Its store is PostgreSQL.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab.asterisk import Asterisk
+from tests.lab.postgresql import PostgreSql
 from tests.live.availability import lab_or_skip
 from tests.live.daemon import Daemon
 from tests.live.play import RATINGS, Playing, play_each
@@ -30,8 +34,8 @@ def pbx() -> Iterator[Asterisk]:
         yield started
 
 
-def test_each_way_to_ask(pbx: Asterisk, tmp_path: Path) -> None:
-    with Daemon(tmp_path, "r16", rating_settings(pbx, tmp_path / "r16.db")) as daemon:
+def test_each_way_to_ask(pbx: Asterisk, postgresql: PostgreSql, tmp_path: Path) -> None:
+    with Daemon(tmp_path, "r16", rating_settings(pbx, postgresql.new_database("r16"))) as daemon:
         daemon.start()
         played = play_each(pbx, list(EXPECTED), 2, RATINGS)
         for name, (kind, rating) in EXPECTED.items():
@@ -51,9 +55,9 @@ def test_each_way_to_ask(pbx: Asterisk, tmp_path: Path) -> None:
 
 
 def test_a_client_in_the_menu_of_a_daemon_that_dies_is_thanked_within_5_s(
-    pbx: Asterisk, tmp_path: Path
+    pbx: Asterisk, postgresql: PostgreSql, tmp_path: Path
 ) -> None:
-    with Daemon(tmp_path, "dies16", rating_settings(pbx, tmp_path / "dies16.db")) as daemon:
+    with Daemon(tmp_path, "dies16", rating_settings(pbx, postgresql.new_database("dies16"))) as daemon:
         daemon.start()
         playing = Playing(pbx, "forever", 5, RATINGS)
         daemon.until(lambda: any(row["state"] == "asking" for row in daemon.ratings()), 30, "ask")
