@@ -243,7 +243,9 @@ async def _kill_daemon(
     for place in places:
         await _reach(player, place)
         await player.stop()
-        await asyncio.to_thread(_journaled, daemon.config.with_name("calls.journal"), player.last)
+        # Beside an SQLite file it is called after that, else after the site.
+        (journal,) = daemon.config.parent.glob("*.journal")
+        await asyncio.to_thread(_journaled, journal, player.last)
         await asyncio.to_thread(daemon.kill)
         figures.daemon_kills += 1
         with suppress(OSError):  # the dead daemon's socket may be closed already
