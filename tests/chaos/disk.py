@@ -72,28 +72,20 @@ class Disk:
         self._filler.unlink(missing_ok=True)
 
 
-class HangingServer:
+class HangingServer(ExitStack):
     """A PostgreSQL server with the database: where a disk would be full, it does not answer.
 
     `folder` is for what a run leaves.
     """
 
     def __init__(self, folder: Path, server: PostgreSql) -> None:
+        super().__init__()
         self.folder = folder
         self._server = server
-        self._held = ExitStack()
 
     def __enter__(self) -> Self:
         self.folder.mkdir(parents=True)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.free()
+        return super().__enter__()
 
     def database(self) -> Path | str:
         """A new database, as the settings of the lab take it."""
@@ -101,7 +93,7 @@ class HangingServer:
 
     def fill(self) -> None:
         """Answer no more."""
-        self._held.enter_context(self._server.frozen())
+        self.enter_context(self._server.frozen())
 
     def free(self) -> None:
-        self._held.close()
+        self.close()

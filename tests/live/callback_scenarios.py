@@ -38,6 +38,17 @@ def _back(stage: Stage, **habits: object) -> Phone:
     return client
 
 
+def _offered(stage: Stage) -> tuple[Phone, Phone]:
+    """After a drop the client is back, and the operator's phone rings for the callback. The two phones."""
+    operator = stage.operator(1, answer_after_s=0.5)
+    _broken(stage, operator)
+    operator.answer_after_s = None
+    client = _back(stage, answer_after_s=0.5)
+    stage.exchange.until(operator.is_idle, 20, "the drop to be noticed")
+    stage.until_ringing(operator)
+    return operator, client
+
+
 def _called(stage: Stage, client: Phone, limit_s: float = 40) -> None:
     stage.exchange.until(lambda: bool(client.calls), limit_s, "the client to be called back")
 
@@ -150,12 +161,7 @@ def second_operator(stage: Stage) -> None:
 @scenario
 def calls_again_first(stage: Stage) -> None:
     """The client calls again while the operator's phone rings for the callback."""
-    operator = stage.operator(1, answer_after_s=0.5)
-    _broken(stage, operator)
-    operator.answer_after_s = None
-    client = _back(stage, answer_after_s=0.5)
-    stage.exchange.until(operator.is_idle, 20, "the drop to be noticed")
-    stage.until_ringing(operator)
+    operator, client = _offered(stage)
     offered = operator.line
     line = client.dial(stage.lane.did(10))
     stage.exchange.until(lambda: offered.over, 5, "the operator's phone to stop ringing")
@@ -172,12 +178,7 @@ def calls_again_first(stage: Stage) -> None:
 @scenario
 def calls_elsewhere(stage: Stage) -> None:
     """The client calls another PBX while the operator's phone rings for the callback: it stops."""
-    operator = stage.operator(1, answer_after_s=0.5)
-    _broken(stage, operator)
-    operator.answer_after_s = None
-    _back(stage, answer_after_s=0.5)
-    stage.exchange.until(operator.is_idle, 20, "the drop to be noticed")
-    stage.until_ringing(operator)
+    operator, _ = _offered(stage)
     stage.exchange.until(operator.is_idle, 40, "the operator's phone to stop ringing")
     tell("stopped", who="operator")
     stage.wait(AFTERWARDS_S)
@@ -269,12 +270,7 @@ def nobody_rings_any_more(stage: Stage) -> None:
 @scenario
 def answered_while_nobody_looks(stage: Stage) -> None:
     """The operator takes the callback on a cue, and waits for the client until their phone is hung up."""
-    operator = stage.operator(1, answer_after_s=0.5)
-    _broken(stage, operator)
-    operator.answer_after_s = None
-    _back(stage, answer_after_s=0.5)
-    stage.exchange.until(operator.is_idle, 20, "the drop to be noticed")
-    stage.until_ringing(operator)
+    operator, _ = _offered(stage)
     offered = operator.line
     stage.until_cue(60)
     offered.pick_up()

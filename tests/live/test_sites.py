@@ -22,7 +22,7 @@ from tests.live.daemon import Daemon, callsteward, wait_for
 from tests.live.play import CALLBACKS, TAGS, Played, Playing
 from tests.live.published import schema_errors
 from tests.live.settings import callback_settings, merged, mqtt
-from tests.live.subscriber import ACL, PASSWORD, USER, Received, Subscriber
+from tests.live.subscriber import Received, Subscriber
 
 pytestmark = [pytest.mark.live, pytest.mark.takes(90)]
 
@@ -66,20 +66,6 @@ class Sites:
     def playing(self, name: str) -> Playing:
         site, scenario, lane, module = PLAYED[name]
         return Playing(self.pbxs[site], scenario, lane, module)
-
-
-@pytest.fixture(scope="module")
-def broker() -> Iterator[Mosquitto]:
-    with lab_or_skip():
-        started = Mosquitto(users={USER: PASSWORD}, tls=True, acl=ACL)
-    with started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def subscriber(broker: Mosquitto) -> Iterator[Subscriber]:
-    with Subscriber(broker) as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

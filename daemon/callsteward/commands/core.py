@@ -36,6 +36,7 @@ from callsteward.network.tally import RefusalTally
 from callsteward.outgoing.words import Actor
 from callsteward.record.call import Decision
 from callsteward.record.tag import Source
+from callsteward.stream.pump import LAG_MS
 from callsteward.tags import late
 from callsteward.tags.consequences import Consequences
 from callsteward.tags.tagging import Tagging, ended_ms
@@ -55,9 +56,6 @@ ON_THE_WAY = 500
 SENDERS = 1_000
 # What all senders by one way may send together, in rates of one.
 ALL_SENDERS = 5
-# An event stamped before a command may still be on its way (as in the pump).
-_LAG_MS = 30
-
 
 Later = Callable[[Reply], None]
 """Gets the final reply to a command whose first one was `pending`; does not wait."""
@@ -236,7 +234,7 @@ class Commands:
         token = uuid.uuid4().hex
         given = command.given
         event = ari.TagCommanded(
-            timestamp=ari.timestamp(self._now_ms() - _LAG_MS),
+            timestamp=ari.timestamp(self._now_ms() - LAG_MS),
             call_id=command.call_id,
             tag=given.tag.value,
             value=given.value,

@@ -29,6 +29,7 @@ from callsteward.terminal.options import (
     words,
 )
 from callsteward.terminal.printing import Form, Listing, Wanted, printer, wanted
+from callsteward.terminal.said import now_ms
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -141,7 +142,6 @@ def rebuild(
 
     async def work(store: Store) -> None:
         keeper = SumsKeeper(store.engine, settings.site.name)
-        now_ms = time.time_ns() // 1_000_000
         if not missing:
             await keeper.stored.doubt()
         with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
@@ -152,7 +152,7 @@ def rebuild(
                 days = of
                 progress.update(task, completed=done, total=of)
 
-            await keeper.complete(now_ms, step)
+            await keeper.complete(now_ms(), step)
 
     began_s = time.monotonic()
     try:

@@ -69,11 +69,11 @@ class SiteClaim:
 
     async def keep(self) -> None:
         """Hold the claim until cancelled. Raises StoreError once another daemon has the site."""
+        if self._engine is None:
+            await asyncio.Event().wait()
         lost_s: float | None = None
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
-            if self._engine is None:
-                continue
             try:
                 if self._connection is not None:
                     await self._connection.execute(text("SELECT 1"))

@@ -126,9 +126,7 @@ async def connect(url: str, *, create: bool = True, first: First = _nothing) -> 
     try:
         await first(engine)
         async with writing(engine) as connection:
-            await connection.run_sync(refuse_foreign, name)
-            if not create:
-                await connection.run_sync(_refuse_empty, name)
+            await connection.run_sync(refuse_foreign, name, empty=create)
             await connection.run_sync(migrate)
             await connection.run_sync(refuse_incomplete, name)
     except StoreError:
@@ -245,17 +243,6 @@ def written_by_newer(name: str, current: Collection[str], scripts: ScriptDirecto
         f"{name} was written by a newer callsteward (schema {', '.join(sorted(newer))}; this one knows up to"
         f" {scripts.get_current_head()})"
     )
-
-
-def _refuse_empty(connection: Connection, name: str) -> None:
-    """Raise StoreError if no callsteward ever wrote to this database."""
-    if not MigrationContext.configure(connection).get_current_heads():
-        message = (
-            f"the database {name} holds no tables of callsteward: does store.url name the"
-            " right one? The daemon makes them when it first starts (callsteward run -c"
-            " FILE)"
-        )
-        raise StoreError(message)
 
 
 def alembic_config(connection: Connection) -> Config:

@@ -13,8 +13,11 @@ from callsteward.store.tables import metadata
 _OWN = "give callsteward a database of its own"
 
 
-def refuse_foreign(connection: Connection, name: str) -> None:
-    """Raise StoreError for a database of another program, or one that cannot hold every text."""
+def refuse_foreign(connection: Connection, name: str, *, empty: bool) -> None:
+    """Raise StoreError for a database of another program, or one that cannot hold every text.
+
+    `empty`: one to which no callsteward ever wrote will do.
+    """
     if connection.dialect.name == "postgresql":
         encoding = connection.execute(text("SHOW server_encoding")).scalar_one()
         if encoding != "UTF8":
@@ -37,6 +40,13 @@ def refuse_foreign(connection: Connection, name: str) -> None:
     taken = sorted(metadata.tables.keys() & _tables(connection))
     if taken:
         message = f"the database {name} has tables of another program ({', '.join(taken)}): {_OWN}"
+        raise StoreError(message)
+    if not empty:
+        message = (
+            f"the database {name} holds no tables of callsteward: does store.url name the"
+            " right one? The daemon makes them when it first starts (callsteward run -c"
+            " FILE)"
+        )
         raise StoreError(message)
 
 
