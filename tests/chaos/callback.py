@@ -12,10 +12,11 @@ from typing import Any
 
 from callsteward.callback.states import FINAL, CallbackState
 from callsteward.stream.pump import STORE_PATIENCE_S
-from tests.chaos.cells import Cell, Fault, Moment, Scene
-from tests.chaos.disk import Disk, HangingServer
+from tests.chaos.cells import OF_THE_DATABASE, Cell, Fault, Moment, Scene
+from tests.chaos.disk import Disk
 from tests.chaos.field import Field
 from tests.chaos.revived import Revived
+from tests.chaos.server import Server
 from tests.chaos.verdict import judge
 from tests.lab.errors import LabError
 from tests.lab.phone_process import Act, Phones
@@ -102,7 +103,7 @@ class _Play:
                     if file.is_file():
                         shutil.copy(file, self._folder / file.name)
 
-    def _settings(self, disk: Disk | HangingServer) -> dict[str, Any]:
+    def _settings(self, disk: Disk | Server) -> dict[str, Any]:
         values = callback_settings(
             self._pbx,
             disk.database(),
@@ -181,7 +182,13 @@ class _Play:
         # At once as often as a little later: the first moment is the sharpest.
         time.sleep(self._chance.choice((0.0, self._chance.uniform(0, _LATEST_S[moment]))))
         chance = self._chance
-        match self._cell.fault:
+        fault = self._cell.fault
+        if fault in OF_THE_DATABASE:
+            assert isinstance(self._disk, Server), "this field has no PostgreSQL"
+            with self._disk.away(fault):
+                time.sleep(chance.uniform(0.5, 6))
+            return
+        match fault:
             case Fault.POINT | Fault.POINTS:
                 self._daemon.arm()
             case Fault.KILL:

@@ -22,6 +22,23 @@ class Fault(StrEnum):
     PBX_KILL = "SIGKILL of Asterisk"
     DISK = "full disk"
     DISK_LONG = "full disk, too long"
+    DATABASE_RESTART = "PostgreSQL restarted"
+    DATABASE_READ_ONLY = "PostgreSQL read-only"
+    DATABASE_CROWDED = "PostgreSQL takes no connection"
+    DATABASE_CUT = "network to PostgreSQL cut"
+    DATABASE_SLOW = "network to PostgreSQL slow"
+
+
+OF_THE_DATABASE = frozenset(
+    {
+        Fault.DATABASE_RESTART,
+        Fault.DATABASE_READ_ONLY,
+        Fault.DATABASE_CROWDED,
+        Fault.DATABASE_CUT,
+        Fault.DATABASE_SLOW,
+    }
+)
+"""The faults of a database that is a server."""
 
 
 class Moment(StrEnum):
@@ -111,7 +128,9 @@ def every_cell() -> tuple[Cell, ...]:
         ("after:dialling", "after:reached"),
     ):
         cells.append(Cell(Fault.POINTS, points=(first, second)))
-    for fault in (Fault.KILL, Fault.CUT, Fault.HALF_OPEN, Fault.RESTART, Fault.PBX_KILL, Fault.DISK):
+    for fault in Fault:
+        if fault in {Fault.POINT, Fault.POINTS, Fault.DISK_LONG}:
+            continue
         cells += [Cell(fault, moment=moment) for moment in Moment]
     cells += [Cell(Fault.DISK_LONG, moment=moment) for moment in (Moment.LOSS, Moment.OPERATOR_UP)]
     return tuple(cells)
@@ -126,5 +145,6 @@ SHARPEST: tuple[Cell, ...] = (
     Cell(Fault.PBX_KILL, moment=Moment.CLIENT_RINGS),
     Cell(Fault.CUT, moment=Moment.CLIENT_RINGS),
     Cell(Fault.DISK, moment=Moment.OPERATOR_RINGS),
+    Cell(Fault.DATABASE_CUT, moment=Moment.OPERATOR_RINGS),
 )
 """The handful that `make test` plays."""

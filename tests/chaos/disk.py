@@ -1,17 +1,15 @@
-"""Where the daemon's database lies: on a small disk that really gets full, or on a server that hangs."""
+"""A small disk for the daemon's database that really gets full."""
 
 from __future__ import annotations
 
 import errno
 import os
 import subprocess
-from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from tests.lab.errors import LabUnavailable
-from tests.lab.postgresql import PostgreSql
 
 SIZE_MB = 16
 _CHUNK = bytes(64 * 1024)
@@ -70,30 +68,3 @@ class Disk:
 
     def free(self) -> None:
         self._filler.unlink(missing_ok=True)
-
-
-class HangingServer(ExitStack):
-    """A PostgreSQL server with the database: where a disk would be full, it does not answer.
-
-    `folder` is for what a run leaves.
-    """
-
-    def __init__(self, folder: Path, server: PostgreSql) -> None:
-        super().__init__()
-        self.folder = folder
-        self._server = server
-
-    def __enter__(self) -> Self:
-        self.folder.mkdir(parents=True)
-        return super().__enter__()
-
-    def database(self) -> Path | str:
-        """A new database, as the settings of the lab take it."""
-        return self._server.new_database("chaos")
-
-    def fill(self) -> None:
-        """Answer no more."""
-        self.enter_context(self._server.frozen())
-
-    def free(self) -> None:
-        self.close()

@@ -9,8 +9,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from tests.chaos.dashboard import Dashboard
-from tests.chaos.disk import Disk, HangingServer
+from tests.chaos.disk import Disk
 from tests.chaos.record_cells import Connect
+from tests.chaos.server import Server
 from tests.lab.asterisk import Asterisk
 from tests.lab.broker import Mosquitto
 from tests.lab.pbx_config import Outbound
@@ -58,6 +59,7 @@ class Field:
         self._broker = Mosquitto() if broker else None
         self._dashboard = None if self._broker is None else Dashboard(self._broker)
         self._server = PostgreSql() if postgresql else None
+        self._to_server = None if self._server is None else Wire(self._server.port)
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -67,8 +69,9 @@ class Field:
             if self._broker is not None and self._dashboard is not None:
                 stack.enter_context(self._broker)
                 stack.enter_context(self._dashboard)
-            if self._server is not None:
+            if self._server is not None and self._to_server is not None:
                 stack.enter_context(self._server)
+                stack.enter_context(self._to_server)
             self._stack = stack.pop_all()
         return self
 
@@ -90,9 +93,11 @@ class Field:
         assert self._dashboard is not None, "this field has no dashboard"
         return self._dashboard
 
-    def disk(self, folder: Path) -> Disk | HangingServer:
+    def disk(self, folder: Path) -> Disk | Server:
         """The place of a run's database: a small disk, or the server."""
-        return Disk(folder) if self._server is None else HangingServer(folder, self._server)
+        if self._server is None or self._to_server is None:
+            return Disk(folder)
+        return Server(folder, self._server, self._to_server)
 
     def database(self, file: Path) -> Path | str:
         """A new database for a run whose disk does not get full."""

@@ -16,7 +16,7 @@ import msgspec
 
 from tests.chaos import result as results
 from tests.chaos.callback import play_callback
-from tests.chaos.cells import Cell
+from tests.chaos.cells import OF_THE_DATABASE, Cell
 from tests.chaos.field import Field
 from tests.chaos.plan import AnyCell, Run
 from tests.chaos.rating_cells import RatingCell
@@ -48,7 +48,7 @@ def play_all(
     ensure_root("22")
     waiting: queue.SimpleQueue[Run] = queue.SimpleQueue()
     # Those that need the same field one after the other.
-    for run in sorted(runs, key=lambda run: _needs(run.cell)):
+    for run in sorted(runs, key=lambda run: _needs(run.cell, postgresql=postgresql)):
         waiting.put(run)
     done: list[Result] = []
     failed: list[BaseException] = []
@@ -76,11 +76,13 @@ def play_all(
     return sorted(done, key=lambda result: result.number)
 
 
-def _needs(cell: AnyCell) -> tuple[bool, str]:
-    """The kind of field that a run needs: with a broker or without, and which side dials."""
-    if isinstance(cell, Cell | RatingCell):
-        return (False, Connect.CLIENT.value)
-    return (True, cell.connect.value)
+def _needs(cell: AnyCell, *, postgresql: bool) -> tuple[bool, str, bool]:
+    """The kind of field that a run needs: with a broker, which side dials, and with PostgreSQL."""
+    if isinstance(cell, Cell):
+        return (False, Connect.CLIENT.value, postgresql or cell.fault in OF_THE_DATABASE)
+    if isinstance(cell, RatingCell):
+        return (False, Connect.CLIENT.value, postgresql)
+    return (True, cell.connect.value, postgresql)
 
 
 def _work(
@@ -92,7 +94,7 @@ def _work(
     keep: bool,
     postgresql: bool,
 ) -> None:
-    has: tuple[bool, str] | None = None
+    has: tuple[bool, str, bool] | None = None
     field: Field | None = None
     with ExitStack() as stack:
         while not failed:
@@ -100,10 +102,11 @@ def _work(
                 run = waiting.get_nowait()
             except queue.Empty:
                 return
-            needs = _needs(run.cell)
+            needs = _needs(run.cell, postgresql=postgresql)
             if field is None or needs != has:
                 stack.close()
-                field = Field(folder, connect=Connect(needs[1]), broker=needs[0], postgresql=postgresql)
+                broker, connect, server = needs
+                field = Field(folder, connect=Connect(connect), broker=broker, postgresql=server)
                 has = needs
                 stack.enter_context(field)
             for _ in range(1 + MORE_TRIES):

@@ -146,8 +146,16 @@ class PostgreSql:
         self.stop()
         shutil.rmtree(self._folder)
 
-    def url(self, *, user: str = "postgres", password: str = PASSWORD, database: str = "postgres") -> str:
-        return f"postgresql://{user}:{password.replace(' ', '%20')}@127.0.0.1:{self.port}/{database}"
+    def url(
+        self,
+        *,
+        user: str = "postgres",
+        password: str = PASSWORD,
+        database: str = "postgres",
+        port: int | None = None,
+    ) -> str:
+        """An address. `port`: of what lies between."""
+        return f"postgresql://{user}:{password.replace(' ', '%20')}@127.0.0.1:{port or self.port}/{database}"
 
     @asynccontextmanager
     async def emptied(self) -> AsyncIterator[str]:
@@ -158,7 +166,7 @@ class PostgreSql:
         """
         url = self.url(database=_TESTS)
         if not self._made:
-            await self._administer(
+            await self.administer(
                 f"DROP DATABASE IF EXISTS {_TESTS} WITH (FORCE)", f"CREATE DATABASE {_TESTS}"
             )
             await (await Store.open(url)).close()
@@ -171,11 +179,12 @@ class PostgreSql:
     def new_database(self, name: str) -> str:
         """The address of a new, empty database; the one of this name is removed."""
         asyncio.run(
-            self._administer(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)', f'CREATE DATABASE "{name}"')
+            self.administer(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)', f'CREATE DATABASE "{name}"')
         )
         return self.url(database=name)
 
-    async def _administer(self, *statements: str) -> None:
+    async def administer(self, *statements: str) -> None:
+        """Do something as the superuser."""
         connection = await asyncpg.connect(self.url())
         try:
             for statement in statements:

@@ -1,10 +1,11 @@
-"""A wire that can be cut, or go dead without a word: a TCP relay between the daemon and Asterisk."""
+"""A wire that can be cut, be slow, or go dead without a word: a TCP relay between the daemon and a server."""
 
 from __future__ import annotations
 
 import contextlib
 import socket
 import threading
+import time
 from types import TracebackType
 from typing import Self
 
@@ -22,6 +23,7 @@ class Wire:
         self._lock = threading.Lock()
         self._flows = threading.Event()
         self._flows.set()
+        self._delay_s = 0.0
 
     def __enter__(self) -> Self:
         self.mend()
@@ -47,6 +49,10 @@ class Wire:
     def flow(self) -> None:
         """Deliver late all that was held back, as a network does that comes back."""
         self._flows.set()
+
+    def slow(self, delay_s: float) -> None:
+        """What comes in either direction waits as long before it goes on."""
+        self._delay_s = delay_s
 
     def cut(self) -> None:
         """Every connection breaks, and no new one is taken."""
@@ -82,22 +88,22 @@ class Wire:
                     return
                 self._ends += [near, far]
             both = [
-                threading.Thread(target=_relay, args=(*ends, self._flows), name="wire", daemon=True)
+                threading.Thread(target=self._relay, args=ends, name="wire", daemon=True)
                 for ends in ((near, far), (far, near))
             ]
             threading.Thread(target=_close_after, args=(both, near, far), name="wire", daemon=True).start()
 
-
-def _relay(source: socket.socket, target: socket.socket, flows: threading.Event) -> None:
-    with contextlib.suppress(OSError):
-        while chunk := source.recv(65536):
-            flows.wait()
-            target.sendall(chunk)
-    # The end of a connection gets through no sooner than its bytes.
-    flows.wait()
-    for end in (source, target):
+    def _relay(self, source: socket.socket, target: socket.socket) -> None:
         with contextlib.suppress(OSError):
-            end.shutdown(socket.SHUT_RDWR)
+            while chunk := source.recv(65536):
+                time.sleep(self._delay_s)
+                self._flows.wait()
+                target.sendall(chunk)
+        # The end of a connection gets through no sooner than its bytes.
+        self._flows.wait()
+        for end in (source, target):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
 
 
 def _close_after(relays: list[threading.Thread], near: socket.socket, far: socket.socket) -> None:

@@ -18,7 +18,7 @@ from callsteward.store.claim import SiteClaim
 from callsteward.store.engine import connect
 from callsteward.store.records import Store
 from tests.lab.postgresql import PostgreSql
-from tests.postgresql.test_postgresql import administer, asterisk_for, running
+from tests.postgresql.test_postgresql import asterisk_for, running
 
 REFUSED = (
     r"another daemon of the site 'main' uses this database \(it connected from 127\.0\.0\.1 at"
@@ -39,9 +39,9 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 async def url(postgresql: PostgreSql) -> AsyncIterator[str]:
     """A database without tables."""
-    await administer(postgresql, "CREATE DATABASE claimed")
+    await postgresql.administer("CREATE DATABASE claimed")
     yield postgresql.url(database="claimed")
-    await administer(postgresql, "DROP DATABASE claimed WITH (FORCE)")
+    await postgresql.administer("DROP DATABASE claimed WITH (FORCE)")
 
 
 async def tables(url: str) -> list[str]:
@@ -90,7 +90,7 @@ async def test_a_lost_connection_is_made_again_and_claims_the_site_again(
     claim = SiteClaim("main")
     store = await Store.open(url, claim=claim)
     keeping = asyncio.create_task(claim.keep())
-    await administer(postgresql, BACKENDS)
+    await postgresql.administer(BACKENDS)
     await asyncio.sleep(0.6)
     assert not keeping.done()
     with pytest.raises(StoreError, match=REFUSED):
@@ -106,7 +106,7 @@ async def test_a_daemon_whose_site_another_one_took_meanwhile_ends(postgresql: P
     claim = SiteClaim("main")
     store = await Store.open(url, claim=claim)
     other = await asyncpg.connect(url)
-    await administer(postgresql, BACKENDS)
+    await postgresql.administer(BACKENDS)
     await other.execute("SELECT pg_advisory_lock(1668510569, hashtext('main'))")
     async with asyncio.timeout(10):
         with pytest.raises(StoreError, match=REFUSED):

@@ -43,25 +43,15 @@ CAPTURES = REPOSITORY / "tests" / "replay" / "captures"
 SECRET = "of the tests"
 
 
-async def administer(server: PostgreSql, *statements: str) -> None:
-    connection = await asyncpg.connect(server.url())
-    try:
-        for statement in statements:
-            await connection.execute(statement)
-    finally:
-        await connection.close()
-
-
 @pytest.fixture
 async def database(postgresql: PostgreSql) -> AsyncIterator[str]:
     """The address of an empty database that belongs to a user of its own."""
-    await administer(
-        postgresql,
+    await postgresql.administer(
         "CREATE ROLE wfm LOGIN PASSWORD 's3cret-of-wfm'",
         "CREATE DATABASE calls OWNER wfm",
     )
     yield postgresql.url(user="wfm", password="s3cret-of-wfm", database="calls")
-    await administer(postgresql, "DROP DATABASE calls WITH (FORCE)", "DROP ROLE wfm")
+    await postgresql.administer("DROP DATABASE calls WITH (FORCE)", "DROP ROLE wfm")
 
 
 @asynccontextmanager
@@ -72,14 +62,14 @@ async def refused(server: PostgreSql, how: str) -> AsyncIterator[None]:
         server.stop()
     else:
         ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'wfm'"
-        await administer(server, there, ended)
+        await server.administer(there, ended)
     try:
         yield
     finally:
         if how == "stopped":
             server.start()
         else:
-            await administer(server, back)
+            await server.administer(back)
 
 
 REFUSALS = {
@@ -193,9 +183,7 @@ async def test_a_server_that_refuses_at_the_start_says_why(
 async def test_a_database_that_cannot_hold_every_name_is_refused(
     postgresql: PostgreSql, encoding: str
 ) -> None:
-    await administer(
-        postgresql, f"CREATE DATABASE narrow ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0"
-    )
+    await postgresql.administer(f"CREATE DATABASE narrow ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0")
     url = postgresql.url(database="narrow")
     with pytest.raises(StoreError, match=f"has the encoding {encoding}, which cannot hold every name"):
         await Store.open(url)
@@ -203,7 +191,7 @@ async def test_a_database_that_cannot_hold_every_name_is_refused(
     tables = await connection.fetch("SELECT * FROM pg_tables WHERE schemaname = 'public'")
     await connection.close()
     assert tables == []
-    await administer(postgresql, "DROP DATABASE narrow")
+    await postgresql.administer("DROP DATABASE narrow")
 
 
 async def test_a_missing_database_is_reported(postgresql: PostgreSql) -> None:
@@ -261,9 +249,9 @@ async def away(server: PostgreSql, how: str) -> AsyncIterator[None]:
         # As a server that became the replica of another one says it.
         read_only = "ALTER DATABASE calls SET default_transaction_read_only = {}"
         ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'wfm'"
-        await administer(server, read_only.format("on"), ended)
+        await server.administer(read_only.format("on"), ended)
         yield
-        await administer(server, read_only.format("off"), ended)
+        await server.administer(read_only.format("off"), ended)
     else:
         async with refused(server, how):
             yield

@@ -13,7 +13,7 @@ from callsteward.exceptions import StoreError
 from callsteward.store.engine import writing
 from callsteward.store.records import Store
 from tests.lab.postgresql import PostgreSql
-from tests.postgresql.test_postgresql import QUESTIONS, administer, read
+from tests.postgresql.test_postgresql import QUESTIONS, read
 from tests.unit.store.samples import RECORD
 
 # What a newer version may do beneath an older one: add.
@@ -29,9 +29,9 @@ NEWER = (
 @pytest.fixture
 async def url(postgresql: PostgreSql) -> AsyncIterator[str]:
     """A database without tables."""
-    await administer(postgresql, "CREATE DATABASE upgraded")
+    await postgresql.administer("CREATE DATABASE upgraded")
     yield postgresql.url(database="upgraded")
-    await administer(postgresql, "DROP DATABASE upgraded WITH (FORCE)")
+    await postgresql.administer("DROP DATABASE upgraded WITH (FORCE)")
 
 
 async def test_daemons_that_start_together_make_the_tables_once(url: str) -> None:
