@@ -51,7 +51,7 @@ class Wire:
         self._flows.set()
 
     def slow(self, delay_s: float) -> None:
-        """What comes in either direction waits as long before it goes on."""
+        """Bytes in either direction wait this long before they go on."""
         self._delay_s = delay_s
 
     def cut(self) -> None:
