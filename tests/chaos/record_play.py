@@ -357,8 +357,8 @@ class _Play:
         return records
 
     def _records(self) -> list[CallRecord]:
-        rows = self._daemon.rows("SELECT record FROM calls ORDER BY id")
-        return of_this_run([decode(row["record"]) for row in rows], self._began)
+        rows = self._daemon.rows("SELECT record, packed FROM calls ORDER BY id")
+        return of_this_run([decode(row["packed"] or row["record"]) for row in rows], self._began)
 
     def _published(self, records: list[CallRecord]) -> list[dict[str, Any]]:
         """The records that the dashboard got, as soon as all have come or the time is up."""

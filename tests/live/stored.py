@@ -13,6 +13,8 @@ from typing import Any
 
 import asyncpg
 
+from callsteward.store.stored import line_of
+
 Row = dict[str, Any]
 
 
@@ -45,7 +47,8 @@ class Stored:
 
     def records(self) -> list[Row]:
         """The call records, oldest first."""
-        return [json.loads(row["record"]) for row in self.rows("SELECT record FROM calls ORDER BY id")]
+        rows = self.rows("SELECT record, packed FROM calls ORDER BY id")
+        return [json.loads(line_of(row["packed"] or row["record"])) for row in rows]
 
     def call(self, line: str, direction: str = "inbound") -> Row:
         """The one record of a line's calls of a direction."""

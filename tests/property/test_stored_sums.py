@@ -174,7 +174,7 @@ async def test_reports_from_stored_sums_are_those_over_the_records_whatever_come
                 await connection.execute(
                     update(calls)
                     .where(calls.c.site == site, calls.c.call_id == lost.call_id)
-                    .values(record="?")
+                    .values(record="?", packed=None)
                 )
             await keeper.stored.doubt()
     await _agree(config, store)

@@ -345,7 +345,9 @@ async def test_a_stored_call_of_today_that_cannot_be_read_keeps_nobody_from_star
     store = await records_module.Store.open(config.store.url)
     await store.save([good, msgspec.structs.replace(good, call_id="damaged")])
     async with writing(store.engine) as connection:
-        await connection.execute(text("UPDATE calls SET record = '}' WHERE call_id = 'damaged'"))
+        await connection.execute(
+            text("UPDATE calls SET packed = NULL, record = '}' WHERE call_id = 'damaged'")
+        )
     await store.close()
     async with running(config) as live:
         await ari.connected()

@@ -229,7 +229,7 @@ def test_a_call_that_cannot_be_read_is_named_and_the_others_are_listed(tmp_path)
     asyncio.run(fill())
     with sqlite3.connect(tmp_path / "calls.db") as database:
         [damaged] = database.execute("SELECT call_id FROM calls ORDER BY at_ms LIMIT 1").fetchone()
-        database.execute("UPDATE calls SET record = '}' WHERE call_id = ?", [damaged])
+        database.execute("UPDATE calls SET packed = NULL, record = '}' WHERE call_id = ?", [damaged])
     database.close()
     span = ("--from", "2026-11-22", "--to", "2026-11-23")
     for command in (("calls",), ("report", "calls", *span), ("report", "intervals", *span)):

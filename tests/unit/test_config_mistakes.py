@@ -73,7 +73,7 @@ def complaints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Complaints:
         ("[[lines]]\nname = 'x'\nhold_limit_s = 3", ("lines.x.hold_limit_s: no such key here; it belongs to"
         " [profiles.NAME]")),
         ("[mqtt]\nxyzzy = 1", "mqtt.xyzzy: no such key; `callsteward config-schema` prints all there are"),
-        ("[store]\npath = 'x'", "store.path: no such key; there is url, retention_days"),
+        ("[store]\npath = 'x'", "store.path: no such key; there is url, retention_days, compress_records"),
         (
             "[[lines]]\nname = 'x'\nprofile = 'pateint'\n[profiles.patient]",
             "lines.x.profile: no profile 'pateint'; did you mean patient?",

@@ -186,17 +186,21 @@ def _plain(row: RowMapping) -> dict[str, Any]:
     """A row as people and programs read it: moments in RFC 3339, messages as JSON."""
     import msgspec
 
-    from callsteward.exceptions import NOT_JSON
+    from callsteward.exceptions import NOT_JSON, StoreError
+    from callsteward.store.stored import line_of
 
     found: dict[str, Any] = {}
-    for name, value in row.items():
+    values = dict(row)
+    if (packed := values.pop("packed", None)) is not None:
+        values["record"] = packed
+    for name, value in values.items():
         if name.endswith("at_ms"):
             found[name.removesuffix("_ms")] = None if value is None else rfc3339(value)
         elif name in _MESSAGES:
             try:
-                found[name] = msgspec.json.decode(value)
-            except NOT_JSON:
-                found[name] = value
+                found[name] = msgspec.json.decode(line_of(value))
+            except (*NOT_JSON, StoreError):
+                found[name] = value if isinstance(value, str) else value.hex()
         else:
             found[name] = value
     return found

@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, RowMapping, and_, delete, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callsteward.client.found import Found, find, key_of
-from callsteward.exceptions import NOT_JSON
+from callsteward.exceptions import NOT_JSON, StoreError
 from callsteward.lost.calls import LostCalls
 from callsteward.outgoing.ledger import Ledger
 from callsteward.outgoing.plan import Plan
@@ -25,6 +25,8 @@ from callsteward.store.clauses import one_of
 from callsteward.store.engine import failing, writing
 from callsteward.store.holdings import HOLDINGS, Holding
 from callsteward.store.message import Announce
+from callsteward.store.packed import pack
+from callsteward.store.stored import line_of
 from callsteward.store.tables import do_not_call, lost_calls, outbox, ratings
 
 ERASED = "erased"
@@ -176,14 +178,17 @@ class Eraser:
 def _without_ref(holding: Holding, row: RowMapping, found: Found) -> Mapping[str, object]:
     """A message's column without the client's reference; nothing where it is not in it."""
     assert holding.body is not None
+    packed = row.get("packed")
     try:
-        said = msgspec.json.decode(row[holding.body.name])
-    except NOT_JSON:
+        said = msgspec.json.decode(line_of(row[holding.body.name] if packed is None else packed))
+    except (*NOT_JSON, StoreError):
         return {}
     if not isinstance(said, dict) or said.get("client_ref") not in found.refs:
         return {}
     text = msgspec.json.encode({**said, "client_ref": None})
-    values: dict[str, object] = {holding.body.name: text.decode()}
+    # In the form in which it is: a daemon of an earlier version may not read the other one.
+    name, value = (holding.body.name, text.decode()) if packed is None else ("packed", pack(text))
+    values: dict[str, object] = {name: value}
     if holding.table is outbox:
         values["size"] = len(text)
     return values

@@ -150,6 +150,13 @@ class StoreSettings(Section):
         description="Days for which call records are kept, with their tags and settled work; unset: for ever."
         " At least 40, since intervals of the last 35 days may still be summed again.",
     )
+    compress_records: bool | None = Field(
+        None,
+        description="true: call records are stored compressed, in an eighth of the space. Unset: true with"
+        " SQLite, false with PostgreSQL, where a daemon of an earlier version, which cannot read them, may"
+        " still be running at another site: set it to true there when all daemons of the database are"
+        " upgraded.",
+    )
     _folder: Path = PrivateAttr(default_factory=Path)
     _warning: str = PrivateAttr("")
 

@@ -79,7 +79,9 @@ class Daemon:
             # A second daemon of the site on another machine must not either.
             claim = SiteClaim(config.site.name)
             stack.push_async_callback(claim.close)
-            store = await Store.open(config.store.url, announce, claim=claim)
+            store = await Store.open(
+                config.store.url, announce, claim=claim, compress=config.store.compress_records
+            )
             stack.push_async_callback(closed, store)
             _say_where(config)
             session = await stack.enter_async_context(open_session(config.asterisk))

@@ -20,7 +20,7 @@ from callsteward.intervals.slot import Known
 from callsteward.record.call import Direction
 from callsteward.store.changed_slots import LONGEST_CALL_MS, changed_again
 from callsteward.store.engine import failing, insert_into, writing
-from callsteward.store.stored import readable
+from callsteward.store.stored import RECORD, readable, record_in
 from callsteward.store.tables import (
     callback_transitions,
     callbacks,
@@ -120,7 +120,7 @@ class IntervalStore:
             with failing("read"):
                 async with self.engine.connect() as connection:
                     rows = (await connection.execute(self._calls_from(after, to_ms).limit(_PAGE))).all()
-            records = [(row, readable(row.call_id, row.record)) for row in rows]
+            records = [(row, readable(row.call_id, record_in(row))) for row in rows]
             for row, record in records:
                 if record is None:
                     unreadable(row.at_ms)
@@ -153,9 +153,15 @@ class IntervalStore:
 
     def _calls_from(
         self, after: tuple[int, int], to_ms: int
-    ) -> Select[tuple[int, str, str, int, str | None]]:
+    ) -> Select[tuple[int, str, str, bytes | None, int, str | None]]:
         return (
-            select(calls.c.id, calls.c.call_id, calls.c.record, calls.c.at_ms, callbacks.c.state)
+            select(
+                calls.c.id,
+                calls.c.call_id,
+                *RECORD,
+                calls.c.at_ms,
+                callbacks.c.state,
+            )
             .outerjoin(
                 callbacks,
                 (callbacks.c.site == calls.c.site) & (callbacks.c.origin_call_id == calls.c.call_id),

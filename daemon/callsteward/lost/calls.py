@@ -19,7 +19,7 @@ from callsteward.record.facts import CallEnded, Fact
 from callsteward.store.direct import Sql, along, read, write
 from callsteward.store.engine import failing, insert_into, writing
 from callsteward.store.prepared import Prepared
-from callsteward.store.stored import all_readable
+from callsteward.store.stored import RECORD, all_readable, record_in
 from callsteward.store.tables import calls, lost_calls, lost_calls_settled
 
 _UNANSWERED = frozenset(
@@ -190,7 +190,7 @@ class LostCalls:
     async def listed(self, line: str | None = None) -> list[CallRecord]:
         """The lost calls, oldest first."""
         query = (
-            select(calls.c.call_id, calls.c.record)
+            select(calls.c.call_id, *RECORD)
             .join(
                 lost_calls,
                 and_(lost_calls.c.site == calls.c.site, lost_calls.c.call_id == calls.c.call_id),
@@ -203,7 +203,7 @@ class LostCalls:
         with failing("read"):
             async with self._engine.connect() as connection:
                 rows = await connection.execute(query)
-                return list(all_readable((row.call_id, row.record) for row in rows))
+                return list(all_readable((row.call_id, record_in(row)) for row in rows))
 
     async def counts(self) -> dict[str, int]:
         """The number of calls on the list by line; lines without one are left out."""

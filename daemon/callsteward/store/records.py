@@ -18,8 +18,9 @@ from callsteward.store.direct import Sql, write
 from callsteward.store.engine import connect, failing, insert_into, writing
 from callsteward.store.message import Announce, nobody
 from callsteward.store.outbox import put_in
+from callsteward.store.packed import pack
 from callsteward.store.prepared import Prepared
-from callsteward.store.stored import all_readable, readable
+from callsteward.store.stored import RECORD, all_readable, readable, record_in
 from callsteward.store.tables import calls
 
 _COLUMNS = tuple(column.name for column in calls.columns if column.name != "id")
@@ -45,11 +46,15 @@ class Store:
     """The database of call records. Every method raises StoreError when the database fails.
 
     `announce` makes the messages about a record; they are stored in the record's transaction.
+    `compress`: records are stored packed; None: in SQLite they are, in PostgreSQL not (see `StoreSettings`).
     """
 
-    def __init__(self, engine: AsyncEngine, announce: Announce = nobody) -> None:
+    def __init__(
+        self, engine: AsyncEngine, announce: Announce = nobody, *, compress: bool | None = None
+    ) -> None:
         self._engine = engine
         self._announce = announce
+        self._packs = engine.dialect.name == "sqlite" if compress is None else compress
         new = insert_into(engine, calls).on_conflict_do_nothing(index_elements=["site", "call_id"])
         self._changed = ChangedSlots(engine)
         self._insert = Prepared(new.returning(calls.c.site, calls.c.call_id), _COLUMNS)
@@ -62,14 +67,15 @@ class Store:
         *,
         create: bool = True,
         claim: SiteClaim | None = None,
+        compress: bool | None = None,
     ) -> Self:
         """The store at `url` (config key store.url), migrated where needed; see `connect`.
 
         `claim`: taken before anything is written.
         """
         if claim is None:
-            return cls(await connect(url, create=create), announce)
-        return cls(await connect(url, create=create, first=claim.take), announce)
+            return cls(await connect(url, create=create), announce, compress=compress)
+        return cls(await connect(url, create=create, first=claim.take), announce, compress=compress)
 
     async def save(self, records: Sequence[CallRecord]) -> list[CallRecord]:
         """Store records; returns the new ones in the order given. All are on disk when this returns.
@@ -83,7 +89,7 @@ class Store:
         for record in records:
             first.setdefault((record.site, record.call_id), record)
         now_ms = time.time_ns() // 1_000_000
-        rows = [_row(record, now_ms) for record in first.values()]
+        rows = [_row(record, now_ms, packs=self._packs) for record in first.values()]
         slots = {
             key: [
                 (record.site, start_ms)
@@ -115,7 +121,7 @@ class Store:
             with failing("read"):
                 async with self._engine.connect() as connection:
                     rows = (await connection.execute(_select(query, after).limit(page))).all()
-            for record in all_readable((row.call_id, row.record) for row in rows):
+            for record in all_readable((row.call_id, record_in(row)) for row in rows):
                 yield record
             if len(rows) < page:
                 return
@@ -130,7 +136,7 @@ class Store:
         Unlike `calls` it goes by when a record was published, not by when its call began.
         """
         query = (
-            select(calls.c.id, calls.c.stored_at_ms, calls.c.call_id, calls.c.record)
+            select(calls.c.id, calls.c.stored_at_ms, calls.c.call_id, *RECORD)
             .order_by(calls.c.id)
             .limit(_PAGE)
         )
@@ -144,7 +150,7 @@ class Store:
                 async with self._engine.connect() as connection:
                     rows = (await connection.execute(query.where(calls.c.id > after))).all()
             for row in rows:
-                record = readable(row.call_id, row.record)
+                record = readable(row.call_id, record_in(row))
                 if record is not None:
                     yield row.stored_at_ms, record
             if len(rows) < _PAGE:
@@ -182,8 +188,10 @@ class Store:
         await self._engine.dispose()
 
 
-def _select(query: CallQuery, after: tuple[int, int] | None) -> Select[tuple[int, int, str, str]]:
-    statement = select(calls.c.at_ms, calls.c.id, calls.c.call_id, calls.c.record).order_by(
+def _select(
+    query: CallQuery, after: tuple[int, int] | None
+) -> Select[tuple[int, int, str, str, bytes | None]]:
+    statement = select(calls.c.at_ms, calls.c.id, calls.c.call_id, *RECORD).order_by(
         calls.c.at_ms, calls.c.id
     )
     if query.site is not None:
@@ -202,7 +210,8 @@ def _select(query: CallQuery, after: tuple[int, int] | None) -> Select[tuple[int
     return statement
 
 
-def _row(record: CallRecord, now_ms: int) -> dict[str, Any]:
+def _row(record: CallRecord, now_ms: int, *, packs: bool) -> dict[str, Any]:
+    line = encode(record)
     started = ms_of(record.started_at)
     ended = ms_of(record.ended_at)
     return {
@@ -219,5 +228,6 @@ def _row(record: CallRecord, now_ms: int) -> dict[str, Any]:
         "ended_at_ms": ended,
         "complete": record.complete,
         "stored_at_ms": now_ms,
-        "record": encode(record).decode(),
+        "record": "" if packs else line.decode(),
+        "packed": pack(line) if packs else None,
     }

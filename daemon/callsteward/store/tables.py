@@ -48,8 +48,10 @@ calls = Table(
     Column("ended_at_ms", BigInteger),
     Column("complete", Boolean, nullable=False),
     Column("stored_at_ms", BigInteger, nullable=False),
-    # The record byte for byte as it was published; the columns above are there to find it.
+    # The record byte for byte as it was published; the columns above are there to find it. Empty where it is
+    # packed: see store/packed.py.
     Column("record", Text, nullable=False),
+    Column("packed", LargeBinary),
     UniqueConstraint("site", "call_id"),
     Index(None, "at_ms"),
     Index(None, "line", "at_ms"),

@@ -4,12 +4,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from callsteward.exceptions import StoreError
 from callsteward.record.call import CallRecord, Outcome, encode
 from callsteward.store import stored
+from callsteward.store.packed import pack
 from callsteward.store.records import CallQuery, Store
 from callsteward.store.stored import Unreadable, decode
+from callsteward.store.tables import calls
 
 Build = Callable[..., CallRecord]
 START_MS = 1_795_314_131_654  # 2026-11-22T02:22:11.654Z
@@ -47,12 +50,10 @@ async def test_a_row_that_cannot_be_read_is_named_and_counted_once_and_passed_ov
     found = Unreadable()
     monkeypatch.setattr(stored, "UNREADABLE", found)
     await store.save([record(call_id=str(number)) for number in range(4)])
+    newer = encode(record(call_id="2")).replace(b'"duration_s"', b'"x"')
     async with store.engine.begin() as database:
-        for change in (
-            "UPDATE calls SET record = '{\"schema\"' WHERE call_id = '1'",
-            "UPDATE calls SET record = replace(record, '\"duration_s\"', '\"x\"') WHERE call_id = '2'",
-        ):
-            await database.exec_driver_sql(change)
+        for call_id, packed in (("1", pack(b'{"schema"')), ("2", pack(newer))):
+            await database.execute(update(calls).where(calls.c.call_id == call_id).values(packed=packed))
     for _ in range(2):
         assert await _ids(store) == ["0", "3"]
         later = [item.call_id async for _, item in store.stored("main", from_ms=0, to_ms=1 << 60)]
