@@ -22,8 +22,9 @@ from callsteward.intervals import grid
 from callsteward.intervals.grid import MINUTE_MS
 from callsteward.intervals.keeping import SumsKeeper
 from callsteward.intervals.observed import Observed
-from callsteward.intervals.row import IntervalExpired, IntervalRow
-from callsteward.intervals.slot import Scheme, Summing
+from callsteward.intervals.row import IntervalExpired, IntervalKind, IntervalRow
+from callsteward.intervals.slot import Known, Scheme, rows_of_sums
+from callsteward.intervals.slot_sums import SlotSums
 from callsteward.intervals.store import Cursor, IntervalStore
 
 log = structlog.get_logger(__name__)
@@ -196,15 +197,20 @@ class Publisher:
             self._publish(expired)
         self._expired_ms = until_ms
 
+    def _rows(self, start_ms: int, sums: SlotSums, around: Known) -> list[IntervalRow]:
+        return [
+            row for kind in IntervalKind for row in rows_of_sums(self._scheme, kind, start_ms, sums, around)
+        ]
+
     async def _sum(self, start_ms: int, final_before_ms: int, now_ms: int) -> float:
         """Sum and publish; returns the seconds of processor time that the sums took."""
         end_ms = start_ms + self._length_ms
-        summing = Summing(self._scheme, start_ms)
         took_s = self._sums.took_s
         sums = await self._sums.sums(start_ms, end_ms)
-        summing.take_sums(sums)
         around = await self._store.around(start_ms, end_ms, ())
-        rows, rows_s = await asyncio.to_thread(_timed, summing.rows, around)
+        rows, rows_s = await asyncio.to_thread(
+            _timed, lambda known: self._rows(start_ms, sums, known), around
+        )
         final = end_ms <= final_before_ms and not sums.waits
         revised = await self._revise(rows, final=final, now_ms=now_ms)
         for row in revised:

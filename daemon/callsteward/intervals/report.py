@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, tzinfo
+from functools import lru_cache
 from typing import Self
 
 import msgspec
@@ -54,12 +55,7 @@ async def intervals(
         some = starts[first : first + a_day]
         known = await source.around(some[0], some[-1] + starts.step)
         parts = [part async for part in source.keeper.parts(some[0], some[-1] + starts.step, days=False)]
-        yield [
-            row
-            for start_ms in some
-            for row in _rows(wanted, start_ms, parts, known)
-            if row.kind is kind and name in {None, row.name}
-        ]
+        yield [row for start_ms in some for row in _rows(kind, name, wanted, start_ms, parts, known)]
 
 
 async def of_periods(
@@ -78,22 +74,22 @@ async def of_periods(
         scheme = msgspec.structs.replace(wanted, minutes=(to_ms - from_ms) // grid.MINUTE_MS)
         known = await source.around(from_ms, to_ms)
         parts = [part async for part in source.keeper.parts(from_ms, to_ms, days=True)]
-        yield [
-            row
-            for row in _rows(scheme, from_ms, parts, known)
-            if row.kind is kind and name in {None, row.name}
-        ]
+        yield _rows(kind, name, scheme, from_ms, parts, known)
 
 
 def _rows(
-    wanted: slot.Scheme, start_ms: int, parts: Sequence[tuple[int, SlotSums]], known: slot.Known
+    kind: IntervalKind,
+    name: str | None,
+    wanted: slot.Scheme,
+    start_ms: int,
+    parts: Sequence[tuple[int, SlotSums]],
+    known: slot.Known,
 ) -> list[IntervalRow]:
     """The rows of one interval, from those of the parts that are in it."""
     end_ms = start_ms + wanted.minutes * grid.MINUTE_MS
     mine = [sums for at_ms, sums in parts if start_ms <= at_ms < end_ms]
-    summing = slot.Summing(wanted, start_ms)
-    summing.take_sums(mine[0] if len(mine) == 1 else merged(mine))
-    return summing.rows(known)
+    sums = mine[0] if len(mine) == 1 else merged(mine)
+    return slot.rows_of_sums(wanted, kind, start_ms, sums, known, name)
 
 
 class ReportSource:
@@ -126,16 +122,23 @@ class ReportSource:
 
 def cells(row: IntervalRow, zone: tzinfo) -> Cells:
     """A row as the cells of a file, under `columns`."""
-    local = datetime.fromtimestamp(row.start_ms / 1000, UTC).astimezone(zone)
+    start, end, local = _moments(row.start_ms, row.end_ms, zone)
     return {
         "site": row.site,
         row.kind.value: row.name,
-        "start": grid.iso(row.start_ms),
-        "end": grid.iso(row.end_ms),
-        "start_local": local.isoformat(),
+        "start": start,
+        "end": end,
+        "start_local": local,
         "minutes": row.minutes,
         **row.values,
     }
+
+
+@lru_cache(maxsize=4)
+def _moments(start_ms: int, end_ms: int, zone: tzinfo) -> tuple[str, str, str]:
+    """The same for all rows of a slot."""
+    local = datetime.fromtimestamp(start_ms / 1000, UTC).astimezone(zone)
+    return grid.iso(start_ms), grid.iso(end_ms), local.isoformat()
 
 
 def columns(kind: IntervalKind, thresholds_s: Sequence[int]) -> Columns:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from itertools import chain
 
 from callsteward.intervals.scope import Group
 
@@ -56,8 +57,7 @@ class Waits:
     nobody saw is in no numerator and no denominator: an unknown wait is not late.
     """
 
-    def __init__(self, thresholds_s: Sequence[int]) -> None:
-        self._thresholds_s = thresholds_s
+    def __init__(self) -> None:
         self.answered: dict[int, int] = {}
         self.abandoned: dict[int, int] = {}
         self.short = 0
@@ -79,59 +79,41 @@ class Waits:
                 counts[seconds] = counts.get(seconds, 0) + count
         self.short += short
 
-    def thresholds_row(self) -> dict[str, int]:
-        """`answered_le_T` and `abandoned_le_T` for each T."""
-        return {
-            answered_key(threshold_s): _within(self.answered, threshold_s)
-            for threshold_s in self._thresholds_s
-        } | {
-            abandoned_key(threshold_s): _within(self.abandoned, threshold_s)
-            for threshold_s in self._thresholds_s
-        }
 
-    def denominators_row(self) -> dict[str, int]:
-        """`sl_FORMULA_den` for each formula."""
-        return {denominator_key(formula): self._denominator(formula) for formula in Formula}
+def levels(
+    answered: Mapping[int, int], abandoned: Mapping[int, int], short: int, thresholds_s: Sequence[int]
+) -> list[int | float | None]:
+    """The values under `keys`, of calls counted by the seconds that they waited; `short` abandons among them.
 
-    def numerators_row(self) -> dict[str, int]:
-        """`sl_FORMULA_num_T` for each formula and T."""
-        return {
-            numerator_key(formula, threshold_s): self._numerator(formula, threshold_s)
-            for formula in Formula
-            for threshold_s in self._thresholds_s
-        }
+    A share is from 0 to 1, None if its denominator is 0.
+    """
+    if not answered and not abandoned:
+        count = len(thresholds_s)
+        return [0] * (len(Formula) + (2 + len(Formula)) * count) + [None] * (len(Formula) * count)
+    of_answered, of_all = sum(answered.values()), sum(answered.values()) + sum(abandoned.values())
+    answered_in = [_within(answered, threshold_s) for threshold_s in thresholds_s]
+    abandoned_in = [_within(abandoned, threshold_s) for threshold_s in thresholds_s]
+    either_in = [one + other for one, other in zip(answered_in, abandoned_in, strict=True)]
+    # In the order of Formula.
+    below = [of_all, of_answered, of_all, of_all - short]
+    above = [answered_in, answered_in, either_in, answered_in]
+    shares = [
+        round(counted / total, 4) if total else None
+        for total, counts in zip(below, above, strict=True)
+        for counted in counts
+    ]
+    return [*below, *answered_in, *abandoned_in, *chain.from_iterable(above), *shares]
 
-    def _denominator(self, formula: Formula) -> int:
-        answered, abandoned = sum(self.answered.values()), sum(self.abandoned.values())
-        match formula:
-            case Formula.ANSWERED:
-                return answered
-            case Formula.SHORT_LEFT_OUT:
-                return answered + abandoned - self.short
-            case _:
-                return answered + abandoned
 
-    def _numerator(self, formula: Formula, threshold_s: int) -> int:
-        within = _within(self.answered, threshold_s)
-        if formula is Formula.ABANDONS_POSITIVE:
-            within += _within(self.abandoned, threshold_s)
-        return within
+def keys(thresholds_s: Sequence[int]) -> list[str]:
+    """The keys of a row that are about waits, in order."""
+    return [
+        *(denominator_key(formula) for formula in Formula),
+        *(key(threshold_s) for key in (answered_key, abandoned_key) for threshold_s in thresholds_s),
+        *(numerator_key(formula, threshold_s) for formula in Formula for threshold_s in thresholds_s),
+        *(share_key(formula, threshold_s) for formula in Formula for threshold_s in thresholds_s),
+    ]
 
 
 def _within(counts: Mapping[int, int], threshold_s: int) -> int:
-    return sum(count for seconds, count in counts.items() if seconds <= threshold_s)
-
-
-def shares_row(
-    row: dict[str, int | float | None], thresholds_s: Sequence[int]
-) -> dict[str, int | float | None]:
-    """`service_level_FORMULA_T` of a row, 0 to 1; null if its denominator is 0 or not known."""
-    shares: dict[str, int | float | None] = {}
-    for formula in Formula:
-        below = row[denominator_key(formula)]
-        for threshold_s in thresholds_s:
-            above = row[numerator_key(formula, threshold_s)]
-            shares[share_key(formula, threshold_s)] = (
-                round(above / below, 4) if below and above is not None else None
-            )
-    return shares
+    return sum([count for seconds, count in counts.items() if seconds <= threshold_s])

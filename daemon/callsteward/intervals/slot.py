@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import lru_cache
 
 import msgspec
 
@@ -13,7 +14,11 @@ from callsteward.intervals.presence import Change, overlap_ms, staffed_and_avail
 from callsteward.intervals.row import IntervalKind, IntervalRow, Value
 from callsteward.intervals.scope import Contact
 from callsteward.intervals.slot_sums import SlotSums
-from callsteward.intervals.sums import Concurrency, Sums, unobserved_row
+from callsteward.intervals.sums import Concurrency, KeptSums, RowForm, Sums
+
+PhoneTimes = tuple[int | None, int | None]
+"""Milliseconds in which an operator's phone could be reached, and in which it was free; None: not known."""
+_NOT_KNOWN: PhoneTimes = (None, None)
 
 
 class Scheme(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,8 +65,6 @@ class Summing:
         self._lines = {name: self._of_line() for name in scheme.lines}
         self._operators = {name: self._of_operator(name) for name in scheme.operators}
         self._concurrency: dict[str, Concurrency] = {}
-        self._most: dict[str, int] = {}
-        self._staffed: Mapping[str, tuple[int, int]] | None = None
 
     def take(self, contacts: Iterable[Contact]) -> None:
         """Add calls that arrived in the interval."""
@@ -82,27 +85,21 @@ class Summing:
                 self._concurrency[line] = Concurrency(self._start_ms, self._end_ms)
             self._concurrency[line].add(begins_ms, ends_ms)
 
-    def take_sums(self, sums: SlotSums) -> None:
-        """Take the sums over the whole interval, instead of its calls; the phones are in them, too."""
-        for line, kept in sums.lines.items():
-            if line not in self._lines:
-                self._lines[line] = self._of_line()
-            self._lines[line].add_kept(kept)
-        for operator, kept in sums.operators.items():
-            if operator not in self._operators:
-                self._operators[operator] = self._of_operator(operator)
-            self._operators[operator].add_kept(kept)
-        self._most, self._staffed = sums.most, sums.staffed
-
     def rows(self, known: Known) -> list[IntervalRow]:
         """The rows: lines, then operators, each by name.
 
         Uses only the parts of `known` that are not about calls.
         """
-        observed_ms = _observed_ms(known, self._start_ms, self._end_ms)
+        rows = _Rows(self._scheme, self._start_ms, known)
         return [
-            *(self._line_row(name, observed_ms) for name in sorted(self._lines)),
-            *(self._operator_row(name, observed_ms, known) for name in sorted(self._operators)),
+            *(
+                rows.of_line(name, _kept(self._lines[name]), self._most_of(name))
+                for name in sorted(self._lines)
+            ),
+            *(
+                rows.of_operator(name, _kept(self._operators[name]), self._presence_of(name, known))
+                for name in sorted(self._operators)
+            ),
         ]
 
     def _of_line(self) -> Sums:
@@ -111,36 +108,44 @@ class Summing:
     def _of_operator(self, name: str) -> Sums:
         return Sums(OPERATOR_MEASURES, self._scheme.thresholds_s, name)
 
-    def _line_row(self, name: str, observed_ms: int | None) -> IntervalRow:
-        sums = self._lines[name]
-        most = self._most_of(name)
-        if not observed_ms and sums.empty and most is None:
-            unknown = unobserved_row(LINE_MEASURES, self._scheme.thresholds_s)
-            return self._row(IntervalKind.LINE, name, observed_ms, {"concurrent_max": None, **unknown})
-        return self._row(IntervalKind.LINE, name, observed_ms, {"concurrent_max": most or 0, **sums.row()})
-
     def _most_of(self, line: str) -> int | None:
         """The most calls at once; None if no call was on."""
         concurrency = self._concurrency.get(line)
-        return self._most.get(line) if concurrency is None else concurrency.most()
+        return None if concurrency is None else concurrency.most()
 
-    def _operator_row(self, name: str, observed_ms: int | None, known: Known) -> IntervalRow:
-        staffed, available = self._presence_of(name, known)
-        presence = {"staffed_s": _seconds(staffed), "available_s": _seconds(available)}
-        sums = self._operators[name]
-        if not observed_ms and sums.empty:
-            unknown = unobserved_row(OPERATOR_MEASURES, self._scheme.thresholds_s)
-            return self._row(IntervalKind.OPERATOR, name, observed_ms, {**presence, **unknown})
-        return self._row(IntervalKind.OPERATOR, name, observed_ms, {**presence, **sums.row()})
-
-    def _presence_of(self, operator: str, known: Known) -> tuple[int | None, int | None]:
-        if self._staffed is not None:
-            return self._staffed.get(operator, (None, None))
+    def _presence_of(self, operator: str, known: Known) -> PhoneTimes:
         changes = known.presence.get(operator, ())
         return staffed_and_available_ms(changes, known.watched, self._start_ms, self._end_ms)
 
+
+def _kept(sums: Sums) -> KeptSums | None:
+    return None if sums.empty else sums.kept()
+
+
+class _Rows:
+    """Makes the rows of one interval. A line or operator without sums (None) had no call."""
+
+    def __init__(self, scheme: Scheme, start_ms: int, known: Known) -> None:
+        self._scheme = scheme
+        self._start_ms = start_ms
+        self._observed_ms = _observed_ms(known, start_ms, start_ms + scheme.minutes * MINUTE_MS)
+
+    def of_line(self, name: str, kept: KeptSums | None, most: int | None) -> IntervalRow:
+        form = _form(IntervalKind.LINE, self._scheme.thresholds_s)
+        unknown = not self._observed_ms and kept is None and most is None
+        sums = form.unknown if unknown else form.empty if kept is None else form.row(kept)
+        first = {"concurrent_max": None if unknown else most or 0}
+        return self._row(IntervalKind.LINE, name, first, sums)
+
+    def of_operator(self, name: str, kept: KeptSums | None, presence: PhoneTimes) -> IntervalRow:
+        form = _form(IntervalKind.OPERATOR, self._scheme.thresholds_s)
+        unknown = not self._observed_ms and kept is None
+        sums = form.unknown if unknown else form.empty if kept is None else form.row(kept)
+        first = {"staffed_s": _seconds(presence[0]), "available_s": _seconds(presence[1])}
+        return self._row(IntervalKind.OPERATOR, name, first, sums)
+
     def _row(
-        self, kind: IntervalKind, name: str, observed_ms: int | None, values: Mapping[str, Value]
+        self, kind: IntervalKind, name: str, first: Mapping[str, Value], sums: Mapping[str, Value]
     ) -> IntervalRow:
         return IntervalRow(
             site=self._scheme.site,
@@ -149,8 +154,13 @@ class Summing:
             start_ms=self._start_ms,
             minutes=self._scheme.minutes,
             thresholds_s=self._scheme.thresholds_s,
-            values={"observed_s": _seconds(observed_ms), **values},
+            values={"observed_s": _seconds(self._observed_ms), **first, **sums},
         )
+
+
+@lru_cache(maxsize=4)
+def _form(kind: IntervalKind, thresholds_s: tuple[int, ...]) -> RowForm:
+    return RowForm(LINE_MEASURES if kind is IntervalKind.LINE else OPERATOR_MEASURES, thresholds_s)
 
 
 def rows(scheme: Scheme, start_ms: int, known: Known) -> list[IntervalRow]:
@@ -159,6 +169,24 @@ def rows(scheme: Scheme, start_ms: int, known: Known) -> list[IntervalRow]:
     summing.take(known.contacts)
     summing.take_spans(known.spans)
     return summing.rows(known)
+
+
+def rows_of_sums(
+    scheme: Scheme, kind: IntervalKind, start_ms: int, sums: SlotSums, known: Known, name: str | None = None
+) -> list[IntervalRow]:
+    """The rows of one kind of the interval that begins at `start_ms`, by name, from the sums over it.
+
+    `name`: only this one. The phones are in the sums, too.
+    """
+    made = _Rows(scheme, start_ms, known)
+    of_line = kind is IntervalKind.LINE
+    kept = sums.lines if of_line else sums.operators
+    names = sorted({*(scheme.lines if of_line else scheme.operators), *kept})
+    if name is not None:
+        names = [name] if name in names else []
+    if of_line:
+        return [made.of_line(one, kept.get(one), sums.most.get(one)) for one in names]
+    return [made.of_operator(one, kept.get(one), sums.staffed.get(one, _NOT_KNOWN)) for one in names]
 
 
 def keys(kind: IntervalKind, thresholds_s: Collection[int]) -> list[str]:

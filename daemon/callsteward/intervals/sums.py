@@ -10,20 +10,11 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from callsteward.intervals import scope
+from callsteward.intervals import scope, service_level
 from callsteward.intervals.measures import Measure, Unit, wait_ms
 from callsteward.intervals.row import Value
 from callsteward.intervals.scope import Contact, Group
-from callsteward.intervals.service_level import (
-    Formula,
-    Waits,
-    abandoned_key,
-    answered_key,
-    denominator_key,
-    numerator_key,
-    share_key,
-    shares_row,
-)
+from callsteward.intervals.service_level import Waits, levels
 from callsteward.record.call import Outcome
 
 Row = dict[str, Value]
@@ -64,7 +55,7 @@ class Sums:
         self._operator = operator
         self._groups: set[Group] = set()
         self._totals: list[int | None] = [None] * len(measures)
-        self._waits = Waits(thresholds_s)
+        self._waits = Waits()
         self.empty = True
         """Whether no call was added."""
 
@@ -104,32 +95,41 @@ class Sums:
 
     def row(self) -> Row:
         """The sums: zeros without calls, null if there were calls and none showed the value."""
-        row: Row = {}
-        for measure, total in zip(self._measures, self._totals, strict=True):
-            if total is None:
-                row[measure.name] = None if measure.group in self._groups else _shown(measure, 0)
-            else:
-                row[measure.name] = _shown(measure, total)
-        row |= self._waits.denominators_row()
-        row |= self._waits.thresholds_row()
-        row |= self._waits.numerators_row()
-        return row | shares_row(row, self._thresholds_s)
+        return RowForm(self._measures, self._thresholds_s).row(self.kept())
 
 
-def unobserved_row(measures: Iterable[Measure], thresholds_s: Sequence[int]) -> Row:
-    """The row of an interval that nobody watched and of which no call is known: every value is null."""
-    return dict.fromkeys(keys(measures, thresholds_s))
+class RowForm:
+    """The rows of lines, or those of operators: made once for many of them."""
+
+    def __init__(self, measures: Sequence[Measure], thresholds_s: Sequence[int]) -> None:
+        self._thresholds_s = thresholds_s
+        self._keys = keys(measures, thresholds_s)
+        self._measures = [
+            (1 << _GROUPS.index(measure.group), measure.unit is Unit.SECONDS) for measure in measures
+        ]
+        self.empty = self.row(KeptSums(0, [None] * len(measures), {}, {}, 0))
+        """The row without a call."""
+        self.unknown: Row = dict.fromkeys(self._keys)
+        """The row of an interval that nobody watched and of which no call is known: every value is null."""
+
+    def row(self, kept: KeptSums) -> Row:
+        """The sums: zeros without calls, null if there were calls and none showed the value."""
+        groups = kept.groups
+        values = [
+            (total / 1000 if seconds else total)
+            if total is not None
+            else None
+            if groups & group
+            else (0.0 if seconds else 0)
+            for (group, seconds), total in zip(self._measures, kept.totals, strict=True)
+        ]
+        values += levels(kept.answered, kept.abandoned, kept.short, self._thresholds_s)
+        return dict(zip(self._keys, values, strict=True))
 
 
 def keys(measures: Iterable[Measure], thresholds_s: Sequence[int]) -> list[str]:
     """The keys of a row, in order; those that depend on a threshold are at the end."""
-    return [
-        *(measure.name for measure in measures),
-        *(denominator_key(formula) for formula in Formula),
-        *(key(threshold_s) for key in (answered_key, abandoned_key) for threshold_s in thresholds_s),
-        *(numerator_key(formula, threshold_s) for formula in Formula for threshold_s in thresholds_s),
-        *(share_key(formula, threshold_s) for formula in Formula for threshold_s in thresholds_s),
-    ]
+    return [*(measure.name for measure in measures), *service_level.keys(thresholds_s)]
 
 
 class Concurrency:
@@ -152,7 +152,3 @@ class Concurrency:
             now += 1 if step % 2 else -1
             most = max(most, now)
         return most
-
-
-def _shown(measure: Measure, total: int) -> Value:
-    return total / 1000 if measure.unit is Unit.SECONDS else total

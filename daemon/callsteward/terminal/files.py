@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import io
 import re
 import sys
 from collections.abc import Iterable, Mapping
@@ -65,16 +66,35 @@ class Csv:
         self._moments = moments(columns)
         if excel is not None:
             out.write(codecs.BOM_UTF8)
-        self._writer = csv.DictWriter(
-            _Text(out),
-            list(columns),
+        self._names = list(columns)
+        # Numbers are most of a report's cells, and go into the file as they are.
+        as_they_are = {Holds.COUNT} if excel is not None else {Holds.COUNT, Holds.NUMBER}
+        self._written = [
+            (place, name) for place, (name, holds) in enumerate(columns.items()) if holds not in as_they_are
+        ]
+        self._text = io.StringIO(newline="")
+        self._writer = csv.writer(
+            self._text,
             delimiter="," if excel is None else ";",
             lineterminator="\n" if excel is None else "\r\n",
         )
-        self._writer.writeheader()
+        self._writer.writerow(self._names)
+        self._put()
 
     def write(self, rows: Iterable[Cells]) -> None:
-        self._writer.writerows({name: self._cell(name, value) for name, value in row.items()} for row in rows)
+        for row in rows:
+            cells = [*map(row.get, self._names)]
+            for place, name in self._written:
+                cells[place] = self._cell(name, cells[place])
+            self._writer.writerow(cells)
+            if self._text.tell() > _AT_ONCE:
+                self._put()
+        self._put()
+
+    def _put(self) -> None:
+        self._out.write(self._text.getvalue().encode())
+        self._text.seek(0)
+        self._text.truncate()
 
     def _cell(self, name: str, value: Any) -> Any:
         if isinstance(value, bool):
@@ -100,15 +120,8 @@ _FORMULA = ("=", "+", "-", "@")
 _RUNS = re.compile(r"[=@]|[+-](?![\d*.,+-]*$)")
 
 
-class _Text:
-    """A text file for csv, which writes UTF-8 bytes."""
-
-    def __init__(self, out: IO[bytes]) -> None:
-        self._out = out
-
-    def write(self, text: str) -> int:
-        return self._out.write(text.encode())
-
+# Characters that are written in one go.
+_AT_ONCE = 1 << 18
 
 # A group of rows has its own heads in the file: one for each row would be most of it.
 _ROW_GROUP = 5_000
