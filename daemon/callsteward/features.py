@@ -21,6 +21,7 @@ from callsteward.rating.feature import RatingFeature
 from callsteward.retention.feature import RetentionFeature
 from callsteward.sites.feature import SitesFeature
 from callsteward.status.feature import StatusFeature
+from callsteward.statuses.feature import StatusesFeature
 from callsteward.store.message import Announce
 from callsteward.tags.feature import TagsFeature
 from callsteward.web.feature import WebFeature
@@ -37,6 +38,7 @@ Features = Sequence[Feature]
 
 FEATURES: tuple[Feature, ...] = (
     LostFeature(),
+    StatusesFeature(),
     SitesFeature(),
     CallbackFeature(),
     TagsFeature(),

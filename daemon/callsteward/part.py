@@ -65,8 +65,18 @@ class Part:
         """The lines at this moment, with what this feature knows of them. Neither waits nor fails."""
         return lines
 
+    def operators_now(self, operators: list[OperatorNow]) -> list[OperatorNow]:
+        """The operators at this moment, with what this feature knows of them. Neither waits nor fails.
+
+        The first part gets those who have a channel, from the tracker; one at rest may be added.
+        """
+        return operators
+
     def shown(self, lines: list[LineNow], operators: list[OperatorNow], now_ms: int) -> None:
         """The gauges of lines and operators have changed; `now_ms` is Asterisk's clock."""
+
+    def reconfigure(self, config: Config) -> None:
+        """From now on go by this configuration, of which lines, profiles and operators may differ."""
 
     def link(self, connected: bool, why: str) -> None:
         """Asterisk is connected, or the connection is lost and why. Neither waits nor fails."""

@@ -32,6 +32,7 @@ FLOORS = (
         "web",
         "agi",
         "status",
+        "statuses",
     },
     {"features"},
     {"daemon", "recording", "demo", "check", "client", "backup", "testing"},

@@ -93,6 +93,11 @@ class Phones:
         if error:
             raise LabError(error)
 
+    def vanish(self) -> None:
+        """Their process is killed: no phone says goodbye, and none answers any more."""
+        self._process.kill()
+        self._process.wait()
+
     def two(self, *, answer_after_s: float | None = None) -> Self:
         """An operator and a client, with phones: the operator's rings until it is picked up, or answers."""
         self.do("operator", "op1", {"answer_after_s": answer_after_s})

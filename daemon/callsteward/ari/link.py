@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
 from typing import Protocol
 
 from callsteward.ari.events import Snapshot, timestamp
@@ -51,7 +52,21 @@ def sources(config: Config) -> list[str]:
 
 def devices(config: Config) -> dict[str, str]:
     """The phones of the configured operators, such as PJSIP/101, each with its operator's name."""
-    return {name if "/" in name else f"PJSIP/{name}": name for name in config.operators}
+    return {device(config, name): name for name in config.operators}
+
+
+def device(config: Config, operator: str) -> str:
+    """An operator's phone, as Asterisk names its device.
+
+    Its driver is the one whose pattern in [endpoints] matches the name, else PJSIP.
+    """
+    if "/" in operator:
+        return operator
+    for pattern in config.endpoints.operators:
+        technology, slash, _ = pattern.partition("/")
+        if slash and technology.isalnum() and fnmatchcase(f"{technology}/{operator}", pattern):
+            return f"{technology}/{operator}"
+    return f"PJSIP/{operator}"
 
 
 async def subscribe(rest: Rest, app: str, wanted: Sequence[str]) -> None:

@@ -12,7 +12,7 @@ import itertools
 import secrets
 import ssl
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any, Protocol, TypeVar
@@ -29,6 +29,8 @@ from callsteward.network.causes import cause
 T = TypeVar("T")
 REQUEST_TIMEOUT_S = 5.0
 # A type that no event has: an empty list of allowed types would allow all.
+# With the path and the other words around it well below 4096.
+_LONGEST_LIST = 3000
 _NO_EVENT = "CallstewardNothing"
 _NO_RECORDING = ": Recording not found"
 
@@ -167,10 +169,16 @@ class Rest:
         return True
 
     async def subscribe(self, app: str, sources: Sequence[str]) -> Application:
-        """Subscribe the application; `channel:` and `bridge:` without a name mean all of them."""
+        """Subscribe the application; `channel:` and `bridge:` without a name mean all of them.
+
+        The names stand in the address, which has a limit: many are subscribed in several requests.
+        """
         path = f"applications/{app}/subscription"
-        answer = await self._transport.request("POST", path, query={"eventSource": ",".join(sources)})
-        return _decoded(self._checked("POST", path, answer), Application)
+        found = Application(app)
+        for together in _short(sources):
+            answer = await self._transport.request("POST", path, query={"eventSource": ",".join(together)})
+            found = _decoded(self._checked("POST", path, answer), Application)
+        return found
 
     async def channel(self, channel_id: str) -> Channel | None:
         """A channel by its id, None if there is none (any more)."""
@@ -264,6 +272,21 @@ def unauthorized(status: int) -> AriUnauthorizedError:
             " compare asterisk.username and asterisk.password with ari.conf, then `module reload res_ari.so`"
         )
     return AriUnauthorizedError(message)
+
+
+def _short(names: Sequence[str]) -> Iterator[list[str]]:
+    """The names in groups that fit into an address: Asterisk reads 4096 bytes of a request's first line."""
+    together: list[str] = []
+    length = 0
+    for name in names:
+        own = len(quote(name, safe="")) + len("%2C")
+        if together and length + own > _LONGEST_LIST:
+            yield together
+            together, length = [], 0
+        together.append(name)
+        length += own
+    if together:
+        yield together
 
 
 def _reason(body: bytes) -> str:

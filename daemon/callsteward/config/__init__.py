@@ -25,6 +25,7 @@ from callsteward.config.links import SHORTEST_TOKEN, Agi, Asterisk, CommandsSett
 from callsteward.config.profile import Profile
 from callsteward.config.section import Name
 from callsteward.config.services import CallbackSettings, Intervals, Log, Privacy, RatingSettings, Tags
+from callsteward.config.statuses import StatusesSettings
 from callsteward.exceptions import ConfigError
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "Privacy",
     "RatingSettings",
     "SiteSettings",
+    "StatusesSettings",
     "StoreSettings",
     "Tags",
     "Web",
@@ -74,6 +76,7 @@ class Config(BaseSettings):
     intervals: Intervals = Intervals()
     agi: Agi = Agi()
     tags: Tags = Tags()
+    statuses: StatusesSettings = StatusesSettings()
     commands: CommandsSettings = CommandsSettings()
     web: Web = Web()
     log: Log = Log()

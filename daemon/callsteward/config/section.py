@@ -37,6 +37,11 @@ Duration = Annotated[float, Field(gt=0, le=86_400)]
 DialString = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9]+/[A-Za-z0-9_.+/-]*\{number\}[A-Za-z0-9_.@-]*$")
 ]
+# A queue, and how it names a member. Neither has a comma: it would part two names in a request.
+QueueName = Annotated[str, StringConstraints(pattern=r"^[^\s,]{1,80}$")]
+Member = Annotated[
+    str, StringConstraints(pattern=r"^(\{phone\}|[A-Za-z0-9]+/[\w.@/-]*\{operator\}[\w.@/-]*)$")
+]
 CallerNumber = Annotated[str, StringConstraints(pattern=r"^\+?[0-9]{2,15}$")]
 # The first digits of numbers, with country code.
 Beginning = Annotated[str, StringConstraints(pattern=r"^\+[0-9]{1,15}$")]

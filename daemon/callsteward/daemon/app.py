@@ -104,6 +104,7 @@ class Daemon:
             kinds.forget()
             on_change = _each([linked.change, feed.link, *(part.link for part in parts.having("link"))])
             link = core.link(session, on_change, keeper, left)
+            taking = [part.reconfigure for part in parts.having("reconfigure")]
             tasks = Tasks(parts)
             tasks.start(
                 feed=feed.run(),
@@ -113,7 +114,7 @@ class Daemon:
                 claim=claim.keep(),
                 link=link.run(),
                 watch=watch(watched, feed, notify, clock_set=pump.machine_clock_set),
-                reload=reloads.run([core.tracker.reconfigure, feed.reconfigure]),
+                reload=reloads.run([core.tracker.reconfigure, feed.reconfigure, *taking]),
             )
             notify.ready()
             try:

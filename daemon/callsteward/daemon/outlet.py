@@ -30,12 +30,16 @@ class Outlet:
         """Show lines and operators on change, at most once a second, until cancelled."""
         before: tuple[list[LineNow], list[OperatorNow]] | None = None
         knowing = self.parts.having("lines_now")
+        knowing_operators = self.parts.having("operators_now")
         showing = self.parts.having("shown")
         while True:
             lines = tracker.lines_now()
             for part in knowing:
                 lines = part.lines_now(lines)
-            now = (lines, tracker.operators_now())
+            operators = tracker.operators_now()
+            for part in knowing_operators:
+                operators = part.operators_now(operators)
+            now = (lines, operators)
             if now != before:
                 before = now
                 self._feed.gauges(*now, now_ms())

@@ -25,6 +25,7 @@ _ENCODER = msgspec.json.Encoder()
 _FIELD = "{{{{ {message}.{field} }}}}"
 # What is null while nobody waits reads as 0 on a wallboard.
 _OR_ZERO = "{{{{ {message}.{field} | default(0, true) }}}}"
+_OR_NOTHING = "{{{{ {message}.{field} | default('', true) }}}}"
 # A line without calls has no service level: to Home Assistant, None is unknown.
 _PERCENT = (
     "{{% if {message}.{field} is number %}}{{{{ ({message}.{field} * 100) | round(1) }}}}"
@@ -67,6 +68,8 @@ _LINE = (
 )
 _OPERATOR = (
     _Entity("state", "state", state_class=None),
+    _Entity("status", "status", state_class=None),
+    _Entity("pause_reason", "reason of the pause", state_class=None, template=_OR_NOTHING),
     _Entity("hold_s", "hold", "s", "duration", template=_OR_ZERO),
 )
 _DAEMON = (

@@ -6,7 +6,7 @@ from typing import Literal
 
 from callsteward.feed.envelope import BLANK, Count, Envelope, PublishedSeconds, Share, Stamp, stamp
 from callsteward.feed.today import DayCounts
-from callsteward.record.facts import LineNow, OperatorNow, OperatorState
+from callsteward.record.facts import LineNow, OperatorNow, OperatorState, OperatorStatus
 
 
 class LineNowMessage(Envelope, frozen=True, kw_only=True):
@@ -35,7 +35,14 @@ class LineNowMessage(Envelope, frozen=True, kw_only=True):
 
 
 class OperatorNowMessage(Envelope, frozen=True, kw_only=True):
-    """`operators/OPERATOR/now`: the operator's state and since when; `hold_s` counts up during a hold."""
+    """`operators/OPERATOR/now`: the operator's state and since when; `hold_s` counts up during a hold.
+
+    `state` is what calls say alone. `status` is what calls, phone and queues say together: `free` (idle, and
+    a call can reach them), `ringing`, `talking`, `on_hold`, `wrap_up`, `paused` (in one of their queues at
+    least, and none rings them all the same), `away`, `unreachable` (the phone is not registered, or does not
+    answer) and `unknown` (Asterisk has not said, or is not connected). `paused_queues` counts the queues in
+    which they are paused, null while that is not known; `pause_reason` is null where Asterisk does not tell.
+    """
 
     schema: Literal["callsteward.operator-now/1"] = "callsteward.operator-now/1"
     operator: str
@@ -45,6 +52,11 @@ class OperatorNowMessage(Envelope, frozen=True, kw_only=True):
     line: str | None
     hold_since: Stamp | None
     hold_s: PublishedSeconds | None
+    status: OperatorStatus
+    status_since: Stamp | None
+    paused_queues: Count | None
+    paused_since: Stamp | None
+    pause_reason: str | None
 
 
 def line_now(
@@ -83,7 +95,27 @@ def operator_now(site: str, now: OperatorNow, now_ms: int) -> OperatorNowMessage
         line=now.line,
         hold_since=None if held is None else stamp(held),
         hold_s=None if held is None else _elapsed(held, now_ms),
+        status=status_of(now),
+        status_since=_stamped(now.since_ms if now.status is None else now.status_since_ms),
+        paused_queues=now.paused_queues,
+        paused_since=_stamped(now.paused_since_ms),
+        pause_reason=now.pause_reason,
     )
+
+
+def status_of(now: OperatorNow) -> OperatorStatus:
+    """Where no part says more: what calls say, and of an idle operator nothing."""
+    if now.status is not None:
+        return now.status
+    return OperatorStatus.UNKNOWN if _idle(now) else OperatorStatus(now.state)
+
+
+def _idle(now: OperatorNow) -> bool:
+    return now.state == OperatorState.IDLE
+
+
+def _stamped(ms: int | None) -> str | None:
+    return None if ms is None else stamp(ms)
 
 
 def _elapsed(since_ms: int, now_ms: int) -> float:

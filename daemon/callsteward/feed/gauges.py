@@ -53,7 +53,7 @@ class Gauges:
         self.resend()
 
     def show(self, lines: Sequence[LineNow], operators: Sequence[OperatorNow], now_ms: int) -> None:
-        """All lines and operators at this moment: one that is not named is idle."""
+        """All lines and operators at this moment: one that is not named is idle, and nobody knows more."""
         busy = {item.line: item for item in lines}
         for name in self._lines.keys() - busy.keys():
             busy[name] = LineNow(line=name)
@@ -67,9 +67,14 @@ class Gauges:
             before = self._operators.get(name)
             on_call[name] = before if before is not None and _at_rest(before) else _idle(name, now_ms)
         for name, operator in on_call.items():
-            if self._operators.get(name) != operator:
+            before = self._operators.get(name)
+            shown = msgspec.structs.replace(operator)
+            if _at_rest(shown):
+                # Idle since the last call's end, whatever their status was meanwhile.
+                shown.since_ms = before.since_ms if before is not None and _at_rest(before) else now_ms
+            if before != shown:
                 self._changed.add((False, name))
-            self._operators[name] = msgspec.structs.replace(operator)
+            self._operators[name] = shown
         too_many = len(self._operators) - len(self._idle) - STRANGERS
         if too_many > 0:
             self._forget(too_many)

@@ -6,6 +6,7 @@ store and in the intervals on MQTT.
 
 from __future__ import annotations
 
+import collections
 import functools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
@@ -15,7 +16,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disa
 from callsteward.callback.states import CallbackMoved
 from callsteward.rating.states import ComplaintRaised
 from callsteward.record.call import CallRecord, Direction
-from callsteward.record.facts import Alert, CallEnded, LineNow
+from callsteward.record.facts import Alert, CallEnded, LineNow, OperatorNow, OperatorStatus
 
 # Around the standard's numbers: the answer within 4 to 5 s, 80/20, a hold of 120 or 180 s, a talk of 15 min.
 _ANSWER = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30)
@@ -131,6 +132,13 @@ class CallMetrics:
             "How long the client who waits longest has waited; 0 while nobody waits.",
             ("line",),
         )
+        self._operators = series(
+            Gauge,
+            "callsteward_operators",
+            "Operators at this moment, by status.",
+            ("status",),
+        )
+        self.operators(())
         self._lines = set(lines)
         for line in self._lines:
             self._show(LineNow(line=line), 0)
@@ -160,6 +168,12 @@ class CallMetrics:
         self._lines.update(busy)
         for name in self._lines:
             self._show(busy.get(name) or LineNow(line=name), now_ms)
+
+    def operators(self, operators: Iterable[OperatorNow]) -> None:
+        """Count the operators by status, as far as a part says it."""
+        counts = collections.Counter(operator.status for operator in operators)
+        for status in OperatorStatus:
+            self._operators(status.value).set(counts[status])
 
     def _show(self, line: LineNow, now_ms: int) -> None:
         name = line.line

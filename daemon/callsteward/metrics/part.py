@@ -15,5 +15,5 @@ class MetricsPart(Part):
         self.metrics.calls.observe(fact)
 
     def shown(self, lines: list[LineNow], operators: list[OperatorNow], now_ms: int) -> None:
-        del operators
         self.metrics.calls.gauges(lines, now_ms)
+        self.metrics.calls.operators(operators)

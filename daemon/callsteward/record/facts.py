@@ -136,8 +136,29 @@ class OperatorState(StrEnum):
     ON_HOLD = "on_hold"
 
 
+class OperatorStatus(StrEnum):
+    """The status of an operator, by calls, phone and queues together.
+
+    The first four are those of `OperatorState`, with `free` for an idle operator whom a call can reach.
+    """
+
+    FREE = "free"
+    RINGING = "ringing"
+    TALKING = "talking"
+    ON_HOLD = "on_hold"
+    WRAP_UP = "wrap_up"
+    PAUSED = "paused"
+    AWAY = "away"
+    UNREACHABLE = "unreachable"
+    UNKNOWN = "unknown"
+
+
 class OperatorNow(msgspec.Struct, kw_only=True):
-    """An operator at one moment; `since_ms`: when this state began, `hold_since_ms`: when a hold began."""
+    """An operator at one moment; `since_ms`: when this state began, `hold_since_ms`: when a hold began.
+
+    The tracker sees calls alone: the fields from `status` on come from the part `statuses`. `status` is None
+    where nobody says; `paused_queues` are the queues in which they are paused, None while that is not known.
+    """
 
     operator: str
     state: OperatorState
@@ -145,3 +166,8 @@ class OperatorNow(msgspec.Struct, kw_only=True):
     call_id: str | None = None
     line: str | None = None
     hold_since_ms: int | None = None
+    status: OperatorStatus | None = None
+    status_since_ms: int | None = None
+    paused_queues: int | None = None
+    paused_since_ms: int | None = None
+    pause_reason: str | None = None

@@ -1,4 +1,6 @@
 import asyncio
+from collections.abc import Mapping
+from urllib.parse import urlencode
 
 import msgspec
 import pytest
@@ -157,3 +159,29 @@ async def test_a_recording_that_is_not_there_is_as_good_as_deleted(status, body,
 async def test_an_asterisk_that_knows_no_recordings_has_deleted_none(status, body):
     with pytest.raises(AriError):
         await Rest(Says(status, body)).delete_recording("callsteward-rating-1.1")
+
+
+class Listing:
+    """Answers each subscription, and keeps how long its address was."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.lengths: list[int] = []
+
+    async def request(
+        self, method: str, path: str, query: Mapping[str, str] | None = None, body: object | None = None
+    ) -> Answer:
+        source = (query or {})["eventSource"]
+        self.names += source.split(",")
+        self.lengths.append(len(f"{method} /ari/{path}?{urlencode({'eventSource': source})} HTTP/1.1\r\n"))
+        return Answer(200, b'{"name": "callsteward"}')
+
+
+async def test_very_many_subscriptions_go_in_requests_that_asterisk_can_read():
+    transport = Listing()
+    names = [f"deviceState:Queue:support_pause_Local/{number}@from-queue/n" for number in range(100, 600)]
+    await Rest(transport).subscribe("callsteward", names)
+    assert transport.names == names
+    assert len(transport.lengths) == 12
+    # main/http.c reads a line into 4096 bytes.
+    assert max(transport.lengths) < 4096

@@ -61,7 +61,7 @@ def component(topic: str) -> str:
 
 
 def test_each_gauge_is_an_entity_of_one_device_which_knows_when_the_daemon_is_away(told: Told) -> None:
-    assert len(told) == 4 * 11 + 2 * 2 + 4
+    assert len(told) == 4 * 11 + 2 * 4 + 4
     assert len({settings["unique_id"] for settings in told.values()}) == len(told)
     for topic, settings in told.items():
         assert settings["device"]["identifiers"] == ["callsteward_main"]

@@ -35,8 +35,8 @@ from tests.unit.intervals.days import interval_rows
 
 Build = Callable[..., CallRecord]
 OWN = "homeassistant/+/callsteward_main/+/config"
-# Two lines with 11 entities each, an operator with 2, the daemon with 4.
-ENTITIES = 2 * 11 + 2 + 4
+# Two lines with 11 entities each, an operator with 4, the daemon with 4.
+ENTITIES = 2 * 11 + 4 + 4
 
 
 class Raw:

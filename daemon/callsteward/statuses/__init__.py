@@ -1,0 +1,1 @@
+"""Operators' statuses: what calls, phones and queues say of them together."""
