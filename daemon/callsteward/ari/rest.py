@@ -28,9 +28,9 @@ from callsteward.network.causes import cause
 
 T = TypeVar("T")
 REQUEST_TIMEOUT_S = 5.0
-# A type that no event has: an empty list of allowed types would allow all.
 # With the path and the other words around it well below 4096.
 _LONGEST_LIST = 3000
+# A type that no event has: an empty list of allowed types would allow all.
 _NO_EVENT = "CallstewardNothing"
 _NO_RECORDING = ": Recording not found"
 
