@@ -14,13 +14,15 @@ from typing import NamedTuple
 from sqlalchemy import BindParameter, and_, bindparam, delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from callsteward.outgoing.contacts import shared
+from callsteward.outgoing.words import Met
 from callsteward.record.call import CallRecord, Direction, Outcome, ms_of
 from callsteward.record.facts import CallEnded, Fact
 from callsteward.store.direct import Sql, along, read, write
 from callsteward.store.engine import failing, insert_into, writing
 from callsteward.store.prepared import Prepared
 from callsteward.store.stored import RECORD, all_readable, record_in
-from callsteward.store.tables import calls, lost_calls, lost_calls_settled
+from callsteward.store.tables import calls, client_contacts, lost_calls, lost_calls_settled
 
 _UNANSWERED = frozenset(
     {Outcome.ABANDONED, Outcome.SHORT_ABANDONED, Outcome.BUSY, Outcome.NO_ANSWER, Outcome.FAILED}
@@ -89,6 +91,20 @@ _OFF = Prepared(
     delete(lost_calls).where(
         lost_calls.c.site == bindparam("off_site"), lost_calls.c.call_id.in_(_one_of("ids"))
     )
+)
+# Clients of calls on the list whom another site has spoken to since.
+_ELSEWHERE = Prepared(
+    select(
+        lost_calls.c.call_id, client_contacts.c.call_id.label("talk"), client_contacts.c.site.label("other")
+    )
+    .join(client_contacts, client_contacts.c.number == lost_calls.c.number)
+    .where(
+        lost_calls.c.site == bindparam("site"),
+        client_contacts.c.site != bindparam("own"),
+        client_contacts.c.reason == Met.SPOKEN_TO.value,
+        client_contacts.c.at_ms > lost_calls.c.at_ms,
+    )
+    .order_by(client_contacts.c.at_ms)
 )
 _COUNTS = Prepared(
     select(lost_calls.c.line, func.count())
@@ -225,6 +241,21 @@ class LostCalls:
 
         with failing("write to"):
             return await write(self._engine, work)
+
+    async def settle_elsewhere(self) -> int:
+        """Take off the list each call whose client has talked with another site since; how many."""
+        if not shared(self._engine):
+            return 0
+        mine = {"site": self._site, "own": self._site}
+        with failing("read"):
+            talks = await read(self._engine, lambda sql: sql.rows(_ELSEWHERE, mine))
+        if not talks:
+            return 0
+        # The first such talk is named.
+        comments = {call_id: f"call {talk} at site {other}" for call_id, talk, other in reversed(talks)}
+        with failing("write to"):
+            await write(self._engine, lambda sql: self._close(sql, comments, by=TALK))
+        return len(comments)
 
     async def forget_numbers(self, before_ms: int) -> None:
         """Delete the numbers of calls lost before a moment; from then on only a comment can settle them."""

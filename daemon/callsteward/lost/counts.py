@@ -78,6 +78,7 @@ class LostCounts:
 
     async def count(self) -> None:
         """Count; once a day delete numbers past the retention. Raises StoreError."""
+        await self._lost.settle_elsewhere()
         counts = await self._lost.counts()
         if counts != self._counts:
             self._counts = counts

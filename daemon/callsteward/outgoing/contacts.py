@@ -115,15 +115,17 @@ def contacts_of(facts: Sequence[Fact], guard: Guard, site: str) -> Iterator[Clie
             outbound, at_ms, call_id = fact.outbound, fact.at_ms, fact.call_id
         elif isinstance(fact, CallEnded):
             record = fact.record
-            # The answer may not have been seen.
-            counts = record.direction in _CALLED and record.outcome in _SPOKEN_TO
-            outbound, at_ms, call_id = True, ms_of(record.ended_at) or 0, record.call_id
+            # The answer may not have been seen; and a client who called has been spoken to only now.
+            outbound = record.direction in _CALLED
+            counts = (outbound or record.direction is Direction.INBOUND) and record.outcome in _SPOKEN_TO
+            at_ms, call_id = ms_of(record.ended_at) or 0, record.call_id
         else:
             continue
         if not counts or not fact.client_number:
             continue
         read = guard.readings(fact.client_number) if outbound else (guard.read(fact.client_number),)
-        reason = Met.SPOKEN_TO if outbound else Met.CALLED_AGAIN
+        spoken_to = outbound or isinstance(fact, CallEnded)
+        reason = Met.SPOKEN_TO if spoken_to else Met.CALLED_AGAIN
         for number in read:
             if number is not None:
                 yield ClientContact(number=number, site=site, at_ms=at_ms, call_id=call_id, reason=reason)

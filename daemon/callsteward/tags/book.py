@@ -28,6 +28,7 @@ _AT_ONCE = 500
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
     """A tag as the table has it."""
 
+    site: str
     call_id: str
     tag: str
     value: str

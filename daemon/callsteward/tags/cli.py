@@ -15,6 +15,7 @@ from callsteward.terminal.options import (
     FileOption,
     LimitOption,
     OutputOption,
+    SiteOption,
     load,
     words,
 )
@@ -33,6 +34,7 @@ def list_tags(
     config_file: ConfigOption,
     call_id: Annotated[str | None, typer.Option("--call", metavar="ID", help="Only this call.")] = None,
     tag: Annotated[Tag | None, typer.Option(metavar="TAG", help=f"Only this one: {words(Tag)}.")] = None,
+    site: SiteOption = None,
     limit: LimitOption = 100,
     output: OutputOption = None,
     file: FileOption = None,
@@ -45,11 +47,17 @@ def list_tags(
     """
     settings = load(config_file)
     asked = wanted(output, file, excel=excel)
-    from callsteward.store.once import with_store
+    from callsteward.store.once import sites_asked, with_store
     from callsteward.tags.book import TagBook
 
     async def read(store: Store) -> list[Kept]:
-        return await TagBook(store.engine, settings.site.name).listed(call_id, tag, limit)
+        rows = [
+            row
+            for name in await sites_asked(store, settings, site)
+            for row in await TagBook(store.engine, name).listed(call_id, tag, limit)
+        ]
+        # Each site's are in order already.
+        return rows if site is None else sorted(rows, key=lambda row: -row.at_ms)[:limit]
 
     zone = settings.site.zone
     listing: Listing[Kept] = plain_listing(_COLUMNS, _HEADS, zone)
@@ -58,7 +66,7 @@ def list_tags(
 
 _COLUMNS = {
     "at": Holds.MOMENT,
-    **dict.fromkeys(("call_id", "tag", "value", "given_by", "source", "result"), Holds.TEXT),
+    **dict.fromkeys(("site", "call_id", "tag", "value", "given_by", "source", "result"), Holds.TEXT),
 }
 _HEADS = {
     "at": "at",

@@ -280,6 +280,7 @@ WORK: dict[str, Work] = {
     "IntervalStore.phone_states": lambda store: intervals(store).phone_states(),
     "LostCalls.counts": lambda store: LostCalls(store.engine, SITE).counts(),
     "LostCalls.listed": lambda store: LostCalls(store.engine, SITE).listed(),
+    "LostCalls.settle_elsewhere": lambda store: LostCalls(store.engine, SITE).settle_elsewhere(),
     "LostCalls.settle": lambda store: LostCalls(store.engine, SITE).settle("a.1", by="x", comment="x"),
     "LostCalls.forget_numbers": lambda store: LostCalls(store.engine, SITE).forget_numbers(LATER_MS),
     "LostCalls.note": _noted,

@@ -7,18 +7,22 @@ from typing import Any
 
 import msgspec
 import pytest
+from sqlalchemy import select
 
 from callsteward.callback.states import CallbackState
 from callsteward.config import Config, Line, SiteSettings, StoreSettings
+from callsteward.lost.calls import LostCalls
 from callsteward.outgoing.words import Actor
 from callsteward.rating.ledger import RatingLedger
 from callsteward.rating.states import Mode
 from callsteward.record.call import CallbackDecision, Decision, Direction, Outcome
 from callsteward.record.facts import CallEnded, CallHappened, Happening
+from callsteward.record.number import Numbers
 from callsteward.sites.feature import SitesFeature
 from callsteward.sites.part import KEPT_MS, SitesPart
 from callsteward.store.direct import flush
 from callsteward.store.records import Store
+from callsteward.store.tables import lost_calls_settled
 from callsteward.tags.book import TagBook
 from callsteward.testing import StandIn
 from tests.lab.postgresql import PostgreSql
@@ -29,6 +33,7 @@ from tests.unit.store.samples import RECORD
 pytestmark = pytest.mark.live
 
 E164 = f"+{NUMBER}"
+MINUTE_MS = 60_000
 
 
 class South:
@@ -213,6 +218,44 @@ async def test_a_journal_that_is_run_again_does_not_bring_an_older_contact_back(
     await south.calls(NOON - 600_000)
     record = await main.drop()
     assert record.callback.decision is Decision.SUPPRESSED
+
+
+async def on_the_list(lost: LostCalls) -> list[str]:
+    await lost.settle_elsewhere()
+    return [record.call_id for record in await lost.listed()]
+
+
+@pytest.mark.parametrize("direction", [Direction.INBOUND, Direction.OUTBOUND, Direction.CALLBACK])
+async def test_a_lost_call_is_settled_once_its_client_has_talked_with_another_site(
+    main: Hotline, south: South, store: Store, direction: Direction
+) -> None:
+    lost = LostCalls(store.engine, "main")
+    for call_id, number, at_ms in (
+        ("1", NUMBER, NOON),
+        ("2", "79000000002", NOON),
+        ("3", NUMBER, NOON + 9 * MINUTE_MS),
+    ):
+        record = msgspec.structs.replace(
+            RECORD,
+            call_id=call_id,
+            outcome=Outcome.ABANDONED,
+            started_at=stamp(at_ms),
+            ended_at=stamp(at_ms + 20_000),
+            client_ref=None,
+        )
+        lost.note([CallEnded(record, number)], Numbers("RU", None).e164)
+        await store.save([record])
+    # The talk is what counts: neither a call of theirs that rings, nor one that nobody answered.
+    await south.calls(NOON + MINUTE_MS)
+    await south.ends(direction=direction, outcome=Outcome.ABANDONED, ended_at=stamp(NOON + 2 * MINUTE_MS))
+    assert await on_the_list(lost) == ["1", "2", "3"]
+    await south.ends(direction=direction, outcome=Outcome.COMPLETED, ended_at=stamp(NOON + 3 * MINUTE_MS))
+    assert await on_the_list(lost) == ["2", "3"]
+    async with store.engine.connect() as connection:
+        settled = (await connection.execute(select(lost_calls_settled))).mappings().all()
+    assert [(row["call_id"], row["settled_by"], row["comment"]) for row in settled] == [
+        ("1", "talk", "call 9.9 at site south")
+    ]
 
 
 async def test_numbers_of_contacts_are_deleted_after_a_day(main: Hotline, south: South) -> None:

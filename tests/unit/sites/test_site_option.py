@@ -14,9 +14,11 @@ from callsteward.callback.ledger import CallbackLedger
 from callsteward.lost.calls import LostCalls
 from callsteward.rating.complaints import Complaints
 from callsteward.record.call import CallbackDecision, Decision, Outcome, Rating
-from callsteward.record.facts import CallEnded
+from callsteward.record.facts import CallEnded, CallTagged
+from callsteward.record.tag import Given, Source, Tag
 from callsteward.store.direct import flush
 from callsteward.store.records import Store
+from callsteward.tags.book import TagBook
 from tests.unit import forked
 from tests.unit.store.samples import RECORD
 
@@ -43,6 +45,11 @@ async def _fill(url: str) -> None:
         await CallbackLedger(store.engine, site).open(
             talk, DUE, number=None, dropped_ms=1, at_ms=AT_MS - place
         )
+        tagged = CallTagged(
+            call_id="1.1", line="support", tag=Tag.REGISTERED, by="101", source=Source.AGI,
+            at_ms=AT_MS - place,
+        )  # fmt: skip
+        await TagBook(store.engine, site).add(tagged, Given(Tag.REGISTERED))
         await Complaints(store.engine, site).raise_(
             call_id="1.1", line="support", operator=None, client_masked=None, client_ref=None,
             reason="tagged", score=None, at_ms=AT_MS - place,
@@ -79,6 +86,7 @@ LISTS = {
     ("callbacks",): list(SITES),
     ("lost",): list(reversed(SITES)),
     ("complaints", "list"): list(reversed(SITES)),
+    ("tags",): list(SITES),
 }
 
 
