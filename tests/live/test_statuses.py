@@ -36,7 +36,7 @@ def qualifying(settings: PbxSettings) -> dict[str, str]:
 
 @pytest.fixture(scope="module", params=["22", "16"])
 def pbx(request: pytest.FixtureRequest) -> Iterator[Asterisk]:
-    with lab_or_skip(), Asterisk(request.param, site=qualifying) as started:
+    with lab_or_skip(), Asterisk(request.param, rtp_timeout_s=3, site=qualifying) as started:
         yield started
 
 
@@ -161,3 +161,36 @@ def test_without_a_connection_nothing_is_known(pbx: Asterisk, watching: Watching
     finally:
         pbx.thaw()
     watching.until(OperatorStatus.UNREACHABLE, 0, 30)
+
+
+def test_a_callback_that_is_due_while_all_are_paused_rings_nobody_until_one_is_back(
+    pbx: Asterisk, folder: Path
+) -> None:
+    name = f"paused-{pbx.version}"
+    values = callback_settings(pbx, folder / f"{name}.db", same_operator_s=1)
+    values["lines"][0]["queues"] = list(QUEUES)
+    values["operators"] = {OPERATOR: {}, "102": {}}
+    with Phones(pbx.sip_port, 0) as phones, Daemon(folder, name, values) as daemon:
+        daemon.start()
+        phones.do("operator", "op1", {"answer_after_s": 0.3})
+        phones.do("operator", "op2", {"answer_after_s": 0.3})
+        phones.do("mobile", "mobile")
+        phones.do("dial", "mobile", phones.lane.did(10))
+        phones.do("until_talking", "op1")
+        phones.say("op1", 1.5)
+        phones.do("talk", "mobile")
+        time.sleep(0.5)
+        for operator in (OPERATOR, "102"):
+            pbx.cli(f"queue pause member PJSIP/{operator}")
+        broken = phones.count()
+        phones.do("vanish", "mobile")
+        phones.do("client", "client", {"answer_after_s": 0.3, "talks_s": 1.0})
+        daemon.until(lambda: [row["state"] for row in daemon.callbacks()] == ["due"], 15, "owe a callback")
+        time.sleep(8)
+        assert [row["state"] for row in daemon.callbacks()] == ["due"]
+        assert [act for act in phones.acts[broken:] if act["do"] == "ring"] == []
+        pbx.cli("queue unpause member PJSIP/102")
+        daemon.until(lambda: [row["state"] for row in daemon.callbacks()] == ["reached"], 20, "call back")
+        rang = [act["who"] for act in phones.acts[broken:] if act["do"] == "ring"]
+        assert rang == ["102", "client"]
+    everywhere(pbx, "unpause")

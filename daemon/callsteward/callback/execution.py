@@ -35,7 +35,10 @@ _UNREACHABLE = frozenset({"UNAVAILABLE", "INVALID"})
 
 
 class Execution(Work[CallbackRow, CallbackState]):
-    """Works until cancelled. `publish` gets the facts to publish."""
+    """Works until cancelled. `publish` gets the facts to publish.
+
+    `cannot_take`: whether an operator is not to be rung for a line now, by their status.
+    """
 
     def __init__(
         self,
@@ -47,6 +50,7 @@ class Execution(Work[CallbackRow, CallbackState]):
         contacts: Contacts,
         rest: Rest,
         operators_now: Callable[[], Iterable[OperatorNow]],
+        cannot_take: Callable[[str, str], bool],
         now_ms: Callable[[], int],
         publish: Callable[[CallbackMoved | Alert], None],
         steady_ms: Callable[[], int],
@@ -56,6 +60,7 @@ class Execution(Work[CallbackRow, CallbackState]):
         self._may = may
         self._decisions = decisions
         self._operators_now = operators_now
+        self._cannot_take = cannot_take
         self._tell = publish
         self._said: object = None
         self._dialplan = CallbackDialplan(config, rest)
@@ -166,7 +171,11 @@ class Execution(Work[CallbackRow, CallbackState]):
             # The operator's own connection broke: ask the others first.
             tried.setdefault(lost, callback.created_at_ms)
         of_line = self._config.line(callback.line).operators or self._config.operators
-        operator = choose(callback, settings, of_line, busy=busy, tried=tried, now_ms=own_ms)
+        # Paused, away, in wrap-up or not reachable: they are not rung. A wrap-up that ends in time is waited
+        # for, since for `same_operator_s` nobody else is asked.
+        asked = dict.fromkeys((*of_line, callback.operator or ""))
+        resting = {name for name in asked if name and self._cannot_take(name, callback.line)}
+        operator = choose(callback, settings, of_line, busy=busy | resting, tried=tried, now_ms=own_ms)
         if operator is not None:
             await self._offer(callback, operator, number)
         return operator

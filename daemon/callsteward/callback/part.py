@@ -13,6 +13,12 @@ from callsteward.callback.states import CallbackMoved
 from callsteward.outgoing.contacts import Contacts
 from callsteward.part import Part, Site
 from callsteward.record.facts import Fact
+from callsteward.statuses.part import StatusesPart
+
+
+def _nobody(_operator: str, _line: str) -> bool:
+    """Without statuses nothing is known against anybody."""
+    return False
 
 
 class CallbackPart(Part):
@@ -28,6 +34,7 @@ class CallbackPart(Part):
             publish=site.publish,
             elsewhere=contacts.elsewhere,
         )
+        statuses = site.part(StatusesPart)
         self.execution = Execution(
             site.config,
             may=site.may,
@@ -36,6 +43,7 @@ class CallbackPart(Part):
             contacts=contacts,
             rest=site.rest,
             operators_now=site.tracker.operators_now,
+            cannot_take=_nobody if statuses is None else statuses.cannot_take,
             now_ms=site.now_ms,
             publish=site.publish,
             steady_ms=site.steady_ms,

@@ -21,6 +21,21 @@ class StatusesSettings(Section):
         description="How queues name their members, as `queue show` has it: {phone} is the operator's phone,"
         " such as PJSIP/101, {operator} their name. A member that was rung is known without it.",
     )
+    pause_limits_s: dict[str, Duration] = Field(
+        default_factory=dict,
+        description="Alert when an operator is paused longer than this, by the pause's reason; `*` is for"
+        " every other reason, and for pauses whose reason is not known.",
+    )
+    nobody_free_s: Duration | None = Field(
+        None,
+        description="Alert when clients wait on a line and none of its operators was free for this long;"
+        " unset: no alert.",
+    )
+    everybody_away_s: Duration | None = Field(
+        None,
+        description="Alert when all operators of a line were paused, away or unreachable for this long;"
+        " unset: no alert.",
+    )
     reread_s: Duration = Field(
         300, description="How often phones and pauses are read again, beside the events about them."
     )

@@ -54,8 +54,9 @@ class CallEventMessage(Envelope, frozen=True, kw_only=True):
 
 
 class AlertMessage(Envelope, frozen=True, kw_only=True):
-    """`alerts/LINE/RULE`: a rule broke while the call is on.
+    """`alerts/LINE/RULE`: a rule broke while the call is on, or operators are not there.
 
+    `paused_too_long`, `nobody_free` and `everybody_away` are about operators: their `call_id` is empty.
     `at` is when the limit was crossed, `since` when what it limits began, both by Asterisk's clock.
     """
 
@@ -164,8 +165,9 @@ def call_tag(site: str, fact: CallTagged) -> CallEventMessage:
 
 
 def alert(site: str, fact: Alert) -> AlertMessage:
+    about = fact.call_id or f"{fact.line} {fact.operator or ''}"
     return AlertMessage(
-        **{**BLANK, "message_id": identity("alerts", site, fact.call_id, fact.rule, fact.since_ms)},
+        **{**BLANK, "message_id": identity("alerts", site, about, fact.rule, fact.since_ms)},
         site=site,
         call_id=fact.call_id,
         line=fact.line,

@@ -43,7 +43,10 @@ class CallHappened(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
-    """A rule was broken while the call is still on. `at_ms` is the moment its limit was crossed."""
+    """A rule was broken while the call is still on. `at_ms` is the moment its limit was crossed.
+
+    `call_id` is empty for an alert about operators.
+    """
 
     call_id: str
     line: str

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
+
 import msgspec
 
 from callsteward.ari import events as ari
 from callsteward.config import Config
 from callsteward.part import Part, Site
-from callsteward.record.facts import OperatorNow, OperatorState, OperatorStatus
+from callsteward.record.facts import LineNow, OperatorNow, OperatorState, OperatorStatus
+from callsteward.statuses.alerts import StatusAlerts
 from callsteward.statuses.asking import Asking
 from callsteward.statuses.devices import Devices, pause_device
 from callsteward.statuses.seen import Seen
+
+ALERTS_EVERY_S = 1.0
 
 
 class StatusesPart(Part):
     def __init__(self, site: Site) -> None:
         self._site = site
         self._config = site.config
+        self._shown: tuple[list[LineNow], list[OperatorNow]] = ([], [])
         self._devices = Devices(site.config)
         self.seen = Seen(self._devices)
         # Since when nothing is known: the connection's loss, or the start.
@@ -29,6 +36,19 @@ class StatusesPart(Part):
             now_ms=site.now_ms,
             changed=site.changed,
         )
+
+        self._alerts = self._alerts_by(site.config)
+
+    def _alerts_by(self, config: Config) -> StatusAlerts:
+        lines = [line.name for line in config.lines] or [config.default_line]
+        return StatusAlerts(config.statuses, lines, self._roster)
+
+    def _roster(self, line: str) -> Sequence[str]:
+        """The operators of a line: those it names, and the members of its queues; else everybody."""
+        of_line = self._config.line(line)
+        return list(dict.fromkeys((*of_line.operators, *self.seen.members_of(of_line.queues)))) or [
+            *self._config.operators
+        ]
 
     def hear(self, event: ari.Event) -> None:
         # Events of a journal say what was: nothing is known before there is a connection.
@@ -49,6 +69,21 @@ class StatusesPart(Part):
         elif isinstance(event, ari.Snapshot):
             self._asking.again()
 
+    def cannot_take(self, operator: str, line: str) -> bool:
+        """True if an operator is not to be rung for a line: paused there, or their phone cannot be reached.
+
+        Nothing is held against them while Asterisk has not said it.
+        """
+        if not self._asking.linked:
+            return False
+        return not self.seen.reachable(operator) or self.seen.paused_in(
+            operator, self._config.line(line).queues
+        )
+
+    def shown(self, lines: list[LineNow], operators: list[OperatorNow], now_ms: int) -> None:
+        del now_ms
+        self._shown = (lines, operators)
+
     def link(self, connected: bool, why: str) -> None:
         del why
         self._unknown_ms = self._site.now_ms()
@@ -56,6 +91,8 @@ class StatusesPart(Part):
         self._site.changed()
 
     def reconfigure(self, config: Config) -> None:
+        self._config = config
+        self._alerts = self._alerts_by(config)
         found = self._devices.found
         self._devices = Devices(config)
         for queue, interface in found:
@@ -89,4 +126,13 @@ class StatusesPart(Part):
         )
 
     async def run(self) -> None:
-        await self._asking.run()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._asking.run())
+            tasks.create_task(self._alert())
+
+    async def _alert(self) -> None:
+        while True:
+            if self._alerts.wanted:
+                for alert in self._alerts.look(*self._shown, self._site.now_ms()):
+                    self._site.publish(alert)
+            await asyncio.sleep(ALERTS_EVERY_S)

@@ -115,10 +115,23 @@ class Seen:
         among = self._pauses([membership for membership in all_of if membership.queue in queues])
         return (among if among.known else self._pauses(all_of)).count_as_one
 
+    def members_of(self, queues: Container[str]) -> list[str]:
+        """The operators whom Asterisk has, or had, as members of these queues."""
+        there = [
+            membership.operator
+            for membership in self.devices.members.values()
+            if membership.queue in queues and self._state(membership.device) in {_PAUSED, _UNPAUSED}
+        ]
+        return list(dict.fromkeys(there))
+
     def reachable(self, operator: str) -> bool:
         """False if Asterisk says that the operator's phone is not there."""
         phone = self._phone(operator)
         return phone is None or phone.state != _LOST
+
+    def _state(self, device: str) -> str:
+        told = self._states.get(device)
+        return "" if told is None else told.state
 
     def _phone(self, operator: str) -> Told | None:
         device = self.devices.phone_of.get(operator)

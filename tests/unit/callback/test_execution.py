@@ -18,6 +18,7 @@ from callsteward.exceptions import AriError, StoreError
 from callsteward.outgoing.do_not_call import DoNotCall
 from callsteward.outgoing.words import Actor
 from callsteward.outgoing.zones import ClientZones
+from callsteward.part import Feature
 from callsteward.record.call import (
     CallbackDecision,
     CallRecord,
@@ -29,6 +30,8 @@ from callsteward.record.call import (
     Side,
 )
 from callsteward.record.facts import Alert, CallEnded, CallHappened, Happening, OperatorNow, OperatorState
+from callsteward.statuses.feature import StatusesFeature
+from callsteward.statuses.part import StatusesPart
 from callsteward.store.records import Store
 from callsteward.testing import StandIn
 from tests.unit.store.samples import RECORD
@@ -98,12 +101,17 @@ class Pbx:
 class Hotline:
     """The parts together, with a clock of their own."""
 
+    features: tuple[Feature, ...] = (CallbackFeature(),)
+
     def __init__(self, store: Store, **settings: Any) -> None:
         self.now_ms = NOON
         # The sum of all steps by which the clock was set.
         self.set_ms = 0
         self.config = Config(
-            lines=(Line(name="support", operators=("101", "102")),),
+            lines=(
+                Line(name="support", queues=("support",), operators=("101", "102")),
+                Line(name="sales", queues=("sales",)),
+            ),
             operators={"101": Operator(), "102": Operator()},
             callback=CallbackSettings(enabled=True, **settings),
         )
@@ -120,7 +128,7 @@ class Hotline:
         site = StandIn(
             self.store,
             self.config,
-            [CallbackFeature()],
+            self.features,
             now_ms=lambda: self.now_ms,
             steady_ms=lambda: self.now_ms - self.set_ms,
             rest=self.pbx,
@@ -135,6 +143,10 @@ class Hotline:
             part.execution,
         )
         self.execution.link(True)
+        statuses = site.site.part(StatusesPart)
+        if statuses is not None:
+            self.statuses = statuses
+            statuses.link(connected=True, why="")
 
     def operators_now(self) -> list[OperatorNow]:
         """The tracker's answer."""
@@ -888,3 +900,64 @@ async def test_a_clock_that_is_set_back_delays_no_expiry(store):
     assert await hotline.state() is CallbackState.DUE
     await hotline.work(20)
     assert await hotline.state() is CallbackState.EXPIRED
+
+
+class Restful(Hotline):
+    """With the operators' statuses."""
+
+    features = (StatusesFeature(), CallbackFeature())
+
+    def hear(self, device: str, state: str) -> None:
+        event = ari.DeviceStateChanged(device_state=ari.DeviceState(device, state))
+        self.statuses.hear(event)
+        self.execution.hear(event)
+
+
+@pytest.fixture
+def restful(store: Store) -> Restful:
+    return Restful(store, same_operator_s=20)
+
+
+IN_SUPPORT = "Queue:support_pause_PJSIP/"
+
+
+async def test_nobody_who_is_paused_is_rung_and_the_callback_waits_for_the_first_one_back(restful):
+    restful.hear(f"{IN_SUPPORT}101", "INUSE")
+    restful.hear(f"{IN_SUPPORT}102", "INUSE")
+    await restful.drop()
+    await restful.work(300)
+    assert restful.pbx.offers == []
+    restful.hear(f"{IN_SUPPORT}102", "NOT_INUSE")
+    await restful.work(1)
+    assert [offer["endpoint"] for offer in restful.pbx.offers] == ["PJSIP/102"]
+
+
+async def test_the_same_operator_is_waited_for_while_their_pause_may_end_in_time(restful):
+    restful.hear(f"{IN_SUPPORT}101", "INUSE")
+    await restful.drop()
+    await restful.work(10)
+    assert restful.pbx.offers == []
+    restful.hear(f"{IN_SUPPORT}101", "NOT_INUSE")
+    await restful.work(1)
+    assert [offer["endpoint"] for offer in restful.pbx.offers] == ["PJSIP/101"]
+
+
+async def test_after_that_a_colleague_is_asked(restful):
+    restful.hear(f"{IN_SUPPORT}101", "INUSE")
+    await restful.drop()
+    await restful.work(20)
+    assert [offer["endpoint"] for offer in restful.pbx.offers] == ["PJSIP/102"]
+
+
+async def test_a_pause_in_another_line_s_queue_is_none_here(restful):
+    restful.hear(f"{IN_SUPPORT}101", "NOT_INUSE")
+    restful.hear("Queue:sales_pause_PJSIP/101", "INUSE")
+    await restful.drop()
+    await restful.work(1)
+    assert [offer["endpoint"] for offer in restful.pbx.offers] == ["PJSIP/101"]
+
+
+async def test_without_a_connection_nothing_is_held_against_an_operator(restful):
+    restful.hear(f"{IN_SUPPORT}101", "INUSE")
+    restful.statuses.link(connected=False, why="")
+    assert not restful.statuses.cannot_take("101", "support")
