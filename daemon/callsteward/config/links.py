@@ -225,7 +225,8 @@ class Web(Section):
         description="The address on which the server listens. Any other than loopback belongs behind a"
         " proxy.",
     )
-    port: Port = 8089
+    # None of Asterisk's or FreePBX's.
+    port: Port = 8470
     token: SecretStr | None = Field(
         None, description="The token that an HTTP client sends as `Authorization: Bearer …`."
     )

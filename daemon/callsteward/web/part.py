@@ -5,6 +5,7 @@ from __future__ import annotations
 from callsteward.commands.part import CommandsPart
 from callsteward.metrics.part import MetricsPart
 from callsteward.part import Part, Site
+from callsteward.web.probes import readiness
 from callsteward.web.server import HttpDoor
 
 
@@ -17,6 +18,7 @@ class WebPart(Part):
             site.config,
             None if commands is None else commands.commands,
             None if metrics is None else metrics.metrics,
+            ready=lambda: readiness(site.readings),
         )
 
     async def run(self) -> None:

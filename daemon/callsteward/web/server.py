@@ -1,10 +1,11 @@
-"""The HTTP door to the metrics, and to commands where they are switched on. Only a token opens it.
+"""The HTTP door to the metrics, and to commands where they are switched on. Only a token opens these.
 
     POST /api/v1/calls/CALL_ID/tags       {"id": …, "tag": "ticket", "value": "INC-1042"}
     POST /api/v1/calls/CALL_ID/callback   {"id": …, "action": "request"}
     POST /api/v1/calls/CALL_ID/complaint  {"id": …, "action": "acknowledge"}
     POST /api/v1/dnc                      {"id": …, "action": "add", "number": "+7 903 123-45-67"}
     GET  /metrics
+    GET  /healthz, /readyz                (no token)
 
 `id` may be left out: then a repeat is a new command. No number ever stands in an address.
 """
@@ -14,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import uuid
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -32,6 +34,7 @@ from callsteward.network.gate import CannotListenError, Guest, gate
 from callsteward.network.openings import Opened
 from callsteward.network.tally import RefusalTally
 from callsteward.record.tag import Source
+from callsteward.web import probes
 from callsteward.web.connection import BODY_S, BOUNDS, HttpConnection
 
 if TYPE_CHECKING:
@@ -52,11 +55,19 @@ _NOT_FOUND = frozenset({"call_not_known", "no_callback", "no_complaint", "unknow
 class HttpDoor:
     """Serves until cancelled. Raises ConfigError for a token that is too short."""
 
-    def __init__(self, config: Config, commands: Commands | None, metrics: Metrics | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        commands: Commands | None,
+        metrics: Metrics | None = None,
+        *,
+        ready: Callable[[], probes.Readiness],
+    ) -> None:
         """Without `commands` it changes nothing; without `metrics` it shows none."""
         self._settings = config.web
         self._commands = commands
         self._metrics = metrics
+        self._ready = ready
         self._token = self._settings.secret.encode()
         if len(self._token) < SHORTEST_TOKEN:
             message = (
@@ -74,6 +85,7 @@ class HttpDoor:
             application.router.add_post(address, handler)
         if self._metrics is not None:
             application.router.add_get("/metrics", self._scraped)
+        probes.add_to(application, self._ready)
         return application
 
     async def run(self, opened: Opened = lambda: None) -> None:
@@ -110,6 +122,9 @@ class HttpDoor:
 
     @web.middleware
     async def _let_in(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        if request.path in probes.ADDRESSES:
+            answer_of_probe: web.StreamResponse = await handler(request)
+            return answer_of_probe
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         # Compared in constant time, so that the time does not tell how much of it was right.
         same = hmac.compare_digest(token.strip().encode("utf-8", "surrogateescape"), self._token)

@@ -202,7 +202,7 @@ def test_a_reply_goes_only_below_the_reply_topics(topic: str | None, taken: bool
 @asynccontextmanager
 async def _http(desk: FrontDesk, token: str = TOKEN) -> AsyncIterator[TestClient[Any, Any]]:
     desk.config = desk.config.model_copy(update={"web": Web(enabled=True, token=SecretStr(TOKEN))})
-    door = HttpDoor(desk.config, desk.commands)
+    door = HttpDoor(desk.config, desk.commands, ready=desk.ready)
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     async with TestClient(TestServer(door.application()), headers=headers) as client:
         yield client
@@ -262,7 +262,7 @@ async def test_a_port_in_use_is_told(desk: FrontDesk):
     taken = await asyncio.start_server(lambda *_: None, "127.0.0.1", port)
     desk.config = desk.config.model_copy(update={"web": Web(enabled=True, port=port, token=SecretStr(TOKEN))})
     with pytest.raises(CannotListenError, match=rf"listen on 127.0.0.1 port {port} \(Address already in"):
-        await HttpDoor(desk.config, desk.commands).run()
+        await HttpDoor(desk.config, desk.commands, ready=desk.ready).run()
     taken.close()
     await taken.wait_closed()
 
@@ -278,4 +278,4 @@ def test_the_door_is_not_opened_without_a_strong_token(desk: FrontDesk, tmp_path
     file.write_text("short\n")
     desk.config = desk.config.model_copy(update={"web": Web(enabled=True, token_file=file)})
     with pytest.raises(ConfigError, match="fewer than 16"):
-        HttpDoor(desk.config, desk.commands)
+        HttpDoor(desk.config, desk.commands, ready=desk.ready)

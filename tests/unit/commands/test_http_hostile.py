@@ -29,7 +29,7 @@ async def served(store: Records) -> AsyncIterator[tuple[FrontDesk, TestClient[An
     desk = FrontDesk(store)
     await desk.talk()
     desk.config = desk.config.model_copy(update={"web": Web(enabled=True, token=SecretStr(TOKEN))})
-    door = HttpDoor(desk.config, desk.commands)
+    door = HttpDoor(desk.config, desk.commands, ready=desk.ready)
     async with TestClient(TestServer(door.application())) as client:
         yield desk, client
 

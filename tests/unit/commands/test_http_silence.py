@@ -38,7 +38,7 @@ async def open_door(store: Store) -> AsyncIterator[int]:
     port = free_port()
     desk.config = desk.config.model_copy(update={"web": Web(enabled=True, port=port, token=SecretStr(TOKEN))})
     opened = asyncio.Event()
-    task = asyncio.create_task(HttpDoor(desk.config, desk.commands).run(opened.set))
+    task = asyncio.create_task(HttpDoor(desk.config, desk.commands, ready=desk.ready).run(opened.set))
     async with asyncio.timeout(60):
         await opened.wait()
     try:

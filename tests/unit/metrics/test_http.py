@@ -16,7 +16,7 @@ TOKEN = "a token that nobody guesses"
 async def test_the_token_allows_scraping(store, metrics: Metrics) -> None:
     desk = FrontDesk(store)
     config: Config = desk.config.model_copy(update={"web": Web(enabled=True, token=SecretStr(TOKEN))})
-    application = HttpDoor(config, desk.commands, metrics).application()
+    application = HttpDoor(config, desk.commands, metrics, ready=desk.ready).application()
     async with TestClient(TestServer(application)) as client:
         assert (await client.get("/metrics")).status == 401
         answer = await client.get("/metrics", headers={"Authorization": f"Bearer {TOKEN}"})
@@ -28,6 +28,8 @@ async def test_the_token_allows_scraping(store, metrics: Metrics) -> None:
 async def test_without_metrics_there_is_nothing_to_scrape(store) -> None:
     desk = FrontDesk(store)
     config = desk.config.model_copy(update={"web": Web(enabled=True, token=SecretStr(TOKEN))})
-    async with TestClient(TestServer(HttpDoor(config, desk.commands).application())) as client:
+    async with TestClient(
+        TestServer(HttpDoor(config, desk.commands, ready=desk.ready).application())
+    ) as client:
         answer = await client.get("/metrics", headers={"Authorization": f"Bearer {TOKEN}"})
         assert answer.status == 404

@@ -30,6 +30,7 @@ from callsteward.tags.book import TagBook
 from callsteward.tags.feature import TagsFeature
 from callsteward.tags.part import TagsPart
 from callsteward.testing import StandIn
+from callsteward.web.probes import Readiness
 from tests.unit.store.samples import RECORD
 
 NOON = 1_795_345_200_000  # 2026-11-22 12:00 in Moscow
@@ -178,6 +179,9 @@ class FrontDesk:
 
     async def send(self, name: str, source: Source = Source.MQTT, **body: Any) -> Reply:
         return await self.commands.handle(name, msgspec.json.encode({"id": "c-1", **body}), source)
+
+    def ready(self) -> Readiness:
+        return Readiness(ready=True, lacking=[])
 
     async def states(self) -> list[tuple[str, str]]:
         return [(item.state.value, item.reason) for item in reversed(await self.ledger.listed())]
