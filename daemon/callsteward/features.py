@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from callsteward.agi.feature import AgiFeature
 from callsteward.callback.feature import CallbackFeature
 from callsteward.commands.feature import CommandsFeature
+from callsteward.compression.feature import CompressionFeature
 from callsteward.feed import calls
 from callsteward.feed.tell import Forget, Tell, Tells, Topic, announced
 from callsteward.intervals.feature import IntervalsFeature
@@ -45,6 +46,7 @@ FEATURES: tuple[Feature, ...] = (
     RatingFeature(),
     IntervalsFeature(),
     RetentionFeature(),
+    CompressionFeature(),
     CommandsFeature(),
     MetricsFeature(),
     WebFeature(),

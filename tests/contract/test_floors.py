@@ -26,6 +26,7 @@ FLOORS = (
         "rating",
         "intervals",
         "retention",
+        "compression",
         "sites",
         "commands",
         "metrics",

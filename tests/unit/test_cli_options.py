@@ -69,7 +69,7 @@ def test_every_command_is_there() -> None:
         "lost", "lost settle",
         "callbacks", "callbacks show", "callbacks cancel",
         "dnc", "dnc add", "dnc remove", "dnc list", "dnc import",
-        "backup", "restore", "client", "client export", "client erase",
+        "backup", "restore", "compress", "client", "client export", "client erase",
         "zones", "zones import", "zones list", "zones remove",
         "complaints", "complaints list", "complaints ack",
         "feed", "feed status", "feed resend", "feed undiscover",

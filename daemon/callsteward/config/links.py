@@ -161,6 +161,11 @@ class StoreSettings(Section):
     _warning: str = PrivateAttr("")
 
     @property
+    def compresses(self) -> bool:
+        """True if records are stored compressed."""
+        return self.url.startswith("sqlite") if self.compress_records is None else self.compress_records
+
+    @property
     def folder(self) -> Path:
         """The folder for files without a path of their own: the journal, where the store is a server."""
         return self._folder

@@ -80,7 +80,7 @@ class Daemon:
             claim = SiteClaim(config.site.name)
             stack.push_async_callback(claim.close)
             store = await Store.open(
-                config.store.url, announce, claim=claim, compress=config.store.compress_records
+                config.store.url, announce, claim=claim, compress=config.store.compresses
             )
             stack.push_async_callback(closed, store)
             _say_where(config)

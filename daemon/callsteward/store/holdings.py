@@ -190,6 +190,7 @@ NOTHING: Final[Mapping[str, str]] = {
     "watched": "when the daemon received events",
     "phone_states": "operators' phones",
     "outbox_drops": "how many messages were given up",
+    "records_compressed": "until where records are compressed",
     "records_deleted": "until when records are deleted",
     "endpoints": "phones and trunks",
     "trunk_numbers": "how often a trunk wrote numbers in which form",

@@ -22,6 +22,10 @@ log = structlog.get_logger(__name__)
 RECORD: Final = (calls.c.record, calls.c.packed)
 """The columns that a query selects for `record_in`: a record is in one of them, plain or packed."""
 
+PLAIN: Final = calls.c.packed.is_(None)
+"""True for a row whose record is plain; its line is in `PLAIN_LINE`."""
+PLAIN_LINE: Final = calls.c.record
+
 _decoder = msgspec.json.Decoder(CallRecord)
 
 _NAMED: Final = 1000
@@ -40,6 +44,11 @@ def line_of(stored: str | bytes) -> str | bytes:
     """A record's line as it was published, from one or the other column of its row. Raises StoreError."""
     # A line begins with a brace, a packed one with the number of its dictionary.
     return stored if isinstance(stored, str) or stored.startswith(b"{") else unpacked(stored)
+
+
+def packed_values(packed: Any) -> dict[str, Any]:
+    """The columns of a row that holds a packed record."""
+    return {"record": "", "packed": packed}
 
 
 def record_in(row: Any) -> str | bytes:

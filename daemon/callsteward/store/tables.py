@@ -403,6 +403,14 @@ records_deleted = Table(
     Column("before_ms", BigInteger, nullable=False),
 )
 
+# Until which row (calls.id) all records of a site are compressed; later rows may be, too.
+records_compressed = Table(
+    "records_compressed",
+    metadata,
+    Column("site", Text, primary_key=True),
+    Column("until_id", BigInteger, nullable=False),
+)
+
 # Endpoints that take part in talks, and whether a talk event of theirs was ever seen. Bounded by the tracker.
 endpoints = Table(
     "endpoints",

@@ -27,6 +27,7 @@ from callsteward.client.found import Found, find
 from callsteward.clock import DAY_MS
 from callsteward.commands.done import CommandsDone
 from callsteward.commands.reply import Reply
+from callsteward.compression.compressor import Compressor
 from callsteward.feed.resend import ResendSpan, resend
 from callsteward.intervals.keeping import SumsKeeper
 from callsteward.intervals.presence import Change
@@ -343,6 +344,7 @@ WORK: dict[str, Work] = {
     "found.find": lambda store: find(store.engine, SITE, [NUMBER], []),
     "Eraser.erase": _erased,
     "Expiry.work": lambda store: expiry(store).work(),
+    "Compressor.work": lambda store: Compressor(store.engine, SITE, rest=0).work(),
 }
 """By class and method, or module and function: asked for our own site."""
 

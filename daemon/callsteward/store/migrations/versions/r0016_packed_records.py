@@ -15,6 +15,12 @@ depends_on = None
 
 def upgrade() -> None:
     op.add_column("calls", sa.Column("packed", sa.LargeBinary()))
+    op.create_table(
+        "records_compressed",
+        sa.Column("site", sa.Text(), nullable=False),
+        sa.Column("until_id", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("site", name="pk_records_compressed"),
+    )
 
 
 def downgrade() -> None:
@@ -30,4 +36,5 @@ def downgrade() -> None:
         if not rows:
             break
         after = rows[-1].id
+    op.drop_table("records_compressed")
     op.drop_column("calls", "packed")

@@ -1,0 +1,1 @@
+"""Records of earlier versions, which are not compressed yet."""
