@@ -7,7 +7,9 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import jsonschema
 import pytest
 
 from callsteward import __version__
@@ -70,6 +72,26 @@ def test_config_schema_is_a_json_schema():
     tables = {"Agi", "Asterisk", "Callback", "Commands", "Mqtt", "Rating", "Site", "Store", "Tags"}
     assert set(schema["$defs"]) >= tables
     assert {schema["$defs"][table]["title"] for table in tables} == tables
+    jsonschema.Draft202012Validator.check_schema(schema)
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert schema["$id"] == "urn:callsteward:configuration"
+
+
+def test_every_key_of_the_configuration_is_described():
+    schema = json.loads(callsteward("config-schema").stdout)
+
+    def described(key: dict[str, Any]) -> bool:
+        table = schema["$defs"].get(key.get("$ref", "").removeprefix("#/$defs/"), {})
+        return bool(key.get("description") or table.get("description"))
+
+    tables = {"": schema, **schema["$defs"]}
+    assert [
+        f"{table}.{name}"
+        for table, found in tables.items()
+        for name, key in found.get("properties", {}).items()
+        if not described(key)
+    ] == []
+    assert [table for table, found in tables.items() if not found.get("description")] == []
 
 
 @pytest.mark.parametrize("command", [("run",), ("record", "x"), ("calls",), ("check",), ("replay", "-")])

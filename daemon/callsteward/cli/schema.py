@@ -88,6 +88,9 @@ def config_schema() -> None:
     from callsteward.config import Config
     from callsteward.config.section import TableNames
 
-    typer.echo(
-        json.dumps(Config.model_json_schema(schema_generator=TableNames), indent=2, ensure_ascii=False)
-    )
+    schema = {
+        "$schema": TableNames.schema_dialect,
+        "$id": "urn:callsteward:configuration",
+        **Config.model_json_schema(schema_generator=TableNames),
+    }
+    typer.echo(json.dumps(schema, indent=2, ensure_ascii=False))

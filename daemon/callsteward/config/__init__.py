@@ -62,12 +62,20 @@ class Config(BaseSettings):
     site: SiteSettings = SiteSettings()
     asterisk: Asterisk = Asterisk()
     endpoints: Endpoints = Endpoints()
-    lines: tuple[Line, ...] = ()
+    lines: tuple[Line, ...] = Field(
+        (), description="The hotlines. A call belongs to the first one that it matches, else to default_line."
+    )
     default_line: Name = Field(
         DEFAULT_LINE, description="The line of a call that no configured line matches."
     )
-    profiles: dict[Name, Profile] = Field(default_factory=dict)
-    operators: dict[str, Operator] = Field(default_factory=dict)
+    profiles: dict[Name, Profile] = Field(
+        default_factory=dict,
+        description="By name: service standards that lines are held to. `standard` is there without it.",
+    )
+    operators: dict[str, Operator] = Field(
+        default_factory=dict,
+        description="By endpoint, such as 101 or PJSIP/101: the operators with what is known of each.",
+    )
     mqtt: Mqtt = Mqtt()
     store: StoreSettings = StoreSettings()
     privacy: Privacy = Privacy()

@@ -78,8 +78,8 @@ class Endpoints(Section):
     span (`DAHDI/i1`) is matched as well.
     """
 
-    operators: tuple[str, ...] = ()
-    trunks: tuple[str, ...] = ()
+    operators: tuple[str, ...] = Field((), description="Patterns of operators' phones, such as PJSIP/1??.")
+    trunks: tuple[str, ...] = Field((), description="Patterns of outside lines, such as PJSIP/trunk*.")
     numbers: dict[str, TrunkNumbers] = Field(
         default_factory=dict,
         description="By trunk (a pattern): how it writes callers' numbers that have no plus. Without it"
@@ -96,7 +96,7 @@ class Endpoints(Section):
 class Operator(Section):
     """One operator, named by endpoint."""
 
-    name: str = ""
+    name: str = Field("", description="The operator's name, for people who read lists and boards.")
     grade: str = Field(
         "", description="The operator's grade, such as senior, for limits that differ by grade."
     )
@@ -108,14 +108,16 @@ class Operator(Section):
 class Line(Section):
     """A hotline: a queue, DID or context with its own standard profile."""
 
-    name: Name
-    title: str = ""
+    name: Name = Field(description="The line's level in MQTT topics, and its name in records and reports.")
+    title: str = Field("", description="The line's name for people who read lists and boards.")
     queues: tuple[str, ...] = Field((), description="Asterisk queues that belong to the line.")
     dids: tuple[str, ...] = Field(
         (), description="Dialled numbers (DIDs) of the line; shell patterns allowed."
     )
     contexts: tuple[str, ...] = Field((), description="Dialplan contexts in which the line's calls arrive.")
-    profile: str = DEFAULT_PROFILE
+    profile: str = Field(
+        DEFAULT_PROFILE, description="The profile in [profiles] that the line's calls are held to."
+    )
     timezone: str | None = Field(None, description="IANA time zone of the line's clients; unset: the site's.")
     operators: tuple[str, ...] = Field(
         (), description="Operators who are offered the line's callbacks; empty: everybody in [operators]."

@@ -34,9 +34,11 @@ class Asterisk(Section):
         " but may crash where the daemon is killed amid calls.",
     )
     url: str = Field("http://127.0.0.1:8088", description="The address of Asterisk's HTTP server.")
-    username: str = "callsteward"
-    password: SecretStr | None = None
-    password_file: Path | None = None
+    username: str = Field("callsteward", description="The user in Asterisk's ari.conf.")
+    password: SecretStr | None = Field(None, description="The user's password; better in a file of its own.")
+    password_file: Path | None = Field(
+        None, description="The file with the password; unset: systemd's credential asterisk_password."
+    )
     app: Name = Field("callsteward", description="The observer's ARI application.")
     ca_file: Path | None = Field(None, description="The certificate of the CA to trust for https.")
     listen_host: Host = Field(
@@ -75,22 +77,31 @@ class Asterisk(Section):
 class Mqtt(Section):
     """The MQTT broker."""
 
-    enabled: bool = True
-    host: Host = "127.0.0.1"
-    port: Port = 1883
-    username: str | None = None
-    password: SecretStr | None = None
-    password_file: Path | None = None
+    enabled: bool = Field(True, description="false: nothing is published, no message is kept.")
+    host: Host = Field("127.0.0.1", description="The broker's host.")
+    port: Port = Field(1883, description="The broker's port; with TLS usually 8883.")
+    username: str | None = Field(None, description="The user at the broker; unset: nobody.")
+    password: SecretStr | None = Field(None, description="The user's password; better in a file of its own.")
+    password_file: Path | None = Field(
+        None, description="The file with the password; unset: systemd's credential mqtt_password."
+    )
     root: str = Field(
         "callsteward", pattern=r"^[A-Za-z0-9_./-]{1,128}$", description="The first levels of every topic."
     )
-    client_id: str | None = None
-    version: Literal["3.1.1", "5"] = "5"
-    tls: bool = False
-    ca_file: Path | None = None
-    cert_file: Path | None = None
-    key_file: Path | None = None
-    keepalive_s: int = Field(15, ge=5, le=3600)
+    client_id: str | None = Field(None, description="The client id at the broker; unset: callsteward-SITE.")
+    version: Literal["3.1.1", "5"] = Field("5", description="The version of MQTT that the broker speaks.")
+    tls: bool = Field(False, description="true: the connection is encrypted and the broker's name checked.")
+    ca_file: Path | None = Field(
+        None, description="The certificate of the CA to trust; unset: those of the system."
+    )
+    cert_file: Path | None = Field(None, description="The certificate that the daemon shows to the broker.")
+    key_file: Path | None = Field(None, description="The key of cert_file.")
+    keepalive_s: int = Field(
+        15,
+        ge=5,
+        le=3600,
+        description="Seconds of silence after which the broker is asked for an answer.",
+    )
     outbox_mb: float = Field(
         256,
         gt=0,
@@ -221,7 +232,7 @@ class StoreSettings(Section):
 class Web(Section):
     """The HTTP server for metrics and commands. Off unless switched on; it needs a token."""
 
-    enabled: bool = False
+    enabled: bool = Field(False, description="true: listen on host and port.")
     metrics: bool = Field(
         True, description="true: answer GET /metrics. Commands are switched on by commands.http."
     )
@@ -231,11 +242,13 @@ class Web(Section):
         " proxy.",
     )
     # None of Asterisk's or FreePBX's.
-    port: Port = 8470
+    port: Port = Field(8470, description="The port on which the server listens.")
     token: SecretStr | None = Field(
         None, description="The token that an HTTP client sends as `Authorization: Bearer …`."
     )
-    token_file: Path | None = None
+    token_file: Path | None = Field(
+        None, description="The file with the token; unset: systemd's credential web_token."
+    )
 
     @property
     def secret(self) -> str:
@@ -263,7 +276,7 @@ class Agi(Section):
     host: Literal["127.0.0.1", "::1"] = Field(
         "127.0.0.1", description="The loopback address on which the daemon listens."
     )
-    port: Port = 4573
+    port: Port = Field(4573, description="The port on which the daemon listens for FastAGI.")
     last_operator_days: int = Field(
         30,
         ge=1,

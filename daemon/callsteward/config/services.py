@@ -203,7 +203,9 @@ class Privacy(Section):
     """How a client's number leaves the daemon: masked, or as a keyed HMAC."""
 
     hmac_key: SecretStr | None = Field(None, description="Key of client_ref. Unset: client_ref is null.")
-    hmac_key_file: Path | None = None
+    hmac_key_file: Path | None = Field(
+        None, description="The file with the key; unset: systemd's credential hmac_key."
+    )
 
     @property
     def key(self) -> bytes | None:
@@ -212,7 +214,11 @@ class Privacy(Section):
 
 
 class Log(Section):
-    level: Literal["debug", "info", "warning", "error"] = "info"
+    """The daemon's log, on standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="The least severe lines that are written."
+    )
     format: Literal["auto", "console", "json"] = Field(
         "auto", description="auto: readable lines on a terminal, JSON elsewhere."
     )
