@@ -6,6 +6,7 @@ import asyncio
 import json
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -59,6 +60,35 @@ async def test_beside_a_daemon_that_is_well(tmp_path: Path) -> None:
     assert "broker           off (mqtt.enabled = false)" in said
     assert "calls            1 open" in said
     assert said.rstrip().endswith("all is well")
+
+
+async def test_the_operators_are_shown_as_they_are_now(tmp_path: Path) -> None:
+    async with FakeAri(password=SECRET) as ari:
+        ari.now_ms = epoch_ms("2026-11-22T02:00:00.000+0000")
+        file = written(tmp_path, ari.url)
+        file.write_text(f'{file.read_text()}[operators.109]\nname = "Иванова [red]"\n')
+        async with running(file):
+            await ari.connected()
+            await ari.play(capture("client_bye")[:56])
+            by_name: dict[str, Any] = {}
+            async with asyncio.timeout(60):
+                while by_name.get("101", {}).get("status") != "talking":
+                    by_name = await asyncio.to_thread(_operators, file)
+            table = await asyncio.to_thread(callsteward, "operators", "-c", file, "--output", "table")
+            watch = await asyncio.to_thread(callsteward, "operators", "-c", file, "--watch")
+    assert by_name["101"]["line"] == "default"
+    assert by_name["109"]["name"] == "Иванова [red]"
+    assert [line.split()[:2] for line in table.stdout.decode().splitlines() if "109" in line] == [
+        ["109", "Иванова"]
+    ]
+    assert (watch.returncode, b"it is for a terminal" in watch.stderr) == (2, True)
+
+
+def _operators(file: Path) -> dict[str, Any]:
+    result = callsteward("operators", "-c", file)
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
+    assert (result.returncode, result.stderr.decode()) == (0, f"operators: {len(rows)}\n")
+    return {row["operator"]: row for row in rows}
 
 
 async def test_problems_are_listed_and_the_exit_code_is_1(tmp_path: Path) -> None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import time
 
+import msgspec
+
 from callsteward.part import Part, Site
-from callsteward.status.report import LinkStatus, Report, broker_of, report
+from callsteward.record.facts import LineNow, OperatorNow
+from callsteward.status.report import LinkStatus, Report, broker_of, operators_of, report
 from callsteward.status.socket import StatusSocket, socket_path
 from callsteward.status.work import open_work
 from callsteward.store.engine import shown
@@ -18,7 +21,13 @@ class StatusPart(Part):
         assert path is not None  # wanted where there is one
         self._site = site
         self._started_s = time.time()
+        self._operators: list[OperatorNow] = []
         self._socket = StatusSocket(path, self._answer)
+
+    def shown(self, lines: list[LineNow], operators: list[OperatorNow], now_ms: int) -> None:
+        del lines, now_ms
+        # Copies: the tracker goes on changing its own.
+        self._operators = [msgspec.structs.replace(operator) for operator in operators]
 
     async def run(self) -> None:
         await self._socket.run()
@@ -39,4 +48,5 @@ class StatusPart(Part):
             event_lag_s=readings.event_lag_s(),
             health=readings.health(),
             work=await open_work(site.store.engine, site.name),
+            operators=operators_of(self._operators, site.now_ms()),
         )

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 import msgspec
 
 from callsteward import __version__
+from callsteward.feed.gauge_messages import status_of
 from callsteward.health import FeedState, Health
+from callsteward.record.facts import OperatorNow, OperatorStatus
 from callsteward.record.moments import rfc3339
 
 OpenWork = Mapping[str, Mapping[str, int]]
@@ -42,6 +44,16 @@ class Broker(msgspec.Struct, frozen=True, kw_only=True):
     outbox: OutboxStatus | None
 
 
+class OperatorStands(msgspec.Struct, frozen=True, kw_only=True):
+    """An operator at this moment: `status` for `for_s` seconds, on a call of `line`; why they are paused."""
+
+    operator: str
+    status: OperatorStatus
+    for_s: float | None
+    line: str | None
+    pause_reason: str | None
+
+
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """One answer. `problems` has a sentence for each present problem; empty: all is well.
 
@@ -66,6 +78,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     event_lag_s: float | None = None
     work: OpenWork | None = None
     health: Health | None = None
+    operators: list[OperatorStands] = []
 
 
 def broker_of(feed: FeedState, *, enabled: bool) -> Broker:
@@ -85,6 +98,25 @@ def broker_of(feed: FeedState, *, enabled: bool) -> Broker:
             oldest_at=rfc3339(outbox.oldest_ms),
         ),
     )
+
+
+def operators_of(now: Iterable[OperatorNow], now_ms: int) -> list[OperatorStands]:
+    """The operators by name, as their gauges have them. `now_ms` is Asterisk's clock."""
+    return [
+        OperatorStands(
+            operator=one.operator,
+            status=status_of(one),
+            for_s=_for_s(one, now_ms),
+            line=one.line,
+            pause_reason=one.pause_reason,
+        )
+        for one in sorted(now, key=lambda one: one.operator)
+    ]
+
+
+def _for_s(one: OperatorNow, now_ms: int) -> float | None:
+    since_ms = one.since_ms if one.status is None else one.status_since_ms
+    return None if since_ms is None else max(0.0, (now_ms - since_ms) / 1000)
 
 
 def problems_of(*, asterisk: LinkStatus, broker: Broker, health: Health, work: OpenWork | None) -> list[str]:
@@ -131,6 +163,7 @@ def report(
     event_lag_s: float,
     health: Health,
     work: OpenWork | None,
+    operators: list[OperatorStands],
     now_s: float | None = None,
 ) -> Report:
     """The answer of a running daemon. `started_s`: seconds since 1970, like `now_s`."""
@@ -153,6 +186,7 @@ def report(
         event_lag_s=round(event_lag_s, 3),
         work=work,
         health=health,
+        operators=operators,
     )
 
 

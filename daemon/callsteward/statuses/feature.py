@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from callsteward.part import Feature
 
 if TYPE_CHECKING:
+    import typer
+
     from callsteward.config import Config
     from callsteward.part import Part, Site
 
@@ -21,3 +23,8 @@ class StatusesFeature(Feature):
         from callsteward.statuses.part import StatusesPart
 
         return StatusesPart(site)
+
+    def commands(self, app: typer.Typer) -> None:
+        from callsteward.statuses.cli import add_to
+
+        add_to(app)

@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from callsteward.health import FeedState, Health, OutboxState
-from callsteward.status.report import LinkStatus, Report, broker_of, not_running, report
+from callsteward.record.facts import OperatorNow, OperatorState, OperatorStatus
+from callsteward.status.report import LinkStatus, Report, broker_of, not_running, operators_of, report
 
 STARTED_S = 1_795_314_131.654
 UP = LinkStatus(connected=True, detail="connected")
@@ -29,6 +30,7 @@ def said(**other: Any) -> Report:
         "event_lag_s": 0.01234,
         "health": Health(frames_waiting=5),
         "work": WORK,
+        "operators": [],
         "now_s": STARTED_S + 61.25,
     }
     return report(**(values | other))
@@ -99,3 +101,23 @@ def test_the_outbox_says_since_when_its_oldest_message_waits() -> None:
 @pytest.mark.parametrize("found", [said(), said(work=None), not_running("lab", "nobody listens")])
 def test_an_answer_is_read_as_it_was_written(found: Report) -> None:
     assert msgspec.json.decode(msgspec.json.encode(found), type=Report) == found
+
+
+def test_operators_stand_by_name_with_the_time_in_their_status() -> None:
+    paused = OperatorNow(
+        operator="102",
+        state=OperatorState.IDLE,
+        since_ms=5_000,
+        status=OperatorStatus.PAUSED,
+        status_since_ms=61_000,
+        pause_reason="lunch",
+    )
+    talking = OperatorNow(operator="101", state=OperatorState.TALKING, since_ms=90_500, line="support")
+    # Without the part that knows more an idle operator's status is unknown; a clock may be a little behind.
+    idle = OperatorNow(operator="103", state=OperatorState.IDLE, since_ms=100_250)
+    found = operators_of([paused, idle, talking], 100_000)
+    assert [(one.operator, one.status.value, one.for_s, one.line, one.pause_reason) for one in found] == [
+        ("101", "talking", 9.5, "support", None),
+        ("102", "paused", 39.0, None, "lunch"),
+        ("103", "unknown", 0.0, None, None),
+    ]
