@@ -45,6 +45,10 @@ class StoreError(CallstewardError):
     """The database could not be opened, migrated or written."""
 
 
+class FencedError(StoreError):
+    """Another daemon of the site acts: this one writes nothing."""
+
+
 class ExposedStoreError(StoreError):
     """Everybody can read the database or a recording. As with the configuration, a restart mends nothing."""
 

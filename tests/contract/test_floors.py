@@ -34,6 +34,7 @@ FLOORS = (
         "agi",
         "status",
         "statuses",
+        "standby",
     },
     {"features"},
     {"daemon", "recording", "demo", "check", "client", "backup", "testing"},

@@ -309,3 +309,16 @@ def test_no_complaint_speaks_of_the_library_that_found_it(complaints, head, key)
             assert not re.search(r"Input|Value error|valid(ation|ator)|should|Tuple|pydantic|Error", said), (
                 said
             )
+
+
+def test_a_standby_daemon_needs_a_database_that_two_can_share(tmp_path: Path) -> None:
+    file = tmp_path / "callsteward.toml"
+    file.write_text('[standby]\ninstance = "a"\n')
+    with pytest.raises(ConfigError) as refused:
+        load(file)
+    assert str(refused.value) == (
+        f"{file}: standby.instance: two daemons share one database, and an SQLite file has one daemon: set"
+        " store.url to a PostgreSQL database (postgresql://…), or leave [standby] out"
+    )
+    file.write_text('[standby]\ninstance = "a"\n[store]\nurl = "postgresql://user@host/calls"\n')
+    assert load(file).standby.instance == "a"

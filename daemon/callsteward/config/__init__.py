@@ -21,7 +21,16 @@ from callsteward.config import consistency, environment, places, secret_files, s
 from callsteward.config.consistency import DEFAULT_LINE
 from callsteward.config.errors import explain, without
 from callsteward.config.hotline import DEFAULT_PROFILE, Endpoints, Line, Operator, SiteSettings
-from callsteward.config.links import SHORTEST_TOKEN, Agi, Asterisk, CommandsSettings, Mqtt, StoreSettings, Web
+from callsteward.config.links import (
+    SHORTEST_TOKEN,
+    Agi,
+    Asterisk,
+    CommandsSettings,
+    Mqtt,
+    Standby,
+    StoreSettings,
+    Web,
+)
 from callsteward.config.profile import Profile
 from callsteward.config.section import Name
 from callsteward.config.services import CallbackSettings, Intervals, Log, Privacy, RatingSettings, Tags
@@ -44,6 +53,7 @@ __all__ = [
     "Privacy",
     "RatingSettings",
     "SiteSettings",
+    "Standby",
     "StatusesSettings",
     "StoreSettings",
     "Tags",
@@ -78,6 +88,7 @@ class Config(BaseSettings):
     )
     mqtt: Mqtt = Mqtt()
     store: StoreSettings = StoreSettings()
+    standby: Standby = Standby()
     privacy: Privacy = Privacy()
     callback: CallbackSettings = CallbackSettings()
     rating: RatingSettings = RatingSettings()

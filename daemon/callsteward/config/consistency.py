@@ -23,6 +23,11 @@ def contradictions(config: Config) -> Iterator[str]:
     """Contradictions: with these no daemon could work."""
     if config.rating.app == config.asterisk.app:
         yield "rating.app: must differ from asterisk.app, since the observer owns no channels"
+    if config.standby.instance is not None and config.store.url.startswith("sqlite"):
+        yield (
+            "standby.instance: two daemons share one database, and an SQLite file has one daemon: set"
+            " store.url to a PostgreSQL database (postgresql://…), or leave [standby] out"
+        )
     known = {DEFAULT_PROFILE, *config.profiles}
     names: set[str] = set()
     line_of: dict[tuple[str, str], str] = {}

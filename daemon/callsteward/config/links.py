@@ -229,6 +229,17 @@ class StoreSettings(Section):
         return value
 
 
+class Standby(Section):
+    """A second daemon for the same PBX: both follow every call, one acts, the other takes over within 3 s."""
+
+    instance: Name | None = Field(
+        None,
+        description="This daemon's name among the two of its site, such as a and b. Each has a machine or a"
+        " state folder of its own and an asterisk.app of its own; site, store (PostgreSQL), broker and"
+        " rating.app are the same. Unset: the site has one daemon.",
+    )
+
+
 class Web(Section):
     """The HTTP server for metrics and commands. Off unless switched on; it needs a token."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 from sqlalchemy import text
@@ -23,7 +23,7 @@ from callsteward.store.trouble import reason
 log = structlog.get_logger(__name__)
 
 # Any constant will do: with the site's name it makes the advisory lock of a site.
-_LOCK: Final = 0x63737369
+LOCK: Final = 0x63737369
 # A machine that lost its power holds its lock until the server has missed its keepalives.
 PATIENCE_S = 20.0
 AGAIN_S = 1.0
@@ -42,12 +42,25 @@ _HOLDER = text(
 )
 
 
+class Claim(Protocol):
+    """A daemon's claim to its site."""
+
+    called: str
+    """The name of its connections to the database; empty: the driver's."""
+
+    async def take(self, engine: AsyncEngine) -> None:
+        """Return once this daemon may open the database. Raises StoreError, and nothing is written."""
+        ...
+
+
 class SiteClaim:
     """The claim of one daemon to be its site's only one. On SQLite there is nothing to claim."""
 
+    called = ""
+
     def __init__(self, site: str) -> None:
         self._site = site
-        self._lock = {"lock": _LOCK, "site": site}
+        self._lock = {"lock": LOCK, "site": site}
         self._engine: AsyncEngine | None = None
         self._connection: AsyncConnection | None = None
 
@@ -141,7 +154,12 @@ class SiteClaim:
             log.warning("the claim's connection is left behind", action="site_left", error=reason(error))
 
     def _refusal(self, who: str) -> str:
-        return (
-            f"another daemon of the site {self._site!r} uses this database ({who}): a site has one daemon."
-            " Stop that one; or, if this is another PBX, give it a name of its own in site.name"
-        )
+        return refusal(self._site, who)
+
+
+def refusal(site: str, who: str) -> str:
+    """The message to a daemon whose site another one has. `who`: what is known of that one."""
+    return (
+        f"another daemon of the site {site!r} uses this database ({who}): a site has one daemon."
+        " Stop that one; or, if this is another PBX, give it a name of its own in site.name"
+    )

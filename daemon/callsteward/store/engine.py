@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iter
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from contextvars import ContextVar
 from pathlib import Path
+from typing import Protocol
 from weakref import WeakKeyDictionary
 
 from alembic import command
@@ -49,6 +50,17 @@ _SILENT_S = 10
 _WRITES = "callsteward_writes"
 First = Callable[[AsyncEngine], Awaitable[None]]
 _turns: WeakKeyDictionary[AsyncEngine, asyncio.Lock] = WeakKeyDictionary()
+
+
+class Proof(Protocol):
+    """Shown first in each transaction that writes."""
+
+    async def show(self, connection: AsyncConnection) -> None:
+        """Raises StoreError in a transaction that may not write."""
+        ...
+
+
+_proofs: WeakKeyDictionary[AsyncEngine, Proof] = WeakKeyDictionary()
 
 
 class _Written:
@@ -95,11 +107,12 @@ async def _nothing(_engine: AsyncEngine) -> None:
     """For whoever needs nothing before the schema is looked at."""
 
 
-async def connect(url: str, *, create: bool = True, first: First = _nothing) -> AsyncEngine:
+async def connect(url: str, *, create: bool = True, first: First = _nothing, called: str = "") -> AsyncEngine:
     """An engine on the database at `url`, migrated to this version.
 
     A missing one is created, or refused if `create` is false: a command that only reads must not leave an
-    empty database behind, and answer from that. `first` is done before anything is written.
+    empty database behind, and answer from that. `first` is done before anything is written. `called`: the
+    name of its connections, by which a server can end them.
 
     Raises StoreError, whose message says what to mend.
     """
@@ -116,7 +129,7 @@ async def connect(url: str, *, create: bool = True, first: First = _nothing) -> 
     try:
         if file is not None:
             await asyncio.to_thread(prepare, file, create=create)
-        engine = _engine(parsed)
+        engine = _engine(parsed, called)
     except ModuleNotFoundError as error:
         message = f"store.url needs {error.name}: pip install 'callsteward[postgresql]'"
         raise StoreError(message) from error
@@ -166,6 +179,8 @@ async def writing(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     async with turn(engine), engine.connect() as connection:
         await connection.execution_options(**{_WRITES: True})
         async with connection.begin():
+            if (proof := _proofs.get(engine)) is not None:
+                await proof.show(connection)
             own = _Written(engine, around)
             _within.set(own)
             try:
@@ -190,6 +205,11 @@ def alone(engine: AsyncEngine) -> _Written | None:
             raise RuntimeError(message)
         around = around.around
     return inmost
+
+
+def prove(engine: AsyncEngine, proof: Proof) -> None:
+    """From now on no transaction of this engine writes without this proof."""
+    _proofs[engine] = proof
 
 
 def turn(engine: AsyncEngine) -> AbstractAsyncContextManager[object]:
@@ -254,8 +274,11 @@ def alembic_config(connection: Connection) -> Config:
     return alembic
 
 
-def _on_server(url: URL) -> AsyncEngine:
-    engine = create_async_engine(url, pool_pre_ping=True, connect_args={"timeout": CONNECT_S})
+def _on_server(url: URL, called: str) -> AsyncEngine:
+    arguments: dict[str, object] = {"timeout": CONNECT_S}
+    if called:
+        arguments["server_settings"] = {"application_name": called}
+    engine = create_async_engine(url, pool_pre_ping=True, connect_args=arguments)
 
     @event.listens_for(engine.sync_engine, "connect")
     def _notice_silence(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
@@ -273,9 +296,9 @@ def _on_server(url: URL) -> AsyncEngine:
     return engine
 
 
-def _engine(url: URL) -> AsyncEngine:
+def _engine(url: URL, called: str) -> AsyncEngine:
     if url.get_backend_name() != "sqlite":
-        return _on_server(url)
+        return _on_server(url, called)
     connect_args = {"timeout": BUSY_TIMEOUT_MS / 1000, "async_creator_fn": opened}
     # The connection used last is used first: one or two do the work, with warm caches, and the others, for a
     # rare crowd, stay small.

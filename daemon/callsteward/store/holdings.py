@@ -192,6 +192,8 @@ NOTHING: Final[Mapping[str, str]] = {
     "outbox_drops": "how many messages were given up",
     "records_compressed": "until where records are compressed",
     "records_deleted": "until when records are deleted",
+    "site_claims": "which of a site's daemons acts",
+    "site_daemons": "the daemons of a site",
     "endpoints": "phones and trunks",
     "trunk_numbers": "how often a trunk wrote numbers in which form",
 }

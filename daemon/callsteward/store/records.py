@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from callsteward.record.call import CallRecord, Outcome, encode, ms_of
 from callsteward.record.facts import CallEnded
 from callsteward.store.changed_slots import ChangedSlots, touched
-from callsteward.store.claim import SiteClaim
+from callsteward.store.claim import Claim
 from callsteward.store.direct import Sql, write
 from callsteward.store.engine import connect, failing, insert_into, writing
 from callsteward.store.message import Announce, nobody
@@ -66,7 +66,7 @@ class Store:
         announce: Announce = nobody,
         *,
         create: bool = True,
-        claim: SiteClaim | None = None,
+        claim: Claim | None = None,
         compress: bool | None = None,
     ) -> Self:
         """The store at `url` (config key store.url), migrated where needed; see `connect`.
@@ -75,7 +75,8 @@ class Store:
         """
         if claim is None:
             return cls(await connect(url, create=create), announce, compress=compress)
-        return cls(await connect(url, create=create, first=claim.take), announce, compress=compress)
+        engine = await connect(url, create=create, first=claim.take, called=claim.called)
+        return cls(engine, announce, compress=compress)
 
     async def save(self, records: Sequence[CallRecord]) -> list[CallRecord]:
         """Store records; returns the new ones in the order given. All are on disk when this returns.
@@ -156,6 +157,17 @@ class Store:
             if len(rows) < _PAGE:
                 return
             after = rows[-1].id
+
+    async def having(self, site: str, call_ids: Sequence[str]) -> set[str]:
+        """Those of these calls whose records are here."""
+        found: set[str] = set()
+        for start in range(0, len(call_ids), _PAGE):
+            some = call_ids[start : start + _PAGE]
+            query = select(calls.c.call_id).where(calls.c.site == site, calls.c.call_id.in_(some))
+            with failing("read"):
+                async with self._engine.connect() as connection:
+                    found.update((await connection.execute(query)).scalars())
+        return found
 
     async def sites(self) -> list[str]:
         """The sites that have calls here, by name."""

@@ -437,3 +437,38 @@ trunk_numbers = Table(
     Column("calls", BigInteger, nullable=False),
     Column("changed_at_ms", BigInteger, nullable=False),
 )
+
+# Which of a site's daemons acts ([standby]), and how often that has changed: each of its writes proves that
+# the number is still its own.
+site_claims = Table(
+    "site_claims",
+    metadata,
+    Column("site", Text, primary_key=True),
+    Column("fence", BigInteger, nullable=False),
+    # The daemon that took it last: its name among those of the site, and since when by the server's clock.
+    Column("instance", Text, nullable=False),
+    Column("taken_at_ms", BigInteger, nullable=False),
+    # The fence whose holder is asked to hand over (`callsteward standby switch`).
+    Column("switch_asked", BigInteger),
+)
+
+# The daemons of a site with [standby], each of which says several times a second that it is there.
+site_daemons = Table(
+    "site_daemons",
+    metadata,
+    Column("site", Text, primary_key=True),
+    Column("instance", Text, primary_key=True),
+    Column("boot_id", Text, nullable=False),
+    # Its ARI application, its machine, and which Asterisk it is linked to (empty while that is not known).
+    Column("app", Text, nullable=False),
+    Column("host", Text, nullable=False),
+    Column("pbx", Text, nullable=False),
+    Column("acting", Boolean, nullable=False),
+    Column("ready", Boolean, nullable=False),
+    # What it waits for until it is ready.
+    Column("detail", Text, nullable=False),
+    # Calls on of which it has missed a part.
+    Column("partly", Integer, nullable=False),
+    # When it was there last, by the server's clock.
+    Column("seen_at_ms", BigInteger, nullable=False),
+)
