@@ -12,6 +12,8 @@ import msgspec
 ConfigState = Literal["current", "refused", "needs_restart"]
 DiskState = Literal["working", "hangs", "refuses"]
 PartsState = Literal["open", "waiting"]
+Role = Literal["alone", "acts", "stands_by"]
+StandbyState = Literal["none", "ready", "not_ready", "absent"]
 
 
 # Asterisk has about fifty types of events; other types that frames claim must not fill the memory.
@@ -124,6 +126,13 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     config_detail: str = ""
     parts: PartsState = "open"
     parts_detail: str = ""
+    role: Role = "alone"
+    """Whether this daemon acts for its site, or stands by for the other one; alone without [standby]."""
+    instance: str = ""
+    """The daemon's name among the two of its site."""
+    standby: StandbyState = "none"
+    """Whether the daemon that stands by could act."""
+    standby_detail: str = ""
 
     @property
     def news(self) -> tuple[object, ...]:

@@ -44,8 +44,17 @@ class Part:
     talks_with_clients: ClassVar[bool] = False
     """Its task ends before the connection to Asterisk, for it has clients on the line."""
 
+    stands_by: ClassVar[bool] = False
+    """Its task runs also while another daemon of the site acts ([standby])."""
+
     async def load(self) -> None:
         """Take up what an earlier process left, before the journal is run again. Raises StoreError."""
+
+    def take_over(self, since_ms: int) -> None:
+        """This daemon acts from now on, and has received each event since then (Asterisk's clock).
+
+        Called after another daemon of the site has acted. Neither waits nor fails.
+        """
 
     async def judge(self, facts: Sequence[Fact]) -> Sequence[Fact]:
         """Decide on facts before anything of them is stored; the facts as they are to be told.
@@ -144,6 +153,9 @@ class Parts:
     def __init__(self) -> None:
         self._parts: dict[str, Part] = {}
         self._told: list[Part] = []
+        self._linked: tuple[bool, str] = (False, "not connected yet")
+        self.stand_by = False
+        """True while another daemon of the site acts: until `take_over` no part hears about the link."""
         self.deciding = asyncio.Lock()
         """Held while facts are judged: what decides beside the stream takes it, too."""
 
@@ -168,6 +180,21 @@ class Parts:
     async def load(self) -> None:
         for part in self.having("load"):
             await part.load()
+
+    def link(self, connected: bool, why: str) -> None:
+        """Asterisk is connected, or the connection is lost and why."""
+        self._linked = (connected, why)
+        if not self.stand_by:
+            for part in self.having("link"):
+                part.link(connected, why)
+
+    def take_over(self, since_ms: int) -> None:
+        """This daemon acts from now on, and has received each event since then."""
+        self.stand_by = False
+        for part in self.having("take_over"):
+            part.take_over(since_ms)
+        if self._linked[0]:
+            self.link(*self._linked)
 
     def judge(self) -> Callable[[Sequence[Fact]], Awaitable[Sequence[Fact]]]:
         """All judges as one.
@@ -241,6 +268,10 @@ class _Round:
             self._asked = 0
 
 
+def _always() -> bool:
+    return True
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
     """All that the parts of one daemon share; each thing is built once.
@@ -269,6 +300,8 @@ class Site:
     changed: Callable[[], None]
     """Says that a gauge may have changed."""
     parts: Parts
+    may_act: Callable[[], bool] = _always
+    """True while no other daemon of the site acts. Asked before each act outside the database."""
 
     @property
     def name(self) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from callsteward.ari.census import Census
-from callsteward.ari.events import timestamp
+from callsteward.ari.events import Event, timestamp
 from callsteward.ari.frames import FrameQueue
 from callsteward.calls.tracker import Tracker
 from callsteward.clock import EventClock, WallClock
@@ -15,6 +15,7 @@ from callsteward.journal.journal import Journal
 from callsteward.journal.keeping import Keeping
 from callsteward.record.call import CallRecord
 from callsteward.record.facts import CallEnded, Fact
+from callsteward.stream.held import HeldBack
 from callsteward.stream.pump import Pump
 from tests.unit.calls.stream import NOON, Stream, config
 
@@ -22,8 +23,10 @@ from tests.unit.calls.stream import NOON, Stream, config
 class Site:
     """A pump with a journal, fed by hand. Its monotonic clock shows 1000 at noon; `wall_s`: the machine's."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, held: HeldBack | None = None) -> None:
         self.wall_s = 0.0
+        self.saved: list[str] = []
+        self.heard: list[Event] = []
         self.facts: list[Fact] = []
         self.journal = Journal(path)
         self.counters = Counters()
@@ -41,12 +44,15 @@ class Site:
             clock=self.clock,
             counters=self.counters,
             machine=WallClock(lambda: self.wall_s, lambda: 0.0),
+            listener=self.heard.append,
+            held=held,
         )
 
     def publish(self, fact: Fact) -> None:
         self.facts.append(fact)
 
     async def _save(self, records: Sequence[CallRecord]) -> list[CallRecord]:
+        self.saved += [record.call_id for record in records]
         return list(records)
 
     async def close(self) -> None:

@@ -78,6 +78,7 @@ async def test_a_task_that_hangs_keeps_no_other_one_from_its_orderly_end(
     log, talking = Log(), Talking()
     tasks = Tasks(PartsOf(talking=talking, watching=Watching(log)))  # type: ignore[arg-type]
     tasks.start(link=log.works("link"), pump=log.pump(), feed=log.works("feed"))
+    tasks.start_parts()
     await asyncio.sleep(0)
     async with asyncio.timeout(60):
         await tasks.wind_down(log, log, log)  # type: ignore[arg-type]

@@ -173,6 +173,11 @@ class Tracker:
         return min((call.started_ms for call in self._roster.calls()), default=None)
 
     @property
+    def partly_seen(self) -> int:
+        """How many calls that are on were not observed the whole time."""
+        return sum(1 for call in self._roster.calls() if call.unobserved)
+
+    @property
     def open_legs(self) -> int:
         """How many channels are known; 0 means that nothing is going on. Cheap, unlike `open_calls`."""
         return len(self._roster.legs)

@@ -94,6 +94,7 @@ class Commands:
         now_ms: Callable[[], int],
         complaints: AcknowledgesComplaints | None = None,
         patience_s: float = PATIENCE_S,
+        may_act: Callable[[], bool] = lambda: True,
     ) -> None:
         self._config = config
         self._consequences = consequences
@@ -103,6 +104,7 @@ class Commands:
         self._now_ms = now_ms
         self._complaints = complaints
         self._patience_s = patience_s
+        self._may_act = may_act
         self._rates = Rates(config.commands.per_minute, ALL_SENDERS, SENDERS)
         self._running: dict[str, _Run] = {}
         self._tally = RefusalTally(log)
@@ -118,6 +120,8 @@ class Commands:
             command = parse(name, body)
         except MalformedCommandError as error:
             return self.refusal(name, error, source, peer)
+        if not self._may_act():
+            return self._reply(command.id, name, "failed", "stands_by")
         sender = f"{source.value} {command.by or peer}".strip()
         if not self._rates.take(source.value, sender, time.monotonic()):
             self._tally.note("command refused", "command_refused", kind="rate_limited", sender=sender)

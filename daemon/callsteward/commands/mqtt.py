@@ -12,6 +12,7 @@ import contextlib
 import functools
 import ssl
 import time
+from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -77,12 +78,19 @@ class MqttDoor:
     """Takes commands until cancelled. Never raises because of the broker."""
 
     def __init__(
-        self, config: Config, commands: Commands, *, boot_id: str, backoff: Backoff | None = None
+        self,
+        config: Config,
+        commands: Commands,
+        *,
+        boot_id: str,
+        backoff: Backoff | None = None,
+        may_act: Callable[[], bool] = lambda: True,
     ) -> None:
         self._config = config
         self._commands = commands
         self._boot_id = boot_id
         self._backoff = backoff or Backoff(limit_s=30.0)
+        self._may_act = may_act
         self._dialect = broker.Dialect(config.mqtt.version)
         self._topics = Topics(config.mqtt.root, config.site.name)
         self._wire = Wire(self._topics, config.mqtt.cloudevents)
@@ -106,6 +114,9 @@ class MqttDoor:
             await asyncio.sleep(self._backoff.next_s())
 
     async def _session(self) -> None:
+        if not self._may_act():
+            # The other daemon's connection has the same name: it would end it.
+            return
         identifier = self._config.mqtt.client_id or f"callsteward-{self._config.site.name}"
         session = _Session()
         opened = broker.client(
@@ -174,6 +185,8 @@ class MqttDoor:
 
     async def _answer(self, opened: BrokerClient, reply: Reply, asked: Properties | None) -> None:
         """On `replies/ID`, and where MQTT 5 says the sender listens."""
+        if not self._may_act():
+            return
         topics = [self._topics.of("replies", reply.id)] if reply.id else []
         response = self._response_topic(asked)
         if response is not None and response not in topics:

@@ -25,6 +25,7 @@ class CommandsPart(Part):
             put=self._put,
             now_ms=site.now_ms,
             complaints=None if ratings is None else ByCommand(ratings.complaints),
+            may_act=site.may_act,
         )
 
     def _put(self, frame: bytes) -> bool:
@@ -41,7 +42,9 @@ class CommandsPart(Part):
         if config.commands.mqtt and config.mqtt.enabled:
             from callsteward.commands.mqtt import MqttDoor
 
-            works.append(MqttDoor(config, self.commands, boot_id=self._site.boot_id).run())
+            works.append(
+                MqttDoor(config, self.commands, boot_id=self._site.boot_id, may_act=self._site.may_act).run()
+            )
         await together(*works)
 
     async def _forget(self) -> None:

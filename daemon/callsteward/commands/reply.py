@@ -40,6 +40,7 @@ DETAILS = {
     "not_a_number": "not a number that can be called; +79031234567",
     "not_in_time": "not carried out in time: send it again with the same id",
     "rate_limited": "too many commands: send it again later with the same id",
+    "stands_by": "this daemon stands by and another one acts: send it to that one, or again with the same id",
     "store_failed": "the database cannot be written: send it again with the same id",
     "tags_off": "tags are off: [tags] enabled = true",
     "too_late": "the call is over for too long ([tags] late_s)",

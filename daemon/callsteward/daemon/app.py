@@ -18,10 +18,13 @@ from callsteward.ari.recorder import Recorder
 from callsteward.ari.rest import HttpTransport, Rest, open_session
 from callsteward.clock import steady_ms
 from callsteward.config import Config
+from callsteward.daemon.acting import ActingTransport
 from callsteward.daemon.core import Core, spare_the_collector
+from callsteward.daemon.duty import Duty, Own
 from callsteward.daemon.linked import Linked
 from callsteward.daemon.outlet import Outlet
 from callsteward.daemon.reload import Reloads
+from callsteward.daemon.standby import StandBy
 from callsteward.daemon.stopping import Tasks, closed
 from callsteward.daemon.watchdog import watch
 from callsteward.feed.delivery import Delivery
@@ -76,53 +79,80 @@ class Daemon:
             # The journal's lock first: a second daemon must not touch the store.
             core = Core(config, self._recorder, counters)
             stack.push_async_callback(core.keeping.close)
-            # A second daemon of the site on another machine must not either.
-            claim = SiteClaim(config.site.name)
+            # A second daemon of the site on another machine must not either, unless it stands by.
+            standby = None if config.standby.instance is None else StandBy(config, self.boot_id)
+            claim = SiteClaim(config.site.name) if standby is None else standby.pair
             stack.push_async_callback(claim.close)
+            if standby is not None:
+                async with open_session(config.asterisk) as asking:
+                    await standby.identify(Rest(HttpTransport(asking, config.asterisk)))
             store = await Store.open(
                 config.store.url, announce, claim=claim, compress=config.store.compresses
             )
             stack.push_async_callback(closed, store)
+            if standby is not None:
+                await standby.pair.join()
             _say_where(config)
             session = await stack.enter_async_context(open_session(config.asterisk))
             keeper = open_keeper(config, notify)
             stack.callback(keeper.close)
-            feed = self._feed or _open_feed(config, store, tells, self.boot_id)
+            may_act = _always if standby is None else standby.may_act
+            feed = self._feed or _open_feed(config, store, tells, self.boot_id, may_act)
             parts, linked = Parts(), Linked()
             outlet = Outlet(feed, parts)
             reloads = Reloads(config, self._load, self.hang_up, counters=counters, notify=notify)
-            watched = core.watched(linked, reloads)
+            watched = core.watched(linked, reloads, standby)
             readings = core.readings(watched, feed)
-            parts.open(self._features, self._site(core, store, session, outlet, announce, readings))
-            pump = core.pump(store, outlet, parts, linked, keeper)
+            parts.open(self._features, self._site(core, store, session, outlet, announce, readings, may_act))
+            pump = core.pump(store, outlet, parts, linked, keeper, None if standby is None else standby.held)
             log.info("starting", action="daemon_start", boot_id=self.boot_id, site=config.site.name)
-            await _recall(store, config, feed)
+            recalled = await _recall(store, config, feed)
             spare_the_collector()
-            await parts.load()
+            if standby is None:
+                await parts.load()
+            else:
+                standby.recalled(recalled)
             left = await pump.rerun(await core.listened(store))
             kinds = DeliveryCounts(core.tracker, TrunkNumberCounts(store.engine, config.site.name))
             kinds.forget()
-            on_change = _each([linked.change, feed.link, *(part.link for part in parts.having("link"))])
+            listeners = [linked.change, feed.link, parts.link]
+            if standby is not None:
+                listeners.append(lambda connected, _: standby.link(connected, core.clock.asterisk_ms()))
+            on_change = _each(listeners)
             link = core.link(session, on_change, keeper, left)
             taking = [part.reconfigure for part in parts.having("reconfigure")]
             tasks = Tasks(parts)
+            own = Own(
+                feed=feed.run,
+                gauges=lambda: outlet.gauges(core.tracker, core.clock.asterisk_ms),
+                kinds=kinds.run,
+            )
+            parts.stand_by = standby is not None
             tasks.start(
-                feed=feed.run(),
                 pump=pump.run(),
-                gauges=outlet.gauges(core.tracker, core.clock.asterisk_ms),
-                kinds=kinds.run(),
                 claim=claim.keep(),
                 link=link.run(),
                 watch=watch(watched, feed, notify, clock_set=pump.machine_clock_set),
                 reload=reloads.run([core.tracker.reconfigure, feed.reconfigure, *taking]),
             )
-            notify.ready()
             try:
-                await tasks.until(stop)
+                if standby is None:
+                    own.start(tasks)
+                    notify.ready()
+                    await tasks.until(stop)
+                else:
+                    standby.follows(linked, core.tracker, core.frames)
+                    rest = Rest(HttpTransport(session, config.asterisk))
+                    duty = Duty(standby, tasks, own, parts=parts, pump=pump, feed=feed, kinds=kinds)
+                    await duty.stand_by(stop, store, core.frames, rest, ready=notify.ready)
             finally:
                 notify.stopping()
-                await tasks.wind_down(link, pump, feed)
-                await kinds.last()
+                if standby is None:
+                    await tasks.wind_down(link, pump, feed)
+                else:
+                    await tasks.wind_down(link, pump, feed, standby.hand_over)
+                if may_act():
+                    await kinds.last()
                 log.info("stopped", action="daemon_stop", counters=counters.summary())
 
     def _site(
@@ -133,6 +163,7 @@ class Daemon:
         outlet: Outlet,
         announce: Announce,
         readings: Readings,
+        may_act: Callable[[], bool],
     ) -> Site:
         config, now_ms = self._config, core.clock.asterisk_ms
         return Site(
@@ -140,7 +171,7 @@ class Daemon:
             boot_id=self.boot_id,
             store=store,
             session=session,
-            rest=Rest(HttpTransport(session, config.asterisk)),
+            rest=Rest(ActingTransport(HttpTransport(session, config.asterisk), may_act)),
             tracker=core.tracker,
             frames=core.frames,
             now_ms=now_ms,
@@ -161,6 +192,7 @@ class Daemon:
             openings=core.openings,
             changed=outlet.changed.set,
             parts=outlet.parts,
+            may_act=may_act,
         )
 
 
@@ -170,13 +202,19 @@ def _say_where(config: Config) -> None:
         log.warning(config.store.warning, action="store_in_working_folder")
 
 
-def _open_feed(config: Config, store: Store, tells: Tells, boot_id: str) -> Output:
+def _always() -> bool:
+    return True
+
+
+def _open_feed(
+    config: Config, store: Store, tells: Tells, boot_id: str, may_act: Callable[[], bool]
+) -> Output:
     if not config.mqtt.enabled:
         return NoFeed()
     from callsteward.feed.mqtt import Feed
 
     outbox = Delivery(Outbox(store.engine, config.site.name), limit_bytes=config.mqtt.outbox_bytes)
-    return Feed(config, boot_id=boot_id, tells=tells, outbox=outbox)
+    return Feed(config, boot_id=boot_id, tells=tells, outbox=outbox, may_act=may_act)
 
 
 def _each(listeners: Sequence[OnChange]) -> OnChange:
@@ -187,10 +225,13 @@ def _each(listeners: Sequence[OnChange]) -> OnChange:
     return on_change
 
 
-async def _recall(store: Store, config: Config, feed: Output) -> None:
+async def _recall(store: Store, config: Config, feed: Output) -> list[str]:
     """The calls of this day so far: today's counts go on where an earlier process left them."""
     midnight = datetime.now(config.site.zone).replace(hour=0, minute=0, second=0, microsecond=0)
     query = CallQuery(site=config.site.name, from_ms=int(midnight.timestamp() * 1000))
+    found = []
     # One by one: all of a busy day at once would be hundreds of megabytes, and the heap keeps them.
     async for record in store.calls(query):
         feed.recall((record,))
+        found.append(record.call_id)
+    return found

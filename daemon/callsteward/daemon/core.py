@@ -21,9 +21,10 @@ from callsteward.config import Config
 from callsteward.daemon.linked import Linked
 from callsteward.daemon.outlet import Outlet
 from callsteward.daemon.reload import Reloads
+from callsteward.daemon.standby import StandBy
 from callsteward.daemon.watchdog import Watched, health_of
 from callsteward.feed.output import Output
-from callsteward.health import Counters, Readings
+from callsteward.health import Counters, Health, Readings
 from callsteward.journal.journal import Journal
 from callsteward.journal.keeping import Keeping
 from callsteward.network.openings import Openings
@@ -31,6 +32,7 @@ from callsteward.part import Parts
 from callsteward.store.endpoints import HeardEndpoints
 from callsteward.store.records import Store
 from callsteward.store.url import store_url
+from callsteward.stream.held import HeldBack
 from callsteward.stream.listening import Listening
 from callsteward.stream.progress import Progress
 from callsteward.stream.pump import Pump, Rerun
@@ -65,7 +67,7 @@ class Core:
         journal = Journal(journal_path(config), fsync=True)
         self.keeping = Keeping(journal, recorder, counters, self._listening.before_compacting)
 
-    def watched(self, linked: Linked, reloads: Reloads) -> Watched:
+    def watched(self, linked: Linked, reloads: Reloads, standby: StandBy | None) -> Watched:
         """The sources of the daemon's health."""
         return Watched(
             counters=self._counters,
@@ -75,6 +77,7 @@ class Core:
             asterisk=linked.state,
             config=reloads.state,
             parts=lambda: self.openings.detail,
+            paired=_alone if standby is None else standby.health,
         )
 
     def readings(self, watched: Watched, feed: Output) -> Readings:
@@ -92,9 +95,15 @@ class Core:
         )
 
     def pump(
-        self, store: Store, outlet: Outlet, parts: Parts, linked: Linked, keeper: Keeper | NoKeeper
+        self,
+        store: Store,
+        outlet: Outlet,
+        parts: Parts,
+        linked: Linked,
+        keeper: Keeper | NoKeeper,
+        held: HeldBack | None,
     ) -> Pump:
-        """The pump, connected to all that frames go through."""
+        """The pump, connected to all that frames go through. `held`: of a daemon that stands by at first."""
         return Pump(
             frames=self.frames,
             tracker=self.tracker,
@@ -112,6 +121,7 @@ class Core:
             kept=keeper.done,
             listening=self._listening,
             keep_heard=self._endpoints(store).keep,
+            held=held,
         )
 
     def _endpoints(self, store: Store) -> HeardEndpoints:
@@ -136,6 +146,10 @@ class Core:
             recent=left.recent,
             closed_gracefully=left.closed_gracefully,
         )
+
+
+def _alone(health: Health) -> Health:
+    return health
 
 
 def spare_the_collector() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any
 
 import structlog
@@ -12,7 +12,7 @@ from callsteward.ari.link import Link
 from callsteward.exceptions import CallstewardError
 from callsteward.feed.output import Output
 from callsteward.network.waiting import cancelled
-from callsteward.part import Parts
+from callsteward.part import Part, Parts
 from callsteward.store.records import Store
 from callsteward.stream.pump import Pump
 
@@ -26,44 +26,67 @@ LINK_STOP_S = 1.6
 STORE_STOP_S = 0.5
 
 
+async def _to_nobody() -> None:
+    """Of a daemon that is alone."""
+
+
 class Tasks:
     """The tasks that run until the daemon stops; none of them ends by itself."""
 
     def __init__(self, parts: Parts) -> None:
-        self._parts = parts.runs()
+        self._waiting = parts.runs()
+        self._parts: dict[str, Part] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def start(self, **works: Coroutine[Any, Any, None]) -> None:
-        """Start the daemon's own work, and then the parts'."""
-        works |= {name: part.run() for name, part in self._parts.items()}
-        self._tasks = {name: asyncio.create_task(work, name=name) for name, work in works.items()}
+        """Start work of the daemon's own."""
+        self._tasks |= {name: asyncio.create_task(work, name=name) for name, work in works.items()}
 
-    async def until(self, stop: asyncio.Event) -> None:
-        """Return on `stop`; raise where a task ended."""
-        stopping = asyncio.create_task(stop.wait(), name="stop")
+    def start_parts(self, *, standing_by: bool = False) -> None:
+        """Start the parts' work that is not begun; `standing_by`: only that of a daemon that stands by."""
+        for name, part in list(self._waiting.items()):
+            if part.stands_by or not standing_by:
+                self._parts[name] = self._waiting.pop(name)
+                self.start(**{name: part.run()})
+
+    async def until(self, *events: asyncio.Event) -> None:
+        """Return once one of these is set; raise where a task ended."""
+        waiting = {asyncio.create_task(event.wait(), name="stop") for event in events}
         try:
-            await asyncio.wait({*self._tasks.values(), stopping}, return_when=asyncio.FIRST_COMPLETED)
+            working: set[asyncio.Task[Any]] = {*self._tasks.values(), *waiting}
+            await asyncio.wait(working, return_when=asyncio.FIRST_COMPLETED)
             for task in self._tasks.values():
                 if task.done():
                     task.result()
                     message = f"the task {task.get_name()!r} ended by itself: please report it"
                     raise CallstewardError(message)
         finally:
-            await cancelled(stopping)
+            for one in waiting:
+                await cancelled(one)
 
-    async def wind_down(self, link: Link, pump: Pump, feed: Output) -> None:
+    async def end(self, *names: str) -> None:
+        """End work of the daemon's own that is not needed any more."""
+        for name in names:
+            await cancelled(self._tasks.pop(name))
+
+    async def wind_down(
+        self, link: Link, pump: Pump, feed: Output, hand_over: Callable[[], Awaitable[None]] = _to_nobody
+    ) -> None:
         """Stop in the order the data goes, so that what has arrived still goes out.
+
+        `hand_over`: to a daemon that stands by, which goes on with all that has not been done by then.
 
         A task that does not end is left behind: Asterisk's connection must be closed gracefully whatever the
         database does, and a statement whose server hangs cannot be cancelled (asyncpg waits for the server).
         """
         await self._end(name for name, part in self._parts.items() if part.talks_with_clients)
+        await hand_over()
         self._tasks["link"].cancel()
         await asyncio.wait({self._tasks["link"]}, timeout=LINK_STOP_S)
         pump.finish(closed_gracefully=link.closed_gracefully)
         await asyncio.wait({self._tasks["pump"]}, timeout=PUMP_STOP_S)
         await self._end(self._parts)
-        if not self._tasks["feed"].done():
+        if "feed" in self._tasks and not self._tasks["feed"].done():
             await feed.drain(FEED_STOP_S)
         await self._end(self._tasks)
 

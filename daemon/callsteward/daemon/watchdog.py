@@ -40,6 +40,8 @@ class Watched(NamedTuple):
     """The state of the configuration that SIGHUP read, and its detail."""
     parts: Callable[[], str] = str
     """Which optional parts wait for a port and why; empty while none does."""
+    paired: Callable[[Health], Health] = lambda health: health
+    """Adds to a health what is known of the other daemon of the site."""
 
 
 def health_of(watched: Watched) -> Health:
@@ -55,7 +57,7 @@ def health_of(watched: Watched) -> Health:
         disk, detail = "refuses", keeping.trouble
     config, config_detail = watched.config()
     waiting = watched.parts()
-    return Health(
+    health = Health(
         frames_waiting=watched.frames.depth,
         frames_shed=sum(counters.shed.values()),
         overflows=counters.overflows,
@@ -72,6 +74,7 @@ def health_of(watched: Watched) -> Health:
         parts="waiting" if waiting else "open",
         parts_detail=waiting,
     )
+    return watched.paired(health)
 
 
 def _store_hangs(progress: Progress) -> bool:
@@ -82,6 +85,10 @@ def in_a_line(watched: Watched, health: Health) -> str:
     """For `systemctl status`."""
     connected, why = watched.asterisk()
     parts = ["connected to Asterisk" if connected else f"no link to Asterisk: {why}"]
+    if health.role != "alone":
+        parts.insert(0, f"{health.role.replace('_', ' ')} as {health.instance}")
+        if health.standby != "ready":
+            parts.append(f"no standby: {health.standby_detail}" if health.role == "acts" else "not ready")
     if health.disk != "working":
         parts.append(f"the disk {health.disk}")
     if health.config != "current":

@@ -44,6 +44,8 @@ log = structlog.get_logger("callsteward.feed")
 
 # Messages of each kind that wait for the broker: a record has 1 to 4 KB, so some 40 MB at the worst.
 QUEUE_LIMIT = 10_000
+# No other daemon of the site is ready for this long: an alert. One that was restarted is ready sooner.
+STANDBY_ALERT_S = 30.0
 # A connection that held this long was a good one: the next attempt need not wait.
 STABLE_S = 10.0
 
@@ -61,12 +63,16 @@ class Feed:
         queue_limit: int = QUEUE_LIMIT,
         clock: Callable[[], float] = time.time,
         backoff: Backoff | None = None,
+        may_act: Callable[[], bool] = lambda: True,
     ) -> None:
+        """`may_act`: true while no other daemon of the site publishes."""
         self._config = config
         self._site = config.site.name
         self._boot_id = boot_id
         self._clock = clock
         self._backoff = backoff or Backoff(limit_s=30.0)
+        self._may_act = may_act
+        self._not_ready_s: float | None = None
         self._dialect = broker.Dialect(config.mqtt.version)
         self.topics = tells.topics
         self._wire = Wire(self.topics, config.mqtt.cloudevents)
@@ -108,6 +114,7 @@ class Feed:
             outbox=outbox,
             closing=self._closing,
             asterisk_now_ms=lambda: self._now_ms() + self._asterisk_ahead_ms,
+            may_act=may_act,
         )
         self._moved = self._session.moved
 
@@ -180,6 +187,20 @@ class Feed:
         self._presence.health = health
         if news:
             self._moved.set()
+        if health.role == "acts":
+            self._watch_standby(health)
+
+    def _watch_standby(self, health: Health) -> None:
+        """Alert once, where nobody could take over for a while."""
+        if health.standby == "ready":
+            self._not_ready_s = None
+            return
+        now_s = time.monotonic()
+        if self._not_ready_s is None:
+            self._not_ready_s = now_s
+        elif now_s - self._not_ready_s > STANDBY_ALERT_S:
+            self._not_ready_s = float("inf")
+            self.warn("standby_not_ready", f"no other daemon could take over: {health.standby_detail}")
 
     async def drain(self, timeout_s: float) -> int:
         """Wait until the broker has everything, say goodbye on `status` and end `run`.
@@ -249,6 +270,10 @@ class Feed:
         """One connection, from its first to its last moment; what ended it is logged."""
         if not self._config.mqtt.enabled:
             await self._closing.wait()
+            return
+        if not self._may_act():
+            # The other daemon has the same client id: the broker would end its connection.
+            self._backoff.reset()
             return
         since_s: float | None = None
         try:

@@ -36,6 +36,8 @@ GAUGES_AT_ONCE = 20
 # Changes close together become one gauge.
 COALESCE_S = 0.1
 GOODBYE_S = 2.0
+# How often a daemon that may not act at the moment looks whether it may again.
+NOT_NOW_S = 0.1
 _IMPOSSIBLE = (ValueError, msgspec.DecodeError)
 
 
@@ -54,6 +56,7 @@ class Session:
         outbox: Delivery | None,
         closing: asyncio.Event,
         asterisk_now_ms: Callable[[], int],
+        may_act: Callable[[], bool] = lambda: True,
     ) -> None:
         self._topics = topics
         self._wire = wire
@@ -65,6 +68,7 @@ class Session:
         self._plain = Wire(topics, "off")
         self._closing = closing
         self._asterisk_now_ms = asterisk_now_ms
+        self._may_act = may_act
         self._version = ""
         # Messages that the broker has answered with an error.
         self._refusals = 0
@@ -114,10 +118,16 @@ class Session:
 
     async def _say_goodbye(self, opened: BrokerClient) -> None:
         """The last gauges, then that the daemon stopped: after a clean DISCONNECT no will is published."""
+        if not self._may_act():
+            return
         await self._send_due_gauges(opened, at_once=True)
         if self._outbox is not None:
             await self._outbox.flush()
         await self._send(opened, self._topics.status, self._presence.status(self._post.seq, stopped=True))
+
+    async def _until_it_may_act(self) -> None:
+        while not self._may_act():  # noqa: ASYNC110 - a lease ends by a clock, and nobody says so
+            await asyncio.sleep(NOT_NOW_S)
 
     async def _wait_for_closing(self) -> None:
         await self._closing.wait()
@@ -129,6 +139,7 @@ class Session:
 
     def _announce(self, opened: BrokerClient) -> Send:
         async def send(topic: str, payload: bytes) -> None:
+            await self._until_it_may_act()
             # Not a message of ours: Home Assistant's own form, even if ours are CloudEvents.
             properties = self._plain.publish(topic, payload, self._version)[1]
             try:
@@ -156,6 +167,7 @@ class Session:
         opened.on_room = self._post.news.set
         try:
             while not failed:
+                await self._until_it_may_act()
                 batch = self._post.next(opened.room)
                 under_way.update((id(item), item) for item in batch)
                 for item in batch:
@@ -184,8 +196,9 @@ class Session:
     async def _send_gauges(self, opened: BrokerClient) -> None:
         while True:
             self.moved.clear()
-            await self._send_due_gauges(opened)
-            await self._send_due_status(opened)
+            if self._may_act():
+                await self._send_due_gauges(opened)
+                await self._send_due_status(opened)
             await asyncio.sleep(COALESCE_S)
             wait_s = self._gauges.wait_s(time.monotonic())
             with contextlib.suppress(TimeoutError):

@@ -20,7 +20,8 @@ class StatusMessage(Envelope, frozen=True, kw_only=True):
     the daemon vanishes: the Will is made when the connection is made, so fields that it cannot know are null.
     `outbox` is filling when the broker takes less than is made, and dropping while the oldest messages are
     given up; `outbox_depth` and `outbox_oldest_at` are from the last time it was measured (5 s). `parts` is
-    waiting while the port of an optional part ([web], [agi]) is not available; everything else goes on. The
+    waiting while the port of an optional part ([web], [agi]) is not available; everything else goes on.
+    `standby` says whether the other daemon of the site could take over from `instance`, which acts. The
     fields from `frames_waiting` on are the daemon's own health (`health`); counts are since its start.
     """
 
@@ -55,6 +56,10 @@ class StatusMessage(Envelope, frozen=True, kw_only=True):
     config_detail: str | None
     parts: Literal["open", "waiting"] | None = None
     parts_detail: str | None = None
+    role: Literal["alone", "acts", "stands_by"] | None = None
+    instance: str | None = None
+    standby: Literal["none", "ready", "not_ready", "absent"] | None = None
+    standby_detail: str | None = None
 
 
 def status(

@@ -40,6 +40,7 @@ class Observed:
         self._states: dict[str, str | None] = {}
         self._span: int | None = None
         self._marked_ms = 0
+        self._followed_since_ms: int | None = None
         self.linked_since_ms: int | None = None
         """Since when events have been received without a break, None while they are not."""
 
@@ -47,6 +48,10 @@ class Observed:
         """The link to Asterisk was made, or lost."""
         self.linked_since_ms = at_ms if connected else None
         self._links.append((connected, at_ms))
+
+    def take_over(self, since_ms: int) -> None:
+        """Another daemon of the site watched until now; this one has received each event since then."""
+        self._followed_since_ms = since_ms
 
     def hear(self, event: ari.Event) -> None:
         """Take in an event; those about operators' phones are kept."""
@@ -69,7 +74,8 @@ class Observed:
                 await self._store.watch_until(self._span, at_ms)
                 self._span = None
             if connected:
-                kept_since_ms = await self._booted_ms() if self._keeps_events else None
+                kept_since_ms = await self._booted_ms() if self._keeps_events else self._followed_since_ms
+                self._followed_since_ms = None
                 span = await self._store.watch_from(at_ms, kept_since_ms=kept_since_ms)
                 await self._look(at_ms)
                 self._span = span

@@ -44,6 +44,9 @@ class IntervalsPart(Part):
     def hear(self, event: Event) -> None:
         self._observed.hear(event)
 
+    def take_over(self, since_ms: int) -> None:
+        self._observed.take_over(since_ms)
+
     def link(self, connected: bool, why: str) -> None:
         del why
         self._observed.link(connected, self._site.now_ms())

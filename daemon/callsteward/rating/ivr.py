@@ -13,6 +13,7 @@ import contextlib
 import re
 import time
 import uuid
+from collections.abc import Callable
 from urllib.parse import quote
 
 import aiohttp
@@ -97,6 +98,7 @@ class Ivr:
         rest: Rest,
         decisions: RatingDecisions,
         backoff: Backoff | None = None,
+        may_act: Callable[[], bool] = lambda: True,
     ) -> None:
         self._config = config
         self._settings = config.rating
@@ -104,6 +106,7 @@ class Ivr:
         self._rest = rest
         self._decisions = decisions
         self._backoff = backoff or Backoff(limit_s=2.0)
+        self._may_act = may_act
         self._clients: dict[str, _Client] = {}
         self._playbacks: dict[str, tuple[_Client, int]] = {}
         self._recordings: dict[str, _Client] = {}
@@ -128,6 +131,9 @@ class Ivr:
             await cancelled(beating)
 
     async def _connection(self) -> str:
+        if not self._may_act():
+            # It would take the application from the daemon that acts.
+            return "this daemon does not act for its site"
         # Before the socket opens: clients who come in later are ours, not an earlier process's.
         await self._take_over()
         socket = await dial(self._session, self._config.asterisk, self._settings.app)

@@ -41,7 +41,13 @@ class RatingPart(Part):
                 engine, site.name, self.ledger, no_tags if self._tags is None else self._tags.names_in
             ),
         )
-        self._ivr = Ivr(site.config, session=site.session, rest=site.rest, decisions=self.decisions)
+        self._ivr = Ivr(
+            site.config,
+            session=site.session,
+            rest=site.rest,
+            decisions=self.decisions,
+            may_act=site.may_act,
+        )
         self.surveys = Surveys(
             site.config,
             ledger=self.ledger,

@@ -39,6 +39,7 @@ from callsteward.journal.keeping import Keeping
 from callsteward.network.backoff import Backoff
 from callsteward.record.call import CallRecord
 from callsteward.record.facts import Alert, CallEnded, CallHappened, Fact, HandOver
+from callsteward.stream.held import HeldBack
 from callsteward.stream.listening import KeepHeard, Listening
 from callsteward.stream.progress import Progress
 
@@ -63,6 +64,9 @@ _TOLD_AS_THEY_ARE = (CallEnded, CallHappened, Alert, HandOver)
 # How often a quiet journal notes that events could still be received: if the daemon is killed, the unobserved
 # span is known to this precision.
 HEARD_EVERY_S = 5.0
+
+# Once a record has waited this long for the other daemon of the site, the journal keeps what led to it.
+HELD_LONG_S = 20.0
 
 # How long a failing store is tried again before the daemon gives up and lets itself be restarted.
 STORE_PATIENCE_S = 300.0
@@ -98,7 +102,7 @@ class Pump:
     """Takes frames off the queue until `finish`.
 
     `kept` gets the position in Asterisk's connection (`Frame.position`) up to which everything is in the
-    journal.
+    journal. `held`: what is found is held back there until `act`, since another daemon of the site acts.
     """
 
     def __init__(
@@ -121,6 +125,7 @@ class Pump:
         kept: Callable[[int], None] | None = None,
         listening: Listening | None = None,
         keep_heard: KeepHeard | None = None,
+        held: HeldBack | None = None,
     ) -> None:
         self._frames = frames
         self._tracker = tracker
@@ -139,6 +144,9 @@ class Pump:
         self._listener = listener
         self._kept = kept
         self._clock_marks = ClockMarks(counters, machine or WallClock(), lambda: tracker.open_calls)
+        self._held = held
+        self._asked_to_act = False
+        self._acts = asyncio.Event()
         self._finishing = False
         self._closed_gracefully = False
         self.changed = changed or asyncio.Event()
@@ -194,6 +202,9 @@ class Pump:
         """Work until `finish` is called and nothing waits any more."""
         began_s = 0.0
         while True:
+            if self._asked_to_act and self._held is not None:
+                self._progress.working()
+                await self._begin_to_act(self._held)
             self._progress.idle()
             # No more frames come then, and taking the last ones has undone the waking.
             arrived = self._finishing or await self._frames.wait(self._idle_s())
@@ -217,6 +228,28 @@ class Pump:
             elif not arrived:
                 await self._time_passed()
                 await self._heard()
+
+    async def act(self) -> None:
+        """Act on what was held back, as on a journal that is run again, and then on all that comes.
+
+        Returns once that is stored.
+        """
+        self._asked_to_act = True
+        self._frames.wake()
+        await self._acts.wait()
+
+    async def _begin_to_act(self, held: HeldBack) -> None:
+        self._held = None
+        if self._listener is not None:
+            for event in held.heard():
+                self._listener(event)
+        facts = held.facts()
+        for start in range(0, len(facts), BATCH):
+            await self._deliver_rerun(facts[start : start + BATCH])
+            await asyncio.sleep(0)
+        await self._heard_anew()
+        await self._tidy()
+        self._acts.set()
 
     def finish(self, *, closed_gracefully: bool = False) -> None:
         """Make `run` return once the queue is empty; after a graceful close the journal notes that."""
@@ -280,7 +313,9 @@ class Pump:
                 event_type=type(event).__name__,
                 count=counters.tracker_errors,
             )
-        if self._listener is not None:
+        if self._held is not None:
+            self._held.hear(event)
+        elif self._listener is not None:
             self._listener(event)
         return facts
 
@@ -335,17 +370,24 @@ class Pump:
     async def _heard_anew(self) -> None:
         """Store which endpoints are heard, before the frames that showed it are removed."""
         keep = self._keep_heard
-        if keep is not None and (anew := self._listening.anew()):
+        if self._held is None and keep is not None and (anew := self._listening.anew()):
             await self._patiently(lambda: keep(anew), len(anew))
 
     async def _tidy(self) -> None:
         calls_on = bool(self._tracker.open_legs or self._census.alive)
+        if self._held is not None and (waits_s := self._held.waits_s):
+            if waits_s > HELD_LONG_S:
+                return
+            calls_on = True
         with self._progress.waiting("disk"):
             await self._keeping.tidy(calls_on=calls_on)
 
     async def _deliver(self, facts: Sequence[Fact]) -> None:
         """Publish events at once; store the records, then publish them."""
         if not facts:
+            return
+        if self._held is not None:
+            self._held.add(facts)
             return
         # All of these come before their call's record, and need not wait for the disk; but nothing may
         # overtake a fact that is published only after it was judged.
@@ -365,6 +407,9 @@ class Pump:
 
     async def _deliver_rerun(self, facts: Sequence[Fact]) -> None:
         """Publish only the records that an earlier process did not store; it may have published the rest."""
+        if self._held is not None:
+            self._held.add(facts)
+            return
         facts, new = await self._written(facts)
         for fact in facts:
             if isinstance(fact, CallEnded) and fact.record.call_id in new:

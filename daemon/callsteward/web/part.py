@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from callsteward.commands.part import CommandsPart
 from callsteward.metrics.part import MetricsPart
 from callsteward.part import Part, Site
@@ -10,6 +12,8 @@ from callsteward.web.server import HttpDoor
 
 
 class WebPart(Part):
+    stands_by: ClassVar[bool] = True
+
     def __init__(self, site: Site) -> None:
         commands = site.part(CommandsPart) if site.config.commands_over_http else None
         metrics = site.part(MetricsPart)
