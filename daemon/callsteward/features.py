@@ -21,6 +21,7 @@ from callsteward.part import Feature
 from callsteward.rating.feature import RatingFeature
 from callsteward.retention.feature import RetentionFeature
 from callsteward.sites.feature import SitesFeature
+from callsteward.standby.feature import StandbyFeature
 from callsteward.status.feature import StatusFeature
 from callsteward.statuses.feature import StatusesFeature
 from callsteward.store.message import Announce
@@ -52,6 +53,7 @@ FEATURES: tuple[Feature, ...] = (
     WebFeature(),
     AgiFeature(),
     StatusFeature(),
+    StandbyFeature(),
 )
 
 

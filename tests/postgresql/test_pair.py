@@ -22,13 +22,13 @@ from callsteward.store import pair as pairs
 from callsteward.store import pair_beginning, pair_sql
 from callsteward.store.claim import SiteClaim
 from callsteward.store.engine import writing
-from callsteward.store.pair import Pair, Readiness
+from callsteward.store.pair import Pair, PairReadiness
 from callsteward.store.pair_beginning import Seat
 from callsteward.store.records import CallQuery, Store
 from tests.lab.postgresql import PostgreSql
 from tests.unit.store.samples import RECORD
 
-READY = Readiness(ready=True, detail="")
+READY = PairReadiness(ready=True, detail="")
 # A takeover is to be over within 3 s; of these the store's part.
 SOON_S = 2.2
 STANDS_BY = "this daemon stands by for the site 'main': it writes nothing"

@@ -24,7 +24,7 @@ from callsteward.daemon.linked import Linked
 from callsteward.exceptions import AriError, CallstewardError, StoreError
 from callsteward.health import Health, StandbyState
 from callsteward.record.call import CallRecord
-from callsteward.store.pair import Pair, Peer, Readiness
+from callsteward.store.pair import Pair, PairReadiness, Peer
 from callsteward.store.pair_beginning import Seat
 from callsteward.store.records import Store
 from callsteward.stream.held import HeldBack
@@ -102,22 +102,22 @@ class StandBy:
 
     # --- how it does ----------------------------------------------------------------------------------
 
-    def _readiness(self) -> Readiness:
+    def _readiness(self) -> PairReadiness:
         if self._linked is None or self._tracker is None or self._frames is None:
-            return Readiness()
+            return PairReadiness()
         partly = self._tracker.partly_seen
         connected, why = self._linked.state()
         if not connected:
-            return Readiness(False, f"no link to Asterisk: {why}", partly)
+            return PairReadiness(False, f"no link to Asterisk: {why}", partly)
         if time.monotonic() - self._answered_s > NOT_HEARD_S:
-            return Readiness(False, "Asterisk does not answer", partly)
+            return PairReadiness(False, "Asterisk does not answer", partly)
         if self._frames.depth > BEHIND_FRAMES:
-            return Readiness(False, f"{self._frames.depth} events wait to be followed", partly)
+            return PairReadiness(False, f"{self._frames.depth} events wait to be followed", partly)
         peer = self.pair.peer
         seen_by_peer = peer.partly if peer is not None and peer.acting else partly
         if partly > seen_by_peer:
-            return Readiness(False, f"{partly} calls that are on were followed in part only", partly)
-        return Readiness(True, "", partly)
+            return PairReadiness(False, f"{partly} calls that are on were followed in part only", partly)
+        return PairReadiness(True, "", partly)
 
     def health(self, health: Health) -> Health:
         """The health with what is known of the two daemons."""

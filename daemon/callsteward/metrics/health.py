@@ -32,7 +32,16 @@ class HealthCollector(Collector):
         info.add_metric([], {"version": __version__})
         yield info
         yield _gauge("asterisk_connected", "1 while ARI is connected.", health.asterisk()[0])
-        yield _gauge("broker_connected", "1 while the MQTT broker is connected.", feed.connected)
+        own = health.health()
+        if own.role != "stands_by":  # which is connected to none
+            yield _gauge("broker_connected", "1 while the MQTT broker is connected.", feed.connected)
+        yield _gauge("acting", "1 while this daemon acts for its site.", own.role != "stands_by")
+        if own.role != "alone":
+            yield _gauge(
+                "standby_ready",
+                "1 while the daemon that stands by could take over.",
+                own.standby == "ready",
+            )
         yield _gauge("open_calls", "Calls in progress.", health.open_calls())
         yield _gauge(
             "event_lag_seconds",

@@ -68,9 +68,14 @@ def _rows(found: Report, zone: ZoneInfo) -> list[tuple[str, str, bool]]:
     health = found.health
     return [
         ("daemon", f"{found.version}, site {found.site}, process {found.pid}", True),
+        *_pair(found),
         ("running", f"since {since:%Y-%m-%d %H:%M:%S} ({up})", True),
         ("Asterisk", _linked(found.asterisk.connected), found.asterisk.connected),
-        ("broker", _broker(found.broker), found.broker.connected or not found.broker.enabled),
+        (
+            "broker",
+            _broker(found.broker) if health.role != "stands_by" else "not needed while it stands by",
+            found.broker.connected or not found.broker.enabled or health.role == "stands_by",
+        ),
         ("outbox", _outbox(found.broker, zone), True),
         (
             "store",
@@ -85,6 +90,17 @@ def _rows(found: Report, zone: ZoneInfo) -> list[tuple[str, str, bool]]:
         *((name, _counts(of), True) for name, of in (found.work or {}).items()),
         ("since the start", _since_the_start(found), True),
     ]
+
+
+def _pair(found: Report) -> list[tuple[str, str, bool]]:
+    """A site's two daemons; nothing where it has one."""
+    health = found.health
+    if health is None or health.role == "alone":
+        return []
+    does = "acts" if health.role == "acts" else "stands by"
+    other = "could take over" if health.standby == "ready" else health.standby_detail
+    who = "this one" if health.role == "stands_by" else "the other one"
+    return [("standby", f"{health.instance} {does}; {who}: {other}", health.standby == "ready")]
 
 
 def _linked(connected: bool) -> str:

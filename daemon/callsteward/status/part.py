@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from typing import ClassVar
 
 import msgspec
 
@@ -16,6 +17,8 @@ from callsteward.store.engine import shown
 
 
 class StatusPart(Part):
+    stands_by: ClassVar[bool] = True
+
     def __init__(self, site: Site) -> None:
         path = socket_path(site.config)
         assert path is not None  # wanted where there is one

@@ -124,7 +124,7 @@ def problems_of(*, asterisk: LinkStatus, broker: Broker, health: Health, work: O
     found = []
     if not asterisk.connected:
         found.append(f"no link to Asterisk ({asterisk.detail}): `callsteward check` says what to mend")
-    if broker.enabled and not broker.connected:
+    if broker.enabled and not broker.connected and health.role != "stands_by":
         found.append(f"no link to the MQTT broker; {_many(broker.waiting, 'message')} wait for it")
     if (
         broker.outbox is not None
@@ -140,6 +140,10 @@ def problems_of(*, asterisk: LinkStatus, broker: Broker, health: Health, work: O
         found.append(f"the changed configuration is refused, the old one goes on: {health.config_detail}")
     elif health.config == "needs_restart":
         found.append(f"the changed configuration needs a restart: {health.config_detail}")
+    if health.standby in {"absent", "not_ready"}:
+        who = "this daemon" if health.role == "stands_by" else "no other daemon"
+        could = "cannot take over" if health.role == "stands_by" else "could take over"
+        found.append(f"{who} {could}: {health.standby_detail}")
     if health.parts_detail:
         found.append(health.parts_detail)
     if health.tracker_errors:

@@ -43,7 +43,7 @@ SILENT_LOOKS = 2
 _KEEPALIVE = {"tcp_keepalives_idle": "5", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "2"}
 
 
-class Readiness(msgspec.Struct, frozen=True):
+class PairReadiness(msgspec.Struct, frozen=True):
     """A daemon's answer whether it could act, what it waits for, and how many calls it has seen in part."""
 
     ready: bool = False
@@ -73,7 +73,7 @@ class Peer(msgspec.Struct, frozen=True, kw_only=True):
 class Pair:
     """The claim of one of a site's two daemons. `readiness` is asked with each look."""
 
-    def __init__(self, seat: Seat, readiness: Callable[[], Readiness] = Readiness) -> None:
+    def __init__(self, seat: Seat, readiness: Callable[[], PairReadiness] = PairReadiness) -> None:
         self.seat = seat
         self.readiness = readiness
         self.pbx = ""
