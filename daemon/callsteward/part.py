@@ -150,12 +150,12 @@ class Feature:
 class Parts:
     """The parts of one daemon, in the order in which they were opened."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, stand_by: bool = False) -> None:
+        """`stand_by`: another daemon of the site acts, and until `take_over` no part hears about the link."""
         self._parts: dict[str, Part] = {}
         self._told: list[Part] = []
         self._linked: tuple[bool, str] = (False, "not connected yet")
-        self.stand_by = False
-        """True while another daemon of the site acts: until `take_over` no part hears about the link."""
+        self._stand_by = stand_by
         self.deciding = asyncio.Lock()
         """Held while facts are judged: what decides beside the stream takes it, too."""
 
@@ -184,13 +184,13 @@ class Parts:
     def link(self, connected: bool, why: str) -> None:
         """Asterisk is connected, or the connection is lost and why."""
         self._linked = (connected, why)
-        if not self.stand_by:
+        if not self._stand_by:
             for part in self.having("link"):
                 part.link(connected, why)
 
     def take_over(self, since_ms: int) -> None:
         """This daemon acts from now on, and has received each event since then."""
-        self.stand_by = False
+        self._stand_by = False
         for part in self.having("take_over"):
             part.take_over(since_ms)
         if self._linked[0]:

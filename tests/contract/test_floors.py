@@ -105,3 +105,17 @@ def test_no_packages_import_each_other_in_a_circle() -> None:
 
 def test_few_modules_lie_loose_in_the_package() -> None:
     assert {file.stem for file in PACKAGE.glob("*.py")} - {"__init__"} <= LOOSE
+
+
+def test_the_composition_root_is_read_at_one_glance() -> None:
+    """There is no branch for things that are off: each is a class of its own."""
+    (run,) = (
+        node
+        for node in ast.walk(ast.parse((PACKAGE / "daemon" / "app.py").read_text(encoding="utf-8")))
+        if isinstance(node, ast.AsyncFunctionDef) and node.name == "run"
+    )
+    assert run.end_lineno is not None
+    assert run.end_lineno - run.lineno < 60
+    branches = [node for node in ast.walk(run) if isinstance(node, ast.IfExp | ast.If) and node.orelse]
+    # Without a broker nothing is announced.
+    assert [ast.unparse(node.test) for node in branches] == ["config.mqtt.enabled and (not self._feed)"]

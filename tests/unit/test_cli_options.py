@@ -63,7 +63,8 @@ def text_of(result: Result) -> str:
 
 def test_every_command_is_there() -> None:
     assert set(COMMANDS) == {
-        "", "run", "status", "check", "demo", "record", "replay", "calls", "tags", "prompts", "schema",
+        "", "run", "status", "operators", "standby", "standby switch",
+        "check", "demo", "record", "replay", "calls", "tags", "prompts", "schema",
         "config-schema",
         "report", "report calls", "report intervals", "report operators", "report ratings", "report rebuild",
         "lost", "lost settle",
@@ -83,12 +84,13 @@ FORMS = (
 SAID = {
     "--output": {
         f"{FORMS.format('jsonl')} name ends in.": {
-            "calls", "callbacks", "complaints list", "dnc list", "lost", "replay", "report ratings", "tags",
-            "zones list",
+            "calls", "callbacks", "complaints list", "dnc list", "lost", "operators", "replay",
+            "report ratings", "tags", "zones list",
         },
         f"{FORMS.format('csv')} name ends in.": {"report calls", "report intervals", "report operators"},
         "table or jsonl. Default: a table on a terminal, jsonl in a pipe.": {
-            "callbacks show", "check", "client erase", "client export", "demo", "feed status", "status",
+            "callbacks show", "check", "client erase", "client export", "demo", "feed status", "standby",
+            "status",
         },
     },
     # What is there is another thing each time.

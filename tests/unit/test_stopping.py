@@ -35,6 +35,9 @@ class Log:
         assert closed_gracefully
         self.finished.set()
 
+    async def hand_over(self) -> None:
+        self.ended.append("handed over")
+
     async def drain(self, _within_s: float) -> None:
         self.ended.append("drained")
 
@@ -81,6 +84,6 @@ async def test_a_task_that_hangs_keeps_no_other_one_from_its_orderly_end(
     tasks.start_parts()
     await asyncio.sleep(0)
     async with asyncio.timeout(60):
-        await tasks.wind_down(log, log, log)  # type: ignore[arg-type]
-    assert log.ended == ["link", "pump", "watching", "drained", "feed"]
+        await tasks.wind_down(log, log, log, log.hand_over)  # type: ignore[arg-type]
+    assert log.ended == ["handed over", "link", "pump", "watching", "drained", "feed"]
     talking.answers.set()

@@ -20,11 +20,10 @@ from callsteward.clock import steady_ms
 from callsteward.config import Config
 from callsteward.daemon.acting import ActingTransport
 from callsteward.daemon.core import Core, spare_the_collector
-from callsteward.daemon.duty import Duty, Own
+from callsteward.daemon.duty import Own, Works, duty_of
 from callsteward.daemon.linked import Linked
 from callsteward.daemon.outlet import Outlet
 from callsteward.daemon.reload import Reloads
-from callsteward.daemon.standby import StandBy
 from callsteward.daemon.stopping import Tasks, closed
 from callsteward.daemon.watchdog import watch
 from callsteward.feed.delivery import Delivery
@@ -34,7 +33,6 @@ from callsteward.health import Counters, Readings
 from callsteward.notify import Notify
 from callsteward.outgoing.may import May
 from callsteward.part import Feature, Parts, Site
-from callsteward.store.claim import SiteClaim
 from callsteward.store.engine import shown
 from callsteward.store.message import Announce, nobody
 from callsteward.store.outbox import Outbox
@@ -80,78 +78,51 @@ class Daemon:
             core = Core(config, self._recorder, counters)
             stack.push_async_callback(core.keeping.close)
             # A second daemon of the site on another machine must not either, unless it stands by.
-            standby = None if config.standby.instance is None else StandBy(config, self.boot_id)
-            claim = SiteClaim(config.site.name) if standby is None else standby.pair
-            stack.push_async_callback(claim.close)
-            if standby is not None:
-                async with open_session(config.asterisk) as asking:
-                    await standby.identify(Rest(HttpTransport(asking, config.asterisk)))
-            store = await Store.open(
-                config.store.url, announce, claim=claim, compress=config.store.compresses
-            )
+            duty = duty_of(config, self.boot_id, core.clock.asterisk_ms)
+            stack.push_async_callback(duty.claim.close)
+            await duty.identify(config)
+            compress = config.store.compresses
+            store = await Store.open(config.store.url, announce, claim=duty.claim, compress=compress)
             stack.push_async_callback(closed, store)
-            if standby is not None:
-                await standby.pair.join()
+            await duty.join()
             _say_where(config)
             session = await stack.enter_async_context(open_session(config.asterisk))
             keeper = open_keeper(config, notify)
             stack.callback(keeper.close)
-            may_act = _always if standby is None else standby.may_act
-            feed = self._feed or _open_feed(config, store, tells, self.boot_id, may_act)
-            parts, linked = Parts(), Linked()
+            feed = self._feed or _open_feed(config, store, tells, self.boot_id, duty.may_act)
+            parts, linked = Parts(stand_by=duty.stands_by), Linked()
             outlet = Outlet(feed, parts)
             reloads = Reloads(config, self._load, self.hang_up, counters=counters, notify=notify)
-            watched = core.watched(linked, reloads, standby)
+            watched = core.watched(linked, reloads, duty.health)
             readings = core.readings(watched, feed)
-            parts.open(self._features, self._site(core, store, session, outlet, announce, readings, may_act))
-            pump = core.pump(store, outlet, parts, linked, keeper, None if standby is None else standby.held)
+            site = self._site(core, store, session, outlet, announce, readings, duty.may_act)
+            parts.open(self._features, site)
+            pump = core.pump(store, outlet, parts, linked, keeper, duty.held)
             log.info("starting", action="daemon_start", boot_id=self.boot_id, site=config.site.name)
             recalled = await _recall(store, config, feed)
             spare_the_collector()
-            if standby is None:
-                await parts.load()
-            else:
-                standby.recalled(recalled)
+            await duty.resume(parts, recalled)
             left = await pump.rerun(await core.listened(store))
             kinds = DeliveryCounts(core.tracker, TrunkNumberCounts(store.engine, config.site.name))
             kinds.forget()
-            listeners = [linked.change, feed.link, parts.link]
-            if standby is not None:
-                listeners.append(lambda connected, _: standby.link(connected, core.clock.asterisk_ms()))
-            on_change = _each(listeners)
-            link = core.link(session, on_change, keeper, left)
+            link = core.link(session, _each([linked.change, feed.link, parts.link, duty.link]), keeper, left)
             taking = [part.reconfigure for part in parts.having("reconfigure")]
             tasks = Tasks(parts)
-            own = Own(
-                feed=feed.run,
-                gauges=lambda: outlet.gauges(core.tracker, core.clock.asterisk_ms),
-                kinds=kinds.run,
-            )
-            parts.stand_by = standby is not None
             tasks.start(
                 pump=pump.run(),
-                claim=claim.keep(),
+                claim=duty.claim.keep(),
                 link=link.run(),
                 watch=watch(watched, feed, notify, clock_set=pump.machine_clock_set),
                 reload=reloads.run([core.tracker.reconfigure, feed.reconfigure, *taking]),
             )
+            own = Own(feed=feed.run, gauges=lambda: outlet.gauges(core.tracker, site.now_ms), kinds=kinds.run)
+            works = Works(site, tasks, own, pump, feed, kinds, linked, notify.ready)
             try:
-                if standby is None:
-                    own.start(tasks)
-                    notify.ready()
-                    await tasks.until(stop)
-                else:
-                    standby.follows(linked, core.tracker, core.frames)
-                    rest = Rest(HttpTransport(session, config.asterisk))
-                    duty = Duty(standby, tasks, own, parts=parts, pump=pump, feed=feed, kinds=kinds)
-                    await duty.stand_by(stop, store, core.frames, rest, ready=notify.ready)
+                await duty.act(works, stop)
             finally:
                 notify.stopping()
-                if standby is None:
-                    await tasks.wind_down(link, pump, feed)
-                else:
-                    await tasks.wind_down(link, pump, feed, standby.hand_over)
-                if may_act():
+                await tasks.wind_down(link, pump, feed, duty.hand_over)
+                if duty.may_act():
                     await kinds.last()
                 log.info("stopped", action="daemon_stop", counters=counters.summary())
 
@@ -200,10 +171,6 @@ def _say_where(config: Config) -> None:
     log.info("opened the store", action="store_opened", store=shown(config.store.url))
     if config.store.warning:
         log.warning(config.store.warning, action="store_in_working_folder")
-
-
-def _always() -> bool:
-    return True
 
 
 def _open_feed(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from collections.abc import Callable
 from pathlib import Path
 
 import aiohttp
@@ -21,7 +22,6 @@ from callsteward.config import Config
 from callsteward.daemon.linked import Linked
 from callsteward.daemon.outlet import Outlet
 from callsteward.daemon.reload import Reloads
-from callsteward.daemon.standby import StandBy
 from callsteward.daemon.watchdog import Watched, health_of
 from callsteward.feed.output import Output
 from callsteward.health import Counters, Health, Readings
@@ -67,8 +67,8 @@ class Core:
         journal = Journal(journal_path(config), fsync=True)
         self.keeping = Keeping(journal, recorder, counters, self._listening.before_compacting)
 
-    def watched(self, linked: Linked, reloads: Reloads, standby: StandBy | None) -> Watched:
-        """The sources of the daemon's health."""
+    def watched(self, linked: Linked, reloads: Reloads, paired: Callable[[Health], Health]) -> Watched:
+        """The sources of the daemon's health. `paired` adds what is known of a site's two daemons."""
         return Watched(
             counters=self._counters,
             frames=self.frames,
@@ -77,7 +77,7 @@ class Core:
             asterisk=linked.state,
             config=reloads.state,
             parts=lambda: self.openings.detail,
-            paired=_alone if standby is None else standby.health,
+            paired=paired,
         )
 
     def readings(self, watched: Watched, feed: Output) -> Readings:
@@ -146,10 +146,6 @@ class Core:
             recent=left.recent,
             closed_gracefully=left.closed_gracefully,
         )
-
-
-def _alone(health: Health) -> Health:
-    return health
 
 
 def spare_the_collector() -> None:

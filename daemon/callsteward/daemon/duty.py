@@ -1,24 +1,29 @@
-"""From standing by to acting: a daemon with [standby] until the site is its own, and from then on."""
+"""How a daemon comes to act: at once where it is alone, else when the site is its own ([standby])."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, runtime_checkable
 
 import structlog
 
-from callsteward.ari.frames import FrameQueue
-from callsteward.ari.rest import Rest
+from callsteward.ari.rest import HttpTransport, Rest, open_session
+from callsteward.config import Config
+from callsteward.daemon.linked import Linked
 from callsteward.daemon.standby import StandBy
 from callsteward.daemon.stopping import Tasks
 from callsteward.exceptions import StoreError
 from callsteward.feed.output import Output
+from callsteward.health import Health
 from callsteward.network.waiting import cancelled
-from callsteward.part import Parts
-from callsteward.store.records import Store
+from callsteward.part import Parts, Site
+from callsteward.store.claim import SiteClaim
+from callsteward.store.pair import Pair
 from callsteward.stream.deliveries import DeliveryCounts
+from callsteward.stream.held import HeldBack
 from callsteward.stream.pump import Pump
 
 log = structlog.get_logger(__name__)
@@ -51,40 +56,150 @@ class Own:
         tasks.start_parts()
 
 
-class Duty:
-    """One daemon's way from standing by to acting."""
+@dataclass(frozen=True, slots=True)
+class Works:
+    """The things a daemon works with. `ready` is called once it follows calls."""
 
-    def __init__(
-        self,
-        standby: StandBy,
-        tasks: Tasks,
-        own: Own,
-        *,
-        parts: Parts,
-        pump: Pump,
-        feed: Output,
-        kinds: DeliveryCounts,
-    ) -> None:
-        self._standby = standby
-        self._tasks = tasks
-        self._own = own
-        self._parts = parts
-        self._pump = pump
-        self._feed = feed
-        self._kinds = kinds
+    site: Site
+    tasks: Tasks
+    own: Own
+    pump: Pump
+    feed: Output
+    kinds: DeliveryCounts
+    linked: Linked
+    ready: Callable[[], None]
 
-    async def stand_by(
-        self, stop: asyncio.Event, store: Store, frames: FrameQueue, rest: Rest, ready: Callable[[], None]
-    ) -> None:
+
+class Duty(Protocol):
+    """One daemon's way to acting. In the order in which it is asked."""
+
+    @property
+    def stands_by(self) -> bool:
+        """True for a daemon that does not act from its start on."""
+        ...
+
+    @property
+    def claim(self) -> SiteClaim | Pair:
+        """Keeps other daemons from acting for the site."""
+        ...
+
+    @property
+    def held(self) -> HeldBack | None:
+        """Where the pump's facts wait until this daemon acts; None: they do not wait."""
+        ...
+
+    async def identify(self, config: Config) -> None:
+        """Before the claim is taken."""
+        ...
+
+    async def join(self) -> None:
+        """The claim is taken. Raises StoreError where the daemon has no place at its site."""
+        ...
+
+    def may_act(self) -> bool:
+        """True if this daemon may act at this moment."""
+        ...
+
+    def health(self, health: Health) -> Health:
+        """The health with what is known of the site's daemons."""
+        ...
+
+    async def resume(self, parts: Parts, recalled: Sequence[str]) -> None:
+        """Take up open work, unless another daemon has it. `recalled`: calls in today's counts."""
+        ...
+
+    def link(self, connected: bool, why: str) -> None:
+        """Asterisk is connected, or the connection is lost and why."""
+        ...
+
+    async def act(self, works: Works, stop: asyncio.Event) -> None:
+        """Act as soon as that is this daemon's business, until `stop`; raise what ended it."""
+        ...
+
+    async def hand_over(self) -> None:
+        """The daemon stops: another one may go on."""
+        ...
+
+
+def duty_of(config: Config, boot_id: str, now_ms: Callable[[], int]) -> Duty:
+    """The duty of a daemon that is alone, or of one of two. `now_ms` is Asterisk's clock."""
+    return Alone(config) if config.standby.instance is None else OneOfTwo(config, boot_id, now_ms)
+
+
+class Alone:
+    """The site's only daemon, which acts from its start to its end."""
+
+    stands_by: Final = False
+    held: Final = None
+
+    def __init__(self, config: Config) -> None:
+        self.claim = SiteClaim(config.site.name)
+
+    async def identify(self, config: Config) -> None:
+        """Whichever Asterisk it is, there is nobody to compare it with."""
+
+    async def join(self) -> None:
+        """The claim is enough."""
+
+    def may_act(self) -> bool:
+        return True
+
+    def health(self, health: Health) -> Health:
+        return health
+
+    async def resume(self, parts: Parts, recalled: Sequence[str]) -> None:
+        del recalled
+        await parts.load()
+
+    def link(self, connected: bool, why: str) -> None:
+        """Nobody else has heard Asterisk meanwhile."""
+
+    async def act(self, works: Works, stop: asyncio.Event) -> None:
+        works.own.start(works.tasks)
+        works.ready()
+        await works.tasks.until(stop)
+
+    async def hand_over(self) -> None:
+        """To nobody."""
+
+
+class OneOfTwo:
+    """A daemon with [standby]: it follows every call, and acts once the site is its own."""
+
+    stands_by: Final = True
+
+    def __init__(self, config: Config, boot_id: str, now_ms: Callable[[], int]) -> None:
+        self._standby = standby = StandBy(config, boot_id, now_ms)
+        self.claim = standby.pair
+        self.held = standby.held
+        self.may_act = standby.may_act
+        self.health = standby.health
+        self.link = standby.link
+        self.hand_over = standby.hand_over
+
+    async def identify(self, config: Config) -> None:
+        async with open_session(config.asterisk) as session:
+            await self._standby.identify(Rest(HttpTransport(session, config.asterisk)))
+
+    async def join(self) -> None:
+        await self._standby.pair.join()
+
+    async def resume(self, parts: Parts, recalled: Sequence[str]) -> None:
+        del parts  # the daemon that acts has the open work
+        self._standby.recalled(recalled)
+
+    async def act(self, works: Works, stop: asyncio.Event) -> None:
         """Stand by until the site is this daemon's, then act until `stop`, or until it is asked to switch."""
-        standby, tasks, pair = self._standby, self._tasks, self._standby.pair
+        standby, tasks, pair, site = self._standby, works.tasks, self._standby.pair, works.site
+        standby.follows(works.linked, site.tracker, site.frames)
         tasks.start(
-            follow=standby.follow(store, self._feed.recall, frames.put, self._kinds.forget),
-            asterisk=standby.ask(rest),
+            follow=standby.follow(site.store, works.feed.recall, site.frames.put, works.kinds.forget),
+            # A daemon that may not act asks all the same.
+            asterisk=standby.ask(Rest(HttpTransport(site.session, site.config.asterisk))),
             heard=standby.watch(),
         )
         tasks.start_parts(standing_by=True)
-        ready()
+        works.ready()
         log.info("stands by", action="standby_begun", instance=pair.seat.instance)
         await tasks.until(stop, pair.taken)
         if stop.is_set():
@@ -92,7 +207,7 @@ class Duty:
         began_s = time.monotonic()
         await tasks.end("follow")
         over = asyncio.Event()
-        acting = asyncio.create_task(self._act(store), name="take over")
+        acting = asyncio.create_task(self._take_over(works), name="take over")
         acting.add_done_callback(lambda _: over.set())
         try:
             await tasks.until(stop, over)
@@ -107,26 +222,26 @@ class Duty:
         if pair.asked.is_set():
             log.warning("hands the site over, as it was asked to", action="standby_switched")
 
-    async def _act(self, store: Store) -> None:
+    async def _take_over(self, works: Works) -> None:
         """Go on where the other daemon left, as after a restart."""
         standby = self._standby
         before = standby.pair.peer
         # The feed connects meanwhile, and delivers what that one left in the outbox.
-        self._own.begin(self._tasks)
+        works.own.begin(works.tasks)
         while True:
             try:
-                await standby.keep_up(store, self._feed.recall)
-                await self._parts.load()
+                await standby.keep_up(works.site.store, works.feed.recall)
+                await works.site.parts.load()
                 break
             except StoreError as error:
                 log.error("the open work waits for the store", action="standby_store", error=str(error))  # noqa: TRY400
                 await asyncio.sleep(AGAIN_S)
-        self._parts.take_over(standby.linked_since_ms)
-        await self._pump.act()
+        works.site.parts.take_over(standby.linked_since_ms)
+        await works.pump.act()
         standby.acts = True
-        self._tasks.start_parts()
-        if before is not None and isinstance(self._feed, Warns):
+        works.tasks.start_parts()
+        if before is not None and isinstance(works.feed, Warns):
             detail = (
                 f"{standby.pair.seat.instance} acts from now on, after {before.instance} (on {before.host})"
             )
-            self._feed.warn("standby_acts", detail)
+            works.feed.warn("standby_acts", detail)

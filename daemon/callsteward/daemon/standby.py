@@ -50,9 +50,9 @@ class HandedOverError(CallstewardError):
 
 
 class StandBy:
-    """One of two daemons. `rest`: requests to Asterisk."""
+    """One of two daemons. `now_ms` is Asterisk's clock."""
 
-    def __init__(self, config: Config, boot_id: str) -> None:
+    def __init__(self, config: Config, boot_id: str, now_ms: Callable[[], int]) -> None:
         instance = config.standby.instance
         assert instance is not None  # no [standby] otherwise
         seat = Seat(
@@ -67,6 +67,7 @@ class StandBy:
         self.acts = False
         """True once this daemon has begun to act."""
         self._site = config.site.name
+        self._now_ms = now_ms
         self._linked: Linked | None = None
         self._tracker: Tracker | None = None
         self._frames: FrameQueue | None = None
@@ -82,10 +83,11 @@ class StandBy:
         """Of these it is ready or not."""
         self._linked, self._tracker, self._frames = linked, tracker, frames
 
-    def link(self, connected: bool, now_ms: int) -> None:
-        """Asterisk is connected, or not any more; `now_ms` is its clock."""
+    def link(self, connected: bool, why: str) -> None:
+        """Asterisk is connected, or the connection is lost and why."""
+        del why
         if connected:
-            self.linked_since_ms = now_ms
+            self.linked_since_ms = self._now_ms()
 
     async def identify(self, rest: Rest) -> None:
         """Find out which Asterisk it is, if that one answers."""

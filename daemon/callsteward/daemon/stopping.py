@@ -26,10 +26,6 @@ LINK_STOP_S = 1.6
 STORE_STOP_S = 0.5
 
 
-async def _to_nobody() -> None:
-    """Of a daemon that is alone."""
-
-
 class Tasks:
     """The tasks that run until the daemon stops; none of them ends by itself."""
 
@@ -70,7 +66,7 @@ class Tasks:
             await cancelled(self._tasks.pop(name))
 
     async def wind_down(
-        self, link: Link, pump: Pump, feed: Output, hand_over: Callable[[], Awaitable[None]] = _to_nobody
+        self, link: Link, pump: Pump, feed: Output, hand_over: Callable[[], Awaitable[None]]
     ) -> None:
         """Stop in the order the data goes, so that what has arrived still goes out.
 

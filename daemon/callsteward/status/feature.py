@@ -28,6 +28,7 @@ class StatusFeature(Feature):
         return StatusPart(site)
 
     def commands(self, app: typer.Typer) -> None:
-        from callsteward.status.cli import add_to
+        from callsteward.status import cli, operators
 
-        add_to(app)
+        cli.add_to(app)
+        operators.add_to(app)

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 from callsteward.part import Feature
 
 if TYPE_CHECKING:
-    import typer
-
     from callsteward.config import Config
     from callsteward.part import Part, Site
 
@@ -23,8 +21,3 @@ class StatusesFeature(Feature):
         from callsteward.statuses.part import StatusesPart
 
         return StatusesPart(site)
-
-    def commands(self, app: typer.Typer) -> None:
-        from callsteward.statuses.cli import add_to
-
-        add_to(app)
