@@ -121,14 +121,12 @@ def _table(found: Sequence[OperatorStands], settings: Config) -> Table:
 
     table = plain_table(("operator", "name", "status", "for", "line", "reason"), ())
     for one in found:
-        known = settings.operators.get(one.operator)
+        cells = _cells(one, settings)
         table.add_row(
-            cell(one.operator),
-            cell(known.name if known is not None and known.name else "-"),
+            *(cell(str(cells[name] or "-")) for name in ("operator", "name")),
             Text(one.status.value.replace("_", " "), _STYLES[one.status.value]),
             Text(_clock(one.for_s)),
-            cell(one.line or "-"),
-            cell(one.pause_reason or "-"),
+            *(cell(str(cells[name] or "-")) for name in ("line", "pause_reason")),
         )
     return table
 
