@@ -15,6 +15,7 @@ from sqlalchemy import update
 
 from callsteward.callback.ledger import CallbackLedger
 from callsteward.callback.states import CallbackState
+from callsteward.cli.ratings import tallied
 from callsteward.client.erasing import Eraser
 from callsteward.client.found import find
 from callsteward.config import Config
@@ -27,10 +28,13 @@ from callsteward.intervals.scheme import scheme
 from callsteward.intervals.scope import Contact
 from callsteward.intervals.store import IntervalStore
 from callsteward.outgoing.words import Actor
-from callsteward.record.call import CallbackDecision, Decision
+from callsteward.rating.ledger import RatingLedger
+from callsteward.rating.report import Grouping, RatingTally
+from callsteward.rating.states import Mode, RatingState
+from callsteward.record.call import CallbackDecision, Decision, Rating
 from callsteward.retention.expiry import Expiry
 from callsteward.store.changed_slots import SLOT_MS
-from callsteward.store.records import Store
+from callsteward.store.records import CallQuery, Store
 from callsteward.store.tables import calls
 from tests.lab.postgresql import PostgreSql
 from tests.unit.intervals.days import DAY_MS, HOUR_MS, days
@@ -40,6 +44,12 @@ DUE = CallbackDecision(Decision.DUE, "mid_dialogue_drop")
 # The day of the calls, and the one after it, in which the last of them end.
 END_MS = DAY_MS + 2 * 24 * HOUR_MS
 _names = itertools.count()
+RATINGS = (
+    *(Rating("answered", "stay", score) for score in (1, 4, 5)),
+    Rating("unanswered", "silence"),
+    Rating("scheduled", "call"),
+    *(Rating("not_asked", reason) for reason in ("client_hung_up", "atypical", "not_in_sample")),
+)
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.live)])
@@ -108,8 +118,26 @@ async def _agree(config: Config, store: Store) -> None:
         assert told == [row for row in of_spans if row.kind is kind]
 
 
+async def _ratings_agree(config: Config, store: Store) -> None:
+    """The report on ratings from sums, of spans that begin and end anywhere, is that over the records."""
+    site = config.site.name
+    ledger = RatingLedger(store.engine, site)
+    spans = [(None, None), (DAY_MS + 1, END_MS - 1), (DAY_MS + 5 * HOUR_MS, DAY_MS + 5 * HOUR_MS + 7)]
+    spans += [(DAY_MS + 100 * grid.MINUTE_MS + 1, DAY_MS + 30 * HOUR_MS + 123)]
+    groupings: tuple[Grouping, ...] = ("operator", "line")
+    for (from_ms, to_ms), line, by in itertools.product(spans, (None, "support"), groupings):
+        query = CallQuery(site=site, from_ms=from_ms, to_ms=to_ms, line=line)
+        records = [record async for record in store.calls(query)]
+        tally = RatingTally(by, await ledger.of_calls([record.call_id for record in records]))
+        for record in records:
+            tally.add(record)
+        told = await tallied(store, site, by, from_ms=from_ms, to_ms=to_ms, line=line)
+        assert told.rows() == tally.rows()
+
+
 _steps = st.lists(
-    st.sampled_from(["calls", "keep", "callbacks", "watch", "phone", "erase", "doubt", "damage"]), max_size=10
+    st.sampled_from(["calls", "keep", "callbacks", "watch", "phone", "erase", "doubt", "damage", "ratings"]),
+    max_size=10,
 )
 
 
@@ -121,13 +149,14 @@ async def test_reports_from_stored_sums_are_those_over_the_records_whatever_come
     config = _config()
     site = config.site.name
     intervals, keeper = IntervalStore(store.engine, site), SumsKeeper(store.engine, site)
-    ledger = CallbackLedger(store.engine, site)
+    ledger, ratings = CallbackLedger(store.engine, site), RatingLedger(store.engine, site)
     waiting = [
         msgspec.structs.replace(
             contact.record,
             site=site,
             call_id=f"{site}.{contact.record.call_id}",
             client_ref=choice.choice([None, REF]),
+            rating=choice.choice(RATINGS),
         )
         for contact in contacts
     ]
@@ -151,6 +180,15 @@ async def test_reports_from_stored_sums_are_those_over_the_records_whatever_come
             assert row is not None
             to = choice.choice([CallbackState.CANCELLED, CallbackState.REACHED, CallbackState.EXPIRED])
             await ledger.move(row, to, at_ms=DAY_MS + 1, actor=Actor.ADMIN)
+        elif step == "ratings" and stored:
+            call = choice.choice(stored)
+            rating = await ratings.open(
+                call_id=call.call_id, mode=Mode.CALL, line=call.line, operator=call.operator, number=None,
+                client_masked=None, client_ref=None, at_ms=DAY_MS, due_ms=DAY_MS,
+            )  # fmt: skip
+            if rating is not None:
+                to_state = choice.choice([RatingState.EXPIRED, RatingState.DIALLING])
+                await ratings.move(rating, to_state, at_ms=DAY_MS, channel_id="x")
         elif step == "watch":
             await intervals.watch_until(span, DAY_MS + choice.randrange(48) * HOUR_MS)
         elif step == "phone":
@@ -178,8 +216,10 @@ async def test_reports_from_stored_sums_are_those_over_the_records_whatever_come
                 )
             await keeper.stored.doubt()
     await _agree(config, store)
+    await _ratings_agree(config, store)
     await keeper.complete(END_MS + 24 * HOUR_MS)
     await _agree(config, store)
+    await _ratings_agree(config, store)
 
 
 async def _deleted(_file: str) -> str:

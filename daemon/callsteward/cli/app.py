@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from callsteward import __version__
-from callsteward.cli import backup, calls, client, dnc, feed, recordings, run, schema, trial, zones
+from callsteward.cli import backup, calls, client, dnc, feed, ratings, recordings, run, schema, trial, zones
 from callsteward.daemon import crash
 from callsteward.exceptions import CallstewardError
 from callsteward.features import FEATURES
@@ -56,7 +56,7 @@ def build(features: Sequence[Feature] = FEATURES) -> typer.Typer:
         " PBX, then `callsteward run -c FILE`. `callsteward status` says how it does.",
     )
     app.callback()(_root)
-    for own in (run, trial, recordings, calls):
+    for own in (run, trial, recordings, calls, ratings):
         own.add_to(app)
     for feature in features:
         feature.commands(app)

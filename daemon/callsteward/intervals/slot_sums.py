@@ -18,6 +18,7 @@ from callsteward.intervals.measures import LINE_MEASURES, OPERATOR_MEASURES, Mea
 from callsteward.intervals.presence import Change, staffed_and_available_ms
 from callsteward.intervals.scope import Contact
 from callsteward.intervals.sums import Concurrency, KeptSums, Sums
+from callsteward.record.rated import RatedSums, add_call, add_sums
 
 SLOT_MINUTES = 15
 DAY_MINUTES = 24 * 60
@@ -41,6 +42,7 @@ class SlotSums(msgspec.Struct):
     staffed: dict[str, tuple[int, int]]
     watched: bool
     unreadable: bool = False
+    rated: RatedSums | None = None
     line_measures: list[str] = []
     operator_measures: list[str] = []
 
@@ -69,7 +71,11 @@ def decoded(stored: bytes) -> SlotSums:
 
 def of_present_measures(sums: SlotSums) -> bool:
     """True if sums were made of the measures of today."""
-    return sums.line_measures == LINE_NAMES and sums.operator_measures == OPERATOR_NAMES
+    return (
+        sums.line_measures == LINE_NAMES
+        and sums.operator_measures == OPERATOR_NAMES
+        and sums.rated is not None
+    )
 
 
 def _arranged(kept: Iterable[KeptSums], then: Sequence[str], now: Sequence[str]) -> None:
@@ -102,6 +108,7 @@ class SlotSumming:
         self._concurrency: dict[str, Concurrency] = {}
         self._most: dict[str, int] = {}
         self._staffed: dict[str, tuple[int, int]] = {}
+        self._rated: RatedSums = {}
         self._watched = False
         self.unreadable = False
 
@@ -114,6 +121,7 @@ class SlotSumming:
                 _of(self._operators, operator, OPERATOR_MEASURES, operator).add(contact)
             if record.operator is not None:
                 self._served.add(record.operator)
+            add_call(self._rated, record)
 
     def take_span(self, line: str, begins_ms: int, ends_ms: int) -> None:
         """A call with a client that was on in the slot."""
@@ -142,6 +150,8 @@ class SlotSumming:
         self._served.update(sums.served)
         for line, most in sums.most.items():
             self._most[line] = max(self._most.get(line, 0), most)
+        if sums.rated is not None:
+            add_sums(self._rated, sums.rated)
         if sums.watched:
             if self._watched:
                 self._staffed = {
@@ -166,6 +176,7 @@ class SlotSumming:
             staffed=self._staffed,
             watched=self._watched,
             unreadable=self.unreadable,
+            rated=self._rated,
             line_measures=LINE_NAMES,
             operator_measures=OPERATOR_NAMES,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Text, bindparam, func, or_, select, tuple_
@@ -139,18 +139,13 @@ class RatingLedger(ledger.Ledger[RatingRow, RatingState]):
         """Ratings whose client is in the menu, or was in it when a daemon died."""
         return await self._read(self._mine().where(ratings.c.state == RatingState.ASKING.value))
 
-    async def between(
-        self, from_ms: int | None, to_ms: int | None, *, line: str | None = None
-    ) -> list[RatingRow]:
-        """Ratings of calls that ended in [from_ms, to_ms), oldest first."""
-        query = self._mine().order_by(ratings.c.id)
-        if from_ms is not None:
-            query = query.where(ratings.c.created_at_ms >= from_ms)
-        if to_ms is not None:
-            query = query.where(ratings.c.created_at_ms < to_ms)
-        if line is not None:
-            query = query.where(ratings.c.line == line)
-        return await self._read(query)
+    async def of_calls(self, call_ids: Sequence[str]) -> list[RatingRow]:
+        """The ratings of these calls."""
+        found: list[RatingRow] = []
+        for start in range(0, len(call_ids), _PAGE):
+            some = call_ids[start : start + _PAGE]
+            found += await self._read(self._mine().where(ratings.c.call_id.in_(some)))
+        return found
 
     async def changed(self, from_ms: int, to_ms: int, *, line: str | None = None) -> AsyncIterator[RatingRow]:
         """Ratings whose last step was made in [from_ms, to_ms), in the order of these steps."""

@@ -13,7 +13,8 @@ import msgspec
 
 from callsteward.rating.menu import HIGHEST, LOWEST
 from callsteward.rating.states import RatingRow, RatingState
-from callsteward.record.call import CallRecord, Direction
+from callsteward.record.call import CallRecord
+from callsteward.record.rated import Rated, RatedSums, add_call
 
 Grouping = Literal["operator", "line"]
 NOBODY = "-"
@@ -36,6 +37,12 @@ class RatingSums(msgspec.Struct, kw_only=True):
     waiting: int = 0
     """Rating calls that are still to be made."""
 
+    def scored(self, score: int, count: int) -> None:
+        """Add `count` answers with this score."""
+        self.answered += count
+        self.score_sum += score * count
+        self.scores[score] = self.scores.get(score, 0) + count
+
     @property
     def mean(self) -> float | None:
         return round(self.score_sum / self.answered, 3) if self.answered else None
@@ -50,7 +57,10 @@ class RatingSums(msgspec.Struct, kw_only=True):
 
 
 class RatingTally:
-    """Takes records one by one, so that the calls of a year need no memory."""
+    """Takes records one by one, or sums over them, so that the calls of a year need no memory.
+
+    `ratings` has those of rating calls that are made after the call; the others are in records and sums.
+    """
 
     def __init__(self, by: Grouping, ratings: Iterable[RatingRow]) -> None:
         self._by = by
@@ -60,30 +70,35 @@ class RatingTally:
 
     def add(self, record: CallRecord) -> None:
         """Count a call, if its client could be asked for a rating."""
-        asked_after = record.direction is Direction.INBOUND or record.rating.status in {
-            "answered",
-            "unanswered",
-            "scheduled",
-        }
-        if record.answered_at is None or not asked_after or record.direction is Direction.RATING:
-            return
-        key = (record.operator if self._by == "operator" else record.line) or NOBODY
+        one: RatedSums = {}
+        add_call(one, record)
+        self.add_sums(one)
+
+    def add_sums(self, sums: RatedSums) -> None:
+        """Count the calls of these sums."""
+        for name, by_operator in sums.items():
+            for operator, counts in by_operator.items():
+                self._add((operator if self._by == "operator" else name) or NOBODY, counts)
+
+    def _add(self, key: str, counts: Rated) -> None:
         row = self._rows.setdefault(key, RatingSums(key=key))
-        row.calls += 1
-        status, reason, score = record.rating.status, record.rating.reason, record.rating.score
-        if status == "scheduled":
-            # The record was published before the client was called.
-            status, reason, score = _since(self._ratings.get(record.call_id))
-        if status == "waiting":
-            row.waiting += 1
-        elif status == "not_asked":
-            self._reasons.setdefault(key, Counter())[reason] += 1
-        else:
-            row.asked += 1
-            if score is not None:
-                row.answered += 1
-                row.score_sum += score
-                row.scores[score] = row.scores.get(score, 0) + 1
+        reasons = self._reasons.setdefault(key, Counter())
+        row.calls += counts.calls
+        row.asked += counts.asked
+        reasons.update(counts.not_asked)
+        for score, count in counts.scores.items():
+            row.scored(score, count)
+        # The record was published before the client was called.
+        for call_id in counts.scheduled:
+            status, reason, later = _since(self._ratings.get(call_id))
+            if status == "waiting":
+                row.waiting += 1
+            elif status == "not_asked":
+                reasons[reason] += 1
+            else:
+                row.asked += 1
+                if later is not None:
+                    row.scored(later, 1)
 
     def rows(self) -> list[RatingSums]:
         """A row for each operator or line, by name; if there are several, their sum comes last."""
@@ -93,7 +108,7 @@ class RatingTally:
         """A row for each operator or line, by name. `before`: what stands before each name."""
         rows = sorted(self._rows.values(), key=lambda row: row.key)
         for row in rows:
-            row.not_asked = dict(self._reasons.get(row.key, Counter()).most_common())
+            row.not_asked = _commonest(self._reasons[row.key])
             row.key = before + row.key
         return rows
 
@@ -116,8 +131,13 @@ def total(rows: Iterable[RatingSums]) -> RatingSums:
         for score, count in row.scores.items():
             whole.scores[score] = whole.scores.get(score, 0) + count
         reasons.update(row.not_asked)
-    whole.not_asked = dict(reasons.most_common())
+    whole.not_asked = _commonest(reasons)
     return whole
+
+
+def _commonest(reasons: Counter[str]) -> dict[str, int]:
+    """The commonest first; of those that are as common, by name."""
+    return dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _since(rating: RatingRow | None) -> tuple[str, str, int | None]:

@@ -195,16 +195,12 @@ async def test_a_row_is_kept_for_its_fence_until_asterisk_confirms_that_it_is_go
     assert [item.call_id for item in await ledger.kept_until(NOW + 1, limit=20)] == ["1.1"]
 
 
-async def test_ratings_of_a_span_and_a_line(ledger: RatingLedger) -> None:
-    for number, line in enumerate(("support", "sales", "support")):
-        await opened(ledger, f"1.{number}", line=line, at_ms=NOW + number)
-
-    async def found(*span: int | None, line: str | None = None) -> list[str]:
-        return [rating.call_id for rating in await ledger.between(*span, line=line)]
-
-    assert await found(None, None) == ["1.0", "1.1", "1.2"]
-    assert await found(NOW + 1, NOW + 2) == ["1.1"]
-    assert await found(None, None, line="support") == ["1.0", "1.2"]
+async def test_ratings_of_calls(ledger: RatingLedger) -> None:
+    for number in range(3):
+        await opened(ledger, f"1.{number}", at_ms=NOW + number)
+    found = await ledger.of_calls(["1.2", "1.0", *(f"2.{number}" for number in range(1_000))])
+    assert sorted(rating.call_id for rating in found) == ["1.0", "1.2"]
+    assert await ledger.of_calls([]) == []
 
 
 # --- complaints -------------------------------------------------------------------------------------------

@@ -222,7 +222,7 @@ WORK: dict[str, Work] = {
         of(NUMBER, "a.2"), DUE, number=NUMBER, dropped_ms=AT_MS, at_ms=AT_MS
     ),
     "RatingLedger.asking": lambda store: ratings(store).asking(),
-    "RatingLedger.between": lambda store: ratings(store).between(0, LATER_MS),
+    "RatingLedger.of_calls": lambda store: ratings(store).of_calls(["a.1", "a.2", "a.3"]),
     "RatingLedger.changed": lambda store: _all(ratings(store).changed(0, LATER_MS)),
     "RatingLedger.open": lambda store: ratings(store).open(
         call_id="a.2",
