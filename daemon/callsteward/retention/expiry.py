@@ -23,6 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from callsteward.clock import DAY_MS, wall_ms
 from callsteward.outgoing.plan import Plan
+from callsteward.retention.phones import delete_phone_states
 from callsteward.store.clauses import one_of
 from callsteward.store.engine import failing, writing
 from callsteward.store.expired import delete_before
@@ -102,6 +103,7 @@ class Expiry:
         await self._delete_in_steps(
             complaints, complaints.c.id, and_(complaints.c.raised_at_ms < before_ms, _ACKNOWLEDGED)
         )
+        await delete_phone_states(self._engine, self._site, before_ms, rest=REST)
         if count:
             log.info("deleted old records", action="records_expired", records=count)
         return count

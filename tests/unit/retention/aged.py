@@ -36,7 +36,7 @@ def record(call_id: str, at_ms: int = OLD_MS, **changes: Any) -> CallRecord:
     return msgspec.structs.replace(RECORD, call_id=call_id, **changes)
 
 
-def expiry(store: Store, now_ms: int = NOW_MS, machine_ms: int = NOW_MS) -> Expiry:
+def expiry(store: Store, now_ms: int = NOW_MS, machine_ms: int = NOW_MS, **changes: Any) -> Expiry:
     return Expiry(
         store.engine,
         "main",
@@ -45,6 +45,7 @@ def expiry(store: Store, now_ms: int = NOW_MS, machine_ms: int = NOW_MS) -> Expi
         zone=ZONE,
         now_ms=lambda: now_ms,
         machine_ms=lambda: machine_ms,
+        **changes,
     )
 
 

@@ -15,8 +15,11 @@ from callsteward.callback.ledger import CallbackLedger
 from callsteward.callback.states import CallbackState
 from callsteward.clock import DAY_MS
 from callsteward.intervals import report
+from callsteward.intervals.keeping import SumsKeeper
 from callsteward.intervals.periods import Period, periods
+from callsteward.intervals.presence import Change
 from callsteward.intervals.row import IntervalKind
+from callsteward.intervals.store import IntervalStore
 from callsteward.lost.calls import LostCalls
 from callsteward.rating.complaints import Complaints
 from callsteward.rating.ledger import RatingLedger
@@ -24,6 +27,7 @@ from callsteward.rating.states import Mode, RatingState
 from callsteward.record.call import Outcome
 from callsteward.record.facts import CallEnded, CallTagged
 from callsteward.record.tag import Given, Source, Tag
+from callsteward.retention import phones
 from callsteward.retention.expiry import AT_ONCE
 from callsteward.store.direct import flush
 from callsteward.store.expired import deleted_before_ms, said_expired
@@ -36,6 +40,7 @@ from callsteward.store.tables import (
     complaints,
     lost_calls_settled,
     outbox,
+    phone_states,
     ratings,
     watched,
 )
@@ -243,6 +248,53 @@ class TestExpiry:
             )
         assert await said_expired(store.engine, "main", KEPT_MS, ZONE) == ""
         assert await said_expired(store.engine, "south", None, ZONE) == ""
+
+    # --- phones ------------------------------------------------------------------------------------------
+
+    async def test_old_changes_of_phones_go_and_sums_stay_and_the_first_state_is_known(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(phones, "AT_ONCE", 2)
+        intervals, hour_ms = IntervalStore(store.engine, "main"), 3_600_000
+        span = await intervals.watch_from(OLD_MS - DAY_MS, kept_since_ms=None)
+        await intervals.watch_until(span, NOW_MS)
+        changes = [
+            *((operator, Change(OLD_MS - DAY_MS, "NOT_INUSE")) for operator in ("101", "102")),
+            *(("101", Change(OLD_MS - hour * hour_ms, "INUSE")) for hour in range(6, 1, -1)),
+            ("102", Change(OLD_MS - hour_ms, "UNAVAILABLE")),
+            ("101", Change(KEPT_MS + 2 * hour_ms, "NOT_INUSE")),
+        ]
+        await intervals.phone_changes(changes)
+        await IntervalStore(store.engine, "south").phone_changes(changes[:3])
+        await store.save([record("young", KEPT_MS + hour_ms)])
+        keeper = SumsKeeper(store.engine, "main")
+        before = await self._staffed(store)
+        assert await expiry(store, before=keeper.complete).work() == 0
+        async with store.engine.connect() as connection:
+            rows = await connection.execute(
+                select(phone_states.c.operator, phone_states.c.at_ms, phone_states.c.state)
+                .where(phone_states.c.site == "main")
+                .order_by(phone_states.c.id)
+            )
+            assert [tuple(row) for row in rows] == [
+                ("101", OLD_MS - 2 * hour_ms, "INUSE"),
+                ("102", OLD_MS - hour_ms, "UNAVAILABLE"),
+                ("101", KEPT_MS + 2 * hour_ms, "NOT_INUSE"),
+            ]
+        assert await count(store, phone_states) == 3 + 3
+        assert await intervals.phone_states() == {"101": "NOT_INUSE", "102": "UNAVAILABLE"}
+        assert await self._staffed(store) == before
+        await keeper.stored.doubt()
+        assert await self._staffed(store) == before
+
+    async def _staffed(self, store: Store) -> list[Any]:
+        rows = await self._rows(store, KEPT_MS - DAY_MS, KEPT_MS + DAY_MS)
+        found = [
+            (row.start_ms, row.name, row.values["staffed_s"], row.values["available_s"])
+            for row in rows[IntervalKind.OPERATOR]
+        ]
+        assert any(staffed for _, _, staffed, _ in found)
+        return found
 
     # --- clocks, steps, space ----------------------------------------------------------------------------
 

@@ -46,6 +46,7 @@ from callsteward.record.call import Outcome
 from callsteward.record.facts import CallEnded, CallTagged
 from callsteward.record.tag import Given, Source, Tag
 from callsteward.retention.expiry import Expiry
+from callsteward.retention.phones import delete_phone_states
 from callsteward.status.work import open_work
 from callsteward.store.changed_slots import SLOT_MS
 from callsteward.store.direct import flush
@@ -343,6 +344,7 @@ WORK: dict[str, Work] = {
     "TagBook.remember": _remembered,
     "found.find": lambda store: find(store.engine, SITE, [NUMBER], []),
     "Eraser.erase": _erased,
+    "phones.delete_phone_states": lambda store: delete_phone_states(store.engine, SITE, LATER_MS, rest=0),
     "Expiry.work": lambda store: expiry(store).work(),
     "Compressor.work": lambda store: Compressor(store.engine, SITE, rest=0).work(),
 }
