@@ -47,6 +47,7 @@ from callsteward.record.facts import CallEnded, CallTagged
 from callsteward.record.tag import Given, Source, Tag
 from callsteward.retention.expiry import Expiry
 from callsteward.retention.phones import delete_phone_states
+from callsteward.standby.both import ask_to_switch, both
 from callsteward.status.work import open_work
 from callsteward.store.changed_slots import SLOT_MS
 from callsteward.store.direct import flush
@@ -57,6 +58,7 @@ from callsteward.store.outbox import Outbox
 from callsteward.store.records import CallQuery, Store
 from callsteward.stream.trunk_numbers import TrunkNumberCounts
 from callsteward.tags.book import TagBook
+from callsteward.tags.elsewhere import TagsElsewhere
 from tests.unit.client.samples import AT_MS, CONFIG, DUE, NUMBER, NUMBERS, fill, of
 from tests.unit.sites.neighbour import CALLS, NEIGHBOUR, OF_SITE, rows_of, settle
 
@@ -134,6 +136,17 @@ async def _erased(store: Store) -> object:
         now_ms=lambda: AT_MS, by="admin",
     )  # fmt: skip
     return await eraser.erase(await find(store.engine, SITE, [NUMBER], []))
+
+
+async def _both(store: Store) -> object:
+    """By the clock of a server, which a file has not got; nor has it a second daemon."""
+    return await both(store.engine, SITE) if store.engine.dialect.name == "postgresql" else None
+
+
+async def _tags_elsewhere(store: Store) -> list[bytes]:
+    tags = TagsElsewhere(store.engine, SITE)
+    tags._last = 0
+    return await tags.frames()
 
 
 async def _revised(store: Store) -> None:
@@ -347,6 +360,9 @@ WORK: dict[str, Work] = {
     "phones.delete_phone_states": lambda store: delete_phone_states(store.engine, SITE, LATER_MS, rest=0),
     "Expiry.work": lambda store: expiry(store).work(),
     "Compressor.work": lambda store: Compressor(store.engine, SITE, rest=0).work(),
+    "both.both": _both,
+    "both.ask_to_switch": lambda store: ask_to_switch(store.engine, SITE),
+    "TagsElsewhere.frames": _tags_elsewhere,
 }
 """By class and method, or module and function: asked for our own site."""
 
