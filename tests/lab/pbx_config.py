@@ -183,6 +183,7 @@ def config_files(settings: PbxSettings) -> dict[str, str]:
         "callsteward.conf": (DIALPLAN / "callsteward.conf").read_text(),
         "callsteward-callback.conf": (DIALPLAN / "callsteward-callback.conf").read_text(),
         "callsteward-tags.conf": (DIALPLAN / "callsteward-tags.conf").read_text(),
+        "callsteward-statuses.conf": (DIALPLAN / "callsteward-statuses.conf").read_text(),
         "callsteward-rating.conf": _rating(settings),
         "callsteward-examples.conf": _with_driver(
             (DIALPLAN / "callsteward-examples.conf").read_text(), settings
@@ -438,6 +439,7 @@ def _extensions() -> str:
         "#include callsteward.conf",
         "#include callsteward-callback.conf",
         "#include callsteward-tags.conf",
+        "#include callsteward-statuses.conf",
         "#include callsteward-rating.conf",
         "#include callsteward-examples.conf",
         "",
@@ -460,6 +462,7 @@ def _extensions() -> str:
         "[from-internal]",
         "include => parkedcalls",
         "include => callsteward-codes",
+        "include => callsteward-status-codes",
     ]
     for lane in every_lane():
         lines.extend(_internal(lane))

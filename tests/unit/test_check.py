@@ -46,6 +46,7 @@ class Pbx:
     dialplan: str = "1"
     callback: str = ""
     tags: str = ""
+    statuses: str = ""
     rating: str = ""
     prompts: str = "/var/lib/callsteward/prompts"
     read_only: bool = False
@@ -75,6 +76,8 @@ class Pbx:
                 return web.json_response({"value": self.callback})
             if request.query["variable"] == "CALLSTEWARD_TAGS":
                 return web.json_response({"value": self.tags})
+            if request.query["variable"] == "CALLSTEWARD_STATUSES":
+                return web.json_response({"value": self.statuses})
             if request.query["variable"] == "CALLSTEWARD_RATING":
                 return web.json_response({"value": self.rating})
             if request.query["variable"] == "CALLSTEWARD_PROMPTS":
@@ -124,13 +127,14 @@ async def asterisk():
 
 
 async def found(
-    fake: Pbx, *, callback: bool = False, tags: bool = False, **settings: Any
+    fake: Pbx, *, callback: bool = False, tags: bool = False, codes: bool = False, **settings: Any
 ) -> dict[str, tuple[Status, str, str | None]]:
     config = Config.model_validate(
         {
             "asterisk": {"url": fake.url, "password": "right", **settings},
             "callback": {"enabled": callback},
             "tags": {"enabled": tags},
+            "statuses": {"codes": codes},
         }
     )
     return {row.check: (row.status, row.found, row.mend) async for row in pbx.results(config)}
@@ -340,6 +344,17 @@ async def test_codes_that_are_switched_on_need_their_dialplan(asterisk):
     asterisk.tags = "1"
     assert (await found(asterisk, tags=True))["tags"][0] is Status.OK
     assert "tags" not in await found(asterisk)
+
+
+async def test_status_codes_that_are_switched_on_need_their_dialplan(asterisk):
+    status, told, mend = (await found(asterisk, codes=True))["statuses"]
+    assert status is Status.FAILED
+    assert "callsteward-statuses.conf is not included" in told
+    assert mend is not None
+    assert "callsteward-status-codes" in mend
+    asterisk.statuses = "1"
+    assert (await found(asterisk, codes=True))["statuses"][0] is Status.OK
+    assert "statuses" not in await found(asterisk)
 
 
 # --- the configuration ---------------------------------------------------------------------------------

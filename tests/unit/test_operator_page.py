@@ -7,6 +7,7 @@ import pytest
 
 from callsteward.config import Tags
 from callsteward.record.tag import Tag
+from callsteward.statuses.asked import ACTIONS
 
 ROOT = Path(__file__).parents[2]
 DIALPLAN = (ROOT / "dialplan" / "callsteward-tags.conf").read_text(encoding="utf-8")
@@ -22,6 +23,10 @@ MEANT = {
     "*66": Tag.TICKET,
     "*67": Tag.COMPLAINT,
 }
+
+
+STATUSES = (ROOT / "dialplan" / "callsteward-statuses.conf").read_text(encoding="utf-8")
+DONE = {"*50": "back", "*51": "busy", "*52": "away", "*53": "ready"}
 
 
 def dialled() -> dict[str, str]:
@@ -44,6 +49,15 @@ def test_the_dialplan_has_these_codes():
     assert dialled() == {code: tag.value for code, tag in MEANT.items()}
 
 
+def test_the_status_codes_are_those_of_their_dialplan():
+    plain = re.findall(
+        r"^exten => (\*\d+),1,Goto\(callsteward-status-code,(\w+),1\)$", STATUSES, re.MULTILINE
+    )
+    assert dict(plain) == DONE
+    assert "exten => _*51Z,1," in STATUSES
+    assert set(DONE.values()) == ACTIONS
+
+
 def test_during_the_call_they_mean_the_same_and_a_ticket_has_no_key():
     assert pressed() == {code: tag.value for code, tag in MEANT.items() if tag is not Tag.TICKET}
     group = FEATURES.partition("[callsteward-tags]\n")[2].split()
@@ -54,7 +68,8 @@ def test_during_the_call_they_mean_the_same_and_a_ticket_has_no_key():
 def test_a_page_names_every_code_and_no_other(page: str):
     text = PAGES[page].replace("\\*", "*")
     rows = re.findall(r"^\| \*\*(\*\d+)\*\*", text, re.MULTILINE)
-    assert sorted(rows) == sorted(MEANT)
+    assert sorted(rows) == sorted([*MEANT, *DONE])
+    assert set(re.findall(r"\*5\d", text)) == set(DONE)
     assert set(re.findall(r"\*6\d", text)) == set(MEANT)
 
 

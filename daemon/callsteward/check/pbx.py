@@ -27,6 +27,7 @@ APPLICATION = "callsteward-check"
 # Set by dialplan/callsteward.conf in [globals]: the only trace of a dialplan that ARI can read.
 DIALPLAN_VARIABLE = "CALLSTEWARD_DIALPLAN"
 TAGS_VARIABLE = "CALLSTEWARD_TAGS"
+STATUSES_VARIABLE = "CALLSTEWARD_STATUSES"
 _MODULES = (
     "res_ari",
     "res_ari_applications",
@@ -195,6 +196,8 @@ async def _dialplan_and_endpoints(
         yield await _callback(rest)
     if config.tags.enabled:
         yield await _tags(rest)
+    if config.statuses.enabled and config.statuses.codes:
+        yield await _statuses(rest)
     if config.rating.enabled:
         yield await _rating(config, rest)
     endpoints = await _settings_of_endpoints(config, rest)
@@ -232,6 +235,19 @@ async def _tags(rest: Rest) -> Result:
         "tags.enabled is true, but callsteward-tags.conf is not included: operators have no codes",
         "copy dialplan/callsteward-tags.conf to /etc/asterisk, put #include callsteward-tags.conf behind the"
         " include of callsteward.conf, include callsteward-codes where operators dial, then: dialplan reload",
+    )
+
+
+async def _statuses(rest: Rest) -> Result:
+    version = await rest.variable(STATUSES_VARIABLE)
+    if version:
+        return ok("statuses", f"callsteward-statuses.conf is included (version {version})")
+    return failed(
+        "statuses",
+        "statuses.codes is true, but callsteward-statuses.conf is not included: nobody can be paused",
+        "copy dialplan/callsteward-statuses.conf to /etc/asterisk, put #include callsteward-statuses.conf"
+        " behind the include of callsteward.conf, include callsteward-status-codes where operators dial,"
+        " then: dialplan reload",
     )
 
 

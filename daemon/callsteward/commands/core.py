@@ -28,6 +28,7 @@ from callsteward.commands.request import (
     ComplaintCommand,
     DncCommand,
     MalformedCommandError,
+    StatusCommand,
     TagCommand,
     parse,
 )
@@ -69,6 +70,14 @@ class AcknowledgesComplaints(Protocol):
         ...
 
 
+class GivesStatuses(Protocol):
+    """Where operators' statuses are given. Raises StoreError; then nothing was done."""
+
+    async def ask(self, operator: str, action: str, *, reason: str, by: str) -> tuple[str, str]:
+        """Why it is refused, empty where it is not, and the result."""
+        ...
+
+
 class _Run:
     """A command on its way. `begun`: its effect may be there already, or come."""
 
@@ -93,6 +102,7 @@ class Commands:
         put: Callable[[bytes], bool],
         now_ms: Callable[[], int],
         complaints: AcknowledgesComplaints | None = None,
+        statuses: GivesStatuses | None = None,
         patience_s: float = PATIENCE_S,
         may_act: Callable[[], bool] = lambda: True,
     ) -> None:
@@ -103,6 +113,7 @@ class Commands:
         self._put = put
         self._now_ms = now_ms
         self._complaints = complaints
+        self._statuses = statuses
         self._patience_s = patience_s
         self._may_act = may_act
         self._rates = Rates(config.commands.per_minute, ALL_SENDERS, SENDERS)
@@ -204,6 +215,8 @@ class Commands:
                 reply = await self._callback(command, source)
             case ComplaintCommand():
                 reply = await self._complaint(command, source)
+            case StatusCommand():
+                reply = await self._status(command, source)
         if reply.status != "failed":
             await self._remember(run.content, reply)
         log.info(
@@ -324,6 +337,14 @@ class Commands:
         if not known:
             return self._refused(command, "complaint", "no_complaint")
         return self._did(command, "complaint", "acknowledged")
+
+    async def _status(self, command: StatusCommand, source: Source) -> Reply:
+        if self._statuses is None:
+            return self._refused(command, "status", "statuses_off")
+        refused, result = await self._statuses.ask(
+            command.operator, command.action, reason=command.reason, by=_who(command, source)
+        )
+        return self._refused(command, "status", refused) if refused else self._did(command, "status", result)
 
     # --- answers ---------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from callsteward.network.waiting import together
 from callsteward.part import Part, Site
 from callsteward.rating.complaints import ByCommand
 from callsteward.rating.part import RatingPart
+from callsteward.statuses.part import StatusesPart
 from callsteward.store.forgetting import hourly
 from callsteward.tags.part import TagsPart
 
@@ -15,6 +16,7 @@ from callsteward.tags.part import TagsPart
 class CommandsPart(Part):
     def __init__(self, site: Site) -> None:
         tags, ratings = site.part(TagsPart), site.part(RatingPart)
+        statuses = site.part(StatusesPart)
         assert tags is not None  # wanted wherever commands are
         self._site = site
         self.commands = Commands(
@@ -24,6 +26,7 @@ class CommandsPart(Part):
             done=CommandsDone(site.store.engine, site.name),
             put=self._put,
             now_ms=site.now_ms,
+            statuses=None if statuses is None else statuses.desk,
             complaints=None if ratings is None else ByCommand(ratings.complaints),
             may_act=site.may_act,
         )

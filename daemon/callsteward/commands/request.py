@@ -1,6 +1,6 @@
 """A command as somebody sent it, read from bytes that may be anything. Pure.
 
-Four commands, each a JSON object with an `id` of the sender's choice: the same id again is the same
+Five commands, each a JSON object with an `id` of the sender's choice: the same id again is the same
 command again. Keys that are not listed are refused, so that a misspelt one is not passed over.
 """
 
@@ -20,6 +20,9 @@ LONGEST_BY = 64
 
 # It is a level of a topic just as it is.
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
+_OPERATOR = re.compile(r"[!-~]{1,64}\Z")
+# The same as a configured one: it goes into the dialplan.
+_REASON = re.compile(r"\w[\w .-]{0,39}\Z")
 _CALL_ID = re.compile(r"[!-~]{1,128}\Z")
 
 
@@ -75,12 +78,26 @@ class ComplaintCommand(_Command, frozen=True, kw_only=True, forbid_unknown_field
     comment: str = ""
 
 
-Command = TagCommand | DncCommand | CallbackCommand | ComplaintCommand
+class StatusCommand(_Command, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`status`: an operator is busy, away, back, or ready again after a talk."""
+
+    operator: str
+    action: Literal["busy", "away", "back", "ready"]
+    reason: str = ""
+
+    @property
+    def call_id(self) -> str:
+        """It is about no call."""
+        return ""
+
+
+Command = TagCommand | DncCommand | CallbackCommand | ComplaintCommand | StatusCommand
 KINDS: dict[str, type[Command]] = {
     "tag": TagCommand,
     "dnc": DncCommand,
     "callback": CallbackCommand,
     "complaint": ComplaintCommand,
+    "status": StatusCommand,
 }
 
 
@@ -125,6 +142,8 @@ def _checked(command: Command, name: str) -> Command:
             text(command.by, "by", LONGEST_BY)
         if isinstance(command, TagCommand):
             _ = command.given
+        elif isinstance(command, StatusCommand):
+            _check_status(command)
         elif command.comment:
             text(command.comment, "comment")
     except TagError as error:
@@ -132,10 +151,20 @@ def _checked(command: Command, name: str) -> Command:
         raise MalformedCommandError(message, command.id) from error
     if isinstance(command, DncCommand):
         _check_dnc(command)
-    elif not _CALL_ID.match(command.call_id):
+    elif not isinstance(command, StatusCommand) and not _CALL_ID.match(command.call_id):
         message = "call_id: that of a call record"
         raise MalformedCommandError(message, command.id)
     return command
+
+
+def _check_status(command: StatusCommand) -> None:
+    if command.reason and (command.action != "busy" or not _REASON.match(command.reason)):
+        message = "status: a reason goes with busy: up to 40 letters, digits, spaces and . _ -"
+    elif not _OPERATOR.match(command.operator):
+        message = "operator: the operator's name, as in operators/OPERATOR/now"
+    else:
+        return
+    raise MalformedCommandError(message, command.id)
 
 
 def _check_dnc(command: DncCommand) -> None:

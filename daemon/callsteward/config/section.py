@@ -42,6 +42,9 @@ QueueName = Annotated[str, StringConstraints(pattern=r"^[^\s,]{1,80}$")]
 Member = Annotated[
     str, StringConstraints(pattern=r"^(\{phone\}|[A-Za-z0-9]+/[\w.@/-]*\{operator\}[\w.@/-]*)$")
 ]
+# A pause's reason goes into the dialplan: nothing in it that means something there.
+PauseReason = Annotated[str, StringConstraints(pattern=r"^\w[\w .-]{0,39}$")]
+PauseReasonKey = Annotated[str, StringConstraints(pattern=r"^[1-9]$")]
 CallerNumber = Annotated[str, StringConstraints(pattern=r"^\+?[0-9]{2,15}$")]
 # The first digits of numbers, with country code.
 Beginning = Annotated[str, StringConstraints(pattern=r"^\+[0-9]{1,15}$")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from callsteward.config.section import Duration, Member, QueueName, Section
+from callsteward.config.section import Duration, Member, PauseReason, PauseReasonKey, QueueName, Section
 
 
 class StatusesSettings(Section):
@@ -20,6 +20,15 @@ class StatusesSettings(Section):
         ("{phone}", "Local/{operator}@from-queue/n"),
         description="How queues name their members, as `queue show` has it: {phone} is the operator's phone,"
         " such as PJSIP/101, {operator} their name. A member that was rung is known without it.",
+    )
+    codes: bool = Field(
+        False,
+        description="true: operators are paused, and put back, by codes and commands. It needs"
+        " dialplan/callsteward-statuses.conf.",
+    )
+    reasons: dict[PauseReasonKey, PauseReason] = Field(
+        default_factory=dict,
+        description="Reasons of a pause, by the digit that follows the code *51; a command names the reason.",
     )
     pause_limits_s: dict[str, Duration] = Field(
         default_factory=dict,

@@ -7,7 +7,7 @@ every few minutes: what a queue forgets in a reload is not always told by an eve
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import structlog
 
@@ -31,21 +31,27 @@ class Asking:
         reread_s: float,
         now_ms: Callable[[], int],
         changed: Callable[[], None],
+        first: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
+        """`first` is awaited before devices are read."""
         self._rest = rest
         self._app = app
         self._seen = seen
         self._reread_s = reread_s
         self._now_ms = now_ms
         self._changed = changed
+        self._first = first
         self._wake = asyncio.Event()
         # Counts connections: an answer from before the present one says nothing.
         self._link = 0
         self.linked = False
+        self.known = False
+        """True once every device was read on this connection."""
 
     def link(self, connected: bool) -> None:
         """The connection was made, or lost."""
         self.linked = connected
+        self.known = False
         self._link += 1
         self._seen.clear()
         self.again()
@@ -84,6 +90,8 @@ class Asking:
 
     async def _ask(self, link: int) -> None:
         seen = self._seen
+        if self._first is not None and not self.known:
+            await self._first()
         devices = seen.devices.names
         # Before they are read: no change is missed in between.
         if devices:
@@ -95,3 +103,5 @@ class Asking:
                 return
             if seen.answer(device, asked, state, self._now_ms()):
                 self._changed()
+        self.known = True
+        self._changed()

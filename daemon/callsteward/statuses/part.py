@@ -9,14 +9,23 @@ import msgspec
 
 from callsteward.ari import events as ari
 from callsteward.config import Config
+from callsteward.network.waiting import together
 from callsteward.part import Part, Site
 from callsteward.record.facts import LineNow, OperatorNow, OperatorState, OperatorStatus
 from callsteward.statuses.alerts import StatusAlerts
+from callsteward.statuses.asked import StatusDesk
 from callsteward.statuses.asking import Asking
+from callsteward.statuses.codes import CODE_DIALLED, StatusCodes
 from callsteward.statuses.devices import Devices, pause_device
+from callsteward.statuses.dialplan import EVENT as REPORT
+from callsteward.statuses.dialplan import StatusDialplan
+from callsteward.statuses.ledger import StatusLedger
 from callsteward.statuses.seen import Seen
+from callsteward.statuses.setting import Setting
 
 ALERTS_EVERY_S = 1.0
+# Where nothing else is against an operator's own word.
+_AT_HAND = frozenset({OperatorStatus.FREE, OperatorStatus.UNKNOWN})
 
 
 class StatusesPart(Part):
@@ -35,9 +44,44 @@ class StatusesPart(Part):
             reread_s=site.config.statuses.reread_s,
             now_ms=site.now_ms,
             changed=site.changed,
+            first=self._look if site.config.statuses.codes else None,
         )
 
         self._alerts = self._alerts_by(site.config)
+        self._dialplan = StatusDialplan(site.rest)
+        self._setting = Setting(
+            StatusLedger(site.store.engine, site.name),
+            self._dialplan,
+            seen=lambda: self.seen,
+            known=lambda: self._asking.known and self._dialplan.included,
+            now_ms=site.now_ms,
+            changed=site.changed,
+        )
+        self.desk = StatusDesk(self._setting, known=self._is_operator, may=self._may_not)
+        self._codes = StatusCodes(site.config, site.rest, self.desk)
+
+    @property
+    def _codes_on(self) -> bool:
+        return self._site.config.statuses.codes
+
+    async def _look(self) -> None:
+        """Ask on each connection whether the dialplan is there."""
+        await self._dialplan.look()
+
+    async def load(self) -> None:
+        if self._codes_on:
+            await self._setting.load()
+
+    def _is_operator(self, operator: str) -> bool:
+        return operator in self._devices.of
+
+    def _may_not(self) -> str:
+        """Why nobody can be given a status now, empty if they can."""
+        if not self._codes_on:
+            return "statuses_off"
+        if not self._asking.known:
+            return "asterisk_away"
+        return "" if self._dialplan.included else "no_dialplan"
 
     def _alerts_by(self, config: Config) -> StatusAlerts:
         lines = [line.name for line in config.lines] or [config.default_line]
@@ -59,6 +103,12 @@ class StatusesPart(Part):
             device = event.device_state
             if self.seen.hear(device.name, device.state, self._site.now_ms() if at_ms is None else at_ms):
                 self._site.changed()
+                self._setting.look_again()
+        elif isinstance(event, ari.ChannelUserevent):
+            if event.eventname == REPORT:
+                self._dialplan.hear(event)
+            elif event.eventname == CODE_DIALLED and self._codes_on:
+                self._codes.hear(event)
         elif isinstance(event, ari.Dial):
             # A queue rings a member by the name that the member has there.
             if event.caller is not None and event.caller.dialplan.app_name == "Queue" and event.dialstring:
@@ -76,8 +126,10 @@ class StatusesPart(Part):
         """
         if not self._asking.linked:
             return False
-        return not self.seen.reachable(operator) or self.seen.paused_in(
-            operator, self._config.line(line).queues
+        return (
+            self._setting.given(operator) is not None
+            or not self.seen.reachable(operator)
+            or self.seen.paused_in(operator, self._config.line(line).queues)
         )
 
     def shown(self, lines: list[LineNow], operators: list[OperatorNow], now_ms: int) -> None:
@@ -88,6 +140,7 @@ class StatusesPart(Part):
         del why
         self._unknown_ms = self._site.now_ms()
         self._asking.link(connected)
+        self._setting.look_again()
         self._site.changed()
 
     def reconfigure(self, config: Config) -> None:
@@ -116,6 +169,12 @@ class StatusesPart(Part):
             status, since_ms = OperatorStatus.UNKNOWN, self._unknown_ms
         elif now.state is not OperatorState.IDLE:
             status, since_ms = OperatorStatus(now.state.value), now.since_ms
+        given = self._setting.given(now.operator)
+        # Without queues nothing but the operator says it; with queues Asterisk has to say it, too.
+        if given is not None and (
+            status is OperatorStatus.PAUSED or (status in _AT_HAND and not given.members)
+        ):
+            status, since_ms = given.status, max(given.asked_at_ms, since_ms or 0)
         queues = at_rest.paused_queues
         return msgspec.structs.replace(
             now,
@@ -123,12 +182,14 @@ class StatusesPart(Part):
             status_since_ms=self._unknown_ms if since_ms is None else since_ms,
             paused_queues=None if queues is None else len(queues),
             paused_since_ms=at_rest.paused_since_ms,
+            pause_reason=None if given is None else given.reason or None,
         )
 
     async def run(self) -> None:
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._asking.run())
-            tasks.create_task(self._alert())
+        works = [self._asking.run(), self._alert()]
+        if self._codes_on:
+            works += [self._setting.run(), self._codes.run()]
+        await together(*works)
 
     async def _alert(self) -> None:
         while True:

@@ -9,6 +9,7 @@ from collections.abc import Container, Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from callsteward.record.facts import OperatorStatus
+from callsteward.statuses.devices import pause_device
 
 if TYPE_CHECKING:
     from callsteward.statuses.devices import Devices, Membership
@@ -123,6 +124,17 @@ class Seen:
             if membership.queue in queues and self._state(membership.device) in {_PAUSED, _UNPAUSED}
         ]
         return list(dict.fromkeys(there))
+
+    def places(self, operator: str) -> list[tuple[str, str]]:
+        """The queues, each with the member's name, that Asterisk has, or had, an operator in."""
+        return [
+            (membership.queue, membership.interface)
+            for membership in self.devices.of.get(operator, ())
+            if self._state(membership.device) in {_PAUSED, _UNPAUSED}
+        ]
+
+    def is_paused(self, queue: str, interface: str) -> bool:
+        return self._state(pause_device(queue, interface)) == _PAUSED
 
     def reachable(self, operator: str) -> bool:
         """False if Asterisk says that the operator's phone is not there."""

@@ -195,6 +195,7 @@ NOTHING: Final[Mapping[str, str]] = {
     "site_claims": "which of a site's daemons acts",
     "site_daemons": "the daemons of a site",
     "endpoints": "phones and trunks",
+    "operator_statuses": "operators' pauses",
     "trunk_numbers": "how often a trunk wrote numbers in which form",
 }
 """Tables that hold nothing of a client, and what they hold instead."""

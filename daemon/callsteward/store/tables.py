@@ -472,3 +472,27 @@ site_daemons = Table(
     # When it was there last, by the server's clock.
     Column("seen_at_ms", BigInteger, nullable=False),
 )
+
+# Statuses that operators were given by callsteward: paused, away, wrap-up; each until it is over.
+operator_statuses = Table(
+    "operator_statuses",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("site", Text, nullable=False),
+    Column("operator", Text, nullable=False),
+    # See statuses.states.
+    Column("status", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("given_by", Text, nullable=False),
+    # What marks the pauses in Asterisk's database as this one's.
+    Column("token", Text, nullable=False),
+    # The queues' members that were to be paused, as JSON.
+    Column("members", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("asked_at_ms", BigInteger, nullable=False),
+    # When it ends by itself; null: it does not.
+    Column("until_ms", BigInteger),
+    Column("ended_at_ms", BigInteger),
+    Column("ended_by", Text, nullable=False),
+    Index(None, "site", "state"),
+)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from callsteward.ari.phone_answers import PhoneAnswers
 from callsteward.callback.ledger import CallbackLedger
 from callsteward.callback.part import CallbackPart
 from callsteward.network.waiting import together
@@ -11,7 +12,6 @@ from callsteward.part import Part, Site
 from callsteward.record.call import CallRecord
 from callsteward.record.facts import Fact
 from callsteward.store.forgetting import hourly
-from callsteward.tags.answers import PhoneAnswers
 from callsteward.tags.book import TagBook
 from callsteward.tags.consequences import Consequences
 from callsteward.tags.tagging import Tagging

@@ -3,6 +3,7 @@
     POST /api/v1/calls/CALL_ID/tags       {"id": …, "tag": "ticket", "value": "INC-1042"}
     POST /api/v1/calls/CALL_ID/callback   {"id": …, "action": "request"}
     POST /api/v1/calls/CALL_ID/complaint  {"id": …, "action": "acknowledge"}
+    POST /api/v1/operators/OPERATOR/status  {"id": …, "action": "busy", "reason": "lunch"}
     POST /api/v1/dnc                      {"id": …, "action": "add", "number": "+7 903 123-45-67"}
     GET  /metrics
     GET  /healthz, /readyz                (no token)
@@ -47,9 +48,10 @@ _COMMANDS = {
     "/api/v1/calls/{call_id}/callback": "callback",
     "/api/v1/calls/{call_id}/complaint": "complaint",
     "/api/v1/dnc": "dnc",
+    "/api/v1/operators/{operator}/status": "status",
 }
 _MALFORMED = frozenset({"malformed", "not_a_number", "too_large", "unknown_command"})
-_NOT_FOUND = frozenset({"call_not_known", "no_callback", "no_complaint", "unknown_call"})
+_NOT_FOUND = frozenset({"call_not_known", "no_callback", "no_complaint", "unknown_call", "unknown_operator"})
 
 
 class HttpDoor:
@@ -200,8 +202,7 @@ def _completed(body: bytes, request: web.Request) -> bytes:
     if not isinstance(fields, dict):
         return body
     fields.setdefault("id", uuid.uuid4().hex)
-    if "call_id" in request.match_info:
-        fields["call_id"] = request.match_info["call_id"]
+    fields |= request.match_info
     return msgspec.json.encode(fields)
 
 

@@ -25,6 +25,7 @@ _STATES = {
     "callbacks": ("due", "reached"),
     "ratings": ("scheduled", "answered"),
     "phone_states": (NEIGHBOUR, NEIGHBOUR),
+    "operator_statuses": ("paused", "over"),
 }
 _TEXTS = {
     "number": NUMBER,
@@ -37,6 +38,8 @@ _TEXTS = {
     "reply": f'{{"id":"{NEIGHBOUR}"}}',
     "message_id": f"a message of {NEIGHBOUR}",
     "operator": "101",
+    "status": "paused",
+    "members": "[]",
 }
 _BY_CALL = {"call_id", "origin_call_id"}
 

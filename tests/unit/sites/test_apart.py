@@ -43,12 +43,14 @@ from callsteward.rating.complaints import Complaints
 from callsteward.rating.ledger import RatingLedger
 from callsteward.rating.states import Mode
 from callsteward.record.call import Outcome
-from callsteward.record.facts import CallEnded, CallTagged
+from callsteward.record.facts import CallEnded, CallTagged, OperatorStatus
 from callsteward.record.tag import Given, Source, Tag
 from callsteward.retention.expiry import Expiry
 from callsteward.retention.phones import delete_phone_states
 from callsteward.standby.both import ask_to_switch, both
 from callsteward.status.work import open_work
+from callsteward.statuses.ledger import StatusLedger
+from callsteward.statuses.states import GivenState, GivenStatus
 from callsteward.store.changed_slots import SLOT_MS
 from callsteward.store.direct import flush
 from callsteward.store.endpoints import HeardEndpoints
@@ -73,6 +75,28 @@ async def _all(rows: AsyncIterable[Any]) -> list[Any]:
 
 def callbacks(store: Store) -> CallbackLedger:
     return CallbackLedger(store.engine, SITE, features.announce(CONFIG))
+
+
+def statuses(store: Store) -> StatusLedger:
+    return StatusLedger(store.engine, SITE)
+
+
+async def _given(store: Store) -> GivenStatus:
+    return await statuses(store).ask(
+        "101",
+        OperatorStatus.PAUSED,
+        reason="lunch",
+        given_by="101",
+        token="1",
+        members=(),
+        at_ms=LATER_MS,
+        until_ms=None,
+        before=None,
+    )
+
+
+async def _of_given(store: Store, work: Callable[[GivenStatus], Awaitable[object]]) -> object:
+    return await work(await _given(store))
 
 
 def ratings(store: Store) -> RatingLedger:
@@ -299,6 +323,15 @@ WORK: dict[str, Work] = {
     "LostCalls.settle": lambda store: LostCalls(store.engine, SITE).settle("a.1", by="x", comment="x"),
     "LostCalls.forget_numbers": lambda store: LostCalls(store.engine, SITE).forget_numbers(LATER_MS),
     "LostCalls.note": _noted,
+    "StatusLedger.opened": lambda store: statuses(store).opened(),
+    "StatusLedger.ask": _given,
+    "StatusLedger.move": lambda store: _of_given(
+        store, lambda given: statuses(store).move(given, GivenState.PAUSED)
+    ),
+    "StatusLedger.end": lambda store: _of_given(
+        store, lambda given: statuses(store).end(given, LATER_MS, "101")
+    ),
+    "StatusLedger.without_members": lambda store: _of_given(store, statuses(store).without_members),
     "Complaints.listed": lambda store: Complaints(store.engine, SITE).listed(everything=True),
     "Complaints.acknowledge": lambda store: Complaints(store.engine, SITE).acknowledge(
         "a.1", by="x", comment="x", at_ms=AT_MS

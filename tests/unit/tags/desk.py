@@ -10,6 +10,7 @@ import msgspec
 from pydantic import SecretStr
 
 from callsteward.ari import events
+from callsteward.ari.phone_answers import PhoneAnswers
 from callsteward.callback.feature import CallbackFeature
 from callsteward.callback.ledger import CallbackLedger
 from callsteward.callback.states import CallbackMoved
@@ -25,7 +26,6 @@ from callsteward.record.call import CallbackDecision, CallRecord, Decision
 from callsteward.record.facts import CallEnded, CallHappened, CallTagged, Fact, Happening
 from callsteward.record.tag import Source, Tag
 from callsteward.store.records import Store
-from callsteward.tags.answers import PhoneAnswers
 from callsteward.tags.book import TagBook
 from callsteward.tags.feature import TagsFeature
 from callsteward.tags.part import TagsPart

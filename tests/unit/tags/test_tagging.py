@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from callsteward.ari.phone_answers import PhoneAnswers, variable
 from callsteward.config import Tags
 from callsteward.exceptions import StoreError
 from callsteward.outgoing.words import Actor
@@ -14,7 +15,6 @@ from callsteward.record.call import Attempt, AttemptResult, Decision, Direction,
 from callsteward.record.facts import CallEnded, CallTagged
 from callsteward.record.tag import Given, Source, Tag
 from callsteward.store.records import Store
-from callsteward.tags.answers import PhoneAnswers, variable
 from callsteward.tags.book import TagBook
 from tests.unit.tags.desk import E164, NUMBER, FrontDesk, stamp
 
