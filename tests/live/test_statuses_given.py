@@ -80,7 +80,7 @@ class Desk:
 
     def paused(self) -> dict[str, str]:
         """The queues in which Asterisk has the operator paused, each with the reason."""
-        name = re.compile(rf"({PHONE}\b|{re.escape(LOCAL)}).*\(paused(?::(\S+))? was")
+        name = re.compile(rf"({PHONE}\b|{re.escape(LOCAL)}).*\(paused(?::([^)]*?))? was")
         found = {
             queue: name.search(row)
             for queue in QUEUES
@@ -118,6 +118,8 @@ def desk(
     values = callback_settings(pbx, folder / f"{name}.db", enabled=False)
     values["lines"] = [{"name": "hotline", "queues": list(QUEUES)}]
     values["operators"] = {OPERATOR: {}, "102": {}}
+    values["profiles"]["quick"]["away_after_unanswered"] = 2
+    values["lines"][0]["profile"] = "quick"
     values["statuses"] = {"codes": True, "reasons": {"1": "lunch", "2": "training"}}
     values["mqtt"] = mqtt(broker, name)
     values["commands"] = {"http": True}
@@ -248,3 +250,16 @@ def test_a_daemon_killed_while_it_puts_back_does_it_once(desk: Desk, point: str)
         desk.until(("paused", None), {"solo0": ""})
     else:
         desk.until(FREE, {})
+
+
+def test_who_does_not_answer_twice_in_a_row_is_away(desk: Desk, phones: Phones) -> None:
+    desk.daemon.start()
+    desk.until(FREE, {})
+    phones.do("habits", "op1", {"answer_after_s": None})
+    phones.do("client", "client")
+    phones.do("dial", "client", phones.lane.did(20))
+    desk.until(("away", "not answering"), everywhere("not answering"), 40)
+    phones.do("bye", "client")
+    phones.do("until_idle", "client")
+    desk.dial("*50")
+    desk.until(FREE, {})

@@ -141,6 +141,16 @@ def test_a_variable_of_another_program_is_ignored(complaints):
     )
 
 
+def test_who_is_set_away_must_be_able_to_get_back(complaints):
+    away = "[profiles.patient]\naway_after_unanswered = 3\n"
+    (said,) = complaints(away)
+    assert said == (
+        "profiles.patient.away_after_unanswered: nobody would be set away, or get back: set"
+        " codes = true under [statuses]"
+    )
+    assert complaints(away + "[statuses]\ncodes = true") == []
+
+
 # --- what HTTP serves ----------------------------------------------------------------------------------
 
 _WEB = "[web]\nenabled = true\ntoken = 'a token nobody guesses'\n"

@@ -60,6 +60,12 @@ def mistakes(config: Config) -> Iterator[str]:
             "web.enabled: there is nothing to serve: set metrics = true under [web], http = true under"
             " [commands], or enabled = false"
         )
+    for name, profile in config.profiles.items():
+        if profile.away_after_unanswered and not (config.statuses.enabled and config.statuses.codes):
+            yield (
+                f"profiles.{name}.away_after_unanswered: nobody would be set away, or get back: set"
+                " codes = true under [statuses]"
+            )
     lines = [line.name for line in config.lines]
     if lines and config.default_line not in {DEFAULT_LINE, *lines}:
         yield (

@@ -80,6 +80,13 @@ class Profile(BaseModel):
     ring_alert: bool = Field(
         True, description="Alert as soon as a phone has rung longer than answer_limit_s."
     )
+    away_after_unanswered: int = Field(
+        0,
+        ge=0,
+        le=100,
+        description="An operator whose phone the line's queues rang this often in a row without an answer is"
+        " away until they say that they are back; 0: never. It needs codes = true under [statuses].",
+    )
     rating: Literal["off", "stay", "transfer", "call"] = Field(
         "off",
         description="How a client is asked for a rating. stay: the operator leaves and the client"

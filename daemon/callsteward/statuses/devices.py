@@ -75,7 +75,7 @@ class Devices:
         """A queue rang a member; returns whether that is news."""
         if len(self.found) >= FOUND or not _PLAIN.match(queue) or not _PLAIN.match(interface):
             return False
-        operator = self._whose(interface)
+        operator = self.whose(interface)
         if operator is None:
             return False
         membership = Membership(queue, interface, operator)
@@ -93,8 +93,8 @@ class Devices:
             self.members[membership.device] = membership
             self.of.setdefault(membership.operator, []).append(membership)
 
-    def _whose(self, interface: str) -> str | None:
-        """The operator behind a member's name, None if it is nobody known."""
+    def whose(self, interface: str) -> str | None:
+        """The operator behind a queue's member, None if it is nobody known."""
         known = self.phones.get(interface)
         if known is not None:
             return known

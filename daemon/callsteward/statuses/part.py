@@ -6,9 +6,11 @@ import asyncio
 from collections.abc import Sequence
 
 import msgspec
+import structlog
 
 from callsteward.ari import events as ari
 from callsteward.config import Config
+from callsteward.exceptions import StoreError
 from callsteward.network.waiting import together
 from callsteward.part import Part, Site
 from callsteward.record.facts import LineNow, OperatorNow, OperatorState, OperatorStatus
@@ -22,8 +24,13 @@ from callsteward.statuses.dialplan import StatusDialplan
 from callsteward.statuses.ledger import StatusLedger
 from callsteward.statuses.seen import Seen
 from callsteward.statuses.setting import Setting
+from callsteward.statuses.unanswered import Unanswered, UnansweredRings
+
+log = structlog.get_logger(__name__)
 
 ALERTS_EVERY_S = 1.0
+NOT_ANSWERED = "not answering"
+ABSENT_AT_ONCE = 100
 # Where nothing else is against an operator's own word.
 _AT_HAND = frozenset({OperatorStatus.FREE, OperatorStatus.UNKNOWN})
 
@@ -59,6 +66,9 @@ class StatusesPart(Part):
         )
         self.desk = StatusDesk(self._setting, known=self._is_operator, may=self._may_not)
         self._codes = StatusCodes(site.config, site.rest, self.desk)
+
+        self._unanswered = UnansweredRings(site.config, self._devices.whose)
+        self._absent: asyncio.Queue[Unanswered] = asyncio.Queue(ABSENT_AT_ONCE)
 
     @property
     def _codes_on(self) -> bool:
@@ -116,6 +126,9 @@ class StatusesPart(Part):
                 if self._devices.rang(queue, event.dialstring):
                     self._asking.again()
                 self.seen.rang(pause_device(queue, event.dialstring))
+            absent = self._unanswered.hear(event) if self._codes_on and self._unanswered.wanted else None
+            if absent is not None and not self._absent.full():
+                self._absent.put_nowait(absent)
         elif isinstance(event, ari.Snapshot):
             self._asking.again()
 
@@ -140,6 +153,7 @@ class StatusesPart(Part):
         del why
         self._unknown_ms = self._site.now_ms()
         self._asking.link(connected)
+        self._unanswered.forget()
         self._setting.look_again()
         self._site.changed()
 
@@ -150,6 +164,7 @@ class StatusesPart(Part):
         self._devices = Devices(config)
         for queue, interface in found:
             self._devices.rang(queue, interface)
+        self._unanswered = UnansweredRings(config, self._devices.whose)
         self.seen = self.seen.of(self._devices)
         self._asking.look_at(self.seen)
         self._site.changed()
@@ -188,8 +203,22 @@ class StatusesPart(Part):
     async def run(self) -> None:
         works = [self._asking.run(), self._alert()]
         if self._codes_on:
-            works += [self._setting.run(), self._codes.run()]
+            works += [self._setting.run(), self._codes.run(), self._set_away()]
         await together(*works)
+
+    async def _set_away(self) -> None:
+        """Operators who do not answer are away."""
+        while True:
+            absent = await self._absent.get()
+            if self._setting.has(absent.operator) or self._may_not():
+                continue
+            by = f"callsteward: not answered {absent.times} times in a row"
+            try:
+                await self._setting.begin(
+                    absent.operator, OperatorStatus.AWAY, reason=NOT_ANSWERED, given_by=by
+                )
+            except StoreError as error:
+                log.warning("an operator cannot be set away", action="status_store", error=str(error))
 
     async def _alert(self) -> None:
         while True:

@@ -62,6 +62,10 @@ class Setting:
         given = self._open.get(operator)
         return given if given is not None and given.state is GivenState.PAUSED else None
 
+    def has(self, operator: str) -> bool:
+        """True if an operator was given a status that is not over, whether it took or not."""
+        return operator in self._open
+
     def look_again(self) -> None:
         """Something changed that may end a status, or let one go on."""
         if self._open:

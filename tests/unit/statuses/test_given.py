@@ -10,6 +10,7 @@ import pytest
 
 from callsteward.ari import events as ari
 from callsteward.config import Config, Line, Operator, StatusesSettings
+from callsteward.config.profile import Profile
 from callsteward.exceptions import AriError
 from callsteward.record.facts import OperatorStatus
 from callsteward.statuses import dialplan, setting
@@ -96,12 +97,13 @@ class Pbx:
 class Desk:
     """The part on a store, and its Asterisk."""
 
-    def __init__(self, store: Store, *, codes: bool = True) -> None:
+    def __init__(self, store: Store, *, codes: bool = True, unanswered: int = 0) -> None:
         self.store = store
         self.pbx = Pbx()
         self.now_ms = NOON
         self.config = Config(
             lines=(Line(name="hotline", queues=("support", "sales")),),
+            profiles={"standard": Profile(away_after_unanswered=unanswered)},
             operators={PHONE: Operator(), NO_QUEUE: Operator()},
             statuses=StatusesSettings(codes=codes, reasons={"1": "lunch"}),
         )
@@ -124,6 +126,13 @@ class Desk:
 
     def code(self, action: str, key: str = "", channel: str = "PJSIP/101-0000001c") -> None:
         self.pbx.user_event("callsteward-status-code", channel, do=action, key=key)
+
+    def rings(self, status: str, member: str = "Local/101@from-queue", queue: str = "sales") -> None:
+        """A ring of a queue ended."""
+        position = ari.DialplanPosition(app_name="Queue", app_data=f"{queue},cT")
+        caller = ari.Channel("1", "PJSIP/trunk-00000001", dialplan=position)
+        peer = ari.Channel("2", f"{member}-0000000a;1" if "@" in member else f"{member}-0000000a")
+        self.part.hear(ari.Dial(peer=peer, caller=caller, dialstatus=status))
 
     async def until(self, operator: str, status: OperatorStatus) -> None:
         async with asyncio.timeout(5):
@@ -295,3 +304,42 @@ async def test_a_code_is_answered_on_the_phone(
                 await asyncio.sleep(0.01)
         assert [*desk.pbx.said.values()] == [said]
         assert (desk.shown()[0] is OperatorStatus.PAUSED) == (said == "taken")
+
+
+async def test_who_does_not_answer_three_times_in_a_row_is_away_until_back(store: Store) -> None:
+    desk = Desk(store, unanswered=3)
+    async with at_work(desk):
+        desk.rings("NOANSWER")
+        desk.rings("NOANSWER", "PJSIP/101")
+        # A colleague was faster, and another client left: neither says anything.
+        desk.rings("CANCEL")
+        desk.rings("NOANSWER", queue="elsewhere")
+        await asyncio.sleep(0.05)
+        assert desk.shown()[0] is OperatorStatus.FREE
+        desk.rings("NOANSWER")
+        await desk.until(PHONE, OperatorStatus.AWAY)
+        assert desk.shown() == (OperatorStatus.AWAY, "not answering")
+        assert await desk.ask("back") == ("", "back")
+        assert desk.shown() == (OperatorStatus.FREE, None)
+
+
+async def test_an_answer_in_between_begins_the_count_anew(store: Store) -> None:
+    desk = Desk(store, unanswered=2)
+    async with at_work(desk):
+        for status in ("NOANSWER", "ANSWER", "NOANSWER"):
+            desk.rings(status)
+        desk.part.link(connected=False, why="")
+        desk.part.link(connected=True, why="")
+        for _ in range(50):
+            await asyncio.sleep(0)
+        desk.rings("NOANSWER")
+        await asyncio.sleep(0.05)
+        assert desk.shown()[0] is OperatorStatus.FREE
+
+
+async def test_nobody_is_set_away_by_default(desk: Desk) -> None:
+    async with at_work(desk):
+        for _ in range(20):
+            desk.rings("NOANSWER")
+        await asyncio.sleep(0.05)
+        assert desk.shown()[0] is OperatorStatus.FREE
