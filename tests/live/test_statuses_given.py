@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +29,7 @@ QUEUES = ("support0", "ringall0", "solo0", "local0")
 PHONE, LOCAL = f"PJSIP/{OPERATOR}", f"Local/{OPERATOR}@from-queue/n"
 TOKEN = "a token for the lab's door"
 FREE = ("free", None)
+WRAP_UP_S = 4
 # Each daemon has a name, and so topics, of its own.
 NUMBERS = itertools.count(1)
 
@@ -118,6 +120,7 @@ def desk(
     values = callback_settings(pbx, folder / f"{name}.db", enabled=False)
     values["lines"] = [{"name": "hotline", "queues": list(QUEUES)}]
     values["operators"] = {OPERATOR: {}, "102": {}}
+    values["profiles"]["quick"]["wrap_up_s"] = WRAP_UP_S
     values["profiles"]["quick"]["away_after_unanswered"] = 2
     values["lines"][0]["profile"] = "quick"
     values["statuses"] = {"codes": True, "reasons": {"1": "lunch", "2": "training"}}
@@ -263,3 +266,28 @@ def test_who_does_not_answer_twice_in_a_row_is_away(desk: Desk, phones: Phones) 
     phones.do("until_idle", "client")
     desk.dial("*50")
     desk.until(FREE, {})
+
+
+def test_a_queue_with_a_waiting_client_does_not_ring_in_the_wrap_up(desk: Desk, phones: Phones) -> None:
+    desk.daemon.start()
+    desk.until(FREE, {})
+    phones.do("habits", "op1", {"answer_after_s": 0.3})
+    phones.do("client", "client")
+    phones.do("client", "client2")
+    phones.do("dial", "client", phones.lane.did(20))
+    phones.do("until_talking", "op1")
+    phones.do("dial", "client2", phones.lane.did(20))
+    desk.until(("talking", None), everywhere("wrap_up"))
+    begun = phones.count()
+    over = time.monotonic()
+    phones.do("bye", "client")
+    desk.until(("wrap_up", None), everywhere("wrap_up"), 4)
+    phones.wait(lambda act: act["do"] == "ring" and act["who"] == OPERATOR, 20, "the next ring", since=begun)
+    assert WRAP_UP_S <= time.monotonic() - over < WRAP_UP_S + 5
+    # Its end by the code: the waiting time is shorter.
+    phones.do("until_talking", "op1")
+    phones.do("bye", "client2")
+    phones.do("until_idle", "op1")
+    desk.until(("wrap_up", None), everywhere("wrap_up"), 4)
+    assert desk.dial("*53") == "taken"
+    desk.until(FREE, {}, 3)

@@ -145,7 +145,7 @@ def test_who_is_set_away_must_be_able_to_get_back(complaints):
     away = "[profiles.patient]\naway_after_unanswered = 3\n"
     (said,) = complaints(away)
     assert said == (
-        "profiles.patient.away_after_unanswered: nobody would be set away, or get back: set"
+        "profiles.patient.away_after_unanswered: nobody would be paused, or could get back: set"
         " codes = true under [statuses]"
     )
     assert complaints(away + "[statuses]\ncodes = true") == []

@@ -60,12 +60,14 @@ def mistakes(config: Config) -> Iterator[str]:
             "web.enabled: there is nothing to serve: set metrics = true under [web], http = true under"
             " [commands], or enabled = false"
         )
+    codes = config.statuses.enabled and config.statuses.codes
     for name, profile in config.profiles.items():
-        if profile.away_after_unanswered and not (config.statuses.enabled and config.statuses.codes):
-            yield (
-                f"profiles.{name}.away_after_unanswered: nobody would be set away, or get back: set"
-                " codes = true under [statuses]"
-            )
+        for key in () if codes else ("wrap_up_s", "away_after_unanswered"):
+            if getattr(profile, key):
+                yield (
+                    f"profiles.{name}.{key}: nobody would be paused, or could get back: set codes = true"
+                    " under [statuses]"
+                )
     lines = [line.name for line in config.lines]
     if lines and config.default_line not in {DEFAULT_LINE, *lines}:
         yield (

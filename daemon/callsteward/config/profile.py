@@ -80,6 +80,11 @@ class Profile(BaseModel):
     ring_alert: bool = Field(
         True, description="Alert as soon as a phone has rung longer than answer_limit_s."
     )
+    wrap_up_s: Seconds = Field(
+        0,
+        description="For this long after a talk no queue rings the operator, who is in wrap-up; 0: there is"
+        " none. It needs codes = true under [statuses].",
+    )
     away_after_unanswered: int = Field(
         0,
         ge=0,

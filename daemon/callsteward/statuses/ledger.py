@@ -91,6 +91,17 @@ class StatusLedger:
         faults.reached(f"after:status_{to.value}")
         return after
 
+    async def run_out(self, given: GivenStatus, until_ms: int) -> GivenStatus:
+        """It ends at this moment."""
+        with failing("write to"):
+            async with writing(self._engine) as connection:
+                await connection.execute(
+                    update(table)
+                    .where(table.c.id == given.id, table.c.site == self._site)
+                    .values(until_ms=until_ms)
+                )
+        return msgspec.structs.replace(given, until_ms=until_ms)
+
     async def without_members(self, given: GivenStatus) -> GivenStatus:
         """No queue has the operator."""
         with failing("write to"):

@@ -25,6 +25,7 @@ from callsteward.statuses.ledger import StatusLedger
 from callsteward.statuses.seen import Seen
 from callsteward.statuses.setting import Setting
 from callsteward.statuses.unanswered import Unanswered, UnansweredRings
+from callsteward.statuses.wrap_up import WrapUps
 
 log = structlog.get_logger(__name__)
 
@@ -68,6 +69,7 @@ class StatusesPart(Part):
         self._codes = StatusCodes(site.config, site.rest, self.desk)
 
         self._unanswered = UnansweredRings(site.config, self._devices.whose)
+        self._wrap_ups = WrapUps(site.config, self._setting, may=self._may_not, now_ms=site.now_ms)
         self._absent: asyncio.Queue[Unanswered] = asyncio.Queue(ABSENT_AT_ONCE)
 
     @property
@@ -160,6 +162,7 @@ class StatusesPart(Part):
     def reconfigure(self, config: Config) -> None:
         self._config = config
         self._alerts = self._alerts_by(config)
+        self._wrap_ups.reconfigure(config)
         found = self._devices.found
         self._devices = Devices(config)
         for queue, interface in found:
@@ -169,8 +172,14 @@ class StatusesPart(Part):
         self._asking.look_at(self.seen)
         self._site.changed()
 
+    def told(self, fact: object) -> None:
+        if self._codes_on:
+            self._wrap_ups.told(fact)
+
     def operators_now(self, operators: list[OperatorNow]) -> list[OperatorNow]:
         on_call = {operator.operator: operator for operator in operators}
+        if self._asking.known:
+            self._wrap_ups.look(on_call.keys())
         for name in self._devices.operators:
             if name not in on_call:
                 on_call[name] = OperatorNow(operator=name, state=OperatorState.IDLE, since_ms=0)
@@ -203,7 +212,7 @@ class StatusesPart(Part):
     async def run(self) -> None:
         works = [self._asking.run(), self._alert()]
         if self._codes_on:
-            works += [self._setting.run(), self._codes.run(), self._set_away()]
+            works += [self._setting.run(), self._codes.run(), self._set_away(), self._wrap_ups.run()]
         await together(*works)
 
     async def _set_away(self) -> None:

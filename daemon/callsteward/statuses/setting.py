@@ -66,6 +66,27 @@ class Setting:
         """True if an operator was given a status that is not over, whether it took or not."""
         return operator in self._open
 
+    def in_status(self, status: OperatorStatus) -> list[str]:
+        """The operators who were given this status, and are not being put back."""
+        return [
+            given.operator
+            for given in self._open.values()
+            if given.status is status and given.state is GivenState.PAUSED
+        ]
+
+    def runs_out(self, operator: str) -> bool:
+        """True if an operator's status has a time at which it ends."""
+        given = self._open.get(operator)
+        return given is not None and given.until_ms is not None
+
+    async def run_out(self, operator: str, status: OperatorStatus, until_ms: int) -> None:
+        """Have a status end at a moment, if it is still that one. Raises StoreError."""
+        async with self._locks[operator]:
+            given = self._open.get(operator)
+            if given is not None and given.status is status and given.state is not GivenState.UNDOING:
+                self._open[operator] = await self._ledger.run_out(given, until_ms)
+                self._wake.set()
+
     def look_again(self) -> None:
         """Something changed that may end a status, or let one go on."""
         if self._open:

@@ -331,6 +331,9 @@ WORK: dict[str, Work] = {
     "StatusLedger.end": lambda store: _of_given(
         store, lambda given: statuses(store).end(given, LATER_MS, "101")
     ),
+    "StatusLedger.run_out": lambda store: _of_given(
+        store, lambda given: statuses(store).run_out(given, LATER_MS)
+    ),
     "StatusLedger.without_members": lambda store: _of_given(store, statuses(store).without_members),
     "Complaints.listed": lambda store: Complaints(store.engine, SITE).listed(everything=True),
     "Complaints.acknowledge": lambda store: Complaints(store.engine, SITE).acknowledge(

@@ -12,7 +12,15 @@ from callsteward.ari import events as ari
 from callsteward.config import Config, Line, Operator, StatusesSettings
 from callsteward.config.profile import Profile
 from callsteward.exceptions import AriError
-from callsteward.record.facts import OperatorStatus
+from callsteward.record.facts import (
+    CallHappened,
+    CallTagged,
+    Happening,
+    OperatorNow,
+    OperatorState,
+    OperatorStatus,
+)
+from callsteward.record.tag import Source, Tag
 from callsteward.statuses import dialplan, setting
 from callsteward.statuses.feature import StatusesFeature
 from callsteward.statuses.part import StatusesPart
@@ -97,13 +105,13 @@ class Pbx:
 class Desk:
     """The part on a store, and its Asterisk."""
 
-    def __init__(self, store: Store, *, codes: bool = True, unanswered: int = 0) -> None:
+    def __init__(self, store: Store, *, codes: bool = True, **profile: float) -> None:
         self.store = store
         self.pbx = Pbx()
         self.now_ms = NOON
         self.config = Config(
             lines=(Line(name="hotline", queues=("support", "sales")),),
-            profiles={"standard": Profile(away_after_unanswered=unanswered)},
+            profiles={"standard": Profile.model_validate(profile)},
             operators={PHONE: Operator(), NO_QUEUE: Operator()},
             statuses=StatusesSettings(codes=codes, reasons={"1": "lunch"}),
         )
@@ -126,6 +134,25 @@ class Desk:
 
     def code(self, action: str, key: str = "", channel: str = "PJSIP/101-0000001c") -> None:
         self.pbx.user_event("callsteward-status-code", channel, do=action, key=key)
+
+    def talks(self) -> None:
+        """A talk with the operator begins."""
+        self.part.told(
+            CallHappened(
+                call_id="1", line="hotline", event=Happening.ANSWERED, at_ms=self.now_ms, operator=PHONE
+            )
+        )
+
+    def shown_in_talk(self) -> OperatorStatus | None:
+        talking = OperatorNow(operator=PHONE, state=OperatorState.TALKING, since_ms=NOON)
+        return {item.operator: item for item in self.part.operators_now([talking])}[PHONE].status
+
+    async def until_paused(self, paused: bool) -> None:
+        """Until Asterisk has the operator paused, or not."""
+        async with asyncio.timeout(5):
+            while (self.pbx.states[DEVICES[0]] == "INUSE") is not paused:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)
 
     def rings(self, status: str, member: str = "Local/101@from-queue", queue: str = "sales") -> None:
         """A ring of a queue ended."""
@@ -307,7 +334,7 @@ async def test_a_code_is_answered_on_the_phone(
 
 
 async def test_who_does_not_answer_three_times_in_a_row_is_away_until_back(store: Store) -> None:
-    desk = Desk(store, unanswered=3)
+    desk = Desk(store, away_after_unanswered=3)
     async with at_work(desk):
         desk.rings("NOANSWER")
         desk.rings("NOANSWER", "PJSIP/101")
@@ -324,7 +351,7 @@ async def test_who_does_not_answer_three_times_in_a_row_is_away_until_back(store
 
 
 async def test_an_answer_in_between_begins_the_count_anew(store: Store) -> None:
-    desk = Desk(store, unanswered=2)
+    desk = Desk(store, away_after_unanswered=2)
     async with at_work(desk):
         for status in ("NOANSWER", "ANSWER", "NOANSWER"):
             desk.rings(status)
@@ -343,3 +370,69 @@ async def test_nobody_is_set_away_by_default(desk: Desk) -> None:
             desk.rings("NOANSWER")
         await asyncio.sleep(0.05)
         assert desk.shown()[0] is OperatorStatus.FREE
+
+
+async def test_a_member_is_paused_in_the_talk_and_put_back_when_the_wrap_up_is_over(store: Store) -> None:
+    desk = Desk(store, wrap_up_s=30)
+    async with at_work(desk):
+        desk.talks()
+        await desk.until_paused(True)
+        assert desk.shown_in_talk() is OperatorStatus.TALKING
+        # The talk is over.
+        assert desk.shown()[0] is OperatorStatus.WRAP_UP
+        assert desk.part.cannot_take(PHONE, "hotline")
+        await asyncio.sleep(0.05)
+        desk.now_ms += 29_000
+        await asyncio.sleep(0.4)
+        assert desk.shown()[0] is OperatorStatus.WRAP_UP
+        desk.now_ms += 2_000
+        await desk.until_paused(False)
+        assert desk.shown() == (OperatorStatus.FREE, None)
+
+
+async def test_ready_and_a_registered_call_end_the_wrap_up(store: Store) -> None:
+    desk = Desk(store, wrap_up_s=30)
+    registered = CallTagged(
+        call_id="1", line="hotline", tag=Tag.REGISTERED, at_ms=NOON, by=PHONE, source=Source.PHONE
+    )
+    async with at_work(desk):
+        desk.talks()
+        await desk.until_paused(True)
+        desk.shown()
+        assert await desk.ask("ready") == ("", "back")
+        for in_the_talk in (True, False):
+            desk.talks()
+            await desk.until_paused(True)
+            if in_the_talk:
+                desk.part.told(registered)
+                desk.shown_in_talk()
+            desk.shown()
+            await asyncio.sleep(0.05)
+            if not in_the_talk:
+                desk.part.told(registered)
+                desk.shown()
+            await desk.until_paused(False)
+
+
+async def test_ready_ends_no_lunch_and_a_talk_begins_no_wrap_up_in_it(store: Store) -> None:
+    desk = Desk(store, wrap_up_s=30)
+    async with at_work(desk):
+        await desk.ask("busy", reason="lunch")
+        desk.talks()
+        await asyncio.sleep(0.05)
+        assert await desk.ask("ready") == ("", "nothing_to_end")
+        assert desk.shown() == (OperatorStatus.PAUSED, "lunch")
+
+
+async def test_a_talk_that_an_earlier_process_saw_has_its_wrap_up(store: Store) -> None:
+    desk = Desk(store, wrap_up_s=30)
+    async with at_work(desk):
+        desk.talks()
+        await desk.until_paused(True)
+    desk.begin()
+    async with at_work(desk):
+        assert desk.shown_in_talk() is OperatorStatus.TALKING
+        assert desk.shown()[0] is OperatorStatus.WRAP_UP
+        await asyncio.sleep(0.05)
+        desk.now_ms += 31_000
+        await desk.until_paused(False)
