@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Row, select, update
+from sqlalchemy import Row, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from callsteward import faults
@@ -119,6 +119,13 @@ class StatusLedger:
             async with writing(self._engine) as connection:
                 await self._end(connection, given, at_ms, ended_by)
         faults.reached("after:status_over")
+
+    async def forget(self, before_ms: int) -> int:
+        """Forget those that were over before that; how many there were."""
+        query = delete(table).where(table.c.site == self._site, table.c.ended_at_ms < before_ms)
+        with failing("write to"):
+            async with writing(self._engine) as connection:
+                return int((await connection.execute(query)).rowcount)
 
     async def _end(self, connection: AsyncConnection, given: GivenStatus, at_ms: int, ended_by: str) -> None:
         await connection.execute(

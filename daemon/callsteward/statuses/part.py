@@ -9,6 +9,7 @@ import msgspec
 import structlog
 
 from callsteward.ari import events as ari
+from callsteward.clock import DAY_MS
 from callsteward.config import Config
 from callsteward.exceptions import StoreError
 from callsteward.network.waiting import together
@@ -26,12 +27,15 @@ from callsteward.statuses.seen import Seen
 from callsteward.statuses.setting import Setting
 from callsteward.statuses.unanswered import Unanswered, UnansweredRings
 from callsteward.statuses.wrap_up import WrapUps
+from callsteward.store.forgetting import hourly
 
 log = structlog.get_logger(__name__)
 
 ALERTS_EVERY_S = 1.0
 NOT_ANSWERED = "not answering"
 ABSENT_AT_ONCE = 100
+# With wrap-up there is one for each talk.
+KEPT_DAYS = 400
 # Where nothing else is against an operator's own word.
 _AT_HAND = frozenset({OperatorStatus.FREE, OperatorStatus.UNKNOWN})
 
@@ -57,8 +61,9 @@ class StatusesPart(Part):
 
         self._alerts = self._alerts_by(site.config)
         self._dialplan = StatusDialplan(site.rest)
+        self._ledger = StatusLedger(site.store.engine, site.name)
         self._setting = Setting(
-            StatusLedger(site.store.engine, site.name),
+            self._ledger,
             self._dialplan,
             seen=lambda: self.seen,
             known=lambda: self._asking.known and self._dialplan.included,
@@ -213,7 +218,14 @@ class StatusesPart(Part):
         works = [self._asking.run(), self._alert()]
         if self._codes_on:
             works += [self._setting.run(), self._codes.run(), self._set_away(), self._wrap_ups.run()]
+            works.append(
+                hourly(self._forget, failing="old statuses are not forgotten", action="status_forget")
+            )
         await together(*works)
+
+    async def _forget(self) -> None:
+        """Statuses that are past their time."""
+        await self._ledger.forget(self._site.now_ms() - KEPT_DAYS * DAY_MS)
 
     async def _set_away(self) -> None:
         """Operators who do not answer are away."""

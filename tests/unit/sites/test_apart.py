@@ -331,6 +331,7 @@ WORK: dict[str, Work] = {
     "StatusLedger.end": lambda store: _of_given(
         store, lambda given: statuses(store).end(given, LATER_MS, "101")
     ),
+    "StatusLedger.forget": lambda store: statuses(store).forget(LATER_MS),
     "StatusLedger.run_out": lambda store: _of_given(
         store, lambda given: statuses(store).run_out(given, LATER_MS)
     ),

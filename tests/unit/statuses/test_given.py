@@ -23,6 +23,7 @@ from callsteward.record.facts import (
 from callsteward.record.tag import Source, Tag
 from callsteward.statuses import dialplan, setting
 from callsteward.statuses.feature import StatusesFeature
+from callsteward.statuses.ledger import StatusLedger
 from callsteward.statuses.part import StatusesPart
 from callsteward.store.records import Store
 from callsteward.testing import StandIn
@@ -436,3 +437,14 @@ async def test_a_talk_that_an_earlier_process_saw_has_its_wrap_up(store: Store) 
         await asyncio.sleep(0.05)
         desk.now_ms += 31_000
         await desk.until_paused(False)
+
+
+async def test_what_was_over_for_long_is_forgotten_and_what_is_open_stays(desk: Desk) -> None:
+    async with at_work(desk):
+        await desk.ask("busy", NO_QUEUE)
+        await desk.ask("back", NO_QUEUE)
+        await desk.ask("busy")
+        ledger = StatusLedger(desk.store.engine, "main")
+        assert await ledger.forget(NOON) == 0
+        assert await ledger.forget(NOON + 1) == 1
+        assert [given.operator for given in await ledger.opened()] == [PHONE]
