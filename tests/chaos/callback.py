@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from callsteward.callback.states import FINAL, CallbackState
-from callsteward.stream.pump import STORE_PATIENCE_S
+from callsteward.stream.telling import STORE_PATIENCE_S
 from tests.chaos.cells import OF_THE_DATABASE, Cell, Fault, Moment, Scene
 from tests.chaos.disk import Disk
 from tests.chaos.field import Field

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
@@ -16,7 +16,7 @@ from tests.lab.broker import Mosquitto
 from tests.lab.postgresql import PostgreSql
 from tests.lab.wire import Wire
 from tests.live.daemon import Daemon, callsteward
-from tests.live.settings import callback_settings, merged, mqtt
+from tests.live.settings import Settings, callback_settings, merged, mqtt
 
 TAKES_OVER_S = 3.0
 NAMES = ("a", "b")
@@ -32,8 +32,9 @@ class Site:
         broker: Mosquitto,
         server: PostgreSql,
         name: str,
-        changes: Mapping[str, Any] | None = None,
+        settings: Callable[..., Settings] = callback_settings,
     ) -> None:
+        """`settings`: makes those of a daemon, given the PBX and its database."""
         self.name = name
         self.database = server.new_database(name)
         self._stack = ExitStack()
@@ -44,8 +45,9 @@ class Site:
             self.wires[instance] = {kind: self._stack.enter_context(wire) for kind, wire in wires.items()}
             own = folder / instance
             own.mkdir()
+            database = self.database.replace(f":{server.port}/", f":{wires['store'].port}/")
             values = merged(
-                callback_settings(pbx, self.database.replace(f":{server.port}/", f":{wires['store'].port}/")),
+                settings(pbx, database),
                 {
                     "asterisk": {
                         "url": f"http://127.0.0.1:{wires['asterisk'].port}",
@@ -55,11 +57,13 @@ class Site:
                     "mqtt": mqtt(broker, name) | {"enabled": True},
                 },
             )
-            self.daemons[instance] = Daemon(own, instance, merged(values, changes or {}))
-        values = callback_settings(pbx, folder / "reference.db", enabled=False)
+            self.daemons[instance] = Daemon(own, instance, values)
+        values = settings(pbx, folder / "reference.db")
         reference = {
             "asterisk": {"app": f"callsteward-{name}-reference"},
             "mqtt": mqtt(broker, f"{name}-reference") | {"enabled": True},
+            "callback": {"enabled": False},
+            "rating": {"enabled": False},
         }
         self.reference = Daemon(folder, "reference", merged(values, reference))
 
@@ -78,9 +82,9 @@ class Site:
                 daemon.thaw()
         self._stack.close()
 
-    def start(self, acts: str) -> None:
-        """Both are there: this one acts, and the other one could."""
-        self.daemons[acts].start(until="standby_took_over")
+    def start(self, acts: str, *, fault: str = "") -> None:
+        """Both are there: this one acts, the other one could. `fault`: the point at which it is killed."""
+        self.daemons[acts].start(until="standby_took_over", fault=fault)
         other = self.other(acts)
         self.daemons[other].start(until="standby_begun")
         self.until_ready(other)

@@ -16,8 +16,9 @@ from tests.lab.broker import Mosquitto
 from tests.lab.postgresql import PostgreSql
 from tests.live.availability import lab_or_skip
 from tests.live.daemon import until_all_have_gone, wait_for
-from tests.live.play import CALLBACKS, Played, Playing
+from tests.live.play import CALLBACKS, RATINGS, Played, Playing
 from tests.live.published import schema_errors
+from tests.live.settings import rating_settings
 from tests.live.standby_site import STRIKES, TAKES_OVER_S, Site
 from tests.live.subscriber import Subscriber
 
@@ -26,6 +27,8 @@ pytestmark = [pytest.mark.live, pytest.mark.takes(600)]
 # A call breaks some 8 s after its beginning, and its client has been called back some 6 s later.
 LANES = range(8)
 APART_S = 1.6
+# Beside some of them a call with two holds of 4 s and 3 s, on a lane of its own.
+HELD = {2: 8, 5: 9}
 # When the daemon that acts is struck: in each direction calls are in other phases.
 STRUCK_S = {"a": 14.0, "b": 14.9}
 
@@ -52,6 +55,8 @@ def wave(site: Site, pbx: Asterisk, how: str, acts: str) -> list[Played]:
     for lane in LANES:
         time.sleep(max(0.0, began + lane * APART_S - time.monotonic()))
         playing.append(Playing(pbx, "network_loss", lane, CALLBACKS))
+        if lane in HELD:
+            playing.append(Playing(pbx, "dial_hold_twice", HELD[lane], module=""))
     time.sleep(max(0.0, began + STRUCK_S[acts] - time.monotonic()))
     print("phases:", [row["state"] for row in site.daemons[acts].callbacks()], flush=True)
     struck = site.strike(how, acts)
@@ -80,7 +85,9 @@ def test_the_other_daemon_goes_on_where_the_one_that_acted_left(
         wait_for(lambda: not daemon.rows("SELECT 1 FROM outbox"), 20, "the outbox to be empty")
 
         assert [one.error for one in played] == [""] * len(played)
-        assert [one.invites for one in played] == [1] * len(played)
+        broke = [one for one in played if one.name == "network_loss"]
+        assert [one.invites for one in broke] == [1] * len(broke)
+        assert sum(one.invites for one in played) == len(broke)
         # Everything was recorded as by a daemon to which nothing was done.
         records = {record["call_id"]: record for record in daemon.records()}
         expected = {record["call_id"]: record for record in site.reference.records()}
@@ -88,13 +95,50 @@ def test_the_other_daemon_goes_on_where_the_one_that_acted_left(
         for call_id, record in expected.items():
             assert record["complete"]
             assert records[call_id] == record
+        assert sum(len(record["holds"]) == 2 for record in records.values()) == 2 * len(HELD)
         states = [(row["state"], row["reason"]) for row in daemon.callbacks()]
-        assert states == [("reached", "answered")] * len(played)
+        assert states == [("reached", "answered")] * len(broke)
         # And told, each once for whoever goes by message_id.
+        wait_for(lambda: subscriber.of(name, "status")[-1].body["standby"] == "ready", 10, "the status")
         messages = subscriber.of(name)
+        last = subscriber.of(name, "status")[-1].body
+        assert (last["state"], last["role"], last["instance"]) == ("online", "acts", "a")
+        acted = [m.body["detail"].split()[0] for m in messages if m.topic.endswith("/$daemon/standby_acts")]
+        assert acted == ["b", "a"]
         assert schema_errors(messages) == []
         ended = {m.body["message_id"]: m.body["call_id"] for m in messages if m.topic.endswith("/ended")}
         assert sorted(ended.values()) == sorted(records)
         steps = daemon.rows("SELECT count(*) AS n FROM callback_transitions")[0]["n"]
         moved = {m.body["message_id"] for m in messages if "/callbacks/" in m.topic}
         assert len(moved) == steps
+
+
+def test_clients_in_the_menu_are_thanked_and_those_who_come_later_are_asked(
+    tmp_path: Path, own_pbx: Asterisk, broker: Mosquitto, server: PostgreSql
+) -> None:
+    """One is in the menu when the daemon is killed, one still talks, one is to be called for it."""
+    with Site(tmp_path, own_pbx, broker, server, "standby-rating", rating_settings) as site:
+        site.start("a")
+        daemon = site.daemons["b"]
+        in_menu = Playing(own_pbx, "forever", 0, RATINGS)
+        called = Playing(own_pbx, "called", 1, RATINGS)
+        daemon.until(lambda: any(row["state"] == "asking" for row in daemon.ratings()), 30, "ask")
+        talking = Playing(own_pbx, "stay", 2, RATINGS)
+        time.sleep(1.0)
+        struck = site.strike("killed", "a")
+        assert site.took_over_s("b", struck) <= TAKES_OVER_S
+        daemon.wait_for_log("ivr_connected")
+        played = [one.end() for one in (in_menu, called, talking)]
+        assert [one.error for one in played] == [""] * 3
+        until_all_have_gone(own_pbx)
+        wait_for(lambda: len(daemon.records()) >= len(site.reference.records()), 20, "all records")
+        ratings = {row["line"]: (row["state"], row["reason"], row["score"]) for row in daemon.ratings()}
+        assert ratings["stay0"] == ("unanswered", "interrupted", None)
+        assert ratings["stay2"][0] == "answered"
+        assert ratings["call1"][0] == "answered"
+        # Their own call, and the one for the rating.
+        assert played[1].invites == 1
+        # The reference asks nobody: to it a hand-over is a hang-up by the operator.
+        other = {"rating": None, "hangup": None, "standard": None, "callback": None}
+        expected = {record["call_id"]: record | other for record in site.reference.records()}
+        assert {record["call_id"]: record | other for record in daemon.records()} == expected

@@ -76,23 +76,23 @@ def tagged(value: str, result: str = "") -> CallTagged:
 
 async def test_facts_without_a_judge_wait_for_no_disk() -> None:
     told = Told()
-    await told.pump._deliver([ENDED, HAPPENED])
+    await told.pump._telling.deliver([ENDED, HAPPENED])
     assert told.said == [HAPPENED, "judged", "saved", ENDED]
 
 
 async def test_a_record_that_is_already_stored_is_not_published() -> None:
     told = Told(known=True)
-    await told.pump._deliver([HAPPENED, ENDED])
+    await told.pump._telling.deliver([HAPPENED, ENDED])
     assert told.said == [HAPPENED, "judged", "saved"]
 
 
 async def test_a_tag_is_published_once_after_its_judgement_and_in_order() -> None:
     told = Told()
-    await told.pump._deliver([tagged("new"), HAPPENED, tagged("known already"), ENDED])
+    await told.pump._telling.deliver([tagged("new"), HAPPENED, tagged("known already"), ENDED])
     assert told.said == ["judged", "saved", tagged("new", "noted"), HAPPENED, ENDED]
 
 
 async def test_without_facts_nobody_is_asked() -> None:
     told = Told()
-    await told.pump._deliver([])
+    await told.pump._telling.deliver([])
     assert told.said == []

@@ -99,9 +99,9 @@ class Daemon:
             parts.open(self._features, site)
             pump = core.pump(store, outlet, parts, linked, keeper, duty.held)
             log.info("starting", action="daemon_start", boot_id=self.boot_id, site=config.site.name)
-            recalled = await _recall(store, config, feed)
+            await _recall(store, config, feed, told=duty.recalled)
             spare_the_collector()
-            await duty.resume(parts, recalled)
+            await duty.resume(parts)
             left = await pump.rerun(await core.listened(store))
             kinds = DeliveryCounts(core.tracker, TrunkNumberCounts(store.engine, config.site.name))
             kinds.forget()
@@ -192,13 +192,17 @@ def _each(listeners: Sequence[OnChange]) -> OnChange:
     return on_change
 
 
-async def _recall(store: Store, config: Config, feed: Output) -> list[str]:
-    """The calls of this day so far: today's counts go on where an earlier process left them."""
+async def _recall(
+    store: Store, config: Config, feed: Output, told: Callable[[str], None] | None = None
+) -> None:
+    """The calls of this day so far: today's counts go on where an earlier process left them.
+
+    `told` gets the call of each.
+    """
     midnight = datetime.now(config.site.zone).replace(hour=0, minute=0, second=0, microsecond=0)
     query = CallQuery(site=config.site.name, from_ms=int(midnight.timestamp() * 1000))
-    found = []
     # One by one: all of a busy day at once would be hundreds of megabytes, and the heap keeps them.
     async for record in store.calls(query):
         feed.recall((record,))
-        found.append(record.call_id)
-    return found
+        if told is not None:
+            told(record.call_id)

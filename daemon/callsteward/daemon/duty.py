@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, runtime_checkable
 
@@ -104,8 +104,13 @@ class Duty(Protocol):
         """The health with what is known of the site's daemons."""
         ...
 
-    async def resume(self, parts: Parts, recalled: Sequence[str]) -> None:
-        """Take up open work, unless another daemon has it. `recalled`: calls in today's counts."""
+    @property
+    def recalled(self) -> Callable[[str], None] | None:
+        """Gets each call that is in today's counts already; None: nobody asks."""
+        ...
+
+    async def resume(self, parts: Parts) -> None:
+        """Take up open work, unless another daemon has it."""
         ...
 
     def link(self, connected: bool, why: str) -> None:
@@ -131,6 +136,7 @@ class Alone:
 
     stands_by: Final = False
     held: Final = None
+    recalled: Final = None
 
     def __init__(self, config: Config) -> None:
         self.claim = SiteClaim(config.site.name)
@@ -147,8 +153,7 @@ class Alone:
     def health(self, health: Health) -> Health:
         return health
 
-    async def resume(self, parts: Parts, recalled: Sequence[str]) -> None:
-        del recalled
+    async def resume(self, parts: Parts) -> None:
         await parts.load()
 
     def link(self, connected: bool, why: str) -> None:
@@ -172,6 +177,7 @@ class OneOfTwo:
         self._standby = standby = StandBy(config, boot_id, now_ms)
         self.claim = standby.pair
         self.held = standby.held
+        self.recalled = standby.recalled
         self.may_act = standby.may_act
         self.health = standby.health
         self.link = standby.link
@@ -184,9 +190,8 @@ class OneOfTwo:
     async def join(self) -> None:
         await self._standby.pair.join()
 
-    async def resume(self, parts: Parts, recalled: Sequence[str]) -> None:
-        del parts  # the daemon that acts has the open work
-        self._standby.recalled(recalled)
+    async def resume(self, parts: Parts) -> None:
+        """The daemon that acts has the open work."""
 
     async def act(self, works: Works, stop: asyncio.Event) -> None:
         """Stand by until the site is this daemon's, then act until `stop`, or until it is asked to switch."""
@@ -225,7 +230,7 @@ class OneOfTwo:
     async def _take_over(self, works: Works) -> None:
         """Go on where the other daemon left, as after a restart."""
         standby = self._standby
-        before = standby.pair.peer
+        before = standby.pair.before
         # The feed connects meanwhile, and delivers what that one left in the outbox.
         works.own.begin(works.tasks)
         while True:
@@ -236,8 +241,9 @@ class OneOfTwo:
             except StoreError as error:
                 log.error("the open work waits for the store", action="standby_store", error=str(error))  # noqa: TRY400
                 await asyncio.sleep(AGAIN_S)
-        works.site.parts.take_over(standby.linked_since_ms)
+        # As after a restart: what was heard before is not news to parts that count on the link.
         await works.pump.act()
+        works.site.parts.take_over(standby.linked_since_ms)
         standby.acts = True
         works.tasks.start_parts()
         if before is not None and isinstance(works.feed, Warns):

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import structlog
@@ -150,9 +150,9 @@ class StandBy:
 
     # --- its work -------------------------------------------------------------------------------------
 
-    def recalled(self, call_ids: Iterable[str]) -> None:
-        """These calls are in today's counts already."""
-        self._recalled.update(call_ids)
+    def recalled(self, call_id: str) -> None:
+        """This call is in today's counts already."""
+        self._recalled.add(call_id)
 
     async def follow(
         self,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 from sqlalchemy import BigInteger, cast, extract, func, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -35,10 +37,11 @@ class PairedDaemon(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Both(msgspec.Struct, frozen=True, kw_only=True):
-    """A site's daemons. `fence`: how often the site was taken."""
+    """A site's daemons. `fence`: how often it was taken; `problems`: empty if one acts and one could."""
 
     site: str
     fence: int
+    problems: list[str]
     daemons: tuple[PairedDaemon, ...] = ()
 
     @property
@@ -50,16 +53,16 @@ class Both(msgspec.Struct, frozen=True, kw_only=True):
         """The one that could take over."""
         return next((one for one in self.daemons if one.heard and not one.acts and one.ready), None)
 
-    @property
-    def problems(self) -> list[str]:
-        """Sentences about what is wrong with the two; empty: one acts and the other could."""
-        found = []
-        if self.acting is None:
-            found.append("no daemon acts for the site")
-        if self.ready is None:
-            others = [f"{one.instance} {one.state}" for one in self.daemons if not (one.heard and one.acts)]
-            found.append(f"no daemon could take over: {'; '.join(others) or 'there is no other one'}")
-        return found
+
+def problems_of(daemons: Sequence[PairedDaemon]) -> list[str]:
+    """Sentences about what is wrong with the two; empty: one acts and the other could."""
+    found = []
+    if not any(one.heard and one.acts for one in daemons):
+        found.append("no daemon acts for the site")
+    if not any(one.heard and not one.acts and one.ready for one in daemons):
+        others = [f"{one.instance} {one.state}" for one in daemons if not (one.heard and one.acts)]
+        found.append(f"no daemon could take over: {'; '.join(others) or 'there is no other one'}")
+    return found
 
 
 def refuse_alone(instance: str | None) -> None:
@@ -91,7 +94,7 @@ async def both(engine: AsyncEngine, site: str) -> Both:
         )
         for row in rows
     )
-    return Both(site=site, fence=fence or 0, daemons=daemons)
+    return Both(site=site, fence=fence or 0, problems=problems_of(daemons), daemons=daemons)
 
 
 async def ask_to_switch(engine: AsyncEngine, site: str) -> None:

@@ -31,6 +31,9 @@ from callsteward.store.trouble import of_database, reason
 log = structlog.get_logger(__name__)
 
 LOOK_S = 0.25
+# Once the other daemon is silent.
+LOOK_SILENT_S = 0.1
+LOCK_TRIES, LOCK_AGAIN_S = 10, 0.02
 # From the last time that the server answered. Shorter than STALE_MS: nobody else acts before its end.
 LEASE_S = 1.2
 # By the server's clock: a daemon that has not been heard for longer does not act any more.
@@ -85,10 +88,14 @@ class Pair:
         """Set once it is asked to hand the site over, and the other one is ready for it."""
         self.peer: Peer | None = None
         """The other daemon, None while none has been seen."""
+        self.before: Peer | None = None
+        """The other daemon as it was seen last while it acted."""
         self.called = connections_of(seat.boot_id)
         self._arguments: dict[str, Any] = {}
         self._engine: AsyncEngine | None = None
         self._connection: Any = None
+        # asyncpg's connection does one thing at a time.
+        self._turn = asyncio.Lock()
         self._locked = False
         self._given_up = False
         self._silent = 0
@@ -139,7 +146,7 @@ class Pair:
         while True:
             began_s = time.monotonic()
             try:
-                async with asyncio.timeout(ANSWER_S):
+                async with asyncio.timeout(ANSWER_S), self._turn:
                     await self._look()
                 self._said = ""
             except Exception as error:
@@ -153,7 +160,8 @@ class Pair:
                     log.warning("cannot say that this daemon is there", action="standby_silent", error=said)
             if self.lease.lost:
                 raise StoreError(self.lease.lost)
-            await asyncio.sleep(max(0.0, LOOK_S - (time.monotonic() - began_s)))
+            pause_s = LOOK_SILENT_S if self._silent else LOOK_S
+            await asyncio.sleep(max(0.0, pause_s - (time.monotonic() - began_s)))
 
     async def _look(self) -> None:
         connection = await self._connected()
@@ -165,6 +173,8 @@ class Pair:
             await self._say(connection)
         row = await connection.fetchrow(sql.PEER, self.seat.site, self.seat.instance)
         self.peer = None if row is None else Peer(**dict(row))
+        if self.peer is not None and self.peer.acting:
+            self.before = self.peer
         if self.lease.fence is None:
             self._refuse()
             if self._free() and await self._took(connection):
@@ -174,7 +184,7 @@ class Pair:
                     site=self.seat.site,
                     instance=self.seat.instance,
                     fence=self.lease.fence,
-                    after=None if self.peer is None else self.peer.instance,
+                    after=None if self.before is None else self.before.instance,
                 )
                 self.taken.set()
 
@@ -247,10 +257,10 @@ class Pair:
         if peer is not None and peer.acting:
             # It hangs, or cannot reach the server: nothing that it has begun stands in the way any more.
             await connection.fetch(sql.HANG_UP, connections_of(peer.boot_id))
-        if not await connection.fetchval(sql.TRY_LOCK, LOCK, seat.site):
+        if not await self._lock(connection):
             await self._free_lock(connection)
             return False
-        self._locked, self._blocked = True, 0
+        self._blocked = 0
         asked_s = steady_s()
         # Not asyncpg's own block, which would wait for a server that does not answer.
         await connection.execute("BEGIN")
@@ -264,6 +274,15 @@ class Pair:
         await connection.execute("COMMIT")
         self.lease.begin(fence, asked_s + LEASE_S)
         return True
+
+    async def _lock(self, connection: Any) -> bool:
+        """Take the lock; a connection that was just ended lets go of it within moments."""
+        for _ in range(LOCK_TRIES):
+            if await connection.fetchval(sql.TRY_LOCK, LOCK, self.seat.site):
+                self._locked = True
+                return True
+            await asyncio.sleep(LOCK_AGAIN_S)
+        return False
 
     async def _free_lock(self, connection: Any) -> None:
         """Nobody acts, and the lock is held: by a daemon that starts, or by one whose machine is gone."""
@@ -279,12 +298,13 @@ class Pair:
         self._given_up = True
         held = self.lease.fence is not None
         self.lease.end()
-        if not held or self._connection is None:
+        if not held:
             return
         try:
-            async with asyncio.timeout(ANSWER_S):
+            async with asyncio.timeout(ANSWER_S), self._turn:
                 seat = self.seat
-                await self._connection.execute(sql.RELEASE, seat.site, seat.instance, seat.boot_id)
+                connection = await self._connected()
+                await connection.execute(sql.RELEASE, seat.site, seat.instance, seat.boot_id)
         except Exception as error:
             if not _of_server(error):
                 raise

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import NamedTuple, Protocol, TypeVar
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import structlog
 
-from callsteward import faults
 from callsteward.ari import events
 from callsteward.ari.census import Census
 from callsteward.ari.clock_marks import Batch, ClockMarks
@@ -33,15 +32,14 @@ from callsteward.ari.recent import Recent
 from callsteward.ari.stamp import stamp
 from callsteward.calls.tracker import Tracker
 from callsteward.clock import EventClock, WallClock
-from callsteward.exceptions import MalformedEventError, StoreError
+from callsteward.exceptions import MalformedEventError
 from callsteward.health import Counters
 from callsteward.journal.keeping import Keeping
-from callsteward.network.backoff import Backoff
-from callsteward.record.call import CallRecord
-from callsteward.record.facts import Alert, CallEnded, CallHappened, Fact, HandOver
+from callsteward.record.facts import Fact
 from callsteward.stream.held import HeldBack
 from callsteward.stream.listening import KeepHeard, Listening
 from callsteward.stream.progress import Progress
+from callsteward.stream.telling import FactOutlet, Judge, Save, Telling
 
 log = structlog.get_logger(__name__)
 
@@ -58,9 +56,6 @@ LAG_MS = 30
 # Marks that the daemon itself puts into the stream: their stamps are its own.
 _NOT_ASTERISKS = (events.Snapshot, events.TagCommanded)
 
-# What judges say nothing in, but for the records.
-_TOLD_AS_THEY_ARE = (CallEnded, CallHappened, Alert, HandOver)
-
 # How often a quiet journal notes that events could still be received: if the daemon is killed, the unobserved
 # span is known to this precision.
 HEARD_EVERY_S = 5.0
@@ -68,23 +63,7 @@ HEARD_EVERY_S = 5.0
 # Once a record has waited this long for the other daemon of the site, the journal keeps what led to it.
 HELD_LONG_S = 20.0
 
-# How long a failing store is tried again before the daemon gives up and lets itself be restarted.
-STORE_PATIENCE_S = 300.0
-
-T = TypeVar("T")
-Save = Callable[[Sequence[CallRecord]], Awaitable[list[CallRecord]]]
-
-
-Judge = Callable[[Sequence[Fact]], Awaitable[Sequence[Fact]]]
-"""Stores the consequences of facts in the ledger and adds them to their records. Raises StoreError."""
-
 Listener = Callable[[events.Event], None]
-
-
-class FactOutlet(Protocol):
-    """The target of facts."""
-
-    def publish(self, fact: Fact) -> None: ...
 
 
 class Rerun(NamedTuple):
@@ -132,19 +111,16 @@ class Pump:
         self._keeping = keeping
         self._listening = listening or Listening(tracker)
         self._keep_heard = keep_heard
-        self._save = save
-        self._outlet = outlet
         self._census = census
         self._clock = clock
         self._counters = counters
         self._progress = progress or Progress()
+        self._telling = Telling(save=save, outlet=outlet, judge=judge, progress=self._progress, held=held)
         self._heard_s = heard_s
         self._heard_ms = 0
-        self._judge = judge
         self._listener = listener
         self._kept = kept
         self._clock_marks = ClockMarks(counters, machine or WallClock(), lambda: tracker.open_calls)
-        self._held = held
         self._asked_to_act = False
         self._acts = asyncio.Event()
         self._finishing = False
@@ -182,10 +158,10 @@ class Pump:
             self._keeping.record_left(raw)
             facts += self._handled(raw)
             if count % BATCH == 0:
-                await self._deliver_rerun(facts)
+                await self._telling.deliver_rerun(facts)
                 facts.clear()
                 await asyncio.sleep(0)
-        await self._deliver_rerun(facts)
+        await self._telling.deliver_rerun(facts)
         await self._heard_anew()
         await self._tidy()
         if count:
@@ -202,9 +178,9 @@ class Pump:
         """Work until `finish` is called and nothing waits any more."""
         began_s = 0.0
         while True:
-            if self._asked_to_act and self._held is not None:
+            if self._asked_to_act and self._telling.held is not None:
                 self._progress.working()
-                await self._begin_to_act(self._held)
+                await self._begin_to_act(self._telling.held)
             self._progress.idle()
             # No more frames come then, and taking the last ones has undone the waking.
             arrived = self._finishing or await self._frames.wait(self._idle_s())
@@ -239,13 +215,13 @@ class Pump:
         await self._acts.wait()
 
     async def _begin_to_act(self, held: HeldBack) -> None:
-        self._held = None
+        self._telling.held = None
         if self._listener is not None:
             for event in held.heard():
                 self._listener(event)
         facts = held.facts()
         for start in range(0, len(facts), BATCH):
-            await self._deliver_rerun(facts[start : start + BATCH])
+            await self._telling.deliver_rerun(facts[start : start + BATCH])
             await asyncio.sleep(0)
         await self._heard_anew()
         await self._tidy()
@@ -253,7 +229,7 @@ class Pump:
 
     def finish(self, *, closed_gracefully: bool = False) -> None:
         """Make `run` return once the queue is empty; after a graceful close the journal notes that."""
-        self._finishing = True
+        self._finishing = self._telling.finishing = True
         self._closed_gracefully = closed_gracefully
         self._frames.wake()
 
@@ -270,7 +246,7 @@ class Pump:
         for raw, received_s in batch:
             facts += self._handled(raw, received_s)
         self.changed.set()
-        await self._deliver(facts)
+        await self._telling.deliver(facts)
         await self._heard_anew()
         await self._tidy()
 
@@ -313,8 +289,8 @@ class Pump:
                 event_type=type(event).__name__,
                 count=counters.tracker_errors,
             )
-        if self._held is not None:
-            self._held.hear(event)
+        if self._telling.held is not None:
+            self._telling.held.hear(event)
         elif self._listener is not None:
             self._listener(event)
         return facts
@@ -363,92 +339,24 @@ class Pump:
         with self._progress.waiting("disk"):
             await self._keeping.mark(advanced(now - LAG_MS))
         self.changed.set()
-        await self._deliver(facts)
+        await self._telling.deliver(facts)
         await self._heard_anew()
         await self._tidy()
 
     async def _heard_anew(self) -> None:
         """Store which endpoints are heard, before the frames that showed it are removed."""
         keep = self._keep_heard
-        if self._held is None and keep is not None and (anew := self._listening.anew()):
-            await self._patiently(lambda: keep(anew), len(anew))
+        if self._telling.held is None and keep is not None and (anew := self._listening.anew()):
+            await self._telling.patiently(lambda: keep(anew), len(anew))
 
     async def _tidy(self) -> None:
         calls_on = bool(self._tracker.open_legs or self._census.alive)
-        if self._held is not None and (waits_s := self._held.waits_s):
+        if self._telling.held is not None and (waits_s := self._telling.held.waits_s):
             if waits_s > HELD_LONG_S:
                 return
             calls_on = True
         with self._progress.waiting("disk"):
             await self._keeping.tidy(calls_on=calls_on)
-
-    async def _deliver(self, facts: Sequence[Fact]) -> None:
-        """Publish events at once; store the records, then publish them."""
-        if not facts:
-            return
-        if self._held is not None:
-            self._held.add(facts)
-            return
-        # All of these come before their call's record, and need not wait for the disk; but nothing may
-        # overtake a fact that is published only after it was judged.
-        at_once = all(isinstance(fact, _TOLD_AS_THEY_ARE) for fact in facts)
-        if at_once:
-            self._publish(fact for fact in facts if not isinstance(fact, CallEnded))
-        facts, new = await self._written(facts)
-        self._publish(
-            fact
-            for fact in facts
-            if (fact.record.call_id in new if isinstance(fact, CallEnded) else not at_once)
-        )
-
-    def _publish(self, facts: Iterable[Fact]) -> None:
-        for fact in facts:
-            self._outlet.publish(fact)
-
-    async def _deliver_rerun(self, facts: Sequence[Fact]) -> None:
-        """Publish only the records that an earlier process did not store; it may have published the rest."""
-        if self._held is not None:
-            self._held.add(facts)
-            return
-        facts, new = await self._written(facts)
-        for fact in facts:
-            if isinstance(fact, CallEnded) and fact.record.call_id in new:
-                self._outlet.publish(fact)
-
-    async def _written(self, facts: Sequence[Fact]) -> tuple[Sequence[Fact], set[str]]:
-        """The facts as they are to be published, and the ids of the records that were not stored before."""
-        judge = self._judge
-        if judge is not None:
-            unjudged = facts
-            facts = await self._patiently(lambda: judge(unjudged), len(facts))
-        records = [fact.record for fact in facts if isinstance(fact, CallEnded)]
-        if not records:
-            return facts, set()
-        faults.reached("before:record")
-        stored = await self._patiently(lambda: self._save(records), len(records))
-        faults.reached("after:record")
-        return facts, {record.call_id for record in stored}
-
-    async def _patiently(self, write: Callable[[], Awaitable[T]], count: int) -> T:
-        """The result of a write, tried again for a while if the store fails."""
-        backoff = Backoff(0.2, 5.0)
-        give_up = time.monotonic() + STORE_PATIENCE_S
-        while True:
-            try:
-                with self._progress.waiting("store"):
-                    return await write()
-            except StoreError as error:
-                if self._finishing or time.monotonic() > give_up:
-                    raise
-                delay = backoff.next_s()
-                log.error(  # noqa: TRY400
-                    "records wait for the store",
-                    action="store_failed",
-                    error=str(error),
-                    records=count,
-                    retry_s=round(delay, 1),
-                )
-                await asyncio.sleep(delay)
 
 
 def _position(batch: Sequence[Frame]) -> int:
