@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callsteward.clock import DAY_MS
 from callsteward.intervals.grid import slot_of as slot_of_length
-from callsteward.intervals.slot_sums import DAY_MINUTES, SlotSumming, SlotSums, merged
+from callsteward.intervals.slot_sums import DAY_MINUTES, OnlyPart, SlotSumming, SlotSums, merged
 from callsteward.intervals.store import IntervalStore
 from callsteward.intervals.stored_sums import SLOTS_A_DAY, StoredSums
 from callsteward.store.changed_slots import SLOT_MS, slot_of
@@ -37,13 +37,15 @@ class SumsKeeper:
 
     # --- reading --------------------------------------------------------------------------------------
 
-    async def parts(self, from_ms: int, to_ms: int, *, days: bool) -> AsyncIterator[tuple[int, SlotSums]]:
+    async def parts(
+        self, from_ms: int, to_ms: int, *, days: bool, only: OnlyPart | None = None
+    ) -> AsyncIterator[tuple[int, SlotSums]]:
         """The sums of all parts of [from_ms, to_ms), with their starts, in order of time.
 
         A part is a slot, or a whole day if `days`; of a time without records and sums there is none. Both
-        moments are of the slots' grid.
+        moments are of the slots' grid. `only`: a part of the sums that is enough (more may come).
         """
-        kept = await self.stored.kept(from_ms, to_ms, days=days)
+        kept = await self.stored.kept(from_ms, to_ms, days=days, only=only)
         since_ms = await self.stored.records_since_ms()
         parts = {**kept.days, **kept.slots}
         gaps = dict(kept.gaps(from_ms, to_ms))

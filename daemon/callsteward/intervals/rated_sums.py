@@ -30,7 +30,7 @@ async def rated_sums(store: Store, site: str, from_ms: int | None, to_ms: int | 
     first, last = slot_of(begins + SLOT_MS - 1), slot_of(ends)
     from_records = [(begins, ends)]
     if first < last:
-        kept = await StoredSums(store.engine, site).kept(first, last, days=True)
+        kept = await StoredSums(store.engine, site).kept(first, last, days=True, only="rated")
         for part in (*kept.days.values(), *kept.slots.values()):
             add_sums(sums, part.rated or {})
         from_records = [(begins, first), *kept.gaps(first, last), (last, ends)]

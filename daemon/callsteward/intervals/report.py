@@ -20,7 +20,7 @@ from callsteward.intervals.keeping import SumsKeeper
 from callsteward.intervals.measures import MEASURES, Unit
 from callsteward.intervals.row import IntervalKind, IntervalRow
 from callsteward.intervals.scheme import scheme
-from callsteward.intervals.slot_sums import SlotSums, merged
+from callsteward.intervals.slot_sums import OnlyPart, SlotSums, merged
 from callsteward.intervals.store import IntervalStore
 from callsteward.intervals.stored_sums import StoredSums
 from callsteward.store.records import Store
@@ -29,6 +29,7 @@ from callsteward.terminal.files import Cells, Columns, Holds
 # Read at a time: a year needs no more memory than a day.
 CHUNK_MS = DAY_MS
 
+_PART: dict[IntervalKind, OnlyPart] = {IntervalKind.LINE: "lines", IntervalKind.OPERATOR: "operators"}
 _SECONDS = {measure.name for measure in MEASURES if measure.unit is Unit.SECONDS}
 _SECONDS |= {"observed_s", "staffed_s", "available_s"}
 
@@ -54,7 +55,12 @@ async def intervals(
     for first in range(0, len(starts), a_day):
         some = starts[first : first + a_day]
         known = await source.around(some[0], some[-1] + starts.step)
-        parts = [part async for part in source.keeper.parts(some[0], some[-1] + starts.step, days=False)]
+        parts = [
+            part
+            async for part in source.keeper.parts(
+                some[0], some[-1] + starts.step, days=False, only=_PART[kind]
+            )
+        ]
         yield [row for start_ms in some for row in _rows(kind, name, wanted, start_ms, parts, known)]
 
 
@@ -73,7 +79,7 @@ async def of_periods(
     for from_ms, to_ms in spans:
         scheme = msgspec.structs.replace(wanted, minutes=(to_ms - from_ms) // grid.MINUTE_MS)
         known = await source.around(from_ms, to_ms)
-        parts = [part async for part in source.keeper.parts(from_ms, to_ms, days=True)]
+        parts = [part async for part in source.keeper.parts(from_ms, to_ms, days=True, only=_PART[kind])]
         yield _rows(kind, name, scheme, from_ms, parts, known)
 
 

@@ -72,13 +72,6 @@ class Waits:
         if group is not Group.ANSWERED:
             self.short += short
 
-    def add_counts(self, answered: Mapping[int, int], abandoned: Mapping[int, int], short: int) -> None:
-        """Calls that were counted before."""
-        for counts, more in ((self.answered, answered), (self.abandoned, abandoned)):
-            for seconds, count in more.items():
-                counts[seconds] = counts.get(seconds, 0) + count
-        self.short += short
-
 
 def levels(
     answered: Mapping[int, int], abandoned: Mapping[int, int], short: int, thresholds_s: Sequence[int]

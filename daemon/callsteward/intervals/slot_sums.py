@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -60,10 +60,61 @@ _OPEN = LINE_NAMES.index("callbacks_open")
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(SlotSums)
 
+OnlyPart = Literal["lines", "operators", "rated"]
 
-def decoded(stored: bytes) -> SlotSums:
-    """Stored sums. A measure that did not exist when they were made has no value in them."""
-    sums = _decoder.decode(zlib.decompress(stored))
+
+class _Common(msgspec.Struct):
+    watched: bool
+    unreadable: bool = False
+    rated: msgspec.Raw = msgspec.Raw()
+    line_measures: list[str] = []
+    operator_measures: list[str] = []
+
+
+class _OfLines(_Common, kw_only=True):
+    lines: dict[str, KeptSums]
+    most: dict[str, int]
+
+
+class _OfOperators(_Common, kw_only=True):
+    operators: dict[str, KeptSums]
+    staffed: dict[str, tuple[int, int]]
+
+
+# What is not asked for is passed over: most of a report's time would be the making of its objects.
+_of_lines = msgspec.msgpack.Decoder(_OfLines)
+_of_operators = msgspec.msgpack.Decoder(_OfOperators)
+_of_rated = msgspec.msgpack.Decoder(_Common)
+_rated = msgspec.msgpack.Decoder(RatedSums)
+# Of sums made before there were any: nothing, or null.
+_NO_RATED = (b"", msgspec.msgpack.encode(None))
+
+
+def _part(text: bytes, only: OnlyPart) -> SlotSums:
+    sums = SlotSums(lines={}, operators={}, served=[], most={}, staffed={}, watched=False)
+    some: _Common
+    if only == "lines":
+        some = of_lines = _of_lines.decode(text)
+        sums.lines, sums.most = of_lines.lines, of_lines.most
+    elif only == "operators":
+        some = of_operators = _of_operators.decode(text)
+        sums.operators, sums.staffed = of_operators.operators, of_operators.staffed
+    else:
+        some = _of_rated.decode(text)
+    if bytes(some.rated) not in _NO_RATED:
+        sums.rated = _rated.decode(some.rated) if only == "rated" else {}
+    sums.watched, sums.unreadable = some.watched, some.unreadable
+    sums.line_measures, sums.operator_measures = some.line_measures, some.operator_measures
+    return sums
+
+
+def decoded(stored: bytes, only: OnlyPart | None = None) -> SlotSums:
+    """Stored sums. A measure that did not exist when they were made has no value in them.
+
+    `only`: no more than this part of them, and when the daemon watched.
+    """
+    text = zlib.decompress(stored)
+    sums = _decoder.decode(text) if only is None else _part(text, only)
     _arranged(sums.lines.values(), sums.line_measures, LINE_NAMES)
     _arranged(sums.operators.values(), sums.operator_measures, OPERATOR_NAMES)
     return sums
@@ -97,7 +148,7 @@ class Around(Protocol):
 
 
 class SlotSumming:
-    """Sums the calls of one slot, or merges sums of several."""
+    """Sums the calls of one slot."""
 
     def __init__(self, start_ms: int, end_ms: int) -> None:
         self._start_ms = start_ms
@@ -106,7 +157,6 @@ class SlotSumming:
         self._operators: dict[str, Sums] = {}
         self._served: set[str] = set()
         self._concurrency: dict[str, Concurrency] = {}
-        self._most: dict[str, int] = {}
         self._staffed: dict[str, tuple[int, int]] = {}
         self._rated: RatedSums = {}
         self._watched = False
@@ -141,38 +191,12 @@ class SlotSumming:
             if staffed is not None and available is not None:
                 self._staffed[operator] = staffed, available
 
-    def merge(self, sums: SlotSums) -> None:
-        """Add the calls of another part of the time."""
-        for line, kept in sums.lines.items():
-            _of(self._lines, line, LINE_MEASURES).add_kept(kept)
-        for operator, kept in sums.operators.items():
-            _of(self._operators, operator, OPERATOR_MEASURES, operator).add_kept(kept)
-        self._served.update(sums.served)
-        for line, most in sums.most.items():
-            self._most[line] = max(self._most.get(line, 0), most)
-        if sums.rated is not None:
-            add_sums(self._rated, sums.rated)
-        if sums.watched:
-            if self._watched:
-                self._staffed = {
-                    operator: (before[0] + now[0], before[1] + now[1])
-                    for operator, before in self._staffed.items()
-                    if (now := sums.staffed.get(operator)) is not None
-                }
-            else:
-                self._staffed = dict(sums.staffed)
-            self._watched = True
-        self.unreadable = self.unreadable or sums.unreadable
-
     def sums(self) -> SlotSums:
-        most = dict(self._most)
-        for line, concurrency in self._concurrency.items():
-            most[line] = max(most.get(line, 0), concurrency.most())
         return SlotSums(
             lines={name: sums.kept() for name, sums in self._lines.items()},
             operators={name: sums.kept() for name, sums in self._operators.items()},
             served=sorted(self._served),
-            most=most,
+            most={line: concurrency.most() for line, concurrency in self._concurrency.items()},
             staffed=self._staffed,
             watched=self._watched,
             unreadable=self.unreadable,
@@ -183,11 +207,59 @@ class SlotSumming:
 
 
 def merged(parts: Iterable[SlotSums]) -> SlotSums:
-    """The sums over several parts of the time, none of which overlap."""
-    summing = SlotSumming(0, 0)
-    for part in parts:
-        summing.merge(part)
-    return summing.sums()
+    """The sums over several parts of the time, none of which overlap. The parts themselves stay."""
+    lines, operators = _Added(), _Added()
+    served: set[str] = set()
+    whole = SlotSums(
+        lines=lines.sums, operators=operators.sums, served=[], most={}, staffed={}, watched=False, rated={},
+        line_measures=LINE_NAMES, operator_measures=OPERATOR_NAMES,
+    )  # fmt: skip
+    assert whole.rated is not None
+    for sums in parts:
+        lines.add(sums.lines)
+        operators.add(sums.operators)
+        served.update(sums.served)
+        for line, most in sums.most.items():
+            whole.most[line] = max(whole.most.get(line, 0), most)
+        if sums.rated is not None:
+            add_sums(whole.rated, sums.rated)
+        if sums.watched:
+            whole.staffed = _staffed(whole, sums)
+            whole.watched = True
+        whole.unreadable = whole.unreadable or sums.unreadable
+    whole.served = sorted(served)
+    return whole
+
+
+def _staffed(whole: SlotSums, part: SlotSums) -> dict[str, tuple[int, int]]:
+    """A phone is known where it is known in each part that was watched."""
+    if not whole.watched:
+        return dict(part.staffed)
+    return {
+        operator: (before[0] + now[0], before[1] + now[1])
+        for operator, before in whole.staffed.items()
+        if (now := part.staffed.get(operator)) is not None
+    }
+
+
+class _Added:
+    """Sums by name, added up. Those of one part alone are that part's."""
+
+    def __init__(self) -> None:
+        self.sums: dict[str, KeptSums] = {}
+        self._own: set[str] = set()
+
+    def add(self, more: Mapping[str, KeptSums]) -> None:
+        for name, kept in more.items():
+            whole = self.sums.get(name)
+            if whole is None:
+                self.sums[name] = kept
+            elif name in self._own:
+                whole.add(kept)
+            else:
+                self._own.add(name)
+                self.sums[name] = whole = whole.copy()
+                whole.add(kept)
 
 
 def _of(found: dict[str, Sums], name: str, measures: Sequence[Measure], operator: str | None = None) -> Sums:

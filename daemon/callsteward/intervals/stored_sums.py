@@ -9,7 +9,14 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from callsteward.clock import DAY_MS
-from callsteward.intervals.slot_sums import DAY_MINUTES, SLOT_MINUTES, SlotSums, decoded, of_present_measures
+from callsteward.intervals.slot_sums import (
+    DAY_MINUTES,
+    SLOT_MINUTES,
+    OnlyPart,
+    SlotSums,
+    decoded,
+    of_present_measures,
+)
 from callsteward.store.changed_slots import SLOT_MS, STALE
 from callsteward.store.engine import failing, insert_into, writing
 from callsteward.store.tables import calls, records_deleted, slot_changes, slot_sums, watched
@@ -64,10 +71,11 @@ class StoredSums:
                 oldest_ms = await connection.scalar(first)
         return before_ms if oldest_ms is None else min(before_ms, oldest_ms)
 
-    async def kept(self, from_ms: int, to_ms: int, *, days: bool) -> SumsAtHand:
-        """The sums of [from_ms, to_ms) that are those of its records. `days`: of whole days where possible.
+    async def kept(self, from_ms: int, to_ms: int, *, days: bool, only: OnlyPart | None = None) -> SumsAtHand:
+        """The sums of [from_ms, to_ms) that are those of its records.
 
-        Where the records are deleted the sums are what was true before.
+        `days`: of whole days where possible. `only`: see `decoded`. Where the records are deleted the
+        sums are what was true before.
         """
         with failing("read"):
             async with self._engine.connect() as connection:
@@ -84,7 +92,7 @@ class StoredSums:
                 }
                 found: dict[int, SlotSums] = {}
                 if days:
-                    found = await self._read(connection, DAY_MINUTES, from_ms, to_ms - DAY_MS + 1)
+                    found = await self._read(connection, DAY_MINUTES, from_ms, to_ms - DAY_MS + 1, only)
                 whole = {
                     start: sums
                     for start, sums in found.items()
@@ -95,7 +103,7 @@ class StoredSums:
                 begins = from_ms
                 for start in [*sorted(whole), to_ms]:
                     if begins < start:
-                        slots |= await self._read(connection, SLOT_MINUTES, begins, start)
+                        slots |= await self._read(connection, SLOT_MINUTES, begins, start, only)
                     begins = start + DAY_MS
         slots = {
             start: sums
@@ -105,7 +113,12 @@ class StoredSums:
         return SumsAtHand(days=whole, slots=slots)
 
     async def _read(
-        self, connection: AsyncConnection, minutes: int, from_ms: int, to_ms: int
+        self,
+        connection: AsyncConnection,
+        minutes: int,
+        from_ms: int,
+        to_ms: int,
+        only: OnlyPart | None,
     ) -> dict[int, SlotSums]:
         rows = await connection.execute(
             select(slot_sums.c.start_ms, slot_sums.c.sums).where(
@@ -115,7 +128,7 @@ class StoredSums:
                 slot_sums.c.start_ms < to_ms,
             )
         )
-        return {row.start_ms: decoded(row.sums) for row in rows}
+        return {row.start_ms: decoded(row.sums, only) for row in rows}
 
     async def stale(self, from_ms: int, to_ms: int, limit: int) -> list[int]:
         """The newest slots of [from_ms, to_ms) that changed and whose sums are not made."""

@@ -43,6 +43,22 @@ class KeptSums(msgspec.Struct, array_like=True):
     abandoned: dict[int, int]
     short: int
 
+    def copy(self) -> KeptSums:
+        """The same, to be added to."""
+        return KeptSums(self.groups, list(self.totals), dict(self.answered), dict(self.abandoned), self.short)
+
+    def add(self, more: KeptSums) -> None:
+        """Add other calls."""
+        self.groups |= more.groups
+        self.totals = [
+            new if old is None else old if new is None else old + new
+            for old, new in zip(self.totals, more.totals, strict=True)
+        ]
+        for counts, others in ((self.answered, more.answered), (self.abandoned, more.abandoned)):
+            for seconds, count in others.items():
+                counts[seconds] = counts.get(seconds, 0) + count
+        self.short += more.short
+
 
 class Sums:
     """One row being summed, call after call: a busy interval's calls need not be in memory at once."""
@@ -82,16 +98,6 @@ class Sums:
             abandoned=dict(self._waits.abandoned),
             short=self._waits.short,
         )
-
-    def add_kept(self, kept: KeptSums) -> None:
-        """Add the calls of which these sums were made."""
-        self.empty = False
-        self._groups.update(group for number, group in enumerate(_GROUPS) if kept.groups >> number & 1)
-        self._totals = [
-            new if old is None else old if new is None else old + new
-            for old, new in zip(self._totals, kept.totals, strict=True)
-        ]
-        self._waits.add_counts(kept.answered, kept.abandoned, kept.short)
 
     def row(self) -> Row:
         """The sums: zeros without calls, null if there were calls and none showed the value."""
