@@ -167,6 +167,10 @@ cost: lab ## What a call costs beside Asterisk, and where it goes: 25, 50, 100 c
 	@$(PY) -m pip install --quiet --constraint constraints.txt --group cost
 	@$(PY) -m tests.cost $(COST)
 
+.PHONY: year
+year: setup ## A store with a year of calls: disk a call, what reports and questions take (CALLS=10000000 for the whole, YEAR='--engine sqlite')
+	@$(PY) -m tests.bench.year $(YEAR)
+
 .PHONY: fuzz
 fuzz: setup ## A million hostile inputs for every reader of what comes from outside (some minutes)
 	@$(PY) -m pip install --quiet --constraint constraints.txt --group fuzz
