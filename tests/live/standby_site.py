@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Callable
@@ -18,7 +19,10 @@ from tests.lab.wire import Wire
 from tests.live.daemon import Daemon, callsteward
 from tests.live.settings import Settings, callback_settings, merged, mqtt
 
-TAKES_OVER_S = 3.0
+EVERY = os.environ.get("CALLSTEWARD_STANDBY") == "all"
+"""`make standby`: each fault in each direction, on a machine that does nothing else."""
+# Beside other tests on a busy machine everything takes longer.
+TAKES_OVER_S = 3.0 if EVERY else 10.0
 NAMES = ("a", "b")
 
 

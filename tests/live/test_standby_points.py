@@ -1,11 +1,10 @@
 """The daemon that acts is killed between a durable step and the act it allows; the other one goes on.
 
-`make test` plays the sharpest points; CALLSTEWARD_STANDBY_POINTS=all plays each.
+`make test` plays the sharpest points, `make standby` each.
 """
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +17,7 @@ from tests.lab.postgresql import PostgreSql
 from tests.live.availability import lab_or_skip
 from tests.live.daemon import until_all_have_gone, wait_for
 from tests.live.play import CALLBACKS, Playing
-from tests.live.standby_site import Site
+from tests.live.standby_site import EVERY, Site
 from tests.live.subscriber import Subscriber
 
 STEPS = (
@@ -31,11 +30,10 @@ STEPS = (
     "reached",
     "record",
 )
-SHARPEST = ("after:offered", "after:originate", "before:dialling", "after:record")
-EVERY = tuple(f"{when}:{step}" for step in STEPS for when in ("before", "after"))
-POINTS = EVERY if os.environ.get("CALLSTEWARD_STANDBY_POINTS") == "all" else SHARPEST
+SHARPEST = ("after:originate", "before:dialling")
+POINTS = tuple(f"{when}:{step}" for step in STEPS for when in ("before", "after")) if EVERY else SHARPEST
 
-pytestmark = [pytest.mark.live, pytest.mark.takes(200)]
+pytestmark = [pytest.mark.live, pytest.mark.takes(100)]
 
 
 @pytest.fixture(scope="module")
