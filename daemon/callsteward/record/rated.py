@@ -9,6 +9,8 @@ import msgspec
 from callsteward.record.call import CallRecord, Direction
 
 _ASKED_AFTER = frozenset({"answered", "unanswered", "scheduled"})
+# A call among colleagues, and the rating call itself.
+_NO_CLIENTS_CALL = frozenset({Direction.INTERNAL, Direction.RATING})
 
 
 class Rated(msgspec.Struct, array_like=True):
@@ -34,7 +36,7 @@ def add_call(sums: RatedSums, record: CallRecord) -> None:
     """Count a call, if its client could be asked for a rating."""
     rating = record.rating
     asked_after = record.direction is Direction.INBOUND or rating.status in _ASKED_AFTER
-    if record.answered_at is None or not asked_after or record.direction is Direction.RATING:
+    if record.answered_at is None or not asked_after or record.direction in _NO_CLIENTS_CALL:
         return
     counts = sums.setdefault(record.line, {}).setdefault(record.operator or "", Rated())
     counts.calls += 1

@@ -20,10 +20,11 @@ def test_each_call_counts_once_for_its_line_and_operator() -> None:
         of("2", Rating("unanswered", "hung_up", None)),
         of("3", Rating("not_asked", "no_number", None)),
         of("4", Rating("scheduled", "", None), operator=None),
-        # Nobody talked; a rating call itself; an outbound call whose client was not asked.
+        # Nobody talked; a rating call itself; an outbound call whose client was not asked; no client at all.
         of("5", Rating("not_asked", "no_talk", None), answered_at=None),
         of("6", Rating("answered", "", 1), direction=Direction.RATING),
         of("7", Rating("not_asked", "outbound", None), direction=Direction.OUTBOUND),
+        of("8", Rating("scheduled", "", None), direction=Direction.INTERNAL),
     ):
         add_call(sums, record)
     assert sums == {
