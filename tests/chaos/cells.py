@@ -61,6 +61,9 @@ class Scene(StrEnum):
     NOBODY = "no operator answers"
 
 
+STEPS = ("due", "offered", "originate", "operator_answered", "admit", "dialling", "reached", "record")
+"""The points of a callback that reaches its client, in order."""
+
 INVITES = {
     Scene.REACHED: 1,
     Scene.BUSY: 1,
@@ -99,16 +102,7 @@ def _around(name: str, scene: Scene = Scene.REACHED, moment: Moment | None = Non
 def every_cell() -> tuple[Cell, ...]:
     """All cells: each named fault point, then each outer fault in each phase."""
     cells: list[Cell] = []
-    for name in (
-        "due",
-        "offered",
-        "originate",
-        "operator_answered",
-        "admit",
-        "dialling",
-        "reached",
-        "record",
-    ):
+    for name in STEPS:
         cells += _around(name)
     # It is emptied at the daemon's start, too.
     cells += _around("clear", moment=Moment.LOSS)

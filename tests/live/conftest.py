@@ -13,6 +13,7 @@ import pytest
 
 from tests.lab.asterisk import Asterisk
 from tests.lab.broker import Mosquitto
+from tests.lab.postgresql import PostgreSql
 from tests.lab.roots import ensure_root
 from tests.live.availability import lab_or_skip
 from tests.live.daemon import Daemon
@@ -64,4 +65,20 @@ def daemon(pbx: Asterisk, broker: Mosquitto, subscriber: Subscriber, folder: Pat
     with Daemon(folder, "main", lab_settings(folder, pbx, broker, name="main"), record=True) as started:
         started.start()
         subscriber.wait("main", "status", lambda body: body["asterisk"] == "connected")
+        yield started
+
+
+@pytest.fixture(scope="module")
+def pair_server() -> Iterator[PostgreSql]:
+    """For daemons of which one stands by."""
+    with lab_or_skip():
+        made = PostgreSql(connections=60)
+    with made as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def pair_pbx() -> Iterator[Asterisk]:
+    """An Asterisk that notices a phone without sound soon, for daemons of which one stands by."""
+    with lab_or_skip(), Asterisk(rtp_timeout_s=3) as started:
         yield started

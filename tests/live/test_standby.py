@@ -6,7 +6,6 @@ A wave of calls is under way, each in another phase, from a phone that rings to 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,6 @@ import pytest
 from tests.lab.asterisk import Asterisk
 from tests.lab.broker import Mosquitto
 from tests.lab.postgresql import PostgreSql
-from tests.live.availability import lab_or_skip
 from tests.live.daemon import until_all_have_gone, wait_for
 from tests.live.play import CALLBACKS, RATINGS, Played, Playing
 from tests.live.published import schema_errors
@@ -34,20 +32,6 @@ _NAMES = list(STRIKES)
 FAULTS = list(zip(_NAMES, _NAMES, strict=True) if EVERY else zip(_NAMES[::2], _NAMES[1::2], strict=True))
 # When the daemon that acts is struck: in each direction calls are in other phases.
 STRUCK_S = {"a": 14.0, "b": 14.9}
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[PostgreSql]:
-    with lab_or_skip():
-        made = PostgreSql(connections=60)
-    with made as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def own_pbx() -> Iterator[Asterisk]:
-    with lab_or_skip(), Asterisk(rtp_timeout_s=3) as started:
-        yield started
 
 
 def wave(site: Site, pbx: Asterisk, how: str, acts: str) -> list[Played]:
@@ -75,19 +59,19 @@ def wave(site: Site, pbx: Asterisk, how: str, acts: str) -> list[Played]:
 @pytest.mark.parametrize(("there", "back"), FAULTS)
 def test_the_other_daemon_goes_on_where_the_one_that_acted_left(
     tmp_path: Path,
-    own_pbx: Asterisk,
+    pair_pbx: Asterisk,
     broker: Mosquitto,
-    server: PostgreSql,
+    pair_server: PostgreSql,
     subscriber: Subscriber,
     there: str,
     back: str,
 ) -> None:
     name = f"standby-{list(STRIKES).index(there)}"
-    with Site(tmp_path, own_pbx, broker, server, name) as site:
+    with Site(tmp_path, pair_pbx, broker, pair_server, name) as site:
         site.start("a")
-        played = wave(site, own_pbx, there, "a")
-        played += wave(site, own_pbx, back, "b")
-        until_all_have_gone(own_pbx)
+        played = wave(site, pair_pbx, there, "a")
+        played += wave(site, pair_pbx, back, "b")
+        until_all_have_gone(pair_pbx)
         daemon = site.daemons["a"]
         wait_for(lambda: len(daemon.records()) >= len(site.reference.records()), 20, "all records")
         wait_for(lambda: not daemon.rows("SELECT 1 FROM outbox"), 20, "the outbox to be empty")
@@ -122,23 +106,23 @@ def test_the_other_daemon_goes_on_where_the_one_that_acted_left(
 
 
 def test_clients_in_the_menu_are_thanked_and_those_who_come_later_are_asked(
-    tmp_path: Path, own_pbx: Asterisk, broker: Mosquitto, server: PostgreSql
+    tmp_path: Path, pair_pbx: Asterisk, broker: Mosquitto, pair_server: PostgreSql
 ) -> None:
     """One is in the menu when the daemon is killed, one still talks, one is to be called for it."""
-    with Site(tmp_path, own_pbx, broker, server, "standby-rating", rating_settings) as site:
+    with Site(tmp_path, pair_pbx, broker, pair_server, "standby-rating", rating_settings) as site:
         site.start("a")
         daemon = site.daemons["b"]
-        in_menu = Playing(own_pbx, "forever", 0, RATINGS)
-        called = Playing(own_pbx, "called", 1, RATINGS)
+        in_menu = Playing(pair_pbx, "forever", 0, RATINGS)
+        called = Playing(pair_pbx, "called", 1, RATINGS)
         daemon.until(lambda: any(row["state"] == "asking" for row in daemon.ratings()), 30, "ask")
-        talking = Playing(own_pbx, "stay", 2, RATINGS)
+        talking = Playing(pair_pbx, "stay", 2, RATINGS)
         time.sleep(1.0)
         struck = site.strike("killed", "a")
         assert site.took_over_s("b", struck) <= TAKES_OVER_S
         daemon.wait_for_log("ivr_connected")
         played = [one.end() for one in (in_menu, called, talking)]
         assert [one.error for one in played] == [""] * 3
-        until_all_have_gone(own_pbx)
+        until_all_have_gone(pair_pbx)
         wait_for(lambda: len(daemon.records()) >= len(site.reference.records()), 20, "all records")
         ratings = {row["line"]: (row["state"], row["reason"], row["score"]) for row in daemon.ratings()}
         assert ratings["stay0"] == ("unanswered", "interrupted", None)

@@ -6,69 +6,44 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.chaos.cells import STEPS
 from tests.lab.asterisk import Asterisk
 from tests.lab.broker import Mosquitto
 from tests.lab.postgresql import PostgreSql
-from tests.live.availability import lab_or_skip
 from tests.live.daemon import until_all_have_gone, wait_for
 from tests.live.play import CALLBACKS, Playing
 from tests.live.standby_site import EVERY, Site
 from tests.live.subscriber import Subscriber
 
-STEPS = (
-    "due",
-    "offered",
-    "originate",
-    "operator_answered",
-    "admit",
-    "dialling",
-    "reached",
-    "record",
-)
 SHARPEST = ("after:originate", "before:dialling")
 POINTS = tuple(f"{when}:{step}" for step in STEPS for when in ("before", "after")) if EVERY else SHARPEST
 
 pytestmark = [pytest.mark.live, pytest.mark.takes(100)]
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[PostgreSql]:
-    with lab_or_skip():
-        made = PostgreSql(connections=60)
-    with made as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def own_pbx() -> Iterator[Asterisk]:
-    with lab_or_skip(), Asterisk(rtp_timeout_s=3) as started:
-        yield started
-
-
 @pytest.mark.parametrize("point", POINTS)
 def test_a_daemon_killed_at_a_step_leaves_the_rest_to_the_other_one(
     tmp_path: Path,
-    own_pbx: Asterisk,
+    pair_pbx: Asterisk,
     broker: Mosquitto,
-    server: PostgreSql,
+    pair_server: PostgreSql,
     subscriber: Subscriber,
     point: str,
 ) -> None:
     name = f"point-{point.replace(':', '-')}"
-    with Site(tmp_path, own_pbx, broker, server, name) as site:
+    with Site(tmp_path, pair_pbx, broker, pair_server, name) as site:
         site.start("a", fault=point)
-        playing = Playing(own_pbx, "network_loss", 0, CALLBACKS)
+        playing = Playing(pair_pbx, "network_loss", 0, CALLBACKS)
         site.daemons["a"].exit_code(60)
         died = time.time()
         heir = site.daemons["b"]
         assert site.took_over_s("b", died) <= 3.0
         played = playing.end()
-        until_all_have_gone(own_pbx)
+        until_all_have_gone(pair_pbx)
         wait_for(lambda: len(heir.records()) >= len(site.reference.records()), 20, "all records")
         wait_for(lambda: not heir.rows("SELECT 1 FROM outbox"), 20, "the outbox to be empty")
         assert played.error == ""

@@ -19,11 +19,11 @@ from callsteward.outgoing.contacts import ClientContact
 from callsteward.outgoing.may import May, Standing
 from callsteward.outgoing.words import Actor
 from callsteward.record.call import (
+    SPOKEN_TO,
     CallbackDecision,
     CallRecord,
     Decision,
     Direction,
-    Outcome,
     Party,
     Side,
     ms_of,
@@ -35,7 +35,6 @@ from callsteward.record.facts import CallEnded, CallHappened, Fact, Happening
 _REMEMBERED = 10_000
 # An operator's own call to the client is given 120 s; until then no callback is offered.
 _RINGS_MS = 120_000
-_SPOKEN_TO = frozenset({Outcome.COMPLETED, Outcome.MID_DIALOGUE_DROP})
 
 
 async def _nowhere(_number: str, _after_ms: int) -> None:
@@ -208,7 +207,7 @@ class CallbackDecisions:
                 self._ringing[number].pop(record.call_id, None)
                 if not self._ringing[number]:
                     del self._ringing[number]
-            if outbound and record.outcome in _SPOKEN_TO and ended_ms is not None:
+            if outbound and record.outcome in SPOKEN_TO and ended_ms is not None:
                 await self._cancel(number, record.call_id, Reason.SPOKEN_TO, after_ms=ended_ms)
 
     async def _case(self, record: CallRecord, client_number: str) -> Case:

@@ -44,7 +44,6 @@ _CLIENT: Final = Side.CLIENT
 _CLIENT_PARTY: Final = Party.CLIENT
 _CANCELLED: Final = AttemptResult.CANCELLED
 _DROPPED: Final = Tag.DROPPED
-_CALLBACK: Final = Direction.CALLBACK
 _NOT_ASKED: Final = Rating("not_asked", "not_configured")
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from callsteward.ari import events as ari
 from callsteward.record.call import Direction
 from callsteward.record.facts import CallTagged
-from callsteward.record.tag import Given, Source, TagError, TagOnCall, read
+from callsteward.record.tag import COMMANDED, Given, Source, TagError, TagOnCall, read
 
 if TYPE_CHECKING:
     from callsteward.calls.desk import Desk
@@ -24,7 +24,7 @@ _INTERNAL = Direction.INTERNAL
 
 
 # By its name in the stream; the rest of the event is not trusted.
-_COMMANDED: Final = {source.value: source for source in (Source.MQTT, Source.HTTP, Source.AGI)}
+_COMMANDED: Final = {source.value: source for source in COMMANDED}
 
 
 def by_phone(desk: Desk, roster: Roster, event: ari.ChannelUserevent, ms: int) -> None:

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callsteward.outgoing.contacts import shared
 from callsteward.outgoing.words import Met
-from callsteward.record.call import CallRecord, Direction, Outcome, ms_of
+from callsteward.record.call import SPOKEN_TO, CallRecord, Direction, Outcome, ms_of
 from callsteward.record.facts import CallEnded, Fact
 from callsteward.store.direct import Sql, along, read, write
 from callsteward.store.engine import failing, insert_into, writing
@@ -27,8 +27,6 @@ from callsteward.store.tables import calls, client_contacts, lost_calls, lost_ca
 _UNANSWERED = frozenset(
     {Outcome.ABANDONED, Outcome.SHORT_ABANDONED, Outcome.BUSY, Outcome.NO_ANSWER, Outcome.FAILED}
 )
-# A client who left during the greeting has not been spoken to.
-_SPOKEN_TO = frozenset({Outcome.COMPLETED, Outcome.MID_DIALOGUE_DROP})
 _WITH_CLIENTS = frozenset({Direction.INBOUND, Direction.OUTBOUND, Direction.CALLBACK})
 TALK = "talk"
 """`settled_by` of a call whose client has been spoken to since; the comment names that call."""
@@ -53,7 +51,7 @@ class _Ended:
 
     @property
     def is_talk(self) -> bool:
-        return self.record.outcome in _SPOKEN_TO
+        return self.record.outcome in SPOKEN_TO
 
     @property
     def is_lost(self) -> bool:
@@ -280,7 +278,7 @@ def _those_that_count(facts: Sequence[Fact], read: Callable[[str], str | None]) 
 def _counts(record: CallRecord) -> bool:
     if record.outcome in _UNANSWERED:
         return record.direction is Direction.INBOUND
-    talked = record.outcome in _SPOKEN_TO or record.left_waiting_s is not None
+    talked = record.outcome in SPOKEN_TO or record.left_waiting_s is not None
     return talked and record.direction in _WITH_CLIENTS
 
 

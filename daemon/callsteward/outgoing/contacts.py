@@ -15,12 +15,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callsteward.outgoing.guard import Guard
 from callsteward.outgoing.words import Met
-from callsteward.record.call import Direction, Outcome, ms_of
+from callsteward.record.call import SPOKEN_TO, Direction, ms_of
 from callsteward.record.facts import CallEnded, CallHappened, Fact, Happening
 from callsteward.store.engine import failing, insert_into, writing
 from callsteward.store.tables import client_contacts
 
-_SPOKEN_TO = frozenset({Outcome.COMPLETED, Outcome.MID_DIALOGUE_DROP})
 _CALLED = frozenset({Direction.OUTBOUND, Direction.CALLBACK})
 
 
@@ -117,7 +116,7 @@ def contacts_of(facts: Sequence[Fact], guard: Guard, site: str) -> Iterator[Clie
             record = fact.record
             # The answer may not have been seen; and a client who called has been spoken to only now.
             outbound = record.direction in _CALLED
-            counts = (outbound or record.direction is Direction.INBOUND) and record.outcome in _SPOKEN_TO
+            counts = (outbound or record.direction is Direction.INBOUND) and record.outcome in SPOKEN_TO
             at_ms, call_id = ms_of(record.ended_at) or 0, record.call_id
         else:
             continue

@@ -40,6 +40,10 @@ class Outcome(StrEnum):
     COMPLETED = "completed"
 
 
+SPOKEN_TO = frozenset({Outcome.COMPLETED, Outcome.MID_DIALOGUE_DROP})
+"""The outcomes of a talk with a client: one who left during the greeting has not been spoken to."""
+
+
 class Party(StrEnum):
     """Who ended the call first. `network`: the connection was lost."""
 

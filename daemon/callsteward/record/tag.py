@@ -36,6 +36,10 @@ class Source(StrEnum):
     """A dialplan's question over FastAGI."""
 
 
+COMMANDED = frozenset({Source.MQTT, Source.HTTP, Source.AGI})
+"""The ways by which an integration commands; what comes from a phone comes as an event of Asterisk."""
+
+
 class TagError(CallstewardError):
     """An unknown tag, or a value that it cannot have. The message says what is allowed."""
 

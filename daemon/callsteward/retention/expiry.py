@@ -18,12 +18,13 @@ from datetime import datetime, tzinfo
 from typing import Any
 
 import structlog
-from sqlalchemy import ColumnElement, and_, delete, exists, or_, select, tuple_
+from sqlalchemy import ColumnElement, Table, and_, delete, exists, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from callsteward.clock import DAY_MS, wall_ms
 from callsteward.outgoing.plan import Plan
 from callsteward.retention.phones import delete_phone_states
+from callsteward.retention.steps import delete_in_steps
 from callsteward.store.clauses import one_of
 from callsteward.store.engine import failing, writing
 from callsteward.store.expired import delete_before
@@ -100,9 +101,7 @@ class Expiry:
             await asyncio.sleep(REST * (time.monotonic() - began_s))
         for plan in self._plans:
             await self._delete_ledger(plan, before_ms)
-        await self._delete_in_steps(
-            complaints, complaints.c.id, and_(complaints.c.raised_at_ms < before_ms, _ACKNOWLEDGED)
-        )
+        await self._delete_in_steps(complaints, and_(complaints.c.raised_at_ms < before_ms, _ACKNOWLEDGED))
         await delete_phone_states(self._engine, self._site, before_ms, rest=REST)
         if count:
             log.info("deleted old records", action="records_expired", records=count)
@@ -178,26 +177,17 @@ class Expiry:
         ]
         if plan.kept is not None:
             old.append(~plan.kept)
-        await self._delete_in_steps(table, table.c.id, and_(*old), plan)
+        await self._delete_in_steps(table, and_(*old), plan)
 
     async def _delete_in_steps(
-        self, table: Any, key: Any, old: ColumnElement[bool], plan: Plan[Any, Any] | None = None
+        self, table: Table, old: ColumnElement[bool], plan: Plan[Any, Any] | None = None
     ) -> None:
-        """Delete a table's old rows, a few at a time."""
-        some = select(key).where(table.c.site == self._site, old).order_by(key).limit(AT_ONCE)
-        while True:
-            began_s = time.monotonic()
-            with failing("write to"):
-                async with writing(self._engine) as connection:
-                    ids = list(await connection.scalars(some))
-                    await self._delete_story(connection, plan, ids)
-                    await connection.execute(delete(table).where(key.in_(ids), old))
-            if len(ids) < AT_ONCE:
-                return
-            await asyncio.sleep(REST * (time.monotonic() - began_s))
+        """Delete a table's old rows, with the steps of a plan's ledger."""
 
-    async def _delete_story(
-        self, connection: AsyncConnection, plan: Plan[Any, Any] | None, ids: Sequence[int]
-    ) -> None:
-        if plan is not None and plan.story is not None:
-            await connection.execute(delete(plan.story.table).where(plan.story.in_(ids)))
+        async def story(connection: AsyncConnection, ids: Sequence[int]) -> None:
+            if plan is not None and plan.story is not None:
+                await connection.execute(delete(plan.story.table).where(plan.story.in_(ids)))
+
+        mine = and_(table.c.site == self._site, old)
+        key = (table.c.id,)
+        await delete_in_steps(self._engine, table, mine, order=key, at_once=AT_ONCE, rest=REST, along=story)

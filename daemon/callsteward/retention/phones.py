@@ -5,14 +5,12 @@ Of each phone the last change before the time that is kept stays, too: it is the
 
 from __future__ import annotations
 
-import asyncio
-import time
-
-from sqlalchemy import delete, select
+from sqlalchemy import and_, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callsteward.intervals.store import IntervalStore
-from callsteward.store.engine import failing, writing
+from callsteward.retention.steps import delete_in_steps
+from callsteward.store.engine import failing
 from callsteward.store.tables import phone_states
 
 # Changes deleted in one transaction. There are several a call.
@@ -33,17 +31,8 @@ async def delete_phone_states(engine: AsyncEngine, site: str, before_ms: int, *,
         with failing("read"):
             async with engine.connect() as connection:
                 stays = await connection.scalar(newest)
-        old = select(phone_states.c.id).where(
-            *mine, phone_states.c.at_ms < before_ms, phone_states.c.id != stays
-        )
-        while stays is not None:
-            began_s = time.monotonic()
-            with failing("write to"):
-                async with writing(engine) as connection:
-                    ids = list(await connection.scalars(old.order_by(*place).limit(AT_ONCE)))
-                    await connection.execute(delete(phone_states).where(phone_states.c.id.in_(ids)))
-            count += len(ids)
-            if len(ids) < AT_ONCE:
-                break
-            await asyncio.sleep(rest * (time.monotonic() - began_s))
+        if stays is None:
+            continue
+        old = and_(*mine, phone_states.c.at_ms < before_ms, phone_states.c.id != stays)
+        count += await delete_in_steps(engine, phone_states, old, order=place, at_once=AT_ONCE, rest=rest)
     return count

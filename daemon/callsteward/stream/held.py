@@ -14,7 +14,7 @@ from typing import Final
 from callsteward.ari import events
 from callsteward.record.call import CallRecord
 from callsteward.record.facts import CallEnded, CallHappened, CallTagged, Fact, Happening
-from callsteward.record.tag import Source
+from callsteward.record.tag import COMMANDED
 
 # About three minutes of the busiest PBX without a store to be seen; then the oldest calls' facts go.
 MOST_FACTS: Final = 200_000
@@ -23,7 +23,6 @@ MOST_FACTS: Final = 200_000
 HEARD_S: Final = 60.0
 MOST_EVENTS: Final = 20_000
 _HEARD: Final = (events.ChannelUserevent, events.ChannelDestroyed, events.DeviceStateChanged)
-_COMMANDED: Final = frozenset({Source.MQTT, Source.HTTP, Source.AGI})
 # By these a client's own call, or an operator's, stands against a callback.
 _AGAINST_A_CALLBACK: Final = frozenset({Happening.STARTED, Happening.ANSWERED})
 
@@ -54,7 +53,7 @@ class HeldBack:
 
     def add(self, facts: Sequence[Fact]) -> None:
         for fact in facts:
-            if isinstance(fact, CallTagged) and fact.ended and fact.source in _COMMANDED:
+            if isinstance(fact, CallTagged) and fact.ended and fact.source in COMMANDED:
                 continue  # the other daemon has taken it
             self._facts.append(fact)
             if isinstance(fact, CallEnded):

@@ -11,12 +11,9 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callsteward.ari.events import TagCommanded, timestamp
-from callsteward.record.tag import Source
+from callsteward.record.tag import COMMANDED
 from callsteward.store.engine import failing
 from callsteward.store.tables import call_tags
-
-# Tags by keys on a phone come as events.
-_COMMANDED = tuple(source.value for source in (Source.MQTT, Source.HTTP, Source.AGI))
 
 
 class TagsElsewhere:
@@ -52,5 +49,5 @@ class TagsElsewhere:
                 )
             )
             for row in rows
-            if row.source in _COMMANDED
+            if row.source in COMMANDED
         ]

@@ -124,17 +124,17 @@ class HttpDoor:
 
     @web.middleware
     async def _let_in(self, request: web.Request, handler: Any) -> web.StreamResponse:
-        if request.path in probes.ADDRESSES:
-            answer_of_probe: web.StreamResponse = await handler(request)
-            return answer_of_probe
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        # Compared in constant time, so that the time does not tell how much of it was right.
-        same = hmac.compare_digest(token.strip().encode("utf-8", "surrogateescape"), self._token)
-        if scheme.lower() != "bearer" or not same:
+        if request.path not in probes.ADDRESSES and not self._has_token(request):
             answer = {"error": "a token is needed: Authorization: Bearer …"}
             return web.json_response(answer, status=401, headers={"WWW-Authenticate": "Bearer"})
         response: web.StreamResponse = await handler(request)
         return response
+
+    def _has_token(self, request: web.Request) -> bool:
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        # Compared in constant time, so that the time does not tell how much of it was right.
+        same = hmac.compare_digest(token.strip().encode("utf-8", "surrogateescape"), self._token)
+        return scheme.lower() == "bearer" and same
 
     @web.middleware
     async def _timed(self, request: web.Request, handler: Any) -> web.StreamResponse:
